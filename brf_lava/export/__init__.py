@@ -1,0 +1,1 @@
+"""From a trained network to integers and to the file that carries them."""

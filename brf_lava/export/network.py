@@ -1,0 +1,165 @@
+"""The network as plain arrays, in real numbers and in integers: the hinge of the toolkit.
+
+Training ends in a `RealNetwork`; `quantize` makes a `FixedNetwork` of it, and only that is written
+to a file, run by the engine and run on Lava. Layers are in order, the last one is the readout.
+Neither torch nor Lava is needed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.errors import ParameterError
+from brf_lava.neurons import fixed
+from brf_lava.neurons.families import Neuron
+
+WEIGHT_MIN, WEIGHT_MAX = -128, 127  # Loihi 2: signed 8-bit weight mantissa
+EXPONENT_MAX = 15  # a full-scale weight then still fits the 24-bit state
+
+
+@dataclass(frozen=True)
+class RealLayer:
+    """One layer in real numbers, as its kernel takes it.
+
+    weights [N, I] and recurrent [N, N] (or None): row = postsynaptic neuron.
+    coefficients [P, N] in the order of ``neuron.coefficients``; constants: ``neuron.real_constants``.
+    A readout's weights carry its input gain ``1 - decay``.
+    """
+
+    neuron: Neuron
+    weights: NDArray[np.float64]
+    recurrent: NDArray[np.float64] | None
+    coefficients: NDArray[np.float64]
+    constants: Any
+
+
+@dataclass(frozen=True)
+class RealNetwork:
+    """A trained network in real numbers, hidden layers first, readout last."""
+
+    layers: tuple[RealLayer, ...]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Integer weights ``mantissa * 2**exponent`` in units of the postsynaptic state's last bit.
+
+    mantissa [n_out, n_in] is within -128..127, exponent within 0..15.
+    Raises: ParameterError for anything else.
+    """
+
+    mantissa: NDArray[np.int8]
+    exponent: int
+
+    def __post_init__(self) -> None:
+        if self.mantissa.ndim != 2 or self.mantissa.dtype != np.int8:
+            raise ParameterError(
+                f"weights: {self.mantissa.dtype} with shape {self.mantissa.shape}; "
+                "an int8 matrix [n_out, n_in] is needed."
+            )
+        if not 0 <= self.exponent <= EXPONENT_MAX:
+            raise ParameterError(
+                f"weight exponent: {self.exponent}; allowed are 0 to {EXPONENT_MAX}."
+            )
+
+    @property
+    def integers(self) -> NDArray[np.int64]:
+        """The weights as state integers, [n_out, n_in]."""
+        return self.mantissa.astype(np.int64) << self.exponent
+
+
+@dataclass(frozen=True)
+class FixedLayer:
+    """One layer in integers, complete: the dynamics need nothing else.
+
+    coefficients [P, N] int64 in the order of ``neuron.fixed_coefficients``.
+    """
+
+    neuron: Neuron
+    weights: Connection
+    recurrent: Connection | None
+    coefficients: NDArray[np.int64]
+    constants: Any
+
+    def __post_init__(self) -> None:
+        neurons = self.weights.mantissa.shape[0]
+        expected = (len(self.neuron.fixed_coefficients), neurons)
+        if self.coefficients.shape != expected:
+            raise ParameterError(
+                f"{self.neuron.name} coefficients: shape {self.coefficients.shape}; {expected} "
+                f"({', '.join(self.neuron.fixed_coefficients)} of {neurons} neurons) is needed."
+            )
+        if self.recurrent is not None and self.recurrent.mantissa.shape != (neurons, neurons):
+            raise ParameterError(
+                f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
+                f"{(neurons, neurons)} is needed."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(neurons, inputs)."""
+        neurons, inputs = self.weights.mantissa.shape
+        return neurons, inputs
+
+
+@dataclass(frozen=True)
+class FixedNetwork:
+    """A network in integers: hidden layers that spike, then one readout that does not.
+
+    provenance: where it came from (task, recipe, seed, versions, float reference), plain JSON.
+    """
+
+    layers: tuple[FixedLayer, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.layers) < 2:
+            raise ParameterError(
+                f"network: {len(self.layers)} layers; a hidden layer and a readout are needed."
+            )
+        for index, layer in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            if layer.neuron.spiking == last:
+                raise ParameterError(
+                    f"layer {index + 1}: neuron {layer.neuron.name}; hidden layers spike, and the "
+                    "last layer is a readout that does not."
+                )
+            if index and layer.shape[1] != self.layers[index - 1].shape[0]:
+                raise ParameterError(
+                    f"layer {index + 1}: {layer.shape[1]} inputs, but the layer before has "
+                    f"{self.layers[index - 1].shape[0]} neurons."
+                )
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].shape[1]
+
+    @property
+    def classes(self) -> int:
+        return self.layers[-1].shape[0]
+
+    @property
+    def hidden(self) -> tuple[FixedLayer, ...]:
+        return self.layers[:-1]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What one backend computed for a batch: the common currency of all comparisons.
+
+    outputs [T, B, C] int64 of the readout; spikes: one [T, B, N] int8 array per hidden layer;
+    saturations: how often a state variable stood at the limit of the 24-bit range.
+    """
+
+    outputs: NDArray[np.int64]
+    spikes: tuple[NDArray[np.int8], ...]
+    saturations: int
+
+
+def at_limit(states: NDArray[np.int64]) -> int:
+    """How many of these state variables stand at a limit of the 24-bit range."""
+    return int(np.count_nonzero(np.abs(states) >= fixed.STATE_MAX))

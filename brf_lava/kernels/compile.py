@@ -1,0 +1,101 @@
+"""numba for functions that know nothing of numba.
+
+The equations in `brf_lava.neurons` are plain Python. `compiled` compiles one of them together with
+the module-level functions it calls; `specialized` compiles a loop with its step filled in. Neither
+needs a decorator or a second copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numba
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def _twin(function: Callable[..., Any], name: str, bindings: dict[str, Any]) -> FunctionType:
+    """The code of `function` under another name, with some of its global names bound anew."""
+    if not isinstance(function, FunctionType):
+        raise TypeError(f"only a plain function can be compiled, not {function!r}")
+    twin = FunctionType(function.__code__, {**function.__globals__, **bindings}, name)
+    twin.__qualname__ = name
+    twin.__module__ = function.__module__
+    return twin
+
+
+@lru_cache(maxsize=None)
+def compiled(function: Callable[..., Any]) -> Any:
+    """`function` compiled by numba, and with it every plain function it calls by a global name."""
+    names = getattr(function, "__globals__", {})
+    code = getattr(function, "__code__", None)
+    callees = {
+        name: compiled(names[name])
+        for name in (code.co_names if code else ())
+        if isinstance(names.get(name), FunctionType)
+    }
+    return numba.njit(_twin(function, function.__name__, callees))
+
+
+def specialized(
+    function: Callable[..., Any], name: str, *, parallel: bool = False, **bindings: Any
+) -> Any:
+    """`function` compiled with the global names in `bindings` bound to compiled functions.
+
+    name: distinguishes the specializations of one function, also in the cache on disk. The machine
+    code of a parallel loop is kept between runs; what it calls is part of it.
+    """
+    twin = _twin(function, name, bindings)
+    if not parallel:
+        return numba.njit(twin)
+    options = {"parallel": True, "nogil": True, "error_model": "numpy"}
+    folder = _cache_folder()
+    if folder is None:
+        return numba.njit(**options)(twin)
+    with _numba_cache(folder):
+        return numba.njit(cache=True, **options)(twin)
+
+
+@lru_cache(maxsize=None)
+def _source_digest() -> str:
+    """Changes with every line that compiled code can come from, and with numba and Python."""
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for folder in ("neurons", "kernels"):
+        for path in sorted((PACKAGE / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=None)
+def _cache_folder() -> str | None:
+    """A folder for machine code that belongs to exactly these sources, or None if none can be had.
+
+    numba alone watches only the file of the outermost function: a changed equation would go
+    unnoticed, and yesterday's integers come out.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(base, "brf-lava", "numba", _source_digest())
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+@contextmanager
+def _numba_cache(folder: str) -> Iterator[None]:
+    """Point numba at `folder` while a function is declared; leave the setting as it was."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before

@@ -1,0 +1,1 @@
+"""The equations: each neuron once per number system. Imports no array library."""

@@ -1,0 +1,35 @@
+"""The divergence boundary of a resonator: the damping at which it neither grows nor decays.
+
+One step of `real.brf_step` without input and without refractory current multiplies ``u + iv`` by
+``1 + dt (b + i omega)``. Its modulus is 1 at ``b = p(omega)`` (Higuchi et al. 2024, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from brf_lava.errors import ParameterError
+
+
+def divergence_boundary(omega: Any, dt: Any) -> Any:
+    """Damping ``p(omega)`` at the edge of stability, in 1/s; never positive.
+
+    omega: angular frequency, rad/s, with ``dt * omega < 1`` (see `check_omega`).
+    dt: step of this very cell, s. Works on floats, NumPy arrays and torch tensors.
+    """
+    return ((1 - (dt * omega) ** 2) ** 0.5 - 1) / dt
+
+
+def check_omega(omega: Iterable[float], dt: float, where: str = "BRF.omega") -> None:
+    """Refuse angular frequencies for which no stable damping exists.
+
+    Raises: ParameterError naming the first neuron with ``|dt * omega| >= 1`` or a value that is not
+    a number.
+    """
+    for index, value in enumerate(omega):
+        if not dt * abs(float(value)) < 1:  # also catches NaN
+            raise ParameterError(
+                f"{where}: {float(value):g} rad/s at neuron {index}; dt*omega must stay below 1 "
+                f"(dt = {dt:g}, so omega < {1 / dt:g}). Lower omega or dt."
+            )

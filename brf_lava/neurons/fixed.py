@@ -1,0 +1,76 @@
+"""One step of each neuron in fixed point: what the chip computes, and its only home.
+
+Integers only, written with ``+ - * << >> & >``: the same code runs on Python integers, NumPy int64
+arrays and compiled by numba. States are signed 24-bit numbers with `state_bits` fraction bits,
+parameters have `parameter_bits` fraction bits, products are taken in 64 bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+STATE_WIDTH = 24  # Loihi 2: signed state variables, see the neuron models in Lava
+STATE_MAX = (1 << (STATE_WIDTH - 1)) - 1
+STATE_MIN = -STATE_MAX  # symmetric, as in Lava's fixed-point resonator
+SIGN_SHIFT = 63  # an arithmetic shift by this leaves 0 or -1 of a 64-bit product
+
+
+class BRFConstants(NamedTuple):
+    """What the neurons of one BRF layer share, as integers."""
+
+    dt: int  # step in seconds, parameter_bits fraction bits
+    theta: int  # threshold, state_bits fraction bits
+    gamma: int  # decay of the refractory variable, parameter_bits fraction bits
+    state_bits: int
+    parameter_bits: int
+
+
+class LIConstants(NamedTuple):
+    """What the neurons of one readout share, as integers."""
+
+    state_bits: int
+    parameter_bits: int
+
+
+def mul(a: Any, b: Any, bits: Any) -> Any:
+    """``a * b / 2**bits``, rounded toward zero: the rounding of Loihi's neuron models.
+
+    A plain right shift rounds toward minus infinity; adding ``2**bits - 1`` to negative products
+    first makes it truncate.
+    """
+    product = a * b
+    return (product + ((product >> SIGN_SHIFT) & ((1 << bits) - 1))) >> bits
+
+
+def saturate(x: Any) -> Any:
+    """``x`` clipped to the 24-bit state range, both limits symmetric."""
+    return x + (STATE_MAX - x) * (x > STATE_MAX) + (STATE_MIN - x) * (STATE_MIN > x)
+
+
+def brf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
+    """Balanced resonate-and-fire in integers; `real.brf_step` times ``2**state_bits``.
+
+    state: (u, v, q). current: ``dt * W`` applied to the spikes, as state integers.
+    coefficients: (damping, rotation), ``dt * (p(omega) - b_offset)`` and ``dt * omega`` with
+    parameter_bits fraction bits. Returns ((u, v, q), z).
+    """
+    u, v, q = state
+    damping, rotation = coefficients
+    bits = constants.parameter_bits
+    b = damping - mul(q, constants.dt, constants.state_bits)
+    u_next = saturate(u + mul(u, b, bits) - mul(v, rotation, bits) + current)
+    v_next = saturate(v + mul(v, b, bits) + mul(u, rotation, bits))
+    z = u_next > constants.theta + q
+    q_next = mul(q, constants.gamma, bits) + z * (1 << constants.state_bits)
+    return (u_next, v_next, q_next), z
+
+
+def li_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
+    """Leaky integrator in integers: ``o <- saturate(decay * o + current)``.
+
+    state: (o,). coefficients: (decay,) with parameter_bits fraction bits.
+    """
+    (o,) = state
+    (decay,) = coefficients
+    o_next = saturate(mul(o, decay, constants.parameter_bits) + current)
+    return (o_next,), o_next

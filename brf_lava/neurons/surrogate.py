@@ -1,0 +1,41 @@
+"""Surrogate derivatives of the spike's step function.
+
+Both are sums of normal densities, positive near the threshold and slightly negative beside it.
+`exp` is passed in: torch's in the reference backend, a vectorizing one in the compiled kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+SHARE = 0.15  # p: weight of the negative side
+NARROW = 0.5  # sigma 1
+WIDE = 3.0  # sigma 2
+SHIFT = 0.5  # center of the side lobes of the multi-Gaussian
+SCALE = 0.5
+NARROW_PEAK = 0.3989422804014327 / NARROW  # density of a normal distribution at its mean
+WIDE_PEAK = 0.3989422804014327 / WIDE
+NARROW_RATE = 0.5 / (NARROW * NARROW)
+WIDE_RATE = 0.5 / (WIDE * WIDE)
+
+
+def double_gaussian(s: Any, exp: Callable[[Any], Any]) -> Any:
+    """Higuchi et al. 2024: ``0.5 [(1+p) N(s; 0, 0.5) - 2p N(s; 0, 3)]``, used for their results."""
+    narrow = NARROW_PEAK * exp(-NARROW_RATE * s * s)
+    wide = WIDE_PEAK * exp(-WIDE_RATE * s * s)
+    return SCALE * ((1 + SHARE) * narrow - 2 * SHARE * wide)
+
+
+def multi_gaussian(s: Any, exp: Callable[[Any], Any]) -> Any:
+    """Yin et al. 2021: as above, with the wide part split into lobes at +0.5 and -0.5."""
+    narrow = NARROW_PEAK * exp(-NARROW_RATE * s * s)
+    right = WIDE_PEAK * exp(-WIDE_RATE * (s - SHIFT) * (s - SHIFT))
+    left = WIDE_PEAK * exp(-WIDE_RATE * (s + SHIFT) * (s + SHIFT))
+    return SCALE * ((1 + SHARE) * narrow - SHARE * (right + left))
+
+
+SURROGATES: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
+    "double-gaussian": double_gaussian,
+    "multi-gaussian": multi_gaussian,
+}

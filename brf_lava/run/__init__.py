@@ -1,0 +1,1 @@
+"""Run a network: integer engine, Lava, and what their results mean."""

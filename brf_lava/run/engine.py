@@ -1,0 +1,69 @@
+"""The integer engine: a whole network in fixed point, without Lava, bit for bit what Lava computes.
+
+It is the compiled loop over time with the fixed-point steps of `brf_lava.neurons.fixed`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.errors import ParameterError
+from brf_lava.export.network import Activity, FixedNetwork, at_limit
+from brf_lava.kernels import loop
+
+CHUNK = 32  # samples at a time; keeps the recorded states of a long sequence within memory
+
+
+def check_input(network: FixedNetwork, x: NDArray[np.int8]) -> None:
+    """Refuse inputs that are not 0/1 spikes of the network's width.
+
+    x: [T, B, I]. Raises: ParameterError.
+    """
+    if x.ndim != 3 or x.shape[2] != network.inputs:
+        raise ParameterError(
+            f"input: shape {x.shape}; [steps, samples, {network.inputs}] is needed for this network."
+        )
+    if x.dtype != np.int8 or (x.size and (x.min() < 0 or x.max() > 1)):
+        raise ParameterError(
+            f"input: {x.dtype} values from {x.min()} to {x.max()}; spikes are int8, 0 or 1."
+        )
+
+
+def run(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
+    """Run the network from zero state.
+
+    x: [T, B, I] int8 spikes. Raises: ParameterError for anything else.
+    """
+    check_input(network, x)
+    parts = [_run_chunk(network, x[:, b : b + CHUNK]) for b in range(0, max(x.shape[1], 1), CHUNK)]
+    return Activity(
+        outputs=np.concatenate([part.outputs for part in parts], axis=1),
+        spikes=tuple(
+            np.concatenate([part.spikes[layer] for part in parts], axis=1)
+            for layer in range(len(network.hidden))
+        ),
+        saturations=sum(part.saturations for part in parts),
+    )
+
+
+def _run_chunk(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
+    signal = np.ascontiguousarray(x)
+    spikes = []
+    saturations = 0
+    for layer in network.layers:
+        recurrent = layer.recurrent
+        signal, states = loop.forward(
+            layer.neuron,
+            signal,
+            np.ascontiguousarray(layer.weights.integers.T),
+            None if recurrent is None else np.ascontiguousarray(recurrent.integers.T),
+            layer.coefficients,
+            layer.constants,
+            integers=True,
+            keep_states=True,
+        )
+        saturations += at_limit(states[1:])
+        if layer.neuron.spiking:
+            spikes.append(signal)
+    return Activity(outputs=signal, spikes=tuple(spikes), saturations=saturations)
