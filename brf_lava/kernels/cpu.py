@@ -1,0 +1,99 @@
+"""The fused CPU backend: the compiled loop of `loop.py` as a torch operation.
+
+The loop carries only what depends on time. Weight gradients and the input's gradient are single
+matrix products over all steps and samples, taken by torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brf_lava.errors import BackendUnavailableError
+from brf_lava.kernels import loop
+from brf_lava.neurons.families import Neuron
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weights: Tensor,
+        recurrent: Tensor | None,
+        coefficients: Tensor,
+        neuron: Neuron,
+        constants: Any,
+        surrogate: Callable[..., Any],
+    ) -> Tensor:
+        differentiable = any(ctx.needs_input_grad)
+        output, states = loop.forward(
+            neuron,
+            x.contiguous().numpy(),
+            weights.t().contiguous().numpy(),
+            None if recurrent is None else recurrent.t().contiguous().numpy(),
+            coefficients.contiguous().numpy(),
+            constants,
+            integers=False,
+            keep_states=differentiable,
+        )
+        result = torch.from_numpy(output)
+        if differentiable:
+            ctx.save_for_backward(x, weights, recurrent, coefficients, result)
+            ctx.states, ctx.neuron, ctx.constants = states, neuron, constants
+            ctx.surrogate = surrogate
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weights, recurrent, coefficients, output = ctx.saved_tensors
+        into_current, into_coefficients = loop.backward(
+            ctx.neuron,
+            ctx.surrogate,
+            grads[0].contiguous().numpy(),
+            ctx.states,
+            None if recurrent is None else recurrent.contiguous().numpy(),
+            coefficients.contiguous().numpy(),
+            ctx.constants,
+        )
+        grad_current = torch.from_numpy(into_current)
+        flat = grad_current.flatten(0, 1)  # [T * B, N]
+        grad_recurrent = None
+        if recurrent is not None:  # spikes of the step before met the current of this one
+            grad_recurrent = grad_current[1:].flatten(0, 1).t() @ output[:-1].flatten(0, 1)
+        return (
+            grad_current @ weights if ctx.needs_input_grad[0] else None,
+            flat.t() @ x.flatten(0, 1),
+            grad_recurrent,
+            torch.from_numpy(into_coefficients),
+            None,
+            None,
+            None,
+        )
+
+
+def run_layer(
+    neuron: Neuron,
+    x: Tensor,
+    weights: Tensor,
+    recurrent: Tensor | None,
+    coefficients: Tensor,
+    constants: Any,
+    surrogate: Callable[..., Any],
+) -> Tensor:
+    """See `layer.run_layer`. Raises: BackendUnavailableError unless all is float32 on the CPU."""
+    for tensor in (x, weights, coefficients):
+        if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+            raise BackendUnavailableError(
+                f"kernel 'cpu': got {tensor.dtype} on {tensor.device}; it takes float32 on the CPU. "
+                "Choose kernel 'reference' or 'auto'."
+            )
+    single = type(constants)(*(np.float32(value) for value in constants))
+    result: Tensor = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        x, weights, recurrent, coefficients, neuron, single, surrogate
+    )
+    return result

@@ -1,0 +1,57 @@
+"""One layer, whole batch, all steps: the one public function, and the choice of its backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from brf_lava.errors import ParameterError
+from brf_lava.kernels import cpu, reference
+from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.surrogate import SURROGATES
+
+BACKENDS = {"reference": reference.run_layer, "cpu": cpu.run_layer}
+
+
+def choose_backend(device: torch.device, dtype: torch.dtype) -> str:
+    """What ``backend="auto"`` stands for: the fastest one that takes these tensors."""
+    return "cpu" if device.type == "cpu" and dtype == torch.float32 else "reference"
+
+
+def run_layer(
+    neuron: Neuron,
+    x: Tensor,
+    weights: Tensor,
+    recurrent: Tensor | None,
+    coefficients: Tensor,
+    constants: Any,
+    *,
+    surrogate: str = "double-gaussian",
+    backend: str = "auto",
+) -> Tensor:
+    """Run a layer of neurons over a batch of sequences from zero state; differentiable.
+
+    neuron:       which neuron, e.g. `families.BRF` for a hidden layer, `families.LI` for a readout
+    x:            [T, B, I] inputs, spikes or real values
+    weights:      [N, I]
+    recurrent:    [N, N] applied to the outputs of the step before, or None
+    coefficients: [P, N] in the order of ``neuron.coefficients``
+    constants:    ``neuron.real_constants`` with Python numbers
+    surrogate:    "double-gaussian" or "multi-gaussian"
+    backend:      "reference", "cpu", or "auto"
+
+    Returns the outputs [T, B, N]: spikes 0/1 of a spiking neuron, else its first state. Gradients
+    reach x, weights, recurrent and coefficients, through time and through the membrane.
+    Raises: ParameterError for an unknown name; BackendUnavailableError for tensors that a named
+    backend does not take.
+    """
+    if surrogate not in SURROGATES:
+        raise ParameterError(f"surrogate {surrogate!r}; choose one of {', '.join(SURROGATES)}.")
+    name = choose_backend(x.device, x.dtype) if backend == "auto" else backend
+    if name not in BACKENDS:
+        raise ParameterError(f"kernel {name!r}; choose one of auto, {', '.join(BACKENDS)}.")
+    return BACKENDS[name](
+        neuron, x, weights, recurrent, coefficients, constants, SURROGATES[surrogate]
+    )

@@ -1,0 +1,64 @@
+"""The definition: one layer as a plain torch loop over time, differentiated by autograd.
+
+Slow and obvious. Every other backend must agree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from brf_lava.neurons.families import Neuron
+
+
+def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
+    """The unit step, strictly greater than 0, with `surrogate` as its derivative."""
+
+    class Spike(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, s: Tensor) -> Tensor:
+            ctx.save_for_backward(s)
+            return (s > 0).to(s.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> Tensor:
+            (s,) = ctx.saved_tensors
+            result: Tensor = grads[0] * surrogate(s, torch.exp)
+            return result
+
+    def spike(s: Tensor) -> Tensor:
+        result: Tensor = Spike.apply(s)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return result
+
+    return spike
+
+
+def run_layer(
+    neuron: Neuron,
+    x: Tensor,
+    weights: Tensor,
+    recurrent: Tensor | None,
+    coefficients: Tensor,
+    constants: Any,
+    surrogate: Callable[..., Any],
+) -> Tensor:
+    """See `layer.run_layer`; any device, any floating type."""
+    steps, samples, _ = x.shape
+    zeros = x.new_zeros(samples, weights.shape[0])
+    states = tuple(zeros for _ in neuron.states)
+    spike = _spike_function(surrogate)
+    output = zeros
+    outputs = []
+    for t in range(steps):
+        current = functional.linear(x[t], weights)
+        if recurrent is not None:
+            current = current + functional.linear(output, recurrent)
+        states, output = neuron.real_step(
+            states, current, coefficients.unbind(), constants, spike
+        )
+        outputs.append(output)
+    return torch.stack(outputs)
