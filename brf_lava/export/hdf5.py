@@ -1,0 +1,303 @@
+"""net.h5: a network in integers, in the layout of lava-dl's netx.
+
+::
+
+    /                       attributes: format, schema, brf_lava, provenance (JSON)
+    /layer/0                type "input", shape [I]
+    /layer/1 .. n-1         type "dense_rec" or "dense", shape [N]
+        weight              [N, I] int8 mantissas       weight_exponent      scalar
+        weight_rec          [N, N] int8 mantissas       weight_rec_exponent  scalar
+        neuron/type         "BRF" or "LI"
+        neuron/<name>       per-neuron coefficients [N] and shared constants, integers
+    /reference/predictions  [B, T] uint8: the float network's classes on the test data, optional
+
+A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
+has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
+another type, out of range or unknown is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+import brf_lava
+from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.export.network import (
+    EXPONENT_MAX,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Connection,
+    FixedLayer,
+    FixedNetwork,
+)
+from brf_lava.export.quantize import (
+    PARAMETER_BITS_MAX,
+    PARAMETER_BITS_MIN,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
+)
+from brf_lava.files import replacing
+from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.fixed import STATE_MAX
+
+FORMAT = "brf-lava-network"
+SCHEMA = 1
+
+PARAMETER_MAX = 1 << PARAMETER_BITS_MAX
+RANGES: dict[str, tuple[int, int]] = {  # allowed integers of every neuron entry, by name
+    "damping": (-2 * PARAMETER_MAX, 0),
+    "rotation": (0, PARAMETER_MAX),
+    "decay": (0, PARAMETER_MAX - 1),
+    "dt": (1, PARAMETER_MAX),
+    "gamma": (0, PARAMETER_MAX),
+    "theta": (1, STATE_MAX),
+    "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
+    "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
+}
+UNITS: dict[str, str] = {
+    "damping": "dt * (p(omega) - b_offset), 2**-parameter_bits",
+    "rotation": "dt * omega in rad per step, 2**-parameter_bits",
+    "decay": "per step, 2**-parameter_bits",
+    "dt": "seconds, 2**-parameter_bits",
+    "gamma": "per step, 2**-parameter_bits",
+    "theta": "state, 2**-state_bits",
+    "state_bits": "bits",
+    "parameter_bits": "bits",
+    "weight": "state, 2**(weight_exponent - state_bits)",
+    "weight_rec": "state, 2**(weight_rec_exponent - state_bits)",
+    "weight_exponent": "bits",
+    "weight_rec_exponent": "bits",
+}
+
+
+def write_network(
+    network: FixedNetwork, path: Path, predictions: NDArray[np.uint8] | None = None
+) -> None:
+    """Write `network` to `path`, replacing it only when all of it is written.
+
+    predictions: [B, T] classes of the float network on the test data, to compare runs with.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["schema"] = SCHEMA
+        file.attrs["brf_lava"] = brf_lava.__version__
+        file.attrs["provenance"] = json.dumps(network.provenance, sort_keys=True)
+        layers = file.create_group("layer")
+        first = layers.create_group("0")
+        _write_text(first, "type", "input")
+        first.create_dataset("shape", data=np.array([network.inputs], np.int64))
+        for index, layer in enumerate(network.layers, start=1):
+            write_layer(layers.create_group(str(index)), layer)
+        if predictions is not None:
+            file.create_dataset("reference/predictions", data=predictions, compression="gzip")
+
+
+def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
+    """Write one layer into `handle`, an empty netx layer group."""
+    _write_text(handle, "type", "dense" if layer.recurrent is None else "dense_rec")
+    handle.create_dataset("shape", data=np.array([layer.shape[0]], np.int64))
+    _write_integers(handle, "weight", layer.weights.mantissa)
+    _write_integers(handle, "weight_exponent", np.int64(layer.weights.exponent))
+    if layer.recurrent is not None:
+        _write_integers(handle, "weight_rec", layer.recurrent.mantissa)
+        _write_integers(handle, "weight_rec_exponent", np.int64(layer.recurrent.exponent))
+    neuron = handle.create_group("neuron")
+    _write_text(neuron, "type", layer.neuron.name)
+    for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
+        _write_integers(neuron, name, values)
+    for name, value in layer.constants._asdict().items():
+        _write_integers(neuron, name, np.int64(value))
+
+
+def read_network(path: Path) -> tuple[FixedNetwork, NDArray[np.uint8] | None]:
+    """Read a file that `write_network` wrote: the network and the float network's predictions.
+
+    Raises: NetworkFileError naming the entry, what it held and what is expected.
+    """
+    if not path.is_file():
+        raise NetworkFileError(
+            f"{path}: no such file. Name a network written by 'brf-lava export'."
+        )
+    with _readable(path), h5py.File(path, "r") as file:
+        _check_header(file, path)
+        _reject_unknown(file, ("layer", "reference"), path)
+        layers = _group(file, "layer", path)
+        count = len(layers)
+        _reject_unknown(layers, tuple(map(str, range(count))), path)
+        inputs = _read_input(_group(layers, "0", path), path)
+        network = FixedNetwork(
+            tuple(read_layer(_group(layers, str(i), path), path) for i in range(1, count)),
+            json.loads(file.attrs["provenance"]),
+        )
+        if network.inputs != inputs:
+            raise NetworkFileError(
+                f"{path}: layer/1/weight has {network.inputs} inputs, layer/0/shape says {inputs}."
+            )
+        return network, _read_predictions(file, network.classes, path)
+
+
+def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
+    """Read one layer that `write_layer` wrote. Raises: NetworkFileError."""
+    kind = _read_text(handle, "type", ("dense", "dense_rec"), path)
+    recurrent = kind == "dense_rec"
+    entries = ["type", "shape", "weight", "weight_exponent", "neuron"]
+    entries += ["weight_rec", "weight_rec_exponent"] if recurrent else []
+    _reject_unknown(handle, entries, path)
+    neurons = int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
+    group = _group(handle, "neuron", path)
+    neuron = NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
+    constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
+    _reject_unknown(group, ("type", *neuron.fixed_coefficients, *constants), path)
+    return FixedLayer(
+        neuron=neuron,
+        weights=_read_connection(handle, "weight", (neurons, None), path),
+        recurrent=(
+            _read_connection(handle, "weight_rec", (neurons, neurons), path) if recurrent else None
+        ),
+        coefficients=_read_coefficients(group, neuron, neurons, path),
+        constants=neuron.fixed_constants(
+            *(int(_read_integers(group, name, (), RANGES[name], path)) for name in constants)
+        ),
+    )
+
+
+def _read_coefficients(
+    group: h5py.Group, neuron: Neuron, neurons: int, path: Path
+) -> NDArray[np.int64]:
+    return np.stack(
+        [
+            _read_integers(group, name, (neurons,), RANGES[name], path)
+            for name in neuron.fixed_coefficients
+        ]
+    )
+
+
+def _read_connection(
+    handle: h5py.Group, name: str, shape: tuple[int | None, ...], path: Path
+) -> Connection:
+    mantissa = _read_integers(handle, name, shape, (WEIGHT_MIN, WEIGHT_MAX), path)
+    exponent = _read_integers(handle, f"{name}_exponent", (), (0, EXPONENT_MAX), path)
+    return Connection(mantissa.astype(np.int8), int(exponent))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what h5py and JSON raise on a damaged file into one clear error."""
+    try:
+        yield
+    except ParameterError as error:
+        raise NetworkFileError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise NetworkFileError(
+            f"{path}: not a complete HDF5 network ({reason}). Export it again."
+        ) from error
+
+
+def _check_header(file: h5py.File, path: Path) -> None:
+    found = file.attrs.get("format")
+    if found != FORMAT:
+        raise NetworkFileError(
+            f"{path}: format {found!r}, expected {FORMAT!r}. Name a file written by "
+            "'brf-lava export'."
+        )
+    schema = file.attrs.get("schema")
+    if not isinstance(schema, (int, np.integer)) or schema != SCHEMA:
+        raise NetworkFileError(
+            f"{path}: schema {schema!r}, this version reads {SCHEMA}. It was written by brf-lava "
+            f"{file.attrs.get('brf_lava', 'unknown')}: use that version, or export again."
+        )
+
+
+def _read_input(handle: h5py.Group, path: Path) -> int:
+    _read_text(handle, "type", ("input",), path)
+    _reject_unknown(handle, ("type", "shape"), path)
+    return int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
+
+
+def _read_predictions(file: h5py.File, classes: int, path: Path) -> NDArray[np.uint8] | None:
+    if "reference" not in file:
+        return None
+    group = _group(file, "reference", path)
+    _reject_unknown(group, ("predictions",), path)
+    values = _read_integers(group, "predictions", (None, None), (0, classes - 1), path)
+    return values.astype(np.uint8)
+
+
+def _group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:
+    found = parent.get(name)
+    if not isinstance(found, h5py.Group):
+        raise NetworkFileError(f"{path}: {_where(parent, name)} is missing or not a group.")
+    return found
+
+
+def _dataset(parent: h5py.Group, name: str, path: Path) -> h5py.Dataset:
+    found = parent.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise NetworkFileError(f"{path}: {_where(parent, name)} is missing or not a dataset.")
+    return found
+
+
+def _read_integers(
+    parent: h5py.Group,
+    name: str,
+    shape: tuple[int | None, ...],
+    allowed: tuple[int, int],
+    path: Path,
+) -> NDArray[np.int64]:
+    """An integer dataset as int64, its shape (None = any) and range checked."""
+    dataset = _dataset(parent, name, path)
+    where = f"{path}: {_where(parent, name)}"
+    if dataset.dtype.kind not in "iu":
+        raise NetworkFileError(f"{where}: {dataset.dtype} values, integers are needed.")
+    fits = len(dataset.shape) == len(shape) and all(
+        size > 0 and wanted in (None, size)
+        for size, wanted in zip(dataset.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted_shape = [size if size is not None else "any" for size in shape]
+        raise NetworkFileError(f"{where}: shape {list(dataset.shape)}, expected {wanted_shape}.")
+    raw = np.asarray(dataset[()])
+    low, high = allowed
+    if int(raw.min()) < low or int(raw.max()) > high:
+        bad = int(raw.min()) if int(raw.min()) < low else int(raw.max())
+        raise NetworkFileError(f"{where}: {bad} is out of range; allowed are {low} to {high}.")
+    return raw.astype(np.int64)
+
+
+def _read_text(parent: h5py.Group, name: str, allowed: tuple[str, ...], path: Path) -> str:
+    raw = _dataset(parent, name, path)[()]
+    value = raw.decode(errors="replace") if isinstance(raw, bytes) else repr(raw)
+    if value not in allowed:
+        raise NetworkFileError(
+            f"{path}: {_where(parent, name)}: {value!r}; this version knows {', '.join(allowed)}."
+        )
+    return value
+
+
+def _reject_unknown(parent: h5py.Group, known: Any, path: Path) -> None:
+    for name in parent:
+        if name not in known:
+            raise NetworkFileError(
+                f"{path}: {_where(parent, name)} is unknown to this version (schema {SCHEMA})."
+            )
+
+
+def _where(parent: h5py.Group, name: str) -> str:
+    return f"{parent.name.rstrip('/')}/{name}".lstrip("/")
+
+
+def _write_text(parent: h5py.Group, name: str, value: str) -> None:
+    parent.create_dataset(name, data=value, dtype=h5py.string_dtype())
+
+
+def _write_integers(parent: h5py.Group, name: str, values: Any) -> None:
+    parent.create_dataset(name, data=values).attrs["unit"] = UNITS[name]

@@ -1,0 +1,38 @@
+"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from brf_lava.errors import BrfLavaError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success it becomes `path`, else it is removed.
+
+    Raises: BrfLavaError when the folder cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise BrfLavaError(
+            f"{path}: cannot write there ({error.strerror}). Name a folder that exists and that "
+            "you may write to."
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would surprise whoever shares the file
+        temporary.replace(path)
+    except OSError as error:
+        raise BrfLavaError(f"{path}: cannot write it ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)

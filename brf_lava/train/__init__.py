@@ -1,0 +1,1 @@
+"""Training in torch: model, metrics, the loop over epochs, checkpoints."""

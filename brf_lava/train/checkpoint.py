@@ -1,0 +1,172 @@
+"""model.pt: a trained network with everything needed to repeat, export or judge it.
+
+The file is a torch archive of plain values and tensors and loads with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import brf_lava
+from brf_lava.errors import CheckpointError
+from brf_lava.files import replacing
+from brf_lava.recipes import Recipe, parse_recipe
+from brf_lava.tasks.task import DataSource
+from brf_lava.train.model import Metrics, Network
+
+FORMAT = "brf-lava-model"
+SCHEMA = 1
+
+
+def versions() -> dict[str, str]:
+    """What computed this: stored in every file written."""
+    return {
+        "brf_lava": brf_lava.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network.
+
+    recipe:      as used, overrides included
+    seed:        of initial values, split and data order; None when imported
+    origin:      "trained", or the published file it was imported from
+    inputs, classes: channels in, class names
+    epoch, epochs_done: the best epoch by validation loss, and how many were run; 0 when imported
+    data:        what it was trained and measured on
+    metrics:     on the test split; predictions [B, T] there
+    state_dict:  of `model.Network`
+    """
+
+    recipe: Recipe
+    seed: int | None
+    origin: str
+    inputs: int
+    classes: tuple[str, ...]
+    epoch: int
+    epochs_done: int
+    data: DataSource
+    metrics: Metrics
+    predictions: NDArray[np.uint8]
+    state_dict: dict[str, Tensor]
+    versions: dict[str, str]
+
+    def model(self) -> Network:
+        """The network with these weights, on the CPU."""
+        network = Network(self.recipe, self.inputs, len(self.classes))
+        network.load_state_dict(self.state_dict)
+        return network
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `checkpoint` to `path`. Raises: BrfLavaError when that fails; the old file stays."""
+    contents = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "versions": checkpoint.versions,
+        "recipe": checkpoint.recipe.text,
+        "seed": checkpoint.seed,
+        "origin": checkpoint.origin,
+        "inputs": checkpoint.inputs,
+        "classes": list(checkpoint.classes),
+        "epoch": checkpoint.epoch,
+        "epochs_done": checkpoint.epochs_done,
+        "data": asdict(checkpoint.data),
+        "metrics": checkpoint.metrics.as_dict(),
+        "predictions": torch.from_numpy(checkpoint.predictions),
+        "state_dict": {
+            name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
+        },
+    }
+    write_archive(contents, path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a file that `save_checkpoint` wrote.
+
+    Raises: CheckpointError for a file that is missing, damaged, of another kind or of a newer
+    schema, in one line each.
+    """
+    contents = read_archive(path, FORMAT, SCHEMA)
+    try:
+        checkpoint = Checkpoint(
+            recipe=parse_recipe(contents["recipe"], f"{path} (stored recipe)"),
+            seed=contents["seed"],
+            origin=contents["origin"],
+            inputs=contents["inputs"],
+            classes=tuple(contents["classes"]),
+            epoch=contents["epoch"],
+            epochs_done=contents["epochs_done"],
+            data=DataSource(**contents["data"]),
+            metrics=Metrics(**contents["metrics"]),
+            predictions=contents["predictions"].numpy(),
+            state_dict=contents["state_dict"],
+            versions=contents["versions"],
+        )
+        checkpoint.model()
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: damaged model file ({type(error).__name__}: {_first_line(error)}). "
+            "Train or import it again."
+        ) from error
+    return checkpoint
+
+
+def write_archive(contents: dict[str, Any], path: Path) -> None:
+    """torch.save to a temporary name, then rename."""
+    with replacing(path) as temporary:
+        torch.save(contents, temporary)
+
+
+def read_torch_file(path: Path) -> Any:
+    """What a torch file holds, tensors and plain values only. Raises: CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file. Name a model file.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a torch file of plain tensors, or damaged ({_first_line(error)})."
+        ) from error
+
+
+def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any]:
+    """A torch file of ours of the expected kind and a schema this version knows."""
+    contents = read_torch_file(path)
+    found = contents.get("format") if isinstance(contents, dict) else None
+    if found != expected_format:
+        remedy = (
+            "A checkpoint of the reference code needs 'brf-lava import' first."
+            if isinstance(contents, dict) and "model_state_dict" in contents
+            else "Name a file written by 'brf-lava train' or 'brf-lava import'."
+        )
+        raise CheckpointError(
+            f"{path}: format {found!r}, expected {expected_format!r}. {remedy}"
+        )
+    if contents.get("schema") != schema:
+        writer = contents.get("versions", {}).get("brf_lava", "unknown")
+        raise CheckpointError(
+            f"{path}: schema {contents.get('schema')!r}, this version reads {schema}. It was "
+            f"written by brf-lava {writer}: use that version, or train again."
+        )
+    return contents
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__
