@@ -36,3 +36,16 @@ def replacing(path: Path) -> Iterator[Path]:
         raise BrfLavaError(f"{path}: cannot write it ({error.strerror}).") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work, not after it, that `path` could not be written.
+
+    Raises: BrfLavaError.
+    """
+    if path.is_dir():
+        raise BrfLavaError(f"{path}: is a folder. Name a file.")
+    if not path.parent.is_dir():
+        raise BrfLavaError(f"{path}: the folder {path.parent} does not exist. Make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise BrfLavaError(f"{path}: the folder {path.parent} cannot be written to.")

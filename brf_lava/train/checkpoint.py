@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
     """What computed this: stored in every file written."""
     return {
         "brf_lava": brf_lava.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str, which would not load again
         "numpy": np.__version__,
         "numba": numba.__version__,
         "python": platform.python_version(),

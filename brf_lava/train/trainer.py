@@ -19,6 +19,7 @@ import torch
 
 from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
 from brf_lava.files import replacing
+from brf_lava.kernels.layer import choose_backend
 from brf_lava.recipes import Recipe, parse_recipe
 from brf_lava.tasks.task import DataSource, Dataset, Split
 from brf_lava.train.checkpoint import (
@@ -33,7 +34,15 @@ from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
 STATE_FORMAT = "brf-lava-training"
 STATE_SCHEMA = 1
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+}
+SCHEDULES: dict[str, Callable[[float], float]] = {  # of the share of epochs that are done
+    "linear": lambda done: 1 - done,
+    "constant": lambda done: 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,7 @@ class Trainer:
         Raises: CheckpointError when there is none, or when the data is not the same.
         """
         path = resume_path(out)
-        if not path.exists():
-            raise CheckpointError(
-                f"{path}: no training state to resume. Start without --resume, or name the same "
-                "--out as the run that was stopped."
-            )
-        state = read_archive(path, STATE_FORMAT, STATE_SCHEMA)
+        recipe, state = _read_state(out)
         source = DataSource(**state["data"])
         if source.fingerprint != dataset.source.fingerprint:
             raise CheckpointError(
@@ -131,7 +135,6 @@ class Trainer:
                 f"{path}: was trained on {state['device']}, not {device.type}. "
                 f"Resume with --device {state['device']}."
             )
-        recipe = parse_recipe(state["recipe"], f"{path} (stored recipe)")
         trainer = cls(recipe, dataset, state["seed"], device, out)
         trainer.model.load_state_dict(state["model"])
         trainer.optimizer.load_state_dict(state["optimizer"])
@@ -142,6 +145,16 @@ class Trainer:
         trainer.best_state = state["best_state"]
         trainer.reports = [EpochReport(**report) for report in state["reports"]]
         return trainer
+
+    @staticmethod
+    def stored_task(out: Path) -> str:
+        """The task of the run whose state lies beside `out`. Raises: CheckpointError."""
+        return _read_state(out)[0].task
+
+    @property
+    def kernel(self) -> str:
+        """The kernel backend that training runs on."""
+        return choose_backend(self.device, torch.float32)
 
     def run(self, progress: Progress | None = None) -> None:
         """Train to the recipe's last epoch. KeyboardInterrupt passes through; nothing is lost."""
@@ -186,7 +199,9 @@ class Trainer:
     def _run_epoch(self, progress: Progress) -> EpochReport:
         started = time.perf_counter()
         settings = self.recipe.training
-        learning_rate = settings.learning_rate * (1 - self.epoch / settings.epochs)
+        learning_rate = settings.learning_rate * SCHEDULES[settings.schedule](
+            self.epoch / settings.epochs
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         samples, steps = self.training.y.shape
@@ -253,6 +268,17 @@ class Trainer:
         lines = [json.dumps(asdict(report)) + "\n" for report in self.reports]
         with replacing(metrics_path(self.out)) as temporary:
             temporary.write_text("".join(lines))
+
+
+def _read_state(out: Path) -> tuple[Recipe, dict[str, Any]]:
+    path = resume_path(out)
+    if not path.exists():
+        raise CheckpointError(
+            f"{path}: no training state to resume. Start without --resume, or name the same "
+            "--out as the run that was stopped."
+        )
+    state = read_archive(path, STATE_FORMAT, STATE_SCHEMA)
+    return parse_recipe(state["recipe"], f"{path} (stored recipe)"), state
 
 
 def _take(split: Split, index: Any) -> Split:

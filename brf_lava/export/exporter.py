@@ -1,0 +1,60 @@
+"""The export of a trained model: calibrate, quantize, keep where it came from, write."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import brf_lava
+from brf_lava.errors import DataError
+from brf_lava.export.hdf5 import write_network
+from brf_lava.export.network import FixedNetwork
+from brf_lava.export.quantize import LayerReport, quantize
+from brf_lava.tasks.task import Dataset
+from brf_lava.train.checkpoint import Checkpoint
+
+
+def export_model(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    path: Path,
+    *,
+    state_bits: int | None = None,
+    parameter_bits: int,
+    weight_bits: int,
+) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
+    """Quantize a model with the ranges it reaches on the training split, and write it to `path`.
+
+    Raises: DataError if the data does not fit the model, ParameterError as `quantize`.
+    """
+    x = dataset.train.x
+    if x.shape[2] != checkpoint.inputs:
+        raise DataError(
+            f"calibration data: {x.shape[2]} inputs, the model has {checkpoint.inputs}. Name the "
+            "data it was trained on with --data."
+        )
+    network, reports = quantize(
+        checkpoint.model().to_real(),
+        np.ascontiguousarray(x.transpose(1, 0, 2)),
+        state_bits=state_bits,
+        parameter_bits=parameter_bits,
+        weight_bits=weight_bits,
+    )
+    provenance = {
+        "task": checkpoint.recipe.task,
+        "classes": list(checkpoint.classes),
+        "recipe": checkpoint.recipe.text,
+        "seed": checkpoint.seed,
+        "origin": checkpoint.origin,
+        "epoch": checkpoint.epoch,
+        "data": asdict(checkpoint.data),
+        "metrics": checkpoint.metrics.as_dict(),
+        "calibration": asdict(dataset.source),
+        "versions": checkpoint.versions,
+        "exported_by": brf_lava.__version__,
+    }
+    exported = FixedNetwork(network.layers, provenance)
+    write_network(exported, path, checkpoint.predictions)
+    return exported, reports

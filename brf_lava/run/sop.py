@@ -1,0 +1,58 @@
+"""What a run cost, in the units in which spiking hardware and dense hardware are compared.
+
+SOP is the paper's: spikes of hidden neurons per sample. A synaptic operation is one weight reached
+by one spike; zeros of a dense matrix count, as dense synapses occupy the chip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.export.network import Activity, FixedNetwork
+
+
+@dataclass(frozen=True)
+class SpikeCost:
+    """Means per sample.
+
+    sops: hidden spikes. input_synops, recurrent_synops, output_synops: synaptic operations of the
+    input spikes, of hidden spikes within their layer, and of hidden spikes towards the next layer.
+    dense_macs: multiply-accumulates of the same network as matrix products at every step, which is
+    what a GPU performs.
+    """
+
+    sops: float
+    input_synops: float
+    recurrent_synops: float
+    output_synops: float
+    dense_macs: float
+
+    @property
+    def synops(self) -> float:
+        """All synaptic operations per sample."""
+        return self.input_synops + self.recurrent_synops + self.output_synops
+
+
+def spike_cost(network: FixedNetwork, x: NDArray[np.int8], activity: Activity) -> SpikeCost:
+    """Count the spikes of one run. x: [T, B, I], the run's input spikes."""
+    steps, samples, _ = x.shape
+    recurrent = output = macs = 0
+    for index, layer in enumerate(network.layers):
+        neurons, inputs = layer.shape
+        macs += neurons * inputs
+        if layer.recurrent is not None:
+            macs += neurons * neurons
+            recurrent += neurons * int(activity.spikes[index].sum(dtype=np.int64))
+        if index:
+            output += neurons * int(activity.spikes[index - 1].sum(dtype=np.int64))
+    spikes = sum(int(layer.sum(dtype=np.int64)) for layer in activity.spikes)
+    return SpikeCost(
+        sops=spikes / samples,
+        input_synops=network.layers[0].shape[0] * int(x.sum(dtype=np.int64)) / samples,
+        recurrent_synops=recurrent / samples,
+        output_synops=output / samples,
+        dense_macs=float(macs * steps),
+    )

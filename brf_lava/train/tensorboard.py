@@ -1,0 +1,36 @@
+"""TensorBoard events of a training run, an optional extra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from brf_lava.errors import BackendUnavailableError
+from brf_lava.train.trainer import EpochReport, Progress
+
+
+@contextmanager
+def events(progress: Progress, out: Path) -> Iterator[Progress]:
+    """`progress`, extended to write every epoch to ``<out stem>.tensorboard``.
+
+    Raises: BackendUnavailableError when TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "--tensorboard: TensorBoard is not installed. Install the extra: "
+            "pip install 'brf-lava[tensorboard]'."
+        ) from error
+    with SummaryWriter(str(out.with_name(f"{out.stem}.tensorboard"))) as writer:  # type: ignore[no-untyped-call]
+
+        def on_epoch(report: EpochReport) -> None:
+            for name, value in asdict(report).items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, report.epoch)  # type: ignore[no-untyped-call]
+            if progress.on_epoch:
+                progress.on_epoch(report)
+
+        yield replace(progress, on_epoch=on_epoch)
