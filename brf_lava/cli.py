@@ -40,7 +40,11 @@ class Failure(click.ClickException):
 
     def __init__(self, error: BrfLavaError) -> None:
         super().__init__(" ".join(str(error).split()))
-        self.exit_code = error.exit_code
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click declares a class variable
+        return self.error.exit_code
 
 
 class Commands(click.Group):
@@ -203,9 +207,9 @@ def export(
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
-    from brf_lava.export.exporter import export_model
     from brf_lava.files import check_writable
     from brf_lava.train.checkpoint import load_checkpoint
+    from brf_lava.train.export import export_model
 
     check_writable(network)
     checkpoint = load_checkpoint(model)

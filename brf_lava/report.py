@@ -47,7 +47,7 @@ def _epoch_text(report: EpochReport) -> str:
 
 @contextmanager
 def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
-    """A bar over all epochs with loss, accuracy, SOPs and the time left; lines without a terminal."""
+    """A bar over all epochs with metrics and the time left; lines where there is no terminal."""
     console = _console(stderr=True)
     if not console.is_terminal:
         every = max(1, epochs // LINES_PER_RUN)
@@ -119,7 +119,15 @@ def checkpoint_table(checkpoint: Checkpoint) -> Table:
 def format_table(reports: tuple[LayerReport, ...]) -> Table:
     """The number format of every state, with its measured range."""
     table = Table(title="States: formats from measured ranges", title_justify="left")
-    for column in ("layer", "state", "peak |x|", "fraction bits", "limit", "head-room", "bits used"):
+    for column in (
+        "layer",
+        "state",
+        "peak |x|",
+        "fraction bits",
+        "limit",
+        "head-room",
+        "bits used",
+    ):
         table.add_column(column, justify="left" if column in ("layer", "state") else "right")
     for index, report in enumerate(reports, start=1):
         bits = report.format.state_bits
@@ -177,9 +185,7 @@ def network_line(network: FixedNetwork) -> str:
 def comparison_table(result: RunResult) -> Table:
     """The run beside the float reference."""
     reference, cost = result.reference, result.cost
-    table = Table(
-        title=f"{result.samples} samples of {result.steps} steps", title_justify="left"
-    )
+    table = Table(title=f"{result.samples} samples of {result.steps} steps", title_justify="left")
     table.add_column("")
     table.add_column(f"float on {reference.device}" if reference else "float", justify="right")
     table.add_column(f"fixed point, {result.backend}", justify="right")

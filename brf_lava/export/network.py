@@ -26,7 +26,7 @@ class RealLayer:
     """One layer in real numbers, as its kernel takes it.
 
     weights [N, I] and recurrent [N, N] (or None): row = postsynaptic neuron.
-    coefficients [P, N] in the order of ``neuron.coefficients``; constants: ``neuron.real_constants``.
+    coefficients [P, N] in the order of ``neuron.coefficients``.
     A readout's weights carry its input gain ``1 - decay``.
     """
 

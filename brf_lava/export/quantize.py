@@ -112,7 +112,9 @@ def quantize(
         bits = choose_state_bits(layer, reached) if state_bits is None else state_bits
         layer_format = LayerFormat(bits, parameter_bits, weight_bits)
         results.append(quantize_layer(layer, layer_format, reached))
-    return FixedNetwork(tuple(fixed for fixed, _ in results)), tuple(report for _, report in results)
+    return FixedNetwork(tuple(fixed for fixed, _ in results)), tuple(
+        report for _, report in results
+    )
 
 
 def measure_peaks(network: RealNetwork, x: NDArray[np.int8]) -> tuple[dict[str, float], ...]:
@@ -192,9 +194,7 @@ def quantize_weights(
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
-    exponent = next(
-        (e for e in range(EXPONENT_MAX + 1) if nearest(largest / 2**e) <= limit), None
-    )
+    exponent = next((e for e in range(EXPONENT_MAX + 1) if nearest(largest / 2**e) <= limit), None)
     if exponent is None:
         raise ParameterError(
             f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "

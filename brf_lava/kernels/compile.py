@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -32,7 +32,7 @@ def _twin(function: Callable[..., Any], name: str, bindings: dict[str, Any]) -> 
     return twin
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(function: Callable[..., Any]) -> Any:
     """`function` compiled by numba, and with it every plain function it calls by a global name."""
     names = getattr(function, "__globals__", {})
@@ -64,7 +64,7 @@ def specialized(
         return numba.njit(cache=True, **options)(twin)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _source_digest() -> str:
     """Changes with every line that compiled code can come from, and with numba and Python."""
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
@@ -74,7 +74,7 @@ def _source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cache_folder() -> str | None:
     """A folder for machine code that belongs to exactly these sources, or None if none can be had.
 

@@ -89,8 +89,8 @@ def run_layer(
     for tensor in (x, weights, coefficients):
         if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
             raise BackendUnavailableError(
-                f"kernel 'cpu': got {tensor.dtype} on {tensor.device}; it takes float32 on the CPU. "
-                "Choose kernel 'reference' or 'auto'."
+                f"kernel 'cpu': got {tensor.dtype} on {tensor.device}; it takes float32 on the "
+                "CPU. Choose kernel 'reference' or 'auto'."
             )
     single = type(constants)(*(np.float32(value) for value in constants))
     result: Tensor = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped

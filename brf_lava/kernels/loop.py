@@ -12,7 +12,7 @@ so real-valued inputs are as correct as spikes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from math import factorial
 from typing import Any
 
@@ -88,9 +88,7 @@ def _exp(x: Any) -> Any:
     Taylor to order 8 of ``x / 256``, squared eight times; below -80 the result is 0 in float32.
     """
     r = max(x, -80.0) / 256.0
-    y = 1.0 + r * (
-        1.0 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * (C7 + r * C8))))))
-    )
+    y = 1.0 + r * (1.0 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * (C7 + r * C8)))))))
     for _ in range(8):
         y = y * y
     return y
@@ -179,7 +177,7 @@ def _forward(  # type: ignore[no-untyped-def]
             )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     kind = "fixed" if integers else "real"
     advance = specialized(
@@ -191,9 +189,7 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
     )
-    return specialized(
-        _forward, f"forward_{neuron.name}_{kind}", parallel=True, _advance=advance
-    )
+    return specialized(_forward, f"forward_{neuron.name}_{kind}", parallel=True, _advance=advance)
 
 
 def _retreat_step(  # type: ignore[no-untyped-def]
@@ -262,7 +258,7 @@ def _backward(  # type: ignore[no-untyped-def]
             grad_current[t, first:last] = passed[: last - first]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
     name = f"{neuron.name}_{surrogate.__name__}"
     derivative = specialized(
@@ -286,7 +282,7 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
 
 def _group_size(samples: int) -> int:
     """Few enough samples per group that every core gets one, at most `GROUP`."""
-    threads = numba.get_num_threads()
+    threads: int = numba.get_num_threads()
     return max(1, min(GROUP, -(-samples // threads)))
 
 

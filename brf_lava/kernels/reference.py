@@ -57,8 +57,6 @@ def run_layer(
         current = functional.linear(x[t], weights)
         if recurrent is not None:
             current = current + functional.linear(output, recurrent)
-        states, output = neuron.real_step(
-            states, current, coefficients.unbind(), constants, spike
-        )
+        states, output = neuron.real_step(states, current, coefficients.unbind(), constants, spike)
         outputs.append(output)
     return torch.stack(outputs)

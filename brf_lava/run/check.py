@@ -10,9 +10,7 @@ from brf_lava.errors import MismatchError
 from brf_lava.export.network import Activity
 
 
-def assert_equal(
-    found: Activity, expected: Activity, found_name: str, expected_name: str
-) -> None:
+def assert_equal(found: Activity, expected: Activity, found_name: str, expected_name: str) -> None:
     """Raises: MismatchError at the first difference in time: sample, step, neuron, both values."""
     differences = []
     for layer, (ours, theirs) in enumerate(zip(found.spikes, expected.spikes, strict=True)):

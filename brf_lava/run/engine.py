@@ -5,6 +5,8 @@ It is the compiled loop over time with the fixed-point steps of `brf_lava.neuron
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ def check_input(network: FixedNetwork, x: NDArray[np.int8]) -> None:
     """
     if x.ndim != 3 or x.shape[2] != network.inputs:
         raise ParameterError(
-            f"input: shape {x.shape}; [steps, samples, {network.inputs}] is needed for this network."
+            f"input: shape {x.shape}; [steps, samples, {network.inputs}] is needed for this net."
         )
     if x.dtype != np.int8 or (x.size and (x.min() < 0 or x.max() > 1)):
         raise ParameterError(
@@ -48,7 +50,7 @@ def run(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
 
 
 def _run_chunk(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
-    signal = np.ascontiguousarray(x)
+    signal: Any = np.ascontiguousarray(x)  # [T, B, ...] from layer to layer
     spikes = []
     saturations = 0
     for layer in network.layers:

@@ -47,9 +47,7 @@ class Block(nn.Module):
         bound = (6 / (columns + out_neurons)) ** 0.5
         initial = bound * (2 * torch.rand(out_neurons, columns, generator=generator) - 1)
         self.weight = nn.Parameter(initial[:, :in_neurons].clone())
-        self.recurrent_weight = (
-            nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
-        )
+        self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
         self.neuron = make_neuron(neuron, out_neurons, neuron_params, generator)
         self.surrogate = str(neuron_params.get("surrogate", "double-gaussian"))
         self.backend = "auto"  # kernel, see `brf_lava.kernels.layer`

@@ -102,7 +102,8 @@ class LI(Neuron):
         self.tau = nn.Parameter(mean + std * torch.randn(neurons, generator=generator))
 
     def _decay(self) -> Tensor:
-        return torch.exp(-1 / self.tau.abs())
+        decay: Tensor = torch.exp(-1 / self.tau.abs())
+        return decay
 
     def coefficients(self) -> Tensor:
         return self._decay()[None]

@@ -147,7 +147,7 @@ def read_torch_file(path: Path) -> Any:
 
 def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any]:
     """A torch file of ours of the expected kind and a schema this version knows."""
-    contents = read_torch_file(path)
+    contents: dict[str, Any] = read_torch_file(path)
     found = contents.get("format") if isinstance(contents, dict) else None
     if found != expected_format:
         remedy = (
@@ -155,9 +155,7 @@ def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any
             if isinstance(contents, dict) and "model_state_dict" in contents
             else "Name a file written by 'brf-lava train' or 'brf-lava import'."
         )
-        raise CheckpointError(
-            f"{path}: format {found!r}, expected {expected_format!r}. {remedy}"
-        )
+        raise CheckpointError(f"{path}: format {found!r}, expected {expected_format!r}. {remedy}")
     if contents.get("schema") != schema:
         writer = contents.get("versions", {}).get("brf_lava", "unknown")
         raise CheckpointError(

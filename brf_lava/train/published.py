@@ -91,7 +91,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     found = contents.get("model_state_dict") if isinstance(contents, dict) else None
     expected = f"expected 'model_state_dict' with {', '.join(REQUIRED)}"
     if not isinstance(found, dict):
-        keys = ", ".join(map(str, contents)) if isinstance(contents, dict) else type(contents).__name__
+        keys = (
+            ", ".join(map(str, contents)) if isinstance(contents, dict) else type(contents).__name__
+        )
         raise CheckpointError(f"{path}: not a published checkpoint: {expected}; found {keys}.")
     missing = [name for name in REQUIRED if not isinstance(found.get(name), Tensor)]
     unknown = [name for name in found if name not in REQUIRED + OPTIONAL]

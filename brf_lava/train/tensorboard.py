@@ -18,7 +18,7 @@ def events(progress: Progress, out: Path) -> Iterator[Progress]:
     Raises: BackendUnavailableError when TensorBoard is not installed.
     """
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError as error:
         raise BackendUnavailableError(
             "--tensorboard: TensorBoard is not installed. Install the extra: "

@@ -21,7 +21,7 @@ from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
 from brf_lava.files import replacing
 from brf_lava.kernels.layer import choose_backend
 from brf_lava.recipes import Recipe, parse_recipe
-from brf_lava.tasks.task import DataSource, Dataset, Split
+from brf_lava.tasks.task import Dataset, DataSource, Split
 from brf_lava.train.checkpoint import (
     Checkpoint,
     read_archive,

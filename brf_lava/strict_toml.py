@@ -1,0 +1,248 @@
+"""TOML to frozen dataclasses and back, refusing whatever is not declared.
+
+A dataclass declares each of its keys with a rule, ``epochs: Annotated[int, whole(1)]``; a key
+whose type is such a dataclass is a section. Nothing has a default: a file states everything, or it
+is refused. Recipes and profiles are read with this.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from brf_lava.errors import BrfLavaError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Value = Any  # what a TOML key can hold
+Section = TypeVar("Section")
+Fault = Callable[[str], BrfLavaError]  # makes the error a module raises of its message
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one key may hold. convert: the value to keep, or None to refuse it."""
+
+    allowed: str
+    convert: Callable[[Value], Any]
+
+
+def whole(low: int, high: int | None = None) -> Rule:
+    """A key that holds an integer from low to high, both allowed."""
+    return Rule(
+        f"a whole number, {low} or more" if high is None else f"a whole number, {low} to {high}",
+        lambda value: value if _is_whole(value, low, high) else None,
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The finite numbers from low (allowed, unless `above` is given instead) to below `below`."""
+
+    low: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            abs(value) <= sys.float_info.max  # neither NaN nor infinite, nor a huge integer
+            and (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        parts = (("at least", self.low), ("above", self.above), ("below", self.below))
+        return " and ".join(f"{word} {limit:g}" for word, limit in parts if limit is not None)
+
+
+def real(interval: Interval) -> Rule:
+    """A key that holds a number in this interval."""
+    return Rule(f"a number {interval}", lambda value: _real(value, interval))
+
+
+def choice(names: Iterable[str]) -> Rule:
+    """A key that holds one of these strings."""
+    known = tuple(names)
+    return Rule(
+        f"one of {', '.join(map(to_toml, known))}",
+        lambda value: value if isinstance(value, str) and value in known else None,
+    )
+
+
+def flag() -> Rule:
+    """A key that holds true or false."""
+    return Rule("true or false", lambda value: value if isinstance(value, bool) else None)
+
+
+def text() -> Rule:
+    """A key that holds a string that is not empty."""
+    return Rule(
+        "a string that is not empty",
+        lambda value: value if isinstance(value, str) and value else None,
+    )
+
+
+def wholes(low: int) -> Rule:
+    """A key that holds a list of one or more integers, each low or more."""
+    return Rule(
+        f"a list of whole numbers, each {low} or more",
+        lambda value: _several(value, lambda item: item if _is_whole(item, low, None) else None),
+    )
+
+
+def texts() -> Rule:
+    """A key that holds a list of one or more strings."""
+    return Rule(
+        "a list of strings",
+        lambda value: _several(value, lambda item: item if isinstance(item, str) else None),
+    )
+
+
+def span(interval: Interval) -> Rule:
+    """A key that holds a range [low, high] within this interval, low at most high."""
+
+    def convert(value: Value) -> Any:
+        ends = _several(value, lambda item: _real(item, interval))
+        return ends if ends and len(ends) == 2 and ends[0] <= ends[1] else None
+
+    return Rule(f"a range [low, high] of numbers {interval}, low first", convert)
+
+
+def _is_whole(value: Value, low: int, high: int | None) -> bool:
+    return type(value) is int and value >= low and (high is None or value <= high)
+
+
+def _real(value: Value, interval: Interval) -> float | None:
+    return float(value) if type(value) in (int, float) and value in interval else None
+
+
+def _several(value: Value, convert: Callable[[Value], Any]) -> tuple[Any, ...] | None:
+    if not isinstance(value, list) or not value:
+        return None
+    items = tuple(convert(item) for item in value)
+    return None if any(item is None for item in items) else items
+
+
+def read_table(source: str, where: str, fault: Fault) -> dict[str, Value]:
+    """The tables of a TOML text. Raises: `fault` with the line of a syntax error."""
+    try:
+        return tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        lines = source.count("\n") + 1
+        message = str(error).replace("at end of document", f"at line {lines}, the last one")
+        raise fault(f"{where}: not valid TOML: {message}. Mend that line.") from None
+
+
+def build(kind: type[Section], table: dict[str, Value], where: str, fault: Fault) -> Section:
+    """An object of the dataclass `kind` from TOML tables.
+
+    where: the file, for messages. Raises: `fault` for a key that is unknown or missing and for a
+    value that its rule refuses.
+    """
+    known = [*leaves(kind), *_sections(kind)]
+
+    def section(kind: type[Any], table: dict[str, Value], prefix: str) -> Any:
+        rules, sections = _rules(kind), _sections(kind)
+        for key in table:
+            if key not in rules and key not in sections:
+                raise fault(f"{where}: {prefix}{key}: no such key. {nearest(prefix + key, known)}")
+        values: dict[str, Any] = {}
+        for key in [*rules, *sections]:
+            name = prefix + key
+            if key not in table:
+                raise fault(f"{where}: {name} is missing, and nothing has a default. Add it.")
+            value = table[key]
+            if key in rules:
+                values[key] = _checked(rules[key], value, f"{where}: {name}", fault)
+            elif isinstance(value, dict):
+                values[key] = section(sections[key], value, f"{name}.")
+            else:
+                raise fault(f"{where}: {name}: {shown(value)}; a section [{name}] is needed.")
+        return kind(**values)
+
+    built: Section = section(kind, table, "")
+    return built
+
+
+def _checked(rule: Rule, value: Value, where: str, fault: Fault) -> Any:
+    converted = rule.convert(value)
+    if converted is None:
+        raise fault(f"{where}: {shown(value)}; allowed is {rule.allowed}.")
+    return converted
+
+
+def _rules(kind: type[Any]) -> dict[str, Rule]:
+    """The keys that hold a value. A field that is neither this nor a section is no key."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+    return {name: rule for name, rule in found.items() if isinstance(rule, Rule)}
+
+
+def _sections(kind: type[Any]) -> dict[str, type[Any]]:
+    hints: dict[str, type[Any]] = get_type_hints(kind)
+    return {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+
+
+def leaves(kind: type[Any]) -> list[str]:
+    """All keys that hold a value, dotted: ``training.epochs``."""
+    found = list(_rules(kind))
+    for name, section in _sections(kind).items():
+        found += [f"{name}.{leaf}" for leaf in leaves(section)]
+    return found
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """A sentence that names the known key most like `key`, or all of them."""
+    bare = key.rpartition(".")[2]
+    by_bare = {name.rpartition(".")[2]: name for name in known}
+    if bare in by_bare:
+        return f"Did you mean {by_bare[bare]}?"
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+    close += [by_bare[match] for match in difflib.get_close_matches(bare, by_bare, n=1)]
+    return f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
+
+
+def parse_value(source: str) -> Value:
+    """One TOML value; a bare word that is no TOML is a string. Raises: ValueError."""
+    try:
+        table = tomllib.loads(f"value = {source}")
+    except tomllib.TOMLDecodeError as error:
+        if source.replace("-", "").replace("_", "").isalnum():
+            return source
+        raise ValueError(str(error)) from None
+    if set(table) != {"value"}:
+        raise ValueError("more than one value")
+    return table["value"]
+
+
+def shown(value: Value) -> str:
+    """A value as it stands in a message: as TOML, or by its type where that says more."""
+    return to_toml(value) if isinstance(value, (bool, int, float, str, list)) else repr(value)
+
+
+def to_toml(value: Value) -> str:
+    """One value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(to_toml, value))}]"
+    return repr(value)
+
+
+def write_table(instance: Any) -> str:
+    """A dataclass as TOML: its own keys first, then one section after another."""
+    kind = type(instance)
+    lines = [f"{name} = {to_toml(getattr(instance, name))}" for name in _rules(kind)]
+    for name in _sections(kind):
+        lines += ["", f"[{name}]", write_table(getattr(instance, name)).rstrip("\n")]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,281 @@
+"""Recipes and profiles: what they hold, what they refuse, and the text they carry along."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brf_lava import profiles, recipes, strict_toml
+from brf_lava.errors import BrfLavaError, RecipeError
+from brf_lava.resources import names, shipped
+
+ECG = recipes.load_recipe("ecg-brf")
+
+
+def assert_refused(error: pytest.ExceptionInfo[BrfLavaError], *parts: str) -> None:
+    """One line that names everything in `parts`."""
+    message = str(error.value)
+    assert "\n" not in message
+    missing = [part for part in parts if part not in message]
+    assert not missing, f"{missing} not in: {message}"
+
+
+def edited(pattern: str, replacement: str) -> str:
+    """The ECG recipe with one line changed."""
+    text, count = re.subn(pattern, replacement, ECG.text, flags=re.MULTILINE)
+    assert count == 1, f"{pattern} occurs {count} times"
+    return text
+
+
+def test_ecg_recipe_has_the_published_values() -> None:
+    assert (
+        recipes.Recipe(
+            task="ecg",
+            network=recipes.NetworkRecipe(hidden=(36,), neuron="BRF", recurrent=True),
+            neuron=recipes.NeuronRecipe(
+                dt=0.01, theta=1.0, gamma=0.9, omega=(3.0, 5.0), b_offset=(0.1, 1.0)
+            ),
+            readout=recipes.ReadoutRecipe(tau_mean=20.0, tau_std=1.0),
+            training=recipes.TrainingRecipe(
+                optimizer="adam",
+                learning_rate=0.1,
+                batch_size=16,
+                epochs=400,
+                loss="nll",
+                validation=61,
+                surrogate="double-gaussian",
+                schedule="linear",
+            ),
+        )
+        == ECG
+    )
+
+
+@pytest.mark.parametrize("name", names("training"))
+def test_every_shipped_recipe_is_valid_and_sourced(name: str) -> None:
+    recipe = recipes.load_recipe(name)
+    assert name == f"{recipe.task}-{recipe.network.neuron}".lower()
+    for line in recipe.text.splitlines():
+        assert "=" not in line.partition("#")[0] or "#" in line, f"no source: {line}"
+
+
+def test_text_is_that_of_the_file_byte_for_byte() -> None:
+    path = shipped("training") / "ecg-brf.toml"
+    assert ECG.text.encode() == path.read_bytes()
+    assert recipes.load_recipe(path) == recipes.load_recipe(str(path)) == ECG
+    assert recipes.recipe_for("ecg") == recipes.recipe_for("ecg", "BRF") == ECG
+
+
+def test_tasks_are_those_of_the_package() -> None:
+    task = pytest.importorskip("brf_lava.tasks.task")
+    assert set(recipes.TASKS) == set(task.TASKS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "parts"),
+    [
+        (r"^epochs", "epoch", ["training.epoch", "Did you mean training.epochs?"]),
+        (r"^\[training\]", "[trainig]", ["trainig", "Did you mean training?"]),
+        (r"^task", "epochs = 3\ntask", ["epochs", "Did you mean training.epochs?"]),
+        (r"^task", "qqqq = 3\ntask", ["qqqq", "Known are task", "readout.tau_std"]),
+        (r"^epochs.*\n", "", ["training.epochs is missing"]),
+        (r"^\[readout\]\ntau.*\ntau.*\n", "", ["readout is missing"]),
+        (r"^task", "readout = 3\ntask", ["Cannot overwrite"]),
+        (r"^epochs = \d+", "epochs = 0", ["training.epochs: 0", "1 or more"]),
+        (r"^epochs = \d+", "epochs = 30.0", ["30.0", "a whole number"]),
+        (r"^epochs = \d+", "epochs = true", ["true", "a whole number"]),
+        (r"^dt = \S+", "dt = 0", ["neuron.dt: 0", "above 0"]),
+        (r"^dt = \S+", "dt = nan", ["neuron.dt: nan", "above 0"]),
+        (r"^dt = \S+", "dt = inf", ["neuron.dt: inf", "above 0"]),
+        (r"^theta = \S+", f"theta = 1{'0' * 400}", ["neuron.theta", "above 0"]),
+        (r"^theta = \S+", "theta = false", ["neuron.theta: false", "a number"]),
+        (r"^gamma = \S+", "gamma = 1", ["neuron.gamma: 1", "at least 0 and below 1"]),
+        (r"^omega = \S+ \S+", "omega = [5, 3]", ["neuron.omega: [5, 3]", "low first"]),
+        (r"^omega = \S+ \S+", "omega = [3]", ["neuron.omega: [3]", "[low, high]"]),
+        (r"^omega = \S+ \S+", "omega = [3, 100]", ["100 rad/s", "dt*omega", "omega < 100"]),
+        (r"^hidden = \S+", "hidden = []", ["network.hidden: []", "a list of whole numbers"]),
+        (r"^hidden = \S+", "hidden = [36, 0]", ["[36, 0]", "1 or more"]),
+        (r"^recurrent = \S+", "recurrent = 1", ["network.recurrent: 1", "true or false"]),
+        (r"^neuron = \S+", 'neuron = "LI"', ['network.neuron: "LI"', '"BRF"']),
+        (r"^surrogate = \S+", 'surrogate = "box"', ['"box"', '"multi-gaussian"']),
+        (r"^optimizer = \S+", "optimizer = 1979-05-27", ["training.optimizer", '"radam"']),
+        (r"^gamma = \S+", "gamma = ", ["not valid TOML", "line 16"]),
+        (r"^schedule = .*\n", "schedule = [", ["not valid TOML", "line 32", "the last"]),
+    ],
+)
+def test_refused(pattern: str, replacement: str, parts: list[str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.parse_recipe(edited(pattern, replacement), "my.toml")
+    assert_refused(error, "my.toml: ", *parts)
+
+
+def test_a_value_where_a_section_belongs() -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.parse_recipe('task = "ecg"\nnetwork = 36\n', "my.toml")
+    assert_refused(error, "my.toml: network: 36", "[network]")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "parts"),
+    [
+        ("ecg-brff", ["Did you mean ecg-brf?", "There are ecg-brf"]),
+        ("zzz", ["training/zzz", "There are ecg-brf"]),
+        ("none/here.toml", ["none/here.toml", "No such file", "ecg-brf"]),
+        ("training/ecg-brg", ["training/ecg-brg", "No such file"]),
+    ],
+)
+def test_unknown_recipe(wanted: str, parts: list[str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.load_recipe(wanted)
+    assert_refused(error, *parts)
+
+
+def test_file_that_is_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(b'task = "\xff"')
+    with pytest.raises(RecipeError) as error:
+        recipes.load_recipe(path)
+    assert_refused(error, str(path), "byte 8", "UTF-8")
+
+
+def test_override() -> None:
+    changed = recipes.override(
+        ECG, ["training.epochs=30", "learning_rate = 0.05", "surrogate=multi-gaussian", "epochs=31"]
+    )
+    assert (changed.training.epochs, changed.training.learning_rate) == (31, 0.05)
+    assert changed.training.surrogate == "multi-gaussian"
+    assert (ECG.training.epochs, ECG.network) == (400, changed.network)
+    assert changed.text.splitlines()[0] == (
+        "# ecg-brf with training.epochs=31, training.learning_rate=0.05, "
+        'training.surrogate="multi-gaussian"'
+    )
+    assert recipes.parse_recipe(changed.text, "again") == changed
+
+
+def test_override_checks_the_outcome_not_the_way_there() -> None:
+    changed = recipes.override(ECG, ["omega=[3, 150]", "dt=0.001"])
+    assert (changed.neuron.omega, changed.neuron.dt) == ((3.0, 150.0), 0.001)
+
+
+@pytest.mark.parametrize("changes", [[], ["epochs=400"], ["omega=[3, 5.0]"]])
+def test_override_without_effect_keeps_the_text(changes: list[str]) -> None:
+    assert recipes.override(ECG, changes).text == ECG.text
+
+
+def test_override_of_a_strange_name_stays_a_comment() -> None:
+    base = recipes.parse_recipe(ECG.text, 'my\n[evil]\r"file\x00.toml')
+    changed = recipes.override(base, ["hidden=[36,\n 12]"])
+    assert changed.network.hidden == (36, 12)
+    assert recipes.parse_recipe(changed.text, "again") == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ("epoch=3", ["epoch=3", "Did you mean training.epochs?"]),
+        ("training.epoch=3", ["Did you mean training.epochs?"]),
+        ("training={}", ["no such key"]),
+        ("text=hello", ["no such key"]),
+        ("epochs", ["key=value"]),
+        ("epochs=", ["key=value"]),
+        ("=3", ["key=value"]),
+        ("epochs=3\nloss='nll'", ["not a TOML value"]),
+        ("epochs=3 4", ["not a TOML value"]),
+        ("epochs=many", ['training.epochs: "many"', "a whole number"]),
+        ("omega=[3, 150]", ["150 rad/s", "dt*omega"]),
+    ],
+)
+def test_override_refused(change: str, parts: list[str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.override(ECG, [change])
+    assert_refused(error, "--set", *parts)
+
+
+def test_a_bare_key_of_two_sections_must_be_written_in_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(strict_toml, "leaves", lambda kind: ["a.epochs", "b.epochs"])
+    with pytest.raises(RecipeError) as error:
+        recipes.override(ECG, ["epochs=3"])
+    assert_refused(error, "a.epochs and b.epochs")
+
+
+POSITIVE = st.floats(1e-300, 1e300)
+RANGE = st.tuples(st.floats(0, 99), st.floats(0, 99)).map(sorted)
+
+
+@given(
+    hidden=st.lists(st.integers(1, 10**6), min_size=1, max_size=4),
+    recurrent=st.booleans(),
+    theta=POSITIVE,
+    gamma=st.floats(0, 1, exclude_max=True),
+    omega=RANGE,
+    optimizer=st.sampled_from(recipes.OPTIMIZERS),
+    learning_rate=POSITIVE,
+    epochs=st.integers(1, 10**9),
+)
+def test_text_and_values_agree_after_any_override(**values: Any) -> None:
+    changes = [f"{key}={strict_toml.to_toml(value)}" for key, value in values.items()]
+    changed = recipes.override(ECG, changes)
+    assert recipes.parse_recipe(changed.text, "again") == changed
+    assert changed.network.hidden == tuple(values["hidden"])
+    assert changed.training.learning_rate == values["learning_rate"]
+
+
+@given(st.text())
+def test_any_string_survives_toml(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return  # half of a surrogate pair is no text
+    assert strict_toml.parse_value(strict_toml.to_toml(value)) == value
+
+
+@given(st.text())
+def test_any_text_is_a_recipe_or_refused_in_one_line(source: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.parse_recipe(source, "my.toml")
+    assert_refused(error, "my.toml: ")
+
+
+@pytest.mark.parametrize("name", names("deploy"))
+def test_every_shipped_profile_is_valid_and_sourced(name: str) -> None:
+    assert profiles.load_profile(name).kind == name.partition("-")[0]
+    for line in (shipped("deploy") / f"{name}.toml").read_text().splitlines():
+        if "=" in line.partition("#")[0] and not line.startswith(("kind", "board")):
+            assert "#" in line, f"no source: {line}"
+
+
+def test_profiles_have_the_values_of_the_boards() -> None:
+    assert profiles.load_profile("sim") == profiles.SimProfile("sim", 0, 20_000_000, 600.0)
+    chips = {name: profiles.load_profile(name) for name in names("deploy") if name != "sim"}
+    assert {name: getattr(profile, "chips", None) for name, profile in chips.items()} == {
+        "loihi2-oheogulch": 1,
+        "loihi2-kapohopoint": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("", ['kind: ""', "sim, loihi2"]),
+        ('kind = "gpu"', ['kind: "gpu"', "sim, loihi2"]),
+        ('kind = "sim"\nchips = 1', ["chips: no such key"]),
+        ('kind = "sim"\nbatch = -1', ["batch: -1", "0 or more"]),
+        ('kind = "loihi2"\nboard = ""', ['board: ""', "not empty"]),
+        ('kind = "loihi2"\nboard = "x"\nchips = 1\npartitions = [1]', ["a list of strings"]),
+        (
+            'kind = "loihi2"\nboard = "x"\nchips = 1\npartitions = ["kp"]\nweight_bits = 9',
+            ["weight_bits: 9", "1 to 8"],
+        ),
+    ],
+)
+def test_profile_refused(source: str, parts: list[str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        profiles.parse_profile(source, "my.toml")
+    assert_refused(error, "my.toml: ", *parts)
