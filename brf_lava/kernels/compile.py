@@ -19,17 +19,9 @@ from typing import Any
 
 import numba
 
+from brf_lava.neurons.binding import bound
+
 PACKAGE = Path(__file__).parent.parent
-
-
-def _twin(function: Callable[..., Any], name: str, bindings: dict[str, Any]) -> FunctionType:
-    """The code of `function` under another name, with some of its global names bound anew."""
-    if not isinstance(function, FunctionType):
-        raise TypeError(f"only a plain function can be compiled, not {function!r}")
-    twin = FunctionType(function.__code__, {**function.__globals__, **bindings}, name)
-    twin.__qualname__ = name
-    twin.__module__ = function.__module__
-    return twin
 
 
 @cache
@@ -42,7 +34,7 @@ def compiled(function: Callable[..., Any]) -> Any:
         for name in (code.co_names if code else ())
         if isinstance(names.get(name), FunctionType)
     }
-    return numba.njit(_twin(function, function.__name__, callees))
+    return numba.njit(bound(function, **callees))
 
 
 def specialized(
@@ -53,7 +45,7 @@ def specialized(
     name: distinguishes the specializations of one function, also in the cache on disk. The machine
     code of a parallel loop is kept between runs; what it calls is part of it.
     """
-    twin = _twin(function, name, bindings)
+    twin = bound(function, name, **bindings)
     if not parallel:
         return numba.njit(twin)
     options = {"parallel": True, "nogil": True, "error_model": "numpy"}

@@ -20,6 +20,7 @@ import numba
 import numpy as np
 
 from brf_lava.kernels.compile import compiled, specialized
+from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
 GROUP = 8  # samples that share one pass over the weights; more would leave the first-level cache
@@ -75,10 +76,6 @@ PUT = {1: _put1, 2: _put2, 3: _put3}
 ADD = {1: _add1, 2: _add2, 3: _add3}
 
 
-def _heaviside(s: Any) -> Any:
-    return s > 0
-
-
 C2, C3, C4, C5, C6, C7, C8 = (1 / factorial(n) for n in range(2, 9))
 
 
@@ -100,9 +97,7 @@ def _exp(x: Any) -> Any:
 # What the functions below find bound when `specialized` has filled them in.
 _step: Any = None
 _adjoint: Any = None
-_derivative: Any = None
 _density: Any = None
-_spike: Any = None
 _advance: Any = None
 _retreat: Any = None
 _get_states: Any = None
@@ -111,23 +106,7 @@ _get_coefficients: Any = None
 _add_coefficients: Any = None
 
 
-def _advance_real(  # type: ignore[no-untyped-def]
-    before, after, current, coefficients, constants, output, first, count
-):
-    for here in range(count):
-        k = first + here
-        states, out = _step(
-            _get_states(before, k),
-            current[here],
-            _get_coefficients(coefficients, here),
-            constants,
-            _spike,
-        )
-        _put_states(after, k, states)
-        output[k] = out
-
-
-def _advance_fixed(  # type: ignore[no-untyped-def]
+def _advance_step(  # type: ignore[no-untyped-def]
     before, after, current, coefficients, constants, output, first, count
 ):
     for here in range(count):
@@ -181,10 +160,9 @@ def _forward(  # type: ignore[no-untyped-def]
 def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     kind = "fixed" if integers else "real"
     advance = specialized(
-        _advance_fixed if integers else _advance_real,
+        _advance_step,
         f"advance_{neuron.name}_{kind}",
         _step=compiled(neuron.fixed_step if integers else neuron.real_step),
-        _spike=compiled(_heaviside),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
@@ -214,15 +192,14 @@ def _retreat_step(  # type: ignore[no-untyped-def]
             constants,
             _get_states(grad_states, here),
             grad_output[k] + spread[here],
-            _derivative,
         )
         _put_states(grad_states, here, into_states)
         grad_current[here] = into_current
         _add_coefficients(totals, k, into_coefficients)
 
 
-def _surrogate_derivative(s):  # type: ignore[no-untyped-def]
-    return np.float32(_density(s, _exp))
+def _single_density(s):  # type: ignore[no-untyped-def]
+    return np.float32(_density(s))  # `_exp` is double, the loop single precision
 
 
 def _backward(  # type: ignore[no-untyped-def]
@@ -261,17 +238,11 @@ def _backward(  # type: ignore[no-untyped-def]
 @cache
 def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
     name = f"{neuron.name}_{surrogate.__name__}"
-    derivative = specialized(
-        _surrogate_derivative,
-        f"derivative_{name}",
-        _density=compiled(surrogate),
-        _exp=compiled(_exp),
-    )
+    derivative = bound(_single_density, _density=bound(surrogate, exp=_exp))
     retreat = specialized(
         _retreat_step,
         f"retreat_{name}",
-        _adjoint=compiled(neuron.adjoint_step),
-        _derivative=derivative,
+        _adjoint=compiled(bound(neuron.adjoint_step, derivative=derivative)),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
 
 def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
     """The unit step, strictly greater than 0, with `surrogate` as its derivative."""
+    derivative = bound(surrogate, exp=torch.exp)
 
     class Spike(torch.autograd.Function):
         @staticmethod
@@ -27,7 +29,7 @@ def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> Tensor:
             (s,) = ctx.saved_tensors
-            result: Tensor = grads[0] * surrogate(s, torch.exp)
+            result: Tensor = grads[0] * derivative(s)
             return result
 
     def spike(s: Tensor) -> Tensor:
@@ -50,13 +52,13 @@ def run_layer(
     steps, samples, _ = x.shape
     zeros = x.new_zeros(samples, weights.shape[0])
     states = tuple(zeros for _ in neuron.states)
-    spike = _spike_function(surrogate)
+    step = bound(neuron.real_step, spike=_spike_function(surrogate))
     output = zeros
     outputs = []
     for t in range(steps):
         current = functional.linear(x[t], weights)
         if recurrent is not None:
             current = current + functional.linear(output, recurrent)
-        states, output = neuron.real_step(states, current, coefficients.unbind(), constants, spike)
+        states, output = step(states, current, coefficients.unbind(), constants)
         outputs.append(output)
     return torch.stack(outputs)

@@ -2,18 +2,20 @@
 
 Every adjoint has the same form::
 
-    (state, next state, coefficients, constants, grad_next, grad_output, surrogate)
+    (state, next state, coefficients, constants, grad_next, grad_output)
         -> (grad_state, grad_current, grad_coefficients)
 
 grad_next is the gradient that reaches the next state from later steps, grad_output what reaches
-this step's output from outside the neuron. `surrogate` is the derivative put in place of that of
-the step function. Tested against autograd of the reference backend, every gradient.
+this step's output from outside the neuron. `derivative` stands in for that of the unit step; the
+kernels bind the one that was asked for. Every gradient is tested against autograd of
+the reference backend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
+
+from brf_lava.neurons.surrogate import double_gaussian as derivative
 
 
 def brf_adjoint(
@@ -23,7 +25,6 @@ def brf_adjoint(
     constants: Any,
     grad_next: Any,
     grad_output: Any,
-    surrogate: Callable[[Any], Any],
 ) -> Any:
     """Adjoint of `real.brf_step`."""
     u, v, q = state
@@ -32,7 +33,7 @@ def brf_adjoint(
     grad_u, grad_v, grad_q = grad_next
     b = damping - q
     # q_next = gamma q + z, so the spike hears from the next refractory variable too
-    grad_s = (grad_output + grad_q) * surrogate(next_state[0] - constants.theta - q)
+    grad_s = (grad_output + grad_q) * derivative(next_state[0] - constants.theta - q)
     grad_u = grad_u + grad_s
     grad_b = dt * (u * grad_u + v * grad_v)
     grad_state = (
@@ -50,7 +51,6 @@ def li_adjoint(
     constants: Any,
     grad_next: Any,
     grad_output: Any,
-    surrogate: Callable[[Any], Any],
 ) -> Any:
     """Adjoint of `real.li_step`."""
     (o,) = state

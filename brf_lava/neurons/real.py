@@ -3,18 +3,16 @@
 A step is written with ``+ - *`` alone and knows no array library: it runs on Python floats, NumPy
 arrays and torch tensors, and compiled by numba. Every step has the same form::
 
-    (state, current, coefficients, constants, spike) -> (next state, output)
+    (state, current, coefficients, constants) -> (next state, output)
 
 state:        the neuron's variables after the step before
 current:      weighted input of this step plus weighted recurrent spikes of the step before
 coefficients: what each neuron has of its own, in the order of `families.Neuron.coefficients`
 constants:    what all neurons of the layer share
-spike:        the step function; training passes one with a surrogate gradient
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
@@ -30,9 +28,12 @@ class LIConstants(NamedTuple):
     """A leaky integrator shares nothing: its decay is per neuron."""
 
 
-def brf_step(
-    state: Any, current: Any, coefficients: Any, constants: Any, spike: Callable[[Any], Any]
-) -> Any:
+def spike(s: Any) -> Any:
+    """The unit step, strictly above 0. Training binds one with a surrogate gradient instead."""
+    return s > 0
+
+
+def brf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
     """Balanced resonate-and-fire (Higuchi et al. 2024, equations 7 to 11).
 
     state: (u, v, q), membrane, its conjugate and the refractory variable.
@@ -49,9 +50,7 @@ def brf_step(
     return (u_next, v_next, constants.gamma * q + z), z
 
 
-def li_step(
-    state: Any, current: Any, coefficients: Any, constants: Any, spike: Callable[[Any], Any]
-) -> Any:
+def li_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
     """Leaky integrator, the readout of all networks: ``o <- decay * o + current``.
 
     state: (o,). coefficients: (decay,), ``exp(-1/tau)`` per step. The input gain ``1 - decay`` is

@@ -102,14 +102,14 @@ class LI(Neuron):
         self.tau = nn.Parameter(mean + std * torch.randn(neurons, generator=generator))
 
     def _decay(self) -> Tensor:
-        decay: Tensor = torch.exp(-1 / self.tau.abs())
-        return decay
+        return torch.exp(-self.tau.abs().reciprocal())
 
     def coefficients(self) -> Tensor:
         return self._decay()[None]
 
     def input_gain(self) -> Tensor:
-        return 1 - self._decay()
+        gain: Tensor = 1 - self._decay()
+        return gain
 
     @property
     def constants(self) -> Any:

@@ -29,7 +29,7 @@ def events(progress: Progress, out: Path) -> Iterator[Progress]:
         def on_epoch(report: EpochReport) -> None:
             for name, value in asdict(report).items():
                 if name != "epoch":
-                    writer.add_scalar(name, value, report.epoch)  # type: ignore[no-untyped-call]
+                    writer.add_scalar(name, value, report.epoch)
             if progress.on_epoch:
                 progress.on_epoch(report)
 

@@ -1,0 +1,303 @@
+"""Every kernel backend against the reference: outputs and every gradient, at odd sizes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.kernels import loop
+from brf_lava.kernels.layer import run_layer
+from brf_lava.neurons import fixed, real
+from brf_lava.neurons.boundary import divergence_boundary
+from brf_lava.neurons.families import BRF, LI, Neuron
+
+GRADIENT_TOLERANCE = 1e-5  # float32, relative to the norm of the gradient
+GOLDEN_TOLERANCE = 1e-4  # the reference code sums in another order
+DT = 0.01
+
+# samples, steps, inputs, neurons
+SIZES = [(3, 50, 7, 1), (1, 1, 1, 1), (3, 1, 7, 5), (2, 60, 4, 36), (17, 33, 5, 19), (9, 20, 3, 70)]
+
+
+def make_layer(
+    neuron: Neuron, size: tuple[int, int, int, int], recurrent: bool, seed: int = 0
+) -> dict[str, Tensor]:
+    """Random parameters that let some neurons spike, as leaves that want gradients."""
+    _, _, inputs, neurons = size
+    rng = np.random.default_rng(seed)
+    if neuron is BRF:
+        omega = rng.uniform(5, 40, neurons)
+        damping = divergence_boundary(omega, DT) - rng.uniform(0.1, 3, neurons)
+        coefficients = np.stack([damping, omega])
+    else:
+        coefficients = rng.uniform(0.5, 0.99, (1, neurons))
+    parameters = {
+        "weights": rng.normal(0, 60 if neuron is BRF else 1, (neurons, inputs)),
+        "coefficients": coefficients,
+    }
+    if recurrent:
+        parameters["recurrent"] = rng.normal(0, 15, (neurons, neurons))
+    return {
+        name: torch.tensor(value, dtype=torch.float32, requires_grad=True)
+        for name, value in parameters.items()
+    }
+
+
+def make_input(kind: str, size: tuple[int, int, int, int], seed: int = 1) -> Tensor:
+    samples, steps, inputs, _ = size
+    rng = np.random.default_rng(seed)
+    shape = (steps, samples, inputs)
+    values = {
+        "sparse": lambda: rng.random(shape) < 0.2,
+        "real": lambda: rng.normal(0, 0.5, shape),
+        "none": lambda: np.zeros(shape),
+        "all": lambda: np.ones(shape),
+    }[kind]()
+    return torch.tensor(np.asarray(values), dtype=torch.float32, requires_grad=True)
+
+
+def run(
+    neuron: Neuron,
+    x: Tensor,
+    parameters: dict[str, Tensor],
+    backend: str,
+    surrogate: str = "double-gaussian",
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The output and the gradients of a fixed random projection of it."""
+    constants = real.BRFConstants(DT, 1.0, 0.9) if neuron is BRF else real.LIConstants()
+    output = run_layer(
+        neuron,
+        x,
+        parameters["weights"],
+        parameters.get("recurrent"),
+        parameters["coefficients"],
+        constants,
+        surrogate=surrogate,
+        backend=backend,
+    )
+    projection = torch.randn(output.shape, generator=torch.Generator().manual_seed(3))
+    leaves = {**parameters, "x": x}
+    gradients = torch.autograd.grad((output * projection).sum(), list(leaves.values()))
+    return output.detach(), dict(zip(leaves, gradients, strict=True))
+
+
+def assert_close(found: Tensor, expected: Tensor, tolerance: float, what: str) -> None:
+    error = float((found - expected).norm())
+    scale = float(expected.norm())
+    assert error <= tolerance * scale + 1e-12, f"{what}: {error:.3g} of {scale:.3g}"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("kind", ["sparse", "real", "none", "all"])
+@pytest.mark.parametrize(
+    ("neuron", "recurrent"),
+    [(BRF, True), (BRF, False), (LI, False)],
+    ids=["BRF-recurrent", "BRF", "LI"],
+)
+def test_cpu_kernel_equals_the_reference(
+    neuron: Neuron, recurrent: bool, kind: str, size: tuple[int, int, int, int]
+) -> None:
+    parameters = make_layer(neuron, size, recurrent)
+    x = make_input(kind, size)
+    expected, expected_gradients = run(neuron, x, parameters, "reference")
+    found, gradients = run(neuron, x, parameters, "cpu")
+    if neuron.spiking:
+        assert torch.equal(found, expected)
+    else:
+        assert_close(found, expected, GRADIENT_TOLERANCE, "output")
+    for name, gradient in expected_gradients.items():
+        assert_close(gradients[name], gradient, GRADIENT_TOLERANCE, f"gradient of {name}")
+
+
+def test_the_comparison_above_has_spikes_and_silence_in_it() -> None:
+    size = (2, 60, 4, 36)
+    output, gradients = run(BRF, make_input("sparse", size), make_layer(BRF, size, True), "cpu")
+    assert 0.01 < float(output.mean()) < 0.9
+    assert all(float(gradient.abs().max()) > 0 for gradient in gradients.values())
+
+
+@pytest.mark.parametrize("surrogate", ["double-gaussian", "multi-gaussian"])
+def test_both_surrogates_agree_across_backends_and_differ_from_each_other(surrogate: str) -> None:
+    size = (3, 40, 4, 8)
+    parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
+    _, expected = run(BRF, x, parameters, "reference", surrogate)
+    _, found = run(BRF, x, parameters, "cpu", surrogate)
+    _, other = run(
+        BRF,
+        x,
+        parameters,
+        "cpu",
+        "multi-gaussian" if surrogate == "double-gaussian" else "double-gaussian",
+    )
+    for name in expected:
+        assert_close(found[name], expected[name], GRADIENT_TOLERANCE, name)
+    assert float((found["weights"] - other["weights"]).norm()) > 1e-3 * float(
+        found["weights"].norm()
+    )
+
+
+def test_gradients_do_not_depend_on_the_number_of_samples_at_a_time() -> None:
+    """Samples are processed in groups: a sample alone and in company gets the same gradient."""
+    size = (11, 30, 4, 6)
+    parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
+    _, together = run(BRF, x, parameters, "cpu")
+    constants = real.BRFConstants(DT, 1.0, 0.9)
+    projection = torch.randn(30, 11, 6, generator=torch.Generator().manual_seed(3))
+    summed = torch.zeros_like(together["weights"])
+    for b in range(11):
+        output = run_layer(
+            BRF,
+            x[:, b : b + 1],
+            parameters["weights"],
+            parameters["recurrent"],
+            parameters["coefficients"],
+            constants,
+            backend="cpu",
+        )
+        loss = (output * projection[:, b : b + 1]).sum()
+        summed += torch.autograd.grad(loss, parameters["weights"])[0]
+    assert_close(summed, together["weights"], GRADIENT_TOLERANCE, "weights")
+
+
+def test_without_gradients_the_output_is_the_same() -> None:
+    size = (5, 40, 4, 8)
+    parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
+    expected, _ = run(BRF, x, parameters, "cpu")
+    with torch.no_grad():
+        found = run_layer(
+            BRF,
+            x,
+            parameters["weights"],
+            parameters["recurrent"],
+            parameters["coefficients"],
+            real.BRFConstants(DT, 1.0, 0.9),
+        )
+    assert torch.equal(found, expected)
+
+
+def test_named_backends_are_obeyed_or_refused() -> None:
+    size = (2, 3, 4, 5)
+    parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
+    double = {name: value.detach().double().requires_grad_() for name, value in parameters.items()}
+    with pytest.raises(BackendUnavailableError, match="takes float32 on the CPU"):
+        run(BRF, x.detach().double().requires_grad_(), double, "cpu")
+    run(BRF, x.detach().double().requires_grad_(), double, "auto")
+    with pytest.raises(ParameterError, match="kernel 'tpu'; choose one of auto, reference, cpu"):
+        run(BRF, x, parameters, "tpu")
+    with pytest.raises(ParameterError, match="surrogate 'sigmoid'"):
+        run(BRF, x, parameters, "cpu", "sigmoid")
+
+
+@pytest.mark.parametrize("keep_states", [True, False])
+def test_integer_loop_equals_the_step_in_python_integers(keep_states: bool) -> None:
+    """The compiled loop against fixed.py on plain Python integers, one neuron at a time."""
+    rng = np.random.default_rng(5)
+    steps, samples, inputs, neurons = 70, 3, 4, 5
+    constants = fixed.BRFConstants(655, 1 << 14, 58982, 14, 16)
+    x = (rng.random((steps, samples, inputs)) < 0.3).astype(np.int8)
+    w_in = rng.integers(-3000, 9000, (inputs, neurons))
+    w_rec = rng.integers(-3000, 3000, (neurons, neurons))
+    coefficients = np.stack([rng.integers(-900, -10, neurons), rng.integers(1000, 9000, neurons)])
+    output, states = loop.forward(
+        BRF, x, w_in, w_rec, coefficients, constants, integers=True, keep_states=keep_states
+    )
+    assert output.dtype == np.int8
+    assert 0 < output.mean() < 1
+    for b in range(samples):
+        state = [(0, 0, 0)] * neurons
+        spikes = [0] * neurons
+        for t in range(steps):
+            currents = [
+                sum(int(x[t, b, i]) * int(w_in[i, k]) for i in range(inputs))
+                + sum(spikes[j] * int(w_rec[j, k]) for j in range(neurons))
+                for k in range(neurons)
+            ]
+            stepped = [
+                fixed.brf_step(
+                    state[k], currents[k], tuple(int(c) for c in coefficients[:, k]), constants
+                )
+                for k in range(neurons)
+            ]
+            state = [s for s, _ in stepped]
+            spikes = [int(z) for _, z in stepped]
+            assert output[t, b].tolist() == spikes
+            if keep_states:
+                assert states[t + 1, :, b].T.tolist() == [list(s) for s in state]
+        assert states[-1, :, b].T.tolist() == [list(s) for s in state]
+
+
+def test_initial_states_are_used() -> None:
+    constants = real.LIConstants()
+    output, _ = loop.forward(
+        LI,
+        np.zeros((2, 1, 1)),
+        np.ones((1, 2)),
+        None,
+        np.full((1, 2), 0.5),
+        constants,
+        integers=False,
+        keep_states=False,
+        initial=np.array([[[4.0, 8.0]]]),
+    )
+    assert output[:, 0].tolist() == [[2.0, 4.0], [1.0, 2.0]]
+
+
+def golden(name: str) -> Any:
+    folder = os.environ.get("BRF_LAVA_DATA")
+    path = Path(folder or "") / "golden" / f"{name}.npz"
+    if not folder or not path.exists():
+        pytest.skip(f"golden/{name}.npz of the reference code is not under BRF_LAVA_DATA")
+    return np.load(path)
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("name", ["brf", "brf_real"])
+def test_outputs_and_gradients_of_the_reference_code(name: str, backend: str) -> None:
+    """An independent truth: the published code's own numbers on small networks."""
+    file = golden(name)
+    parameters = {
+        key.removeprefix("param."): torch.from_numpy(file[key]).requires_grad_()
+        for key in file
+        if key.startswith("param.")
+    }
+    x = torch.from_numpy(file["x"]).transpose(0, 1).contiguous()
+    weight, inputs = parameters["hidden.linear.weight"], x.shape[2]
+    omega, b_offset = parameters["hidden.omega"].abs(), parameters["hidden.b_offset"].abs()
+    spikes = run_layer(
+        BRF,
+        x,
+        weight[:, :inputs],
+        weight[:, inputs:],
+        torch.stack([divergence_boundary(omega, DT) - b_offset, omega]),
+        real.BRFConstants(DT, 1.0, 0.9),
+        backend=backend,
+    )
+    decay = torch.exp(-1 / parameters["out.tau_mem"].abs())
+    output = run_layer(
+        LI,
+        spikes,
+        (1 - decay)[:, None] * parameters["out.linear.weight"],
+        None,
+        decay[None],
+        real.LIConstants(),
+        backend=backend,
+    )
+    labels = torch.from_numpy(file["y"]).T
+    loss = torch.nn.functional.cross_entropy(
+        output.flatten(0, 1), labels.flatten(), reduction="sum"
+    )
+    loss = loss / x.shape[1]
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    assert float(spikes.sum()) == float(file["spikes"]) > 0
+    assert float(loss.detach()) == pytest.approx(float(file["loss"]), rel=GOLDEN_TOLERANCE)
+    expected = torch.from_numpy(file["out"])
+    assert_close(output.detach().transpose(0, 1), expected, GOLDEN_TOLERANCE, "output")
+    for key, gradient in zip(parameters, gradients, strict=True):
+        assert_close(gradient, torch.from_numpy(file[f"grad.{key}"]), GOLDEN_TOLERANCE, key)

@@ -1,0 +1,151 @@
+"""The equations: boundary, fixed-point arithmetic, the same code in every number system."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brf_lava.errors import ParameterError
+from brf_lava.neurons import fixed, real
+from brf_lava.neurons.binding import bound
+from brf_lava.neurons.boundary import check_omega, divergence_boundary
+from brf_lava.neurons.families import BRF, LI, find_neuron
+from brf_lava.neurons.surrogate import double_gaussian, multi_gaussian
+
+STATE = st.integers(fixed.STATE_MIN, fixed.STATE_MAX)
+
+
+@given(omega=st.floats(0.1, 99.0), dt=st.sampled_from([0.001, 0.005, 0.01]))
+def test_at_the_boundary_a_resonator_neither_grows_nor_decays(omega: float, dt: float) -> None:
+    b = divergence_boundary(omega, dt)
+    assert abs(complex(1 + dt * b, dt * omega)) == pytest.approx(1, abs=1e-12)
+
+
+def test_the_boundary_depends_on_the_cells_own_step() -> None:
+    # by hand: (-1 + sqrt(1 - (0.005 * 40)^2)) / 0.005
+    assert divergence_boundary(40.0, 0.005) == pytest.approx((-1 + math.sqrt(0.96)) / 0.005)
+    assert divergence_boundary(40.0, 0.005) != pytest.approx(divergence_boundary(40.0, 0.01))
+
+
+@pytest.mark.parametrize("value", [100.0, -100.0, 240.0, math.nan, math.inf])
+def test_omega_without_a_boundary_is_refused_with_its_neuron(value: float) -> None:
+    with pytest.raises(ParameterError, match=r"at neuron 2; dt\*omega must stay below 1"):
+        check_omega([3.0, 99.9, value, 5.0], dt=0.01)
+
+
+def test_omega_just_inside_is_accepted() -> None:
+    check_omega([0.0, 99.999, -99.999], dt=0.01)
+
+
+def test_one_brf_step_by_hand() -> None:
+    # damping = p - b_off with p(10) = (sqrt(1 - 0.01) - 1) / 0.01, b_off = 1
+    damping = (math.sqrt(0.99) - 1) / 0.01 - 1
+    constants = real.BRFConstants(dt=0.01, theta=1.0, gamma=0.9)
+    (u, v, q), z = real.brf_step((2.0, 0.5, 0.25), 30.0, (damping, 10.0), constants)
+    b = damping - 0.25
+    assert u == pytest.approx(2 + 0.01 * (b * 2 - 10 * 0.5 + 30))
+    assert v == pytest.approx(0.5 + 0.01 * (10 * 2 + b * 0.5))
+    assert z == 1.0  # u is about 2.22, the threshold 1.25
+    assert q == pytest.approx(0.9 * 0.25 + 1)
+
+
+def test_the_threshold_is_strict_and_includes_the_refractory_variable() -> None:
+    constants = real.BRFConstants(dt=1.0, theta=1.0, gamma=0.5)
+    at_threshold = (0.0, 0.0, 0.5)
+    _, z = real.brf_step(at_threshold, 1.5, (0.0, 0.0), constants)
+    assert z == 0.0
+    _, z = real.brf_step(at_threshold, 1.5001, (0.0, 0.0), constants)
+    assert z == 1.0
+
+
+@given(a=st.integers(-(2**24), 2**24), b=st.integers(-(2**22), 2**22), bits=st.integers(0, 24))
+def test_mul_rounds_toward_zero(a: int, b: int, bits: int) -> None:
+    exact = abs(a * b) >> bits
+    assert fixed.mul(a, b, bits) == (exact if a * b >= 0 else -exact)
+
+
+@given(st.integers(-(2**40), 2**40))
+def test_saturate_clips_symmetrically(x: int) -> None:
+    assert fixed.saturate(x) == max(-(2**23 - 1), min(2**23 - 1, x))
+
+
+@given(
+    states=st.lists(st.tuples(STATE, STATE, st.integers(0, 10 << 14)), min_size=1, max_size=8),
+    current=st.integers(-(2**22), 2**22),
+    damping=st.integers(-(2**16), 0),
+    rotation=st.integers(0, 2**16),
+)
+def test_fixed_step_is_the_same_on_integers_and_arrays(
+    states: list[tuple[int, int, int]], current: int, damping: int, rotation: int
+) -> None:
+    constants = fixed.BRFConstants(655, 1 << 14, 58982, 14, 16)
+    columns = tuple(np.array(column, np.int64) for column in zip(*states, strict=True))
+    (u, v, q), z = fixed.brf_step(columns, current, (damping, rotation), constants)
+    for k, state in enumerate(states):
+        (u_k, v_k, q_k), z_k = fixed.brf_step(state, current, (damping, rotation), constants)
+        assert (u[k], v[k], q[k], bool(z[k])) == (u_k, v_k, q_k, z_k)
+        assert abs(u_k) <= fixed.STATE_MAX
+        assert abs(v_k) <= fixed.STATE_MAX
+
+
+def test_fixed_step_follows_the_real_one() -> None:
+    """In fine formats both number systems tell the same story over many steps."""
+    state_bits, parameter_bits, dt = 16, 20, 0.01
+    omega, damping = 12.0, divergence_boundary(12.0, dt) - 0.5
+    one = 1 << parameter_bits
+    constants = fixed.BRFConstants(
+        round(dt * one), 1 << state_bits, round(0.9 * one), state_bits, parameter_bits
+    )
+    coefficients = (round(dt * damping * one), round(dt * omega * one))
+    exact = real.BRFConstants(dt, 1.0, 0.9)
+    ours: tuple[int, ...] = (0, 0, 0)
+    theirs: tuple[float, ...] = (0.0, 0.0, 0.0)
+    rng = np.random.default_rng(0)
+    spikes = 0
+    for _ in range(400):
+        current = int(rng.integers(0, 2)) * 60
+        ours, z = fixed.brf_step(ours, round(dt * current * 2**state_bits), coefficients, constants)
+        theirs, expected = real.brf_step(theirs, current, (damping, omega), exact)
+        assert bool(z) == bool(expected)
+        spikes += int(z)
+        np.testing.assert_allclose(np.array(ours) / 2**state_bits, theirs, atol=0.02)
+    assert 5 < spikes < 395  # the story has spikes and silence in it
+
+
+def test_leaky_integrator_in_both_number_systems() -> None:
+    _, o = real.li_step((2.0,), 0.5, (0.75,), real.LIConstants())
+    assert o == 2.0
+    _, o = fixed.li_step((-1000,), 7, (3 << 14,), fixed.LIConstants(14, 16))
+    assert o == -750 + 7
+
+
+@pytest.mark.parametrize(
+    ("density", "at_zero"),
+    [
+        # 0.5 [(1 + p) N(0; 0.5) - 2 p N(0; 3)] with p = 0.15, N(0; s) = 1 / (s sqrt(2 pi))
+        (double_gaussian, 0.5 * (1.15 / 0.5 - 0.3 / 3) / math.sqrt(2 * math.pi)),
+        # the wide lobes are centered at +-0.5: exp(-0.25 / 18) of their peak
+        (
+            multi_gaussian,
+            0.5 * (1.15 / 0.5 - 0.3 / 3 * math.exp(-0.25 / 18)) / math.sqrt(2 * math.pi),
+        ),
+    ],
+)
+def test_surrogates_by_hand(density, at_zero: float) -> None:  # type: ignore[no-untyped-def]
+    assert density(0.0) == pytest.approx(at_zero)
+    assert density(2.5) < 0 < density(0.5)
+    assert density(1.3) == pytest.approx(density(-1.3))
+    on_tensors = bound(density, exp=torch.exp)
+    assert float(on_tensors(torch.tensor(0.0))) == pytest.approx(at_zero)
+
+
+def test_neurons_are_found_by_name() -> None:
+    assert find_neuron("BRF") is BRF
+    assert find_neuron("LI") is LI
+    with pytest.raises(ParameterError, match="'LIF' is not known; choose one of BRF, LI"):
+        find_neuron("LIF")
