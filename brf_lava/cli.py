@@ -273,6 +273,7 @@ def run(
     from brf_lava.files import check_writable
     from brf_lava.profiles import SimProfile, load_profile
     from brf_lava.run.execute import execute, require_backend, work
+    from brf_lava.run.lava_net import steps_needed
     from brf_lava.run.result import summarize, write_result
 
     require_backend(backend)
@@ -292,12 +293,14 @@ def run(
     if check is None:
         check = backend == "sim" and work(fixed, x) <= settings.check_limit
     float_reference = _reference(fixed, dataset, samples, predictions, reference, device)
-    with report.step_progress(f"{backend}, {samples} samples", len(x)) as on_progress:
+    batch = batch or settings.batch or None
+    total = steps_needed(fixed, len(x), samples, batch)
+    with report.step_progress(f"{backend}, {samples} samples", total) as on_progress:
         activity, seconds = execute(
             fixed,
             x,
             backend=backend,
-            batch=batch or settings.batch or None,
+            batch=batch,
             timeout=timeout or settings.timeout_seconds,
             check=check,
             on_progress=on_progress,

@@ -48,8 +48,8 @@ class RealNetwork:
 class Connection:
     """Integer weights ``mantissa * 2**exponent`` in units of the postsynaptic state's last bit.
 
-    mantissa [n_out, n_in] is within -128..127, exponent within 0..15.
-    Raises: ParameterError for anything else.
+    mantissa [n_out, n_in] is within -128..127, exponent within 0..15, and what reaches a neuron
+    when all inputs spike fits an int32 current. Raises: ParameterError for anything else.
     """
 
     mantissa: NDArray[np.int8]
@@ -64,6 +64,12 @@ class Connection:
         if not 0 <= self.exponent <= EXPONENT_MAX:
             raise ParameterError(
                 f"weight exponent: {self.exponent}; allowed are 0 to {EXPONENT_MAX}."
+            )
+        largest = int(np.abs(self.integers).sum(axis=1).max(initial=0))
+        if largest > fixed.CURRENT_MAX:
+            raise ParameterError(
+                f"weights: those of one neuron add up to {largest}; a current holds at most "
+                f"{fixed.CURRENT_MAX}. Use fewer inputs or fewer state bits."
             )
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 STATE_WIDTH = 24  # Loihi 2: signed state variables, see the neuron models in Lava
 STATE_MAX = (1 << (STATE_WIDTH - 1)) - 1
 STATE_MIN = -STATE_MAX  # symmetric, as in Lava's fixed-point resonator
+CURRENT_MAX = 2**31 - 1  # currents travel as int32
 SIGN_SHIFT = 63  # an arithmetic shift by this leaves 0 or -1 of a 64-bit product
 
 

@@ -215,13 +215,15 @@ class Trainer:
             loss = loss_per_sample(outputs, y)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
-            self.optimizer.step()
             value = float(loss.detach())
-            if not np.isfinite(value):
+            norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), float("inf")))
+            if not np.isfinite(value + norm):
                 raise BrfLavaError(
-                    f"training: the loss became {value} in epoch {self.epoch + 1}, batch "
-                    f"{batch + 1}. Lower training.learning_rate (now {settings.learning_rate:g})."
+                    f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
+                    f"{self.epoch + 1}, batch {batch + 1}; both must be finite. Lower "
+                    f"training.learning_rate (now {settings.learning_rate:g})."
                 )
+            self.optimizer.step()
             loss_sum += value * len(index)
             with torch.no_grad():
                 hits += int((outputs.argmax(1) == y).sum())

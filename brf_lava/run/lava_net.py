@@ -1,0 +1,262 @@
+"""A whole network in fixed point as Lava processes, simulated on the CPU, bit for bit the engine.
+
+    source -> dense -> BRF (<-> dense) -> dense -> ... -> dense -> LI
+
+Lava is imported inside functions: it needs Python 3.10, and nothing else here does.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork, at_limit
+from brf_lava.run.engine import check_input
+
+# Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
+# cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
+CHANNEL_SIZE = 4
+LAVA_PYTHON = (3, 10)  # lava-nc requires >= 3.10, < 3.11
+
+
+def require_lava() -> None:
+    """Import Lava, or say why that does not work. Raises: BackendUnavailableError.
+
+    Call it before any other import of Lava: that fails once numba has run a parallel loop, because
+    numba asks for the start method of processes, which settles it, and Lava then sets it again.
+    """
+    method = multiprocessing.get_start_method(allow_none=True)
+    try:
+        if method == "fork" and "lava.magma.runtime.runtime" not in sys.modules:
+            multiprocessing.set_start_method(None, force=True)
+        import lava.magma.core.process.process
+        import lava.magma.core.run_configs  # noqa: F401
+    except Exception as error:  # on Python 3.11 a ValueError inside Lava, not an ImportError
+        version = ".".join(map(str, sys.version_info[:2]))
+        if sys.version_info[:2] != LAVA_PYTHON:
+            advice = (
+                f"Lava needs Python 3.10 and this is {version}. Use an environment with 3.10, or "
+                "run on the integer engine, which gives the same integers."
+            )
+        elif isinstance(error, ModuleNotFoundError):
+            advice = f"{error}. Install it: pip install lava-nc==0.10.0."
+        else:
+            advice = (
+                f"its import raised {type(error).__name__}: {error}. If that is about the context "
+                f"of processes: their start method is {method}, and Lava needs fork."
+            )
+        if method is not None:
+            multiprocessing.set_start_method(method, force=True)
+        raise BackendUnavailableError(f"Lava cannot be imported: {advice}") from error
+
+
+def run_on_lava(
+    network: FixedNetwork,
+    x: NDArray[np.int8],
+    *,
+    batch: int | None = None,
+    timeout: float | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Activity:
+    """Run the network from zero state; the result equals that of `engine.run` in every integer.
+
+    x:           [T, B, I] int8 spikes, at least one step and one sample
+    batch:       samples per Lava run; None: all in one, which is fastest
+    timeout:     s, for all runs together; None: as long as it takes
+    on_progress: called now and then with the number of steps done, of `steps_needed`
+
+    Raises: ParameterError for other input, BackendUnavailableError without Lava, LavaRunError if
+    the run fails or takes too long.
+    """
+    check_input(network, x)
+    steps, samples, _ = x.shape
+    if not steps or not samples:
+        raise ParameterError(
+            f"input: shape {x.shape}; Lava needs at least one step and one sample."
+        )
+    if batch is not None and batch < 1:
+        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
+    require_lava()
+    deadline = None if timeout is None else time.monotonic() + timeout
+    size = batch or samples
+    parts = []
+    for index, first in enumerate(range(0, samples, size)):
+        parts.append(
+            _run_batch(
+                network,
+                x[:, first : first + size],
+                None if deadline is None else deadline - time.monotonic(),
+                _counted_from(index * (steps + len(network.layers)), on_progress),
+            )
+        )
+    return Activity(
+        outputs=np.concatenate([part.outputs for part in parts], axis=1),
+        spikes=tuple(
+            np.concatenate([part.spikes[layer] for part in parts], axis=1)
+            for layer in range(len(network.hidden))
+        ),
+        saturations=sum(part.saturations for part in parts),
+    )
+
+
+def steps_needed(network: FixedNetwork, steps: int, samples: int, batch: int | None = None) -> int:
+    """How many Lava steps `run_on_lava` takes for an input of so many steps and samples."""
+    return (steps + len(network.layers)) * -(-samples // (batch or samples))
+
+
+def _counted_from(
+    done: int, on_progress: Callable[[int], None] | None
+) -> Callable[[int], None] | None:
+    return None if on_progress is None else lambda steps: on_progress(done + steps)
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What a layer's process writes in every step of Lava, into shared memory.
+
+    outputs:     [steps, B, N], int8 spikes or int32 states of the readout
+    saturations: [steps] int64, how many state variables stand at the limit of 24 bits
+    counter:     [1] int64, steps done
+    """
+
+    outputs: NDArray[Any]
+    saturations: NDArray[np.int64]
+    counter: NDArray[np.int64]
+
+    def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
+        self.outputs[step - 1] = outputs
+        self.saturations[step - 1] = sum(map(at_limit, states))
+        self.counter[0] = step
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The processes of one run, tied together by their ports.
+
+    readout: the last process; probes: one per layer.
+    """
+
+    readout: Any
+    probes: tuple[_Probe, ...]
+
+
+def _run_batch(
+    network: FixedNetwork,
+    x: NDArray[np.int8],
+    timeout: float | None,
+    on_progress: Callable[[int], None] | None,
+) -> Activity:
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from brf_lava.run.guard import run_guarded
+
+    # Every dense connection delays by one step: what the engine computes in step i comes out of
+    # layer l (counted from 0) in step i + l + 1.
+    steps = len(x)
+    total = steps + len(network.layers)
+    with _root_logger_kept():
+        graph = _build(network, x, total)
+        run_guarded(
+            graph.readout,
+            Loihi2SimCfg(select_tag="fixed_pt"),
+            total,
+            timeout=timeout,
+            counter=graph.probes[-1].counter,
+            on_progress=on_progress,
+            compile_config={"pypy_channel_size": CHANNEL_SIZE},
+        )
+    windows = [slice(layer + 1, layer + 1 + steps) for layer in range(len(network.layers))]
+    outputs = [probe.outputs[window] for probe, window in zip(graph.probes, windows, strict=True)]
+    return Activity(
+        outputs=outputs[-1].astype(np.int64),
+        spikes=tuple(outputs[:-1]),
+        saturations=sum(
+            int(probe.saturations[window].sum())
+            for probe, window in zip(graph.probes, windows, strict=True)
+        ),
+    )
+
+
+def _build(network: FixedNetwork, x: NDArray[np.int8], total: int) -> _Graph:
+    """x: [T, B, I]; total: steps that Lava will run."""
+    from brf_lava.proc.source.process import Source
+
+    samples = x.shape[1]
+    sender = Source(recording=x, name="input").s_out
+    probes = []
+    for index, layer in enumerate(network.layers):
+        name = f"hidden {index + 1}" if layer.neuron.spiking else "readout"
+        probe = _probe(layer, samples, total)
+        neurons = _neurons(layer, samples, probe, name)
+        _connect(sender, layer.weights, neurons.a_in, samples, f"weights of {name}")
+        if layer.neuron.spiking:
+            sender = neurons.s_out
+        if layer.recurrent is not None:
+            _connect(sender, layer.recurrent, neurons.a_in, samples, f"recurrent weights of {name}")
+        probes.append(probe)
+    return _Graph(readout=neurons, probes=tuple(probes))
+
+
+def _probe(layer: FixedLayer, samples: int, total: int) -> _Probe:
+    from brf_lava.run.guard import shared_array
+
+    return _Probe(
+        outputs=shared_array(
+            (total, samples, layer.shape[0]), np.int8 if layer.neuron.spiking else np.int32
+        ),
+        saturations=shared_array((total,), np.int64),
+        counter=shared_array((1,), np.int64),
+    )
+
+
+def _neurons(layer: FixedLayer, samples: int, probe: _Probe, name: str) -> Any:
+    """The Lava process of a layer's neurons, straight from the layer."""
+    from brf_lava.proc.brf.process import BRF
+    from brf_lava.proc.li.process import LI
+
+    processes: dict[str, Any] = {"BRF": BRF, "LI": LI}
+    if layer.neuron.name not in processes:
+        raise ParameterError(
+            f"{name}: neuron {layer.neuron.name} has no Lava process; those with one are "
+            f"{', '.join(processes)}. Run it on the integer engine."
+        )
+    return processes[layer.neuron.name](
+        samples=samples,
+        constants=layer.constants,
+        probe=probe,
+        name=name,
+        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
+    )
+
+
+def _connect(sender: Any, connection: Connection, receiver: Any, samples: int, name: str) -> None:
+    from brf_lava.proc.dense.process import BatchDense
+
+    dense = BatchDense(
+        samples=samples, weights=connection.mantissa, exponent=connection.exponent, name=name
+    )
+    sender.connect(dense.s_in)
+    dense.a_out.connect(receiver)
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Undo what each Lava process does to the root logger: one more handler that prints."""
+    logger = logging.getLogger()
+    handlers, level = list(logger.handlers), logger.level
+    try:
+        yield
+    finally:
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,90 @@
+"""source -> upstream -> downstream -> sink, run under the guard; as a script, for signals."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from brf_lava.run.lava_net import require_lava
+
+require_lava()
+
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.magma.runtime.message_infrastructure.shared_memory_manager import (  # noqa: E402
+    SharedMemoryManager,
+)
+
+from brf_lava.proc.sink.process import Sink  # noqa: E402
+from brf_lava.proc.source.process import Source  # noqa: E402
+from brf_lava.run.guard import run_guarded, shared_array  # noqa: E402
+from lava_faults.process import Faulty  # noqa: E402
+
+STEPS = 10
+
+
+def run_chain(
+    upstream: str = "",
+    downstream: str = "",
+    *,
+    steps: int = STEPS,
+    timeout: float | None = 10.0,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[int]:
+    """Send 1, 2, ... through two processes with these faults; what the sink has got."""
+    source = Source(recording=np.arange(1, 101, dtype=np.int8)[:, None])
+    first = Faulty(fault=upstream, name="upstream")
+    second = Faulty(fault=downstream, name="downstream")
+    record, counter = shared_array((steps, 1), np.int32), shared_array((1,), np.int64)
+    sink = Sink(record=record, counter=counter)
+    source.s_out.connect(first.a_in)
+    first.a_out.connect(second.a_in)
+    second.a_out.connect(sink.a_in)
+    run_guarded(
+        sink,
+        Loihi2SimCfg(select_tag="fixed_pt"),
+        steps,
+        timeout=timeout,
+        counter=counter,
+        on_progress=on_progress,
+    )
+    return [int(value) for value in record[:, 0]]
+
+
+def record_segments() -> list[str]:
+    """From now on, the names of all shared-memory segments that Lava creates in this process."""
+    names: list[str] = []
+    create = SharedMemoryManager.create_shared_memory
+
+    def recording(self: SharedMemoryManager, size: int) -> object:
+        handle = create(self, size)
+        names.append(handle.name)
+        return handle
+
+    SharedMemoryManager.create_shared_memory = recording
+    return names
+
+
+def main() -> None:
+    """Run for long, and say the segments' names once the run is under way."""
+    names = record_segments()
+    said: list[int] = []
+
+    def say(step: int) -> None:
+        if step > 20 and not said:
+            said.append(step)
+            os.write(1, f"{' '.join(names)}\n".encode())
+
+    run_chain(
+        "sleep",
+        sys.argv[1] if len(sys.argv) > 1 else "",
+        steps=100_000,
+        timeout=50.0,
+        on_progress=say,
+    )
+
+
+if __name__ == "__main__":
+    main()

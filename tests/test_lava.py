@@ -1,0 +1,275 @@
+"""Networks on Lava against the integer engine: every output, every spike, every saturation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import random_connection, random_network, random_spikes
+
+from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
+from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
+from brf_lava.neurons import fixed, real
+from brf_lava.run import engine, lava_net
+
+try:
+    lava_net.require_lava()
+except BackendUnavailableError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from brf_lava.proc.brf.process import BRF
+from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.li.process import LI
+from brf_lava.proc.sink.process import Sink
+from brf_lava.proc.source.process import Source
+from brf_lava.run.guard import run_guarded, shared_array
+
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
+ROOT = Path(__file__).parent.parent
+TIMEOUT = 30.0  # s, for one Lava run; they take well under one
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260)
+
+
+def assert_same_activity(lava: Activity, reference: Activity) -> None:
+    assert lava.outputs.dtype == reference.outputs.dtype
+    np.testing.assert_array_equal(lava.outputs, reference.outputs)
+    assert len(lava.spikes) == len(reference.spikes)
+    for ours, theirs in zip(lava.spikes, reference.spikes, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    assert lava.saturations == reference.saturations
+
+
+def assert_lava_equals_engine(network: FixedNetwork, x: Any, batch: int | None = None) -> Activity:
+    reference = engine.run(network, x)
+    assert_same_activity(lava_net.run_on_lava(network, x, batch=batch, timeout=TIMEOUT), reference)
+    return reference
+
+
+@pytest.mark.parametrize(
+    ("sizes", "recurrent", "steps", "samples"),
+    [
+        ((4, 36, 6), True, 60, 5),
+        ((4, 36, 6), False, 60, 5),
+        ((1, 1, 1), True, 40, 1),
+        ((3, 7, 2), True, 1, 3),
+        ((3, 7, 2), True, 2, 1),
+        ((5, 9, 11, 3), True, 50, 2),
+        ((5, 9, 11, 3), (True, False), 50, 2),
+        ((5, 9, 11, 3), (False, True), 50, 2),
+        ((2, 3, 5, 4, 3), (False, True, False), 30, 2),
+    ],
+)
+def test_equals_engine(
+    rng: np.random.Generator, sizes: Any, recurrent: Any, steps: int, samples: int
+) -> None:
+    network = random_network(rng, sizes, recurrent=recurrent, exponent=10)
+    x = random_spikes(rng, steps, samples, sizes[0], rate=0.3)
+    reference = assert_lava_equals_engine(network, x)
+    if steps > 20:
+        assert all(spikes.any() for spikes in reference.spikes)  # or the test would see nothing
+
+
+def test_no_spikes_in_no_spikes_out(rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 8, 3))
+    reference = assert_lava_equals_engine(network, np.zeros((20, 2, 4), np.int8))
+    assert not reference.spikes[0].any()
+    assert not reference.outputs.any()
+
+
+def test_saturation_is_counted(rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 12, 3), exponent=15)
+    reference = assert_lava_equals_engine(network, random_spikes(rng, 80, 3, 4, rate=0.5))
+    assert reference.saturations > 100
+
+
+def test_saturation_after_the_last_step_is_not_counted() -> None:
+    """The hidden layer runs on in Lava while the readout catches up; those steps are not ours."""
+    undamped = FixedLayer(
+        neuron=random_network(np.random.default_rng(0), (1, 1, 1)).layers[0].neuron,
+        weights=Connection(np.array([[127]], np.int8), 15),
+        recurrent=None,
+        coefficients=np.array([[0], [0]]),
+        constants=fixed.BRFConstants(
+            dt=0, theta=fixed.STATE_MAX, gamma=0, state_bits=14, parameter_bits=16
+        ),
+    )
+    readout = random_network(np.random.default_rng(0), (1, 1, 1)).layers[1]
+    reference = assert_lava_equals_engine(
+        FixedNetwork((undamped, readout)), np.ones((5, 1, 1), np.int8)
+    )
+    assert reference.saturations == 3  # 127 << 15 three times passes 24 bits, and u stays there
+
+
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_weights_at_the_limits(rng: np.random.Generator, weight: int) -> None:
+    base = random_network(rng, (200, 10, 4), exponent=10)
+    layers = tuple(
+        FixedLayer(
+            layer.neuron,
+            Connection(np.full_like(layer.weights.mantissa, weight), layer.weights.exponent),
+            layer.recurrent,
+            layer.coefficients,
+            layer.constants,
+        )
+        for layer in base.layers
+    )
+    assert_lava_equals_engine(FixedNetwork(layers), np.ones((10, 2, 200), np.int8))
+
+
+def test_odd_weights_of_mixed_sign_are_exact(rng: np.random.Generator) -> None:
+    """Lava's own Dense truncates these to even numbers."""
+    network = random_network(rng, (4, 8, 3), exponent=0)
+    assert (network.layers[0].weights.mantissa % 2).any()
+    assert_lava_equals_engine(network, random_spikes(rng, 30, 2, 4, rate=0.5))
+
+
+def test_batches_with_a_remainder(rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 12, 3), exponent=10)
+    assert_lava_equals_engine(network, random_spikes(rng, 40, 5, 4), batch=2)
+
+
+def test_x_need_not_be_contiguous(rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 12, 3), exponent=10)
+    assert_lava_equals_engine(network, random_spikes(rng, 3, 40, 4).transpose(1, 0, 2))
+
+
+def test_progress_reaches_the_steps_needed(rng: np.random.Generator) -> None:
+    network = random_network(rng, (2, 3, 2))
+    x = random_spikes(rng, 200, 3, 2)
+    seen: list[int] = []
+    lava_net.run_on_lava(network, x, batch=2, timeout=TIMEOUT, on_progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == lava_net.steps_needed(network, 200, 3, batch=2) == 2 * 202
+
+
+def test_timeout_ends_a_run(rng: np.random.Generator) -> None:
+    network = random_network(rng, (2, 3, 2))
+    with pytest.raises(LavaRunError, match=r"of 100002 steps done.*time-out"):
+        lava_net.run_on_lava(network, random_spikes(rng, 100_000, 1, 2), timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "message"),
+    [
+        ((0, 2, 4), None, "at least one step"),
+        ((2, 0, 4), None, "at least one step"),
+        ((2, 2, 3), None, "input.*3"),
+        ((2, 2, 4), 0, "batch: 0"),
+    ],
+)
+def test_bad_input_is_refused(
+    rng: np.random.Generator, shape: tuple[int, int, int], batch: int | None, message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        lava_net.run_on_lava(random_network(rng, (4, 3, 2)), np.zeros(shape, np.int8), batch=batch)
+
+
+def test_currents_that_leave_int32_are_refused() -> None:
+    with pytest.raises(ParameterError, match=r"row 1 add up to 131072.*at most 65535"):
+        BatchDense(
+            samples=1,
+            weights=np.stack([np.zeros(1024, np.int8), np.full(1024, -128, np.int8)]),
+            exponent=15,
+        )
+
+
+def test_missing_lava_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lava.magma.core.run_configs", None)
+    with pytest.raises(BackendUnavailableError, match="pip install lava-nc"):
+        lava_net.require_lava()
+
+
+def test_importing_lava_net_does_not_import_lava() -> None:
+    script = "import sys, brf_lava.run.lava_net; sys.exit('lava' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30, cwd=ROOT)
+
+
+def test_root_logger_is_left_alone(rng: np.random.Generator) -> None:
+    import logging
+
+    before = list(logging.getLogger().handlers)
+    lava_net.run_on_lava(
+        random_network(rng, (2, 3, 2)), random_spikes(rng, 2, 1, 2), timeout=TIMEOUT
+    )
+    assert logging.getLogger().handlers == before
+
+
+# The models one by one, each between a source and a sink.
+
+
+def run_through(process: Any, port_in: Any, port_out: Any, x: Any, dtype: Any, tag: str) -> Any:
+    """What `process` answers to x [T, B, I], one output per step."""
+    source = Source(recording=x)
+    record = shared_array((len(x), *port_out.shape), dtype)
+    sink = Sink(record=record)
+    source.s_out.connect(port_in)
+    port_out.connect(sink.a_in)
+    run_guarded(process, Loihi2SimCfg(select_tag=tag), len(x), timeout=TIMEOUT)
+    return record
+
+
+def test_dense_is_one_step_late_and_exact(rng: np.random.Generator) -> None:
+    connection = random_connection(rng, 300, 257, exponent=9)
+    x = random_spikes(rng, 10, 3, 257, rate=0.5)
+    dense = BatchDense(samples=3, weights=connection.mantissa, exponent=connection.exponent)
+    a = run_through(dense, dense.s_in, dense.a_out, x, np.int32, "fixed_pt")
+    assert not a[0].any()
+    np.testing.assert_array_equal(a[1:], (x.astype(np.int64) @ connection.integers.T)[:-1])
+
+
+def test_floating_dense(rng: np.random.Generator) -> None:
+    weights = rng.normal(size=(5, 7))
+    x = rng.normal(size=(10, 2, 7))
+    dense = BatchDense(samples=2, weights=weights)
+    a = run_through(dense, dense.s_in, dense.a_out, x, float, "floating_pt")
+    np.testing.assert_array_equal(a[1:], np.stack([step @ weights.T for step in x[:-1]]))
+
+
+def test_floating_brf_equals_a_loop(rng: np.random.Generator) -> None:
+    damping, omega = -rng.uniform(0.5, 2.0, 9), rng.uniform(3.0, 30.0, 9)
+    constants = real.BRFConstants(dt=0.01, theta=1.0, gamma=0.9)
+    x = rng.normal(10.0, 100.0, (200, 3, 9))
+    brf = BRF(samples=3, damping=damping, rotation=omega, constants=constants)
+    spikes = run_through(brf, brf.a_in, brf.s_out, x, float, "floating_pt")
+
+    state: Any = (np.zeros((3, 9)),) * 3
+    expected = []
+    for current in x:
+        state, z = real.brf_step(state, current, (damping, omega), constants)
+        expected.append(z)
+    assert 0.01 < np.mean(expected) < 0.9
+    np.testing.assert_array_equal(spikes, np.array(expected, float))
+
+
+def test_floating_li_equals_a_loop(rng: np.random.Generator) -> None:
+    decay = rng.uniform(0.5, 1.0, 4)
+    x = rng.normal(size=(50, 3, 4))
+    li = LI(samples=3, decay=decay, constants=real.LIConstants())
+    outputs = run_through(li, li.a_in, li.o_out, x, float, "floating_pt")
+    o = np.zeros((3, 4))
+    for current, output in zip(x, outputs, strict=True):
+        o = decay * o + current
+        np.testing.assert_array_equal(output, o)
+
+
+@pytest.mark.parametrize("tag", ["fixed_pt", "floating_pt"])
+@pytest.mark.parametrize("kind", [BRF, LI])
+def test_constants_of_the_other_number_system_are_refused(kind: Any, tag: str) -> None:
+    system: Any = real if tag == "fixed_pt" else fixed
+    arguments: dict[str, Any] = {"constants": getattr(system, f"{kind.__name__}Constants")}
+    arguments["constants"] = arguments["constants"](*[1] * len(arguments["constants"]._fields))
+    names = ("damping", "rotation") if kind is BRF else ("decay",)
+    process = kind(samples=1, **{name: np.ones(2) for name in names}, **arguments)
+    with pytest.raises(LavaRunError, match=f"constants.*with the {tag} model"):
+        run_guarded(process, Loihi2SimCfg(select_tag=tag), 1, timeout=TIMEOUT)
