@@ -1,0 +1,239 @@
+"""Counting, comparing and reporting runs; the integer engine; the choice of backends."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import random_network, random_spikes
+
+from brf_lava.errors import BackendUnavailableError, MismatchError, ParameterError
+from brf_lava.export.network import Activity, Connection, FixedNetwork
+from brf_lava.neurons import fixed
+from brf_lava.run import engine
+from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import execute, require_backend, work
+from brf_lava.run.result import Reference, summarize, write_result
+from brf_lava.run.sop import spike_cost
+from brf_lava.tasks.task import DataSource
+
+
+@pytest.fixture
+def network() -> FixedNetwork:
+    return random_network(np.random.default_rng(0), (4, 7, 3))
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return random_spikes(np.random.default_rng(1), 40, 5, 4)
+
+
+# The engine
+
+
+def weighted_sum(connection: Connection, row: int, spikes: list[int]) -> int:
+    """The current of one neuron, in Python integers."""
+    return sum(w * s for w, s in zip(connection.integers[row].tolist(), spikes, strict=True))
+
+
+def test_engine_equals_the_steps_in_python_integers(network: FixedNetwork, x: np.ndarray) -> None:
+    """The whole network against fixed.py on Python integers: one home, two executions."""
+    activity = engine.run(network, x)
+    assert 0 < activity.spikes[0].mean() < 1
+    hidden, readout = network.layers
+    assert hidden.recurrent is not None
+    for b in range(x.shape[1]):
+        states, spikes, outputs = [(0, 0, 0)] * 7, [0] * 7, [(0,)] * 3
+        for t in range(len(x)):
+            stepped = []
+            for k in range(7):
+                current = weighted_sum(hidden.weights, k, x[t, b].tolist())
+                current += weighted_sum(hidden.recurrent, k, spikes)
+                coefficients = tuple(int(c) for c in hidden.coefficients[:, k])
+                stepped.append(fixed.brf_step(states[k], current, coefficients, hidden.constants))
+            states = [state for state, _ in stepped]
+            spikes = [int(z) for _, z in stepped]
+            outputs = [
+                fixed.li_step(
+                    outputs[c],
+                    weighted_sum(readout.weights, c, spikes),
+                    (int(readout.coefficients[0, c]),),
+                    readout.constants,
+                )[0]
+                for c in range(3)
+            ]
+            assert activity.spikes[0][t, b].tolist() == spikes
+            assert activity.outputs[t, b].tolist() == [o for (o,) in outputs]
+
+
+def test_samples_are_independent_however_many_at_a_time(
+    network: FixedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = random_spikes(np.random.default_rng(2), 30, 11, 4)
+    together = engine.run(network, x)
+    monkeypatch.setattr(engine, "CHUNK", 4)
+    assert_equal(engine.run(network, x), together, "chunks", "all at once")
+    alone = engine.run(network, x[:, 7:8])
+    assert np.array_equal(alone.outputs, together.outputs[:, 7:8])
+    assert np.array_equal(alone.spikes[0], together.spikes[0][:, 7:8])
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((5, 2, 3), np.int8), r"\[steps, samples, 4\] is needed"),
+        (np.zeros((5, 4), np.int8), r"\[steps, samples, 4\] is needed"),
+        (np.zeros((5, 2, 4), np.float32), "float32 values from 0.0 to 0.0; spikes are int8"),
+        (np.full((5, 2, 4), 2, np.int8), "values from 2 to 2; spikes are int8, 0 or 1"),
+        (np.full((5, 2, 4), -1, np.int8), "values from -1 to -1"),
+    ],
+)
+def test_engine_refuses_what_are_no_spikes(
+    network: FixedNetwork, bad: np.ndarray, message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        engine.run(network, bad)
+
+
+def test_saturation_is_counted(network: FixedNetwork) -> None:
+    """A readout without leak that is driven at every step ends at the 24-bit limit."""
+    hidden, readout = network.layers
+    strong = replace(readout.weights, mantissa=np.full((3, 7), 127, np.int8), exponent=15)
+    network = FixedNetwork((hidden, replace(readout, weights=strong)))
+    x = np.ones((300, 2, 4), np.int8)
+    activity = engine.run(network, x)
+    at_limit = np.abs(activity.outputs) == fixed.STATE_MAX
+    assert activity.saturations >= int(at_limit.sum()) > 0
+
+
+# Counting
+
+
+def test_synaptic_operations_by_hand() -> None:
+    network = random_network(np.random.default_rng(0), (4, 7, 3))
+    x = np.zeros((10, 2, 4), np.int8)
+    x[0, 0, :3] = 1  # three input spikes
+    spikes = np.zeros((10, 2, 7), np.int8)
+    spikes[4, 1, 2] = spikes[5, 1, 2] = spikes[6, 0, 0] = 1  # three hidden spikes
+    cost = spike_cost(network, x, Activity(np.zeros((10, 2, 3), np.int64), (spikes,), 0))
+    assert cost.sops == 1.5
+    assert cost.input_synops == 3 * 7 / 2
+    assert cost.recurrent_synops == 3 * 7 / 2
+    assert cost.output_synops == 3 * 3 / 2
+    assert cost.synops == (21 + 21 + 9) / 2
+    assert cost.dense_macs == 10 * (4 * 7 + 7 * 7 + 7 * 3)
+
+
+def test_synaptic_operations_of_two_hidden_layers() -> None:
+    network = random_network(np.random.default_rng(0), (4, 7, 5, 3))
+    spikes = (np.zeros((6, 1, 7), np.int8), np.zeros((6, 1, 5), np.int8))
+    spikes[0][2, 0, 3] = 1
+    spikes[1][3, 0, 1] = spikes[1][4, 0, 1] = 1
+    activity = Activity(np.zeros((6, 1, 3), np.int64), spikes, 0)
+    cost = spike_cost(network, np.zeros((6, 1, 4), np.int8), activity)
+    recurrent = [layer.recurrent is not None for layer in network.layers]
+    assert cost.sops == 3
+    assert cost.recurrent_synops == 7 * 1 * recurrent[0] + 5 * 2 * recurrent[1]
+    assert cost.output_synops == 1 * 5 + 2 * 3
+
+
+# Comparing
+
+
+def test_the_first_difference_in_time_is_reported(network: FixedNetwork, x: np.ndarray) -> None:
+    activity = engine.run(network, x)
+    assert_equal(activity, activity, "Lava", "the engine")
+    outputs, spikes = activity.outputs.copy(), activity.spikes[0].copy()
+    outputs[12, 1, 2] += 5
+    spikes[20, 3, 4] ^= 1
+    other = Activity(outputs, (spikes,), activity.saturations)
+    message = (
+        rf"output: first difference in sample 1, step 12, neuron 2: Lava has {outputs[12, 1, 2]}, "
+        rf"the engine has {activity.outputs[12, 1, 2]}\."
+    )
+    with pytest.raises(MismatchError, match=message):
+        assert_equal(other, activity, "Lava", "the engine")
+    other = Activity(activity.outputs, (spikes,), activity.saturations)
+    with pytest.raises(MismatchError, match=r"spike of hidden layer 1: .* sample 3, step 20"):
+        assert_equal(other, activity, "Lava", "the engine")
+    other = replace(activity, saturations=activity.saturations + 1)
+    with pytest.raises(MismatchError, match="saturations: Lava counted"):
+        assert_equal(other, activity, "Lava", "the engine")
+    other = replace(activity, outputs=activity.outputs[:-1])
+    with pytest.raises(MismatchError, match="shape"):
+        assert_equal(other, activity, "Lava", "the engine")
+
+
+# Reporting
+
+
+def test_a_result_says_what_the_numbers_say(
+    network: FixedNetwork, x: np.ndarray, tmp_path: Path
+) -> None:
+    activity = engine.run(network, x)
+    predictions = activity.outputs.argmax(2).T.astype(np.uint8)
+    labels = predictions.copy()
+    labels[0, :10] = (labels[0, :10] + 1) % 3  # ten of 200 steps wrong
+    theirs = predictions.copy()
+    theirs[:, :4] = (theirs[:, :4] + 1) % 3  # twenty of 200 steps different
+    reference = Reference(0.9, 50.0, "a card", theirs)
+    result = summarize(
+        network, x, labels, activity, reference, backend="engine", seconds=1.5, checked=False
+    )
+    sops = activity.spikes[0].sum() / 5
+    assert result.accuracy == pytest.approx(190 / 200)
+    assert result.agreement == pytest.approx(180 / 200)
+    assert result.cost.sops == sops
+    assert result.sops_per_step == pytest.approx(sops / 40)
+    assert result.sop_ratio == pytest.approx(sops / 50)
+    source = DataSource("qtdb", "some data", "abc")
+    write_result(result, source, {"task": "ecg"}, tmp_path / "run.json")
+    stored = json.loads((tmp_path / "run.json").read_text())
+    assert stored["format"] == "brf-lava-run"
+    assert stored["schema"] == 1
+    assert stored["result"]["accuracy"] == result.accuracy
+    assert stored["result"]["cost"]["sops"] == sops
+    assert stored["result"]["reference"] == {"accuracy": 0.9, "sops": 50.0, "device": "a card"}
+    assert stored["data"]["fingerprint"] == "abc"
+    assert stored["network"] == {"task": "ecg"}
+
+
+def test_a_result_without_reference(network: FixedNetwork, x: np.ndarray) -> None:
+    activity = engine.run(network, x)
+    labels = np.zeros((5, 40), np.uint8)
+    result = summarize(
+        network, x, labels, activity, None, backend="engine", seconds=0.1, checked=False
+    )
+    assert result.agreement is None
+    assert result.sop_ratio is None
+    json.dumps(result.as_dict())
+
+
+# Backends
+
+
+def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) -> None:
+    activity, seconds = execute(network, x, backend="engine")
+    assert_equal(activity, engine.run(network, x), "execute", "the engine")
+    assert seconds > 0
+    with pytest.raises(ParameterError, match="choose one of sim, engine, loihi2"):
+        execute(network, x, backend="gpu")
+    assert work(network, x) == 5 * 40 * (7 + 3)
+
+
+def test_loihi2_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BackendUnavailableError) as error:
+        require_backend("loihi2")
+    assert error.value.exit_code == 3
+    assert "Intel's Loihi extension" in str(error.value)
+
+    def find_spec(name: str) -> object:
+        return object()
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    with pytest.raises(BackendUnavailableError, match="no hardware ProcessModels yet"):
+        require_backend("loihi2")
