@@ -318,6 +318,7 @@ def run(
     click.echo(f"network  {report.network_line(fixed)}")
     click.echo(f"data     {dataset.source.description}")
     report.print_table(report.comparison_table(result))
+    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
     if result.checked:
         outputs = activity.outputs.size
         spikes = sum(layer.size for layer in activity.spikes)

@@ -17,10 +17,11 @@ PACKAGE = ROOT / "brf_lava"
 
 # What each part may import besides itself and `errors`. A part that is not listed (the command
 # line, the demo) is on the outside: it may import everything, and none of these may import it.
-DATA = {"recipes", "profiles", "resources", "strict_toml", "files"}
+DATA = {"recipes", "profiles", "resources", "strict_toml", "files", "versions"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
+    "versions": set(),
     "resources": set(),
     "strict_toml": set(),
     "recipes": {"neurons", "resources", "strict_toml"},

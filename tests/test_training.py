@@ -250,7 +250,7 @@ def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     assert loaded.seed == 0
     assert loaded.metrics.device
     assert loaded.predictions.shape == (3, 200)
-    assert set(loaded.versions) == {"brf_lava", "torch", "numpy", "numba", "python"}
+    assert {"brf_lava", "torch", "numpy", "numba", "python"} <= set(loaded.versions)
     save_checkpoint(loaded, tmp_path / "again.pt")
     again = load_checkpoint(tmp_path / "again.pt")
     assert_same_weights(again.state_dict, loaded.state_dict)

@@ -76,23 +76,30 @@ PUT = {1: _put1, 2: _put2, 3: _put3}
 ADD = {1: _add1, 2: _add2, 3: _add3}
 
 
+EXP_CUT = -30.0
 C2, C3, C4, C5, C6, C7, C8 = (1 / factorial(n) for n in range(2, 9))
 
 
-def _exp(x: Any) -> Any:
-    """``exp(x)`` for x <= 0 to 1e-7 relative, in arithmetic that vectorizes (libm's does not).
-
-    Taylor to order 8 of ``x / 256``, squared eight times; below -80 the result is 0 in float32.
-    """
-    r = max(x, -80.0) / 256.0
+def _exp_above_cut(x: Any) -> Any:
+    """``exp(x)`` from `EXP_CUT` to 0: Taylor to order 8 of ``x / 256``, squared eight times."""
+    r = max(x, EXP_CUT) / 256.0
     y = 1.0 + r * (1.0 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * (C7 + r * C8)))))))
     for _ in range(8):
         y = y * y
     return y
 
 
-# Unsigned offsets (`first`, `count`) spare numba's test for negative indices, which would keep the
-# loops over neurons from being vectorized.
+EXP_AT_CUT = _exp_above_cut(EXP_CUT)
+
+
+def _exp(x: Any) -> Any:
+    """``exp(x)`` for x <= 0 to 1e-13, in arithmetic that vectorizes (libm's does not).
+
+    Exactly 0 below `EXP_CUT`: what is smaller would make denormal products, which cost a hundred
+    times a normal one.
+    """
+    return _exp_above_cut(x) - EXP_AT_CUT
+
 
 # What the functions below find bound when `specialized` has filled them in.
 _step: Any = None
@@ -106,9 +113,20 @@ _get_coefficients: Any = None
 _add_coefficients: Any = None
 
 
-def _advance_step(  # type: ignore[no-untyped-def]
-    before, after, current, coefficients, constants, output, first, count
-):
+# Offsets (`first`, `count`) are unsigned: that spares numba's test for negative indices, which
+# would keep the loops over neurons from being vectorized.
+
+
+def _advance_step(
+    before: Any,
+    after: Any,
+    current: Any,
+    coefficients: Any,
+    constants: Any,
+    output: Any,
+    first: Any,
+    count: Any,
+) -> None:
     for here in range(count):
         k = first + here
         states, out = _step(
@@ -118,9 +136,47 @@ def _advance_step(  # type: ignore[no-untyped-def]
         output[k] = out
 
 
-def _forward(  # type: ignore[no-untyped-def]
-    x, w_in, w_rec, coefficients, constants, history, output, group
-):
+def _collect(signal: Any, active: Any, values: Any) -> Any:
+    """List what is not zero, without a branch; returns how many there are."""
+    count = 0
+    for i in range(signal.shape[0]):
+        active[count] = i
+        values[count] = signal[i]
+        count += signal[i] != 0
+    return count
+
+
+def _add_rows(current: Any, base: Any, weights: Any, active: Any, values: Any, count: Any) -> None:
+    """current[base:] += values @ weights[active], four rows at a time."""
+    neurons = np.uintp(weights.shape[1])
+    quads = count // 4
+    for quad in range(quads):
+        n = 4 * quad
+        i0, i1, i2, i3 = active[n], active[n + 1], active[n + 2], active[n + 3]
+        v0, v1, v2, v3 = values[n], values[n + 1], values[n + 2], values[n + 3]
+        for k in range(neurons):
+            current[base + k] += (
+                v0 * weights[i0, k]
+                + v1 * weights[i1, k]
+                + v2 * weights[i2, k]
+                + v3 * weights[i3, k]
+            )
+    for n in range(4 * quads, count):
+        i0, v0 = active[n], values[n]
+        for k in range(neurons):
+            current[base + k] += v0 * weights[i0, k]
+
+
+def _forward(
+    x: Any,
+    w_in: Any,
+    w_rec: Any,
+    coefficients: Any,
+    constants: Any,
+    history: Any,
+    output: Any,
+    group: Any,
+) -> None:
     steps, samples, inputs = x.shape
     recurrent = w_rec.shape[0]
     neurons = w_in.shape[1]
@@ -129,21 +185,18 @@ def _forward(  # type: ignore[no-untyped-def]
         first = index * group
         last = min(first + group, samples)
         current = np.empty(group * neurons, w_in.dtype)
+        active = np.empty(max(inputs, recurrent), np.uintp)
+        values = np.empty(max(inputs, recurrent), w_in.dtype)
         for t in range(steps):
             current[:] = 0
             for b in range(first, last):
-                base = (b - first) * neurons
-                for i in range(inputs):
-                    value = x[t, b, i]
-                    if value != 0:
-                        for k in range(neurons):
-                            current[base + k] += value * w_in[i, k]
-                if t > 0:
-                    for j in range(recurrent):
-                        value = output[t - 1, b * neurons + j]
-                        if value != 0:
-                            for k in range(neurons):
-                                current[base + k] += value * w_rec[j, k]
+                base = np.uintp((b - first) * neurons)
+                count = _collect(x[t, b], active, values)
+                _add_rows(current, base, w_in, active, values, count)
+                if t > 0 and recurrent > 0:
+                    spikes = output[t - 1, b * neurons : (b + 1) * neurons]
+                    count = _collect(spikes, active, values)
+                    _add_rows(current, base, w_rec, active, values, count)
             _advance(
                 history[t % slots],
                 history[(t + 1) % slots],
@@ -167,22 +220,29 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
     )
-    return specialized(_forward, f"forward_{neuron.name}_{kind}", parallel=True, _advance=advance)
+    return specialized(
+        _forward,
+        f"forward_{neuron.name}_{kind}",
+        parallel=True,
+        _advance=advance,
+        _collect=compiled(_collect),
+        _add_rows=compiled(_add_rows),
+    )
 
 
-def _retreat_step(  # type: ignore[no-untyped-def]
-    before,
-    after,
-    coefficients,
-    constants,
-    grad_output,
-    spread,
-    grad_states,
-    grad_current,
-    totals,
-    first,
-    count,
-):
+def _retreat_step(
+    before: Any,
+    after: Any,
+    coefficients: Any,
+    constants: Any,
+    grad_output: Any,
+    spread: Any,
+    grad_states: Any,
+    grad_current: Any,
+    totals: Any,
+    first: Any,
+    count: Any,
+) -> None:
     for here in range(count):
         k = first + here
         into_states, into_current, into_coefficients = _adjoint(
@@ -198,14 +258,23 @@ def _retreat_step(  # type: ignore[no-untyped-def]
         _add_coefficients(totals, k, into_coefficients)
 
 
-def _single_density(s):  # type: ignore[no-untyped-def]
+def _single_density(s: Any) -> Any:
     return np.float32(_density(s))  # `_exp` is double, the loop single precision
 
 
-def _backward(  # type: ignore[no-untyped-def]
-    grad_output, history, w_rec, coefficients, constants, grad_current, grad_coefficients, group
-):
-    steps, samples, neurons = grad_current.shape
+def _backward(
+    grad_output: Any,
+    history: Any,
+    w_rec: Any,
+    coefficients: Any,
+    constants: Any,
+    grad_current: Any,
+    grad_coefficients: Any,
+    neurons: Any,
+    group: Any,
+) -> None:
+    steps = grad_output.shape[0]
+    samples = grad_output.shape[1] // neurons
     recurrent = w_rec.shape[0]
     states = history.shape[1]
     for index in numba.prange((samples + group - 1) // group):
@@ -232,7 +301,7 @@ def _backward(  # type: ignore[no-untyped-def]
                 np.uintp(first * neurons),
                 np.uintp((last - first) * neurons),
             )
-            grad_current[t, first:last] = passed[: last - first]
+            grad_current[t, first * neurons : last * neurons] = passed[: last - first].ravel()
 
 
 @cache
@@ -248,7 +317,12 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
         _add_coefficients=compiled(ADD[len(neuron.coefficients)]),
     )
-    return specialized(_backward, f"backward_{name}", parallel=True, _retreat=retreat)
+    return specialized(
+        _backward,
+        f"backward_{name}",
+        parallel=True,
+        _retreat=retreat,
+    )
 
 
 def _group_size(samples: int) -> int:
@@ -328,7 +402,7 @@ def backward(
     """
     steps, samples, neurons = grad_output.shape
     number = states.dtype
-    grad_current = np.empty((steps, samples, neurons), number)
+    grad_current = np.empty((steps, samples * neurons), number)
     grad_coefficients = np.empty((len(neuron.coefficients), samples * neurons), number)
     group = _group_size(samples)
     _backward_loop(neuron, surrogate)(
@@ -339,6 +413,9 @@ def backward(
         constants,
         grad_current,
         grad_coefficients,
+        neurons,
         group,
     )
-    return grad_current, grad_coefficients.reshape(-1, samples, neurons).sum(axis=1)
+    return grad_current.reshape(grad_output.shape), grad_coefficients.reshape(
+        -1, samples, neurons
+    ).sum(axis=1)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import brf_lava
 from brf_lava.export.network import Activity, FixedNetwork
 from brf_lava.files import replacing
 from brf_lava.run.sop import SpikeCost, spike_cost
 from brf_lava.tasks.task import DataSource
+from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
 SCHEMA = 1
@@ -112,7 +112,7 @@ def write_result(
     contents = {
         "format": FORMAT,
         "schema": SCHEMA,
-        "brf_lava": brf_lava.__version__,
+        "versions": versions(),
         "result": result.as_dict(),
         "data": asdict(data),
         "network": provenance,

@@ -6,18 +6,15 @@ The file is a torch archive of plain values and tensors and loads with ``weights
 from __future__ import annotations
 
 import pickle
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import brf_lava
 from brf_lava.errors import CheckpointError
 from brf_lava.files import replacing
 from brf_lava.recipes import Recipe, parse_recipe
@@ -26,17 +23,6 @@ from brf_lava.train.model import Metrics, Network
 
 FORMAT = "brf-lava-model"
 SCHEMA = 1
-
-
-def versions() -> dict[str, str]:
-    """What computed this: stored in every file written."""
-    return {
-        "brf_lava": brf_lava.__version__,
-        "torch": str(torch.__version__),  # a subclass of str, which would not load again
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "python": platform.python_version(),
-    }
 
 
 @dataclass(frozen=True)

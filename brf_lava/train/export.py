@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-import brf_lava
 from brf_lava.errors import DataError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.export.network import FixedNetwork
 from brf_lava.export.quantize import LayerReport, quantize
 from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.versions import versions
 
 
 def export_model(
@@ -52,8 +52,7 @@ def export_model(
         "data": asdict(checkpoint.data),
         "metrics": checkpoint.metrics.as_dict(),
         "calibration": asdict(dataset.source),
-        "versions": checkpoint.versions,
-        "exported_by": brf_lava.__version__,
+        "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = FixedNetwork(network.layers, provenance)
     write_network(exported, path, checkpoint.predictions)

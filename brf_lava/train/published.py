@@ -15,8 +15,9 @@ from torch import Tensor
 from brf_lava.errors import CheckpointError
 from brf_lava.recipes import Recipe, override
 from brf_lava.tasks.task import Dataset
-from brf_lava.train.checkpoint import Checkpoint, read_torch_file, versions
+from brf_lava.train.checkpoint import Checkpoint, read_torch_file
 from brf_lava.train.model import Network, choose_device, evaluate
+from brf_lava.versions import versions
 
 REQUIRED = (
     "hidden.omega",

@@ -26,10 +26,10 @@ from brf_lava.train.checkpoint import (
     Checkpoint,
     read_archive,
     save_checkpoint,
-    versions,
     write_archive,
 )
 from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
+from brf_lava.versions import versions
 
 STATE_FORMAT = "brf-lava-training"
 STATE_SCHEMA = 1
