@@ -1,0 +1,51 @@
+"""Lava processes wired by hand: source -> dense -> BRF -> sink, in real numbers.
+
+One neuron at 2 rad/s hears one spike and rings. Needs Lava, hence Python 3.10.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from brf_lava.run.lava_net import require_lava
+
+require_lava()
+
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402  # only after require_lava
+
+from brf_lava.neurons.boundary import divergence_boundary  # noqa: E402
+from brf_lava.neurons.real import BRFConstants  # noqa: E402
+from brf_lava.proc.brf.process import BRF  # noqa: E402
+from brf_lava.proc.dense.process import BatchDense  # noqa: E402
+from brf_lava.proc.sink.process import Sink  # noqa: E402
+from brf_lava.proc.source.process import Source  # noqa: E402
+from brf_lava.run.guard import run_guarded, shared_array  # noqa: E402
+
+DT, OMEGA, B_OFFSET = 0.01, 2.0, 0.1
+STEPS = 800
+
+
+def main() -> np.ndarray:
+    """Spikes [STEPS] of the neuron."""
+    recording = np.zeros((STEPS, 1, 1))
+    recording[0] = 1.0
+    record = shared_array((STEPS, 1, 1), float)  # written by the sink's process, read here
+    source = Source(recording=recording)
+    dense = BatchDense(samples=1, weights=np.array([[400.0]]))
+    neuron = BRF(
+        samples=1,
+        damping=np.array([divergence_boundary(OMEGA, DT) - B_OFFSET]),
+        rotation=np.array([OMEGA]),
+        constants=BRFConstants(dt=DT, theta=1.0, gamma=0.9),
+    )
+    sink = Sink(record=record)
+    source.s_out.connect(dense.s_in)
+    dense.a_out.connect(neuron.a_in)
+    neuron.s_out.connect(sink.a_in)
+    run_guarded(sink, Loihi2SimCfg(select_tag="floating_pt"), STEPS)
+    return record[:, 0, 0]
+
+
+if __name__ == "__main__":
+    spikes = main()
+    print(f"{int(spikes.sum())} spikes, at steps {np.flatnonzero(spikes).tolist()}")
