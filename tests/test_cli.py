@@ -1,0 +1,713 @@
+"""The command line: train, export and run as a user calls them, rightly and wrongly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from click.testing import CliRunner, Result
+from networks import random_network
+
+from brf_lava import __version__
+from brf_lava.cli import main
+from brf_lava.errors import BackendUnavailableError, LavaRunError
+from brf_lava.export.hdf5 import read_network, write_network
+from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.export.quantize import quantize
+from brf_lava.run import engine, lava_net
+from brf_lava.tasks import ecg
+from brf_lava.tasks.synthetic_ecg import generate
+from brf_lava.tasks.task import Split
+from brf_lava.train.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).parent.parent
+PROGRAM = "from brf_lava.cli import main; main(prog_name='brf-lava')"
+TRAIN, TEST = 6, 2  # segments
+STEPS = 1300
+# Two samples held out, and a threshold that so small a network reaches without having learned.
+SMALL = ("--task", "ecg", "--set", "training.validation=2", "--set", "neuron.theta=0.02")
+LONG = 80  # epochs, some 3 s: enough to be interrupted in
+PATIENCE = 120  # s, for a process; machine code may have to be compiled first
+
+
+def brf_lava(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="brf-lava")
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """For a process of its own."""
+    return [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def assert_worked(result: Result) -> None:
+    assert result.exit_code == 0, result.output
+    assert "Error" not in result.output
+
+
+def assert_one_error(output: str, *parts: str) -> None:
+    errors = [line for line in output.splitlines() if line.startswith("Error:")]
+    assert len(errors) == 1, output
+    assert output.rstrip("\n").splitlines()[-1] == errors[0], output
+    assert "Traceback" not in output
+    for part in parts:
+        assert part in errors[0], output
+
+
+def assert_failed(result: Result, code: int, *parts: str) -> None:
+    """No exception but the exit, that code, and one line that says all of `parts`."""
+    assert isinstance(result.exception, SystemExit), (result.output, result.exc_info)
+    assert result.exit_code == code, result.output
+    assert_one_error(result.output, *parts)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, hidden ones included."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# What all tests share
+
+
+def write_mat(path: Path, split: Split) -> None:
+    """In the layout of the published files: a last step that only marks the end, one-hot labels."""
+    samples = len(split.x)
+    x = np.zeros((samples, STEPS + 1, 4), np.int16)
+    x[:, :STEPS] = split.x
+    x[:, -1, 0] = -1
+    y = np.zeros((samples, STEPS + 1, 6), np.uint8)
+    y[:, :STEPS] = np.eye(6, dtype=np.uint8)[split.y]
+    scipy.io.savemat(path, {"x": x, "y": y}, do_compression=True)
+
+
+def write_data(folder: Path, seed: int) -> Path:
+    folder.mkdir()
+    train, test = generate(TRAIN, TEST, seed=seed)
+    write_mat(folder / ecg.TRAIN_FILE, train)
+    write_mat(folder / ecg.TEST_FILE, test)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ecg.DATA_VARIABLE, raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data, and what a train and an export made of it; nothing in here may be changed."""
+    folder = tmp_path_factory.mktemp("shared")
+    data = write_data(folder / "data", seed=1)
+    trained = brf_lava(
+        "train", *SMALL, "--epochs", "2", "--data", data, "--out", folder / "model.pt"
+    )
+    assert_worked(trained)
+    (folder / "train.txt").write_text(trained.output)
+    exported = brf_lava("export", folder / "model.pt", folder / "net.h5", "--data", data)
+    assert_worked(exported)
+    (folder / "export.txt").write_text(exported.output)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def places(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Good and bad files by name, for the commands below."""
+    folder = tmp_path_factory.mktemp("places")
+    names = ("text.pt", "cut.pt", "cut.h5", "text.h5", "nowhere.h5", "empty", "damaged", "other")
+    found = {name.replace(".", "_"): folder / name for name in names}
+    found["text_pt"].write_text("no model\n")
+    found["text_h5"].write_text("no network\n")
+    found["empty"].mkdir()
+    found["damaged"].mkdir()
+    for name in (ecg.TRAIN_FILE, ecg.TEST_FILE):
+        (found["damaged"] / name).write_text("no data\n")
+    for name, source in (("cut_pt", "model.pt"), ("cut_h5", "net.h5")):
+        content = (shared / source).read_bytes()
+        found[name].write_bytes(content[: len(content) // 2])
+    write_network(random_network(np.random.default_rng(0), (4, 3, 6)), found["nowhere_h5"])
+    found["data"] = shared / "data"
+    found["model"] = shared / "model.pt"
+    found["net"] = shared / "net.h5"
+    return found
+
+
+def as_input(split: Split) -> Any:
+    return np.ascontiguousarray(split.x.transpose(1, 0, 2))
+
+
+# Train, export, run
+
+
+def test_train_writes_a_model_and_its_metrics(shared: Path) -> None:
+    checkpoint = load_checkpoint(shared / "model.pt")
+    assert checkpoint.recipe.training.epochs == 2
+    assert checkpoint.recipe.neuron.theta == 0.02
+    assert (checkpoint.seed, checkpoint.epochs_done) == (0, 2)
+    assert checkpoint.data.fingerprint == ecg.load(shared / "data").source.fingerprint
+    lines = [json.loads(line) for line in (shared / "model.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert checkpoint.epoch == 1 + int(np.argmin([line["validation_loss"] for line in lines]))
+    assert not (shared / "model.resume.pt").exists()
+    output = (shared / "train.txt").read_text()
+    assert f"{checkpoint.metrics.accuracy:.2%}" in output
+    assert f"brf-lava export {shared / 'model.pt'} net.h5" in output
+    assert "synthetic" not in output  # it was given data
+
+
+def test_export_writes_what_quantize_gives(shared: Path) -> None:
+    checkpoint = load_checkpoint(shared / "model.pt")
+    data = ecg.load(shared / "data")
+    expected, reports = quantize(checkpoint.model().to_real(), as_input(data.train))
+    network, predictions = read_network(shared / "net.h5")
+    for ours, theirs in zip(network.layers, expected.layers, strict=True):
+        np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)
+        np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
+        assert ours.constants == theirs.constants
+    assert predictions is not None
+    np.testing.assert_array_equal(predictions, checkpoint.predictions)
+    assert network.provenance["recipe"] == checkpoint.recipe.text
+    assert network.provenance["metrics"] == checkpoint.metrics.as_dict()
+    assert network.provenance["calibration"]["fingerprint"] == data.source.fingerprint
+    output = (shared / "export.txt").read_text()
+    assert "4 - 36 BRF recurrent - 6 LI" in output
+    corrections = sum(len(report.corrections) for report in reports)
+    assert output.count("unstable; changed to") == corrections
+    assert ("No neuron had to be changed" in output) is (corrections == 0)
+
+
+def test_export_obeys_its_bits(shared: Path, tmp_path: Path) -> None:
+    bits = ("--weight-bits", "4", "--parameter-bits", "20", "--state-bits", "12")
+    out = tmp_path / "net.h5"
+    assert_worked(brf_lava("export", shared / "model.pt", out, "--data", shared / "data", *bits))
+    network, _ = read_network(out)
+    for layer in network.layers:
+        assert (layer.constants.state_bits, layer.constants.parameter_bits) == (12, 20)
+        assert np.abs(layer.weights.mantissa.astype(int)).max() <= 7
+
+
+def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend: str) -> None:
+    """The JSON of a run against the integer engine, counted here."""
+    data = ecg.load(shared / "data")
+    network, reference = read_network(shared / "net.h5")
+    checkpoint = load_checkpoint(shared / "model.pt")
+    test = data.test.first(samples)
+    activity = engine.run(network, as_input(test))
+    predictions = activity.outputs.argmax(axis=2).T
+    assert reference is not None
+    assert (contents["format"], contents["schema"]) == ("brf-lava-run", 1)
+    assert contents["versions"]["brf_lava"] == __version__
+    assert contents["data"]["fingerprint"] == data.source.fingerprint
+    assert contents["network"] == network.provenance
+    result = contents["result"]
+    assert (result["backend"], result["samples"], result["steps"]) == (backend, samples, STEPS)
+    assert result["accuracy"] == np.mean(predictions == test.y)
+    assert result["agreement"] == np.mean(predictions == reference[:samples])
+    assert result["saturations"] == activity.saturations
+    spikes = int(activity.spikes[0].sum())
+    assert spikes > 10  # else this test would compare nothing
+    assert result["cost"]["sops"] == spikes / samples
+    assert result["cost"]["input_synops"] == 36 * int(test.x.sum()) / samples
+    assert result["cost"]["recurrent_synops"] == 36 * spikes / samples
+    assert result["cost"]["output_synops"] == 6 * spikes / samples
+    assert result["cost"]["dense_macs"] == STEPS * 36 * (4 + 36 + 6)
+    assert result["sops_per_step"] == spikes / samples / STEPS
+    assert result["reference"]["accuracy"] == checkpoint.metrics.accuracy
+    assert result["sop_ratio"] == spikes / samples / checkpoint.metrics.sops_per_sample
+
+
+def test_run_on_the_engine(shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    data = ("--data", shared / "data")
+    result = brf_lava("run", shared / "net.h5", "--backend", "engine", *data, "--out", out)
+    assert_worked(result)
+    contents = json.loads(out.read_text())
+    assert_result(contents, shared, TEST, "engine")
+    assert contents["result"]["checked"] is False
+    assert f"{contents['result']['accuracy']:.2%}" in result.output
+    assert f"Wrote {out}." in result.output
+    assert "Lava equals" not in result.output
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+@pytest.mark.lava
+def test_run_on_lava(shared: Path, tmp_path: Path) -> None:
+    try:
+        lava_net.require_lava()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    out = tmp_path / "run.json"
+    arguments = ("--data", shared / "data", "--batch", "1", "--out", out)
+    run = subprocess.run(
+        command("run", shared / "net.h5", *arguments),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"Lava equals the engine in all {TEST * STEPS * 36:,} spike slots" in run.stdout
+    contents = json.loads(out.read_text())
+    assert_result(contents, shared, TEST, "sim")
+    assert contents["result"]["checked"] is True
+
+
+def test_limit_takes_the_first_samples(shared: Path, tmp_path: Path) -> None:
+    for limit, samples in ((1, 1), (TEST, TEST), (99, TEST)):
+        out = tmp_path / "run.json"
+        arguments = ("--backend", "engine", "--data", shared / "data", "--out", out)
+        assert_worked(brf_lava("run", shared / "net.h5", *arguments, "--limit", str(limit)))
+        contents = json.loads(out.read_text())
+        assert contents["result"]["samples"] == samples
+        if samples == TEST:
+            assert_result(contents, shared, samples, "engine")
+
+
+def test_other_data_are_noticed_and_can_be_measured_anew(shared: Path, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", seed=2)
+    out = tmp_path / "run.json"
+    arguments = ("run", shared / "net.h5", "--backend", "engine", "--data", data, "--out", out)
+    result = brf_lava(*arguments)
+    assert_worked(result)
+    assert "Notice: the float reference was measured on" in result.output
+    assert json.loads(out.read_text())["result"]["agreement"] is None
+    result = brf_lava(*arguments, "--reference", shared / "model.pt", "--device", "cpu")
+    assert_worked(result)
+    assert "Notice" not in result.output
+    assert json.loads(out.read_text())["result"]["agreement"] > 0
+
+
+# Wrong input
+
+HERE = ("--data", "{data}")
+MODEL_OUT = ("--out", "{out}/m.pt")
+TRAINING = ("train", *SMALL, *HERE, *MODEL_OUT)
+ENGINE = ("--backend", "engine", *HERE, "--out", "{out}/run.json")
+
+WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
+    # train
+    "train nothing": (("train", *HERE, *MODEL_OUT), 2, ("--task", "--recipe")),
+    "task": (("train", "--task", "egc", *HERE, *MODEL_OUT), 2, ("egc", "Did you mean ecg")),
+    "recipe": (("train", "--recipe", "ecg-brv", *HERE, *MODEL_OUT), 2, ("Did you mean ecg-brf",)),
+    "recipe file": (("train", "--recipe", "{out}/a.toml", *MODEL_OUT), 2, ("{out}/a.toml",)),
+    "recipe text": (("train", "--recipe", "{text_pt}", *MODEL_OUT), 2, ("text.pt",)),
+    "key": ((*TRAINING, "--set", "training.epoch=3"), 2, ("training.epoch=3", "training.epochs")),
+    "short key": ((*TRAINING, "--set", "gama=0.5"), 2, ("gama=0.5", "neuron.gamma")),
+    "no key": ((*TRAINING, "--set", "=3"), 2, ("key=value",)),
+    "no value": ((*TRAINING, "--set", "epochs"), 2, ("epochs", "key=value")),
+    "word": ((*TRAINING, "--set", "epochs=two"), 2, ("training.epochs", "two")),
+    "zero": ((*TRAINING, "--set", "epochs=0"), 2, ("training.epochs", "0")),
+    "infinite": ((*TRAINING, "--set", "learning_rate=inf"), 2, ("training.learning_rate", "inf")),
+    "omega": ((*TRAINING, "--set", "omega=[3, 200]"), 2, ("neuron.omega", "200", "Lower omega")),
+    "two lines": ((*TRAINING, "--set", "optimizer=a\nb"), 2, ("optimizer",)),
+    "validation": ((*TRAINING, "--set", "validation=6"), 2, ("training.validation", "6", "5")),
+    "epochs": ((*TRAINING, "--epochs", "0"), 2, ("--epochs",)),
+    "seed": ((*TRAINING, "--seed", "-1"), 2, ("--seed",)),
+    "device": ((*TRAINING, "--device", "tpu"), 2, ("tpu", "cuda")),
+    "no device": ((*TRAINING, "--device", "cuda"), 3, ("cuda", "--device cpu")),
+    "no data": (("train", *SMALL, "--data", "{out}/none", *MODEL_OUT), 2, ("{out}/none",)),
+    "empty data": (("train", *SMALL, "--data", "{empty}", *MODEL_OUT), 2, ("QTDB_train.mat",)),
+    "other data": (("train", *SMALL, "--data", "{model}", *MODEL_OUT), 2, ("model.pt",)),
+    "bad data": (("train", *SMALL, "--data", "{damaged}", *MODEL_OUT), 2, ("QTDB_train.mat",)),
+    "out folder": (("train", *SMALL, *HERE, "--out", "{out}/no/m.pt"), 2, ("{out}/no/m.pt",)),
+    "out is folder": (("train", *SMALL, *HERE, "--out", "{out}"), 2, ("{out}", "folder")),
+    "out denied": (("train", *SMALL, *HERE, "--out", "{denied}/m.pt"), 2, ("{denied}/m.pt",)),
+    "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--resume")),
+    "resume recipe": ((*TRAINING, "--resume"), 2, ("--resume", "--set")),
+    # import
+    "import no task": (("import", "{model}", *HERE, "-o", "{out}/m.pt"), 2, ("--task",)),
+    "import nothing": (("import", "{out}/no.pt", "--task", "ecg", *HERE), 2, ("{out}/no.pt",)),
+    "import folder": (("import", "{out}", "--task", "ecg", *HERE), 2, ("{out}",)),
+    "import text": (("import", "{text_pt}", "--task", "ecg", *HERE), 2, ("text.pt",)),
+    "import network": (("import", "{net}", "--task", "ecg", *HERE), 2, ("net.h5",)),
+    "import ours": (("import", "{model}", "--task", "ecg", *HERE), 2, ("model.pt", "published")),
+    "import task": (("import", "{model}", "--task", "egc", *HERE), 2, ("egc",)),
+    # export
+    "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
+    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
+    "model folder": (("export", "{out}", "{out}/n.h5", *HERE), 2, ("{out}",)),
+    "model text": (("export", "{text_pt}", "{out}/n.h5", *HERE), 2, ("text.pt",)),
+    "model cut": (("export", "{cut_pt}", "{out}/n.h5", *HERE), 2, ("cut.pt",)),
+    "model network": (("export", "{net}", "{out}/n.h5", *HERE), 2, ("net.h5",)),
+    "weight bits": (
+        ("export", "{model}", "{out}/n.h5", *HERE, "--weight-bits", "9"),
+        2,
+        ("9", "8"),
+    ),
+    "no bits": (("export", "{model}", "{out}/n.h5", *HERE, "--weight-bits", "0"), 2, ("2 to 8",)),
+    "parameter bits": (
+        ("export", "{model}", "{out}/n.h5", *HERE, "--parameter-bits", "30"),
+        2,
+        ("parameter_bits: 30", "10 to 22"),
+    ),
+    "state bits": (
+        ("export", "{model}", "{out}/n.h5", *HERE, "--state-bits", "2"),
+        2,
+        ("state_bits: 2", "6 to 18"),
+    ),
+    "export folder": (("export", "{model}", "{out}/no/n.h5", *HERE), 2, ("{out}/no/n.h5",)),
+    "export to folder": (("export", "{model}", "{out}", *HERE), 2, ("{out}", "folder")),
+    "export denied": (("export", "{model}", "{denied}/n.h5", *HERE), 2, ("{denied}/n.h5",)),
+    "export data": (("export", "{model}", "{out}/n.h5", "--data", "{empty}"), 2, ("--data",)),
+    # run
+    "no network": (("run", "{out}/no.h5", *ENGINE), 2, ("{out}/no.h5", "no such file")),
+    "network folder": (("run", "{out}", *ENGINE), 2, ("{out}",)),
+    "network text": (("run", "{text_h5}", *ENGINE), 2, ("text.h5",)),
+    "network cut": (("run", "{cut_h5}", *ENGINE), 2, ("cut.h5",)),
+    "network model": (("run", "{model}", *ENGINE), 2, ("model.pt",)),
+    "network of no task": (("run", "{nowhere_h5}", *ENGINE), 2, ("nowhere.h5",)),
+    "limit": (("run", "{net}", *ENGINE, "--limit", "0"), 2, ("--limit",)),
+    "batch": (("run", "{net}", *ENGINE, "--batch", "0"), 2, ("--batch",)),
+    "timeout": (("run", "{net}", *ENGINE, "--timeout", "0"), 2, ("--timeout",)),
+    "backend": (("run", "{net}", *ENGINE, "--backend", "gpu"), 2, ("gpu", "loihi2")),
+    "no loihi2": (("run", "{net}", *ENGINE, "--backend", "loihi2"), 3, ("loihi2", "--backend sim")),
+    "board": (("run", "{net}", *ENGINE, "--profile", "loihi2-oheogulch"), 3, ("oheogulch", "sim")),
+    "profile": (("run", "{net}", *ENGINE, "--profile", "simm"), 2, ("Did you mean sim",)),
+    "reference": (("run", "{net}", *ENGINE, "--reference", "{text_pt}"), 2, ("text.pt",)),
+    "no reference": (("run", "{net}", *ENGINE, "--reference", "{out}/m.pt"), 2, ("{out}/m.pt",)),
+    "run data": (("run", "{net}", *ENGINE, "--data", "{empty}"), 2, ("--data",)),
+    "run folder": (("run", "{net}", *ENGINE, "--out", "{out}/no/r.json"), 2, ("{out}/no/r.json",)),
+    "run to folder": (("run", "{net}", *ENGINE, "--out", "{out}"), 2, ("{out}", "folder")),
+    "run denied": (("run", "{net}", *ENGINE, "--out", "{denied}/r.json"), 2, ("{denied}/r.json",)),
+    # all
+    "command": (("rnu",), 2, ("rnu",)),
+    "option": (("run", "--bakend", "sim"), 2, ("--bakend",)),
+}
+DEFECTS = {"network of no task": "KeyError: the provenance has no task"}
+
+
+@pytest.fixture
+def denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that may not be written to; root may, so that it has to be told otherwise."""
+    folder = tmp_path / "denied"
+    folder.mkdir()
+    folder.chmod(0o555)
+    access = os.access
+
+    def no_access(path: Any, mode: int, **options: Any) -> bool:
+        return not (Path(path) == folder and mode & os.W_OK) and access(path, mode, **options)
+
+    monkeypatch.setattr(os, "access", no_access)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason=f"defect: {DEFECTS[name]}"))
+        if name in DEFECTS
+        else name
+        for name in WRONG
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    name: str,
+    places: dict[str, Path],
+    denied: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    template, code, parts = WRONG[name]
+    known = {**places, "denied": denied, "out": tmp_path / "out"}
+    known["out"].mkdir()
+    monkeypatch.chdir(known["out"])  # where the default outputs would go
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = files(tmp_path)
+    result = brf_lava(*(argument.format(**known) for argument in template))
+    assert_failed(result, code, *(part.format(**known) for part in parts))
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["no network", "no loihi2", "key"])
+def test_wrong_input_of_a_process(name: str, places: dict[str, Path], tmp_path: Path) -> None:
+    template, code, parts = WRONG[name]
+    known = {**places, "out": tmp_path}
+    run = subprocess.run(
+        command(*(argument.format(**known) for argument in template)),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert run.returncode == code
+    assert run.stdout == ""
+    assert run.stderr.startswith("Error: ")
+    assert_one_error(run.stderr, *(part.format(**known) for part in parts))
+
+
+@pytest.mark.parametrize("content", ["no state\n", None])
+def test_resume_from_something_else(places: dict[str, Path], tmp_path: Path, content: Any) -> None:
+    state = tmp_path / "m.resume.pt"
+    state.write_bytes(places["model"].read_bytes() if content is None else content.encode())
+    before = files(tmp_path)
+    result = brf_lava("train", "--resume", "--data", places["data"], "--out", tmp_path / "m.pt")
+    assert_failed(result, 2, str(state))
+    assert files(tmp_path) == before
+
+
+def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.resume.pt").write_text("state of another run\n")
+    before = files(tmp_path)
+    arguments = ("train", *SMALL, "--epochs", "1", "--data", shared / "data")
+    result = brf_lava(*arguments, "--out", tmp_path / "m.pt")
+    assert_failed(result, 2, str(tmp_path / "m.resume.pt"), "--resume", "--restart")
+    assert files(tmp_path) == before
+    assert_worked(brf_lava(*arguments, "--out", tmp_path / "m.pt", "--restart"))
+    assert sorted(files(tmp_path)) == ["m.jsonl", "m.pt"]
+    assert load_checkpoint(tmp_path / "m.pt").epochs_done == 1
+
+
+# Faults of Lava and of the disk
+
+
+def on_lava(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Put the engine in Lava's place, with something changed in what it computes."""
+
+    def run_on_lava(network: FixedNetwork, x: Any, **options: Any) -> Activity:
+        activity = engine.run(network, x)
+        change(activity)
+        return activity
+
+    monkeypatch.setattr(lava_net, "require_lava", lambda: None)
+    monkeypatch.setattr(lava_net, "run_on_lava", run_on_lava)
+
+
+def test_equal_backends_are_reported(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_lava(monkeypatch, lambda activity: None)
+    out = tmp_path / "run.json"
+    result = brf_lava("run", shared / "net.h5", "--data", shared / "data", "--out", out)
+    assert_worked(result)
+    assert f"{TEST * STEPS * 36:,} spike slots and {TEST * STEPS * 6:,} outputs" in result.output
+    assert json.loads(out.read_text())["result"]["checked"] is True
+
+
+def test_a_wrong_output_of_lava_is_named(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(activity: Activity) -> None:
+        activity.outputs[1200, 0, 0] += 1  # later
+        activity.outputs[701, 1, 2] = 123456
+
+    on_lava(monkeypatch, change)
+    network, _ = read_network(shared / "net.h5")
+    expected = engine.run(network, as_input(ecg.load(shared / "data").test)).outputs[701, 1, 2]
+    arguments = ("run", shared / "net.h5", "--data", shared / "data", "--out", tmp_path / "r.json")
+    assert_failed(
+        brf_lava(*arguments),
+        1,
+        *("output", "sample 1", "step 701", "neuron 2"),
+        *("Lava has 123456", f"the engine has {expected}"),
+    )
+    assert files(tmp_path) == {}
+    result = brf_lava(*arguments, "--no-check")
+    assert_worked(result)
+    assert "Lava equals" not in result.output
+    assert json.loads((tmp_path / "r.json").read_text())["result"]["checked"] is False
+
+
+def test_a_wrong_spike_of_lava_is_named(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def change(activity: Activity) -> None:
+        seen.append(int(activity.spikes[0][7, 1, 35]))
+        activity.spikes[0][7, 1, 35] ^= 1
+        activity.outputs[8:, 1] += 1
+
+    on_lava(monkeypatch, change)
+    out = tmp_path / "r.json"
+    result = brf_lava("run", shared / "net.h5", "--data", shared / "data", "--out", out)
+    assert_failed(
+        result,
+        1,
+        *("spike of hidden layer 1", "sample 1", "step 7", "neuron 35"),
+        *(f"Lava has {seen[0] ^ 1}", f"the engine has {seen[0]}"),
+    )
+    assert files(tmp_path) == {}
+
+
+def test_a_fault_of_lava_has_its_own_exit_code(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(activity: Activity) -> None:
+        raise LavaRunError("Lava run at step 5 of 10: hidden 1 (BRF) raised\nValueError: x")
+
+    on_lava(monkeypatch, change)
+    out = tmp_path / "r.json"
+    result = brf_lava("run", shared / "net.h5", "--data", shared / "data", "--out", out)
+    assert_failed(result, 4, "hidden 1 (BRF) raised ValueError: x")
+    assert files(tmp_path) == {}
+
+
+FULL_DISK = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # Python ignores SIGXFSZ
+{PROGRAM}
+"""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("train", marks=pytest.mark.xfail(reason="defect: RuntimeError of torch.save")),
+        pytest.param("export", marks=pytest.mark.xfail(reason="defect: h5py crashes")),
+        "run",
+    ],
+)
+def test_a_full_disk(shared: Path, tmp_path: Path, kind: str) -> None:
+    data = ("--data", shared / "data")
+    arguments: Sequence[str | Path] = {
+        "train": ("train", *SMALL, "--epochs", "1", "--out", tmp_path / "m.pt"),
+        "export": ("export", shared / "model.pt", tmp_path / "n.h5"),
+        "run": ("run", shared / "net.h5", "--backend", "engine", "--out", tmp_path / "r.json"),
+    }[kind]
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *map(str, (*arguments, *data))],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert run.returncode == 2, run.stderr
+    assert_one_error(run.stderr, str(tmp_path), "File too large")
+    assert files(tmp_path) == {}
+
+
+# Ctrl-C and closed pipes
+
+
+def interrupt_training(data: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """SIGINT to a training process as soon as its first epoch is done."""
+    arguments = ("train", *SMALL, "--epochs", str(LONG), "--seed", "5", "--data", data)
+    process = subprocess.Popen(
+        command(*arguments, "--out", out),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = out.with_suffix(".jsonl")
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while not (metrics.exists() and metrics.read_text()):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess([], process.returncode, stdout, stderr)
+
+
+def test_ctrl_c_and_resume_end_like_an_undisturbed_run(shared: Path, tmp_path: Path) -> None:
+    data, out = shared / "data", tmp_path / "m.pt"
+    stopped = interrupt_training(data, out)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    state = tmp_path / "m.resume.pt"
+    assert state.exists()
+    done = len(out.with_suffix(".jsonl").read_text().splitlines())
+    assert 1 <= done < LONG
+    assert f"of {LONG}; state saved in {state}" in stopped.stderr
+    assert f"brf-lava train --resume --out {out}" in stopped.stderr
+    assert f"The best model so far is in {out}." in stopped.stderr
+    assert load_checkpoint(out).epochs_done in (done, done - 1)
+    assert sorted(files(tmp_path)) == ["m.jsonl", "m.pt", "m.resume.pt"]
+
+    assert_worked(brf_lava("train", "--resume", "--data", data, "--out", out))
+    assert not state.exists()
+    whole = tmp_path / "whole.pt"
+    arguments = ("train", *SMALL, "--epochs", str(LONG), "--seed", "5", "--data", data)
+    assert_worked(brf_lava(*arguments, "--out", whole))
+
+    found, expected = load_checkpoint(out), load_checkpoint(whole)
+    assert found.state_dict.keys() == expected.state_dict.keys()
+    for name, tensor in expected.state_dict.items():
+        assert torch.equal(found.state_dict[name], tensor), name
+    assert (found.epoch, found.epochs_done) == (expected.epoch, LONG)
+    assert found.metrics == expected.metrics
+    assert found.recipe.text == expected.recipe.text
+    np.testing.assert_array_equal(found.predictions, expected.predictions)
+    assert without_seconds(out) == without_seconds(whole)
+
+
+def without_seconds(model: Path) -> list[dict[str, Any]]:
+    lines = model.with_suffix(".jsonl").read_text().splitlines()
+    return [{**json.loads(line), "seconds": None} for line in lines]
+
+
+def test_resume_refuses_other_data(shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.pt"
+    assert interrupt_training(shared / "data", out).returncode == 130
+    data = write_data(tmp_path / "data", seed=3)
+    before = files(tmp_path)
+    assert_failed(brf_lava("train", "--resume", "--data", data, "--out", out), 2, "--data")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["run", "help"])
+def test_a_closed_pipe(shared: Path, kind: str) -> None:
+    arguments: Sequence[str | Path] = ("run", "--help")
+    if kind == "run":
+        arguments = ("run", shared / "net.h5", "--backend", "engine", "--data", shared / "data")
+    process = subprocess.Popen(
+        command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    stderr = process.stderr.read().decode()
+    assert process.wait(PATIENCE) in (0, 1, 128 + signal.SIGPIPE, -signal.SIGPIPE)
+    assert stderr.strip() == ""
+
+
+# Help
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("name", [None, *sorted(main.commands)])
+def test_help(name: str | None, option: str) -> None:
+    result = brf_lava(*([name] if name else []), option)
+    assert_worked(result)
+    documented: click.Command = main.commands[name] if name else main
+    assert documented.help
+    assert documented.help.split("\n")[0][:40] in " ".join(result.output.split())
+    if name is None:
+        for each in main.commands:
+            assert f"  {each} " in result.output
+    for parameter in documented.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.opts[0] in result.output
+
+
+def test_every_command_is_covered_here() -> None:
+    tested = {arguments[0] for arguments, _, _ in WRONG.values()}
+    assert set(main.commands) <= tested
+
+
+def test_version() -> None:
+    result = brf_lava("--version")
+    assert_worked(result)
+    assert result.output == f"brf-lava, version {__version__}\n"
