@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from brf_lava.train.checkpoint import versions
 from brf_lava.train.model import device_name
+from brf_lava.versions import versions
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that ``brf-lava --help`` an
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brf_lava import __version__
-from brf_lava.errors import BackendUnavailableError, BrfLavaError, CheckpointError, RecipeError
+from brf_lava.errors import (
+    BackendUnavailableError,
+    BrfLavaError,
+    CheckpointError,
+    NetworkFileError,
+    RecipeError,
+)
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork
@@ -58,6 +65,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except BrfLavaError as error:
             raise Failure(error) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise Failure(BrfLavaError(f"{where}{error.strerror or error}.")) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -286,6 +298,12 @@ def run(
     if out is not None:
         check_writable(out)
     fixed, predictions = read_network(network)
+    missing = [key for key in ("task", "data", "metrics") if key not in fixed.provenance]
+    if missing:
+        raise NetworkFileError(
+            f"{network}: its provenance has no {', '.join(missing)}, so neither data nor reference "
+            "are known. Name a file written by 'brf-lava export'."
+        )
     dataset = _load_data(fixed.provenance["task"], data)
     samples = len(dataset.test.x) if limit is None else min(limit, len(dataset.test.x))
     x = np.ascontiguousarray(dataset.test.x[:samples].transpose(1, 0, 2))

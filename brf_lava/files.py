@@ -11,6 +11,12 @@ from pathlib import Path
 from brf_lava.errors import BrfLavaError
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file at once. Raises: BrfLavaError; an old file at `path` then stays."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success it becomes `path`, else it is removed.

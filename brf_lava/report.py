@@ -87,14 +87,16 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
-    """A bar over time steps; nothing without a terminal."""
+    """A bar over time steps; nothing where there is no terminal."""
+    console = _console(stderr=True)
     with Progress(
         TextColumn(label),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=_console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("", total=steps)
         yield lambda done: bar.update(task, completed=done)

@@ -391,7 +391,6 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "command": (("rnu",), 2, ("rnu",)),
     "option": (("run", "--bakend", "sim"), 2, ("--bakend",)),
 }
-DEFECTS = {"network of no task": "KeyError: the provenance has no task"}
 
 
 @pytest.fixture
@@ -409,15 +408,7 @@ def denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=f"defect: {DEFECTS[name]}"))
-        if name in DEFECTS
-        else name
-        for name in WRONG
-    ],
-)
+@pytest.mark.parametrize("name", WRONG)
 def test_wrong_input_is_one_line_and_leaves_nothing(
     name: str,
     places: dict[str, Path],
@@ -570,8 +561,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # Python ignores SIGXFS
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("train", marks=pytest.mark.xfail(reason="defect: RuntimeError of torch.save")),
-        pytest.param("export", marks=pytest.mark.xfail(reason="defect: h5py crashes")),
+        "train",
+        "export",
         "run",
     ],
 )

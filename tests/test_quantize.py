@@ -13,13 +13,18 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import EXPONENT_MAX, FixedLayer, RealLayer, RealNetwork
-from brf_lava.export.quantize import (
-    HEADROOM,
+from brf_lava.export.network import (
+    EXPONENT_MAX,
     PARAMETER_BITS_MAX,
     PARAMETER_BITS_MIN,
     STATE_BITS_MAX,
     STATE_BITS_MIN,
+    FixedLayer,
+    RealLayer,
+    RealNetwork,
+)
+from brf_lava.export.quantize import (
+    HEADROOM,
     WEIGHT_BITS_MAX,
     WEIGHT_BITS_MIN,
     LayerFormat,
@@ -191,7 +196,9 @@ def test_bits_are_within_their_range(name: str, low: int, high: int) -> None:
     for value in (low, high):
         assert getattr(LayerFormat(**{name: value}), name) == value
     for value in (low - 1, high + 1, -3):
-        with pytest.raises(ParameterError, match=f"^{name}: {value}; allowed are {low} to {high}"):
+        with pytest.raises(
+            ParameterError, match=f"^{name}: {value} .* {low} to {high}"
+        ):
             LayerFormat(**{name: value})
         network = RealNetwork((brf_layer(), li_layer()))
         with pytest.raises(ParameterError, match=f"^{name}: {value}"):
@@ -216,7 +223,6 @@ def test_states_too_large_for_any_format_are_refused(peak: float) -> None:
         choose_state_bits(brf_layer(), {"u": peak, "v": 0.0, "q": 0.0})
 
 
-@pytest.mark.xfail(reason="defect: OverflowError or ValueError, and NaN is passed over")
 @pytest.mark.parametrize("peak", [inf, nan])
 def test_states_that_are_not_finite_are_refused(peak: float) -> None:
     with pytest.raises(ParameterError, match=r"^BRF: "):
@@ -381,7 +387,7 @@ def test_is_stable_by_hand(damping: int, rotation: int, stable: bool) -> None:
     [
         -101,
         -150,
-        pytest.param(-201, marks=pytest.mark.xfail(reason="defect: no end to the search")),
+        -201,
     ],
 )
 def test_overdamped_resonators_end_in_stable_integers_or_an_error(damping: int) -> None:
@@ -395,7 +401,6 @@ def test_overdamped_resonators_end_in_stable_integers_or_an_error(damping: int) 
 
 @pytest.mark.timeout(3)
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-@pytest.mark.xfail(reason="defect: no end to the search for stable integers")
 @pytest.mark.parametrize("b_offset", [nan, 300.0])
 def test_damping_that_no_format_holds_is_an_error(b_offset: float) -> None:
     with pytest.raises(ParameterError, match=r"\bneuron 1\b"):
@@ -516,7 +521,6 @@ def test_a_readout_by_hand() -> None:
     assert (layer.weights.mantissa.tolist(), layer.weights.exponent) == ([[102, -51]], 4)
 
 
-@pytest.mark.xfail(reason="defect: written, and then refused by the reader")
 @pytest.mark.parametrize(
     ("name", "layer"),
     [("theta", brf_layer(theta=40.0)), ("dt", brf_layer([1.0], dt=1e-6))],

@@ -18,6 +18,7 @@ another type, out of range or unknown is an error.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,36 +33,24 @@ import brf_lava
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.export.network import (
     EXPONENT_MAX,
+    PARAMETER_BITS_MAX,
+    PARAMETER_BITS_MIN,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
     WEIGHT_MAX,
     WEIGHT_MIN,
     Connection,
     FixedLayer,
     FixedNetwork,
+    integer_ranges,
 )
-from brf_lava.export.quantize import (
-    PARAMETER_BITS_MAX,
-    PARAMETER_BITS_MIN,
-    STATE_BITS_MAX,
-    STATE_BITS_MIN,
-)
-from brf_lava.files import replacing
-from brf_lava.neurons.families import NEURONS, Neuron
-from brf_lava.neurons.fixed import STATE_MAX
+from brf_lava.files import write_bytes
+from brf_lava.neurons.families import NEURONS
 
 FORMAT = "brf-lava-network"
 SCHEMA = 1
+LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
 
-PARAMETER_MAX = 1 << PARAMETER_BITS_MAX
-RANGES: dict[str, tuple[int, int]] = {  # allowed integers of every neuron entry, by name
-    "damping": (-2 * PARAMETER_MAX, 0),
-    "rotation": (0, PARAMETER_MAX),
-    "decay": (0, PARAMETER_MAX - 1),
-    "dt": (1, PARAMETER_MAX),
-    "gamma": (0, PARAMETER_MAX),
-    "theta": (1, STATE_MAX),
-    "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
-    "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-}
 UNITS: dict[str, str] = {
     "damping": "dt * (p(omega) - b_offset), 2**-parameter_bits",
     "rotation": "dt * omega in rad per step, 2**-parameter_bits",
@@ -85,11 +74,12 @@ def write_network(
 
     predictions: [B, T] classes of the float network on the test data, to compare runs with.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = FORMAT
+    buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
+    with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
+        file.attrs["format"] = np.bytes_(FORMAT)
         file.attrs["schema"] = SCHEMA
-        file.attrs["brf_lava"] = brf_lava.__version__
-        file.attrs["provenance"] = json.dumps(network.provenance, sort_keys=True)
+        file.attrs["brf_lava"] = np.bytes_(brf_lava.__version__)
+        file.attrs["provenance"] = np.bytes_(json.dumps(network.provenance, sort_keys=True))
         layers = file.create_group("layer")
         first = layers.create_group("0")
         _write_text(first, "type", "input")
@@ -98,6 +88,7 @@ def write_network(
             write_layer(layers.create_group(str(index)), layer)
         if predictions is not None:
             file.create_dataset("reference/predictions", data=predictions, compression="gzip")
+    write_bytes(path, buffer.getvalue())
 
 
 def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
@@ -135,7 +126,7 @@ def read_network(path: Path) -> tuple[FixedNetwork, NDArray[np.uint8] | None]:
         inputs = _read_input(_group(layers, "0", path), path)
         network = FixedNetwork(
             tuple(read_layer(_group(layers, str(i), path), path) for i in range(1, count)),
-            json.loads(file.attrs["provenance"]),
+            _read_provenance(file, path),
         )
         if network.inputs != inputs:
             raise NetworkFileError(
@@ -156,27 +147,32 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     neuron = NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
     constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
     _reject_unknown(group, ("type", *neuron.fixed_coefficients, *constants), path)
+    ranges = _read_ranges(group, path)
     return FixedLayer(
         neuron=neuron,
         weights=_read_connection(handle, "weight", (neurons, None), path),
         recurrent=(
             _read_connection(handle, "weight_rec", (neurons, neurons), path) if recurrent else None
         ),
-        coefficients=_read_coefficients(group, neuron, neurons, path),
+        coefficients=np.stack(
+            [
+                _read_integers(group, name, (neurons,), ranges[name], path)
+                for name in neuron.fixed_coefficients
+            ]
+        ),
         constants=neuron.fixed_constants(
-            *(int(_read_integers(group, name, (), RANGES[name], path)) for name in constants)
+            *(int(_read_integers(group, name, (), ranges[name], path)) for name in constants)
         ),
     )
 
 
-def _read_coefficients(
-    group: h5py.Group, neuron: Neuron, neurons: int, path: Path
-) -> NDArray[np.int64]:
-    return np.stack(
-        [
-            _read_integers(group, name, (neurons,), RANGES[name], path)
-            for name in neuron.fixed_coefficients
-        ]
+def _read_ranges(group: h5py.Group, path: Path) -> dict[str, tuple[int, int]]:
+    """What the layer's other integers may be, which depends on its fraction bits."""
+    states = (STATE_BITS_MIN, STATE_BITS_MAX)
+    parameters = (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
+    return integer_ranges(
+        int(_read_integers(group, "state_bits", (), states, path)),
+        int(_read_integers(group, "parameter_bits", (), parameters, path)),
     )
 
 
@@ -203,7 +199,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _check_header(file: h5py.File, path: Path) -> None:
-    found = file.attrs.get("format")
+    found = _text(file.attrs.get("format"))
     if found != FORMAT:
         raise NetworkFileError(
             f"{path}: format {found!r}, expected {FORMAT!r}. Name a file written by "
@@ -213,8 +209,29 @@ def _check_header(file: h5py.File, path: Path) -> None:
     if not isinstance(schema, (int, np.integer)) or schema != SCHEMA:
         raise NetworkFileError(
             f"{path}: schema {schema!r}, this version reads {SCHEMA}. It was written by brf-lava "
-            f"{file.attrs.get('brf_lava', 'unknown')}: use that version, or export again."
+            f"{_text(file.attrs.get('brf_lava', 'unknown'))}: use that version, or export again."
         )
+
+
+def _read_provenance(file: h5py.File, path: Path) -> dict[str, Any]:
+    """Where the network came from. Raises: NetworkFileError unless it is a JSON object."""
+    try:
+        provenance = json.loads(_text(file.attrs["provenance"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise NetworkFileError(
+            f"{path}: attribute provenance is missing or not JSON. Export it again."
+        ) from error
+    if not isinstance(provenance, dict):
+        raise NetworkFileError(
+            f"{path}: attribute provenance: {type(provenance).__name__}; a JSON object is needed. "
+            "Export it again."
+        )
+    return provenance
+
+
+def _text(value: Any) -> Any:
+    """Fixed-length text as a string; anything else as it is."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _read_input(handle: h5py.Group, path: Path) -> int:
@@ -258,13 +275,19 @@ def _read_integers(
     where = f"{path}: {_where(parent, name)}"
     if dataset.dtype.kind not in "iu":
         raise NetworkFileError(f"{where}: {dataset.dtype} values, integers are needed.")
-    fits = len(dataset.shape) == len(shape) and all(
-        size > 0 and wanted in (None, size)
-        for size, wanted in zip(dataset.shape, shape, strict=True)
+    found = dataset.shape  # None for a dataset without any space
+    fits = (
+        found is not None
+        and len(found) == len(shape)
+        and all(
+            size > 0 and wanted in (None, size) for size, wanted in zip(found, shape, strict=True)
+        )
     )
     if not fits:
         wanted_shape = [size if size is not None else "any" for size in shape]
-        raise NetworkFileError(f"{where}: shape {list(dataset.shape)}, expected {wanted_shape}.")
+        raise NetworkFileError(
+            f"{where}: shape {found if found is None else list(found)}, expected {wanted_shape}."
+        )
     raw = np.asarray(dataset[()])
     low, high = allowed
     if int(raw.min()) < low or int(raw.max()) > high:
@@ -274,8 +297,8 @@ def _read_integers(
 
 
 def _read_text(parent: h5py.Group, name: str, allowed: tuple[str, ...], path: Path) -> str:
-    raw = _dataset(parent, name, path)[()]
-    value = raw.decode(errors="replace") if isinstance(raw, bytes) else repr(raw)
+    raw = np.asarray(_dataset(parent, name, path)[()])
+    value = _text(raw.item()) if raw.size == 1 else repr(raw)
     if value not in allowed:
         raise NetworkFileError(
             f"{path}: {_where(parent, name)}: {value!r}; this version knows {', '.join(allowed)}."
@@ -296,7 +319,7 @@ def _where(parent: h5py.Group, name: str) -> str:
 
 
 def _write_text(parent: h5py.Group, name: str, value: str) -> None:
-    parent.create_dataset(name, data=value, dtype=h5py.string_dtype())
+    parent.create_dataset(name, data=np.array([value], "S10"))  # as netx writes it
 
 
 def _write_integers(parent: h5py.Group, name: str, values: Any) -> None:

@@ -19,6 +19,38 @@ from brf_lava.neurons.families import Neuron
 
 WEIGHT_MIN, WEIGHT_MAX = -128, 127  # Loihi 2: signed 8-bit weight mantissa
 EXPONENT_MAX = 15  # a full-scale weight then still fits the 24-bit state
+STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory current would not fit
+PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
+
+
+def integer_ranges(state_bits: int, parameter_bits: int) -> dict[str, tuple[int, int]]:
+    """The least and largest integer of every coefficient and constant, by name.
+
+    Raises: ParameterError when these fraction bits are themselves out of range.
+    """
+    one = 1 << min(max(parameter_bits, 0), PARAMETER_BITS_MAX)
+    ranges = {
+        "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
+        "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
+        "damping": (-one, 0),
+        "rotation": (0, one),
+        "decay": (0, one - 1),
+        "dt": (1, one),
+        "gamma": (0, one - 1),
+        "theta": (1, fixed.STATE_MAX),
+    }
+    check_range("state_bits", state_bits, state_bits, ranges["state_bits"])
+    check_range("parameter_bits", parameter_bits, parameter_bits, ranges["parameter_bits"])
+    return ranges
+
+
+def check_range(name: str, low: int, high: int, allowed: tuple[int, int]) -> None:
+    """Raises: ParameterError when a value, or the least or largest of several, is not allowed."""
+    if low < allowed[0] or high > allowed[1]:
+        raise ParameterError(
+            f"{name}: {low if low < allowed[0] else high} is out of range; allowed are "
+            f"{allowed[0]} to {allowed[1]}."
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +114,9 @@ class Connection:
 class FixedLayer:
     """One layer in integers, complete: the dynamics need nothing else.
 
-    coefficients [P, N] int64 in the order of ``neuron.fixed_coefficients``.
+    coefficients [P, N] int64 in the order of ``neuron.fixed_coefficients``; constants:
+    ``neuron.fixed_constants``. Raises: ParameterError for wrong shapes and for integers outside
+    `integer_ranges`.
     """
 
     neuron: Neuron
@@ -104,6 +138,11 @@ class FixedLayer:
                 f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
                 f"{(neurons, neurons)} is needed."
             )
+        ranges = integer_ranges(self.constants.state_bits, self.constants.parameter_bits)
+        named = dict(zip(self.neuron.fixed_coefficients, self.coefficients, strict=True))
+        for name, values in {**named, **self.constants._asdict()}.items():
+            low, high = int(np.min(values)), int(np.max(values))
+            check_range(f"{self.neuron.name}.{name}", low, high, ranges[name])
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import (
     EXPONENT_MAX,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
     Connection,
     FixedLayer,
     FixedNetwork,
     RealLayer,
     RealNetwork,
+    check_range,
+    integer_ranges,
 )
 from brf_lava.kernels import loop
 from brf_lava.neurons.fixed import STATE_WIDTH
 
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
-STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory current would not fit
-PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
 CHUNK = 32  # samples at a time when ranges are measured
 
@@ -45,13 +47,9 @@ class LayerFormat:
     weight_bits: int = WEIGHT_BITS_MAX
 
     def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("state_bits", self.state_bits, STATE_BITS_MIN, STATE_BITS_MAX),
-            ("parameter_bits", self.parameter_bits, PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-            ("weight_bits", self.weight_bits, WEIGHT_BITS_MIN, WEIGHT_BITS_MAX),
-        ):
-            if not low <= value <= high:
-                raise ParameterError(f"{name}: {value}; allowed are {low} to {high}.")
+        integer_ranges(self.state_bits, self.parameter_bits)
+        allowed = (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)
+        check_range("weight_bits", self.weight_bits, self.weight_bits, allowed)
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def measure_peaks(network: RealNetwork, x: NDArray[np.int8]) -> tuple[dict[str, 
                 keep_states=True,
             )
             for index, name in enumerate(layer.neuron.states):
-                reached[name] = max(reached[name], float(np.abs(states[:, index]).max()))
+                reached[name] = float(np.maximum(reached[name], np.abs(states[:, index]).max()))
     return tuple(peaks)
 
 
@@ -144,7 +142,12 @@ def choose_state_bits(layer: RealLayer, peaks: dict[str, float]) -> int:
 
     Raises: ParameterError when the states are too large for any format.
     """
-    largest = max(max(peaks.values()), 1 / HEADROOM)
+    largest = float(np.max([1 / HEADROOM, *peaks.values()]))  # NaN stays NaN
+    if not np.isfinite(largest):
+        raise ParameterError(
+            f"{layer.neuron.name}: a state reaches {largest:g} on the calibration data; states "
+            "must be finite. Train the network again, with a lower learning rate."
+        )
     bits = floor(STATE_WIDTH - 1 - log2(HEADROOM * largest))
     if bits < STATE_BITS_MIN:
         raise ParameterError(
@@ -219,6 +222,12 @@ def _quantize_brf(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuro
     """Damping and rotation per step; see `fixed.brf_step`."""
     dt, theta, gamma = layer.constants
     one = 2**layer_format.parameter_bits
+    for k, (damping, omega) in enumerate(layer.coefficients.T.tolist()):
+        if not (-1 <= dt * damping <= 0 and 0 <= dt * omega < 1):  # also catches NaN
+            raise ParameterError(
+                f"BRF: damping {damping:g}/s and omega {omega:g} rad/s at neuron {k}; times dt = "
+                f"{dt:g} they must be within -1..0 and 0..1. Lower b_offset, omega or dt."
+            )
     rounded = nearest(dt * layer.coefficients * one)
     coefficients = rounded.copy()
     corrections = []
@@ -284,8 +293,13 @@ def is_stable(damping: int, rotation: int, one: int) -> bool:
 def stabilize_resonator(damping: int, rotation: int, one: int) -> tuple[int, int]:
     """The stable integers (damping, rotation) nearest to these, by the sum of their changes.
 
-    Only stronger damping and slower rotation are tried, the frequency changed last.
+    damping: -one or more, rotation: 0 or more; then stronger damping and slower rotation lead
+    there. The frequency is changed last. Raises: ParameterError for other integers.
     """
+    if damping < -one or rotation < 0:
+        raise ParameterError(
+            f"resonator: damping {damping}, rotation {rotation}; at least {-one} and 0 are needed."
+        )
     change = 0
     while True:
         for slower in range(change + 1):

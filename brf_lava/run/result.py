@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.export.network import Activity, FixedNetwork
-from brf_lava.files import replacing
+from brf_lava.files import write_bytes
 from brf_lava.run.sop import SpikeCost, spike_cost
 from brf_lava.tasks.task import DataSource
 from brf_lava.versions import versions
@@ -117,5 +117,4 @@ def write_result(
         "data": asdict(data),
         "network": provenance,
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(contents, indent=2) + "\n")
+    write_bytes(path, (json.dumps(contents, indent=2) + "\n").encode())

@@ -5,6 +5,7 @@ The file is a torch archive of plain values and tensors and loads with ``weights
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.errors import CheckpointError
-from brf_lava.files import replacing
+from brf_lava.files import write_bytes
 from brf_lava.recipes import Recipe, parse_recipe
 from brf_lava.tasks.task import DataSource
 from brf_lava.train.model import Metrics, Network
@@ -114,9 +115,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def write_archive(contents: dict[str, Any], path: Path) -> None:
-    """torch.save to a temporary name, then rename."""
-    with replacing(path) as temporary:
-        torch.save(contents, temporary)
+    """torch.save in memory, whose errors on a full disk are not to be told apart, then write."""
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def read_torch_file(path: Path) -> Any:

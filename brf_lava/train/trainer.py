@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
-from brf_lava.files import replacing
+from brf_lava.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
 from brf_lava.recipes import Recipe, parse_recipe
 from brf_lava.tasks.task import Dataset, DataSource, Split
@@ -268,8 +268,7 @@ class Trainer:
         }
         write_archive(state, resume_path(self.out))
         lines = [json.dumps(asdict(report)) + "\n" for report in self.reports]
-        with replacing(metrics_path(self.out)) as temporary:
-            temporary.write_text("".join(lines))
+        write_bytes(metrics_path(self.out), "".join(lines).encode())
 
 
 def _read_state(out: Path) -> tuple[Recipe, dict[str, Any]]:
