@@ -196,9 +196,7 @@ def test_bits_are_within_their_range(name: str, low: int, high: int) -> None:
     for value in (low, high):
         assert getattr(LayerFormat(**{name: value}), name) == value
     for value in (low - 1, high + 1, -3):
-        with pytest.raises(
-            ParameterError, match=f"^{name}: {value} .* {low} to {high}"
-        ):
+        with pytest.raises(ParameterError, match=f"^{name}: {value} .* {low} to {high}"):
             LayerFormat(**{name: value})
         network = RealNetwork((brf_layer(), li_layer()))
         with pytest.raises(ParameterError, match=f"^{name}: {value}"):
