@@ -212,6 +212,18 @@ def test_resume_needs_the_same_data_and_a_state(
         Trainer.resumed(other, CPU, out)
 
 
+def test_a_damaged_state_is_refused_in_one_line(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.pt"
+    Trainer(recipe, dataset, 0, CPU, out)._save_state()
+    state = torch.load(resume_path(out), weights_only=True)
+    for key in ("model", "optimizer", "generator", "reports", "data"):
+        torch.save({**state, key: 3}, resume_path(out))
+        with pytest.raises(CheckpointError, match=r"m.resume.pt: damaged training state"):
+            Trainer.resumed(dataset, CPU, out)
+
+
 def test_too_many_samples_held_out(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="12 samples of 12; between 1 and 11"):
         Trainer(override(recipe, ["validation=12"]), dataset, 0, CPU, tmp_path / "m.pt")
@@ -306,11 +318,13 @@ def test_a_failed_write_leaves_the_old_file(
     before = model_file.read_bytes()
     checkpoint = load_checkpoint(model_file)
 
-    def fail(contents: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def fail(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(BrfLavaError, match="No space left"):
         save_checkpoint(checkpoint, model_file)
     assert model_file.read_bytes() == before

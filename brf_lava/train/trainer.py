@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
 from brf_lava.files import write_bytes
@@ -122,8 +123,25 @@ class Trainer:
 
         Raises: CheckpointError when there is none, or when the data is not the same.
         """
-        path = resume_path(out)
         recipe, state = _read_state(out)
+        try:
+            return cls._restored(recipe, state, dataset, device, out)
+        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"{resume_path(out)}: damaged training state ({type(error).__name__}). Start anew "
+                "with --restart."
+            ) from error
+
+    @classmethod
+    def _restored(
+        cls,
+        recipe: Recipe,
+        state: dict[str, Any],
+        dataset: Dataset,
+        device: torch.device,
+        out: Path,
+    ) -> Trainer:
+        path = resume_path(out)
         source = DataSource(**state["data"])
         if source.fingerprint != dataset.source.fingerprint:
             raise CheckpointError(
@@ -207,27 +225,10 @@ class Trainer:
         samples, steps = self.training.y.shape
         order = torch.randperm(samples, generator=self.generator).numpy()
         batches = -(-samples // settings.batch_size)
-        loss_sum, hits, sops = 0.0, 0, 0.0
+        totals = np.zeros(3)  # loss, hits, spikes
         for batch in range(batches):
             index = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-            x, y = as_batch(self.training, index, self.device)
-            outputs, spikes = self.model(x)
-            loss = loss_per_sample(outputs, y)
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
-            value = float(loss.detach())
-            norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), float("inf")))
-            if not np.isfinite(value + norm):
-                raise BrfLavaError(
-                    f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
-                    f"{self.epoch + 1}, batch {batch + 1}; both must be finite. Lower "
-                    f"training.learning_rate (now {settings.learning_rate:g})."
-                )
-            self.optimizer.step()
-            loss_sum += value * len(index)
-            with torch.no_grad():
-                hits += int((outputs.argmax(1) == y).sum())
-                sops += sum(float(layer.sum()) for layer in spikes)
+            totals += self._train_batch(index, batch)
             if progress.on_batch:
                 progress.on_batch(self.epoch, batch + 1, batches)
         validation, _ = evaluate(self.model, self.validation, self.device)
@@ -238,15 +239,36 @@ class Trainer:
         return EpochReport(
             epoch=self.epoch + 1,
             learning_rate=learning_rate,
-            train_loss=loss_sum / samples,
-            train_accuracy=hits / (samples * steps),
-            train_sops=sops / samples,
+            train_loss=float(totals[0] / samples),
+            train_accuracy=float(totals[1] / (samples * steps)),
+            train_sops=float(totals[2] / samples),
             validation_loss=validation.loss,
             validation_accuracy=validation.accuracy,
             validation_sops=validation.sops_per_sample,
             best=best,
             seconds=time.perf_counter() - started,
         )
+
+    def _train_batch(self, index: NDArray[np.int64], batch: int) -> tuple[float, float, float]:
+        """One optimizer step on samples `index`; their summed loss, hits and hidden spikes."""
+        x, y = as_batch(self.training, index, self.device)
+        outputs, spikes = self.model(x)
+        loss = loss_per_sample(outputs, y)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
+        value = float(loss.detach())
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), float("inf")))
+        if not np.isfinite(value + norm):
+            raise BrfLavaError(
+                f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
+                f"{self.epoch + 1}, batch {batch + 1}; both must be finite. Lower "
+                f"training.learning_rate (now {self.recipe.training.learning_rate:g})."
+            )
+        self.optimizer.step()
+        with torch.no_grad():
+            hits = float((outputs.argmax(1) == y).sum())
+            sops = sum(float(layer.sum()) for layer in spikes)
+        return value * len(index), hits, sops
 
     def _save_state(self) -> None:
         state: dict[str, Any] = {
