@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -16,13 +17,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from brf_lava.export.network import FixedNetwork
-from brf_lava.export.quantize import LayerReport
 from brf_lava.neurons.fixed import STATE_WIDTH
-from brf_lava.run.result import RunResult
-from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.trainer import EpochReport
-from brf_lava.train.trainer import Progress as TrainingProgress
+
+if TYPE_CHECKING:  # so that a run need not wait for torch
+    from brf_lava.export.network import FixedNetwork
+    from brf_lava.export.quantize import LayerReport
+    from brf_lava.run.result import RunResult
+    from brf_lava.train.checkpoint import Checkpoint
+    from brf_lava.train.trainer import EpochReport
+    from brf_lava.train.trainer import Progress as TrainingProgress
 
 LINES_PER_RUN = 20  # how many epochs are printed where no bar can be drawn
 
@@ -48,6 +51,8 @@ def _epoch_text(report: EpochReport) -> str:
 @contextmanager
 def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     """A bar over all epochs with metrics and the time left; lines where there is no terminal."""
+    from brf_lava.train.trainer import Progress as TrainingProgress
+
     console = _console(stderr=True)
     if not console.is_terminal:
         every = max(1, epochs // LINES_PER_RUN)
