@@ -85,13 +85,22 @@ def _summary(series: tuple[float, ...]) -> dict[str, Any]:
     return {"median": median(series), "min": min(series), "max": max(series), "all": list(series)}
 
 
-def timed(action: Callable[[], object]) -> Callable[[], float]:
-    """`action` as something that runs it and returns its wall time in seconds."""
+def timed(action: Callable[[], object], least: float = 0.0) -> Callable[[], float]:
+    """`action` as something that runs it and returns its wall time in seconds.
+
+    least: run it again and again until so many seconds are over, and return the mean: for actions
+    so short that what ran before them would count more than they do.
+    """
 
     def run() -> float:
         started = time.perf_counter()
-        action()
-        return time.perf_counter() - started
+        runs = 0
+        while True:
+            action()
+            runs += 1
+            passed = time.perf_counter() - started
+            if passed >= least:
+                return passed / runs
 
     return run
 
