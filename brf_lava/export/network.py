@@ -7,6 +7,7 @@ Neither torch nor Lava is needed here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,6 +204,18 @@ class Activity:
     outputs: NDArray[np.int64]
     spikes: tuple[NDArray[np.int8], ...]
     saturations: int
+
+    @classmethod
+    def of_batches(cls, batches: Sequence[Activity]) -> Activity:
+        """The activity of all samples, from that of one batch after the other."""
+        return cls(
+            outputs=np.concatenate([batch.outputs for batch in batches], axis=1),
+            spikes=tuple(
+                np.concatenate(layer, axis=1)
+                for layer in zip(*(batch.spikes for batch in batches), strict=True)
+            ),
+            saturations=sum(batch.saturations for batch in batches),
+        )
 
 
 def at_limit(states: NDArray[np.int64]) -> int:

@@ -38,15 +38,8 @@ def run(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
     x: [T, B, I] int8 spikes. Raises: ParameterError for anything else.
     """
     check_input(network, x)
-    parts = [_run_chunk(network, x[:, b : b + CHUNK]) for b in range(0, max(x.shape[1], 1), CHUNK)]
-    return Activity(
-        outputs=np.concatenate([part.outputs for part in parts], axis=1),
-        spikes=tuple(
-            np.concatenate([part.spikes[layer] for part in parts], axis=1)
-            for layer in range(len(network.hidden))
-        ),
-        saturations=sum(part.saturations for part in parts),
-    )
+    starts = range(0, max(x.shape[1], 1), CHUNK)
+    return Activity.of_batches([_run_chunk(network, x[:, b : b + CHUNK]) for b in starts])
 
 
 def _run_chunk(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:

@@ -99,14 +99,7 @@ def run_on_lava(
                 _counted_from(index * (steps + len(network.layers)), on_progress),
             )
         )
-    return Activity(
-        outputs=np.concatenate([part.outputs for part in parts], axis=1),
-        spikes=tuple(
-            np.concatenate([part.spikes[layer] for part in parts], axis=1)
-            for layer in range(len(network.hidden))
-        ),
-        saturations=sum(part.saturations for part in parts),
-    )
+    return Activity.of_batches(parts)
 
 
 def steps_needed(network: FixedNetwork, steps: int, samples: int, batch: int | None = None) -> int:
