@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from brf_lava.errors import (
 )
 
 if TYPE_CHECKING:
-    from brf_lava.export.network import FixedNetwork
+    from brf_lava.export.network import FixedNetwork, FloatActivity
     from brf_lava.recipes import Recipe
     from brf_lava.run.result import Reference
     from brf_lava.tasks.task import Dataset
@@ -152,6 +153,7 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
     from contextlib import ExitStack
 
     from brf_lava import report
+    from brf_lava.files import only_writer
     from brf_lava.train.tensorboard import events
     from brf_lava.train.trainer import metrics_path, resume_path
 
@@ -159,8 +161,10 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
     click.echo(f"recipe  {recipe.name}, seed {trainer.seed}", err=True)
     click.echo(f"data    {source.description}", err=True)
     click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}", err=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's Ctrl-C
     try:
         with ExitStack() as stack:
+            stack.enter_context(only_writer(out))
             progress = stack.enter_context(
                 report.training_progress(trainer.epoch, recipe.training.epochs)
             )
@@ -168,6 +172,7 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
                 progress = stack.enter_context(events(progress, out))
             trainer.run(progress)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short and must be whole
         click.echo(
             f"Stopped after epoch {trainer.epoch} of {recipe.training.epochs}; state saved in "
             f"{resume_path(out)}. Go on with: brf-lava train --resume --out {out}",
@@ -194,11 +199,12 @@ def import_command(published: Path, task: str, out: Path, data: Path | None) -> 
     from brf_lava.train.checkpoint import save_checkpoint
     from brf_lava.train.published import import_published
 
-    check_writable(out)
+    check_writable(out, published)
     recipe = recipe_for(task)
     checkpoint = import_published(published, recipe, _load_data(task, data))
     save_checkpoint(checkpoint, out)
     report.print_table(report.checkpoint_table(checkpoint))
+    click.echo("Taken as BRF: the file does not name its neuron, and one of RF looks the same.")
     click.echo(f"Wrote {out}. Next: brf-lava export {out} net.h5")
 
 
@@ -223,7 +229,7 @@ def export(
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
 
-    check_writable(network)
+    check_writable(network, model)
     checkpoint = load_checkpoint(model)
     dataset = _load_data(checkpoint.recipe.task, data)
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
@@ -296,8 +302,8 @@ def run(
             "'sim'."
         )
     if out is not None:
-        check_writable(out)
-    fixed, predictions = read_network(network)
+        check_writable(out, network, *([reference] if reference else []))
+    fixed, stored = read_network(network)
     missing = [key for key in ("task", "data", "metrics") if key not in fixed.provenance]
     if missing:
         raise NetworkFileError(
@@ -310,7 +316,7 @@ def run(
     labels = dataset.test.y[:samples]
     if check is None:
         check = backend == "sim" and work(fixed, x) <= settings.check_limit
-    float_reference = _reference(fixed, dataset, samples, predictions, reference, device)
+    float_reference = _reference(fixed, dataset, samples, stored, reference, device)
     batch = batch or settings.batch or None
     total = steps_needed(fixed, len(x), samples, batch)
     with report.step_progress(f"{backend}, {samples} samples", total) as on_progress:
@@ -350,31 +356,38 @@ def _reference(
     fixed: FixedNetwork,
     dataset: Dataset,
     samples: int,
-    predictions: Any,
+    stored: FloatActivity | None,
     model: Path | None,
     device: str,
 ) -> Reference | None:
-    """The float network beside the run: measured now from `model`, else as the file has it."""
-    from brf_lava.run.result import Reference
+    """The float network on the samples of the run: measured now from `model`, else as stored."""
+    from brf_lava.run.result import reference_from
 
     if model is not None:
         from brf_lava.train.checkpoint import load_checkpoint
-        from brf_lava.train.model import choose_device, evaluate
+        from brf_lava.train.model import choose_device, device_name, evaluate
 
+        checkpoint = load_checkpoint(model)
+        if checkpoint.fingerprint != fixed.provenance.get("model"):
+            click.echo(
+                f"Notice: {model} is not the model that the network was exported from.", err=True
+            )
         target = choose_device(device)
         split = dataset.test.first(samples)
-        metrics, measured = evaluate(load_checkpoint(model).model().to(target), split, target)
-        return Reference(metrics.accuracy, metrics.sops_per_sample, metrics.device, measured)
-    stored = fixed.provenance["metrics"]
-    same_data = fixed.provenance["data"]["fingerprint"] == dataset.source.fingerprint
-    if not same_data:
+        _, measured = evaluate(checkpoint.model().to(target), split, target)
+        return reference_from(measured, split.y, device_name(target))
+    if fixed.provenance["data"]["fingerprint"] != dataset.source.fingerprint:
         click.echo(
-            f"Notice: the float reference was measured on {fixed.provenance['data']['description']}"
-            ", not on the data of this run; name the model with --reference to measure it here.",
+            f"Notice: the float network was measured on {fixed.provenance['data']['description']}, "
+            "not on the data of this run, so that nothing is compared with it; name the model with "
+            "--reference to measure it here.",
             err=True,
         )
-    known = predictions[:samples] if same_data and predictions is not None else None
-    return Reference(stored["accuracy"], stored["sops_per_sample"], stored["device"], known)
+        return None
+    if stored is None:
+        return None
+    labels = dataset.test.y[:samples]
+    return reference_from(stored.first(samples), labels, fixed.provenance["metrics"]["device"])
 
 
 def _load_data(task: str, data: Path | None) -> Dataset:
@@ -386,3 +399,7 @@ def _load_data(task: str, data: Path | None) -> Dataset:
     if dataset.source.kind.startswith("synthetic"):
         click.secho(f"Notice: {SYNTHETIC_NOTICE}", fg="yellow", err=True)
     return dataset
+
+
+if __name__ == "__main__":
+    main(prog_name="brf-lava")

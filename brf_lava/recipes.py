@@ -63,7 +63,7 @@ class TrainingRecipe:
     """How the network is trained."""
 
     optimizer: Annotated[str, choice(OPTIMIZERS)]
-    learning_rate: Annotated[float, real(POSITIVE)]
+    learning_rate: Annotated[float, real(Interval(above=0, below=1e3))]
     batch_size: Annotated[int, whole(1)]
     epochs: Annotated[int, whole(1)]
     loss: Annotated[str, choice(LOSSES)]  # nll: of the class at every step, summed over steps

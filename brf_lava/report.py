@@ -221,14 +221,18 @@ def comparison_table(result: RunResult) -> Table:
         ratio(cost.sops, sops),
     )
     macs = cost.dense_macs
+    table.add_row(
+        "synaptic operations per sample",
+        f"{macs:,.0f} MACs",
+        f"{cost.synops:,.0f}",
+        ratio(cost.synops, macs),
+    )
     for name, value in (
-        ("synaptic operations per sample", cost.synops),
         ("  of input spikes", cost.input_synops),
         ("  of hidden spikes, recurrent", cost.recurrent_synops),
         ("  of hidden spikes, to the next layer", cost.output_synops),
     ):
-        base = f"{macs:,.0f} MACs" if value == cost.synops else ""
-        table.add_row(name, base, f"{value:,.0f}", ratio(value, macs) if base else "")
+        table.add_row(name, "", f"{value:,.0f}", "")
     if result.agreement is not None:
         table.add_row("same prediction as float", "", f"{result.agreement:.2%}", "")
     table.add_row("saturation events", "", f"{result.saturations:,}", "")

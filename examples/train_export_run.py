@@ -26,7 +26,7 @@ def main(backend: str = "engine") -> None:
         checkpoint = trainer.finish()
         path = Path(folder, "net.h5")
         export_model(checkpoint, dataset, path, parameter_bits=16, weight_bits=8)
-        network, predictions = read_network(path)
+        network, reference = read_network(path)
 
     x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
     activity, seconds = execute(network, x, backend=backend)
@@ -35,7 +35,8 @@ def main(backend: str = "engine") -> None:
     print(
         f"integer accuracy {np.mean(classes == dataset.test.y):.2%} on {backend}, {seconds:.2f} s"
     )
-    print(f"same prediction  {np.mean(classes == predictions):.2%}")
+    if reference is not None:
+        print(f"same prediction  {np.mean(classes == reference.predictions):.2%}")
 
 
 if __name__ == "__main__":

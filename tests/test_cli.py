@@ -183,7 +183,8 @@ def test_export_writes_what_quantize_gives(shared: Path) -> None:
         np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
         assert ours.constants == theirs.constants
     assert predictions is not None
-    np.testing.assert_array_equal(predictions, checkpoint.predictions)
+    np.testing.assert_array_equal(predictions.predictions, checkpoint.activity.predictions)
+    np.testing.assert_array_equal(predictions.sops, checkpoint.activity.sops)
     assert network.provenance["recipe"] == checkpoint.recipe.text
     assert network.provenance["metrics"] == checkpoint.metrics.as_dict()
     assert network.provenance["calibration"]["fingerprint"] == data.source.fingerprint
@@ -220,7 +221,10 @@ def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend:
     result = contents["result"]
     assert (result["backend"], result["samples"], result["steps"]) == (backend, samples, STEPS)
     assert result["accuracy"] == np.mean(predictions == test.y)
-    assert result["agreement"] == np.mean(predictions == reference[:samples])
+    assert result["agreement"] == np.mean(predictions == reference.predictions[:samples])
+    floats = result["reference"]  # of the very samples of the run
+    assert floats["accuracy"] == np.mean(reference.predictions[:samples] == test.y)
+    assert floats["sops"] == np.mean(reference.sops[:samples])
     assert result["saturations"] == activity.saturations
     spikes = int(activity.spikes[0].sum())
     assert spikes > 10  # else this test would compare nothing
@@ -287,12 +291,36 @@ def test_other_data_are_noticed_and_can_be_measured_anew(shared: Path, tmp_path:
     arguments = ("run", shared / "net.h5", "--backend", "engine", "--data", data, "--out", out)
     result = brf_lava(*arguments)
     assert_worked(result)
-    assert "Notice: the float reference was measured on" in result.output
-    assert json.loads(out.read_text())["result"]["agreement"] is None
+    assert "Notice: the float network was measured on" in result.output
+    written = json.loads(out.read_text())["result"]
+    # numbers of different origin are not put side by side
+    assert (written["reference"], written["agreement"], written["sop_ratio"]) == (None, None, None)
     result = brf_lava(*arguments, "--reference", shared / "model.pt", "--device", "cpu")
     assert_worked(result)
     assert "Notice" not in result.output
     assert json.loads(out.read_text())["result"]["agreement"] > 0
+
+
+def test_another_model_as_reference_is_noticed(shared: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pt"
+    data = ("--data", shared / "data")
+    assert_worked(brf_lava("train", *SMALL, "--epochs", "1", "--seed", "9", *data, "--out", other))
+    arguments = ("run", shared / "net.h5", "--backend", "engine", *data)
+    result = brf_lava(*arguments, "--reference", other, "--device", "cpu")
+    assert_worked(result)
+    assert f"Notice: {other} is not the model" in result.output
+
+
+def test_an_output_never_replaces_what_it_is_made_from(shared: Path, tmp_path: Path) -> None:
+    data = ("--data", shared / "data")
+    model, network = tmp_path / "model.pt", tmp_path / "net.h5"
+    model.write_bytes((shared / "model.pt").read_bytes())
+    network.write_bytes((shared / "net.h5").read_bytes())
+    before = files(tmp_path)
+    assert_failed(brf_lava("export", model, model, *data), 2, "the file it is made from")
+    arguments = ("run", network, "--backend", "engine", *data)
+    assert_failed(brf_lava(*arguments, "--out", network), 2, "the file it is made from")
+    assert files(tmp_path) == before
 
 
 # Wrong input
@@ -314,6 +342,8 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "no key": ((*TRAINING, "--set", "=3"), 2, ("key=value",)),
     "no value": ((*TRAINING, "--set", "epochs"), 2, ("epochs", "key=value")),
     "word": ((*TRAINING, "--set", "epochs=two"), 2, ("training.epochs", "two")),
+    "rate": ((*TRAINING, "--set", "learning_rate=1e300"), 2, ("training.learning_rate", "1e+300")),
+    "memory": ((*TRAINING, "--set", "hidden=[100000000]"), 2, ("100000000", "memory")),
     "zero": ((*TRAINING, "--set", "epochs=0"), 2, ("training.epochs", "0")),
     "infinite": ((*TRAINING, "--set", "learning_rate=inf"), 2, ("training.learning_rate", "inf")),
     "omega": ((*TRAINING, "--set", "omega=[3, 200]"), 2, ("neuron.omega", "200", "Lower omega")),
@@ -640,7 +670,8 @@ def test_ctrl_c_and_resume_end_like_an_undisturbed_run(shared: Path, tmp_path: P
     assert (found.epoch, found.epochs_done) == (expected.epoch, LONG)
     assert found.metrics == expected.metrics
     assert found.recipe.text == expected.recipe.text
-    np.testing.assert_array_equal(found.predictions, expected.predictions)
+    np.testing.assert_array_equal(found.activity.predictions, expected.activity.predictions)
+    np.testing.assert_array_equal(found.activity.sops, expected.activity.sops)
     assert without_seconds(out) == without_seconds(whole)
 
 

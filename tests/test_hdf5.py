@@ -19,13 +19,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
-from numpy.typing import NDArray
 
 import brf_lava
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, NetworkFileError
 from brf_lava.export import hdf5
 from brf_lava.export.hdf5 import read_layer, read_network, write_layer, write_network
-from brf_lava.export.network import Connection, FixedLayer, FixedNetwork
+from brf_lava.export.network import Connection, FixedLayer, FixedNetwork, FloatActivity
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.neurons import families, fixed
 from brf_lava.run import lava_net
@@ -36,6 +35,7 @@ GOLDEN_WEIGHT = [[-128, 0, -61], [-101, -68, 79], [89, -16, -90], [-90, 48, -103
 GOLDEN_COEFFICIENTS = [[-1454, -3210, -2323, -3040, -1395], [13239, 19057, 15725, 18988, 11567]]
 GOLDEN_DECAY = [[56041, 61946]]
 GOLDEN_PREDICTIONS = [[0, 0, 0, 0], [0, 0, 1, 1]]
+GOLDEN_SOPS = [5, 7]
 PROVENANCE = {"task": "ecg", "seed": 7, "classes": ["a", "ü"], "metrics": {"accuracy": 0.5}}
 
 
@@ -101,7 +101,10 @@ def test_round_trip_is_exact(
     predictions = None
     if shape is not None:
         rng = np.random.default_rng(random.randrange(2**32))
-        predictions = rng.integers(0, network.classes, shape).astype(np.uint8)
+        predictions = FloatActivity(
+            rng.integers(0, network.classes, shape).astype(np.uint8),
+            rng.integers(0, shape[1] * network.layers[0].shape[0] + 1, shape[0]),
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.h5"
         write_network(network, path, predictions)
@@ -111,8 +114,9 @@ def test_round_trip_is_exact(
     if predictions is None or found_predictions is None:
         assert predictions is found_predictions
     else:
-        assert found_predictions.dtype == np.uint8
-        np.testing.assert_array_equal(found_predictions, predictions)
+        assert found_predictions.predictions.dtype == np.uint8
+        np.testing.assert_array_equal(found_predictions.predictions, predictions.predictions)
+        np.testing.assert_array_equal(found_predictions.sops, predictions.sops)
 
 
 def sample_network() -> FixedNetwork:
@@ -123,8 +127,8 @@ def sample_network() -> FixedNetwork:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A valid file with every kind of entry."""
-    predictions = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
-    write_network(sample_network(), tmp_path / "net.h5", predictions)
+    reference = FloatActivity(np.array([[0, 1, 1], [1, 0, 0]], np.uint8), np.array([7, 5]))
+    write_network(sample_network(), tmp_path / "net.h5", reference)
     return tmp_path / "net.h5"
 
 
@@ -132,7 +136,8 @@ def test_the_sample_is_valid(path: Path) -> None:
     network, predictions = read_network(path)
     assert_same_network(network, sample_network())
     assert predictions is not None
-    assert predictions.tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert predictions.predictions.tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert predictions.sops.tolist() == [7, 5]
 
 
 def test_the_header_says_who_wrote_it(path: Path) -> None:
@@ -272,7 +277,9 @@ def walk(file: h5py.File) -> tuple[list[str], list[str]]:
 def sample_names() -> tuple[list[str], list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / "net.h5"
-        write_network(sample_network(), sample, np.zeros((2, 3), np.uint8))
+        write_network(
+            sample_network(), sample, FloatActivity(np.zeros((2, 3), np.uint8), np.zeros(2, int))
+        )
         with h5py.File(sample) as file:
             return walk(file)
 
@@ -290,11 +297,11 @@ OPTIONAL_GROUPS = {"reference"}
 
 
 def test_the_walk_finds_every_kind_of_entry() -> None:
-    assert len(DATASETS) == 37
+    assert len(DATASETS) == 38
     assert {name.rsplit("/", 1)[-1] for name in DATASETS} == {
         *("type", "shape", "weight", "weight_exponent", "weight_rec", "weight_rec_exponent"),
         *("damping", "rotation", "decay", "dt", "theta", "gamma", "state_bits", "parameter_bits"),
-        "predictions",
+        *("predictions", "sops"),
     }
 
 
@@ -357,7 +364,7 @@ def axes(name: str) -> int:
     """How many axes a dataset of the format has."""
     if name.endswith(("/weight", "/weight_rec", "/predictions")):
         return 2
-    return int(name.endswith(("/shape", "/damping", "/rotation", "/decay")))
+    return int(name.endswith(("/shape", "/damping", "/rotation", "/decay", "/sops")))
 
 
 @pytest.mark.parametrize(
@@ -635,14 +642,16 @@ def write_golden() -> None:
     """Write the golden file and its JSON; for a new schema, under a new name."""
     rng = np.random.default_rng(20261121)
     network = FixedNetwork(random_network(rng, (3, 5, 2)).layers, PROVENANCE)
-    predictions = rng.integers(0, 2, (2, 4)).astype(np.uint8)
+    predictions = FloatActivity(
+        rng.integers(0, 2, (2, 4)).astype(np.uint8), rng.integers(0, 4 * 5 + 1, 2)
+    )
     GOLDEN.parent.mkdir(exist_ok=True)
     write_network(network, GOLDEN, predictions)
     text = json.dumps(as_json(network, predictions), indent=1, sort_keys=True)
     GOLDEN.with_suffix(".json").write_text(text + "\n")
 
 
-def as_json(network: FixedNetwork, predictions: NDArray[np.uint8] | None) -> dict[str, Any]:
+def as_json(network: FixedNetwork, predictions: FloatActivity | None) -> dict[str, Any]:
     def connection(weights: Connection | None) -> Any:
         return weights and {"mantissa": weights.mantissa.tolist(), "exponent": weights.exponent}
 
@@ -658,7 +667,8 @@ def as_json(network: FixedNetwork, predictions: NDArray[np.uint8] | None) -> dic
             for layer in network.layers
         ],
         "provenance": network.provenance,
-        "predictions": None if predictions is None else predictions.tolist(),
+        "predictions": predictions and predictions.predictions.tolist(),
+        "sops": predictions and predictions.sops.tolist(),
     }
 
 
@@ -679,7 +689,8 @@ def test_the_golden_integers_by_eye() -> None:
     assert readout.coefficients.tolist() == GOLDEN_DECAY
     assert readout.constants == fixed.LIConstants(14, 16)
     assert predictions is not None
-    assert predictions.tolist() == GOLDEN_PREDICTIONS
+    assert predictions.predictions.tolist() == GOLDEN_PREDICTIONS
+    assert predictions.sops.tolist() == GOLDEN_SOPS
     assert network.provenance == PROVENANCE
 
 

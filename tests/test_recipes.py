@@ -216,7 +216,7 @@ RANGE = st.tuples(st.floats(0, 99), st.floats(0, 99)).map(sorted)
     gamma=st.floats(0, 1, exclude_max=True),
     omega=RANGE,
     optimizer=st.sampled_from(recipes.OPTIMIZERS),
-    learning_rate=POSITIVE,
+    learning_rate=st.floats(1e-300, 999.0),
     epochs=st.integers(1, 10**9),
 )
 def test_text_and_values_agree_after_any_override(**values: Any) -> None:

@@ -12,12 +12,12 @@ import pytest
 from networks import random_network, random_spikes
 
 from brf_lava.errors import BackendUnavailableError, MismatchError, ParameterError
-from brf_lava.export.network import Activity, Connection, FixedNetwork
+from brf_lava.export.network import Activity, Connection, FixedNetwork, FloatActivity
 from brf_lava.neurons import fixed
 from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute, require_backend, work
-from brf_lava.run.result import Reference, summarize, write_result
+from brf_lava.run.result import reference_from, summarize, write_result
 from brf_lava.run.sop import spike_cost
 from brf_lava.tasks.task import DataSource
 
@@ -180,7 +180,9 @@ def test_a_result_says_what_the_numbers_say(
     labels[0, :10] = (labels[0, :10] + 1) % 3  # ten of 200 steps wrong
     theirs = predictions.copy()
     theirs[:, :4] = (theirs[:, :4] + 1) % 3  # twenty of 200 steps different
-    reference = Reference(0.9, 50.0, "a card", theirs)
+    float_activity = FloatActivity(theirs, np.array([40, 50, 60, 45, 55, 1000]))
+    reference = reference_from(float_activity.first(5), labels, "a card")
+    assert reference.accuracy == np.mean(theirs == labels)
     result = summarize(
         network, x, labels, activity, reference, backend="engine", seconds=1.5, checked=False
     )
@@ -197,7 +199,11 @@ def test_a_result_says_what_the_numbers_say(
     assert stored["schema"] == 1
     assert stored["result"]["accuracy"] == result.accuracy
     assert stored["result"]["cost"]["sops"] == sops
-    assert stored["result"]["reference"] == {"accuracy": 0.9, "sops": 50.0, "device": "a card"}
+    assert stored["result"]["reference"] == {
+        "accuracy": reference.accuracy,
+        "sops": 50.0,
+        "device": "a card",
+    }
     assert stored["data"]["fingerprint"] == "abc"
     assert stored["network"] == {"task": "ecg"}
 
@@ -220,6 +226,9 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
     activity, seconds = execute(network, x, backend="engine")
     assert_equal(activity, engine.run(network, x), "execute", "the engine")
     assert seconds > 0
+    for timeout in (0.0, -1.0, float("nan")):
+        with pytest.raises(ParameterError, match="must be above 0"):
+            execute(network, x, backend="engine", timeout=timeout)
     with pytest.raises(ParameterError, match="choose one of sim, engine, loihi2"):
         execute(network, x, backend="gpu")
     assert work(network, x) == 5 * 40 * (7 + 3)

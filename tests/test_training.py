@@ -261,7 +261,8 @@ def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     assert loaded.recipe.network.hidden == (7,)
     assert loaded.seed == 0
     assert loaded.metrics.device
-    assert loaded.predictions.shape == (3, 200)
+    assert loaded.activity.predictions.shape == (3, 200)
+    assert loaded.activity.sops.mean() == loaded.metrics.sops_per_sample
     assert {"brf_lava", "torch", "numpy", "numba", "python"} <= set(loaded.versions)
     save_checkpoint(loaded, tmp_path / "again.pt")
     again = load_checkpoint(tmp_path / "again.pt")
@@ -272,10 +273,11 @@ def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
 
 def test_stored_metrics_are_those_of_the_stored_model(model_file: Path, dataset: Dataset) -> None:
     checkpoint = load_checkpoint(model_file)
-    metrics, predictions = evaluate(checkpoint.model(), dataset.test, CPU)
+    metrics, activity = evaluate(checkpoint.model(), dataset.test, CPU)
     assert metrics == checkpoint.metrics
-    assert np.array_equal(predictions, checkpoint.predictions)
-    assert metrics.accuracy == float(np.mean(predictions == dataset.test.y))
+    assert np.array_equal(activity.predictions, checkpoint.activity.predictions)
+    assert np.array_equal(activity.sops, checkpoint.activity.sops)
+    assert metrics.accuracy == float(np.mean(activity.predictions == dataset.test.y))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@
         weight_rec          [N, N] int8 mantissas       weight_rec_exponent  scalar
         neuron/type         "BRF" or "LI"
         neuron/<name>       per-neuron coefficients [N] and shared constants, integers
-    /reference/predictions  [B, T] uint8: the float network's classes on the test data, optional
+    /reference              what the float network did on the test data, optional
+        predictions         [B, T] uint8 classes
+        sops                [B] int64 hidden spikes
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
@@ -42,6 +44,7 @@ from brf_lava.export.network import (
     Connection,
     FixedLayer,
     FixedNetwork,
+    FloatActivity,
     integer_ranges,
 )
 from brf_lava.files import write_bytes
@@ -68,11 +71,11 @@ UNITS: dict[str, str] = {
 
 
 def write_network(
-    network: FixedNetwork, path: Path, predictions: NDArray[np.uint8] | None = None
+    network: FixedNetwork, path: Path, reference: FloatActivity | None = None
 ) -> None:
     """Write `network` to `path`, replacing it only when all of it is written.
 
-    predictions: [B, T] classes of the float network on the test data, to compare runs with.
+    reference: what the float network did on the test data, to compare runs with.
     """
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
@@ -86,8 +89,10 @@ def write_network(
         first.create_dataset("shape", data=np.array([network.inputs], np.int64))
         for index, layer in enumerate(network.layers, start=1):
             write_layer(layers.create_group(str(index)), layer)
-        if predictions is not None:
-            file.create_dataset("reference/predictions", data=predictions, compression="gzip")
+        if reference is not None:
+            group = file.create_group("reference")
+            group.create_dataset("predictions", data=reference.predictions, compression="gzip")
+            group.create_dataset("sops", data=reference.sops)
     write_bytes(path, buffer.getvalue())
 
 
@@ -108,15 +113,14 @@ def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
         _write_integers(neuron, name, np.int64(value))
 
 
-def read_network(path: Path) -> tuple[FixedNetwork, NDArray[np.uint8] | None]:
-    """Read a file that `write_network` wrote: the network and the float network's predictions.
+def read_network(path: Path) -> tuple[FixedNetwork, FloatActivity | None]:
+    """Read a file that `write_network` wrote: the network and what the float network did.
 
     Raises: NetworkFileError naming the entry, what it held and what is expected.
     """
     if not path.is_file():
-        raise NetworkFileError(
-            f"{path}: no such file. Name a network written by 'brf-lava export'."
-        )
+        problem = "not a file" if path.exists() else "no such file"
+        raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     with _readable(path), h5py.File(path, "r") as file:
         _check_header(file, path)
         _reject_unknown(file, ("layer", "reference"), path)
@@ -132,7 +136,7 @@ def read_network(path: Path) -> tuple[FixedNetwork, NDArray[np.uint8] | None]:
             raise NetworkFileError(
                 f"{path}: layer/1/weight has {network.inputs} inputs, layer/0/shape says {inputs}."
             )
-        return network, _read_predictions(file, network.classes, path)
+        return network, _read_reference(file, network, path)
 
 
 def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
@@ -240,13 +244,17 @@ def _read_input(handle: h5py.Group, path: Path) -> int:
     return int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
 
 
-def _read_predictions(file: h5py.File, classes: int, path: Path) -> NDArray[np.uint8] | None:
+def _read_reference(file: h5py.File, network: FixedNetwork, path: Path) -> FloatActivity | None:
     if "reference" not in file:
         return None
     group = _group(file, "reference", path)
-    _reject_unknown(group, ("predictions",), path)
-    values = _read_integers(group, "predictions", (None, None), (0, classes - 1), path)
-    return values.astype(np.uint8)
+    _reject_unknown(group, ("predictions", "sops"), path)
+    classes = (0, network.classes - 1)
+    predictions = _read_integers(group, "predictions", (None, None), classes, path)
+    samples, steps = predictions.shape
+    spikes = (0, steps * sum(layer.shape[0] for layer in network.hidden))
+    sops = _read_integers(group, "sops", (samples,), spikes, path)
+    return FloatActivity(predictions.astype(np.uint8), sops)
 
 
 def _group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:

@@ -218,6 +218,22 @@ class Activity:
         )
 
 
+@dataclass(frozen=True)
+class FloatActivity:
+    """What the float network did on the test data, sample by sample.
+
+    predictions [B, T] uint8, the class at every step; sops [B] int64, the spikes of all hidden
+    neurons.
+    """
+
+    predictions: NDArray[np.uint8]
+    sops: NDArray[np.int64]
+
+    def first(self, samples: int) -> FloatActivity:
+        """That of the first `samples` samples."""
+        return FloatActivity(self.predictions[:samples], self.sops[:samples])
+
+
 def at_limit(states: NDArray[np.int64]) -> int:
     """How many of these state variables stand at a limit of the 24-bit range."""
     return int(np.count_nonzero(np.abs(states) >= fixed.STATE_MAX))

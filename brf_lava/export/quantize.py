@@ -107,7 +107,9 @@ def quantize(
     peaks = measure_peaks(network, x)
     results = []
     for layer, reached in zip(network.layers, peaks, strict=True):
-        bits = choose_state_bits(layer, reached) if state_bits is None else state_bits
+        bits = state_bits
+        if bits is None:
+            bits = choose_state_bits(layer, reached, weight_bits)
         layer_format = LayerFormat(bits, parameter_bits, weight_bits)
         results.append(quantize_layer(layer, layer_format, reached))
     return FixedNetwork(tuple(fixed for fixed, _ in results)), tuple(
@@ -137,8 +139,10 @@ def measure_peaks(network: RealNetwork, x: NDArray[np.int8]) -> tuple[dict[str, 
     return tuple(peaks)
 
 
-def choose_state_bits(layer: RealLayer, peaks: dict[str, float]) -> int:
-    """The most fraction bits that leave `HEADROOM` above the largest state.
+def choose_state_bits(
+    layer: RealLayer, peaks: dict[str, float], weight_bits: int = WEIGHT_BITS_MAX
+) -> int:
+    """The most fraction bits that leave `HEADROOM` above the largest state and hold the weights.
 
     Raises: ParameterError when the states are too large for any format.
     """
@@ -155,7 +159,21 @@ def choose_state_bits(layer: RealLayer, peaks: dict[str, float]) -> int:
             f"leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. Is the network "
             "trained, and the calibration data its own?"
         )
+    while bits > STATE_BITS_MIN and not _weights_fit(layer, bits, weight_bits):
+        bits -= 1
     return min(bits, STATE_BITS_MAX)
+
+
+def _weights_fit(layer: RealLayer, state_bits: int, weight_bits: int) -> bool:
+    """Whether the largest weight can be written as a mantissa with an allowed exponent."""
+    matrices = [layer.weights] if layer.recurrent is None else [layer.weights, layer.recurrent]
+    largest = max(float(np.abs(matrix).max(initial=0.0)) for matrix in matrices)
+    integer = largest * INPUT_GAINS[layer.neuron.name](layer.constants) * 2.0**state_bits
+    return not integer / 2**EXPONENT_MAX > _mantissa_limit(weight_bits)
+
+
+def _mantissa_limit(weight_bits: int) -> int:
+    return int(2 ** (weight_bits - 1)) - 1
 
 
 def quantize_layer(
@@ -163,7 +181,8 @@ def quantize_layer(
 ) -> tuple[FixedLayer, LayerReport]:
     """One layer in integers, and what that cost. Raises: ParameterError if a weight cannot fit."""
     quantized = QUANTIZERS[layer.neuron.name](layer, layer_format)
-    weight_unit = quantized.input_gain * 2.0**layer_format.state_bits
+    gain = INPUT_GAINS[layer.neuron.name](layer.constants)
+    weight_unit = gain * 2.0**layer_format.state_bits
     weights, deviation = quantize_weights("weight", layer.weights, weight_unit, layer_format)
     deviations = [deviation]
     recurrent = None
@@ -193,7 +212,7 @@ def quantize_weights(
     unit: state integers per unit of weight.
     """
     scaled = weights * unit
-    limit = 2 ** (layer_format.weight_bits - 1) - 1
+    limit = _mantissa_limit(layer_format.weight_bits)
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
@@ -201,7 +220,8 @@ def quantize_weights(
     if exponent is None:
         raise ParameterError(
             f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
-            f"{limit * 2**EXPONENT_MAX} fit. Use fewer state bits (now {layer_format.state_bits})."
+            f"{limit * 2**EXPONENT_MAX} fit. Use fewer state bits (--state-bits, now "
+            f"{layer_format.state_bits})."
         )
     connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
     return connection, _deviation(name, connection.mantissa, connection.integers / unit, weights)
@@ -209,11 +229,10 @@ def quantize_weights(
 
 @dataclass(frozen=True)
 class QuantizedNeuron:
-    """A neuron's own integers. input_gain: what the neuron multiplies its current by."""
+    """A neuron's own integers."""
 
     coefficients: NDArray[np.int64]
     constants: Any
-    input_gain: float
     deviations: tuple[Deviation, ...]
     corrections: tuple[Correction, ...]
 
@@ -260,7 +279,7 @@ def _quantize_brf(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuro
         _deviation("dt", constants.dt, constants.dt / one, dt),
         _deviation("gamma", constants.gamma, constants.gamma / one, gamma),
     ]
-    return QuantizedNeuron(coefficients, constants, dt, tuple(deviations), tuple(corrections))
+    return QuantizedNeuron(coefficients, constants, tuple(deviations), tuple(corrections))
 
 
 def _quantize_li(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
@@ -276,12 +295,16 @@ def _quantize_li(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron
         state_bits=layer_format.state_bits, parameter_bits=layer_format.parameter_bits
     )
     deviation = _deviation("decay", coefficients, coefficients / one, layer.coefficients)
-    return QuantizedNeuron(coefficients, constants, 1.0, (deviation,), corrections)
+    return QuantizedNeuron(coefficients, constants, (deviation,), corrections)
 
 
 QUANTIZERS: dict[str, Callable[[RealLayer, LayerFormat], QuantizedNeuron]] = {
     "BRF": _quantize_brf,
     "LI": _quantize_li,
+}
+INPUT_GAINS: dict[str, Callable[[Any], float]] = {  # what a neuron multiplies its current by
+    "BRF": lambda constants: float(constants.dt),
+    "LI": lambda constants: 1.0,
 }
 
 

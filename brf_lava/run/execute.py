@@ -56,6 +56,8 @@ def execute(
     """
     require_backend(backend)
     engine.check_input(network, x)
+    if timeout is not None and not timeout > 0:  # also catches NaN
+        raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
     if backend == "engine":
         started = time.perf_counter()
         activity = engine.run(network, x)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.export.network import Activity, FixedNetwork, FloatActivity
 from brf_lava.files import write_bytes
 from brf_lava.run.sop import SpikeCost, spike_cost
 from brf_lava.tasks.task import DataSource
@@ -22,15 +22,25 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Reference:
-    """The float network on the same task. accuracy: 0..1; sops: per sample; device: its name.
+    """The float network on the very samples of the run.
 
-    predictions: [B, T] on the very samples of the run, or None if they are not known.
+    accuracy: 0..1; sops: per sample; device: its name; predictions: [B, T].
     """
 
     accuracy: float
     sops: float
     device: str
-    predictions: NDArray[np.uint8] | None
+    predictions: NDArray[np.uint8]
+
+
+def reference_from(activity: FloatActivity, labels: NDArray[np.uint8], device: str) -> Reference:
+    """Judge what the float network did. labels: [B, T] of the same samples."""
+    return Reference(
+        accuracy=float(np.mean(activity.predictions == labels)),
+        sops=float(activity.sops.mean()),
+        device=device,
+        predictions=activity.predictions,
+    )
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ def summarize(
     """Judge one run. x: [T, B, I], labels: [B, T]."""
     predictions = activity.outputs.argmax(axis=2).T
     agreement = None
-    if reference is not None and reference.predictions is not None:
+    if reference is not None:
         agreement = float(np.mean(predictions == reference.predictions))
     return RunResult(
         backend=backend,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from brf_lava.errors import ParameterError
 from brf_lava.export.network import RealLayer
 from brf_lava.kernels.layer import run_layer
 from brf_lava.slayer.neurons import make_neuron
@@ -45,7 +46,13 @@ class Block(nn.Module):
         super().__init__()
         columns = in_neurons + (out_neurons if recurrent else 0)
         bound = (6 / (columns + out_neurons)) ** 0.5
-        initial = bound * (2 * torch.rand(out_neurons, columns, generator=generator) - 1)
+        try:
+            initial = bound * (2 * torch.rand(out_neurons, columns, generator=generator) - 1)
+        except RuntimeError as error:  # torch's out of memory
+            raise ParameterError(
+                f"network: {out_neurons} x {columns} weights do not fit into memory. Use fewer "
+                "hidden neurons."
+            ) from error
         self.weight = nn.Parameter(initial[:, :in_neurons].clone())
         self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
         self.neuron = make_neuron(neuron, out_neurons, neuron_params, generator)

@@ -5,18 +5,18 @@ The file is a torch archive of plain values and tensors and loads with ``weights
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.errors import CheckpointError
+from brf_lava.export.network import FloatActivity
 from brf_lava.files import write_bytes
 from brf_lava.recipes import Recipe, parse_recipe
 from brf_lava.tasks.task import DataSource
@@ -36,7 +36,7 @@ class Checkpoint:
     inputs, classes: channels in, class names
     epoch, epochs_done: the best epoch by validation loss, and how many were run; 0 when imported
     data:        what it was trained and measured on
-    metrics:     on the test split; predictions [B, T] there
+    metrics:     on the test split; activity: what it did there, sample by sample
     state_dict:  of `model.Network`
     """
 
@@ -49,9 +49,17 @@ class Checkpoint:
     epochs_done: int
     data: DataSource
     metrics: Metrics
-    predictions: NDArray[np.uint8]
+    activity: FloatActivity
     state_dict: dict[str, Tensor]
     versions: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, over the names and bytes of all trained parameters."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict.items()):
+            digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def model(self) -> Network:
         """The network with these weights, on the CPU."""
@@ -75,7 +83,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "epochs_done": checkpoint.epochs_done,
         "data": asdict(checkpoint.data),
         "metrics": checkpoint.metrics.as_dict(),
-        "predictions": torch.from_numpy(checkpoint.predictions),
+        "predictions": torch.from_numpy(checkpoint.activity.predictions),
+        "sops": torch.from_numpy(checkpoint.activity.sops),
         "state_dict": {
             name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
         },
@@ -101,7 +110,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             epochs_done=contents["epochs_done"],
             data=DataSource(**contents["data"]),
             metrics=Metrics(**contents["metrics"]),
-            predictions=contents["predictions"].numpy(),
+            activity=FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy()),
             state_dict=contents["state_dict"],
             versions=contents["versions"],
         )
@@ -124,12 +133,13 @@ def write_archive(contents: dict[str, Any], path: Path) -> None:
 def read_torch_file(path: Path) -> Any:
     """What a torch file holds, tensors and plain values only. Raises: CheckpointError."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file. Name a model file.")
+        problem = "not a file" if path.exists() else "no such file"
+        raise CheckpointError(f"{path}: {problem}. Name a model file.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(
-            f"{path}: not a torch file of plain tensors, or damaged ({_first_line(error)})."
+            f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__})."
         ) from error
 
 

@@ -49,11 +49,12 @@ def export_model(
         "seed": checkpoint.seed,
         "origin": checkpoint.origin,
         "epoch": checkpoint.epoch,
+        "model": checkpoint.fingerprint,
         "data": asdict(checkpoint.data),
         "metrics": checkpoint.metrics.as_dict(),
         "calibration": asdict(dataset.source),
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = FixedNetwork(network.layers, provenance)
-    write_network(exported, path, checkpoint.predictions)
+    write_network(exported, path, checkpoint.activity)
     return exported, reports

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brf_lava.errors import BackendUnavailableError
-from brf_lava.export.network import RealNetwork
+from brf_lava.export.network import FloatActivity, RealNetwork
 from brf_lava.recipes import Recipe
 from brf_lava.slayer.blocks import Block
 from brf_lava.tasks.task import Split
@@ -120,12 +119,10 @@ def as_batch(split: Split, index: Any, device: torch.device) -> tuple[Tensor, Te
     return x.transpose(1, 2), y
 
 
-def evaluate(
-    model: Network, split: Split, device: torch.device
-) -> tuple[Metrics, NDArray[np.uint8]]:
-    """Metrics of `model` on `split`, and its prediction at every step, [B, T]."""
-    loss, hits, sops = 0.0, 0, 0.0
-    predictions = []
+def evaluate(model: Network, split: Split, device: torch.device) -> tuple[Metrics, FloatActivity]:
+    """Metrics of `model` on `split`, and what it did there sample by sample."""
+    loss, hits = 0.0, 0
+    predictions, sops = [], []
     samples, steps = split.y.shape
     with torch.no_grad():
         for first in range(0, samples, EVALUATION_BATCH):
@@ -134,14 +131,16 @@ def evaluate(
             predicted = outputs.argmax(1)
             loss += float(loss_per_sample(outputs, y)) * len(y)
             hits += int((predicted == y).sum())
-            sops += sum(float(layer.sum(dtype=torch.float64)) for layer in spikes)
+            counts = torch.stack([layer.sum((1, 2), dtype=torch.float64) for layer in spikes])
+            sops.append(counts.sum(0).to(torch.int64).cpu().numpy())
             predictions.append(predicted.to(torch.uint8).cpu().numpy())
+    activity = FloatActivity(np.concatenate(predictions), np.concatenate(sops))
     metrics = Metrics(
         loss=loss / samples,
         accuracy=hits / (samples * steps),
-        sops_per_sample=sops / samples,
+        sops_per_sample=float(activity.sops.mean()),
         samples=samples,
         steps=steps,
         device=device_name(device),
     )
-    return metrics, np.concatenate(predictions)
+    return metrics, activity

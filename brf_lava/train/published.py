@@ -70,7 +70,7 @@ def import_published(path: Path, recipe: Recipe, dataset: Dataset) -> Checkpoint
         recipe = override(recipe, [f"network.hidden=[{neurons}]"])
     model = Network(recipe, inputs, classes)
     model.load_state_dict(state_dict)
-    metrics, predictions = evaluate(model, dataset.test, choose_device("cpu"))
+    metrics, activity = evaluate(model, dataset.test, choose_device("cpu"))
     return Checkpoint(
         recipe=recipe,
         seed=None,
@@ -81,7 +81,7 @@ def import_published(path: Path, recipe: Recipe, dataset: Dataset) -> Checkpoint
         epochs_done=0,
         data=dataset.source,
         metrics=metrics,
-        predictions=predictions,
+        activity=activity,
         state_dict=state_dict,
         versions=versions(),
     )

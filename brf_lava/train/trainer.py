@@ -190,7 +190,7 @@ class Trainer:
         """The best model so far, measured on the test split."""
         model = Network(self.recipe, self.dataset.train.x.shape[2], len(self.dataset.classes))
         model.load_state_dict(self.best_state)
-        metrics, predictions = evaluate(model.to(self.device), self.dataset.test, self.device)
+        metrics, activity = evaluate(model.to(self.device), self.dataset.test, self.device)
         return Checkpoint(
             recipe=self.recipe,
             seed=self.seed,
@@ -201,7 +201,7 @@ class Trainer:
             epochs_done=self.epoch,
             data=self.dataset.source,
             metrics=metrics,
-            predictions=predictions,
+            activity=activity,
             state_dict=self.best_state,
             versions=versions(),
         )
