@@ -108,7 +108,7 @@ def train(
     tensorboard: bool,
 ) -> None:
     """Train a network and write it to a model file."""
-    from brf_lava.files import check_writable
+    from brf_lava.files import check_writable, only_writer
     from brf_lava.train.model import choose_device
     from brf_lava.train.trainer import Trainer, resume_path
 
@@ -131,7 +131,8 @@ def train(
         chosen = _choose_recipe(task, recipe, changes, epochs)
         dataset = _load_data(chosen.task, data)
         trainer = Trainer(chosen, dataset, seed or 0, target, out)
-    _run_training(trainer, tensorboard)
+    with only_writer(out):
+        _run_training(trainer, tensorboard)
 
 
 def _choose_recipe(
@@ -153,7 +154,6 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
     from contextlib import ExitStack
 
     from brf_lava import report
-    from brf_lava.files import only_writer
     from brf_lava.train.tensorboard import events
     from brf_lava.train.trainer import metrics_path, resume_path
 
@@ -164,7 +164,6 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's Ctrl-C
     try:
         with ExitStack() as stack:
-            stack.enter_context(only_writer(out))
             progress = stack.enter_context(
                 report.training_progress(trainer.epoch, recipe.training.epochs)
             )
