@@ -188,6 +188,9 @@ def test_named_backends_are_obeyed_or_refused() -> None:
     double = {name: value.detach().double().requires_grad_() for name, value in parameters.items()}
     with pytest.raises(BackendUnavailableError, match="takes float32 on the CPU"):
         run(BRF, x.detach().double().requires_grad_(), double, "cpu")
+    mixed = {**parameters, "recurrent": double["recurrent"]}
+    with pytest.raises(BackendUnavailableError, match=r"got torch.float64"):
+        run(BRF, x, mixed, "cpu")
     run(BRF, x.detach().double().requires_grad_(), double, "auto")
     with pytest.raises(ParameterError, match="kernel 'tpu'; choose one of auto, reference, cpu"):
         run(BRF, x, parameters, "tpu")

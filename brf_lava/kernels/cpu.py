@@ -86,7 +86,9 @@ def run_layer(
     surrogate: Callable[..., Any],
 ) -> Tensor:
     """See `layer.run_layer`. Raises: BackendUnavailableError unless all is float32 on the CPU."""
-    for tensor in (x, weights, coefficients):
+    for tensor in (x, weights, recurrent, coefficients):
+        if tensor is None:
+            continue
         if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
             raise BackendUnavailableError(
                 f"kernel 'cpu': got {tensor.dtype} on {tensor.device}; it takes float32 on the "
