@@ -618,8 +618,10 @@ def test_a_full_disk(shared: Path, tmp_path: Path, kind: str) -> None:
 # Ctrl-C and closed pipes
 
 
-def interrupt_training(data: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    """SIGINT to a training process as soon as its first epoch is done."""
+def interrupt_training(
+    data: Path, out: Path, number: int = signal.SIGINT
+) -> subprocess.CompletedProcess[str]:
+    """A signal to a training process as soon as its first epoch is done."""
     arguments = ("train", *SMALL, "--epochs", str(LONG), "--seed", "5", "--data", data)
     process = subprocess.Popen(
         command(*arguments, "--out", out),
@@ -635,7 +637,7 @@ def interrupt_training(data: Path, out: Path) -> subprocess.CompletedProcess[str
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
@@ -678,6 +680,14 @@ def test_ctrl_c_and_resume_end_like_an_undisturbed_run(shared: Path, tmp_path: P
 def without_seconds(model: Path) -> list[dict[str, Any]]:
     lines = model.with_suffix(".jsonl").read_text().splitlines()
     return [{**json.loads(line), "seconds": None} for line in lines]
+
+
+def test_a_job_scheduler_stops_a_training_like_ctrl_c(shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.pt"
+    stopped = interrupt_training(shared / "data", out, signal.SIGTERM)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "Go on with: brf-lava train --resume" in stopped.stderr
+    assert sorted(files(tmp_path)) == ["m.jsonl", "m.pt", "m.resume.pt"]
 
 
 def test_resume_refuses_other_data(shared: Path, tmp_path: Path) -> None:
