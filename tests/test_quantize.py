@@ -527,3 +527,11 @@ def test_constants_that_the_format_cannot_hold_are_refused(name: str, layer: Rea
     """40 * 2**18 is above the state range, 1e-6 * 2**16 rounds to no time at all."""
     with pytest.raises(ParameterError, match=name):
         quantize_layer(layer, LayerFormat(state_bits=18))
+
+
+@pytest.mark.parametrize("largest", [1e7, 1e19, 1e30, 1e300])
+def test_a_weight_beyond_every_exponent_is_refused_however_large(largest: float) -> None:
+    """Past 63 bits a cast to integers wraps, and would make the largest weight the smallest."""
+    weights = np.array([[largest, 1.0]])
+    with pytest.raises(ParameterError, match="Use fewer state bits"):
+        quantize_weights("weight", weights, 1.0, LayerFormat())

@@ -165,15 +165,22 @@ def choose_state_bits(
 
 
 def _weights_fit(layer: RealLayer, state_bits: int, weight_bits: int) -> bool:
-    """Whether the largest weight can be written as a mantissa with an allowed exponent."""
+    """Whether an exponent is allowed that the largest weight fits; NaN is reported elsewhere."""
     matrices = [layer.weights] if layer.recurrent is None else [layer.weights, layer.recurrent]
     largest = max(float(np.abs(matrix).max(initial=0.0)) for matrix in matrices)
     integer = largest * INPUT_GAINS[layer.neuron.name](layer.constants) * 2.0**state_bits
-    return not integer / 2**EXPONENT_MAX > _mantissa_limit(weight_bits)
+    return not np.isfinite(integer) or _smallest_exponent(integer, weight_bits) is not None
 
 
 def _mantissa_limit(weight_bits: int) -> int:
     return int(2 ** (weight_bits - 1)) - 1
+
+
+def _smallest_exponent(largest: float, weight_bits: int) -> int | None:
+    """The smallest exponent with which state integer `largest` fits a mantissa, if any does."""
+    limit = _mantissa_limit(weight_bits)
+    fits = (e for e in range(EXPONENT_MAX + 1) if np.rint(largest / 2**e) <= limit)
+    return next(fits, None)  # compared as floats: beyond 63 bits a cast would wrap
 
 
 def quantize_layer(
@@ -212,16 +219,15 @@ def quantize_weights(
     unit: state integers per unit of weight.
     """
     scaled = weights * unit
-    limit = _mantissa_limit(layer_format.weight_bits)
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
-    exponent = next((e for e in range(EXPONENT_MAX + 1) if nearest(largest / 2**e) <= limit), None)
+    exponent = _smallest_exponent(largest, layer_format.weight_bits)
     if exponent is None:
         raise ParameterError(
             f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
-            f"{limit * 2**EXPONENT_MAX} fit. Use fewer state bits (--state-bits, now "
-            f"{layer_format.state_bits})."
+            f"{_mantissa_limit(layer_format.weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
+            f"bits (--state-bits, now {layer_format.state_bits})."
         )
     connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
     return connection, _deviation(name, connection.mantissa, connection.integers / unit, weights)
