@@ -23,7 +23,7 @@ from brf_lava.kernels.compile import compiled, specialized
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
-GROUP = 8  # samples that share one pass over the weights; more would leave the first-level cache
+GROUP = 8  # most samples that one core takes through a step together
 
 # Reading and writing the states of one neuron as a tuple of fixed size keeps them in registers and
 # lets LLVM vectorize the loop over neurons, which a loop over the tuple prevents.
@@ -95,8 +95,7 @@ EXP_AT_CUT = _exp_above_cut(EXP_CUT)
 def _exp(x: Any) -> Any:
     """``exp(x)`` for x <= 0 to 1e-13, in arithmetic that vectorizes (libm's does not).
 
-    Exactly 0 below `EXP_CUT`: what is smaller would make denormal products, which cost a hundred
-    times a normal one.
+    Exactly 0 below `EXP_CUT`, so that far from the threshold no denormal products arise.
     """
     return _exp_above_cut(x) - EXP_AT_CUT
 

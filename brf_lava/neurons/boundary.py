@@ -1,7 +1,7 @@
 """The divergence boundary of a resonator: the damping at which it neither grows nor decays.
 
 One step of `real.brf_step` without input and without refractory current multiplies ``u + iv`` by
-``1 + dt (b + i omega)``. Its modulus is 1 at ``b = p(omega)`` (Higuchi et al. 2024, section 3.2).
+``1 + dt (b + i omega)``. Its modulus is 1 at ``b = p(omega)`` (Higuchi et al. 2024).
 """
 
 from __future__ import annotations

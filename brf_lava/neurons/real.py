@@ -34,7 +34,7 @@ def spike(s: Any) -> Any:
 
 
 def brf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
-    """Balanced resonate-and-fire (Higuchi et al. 2024, equations 7 to 11).
+    """Balanced resonate-and-fire (Higuchi et al. 2024, arXiv 2402.14603).
 
     state: (u, v, q), membrane, its conjugate and the refractory variable.
     coefficients: (damping, omega), ``damping = p(omega) - b_offset`` in 1/s, omega in rad/s.

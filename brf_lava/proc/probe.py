@@ -1,7 +1,7 @@
 """What a neuron process tells of itself in every step, past its ports.
 
 A Sink behind a port can record what any process sends, but every process and every connection of a
-graph costs some 5 % of a step's time, and states never leave through a port.
+graph costs time in every step, and states never leave through a port.
 """
 
 from __future__ import annotations
