@@ -157,6 +157,11 @@ def test_the_first_difference_in_time_is_reported(network: FixedNetwork, x: np.n
     )
     with pytest.raises(MismatchError, match=message):
         assert_equal(other, activity, "Lava", "the engine")
+    late = activity.outputs.copy()
+    late[30, 0, 0] += 1
+    other = Activity(late, (spikes,), activity.saturations)  # now the spike comes first
+    with pytest.raises(MismatchError, match=r"spike of hidden layer 1: .* sample 3, step 20"):
+        assert_equal(other, activity, "Lava", "the engine")
     other = Activity(activity.outputs, (spikes,), activity.saturations)
     with pytest.raises(MismatchError, match=r"spike of hidden layer 1: .* sample 3, step 20"):
         assert_equal(other, activity, "Lava", "the engine")
