@@ -11,39 +11,41 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError
+
+INPUT_TYPES = (np.int8, np.uint8)  # what a graded spike of the exported network can carry
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """The training or the test half of a data set.
 
-    x: int8 [B, T, I], input spikes, 0 or 1. y: uint8 [B, T], the class of each step.
+    x: int8 or uint8 [B, T, I], spikes 0 or 1, or graded inputs (see `Dataset.input_scale`).
+    y: uint8 [B, T], the class of each step, or [B, 1], that of the whole sample;
+       `decision.UNLABELED` where there is none.
     Raises: DataError if dtypes, shapes or values are not these.
     """
 
-    x: npt.NDArray[np.int8]
+    x: npt.NDArray[np.int8] | npt.NDArray[np.uint8]
     y: npt.NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        for name, array, dtype, axes in (
-            ("x", self.x, np.int8, "[B, T, I]"),
-            ("y", self.y, np.uint8, "[B, T]"),
+        for name, array, dtypes, axes in (
+            ("x", self.x, INPUT_TYPES, "[B, T, I]"),
+            ("y", self.y, (np.uint8,), "[B, T] or [B, 1]"),
         ):
-            if array.dtype != dtype or array.ndim != axes.count(",") + 1 or array.size == 0:
+            dimensions = 1 + axes.split("]")[0].count(",")
+            if array.dtype not in dtypes or array.ndim != dimensions or array.size == 0:
+                allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes)
                 raise DataError(
-                    f"Split.{name}: {array.dtype} of shape {array.shape}; must be "
-                    f"{np.dtype(dtype)} {axes} and not empty. Convert it with astype."
+                    f"Split.{name}: {array.dtype} of shape {array.shape}; must be {allowed} {axes} "
+                    "and not empty. Convert it with astype."
                 )
-        if self.x.shape[:2] != self.y.shape:
+        if self.y.shape not in (self.x.shape[:2], (len(self.x), 1)):
             raise DataError(
-                f"Split: x has shape {self.x.shape}, y {self.y.shape}; the first two axes, samples "
-                "and steps, must agree. Give one class per step."
-            )
-        if self.x.min() < 0 or self.x.max() > 1:
-            raise DataError(
-                f"Split.x: values from {self.x.min()} to {self.x.max()}; spikes are 0 or 1. "
-                "Encode the signal first, for example with level_cross.encode."
+                f"Split: x has shape {self.x.shape}, y {self.y.shape}; there must be one class per "
+                "step or one per sample."
             )
 
     def first(self, samples: int) -> Split:
@@ -65,6 +67,7 @@ class Dataset:
     """The data of one task, both halves, with their origin.
 
     step_seconds: length of one step, s.
+    input_scale: the network sees ``x * input_scale``: 1 for spikes, 1 / 255 for 8-bit pixels.
     Raises: DataError if the halves differ in steps or inputs, or a class has no name.
     """
 
@@ -74,6 +77,7 @@ class Dataset:
     train: Split
     test: Split
     source: DataSource
+    input_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.train.x.shape[1:] != self.test.x.shape[1:]:
@@ -82,9 +86,10 @@ class Dataset:
                 f"{list(self.test.x.shape[1:])}; they must agree. Encode both in the same way."
             )
         for half, split in (("train", self.train), ("test", self.test)):
-            if split.y.max() >= len(self.classes):
+            labels = split.y[split.y != UNLABELED]
+            if labels.size and labels.max() >= len(self.classes):
                 raise DataError(
-                    f"Dataset {self.task}, {half}: class {split.y.max()} found; there are names "
+                    f"Dataset {self.task}, {half}: class {labels.max()} found; there are names "
                     f"for classes 0 to {len(self.classes) - 1}. Name it or mend the labels."
                 )
 

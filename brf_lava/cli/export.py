@@ -1,0 +1,54 @@
+"""brf-lava export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from brf_lava.cli.options import PATH, data_option, load_data
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("network", type=PATH)
+@data_option
+@click.option("--weight-bits", type=int, default=8, show_default=True, help="Signed, with sign.")
+@click.option("--parameter-bits", type=int, default=16, show_default=True, help="Fraction bits.")
+@click.option("--state-bits", type=int, help="Fraction bits of all states; else from the data.")
+def export(
+    model: Path,
+    network: Path,
+    data: Path | None,
+    weight_bits: int,
+    parameter_bits: int,
+    state_bits: int | None,
+) -> None:
+    """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
+    from brf_lava import report
+    from brf_lava.files import check_writable
+    from brf_lava.train.checkpoint import load_checkpoint
+    from brf_lava.train.export import export_model
+
+    check_writable(network, model)
+    checkpoint = load_checkpoint(model)
+    dataset = load_data(checkpoint.recipe.task, data)
+    if dataset.source.fingerprint != checkpoint.data.fingerprint:
+        click.echo(
+            f"Notice: the model was measured on {checkpoint.data.description}; the ranges are "
+            f"taken from {dataset.source.description}.",
+            err=True,
+        )
+    exported, reports = export_model(
+        checkpoint,
+        dataset,
+        network,
+        state_bits=state_bits,
+        parameter_bits=parameter_bits,
+        weight_bits=weight_bits,
+    )
+    report.print_table(report.format_table(reports))
+    report.print_table(report.deviation_table(reports))
+    lines = report.correction_lines(reports)
+    click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
+    click.echo(f"Wrote {network}: {report.network_line(exported)}. Next: brf-lava run {network}")

@@ -1,0 +1,61 @@
+"""The group of all commands, and how an error ends one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+import click
+
+from brf_lava import __version__
+from brf_lava.cli.export import export
+from brf_lava.cli.import_published import import_command
+from brf_lava.cli.run import run
+from brf_lava.cli.train import train
+from brf_lava.errors import BrfLavaError
+
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
+
+
+class Failure(click.ClickException):
+    """An error of ours, shown by click on one line."""
+
+    def __init__(self, error: BrfLavaError) -> None:
+        super().__init__(" ".join(str(error).split()))
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click declares a class variable
+        return self.error.exit_code
+
+
+class Commands(click.Group):
+    """A group that turns this package's errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
+        # multiple of the run time, on a quiet one nothing measurable is gained by it.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        try:
+            return super().invoke(ctx)
+        except BrfLavaError as error:
+            raise Failure(error) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise Failure(BrfLavaError(f"{where}{error.strerror or error}.")) from error
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="brf-lava")
+def main() -> None:
+    """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2."""
+
+
+for command in (train, import_command, export, run):
+    main.add_command(command)

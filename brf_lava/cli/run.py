@@ -1,0 +1,153 @@
+"""brf-lava run"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brf_lava.cli.options import PATH, data_option, device_option, load_data
+from brf_lava.errors import BackendUnavailableError, NetworkFileError
+
+if TYPE_CHECKING:
+    from brf_lava.export.network import FixedNetwork, FloatActivity
+    from brf_lava.run.result import Reference
+    from brf_lava.tasks.task import Dataset
+
+
+@click.command()
+@click.argument("network", type=PATH, default=Path("net.h5"))
+@click.option("--backend", type=click.Choice(["sim", "engine", "loihi2"]), default="sim")
+@data_option
+@click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
+@click.option(
+    "--check/--no-check",
+    default=None,
+    help="Compare every spike and output with the integer engine; on by default up to the size "
+    "in the profile.",
+)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for Lava.")
+@click.option("--profile", default="sim", show_default=True, help="Defaults of the target.")
+@click.option("--reference", type=PATH, help="Measure this float model again beside the run.")
+@device_option
+@click.option("--out", type=PATH, help="Also write the result to this JSON file.")
+def run(
+    network: Path,
+    backend: str,
+    data: Path | None,
+    batch: int | None,
+    limit: int | None,
+    check: bool | None,
+    timeout: float | None,
+    profile: str,
+    reference: Path | None,
+    device: str,
+    out: Path | None,
+) -> None:
+    """Run NETWORK (default: net.h5) on the test data and compare it with the float reference."""
+    import numpy as np
+
+    from brf_lava import report
+    from brf_lava.export.hdf5 import read_network
+    from brf_lava.files import check_writable
+    from brf_lava.profiles import SimProfile, load_profile
+    from brf_lava.run.execute import execute, require_backend, work
+    from brf_lava.run.lava_net import steps_needed
+    from brf_lava.run.result import summarize, write_result
+
+    require_backend(backend)
+    settings = load_profile(profile)
+    if not isinstance(settings, SimProfile):
+        raise BackendUnavailableError(
+            f"--profile {profile}: describes a Loihi 2 board; backend {backend} takes one of kind "
+            "'sim'."
+        )
+    if out is not None:
+        check_writable(out, network, *([reference] if reference else []))
+    fixed, stored = read_network(network)
+    missing = [key for key in ("task", "data", "metrics") if key not in fixed.provenance]
+    if missing:
+        raise NetworkFileError(
+            f"{network}: its provenance has no {', '.join(missing)}, so neither data nor reference "
+            "are known. Name a file written by 'brf-lava export'."
+        )
+    dataset = load_data(fixed.provenance["task"], data)
+    samples = len(dataset.test.x) if limit is None else min(limit, len(dataset.test.x))
+    x = np.ascontiguousarray(dataset.test.x[:samples].transpose(1, 0, 2))
+    labels = dataset.test.y[:samples]
+    if check is None:
+        check = backend == "sim" and work(fixed, x) <= settings.check_limit
+    float_reference = _reference(fixed, dataset, samples, stored, reference, device)
+    batch = batch or settings.batch or None
+    total = steps_needed(fixed, len(x), samples, batch)
+    with report.step_progress(f"{backend}, {samples} samples", total) as on_progress:
+        activity, seconds = execute(
+            fixed,
+            x,
+            backend=backend,
+            batch=batch,
+            timeout=timeout or settings.timeout_seconds,
+            check=check,
+            on_progress=on_progress,
+        )
+    result = summarize(
+        fixed,
+        x,
+        labels,
+        activity,
+        float_reference,
+        backend=backend,
+        seconds=seconds,
+        checked=check and backend == "sim",
+    )
+    click.echo(f"network  {report.network_line(fixed)}")
+    click.echo(f"data     {dataset.source.description}")
+    report.print_table(report.comparison_table(result))
+    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
+    if result.checked:
+        outputs = activity.outputs.size
+        spikes = sum(layer.size for layer in activity.spikes)
+        click.echo(f"Lava equals the engine in all {spikes:,} spike slots and {outputs:,} outputs.")
+    if out is not None:
+        write_result(result, dataset.source, fixed.provenance, out)
+        click.echo(f"Wrote {out}.")
+
+
+def _reference(
+    fixed: FixedNetwork,
+    dataset: Dataset,
+    samples: int,
+    stored: FloatActivity | None,
+    model: Path | None,
+    device: str,
+) -> Reference | None:
+    """The float network on the samples of the run: measured now from `model`, else as stored."""
+    from brf_lava.run.result import reference_from
+
+    if model is not None:
+        from brf_lava.train.checkpoint import load_checkpoint
+        from brf_lava.train.model import choose_device, device_name, evaluate
+
+        checkpoint = load_checkpoint(model)
+        if checkpoint.fingerprint != fixed.provenance.get("model"):
+            click.echo(
+                f"Notice: {model} is not the model that the network was exported from.", err=True
+            )
+        target = choose_device(device)
+        split = dataset.test.first(samples)
+        _, measured = evaluate(checkpoint.model().to(target), split, target)
+        return reference_from(measured, split.y, device_name(target))
+    if fixed.provenance["data"]["fingerprint"] != dataset.source.fingerprint:
+        click.echo(
+            f"Notice: the float network was measured on {fixed.provenance['data']['description']}, "
+            "not on the data of this run, so that nothing is compared with it; name the model with "
+            "--reference to measure it here.",
+            err=True,
+        )
+        return None
+    if stored is None:
+        return None
+    labels = dataset.test.y[:samples]
+    return reference_from(stored.first(samples), labels, fixed.provenance["metrics"]["device"])

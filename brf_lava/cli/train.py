@@ -1,0 +1,119 @@
+"""brf-lava train"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brf_lava.cli.options import PATH, data_option, device_option, load_data
+from brf_lava.errors import CheckpointError, RecipeError
+
+if TYPE_CHECKING:
+    from brf_lava.recipes import Recipe
+    from brf_lava.train.trainer import Trainer
+
+
+@click.command()
+@click.option("--task", help="What to learn, e.g. ecg; picks the shipped recipe for it.")
+@click.option("--recipe", help="A recipe file, or the name of a shipped one, e.g. ecg-brf.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a recipe value.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: 0.")
+@click.option("--out", type=PATH, default=Path("model.pt"), show_default=True)
+@data_option
+@device_option
+@click.option("--resume", is_flag=True, help="Go on with the run that was stopped before.")
+@click.option("--restart", is_flag=True, help="Start anew although a stopped run lies there.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events beside the model.")
+def train(
+    task: str | None,
+    recipe: str | None,
+    changes: tuple[str, ...],
+    epochs: int | None,
+    seed: int | None,
+    out: Path,
+    data: Path | None,
+    device: str,
+    resume: bool,
+    restart: bool,
+    tensorboard: bool,
+) -> None:
+    """Train a network and write it to a model file."""
+    from brf_lava.files import check_writable, only_writer
+    from brf_lava.train.model import choose_device
+    from brf_lava.train.trainer import Trainer, resume_path
+
+    check_writable(out)
+    target = choose_device(device)
+    if resume:
+        if task or recipe or changes or epochs or seed is not None or restart:
+            raise RecipeError(
+                "--resume goes on with the stored recipe and seed; --task, --recipe, --set, "
+                "--epochs, --seed and --restart do not go with it."
+            )
+        stored = Trainer.stored_task(out)
+        trainer = Trainer.resumed(load_data(stored, data), target, out)
+    else:
+        if resume_path(out).exists() and not restart:
+            raise CheckpointError(
+                f"{resume_path(out)}: a stopped run lies there. Go on with it (--resume), give it "
+                "up (--restart), or name another --out."
+            )
+        chosen = _choose_recipe(task, recipe, changes, epochs)
+        dataset = load_data(chosen.task, data)
+        trainer = Trainer(chosen, dataset, seed or 0, target, out)
+    with only_writer(out):
+        _run_training(trainer, tensorboard)
+
+
+def _choose_recipe(
+    task: str | None, name: str | None, changes: tuple[str, ...], epochs: int | None
+) -> Recipe:
+    from brf_lava.recipes import load_recipe, override, recipe_for
+
+    if name is None and task is None:
+        raise RecipeError("train: name what to learn: --task ecg, or --recipe FILE.")
+    recipe = recipe_for(task) if name is None and task is not None else load_recipe(name or "")
+    if task is not None and recipe.task != task:
+        raise RecipeError(f"--task {task}: recipe {recipe.name} is for task {recipe.task}.")
+    if epochs is not None:
+        changes = (*changes, f"training.epochs={epochs}")
+    return override(recipe, changes)
+
+
+def _run_training(trainer: Trainer, tensorboard: bool) -> None:
+    from contextlib import ExitStack
+
+    from brf_lava import report
+    from brf_lava.train.tensorboard import events
+    from brf_lava.train.trainer import metrics_path, resume_path
+
+    recipe, source, out = trainer.recipe, trainer.dataset.source, trainer.out
+    click.echo(f"recipe  {recipe.name}, seed {trainer.seed}", err=True)
+    click.echo(f"data    {source.description}", err=True)
+    click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}", err=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's Ctrl-C
+    try:
+        with ExitStack() as stack:
+            progress = stack.enter_context(
+                report.training_progress(trainer.epoch, recipe.training.epochs)
+            )
+            if tensorboard:
+                progress = stack.enter_context(events(progress, out))
+            trainer.run(progress)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short and must be whole
+        click.echo(
+            f"Stopped after epoch {trainer.epoch} of {recipe.training.epochs}; state saved in "
+            f"{resume_path(out)}. Go on with: brf-lava train --resume --out {out}",
+            err=True,
+        )
+        if trainer.epoch:
+            trainer.finish()
+            click.echo(f"The best model so far is in {out}.", err=True)
+        raise
+    report.print_table(report.checkpoint_table(trainer.finish()))
+    click.echo(f"Wrote {out} and {metrics_path(out)}. Next: brf-lava export {out} net.h5")
