@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from brf_lava.export.network import (
     FixedLayer,
     FixedNetwork,
 )
-from brf_lava.neurons import families, fixed
-from brf_lava.neurons.boundary import divergence_boundary
+from brf_lava.neurons import families
+from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
 
 DT = 0.01  # s
 OMEGA = (3.0, 30.0)  # rad/s
@@ -38,52 +39,75 @@ def random_network(
     rng: np.random.Generator,
     sizes: Sequence[int],
     *,
+    neuron: families.Neuron | Sequence[families.Neuron] = families.BRF,
     recurrent: bool | Sequence[bool] = True,
     exponent: int = 7,
     state_bits: int = 14,
     parameter_bits: int = 16,
+    input_range: tuple[int, int] = (0, 1),
 ) -> FixedNetwork:
-    """BRF layers and a readout of leaky integrators.
+    """Spiking layers and a readout of leaky integrators.
 
     sizes:     inputs, neurons of each hidden layer, classes
+    neuron:    of all hidden layers, or one by one
     recurrent: of all hidden layers, or one by one
     exponent:  of input and readout weights; recurrent ones have two less. At 7 a quarter of the
                neurons spikes now and then, from about 13 on states saturate
     """
     hidden = len(sizes) - 2
+    kinds = [neuron] * hidden if isinstance(neuron, families.Neuron) else list(neuron)
     loops = [recurrent] * hidden if isinstance(recurrent, bool) else list(recurrent)
     layers = []
-    for inputs, neurons, loop in zip(sizes[:-2], sizes[1:-1], loops, strict=True):
-        omega = rng.uniform(*OMEGA, neurons)
-        damping = divergence_boundary(omega, DT) - rng.uniform(*B_OFFSET, neurons)
+    for kind, inputs, neurons, loop in zip(kinds, sizes[:-2], sizes[1:-1], loops, strict=True):
         layers.append(
             FixedLayer(
-                neuron=families.BRF,
+                neuron=kind,
                 weights=random_connection(rng, neurons, inputs, exponent),
                 recurrent=random_connection(rng, neurons, neurons, max(0, exponent - 2))
                 if loop
                 else None,
-                coefficients=_integers(np.stack([DT * damping, DT * omega]), parameter_bits),
-                constants=fixed.BRFConstants(
-                    dt=round(DT * 2**parameter_bits),
-                    theta=1 << state_bits,
-                    gamma=round(GAMMA * 2**parameter_bits),
-                    state_bits=state_bits,
-                    parameter_bits=parameter_bits,
-                ),
+                coefficients=_integers(random_coefficients(rng, kind, neurons), parameter_bits),
+                constants=fixed_constants(kind, state_bits, parameter_bits),
             )
         )
-    decay = np.exp(-1 / rng.uniform(*TAU, sizes[-1]))
     layers.append(
         FixedLayer(
             neuron=families.LI,
             weights=random_connection(rng, sizes[-1], sizes[-2], exponent),
             recurrent=None,
-            coefficients=_integers(decay[None], parameter_bits),
-            constants=fixed.LIConstants(state_bits, parameter_bits),
+            coefficients=_integers(
+                random_coefficients(rng, families.LI, sizes[-1]), parameter_bits
+            ),
+            constants=fixed_constants(families.LI, state_bits, parameter_bits),
         )
     )
-    return FixedNetwork(tuple(layers))
+    return FixedNetwork(tuple(layers), input_range=input_range)
+
+
+def random_coefficients(
+    rng: np.random.Generator, neuron: families.Neuron, neurons: int
+) -> NDArray[np.float64]:
+    """What the fixed coefficients stand for, [P, N]; all neurons stable."""
+    if "rotation" not in neuron.fixed_coefficients:
+        return np.exp(-1 / rng.uniform(*TAU, (len(neuron.fixed_coefficients), neurons)))
+    omega, offset = rng.uniform(*OMEGA, neurons), rng.uniform(*B_OFFSET, neurons)
+    if "friction" in neuron.fixed_coefficients:
+        return np.stack([2 * DT * (harmonic_boundary(omega, DT) + offset), DT * omega])
+    return np.stack([DT * (divergence_boundary(omega, DT) - offset), DT * omega])
+
+
+def fixed_constants(neuron: families.Neuron, state_bits: int, parameter_bits: int) -> Any:
+    """Its integer constants; threshold 1 and adaptation strength 1.8."""
+    values = {
+        "dt": round(DT * 2**parameter_bits),
+        "theta": 1 << state_bits,
+        "gamma": round(GAMMA * 2**parameter_bits),
+        "beta": round(1.8 * 2**parameter_bits),
+        "state_bits": state_bits,
+        "parameter_bits": parameter_bits,
+    }
+    kind: Any = neuron.fixed_constants
+    return kind(*(values[name] for name in kind._fields))
 
 
 def random_spikes(
@@ -96,3 +120,16 @@ def random_spikes(
 def _integers(values: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
     integers: NDArray[np.int64] = np.rint(values * 2**bits).astype(np.int64)
     return integers
+
+
+def random_inputs(
+    rng: np.random.Generator, steps: int, samples: int, inputs: int, dtype: type = np.uint8
+) -> NDArray[Any]:
+    """Graded inputs [T, B, I] over the whole range of an 8-bit type, a third of them zero."""
+    limits = np.iinfo(dtype)
+    x = rng.integers(limits.min, limits.max + 1, (steps, samples, inputs))
+    x[rng.random(x.shape) < 1 / 3] = 0
+    return x.astype(dtype)
+
+
+SPIKING = [neuron for neuron in families.NEURONS.values() if neuron.spiking]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.kernels import loop
 from brf_lava.kernels.layer import run_layer
 from brf_lava.neurons import fixed, real
-from brf_lava.neurons.boundary import divergence_boundary
-from brf_lava.neurons.families import BRF, LI, Neuron
+from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
+from brf_lava.neurons.families import ALIF, BHRF, BRF, HRF, LI, NEURONS, RF, Neuron
 
 GRADIENT_TOLERANCE = 1e-5  # float32, relative to the norm of the gradient
 GOLDEN_TOLERANCE = 1e-4  # the reference code sums in another order
@@ -26,24 +27,46 @@ DT = 0.01
 SIZES = [(3, 50, 7, 1), (1, 1, 1, 1), (3, 1, 7, 5), (2, 60, 4, 36), (17, 33, 5, 19), (9, 20, 3, 70)]
 
 
+DAMPINGS: dict[str, Callable[..., Any]] = {
+    "RF": lambda omega, offset: divergence_boundary(omega, DT) - offset,
+    "BRF": lambda omega, offset: divergence_boundary(omega, DT) - offset,
+    "HRF": lambda omega, offset: offset,
+    "BHRF": lambda omega, offset: harmonic_boundary(omega, DT) + offset,
+}
+CONSTANTS = {
+    "RF": real.ResonatorConstants(DT, 1.0),
+    "BRF": real.BalancedConstants(DT, 1.0, 0.9),
+    "HRF": real.ResonatorConstants(DT, 1.0),
+    "BHRF": real.BalancedConstants(DT, 1.0, 0.9),
+    "ALIF": real.ALIFConstants(0.01, 1.8),
+    "LI": real.LIConstants(),
+}
+EVERY_NEURON = [
+    pytest.param(neuron, recurrent, id=f"{neuron.name}{'-recurrent' * recurrent}")
+    for neuron in NEURONS.values()
+    for recurrent in ((True, False) if neuron.spiking else (False,))
+]
+
+
 def make_layer(
     neuron: Neuron, size: tuple[int, int, int, int], recurrent: bool, seed: int = 0
 ) -> dict[str, Tensor]:
     """Random parameters that let some neurons spike, as leaves that want gradients."""
     _, _, inputs, neurons = size
     rng = np.random.default_rng(seed)
-    if neuron is BRF:
+    resonator = "omega" in neuron.coefficients
+    if resonator:
         omega = rng.uniform(5, 40, neurons)
-        damping = divergence_boundary(omega, DT) - rng.uniform(0.1, 3, neurons)
+        damping = DAMPINGS[neuron.name](omega, rng.uniform(0.1, 3, neurons))
         coefficients = np.stack([damping, omega])
     else:
-        coefficients = rng.uniform(0.5, 0.99, (1, neurons))
+        coefficients = rng.uniform(0.5, 0.99, (len(neuron.coefficients), neurons))
     parameters = {
-        "weights": rng.normal(0, 60 if neuron is BRF else 1, (neurons, inputs)),
+        "weights": rng.normal(0, 60 if resonator else 1, (neurons, inputs)),
         "coefficients": coefficients,
     }
     if recurrent:
-        parameters["recurrent"] = rng.normal(0, 15, (neurons, neurons))
+        parameters["recurrent"] = rng.normal(0, 15 if resonator else 0.3, (neurons, neurons))
     return {
         name: torch.tensor(value, dtype=torch.float32, requires_grad=True)
         for name, value in parameters.items()
@@ -69,18 +92,19 @@ def run(
     parameters: dict[str, Tensor],
     backend: str,
     surrogate: str = "double-gaussian",
+    truncate: int = 0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The output and the gradients of a fixed random projection of it."""
-    constants = real.BRFConstants(DT, 1.0, 0.9) if neuron is BRF else real.LIConstants()
     output = run_layer(
         neuron,
         x,
         parameters["weights"],
         parameters.get("recurrent"),
         parameters["coefficients"],
-        constants,
+        CONSTANTS[neuron.name],
         surrogate=surrogate,
         backend=backend,
+        truncate=truncate,
     )
     projection = torch.randn(output.shape, generator=torch.Generator().manual_seed(3))
     leaves = {**parameters, "x": x}
@@ -96,11 +120,7 @@ def assert_close(found: Tensor, expected: Tensor, tolerance: float, what: str) -
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("kind", ["sparse", "real", "none", "all"])
-@pytest.mark.parametrize(
-    ("neuron", "recurrent"),
-    [(BRF, True), (BRF, False), (LI, False)],
-    ids=["BRF-recurrent", "BRF", "LI"],
-)
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
 def test_cpu_kernel_equals_the_reference(
     neuron: Neuron, recurrent: bool, kind: str, size: tuple[int, int, int, int]
 ) -> None:
@@ -116,11 +136,27 @@ def test_cpu_kernel_equals_the_reference(
         assert_close(gradients[name], gradient, GRADIENT_TOLERANCE, f"gradient of {name}")
 
 
-def test_the_comparison_above_has_spikes_and_silence_in_it() -> None:
+@pytest.mark.parametrize("neuron", [RF, BRF, HRF, BHRF, ALIF], ids=lambda n: n.name)
+def test_the_comparison_above_has_spikes_and_silence_in_it(neuron: Neuron) -> None:
     size = (2, 60, 4, 36)
-    output, gradients = run(BRF, make_input("sparse", size), make_layer(BRF, size, True), "cpu")
+    output, gradients = run(
+        neuron, make_input("sparse", size), make_layer(neuron, size, True), "cpu"
+    )
     assert 0.01 < float(output.mean()) < 0.9
     assert all(float(gradient.abs().max()) > 0 for gradient in gradients.values())
+
+
+@pytest.mark.parametrize("truncate", [1, 7, 20, 59, 60, 1000])
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
+def test_truncated_gradients_agree(neuron: Neuron, recurrent: bool, truncate: int) -> None:
+    size = (3, 60, 4, 11)
+    parameters, x = make_layer(neuron, size, recurrent), make_input("sparse", size)
+    _, expected = run(neuron, x, parameters, "reference", truncate=truncate)
+    _, found = run(neuron, x, parameters, "cpu", truncate=truncate)
+    _, full = run(neuron, x, parameters, "cpu")
+    for name, gradient in expected.items():
+        assert_close(found[name], gradient, GRADIENT_TOLERANCE, f"gradient of {name}")
+    assert torch.equal(full["weights"], found["weights"]) == (truncate >= 60)
 
 
 @pytest.mark.parametrize("surrogate", ["double-gaussian", "multi-gaussian"])
@@ -148,7 +184,7 @@ def test_gradients_do_not_depend_on_the_number_of_samples_at_a_time() -> None:
     size = (11, 30, 4, 6)
     parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
     _, together = run(BRF, x, parameters, "cpu")
-    constants = real.BRFConstants(DT, 1.0, 0.9)
+    constants = real.BalancedConstants(DT, 1.0, 0.9)
     projection = torch.randn(30, 11, 6, generator=torch.Generator().manual_seed(3))
     summed = torch.zeros_like(together["weights"])
     for b in range(11):
@@ -177,7 +213,7 @@ def test_without_gradients_the_output_is_the_same() -> None:
             parameters["weights"],
             parameters["recurrent"],
             parameters["coefficients"],
-            real.BRFConstants(DT, 1.0, 0.9),
+            real.BalancedConstants(DT, 1.0, 0.9),
         )
     assert torch.equal(found, expected)
 
@@ -203,7 +239,7 @@ def test_integer_loop_equals_the_step_in_python_integers(keep_states: bool) -> N
     """The compiled loop against fixed.py on plain Python integers, one neuron at a time."""
     rng = np.random.default_rng(5)
     steps, samples, inputs, neurons = 70, 3, 4, 5
-    constants = fixed.BRFConstants(655, 1 << 14, 58982, 14, 16)
+    constants = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
     x = (rng.random((steps, samples, inputs)) < 0.3).astype(np.int8)
     w_in = rng.integers(-3000, 9000, (inputs, neurons))
     w_rec = rng.integers(-3000, 3000, (neurons, neurons))
@@ -260,26 +296,41 @@ def golden(name: str) -> Any:
     return np.load(path)
 
 
+def hidden_layer(
+    neuron: Neuron, parameters: dict[str, Tensor], inputs: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, recurrent weights and coefficients from the reference code's parameters."""
+    weight = parameters["hidden.linear.weight"]
+    if neuron is ALIF:
+        taus = [parameters["hidden.tau_mem"], parameters["hidden.tau_adp"]]
+        coefficients = torch.stack([torch.exp(-1 / tau.abs()) for tau in taus])
+        weight = (1 - coefficients[0])[:, None] * weight
+    else:
+        omega, b_offset = parameters["hidden.omega"].abs(), parameters["hidden.b_offset"].abs()
+        damping = -b_offset if neuron is RF else DAMPINGS[neuron.name](omega, b_offset)
+        coefficients = torch.stack([damping, omega])
+    return weight[:, :inputs], weight[:, inputs:], coefficients
+
+
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
-@pytest.mark.parametrize("name", ["brf", "brf_real"])
-def test_outputs_and_gradients_of_the_reference_code(name: str, backend: str) -> None:
+@pytest.mark.parametrize("kind", ["", "_real"])
+@pytest.mark.parametrize("neuron", [RF, BRF, BHRF, ALIF], ids=lambda n: n.name)
+def test_outputs_and_gradients_of_the_reference_code(
+    neuron: Neuron, kind: str, backend: str
+) -> None:
     """An independent truth: the published code's own numbers on small networks."""
-    file = golden(name)
+    file = golden(neuron.name.lower() + kind)
     parameters = {
         key.removeprefix("param."): torch.from_numpy(file[key]).requires_grad_()
         for key in file
         if key.startswith("param.")
     }
     x = torch.from_numpy(file["x"]).transpose(0, 1).contiguous()
-    weight, inputs = parameters["hidden.linear.weight"], x.shape[2]
-    omega, b_offset = parameters["hidden.omega"].abs(), parameters["hidden.b_offset"].abs()
     spikes = run_layer(
-        BRF,
+        neuron,
         x,
-        weight[:, :inputs],
-        weight[:, inputs:],
-        torch.stack([divergence_boundary(omega, DT) - b_offset, omega]),
-        real.BRFConstants(DT, 1.0, 0.9),
+        *hidden_layer(neuron, parameters, x.shape[2]),
+        CONSTANTS[neuron.name],
         backend=backend,
     )
     decay = torch.exp(-1 / parameters["out.tau_mem"].abs())
@@ -292,7 +343,8 @@ def test_outputs_and_gradients_of_the_reference_code(name: str, backend: str) ->
         real.LIConstants(),
         backend=backend,
     )
-    labels = torch.from_numpy(file["y"]).T
+    skip = int(file["skip"])
+    output, labels = output[skip:], torch.from_numpy(file["y"]).T[skip:]
     loss = torch.nn.functional.cross_entropy(
         output.flatten(0, 1), labels.flatten(), reduction="sum"
     )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import SPIKING, fixed_constants
 
 from brf_lava.errors import ParameterError
+from brf_lava.export.network import RealLayer, integer_ranges
+from brf_lava.export.quantize import INPUT_GAINS, LayerFormat, quantize_layer
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.binding import bound
-from brf_lava.neurons.boundary import check_omega, divergence_boundary
-from brf_lava.neurons.families import BRF, LI, find_neuron
+from brf_lava.neurons.boundary import check_omega, divergence_boundary, harmonic_boundary
+from brf_lava.neurons.families import BRF, LI, Neuron, find_neuron
 from brf_lava.neurons.surrogate import double_gaussian, multi_gaussian
 
 STATE = st.integers(fixed.STATE_MIN, fixed.STATE_MAX)
@@ -45,7 +49,7 @@ def test_omega_just_inside_is_accepted() -> None:
 def test_one_brf_step_by_hand() -> None:
     # damping = p - b_off with p(10) = (sqrt(1 - 0.01) - 1) / 0.01, b_off = 1
     damping = (math.sqrt(0.99) - 1) / 0.01 - 1
-    constants = real.BRFConstants(dt=0.01, theta=1.0, gamma=0.9)
+    constants = real.BalancedConstants(dt=0.01, theta=1.0, gamma=0.9)
     (u, v, q), z = real.brf_step((2.0, 0.5, 0.25), 30.0, (damping, 10.0), constants)
     b = damping - 0.25
     assert u == pytest.approx(2 + 0.01 * (b * 2 - 10 * 0.5 + 30))
@@ -55,7 +59,7 @@ def test_one_brf_step_by_hand() -> None:
 
 
 def test_the_threshold_is_strict_and_includes_the_refractory_variable() -> None:
-    constants = real.BRFConstants(dt=1.0, theta=1.0, gamma=0.5)
+    constants = real.BalancedConstants(dt=1.0, theta=1.0, gamma=0.5)
     at_threshold = (0.0, 0.0, 0.5)
     _, z = real.brf_step(at_threshold, 1.5, (0.0, 0.0), constants)
     assert z == 0.0
@@ -83,7 +87,7 @@ def test_saturate_clips_symmetrically(x: int) -> None:
 def test_fixed_step_is_the_same_on_integers_and_arrays(
     states: list[tuple[int, int, int]], current: int, damping: int, rotation: int
 ) -> None:
-    constants = fixed.BRFConstants(655, 1 << 14, 58982, 14, 16)
+    constants = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
     columns = tuple(np.array(column, np.int64) for column in zip(*states, strict=True))
     (u, v, q), z = fixed.brf_step(columns, current, (damping, rotation), constants)
     for k, state in enumerate(states):
@@ -93,28 +97,104 @@ def test_fixed_step_is_the_same_on_integers_and_arrays(
         assert abs(v_k) <= fixed.STATE_MAX
 
 
-def test_fixed_step_follows_the_real_one() -> None:
+OMEGA, OFFSET, STEP = 12.0, 0.5, 0.01
+REAL_COEFFICIENTS = {
+    "RF": (divergence_boundary(OMEGA, STEP) - OFFSET, OMEGA),
+    "BRF": (divergence_boundary(OMEGA, STEP) - OFFSET, OMEGA),
+    "HRF": (OFFSET, OMEGA),
+    "BHRF": (harmonic_boundary(OMEGA, STEP) + OFFSET, OMEGA),
+    "ALIF": (0.95, 0.98),
+}
+
+
+@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
+def test_fixed_step_follows_the_real_one(neuron: Neuron) -> None:
     """In fine formats both number systems tell the same story over many steps."""
-    state_bits, parameter_bits, dt = 16, 20, 0.01
-    omega, damping = 12.0, divergence_boundary(12.0, dt) - 0.5
-    one = 1 << parameter_bits
-    constants = fixed.BRFConstants(
-        round(dt * one), 1 << state_bits, round(0.9 * one), state_bits, parameter_bits
+    state_bits, parameter_bits = 16, 20
+    values = {"dt": STEP, "theta": 1.0, "gamma": 0.9, "beta": 1.8}
+    exact = neuron.real_constants(*(values[name] for name in neuron.real_constants._fields))
+    real_layer = RealLayer(
+        neuron,
+        np.ones((1, 1)),
+        None,
+        np.array(REAL_COEFFICIENTS[neuron.name])[:, None],
+        exact,
     )
-    coefficients = (round(dt * damping * one), round(dt * omega * one))
-    exact = real.BRFConstants(dt, 1.0, 0.9)
-    ours: tuple[int, ...] = (0, 0, 0)
-    theirs: tuple[float, ...] = (0.0, 0.0, 0.0)
+    layer, report = quantize_layer(real_layer, LayerFormat(state_bits, parameter_bits, 8))
+    assert not report.corrections
+    assert not report.growth
+    coefficients = tuple(int(value) for value in layer.coefficients[:, 0])
+    gain = INPUT_GAINS[neuron.name](exact)
+    ours: tuple[int, ...] = (0,) * len(neuron.states)
+    theirs: tuple[float, ...] = (0.0,) * len(neuron.states)
     rng = np.random.default_rng(0)
     spikes = 0
     for _ in range(400):
-        current = int(rng.integers(0, 2)) * 60
-        ours, z = fixed.brf_step(ours, round(dt * current * 2**state_bits), coefficients, constants)
-        theirs, expected = real.brf_step(theirs, current, (damping, omega), exact)
+        current = int(rng.integers(0, 2)) * (60 if gain < 1 else 0.5)
+        ours, z = neuron.fixed_step(
+            ours, round(gain * current * 2**state_bits), coefficients, layer.constants
+        )
+        theirs, expected = neuron.real_step(theirs, current, REAL_COEFFICIENTS[neuron.name], exact)
         assert bool(z) == bool(expected)
         spikes += int(z)
-        np.testing.assert_allclose(np.array(ours) / 2**state_bits, theirs, atol=0.02)
+        scale = np.array([1 if name == "z" else 2**state_bits for name in neuron.states])
+        np.testing.assert_allclose(np.array(ours) / scale, theirs, atol=0.02)
     assert 5 < spikes < 395  # the story has spikes and silence in it
+
+
+@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
+@given(data=st.data())
+def test_every_fixed_step_is_the_same_on_integers_and_arrays(neuron: Neuron, data: Any) -> None:
+    """And its first state stays within 24 bits, wherever it starts."""
+    high = [1 if name == "z" else fixed.STATE_MAX for name in neuron.states]
+    low = [0 if name in ("z", "q", "a") else fixed.STATE_MIN for name in neuron.states]
+    state = tuple(data.draw(st.integers(a, b)) for a, b in zip(low, high, strict=True))
+    current = data.draw(st.integers(-fixed.CURRENT_MAX, fixed.CURRENT_MAX))
+    ranges = integer_ranges(14, 16)
+    coefficients = tuple(
+        data.draw(st.integers(*ranges[name])) for name in neuron.fixed_coefficients
+    )
+    constants = fixed_constants(neuron, 14, 16)
+    plain, z = neuron.fixed_step(state, current, coefficients, constants)
+    columns = tuple(np.array([value] * 3, np.int64) for value in state)
+    arrays, zs = neuron.fixed_step(columns, current, coefficients, constants)
+    for name, value, column in zip(neuron.states, plain, arrays, strict=True):
+        assert column.tolist() == [value] * 3, name
+    assert zs.tolist() == [bool(z)] * 3
+    assert abs(plain[0]) <= fixed.STATE_MAX
+
+
+def test_harmonic_neurons_are_the_paper_s_with_a_scaled_place() -> None:
+    """v <- v + dt u, u <- u + dt (I - 2 b u - omega^2 v), with w = omega v."""
+    dt, b, omega = 0.01, 0.7, 9.0
+    constants = real.ResonatorConstants(dt, 1.0)
+    u, v, state = 0.0, 0.0, (0.0, 0.0)
+    rng = np.random.default_rng(3)
+    for current in rng.normal(0, 50, 300):
+        v = v + dt * u
+        u = u + dt * (current - 2 * b * u - omega**2 * v)
+        state, z = real.hrf_step(state, current, (b, omega), constants)
+        assert state == pytest.approx((u, omega * v))
+        assert z == (u > 1)
+
+
+def test_alif_is_the_paper_s() -> None:
+    """a <- rho a + (1 - rho) z, theta = 0.01 + 1.8 a, u <- alpha u + I, reset by theta."""
+    alpha, rho = 0.9, 0.97
+    u = a = z = 0.0
+    state = (0.0, 0.0, 0.0)
+    rng = np.random.default_rng(4)
+    spikes = 0
+    for current in rng.normal(0.05, 0.2, 300):
+        a = rho * a + (1 - rho) * z
+        theta = 0.01 + 1.8 * a
+        u = alpha * u + current
+        z = float(u > theta)
+        state, found = real.alif_step(state, current, (alpha, rho), real.ALIFConstants(0.01, 1.8))
+        assert (state[0], state[1], float(found)) == pytest.approx((u, a, z))
+        u -= z * theta
+        spikes += int(z)
+    assert 20 < spikes < 280
 
 
 def test_leaky_integrator_in_both_number_systems() -> None:
@@ -147,5 +227,5 @@ def test_surrogates_by_hand(density, at_zero: float) -> None:  # type: ignore[no
 def test_neurons_are_found_by_name() -> None:
     assert find_neuron("BRF") is BRF
     assert find_neuron("LI") is LI
-    with pytest.raises(ParameterError, match="'LIF' is not known; choose one of BRF, LI"):
+    with pytest.raises(ParameterError, match="'LIF' is not known; choose one of RF, BRF"):
         find_neuron("LIF")

@@ -29,6 +29,7 @@ class _Layer(torch.autograd.Function):
         neuron: Neuron,
         constants: Any,
         surrogate: Callable[..., Any],
+        truncate: int,
     ) -> Tensor:
         differentiable = any(ctx.needs_input_grad)
         output, states = loop.forward(
@@ -45,7 +46,7 @@ class _Layer(torch.autograd.Function):
         if differentiable:
             ctx.save_for_backward(x, weights, recurrent, coefficients, result)
             ctx.states, ctx.neuron, ctx.constants = states, neuron, constants
-            ctx.surrogate = surrogate
+            ctx.surrogate, ctx.truncate = surrogate, truncate
         return result
 
     @staticmethod
@@ -59,17 +60,23 @@ class _Layer(torch.autograd.Function):
             None if recurrent is None else recurrent.contiguous().numpy(),
             coefficients.contiguous().numpy(),
             ctx.constants,
+            ctx.truncate,
         )
         grad_current = torch.from_numpy(into_current)
         flat = grad_current.flatten(0, 1)  # [T * B, N]
         grad_recurrent = None
         if recurrent is not None:  # spikes of the step before met the current of this one
-            grad_recurrent = grad_current[1:].flatten(0, 1).t() @ output[:-1].flatten(0, 1)
+            if output.shape[2] < loop.WIDE:
+                grad_recurrent = grad_current[1:].flatten(0, 1).t() @ output[:-1].flatten(0, 1)
+            else:
+                summed = loop.recurrent_gradient(output.numpy(), into_current)
+                grad_recurrent = torch.from_numpy(np.ascontiguousarray(summed))
         return (
             grad_current @ weights if ctx.needs_input_grad[0] else None,
             flat.t() @ x.flatten(0, 1),
             grad_recurrent,
             torch.from_numpy(into_coefficients),
+            None,
             None,
             None,
             None,
@@ -84,6 +91,7 @@ def run_layer(
     coefficients: Tensor,
     constants: Any,
     surrogate: Callable[..., Any],
+    truncate: int = 0,
 ) -> Tensor:
     """See `layer.run_layer`. Raises: BackendUnavailableError unless all is float32 on the CPU."""
     for tensor in (x, weights, recurrent, coefficients):
@@ -96,6 +104,6 @@ def run_layer(
             )
     single = type(constants)(*(np.float32(value) for value in constants))
     result: Tensor = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        x, weights, recurrent, coefficients, neuron, single, surrogate
+        x, weights, recurrent, coefficients, neuron, single, surrogate, truncate
     )
     return result

@@ -30,6 +30,7 @@ def run_layer(
     *,
     surrogate: str = "double-gaussian",
     backend: str = "auto",
+    truncate: int = 0,
 ) -> Tensor:
     """Run a layer of neurons over a batch of sequences from zero state; differentiable.
 
@@ -41,6 +42,8 @@ def run_layer(
     constants:    ``neuron.real_constants`` with Python numbers
     surrogate:    "double-gaussian" or "multi-gaussian"
     backend:      "reference", "cpu", or "auto"
+    truncate:     gradients stay within windows of so many steps, through states and recurrence
+                  alike (truncated back-propagation through time); 0: one window
 
     Returns the outputs [T, B, N]: spikes 0/1 of a spiking neuron, else its first state. Gradients
     reach x, weights, recurrent and coefficients, through time and through the membrane.
@@ -49,9 +52,11 @@ def run_layer(
     """
     if surrogate not in SURROGATES:
         raise ParameterError(f"surrogate {surrogate!r}; choose one of {', '.join(SURROGATES)}.")
+    if truncate < 0:
+        raise ParameterError(f"truncate: {truncate} steps; 1 or more, or 0 for all, are allowed.")
     name = choose_backend(x.device, x.dtype) if backend == "auto" else backend
     if name not in BACKENDS:
         raise ParameterError(f"kernel {name!r}; choose one of auto, {', '.join(BACKENDS)}.")
     return BACKENDS[name](
-        neuron, x, weights, recurrent, coefficients, constants, SURROGATES[surrogate]
+        neuron, x, weights, recurrent, coefficients, constants, SURROGATES[surrogate], truncate
     )

@@ -24,6 +24,7 @@ from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
 GROUP = 8  # most samples that one core takes through a step together
+WIDE = 128  # neurons from which on it pays to skip the zeros in the gradient of recurrent weights
 
 # Reading and writing the states of one neuron as a tuple of fixed size keeps them in registers and
 # lets LLVM vectorize the loop over neurons, which a loop over the tuple prevents.
@@ -271,6 +272,7 @@ def _backward(
     grad_coefficients: Any,
     neurons: Any,
     group: Any,
+    window: Any,
 ) -> None:
     steps = grad_output.shape[0]
     samples = grad_output.shape[1] // neurons
@@ -285,6 +287,9 @@ def _backward(
         grad_coefficients[:, first * neurons : last * neurons] = 0
         for back in range(steps):
             t = steps - 1 - back
+            if (t + 1) % window == 0:  # what follows belongs to another window
+                grad_states[:] = 0
+                passed[:] = 0
             if recurrent > 0:
                 np.dot(passed, w_rec, spread)
             _retreat(
@@ -322,6 +327,57 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
         parallel=True,
         _retreat=retreat,
     )
+
+
+@cache
+def _blas() -> Any:
+    """The OpenBLAS libraries in this process, of which numba calls scipy's."""
+    import scipy.linalg.cython_blas  # noqa: F401  # loads it
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(internal_api="openblas")
+
+
+def _one_thread_per_product() -> Any:
+    """Keep OpenBLAS from starting threads of its own inside those of the loop.
+
+    It would from about 256 neurons on, which takes a multiple of the time and may hang.
+    """
+    return _blas().limit(limits=1)
+
+
+def _outer_products(signal: Any, grad_current: Any, totals: Any) -> None:
+    steps, samples, neurons = grad_current.shape
+    share = (samples + totals.shape[0] - 1) // totals.shape[0]
+    for index in numba.prange(totals.shape[0]):
+        active = np.empty(neurons, np.uintp)
+        values = np.empty(neurons, grad_current.dtype)
+        for t in range(1, steps):
+            for b in range(index * share, min((index + 1) * share, samples)):
+                count = _collect(signal[t - 1, b], active, values)
+                for n in range(count):
+                    i, v = active[n], values[n]
+                    for k in range(np.uintp(neurons)):
+                        totals[index, i, k] += v * grad_current[t, b, k]
+
+
+@cache
+def _outer_loop() -> Any:
+    return specialized(
+        _outer_products, "outer_products", parallel=True, _collect=compiled(_collect)
+    )
+
+
+def recurrent_gradient(signal: Any, grad_current: Any) -> Any:
+    """What recurrent weights [N, N], one row per postsynaptic neuron, hear from all steps.
+
+    signal, grad_current: [T, B, N]; the signal of a step met the current of the next. Spikes are
+    few, so that adding rows costs a fraction of the matrix product where the layer is wide.
+    """
+    neurons = signal.shape[2]
+    totals = np.zeros((numba.get_num_threads(), neurons, neurons), grad_current.dtype)
+    _outer_loop()(signal, grad_current, totals)
+    return totals.sum(axis=0).T
 
 
 def _group_size(samples: int) -> int:
@@ -390,31 +446,36 @@ def backward(
     w_rec: Any | None,
     coefficients: Any,
     constants: Any,
+    truncate: int = 0,
 ) -> tuple[Any, Any]:
     """The adjoint of `forward` on real numbers.
 
     grad_output: [T, B, N] from everything that reads the output, this layer's recurrence excluded
     states:      [T + 1, S, B, N] kept by `forward`
     w_rec:       [N, N], one row per *post*synaptic neuron, or None
+    truncate:    steps of the windows that gradients do not leave; 0: one window
 
     Returns (grad_current [T, B, N], grad_coefficients [P, N]).
     """
     steps, samples, neurons = grad_output.shape
     number = states.dtype
+    group = _group_size(samples)
     grad_current = np.empty((steps, samples * neurons), number)
     grad_coefficients = np.empty((len(neuron.coefficients), samples * neurons), number)
-    group = _group_size(samples)
-    _backward_loop(neuron, surrogate)(
-        grad_output.reshape(steps, -1),
-        states.reshape(steps + 1, len(neuron.states), -1),
-        np.empty((0, neurons), number) if w_rec is None else w_rec,
-        np.tile(coefficients, group),
-        constants,
-        grad_current,
-        grad_coefficients,
-        neurons,
-        group,
-    )
+    loop = _backward_loop(neuron, surrogate)
+    with _one_thread_per_product():
+        loop(
+            grad_output.reshape(steps, -1),
+            states.reshape(steps + 1, len(neuron.states), -1),
+            np.empty((0, neurons), number) if w_rec is None else w_rec,
+            np.tile(coefficients, group),
+            constants,
+            grad_current,
+            grad_coefficients,
+            neurons,
+            group,
+            truncate or steps,
+        )
     return grad_current.reshape(grad_output.shape), grad_coefficients.reshape(
         -1, samples, neurons
     ).sum(axis=1)

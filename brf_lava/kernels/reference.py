@@ -47,6 +47,7 @@ def run_layer(
     coefficients: Tensor,
     constants: Any,
     surrogate: Callable[..., Any],
+    truncate: int = 0,
 ) -> Tensor:
     """See `layer.run_layer`; any device, any floating type."""
     steps, samples, _ = x.shape
@@ -56,6 +57,8 @@ def run_layer(
     output = zeros
     outputs = []
     for t in range(steps):
+        if truncate and t % truncate == 0:
+            states, output = tuple(state.detach() for state in states), output.detach()
         current = functional.linear(x[t], weights)
         if recurrent is not None:
             current = current + functional.linear(output, recurrent)

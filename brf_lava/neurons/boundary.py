@@ -21,6 +21,15 @@ def divergence_boundary(omega: Any, dt: Any) -> Any:
     return ((1 - (dt * omega) ** 2) ** 0.5 - 1) / dt
 
 
+def harmonic_boundary(omega: Any, dt: Any) -> Any:
+    """Damping ``dt omega**2 / 2`` of a BHRF neuron without offset, in 1/s (Higuchi et al. 2024).
+
+    One step of `real.hrf_step` without input multiplies areas of its state space by ``1 - 2 dt b``,
+    so that every b from 0 to ``1 / dt`` keeps it from growing; this one is on the safe side.
+    """
+    return 0.5 * dt * omega**2
+
+
 def check_omega(omega: Iterable[float], dt: float, where: str = "BRF.omega") -> None:
     """Refuse angular frequencies for which no stable damping exists.
 

@@ -30,6 +30,18 @@ class Neuron:
     fixed_constants: Callable[..., Any]
 
 
+RF = Neuron(
+    name="RF",
+    states=("u", "v"),
+    coefficients=("damping", "omega"),
+    fixed_coefficients=("damping", "rotation"),
+    spiking=True,
+    real_step=real.rf_step,
+    fixed_step=fixed.rf_step,
+    adjoint_step=adjoint.rf_adjoint,
+    real_constants=real.ResonatorConstants,
+    fixed_constants=fixed.ResonatorConstants,
+)
 BRF = Neuron(
     name="BRF",
     states=("u", "v", "q"),
@@ -39,8 +51,44 @@ BRF = Neuron(
     real_step=real.brf_step,
     fixed_step=fixed.brf_step,
     adjoint_step=adjoint.brf_adjoint,
-    real_constants=real.BRFConstants,
-    fixed_constants=fixed.BRFConstants,
+    real_constants=real.BalancedConstants,
+    fixed_constants=fixed.BalancedConstants,
+)
+HRF = Neuron(
+    name="HRF",
+    states=("u", "w"),
+    coefficients=("damping", "omega"),
+    fixed_coefficients=("friction", "rotation"),
+    spiking=True,
+    real_step=real.hrf_step,
+    fixed_step=fixed.hrf_step,
+    adjoint_step=adjoint.hrf_adjoint,
+    real_constants=real.ResonatorConstants,
+    fixed_constants=fixed.ResonatorConstants,
+)
+BHRF = Neuron(
+    name="BHRF",
+    states=("u", "w", "q"),
+    coefficients=("damping", "omega"),
+    fixed_coefficients=("friction", "rotation"),
+    spiking=True,
+    real_step=real.bhrf_step,
+    fixed_step=fixed.bhrf_step,
+    adjoint_step=adjoint.bhrf_adjoint,
+    real_constants=real.BalancedConstants,
+    fixed_constants=fixed.BalancedConstants,
+)
+ALIF = Neuron(
+    name="ALIF",
+    states=("u", "a", "z"),
+    coefficients=("decay", "adaptation"),
+    fixed_coefficients=("decay", "adaptation"),
+    spiking=True,
+    real_step=real.alif_step,
+    fixed_step=fixed.alif_step,
+    adjoint_step=adjoint.alif_adjoint,
+    real_constants=real.ALIFConstants,
+    fixed_constants=fixed.ALIFConstants,
 )
 LI = Neuron(
     name="LI",
@@ -54,7 +102,7 @@ LI = Neuron(
     real_constants=real.LIConstants,
     fixed_constants=fixed.LIConstants,
 )
-NEURONS: dict[str, Neuron] = {neuron.name: neuron for neuron in (BRF, LI)}
+NEURONS: dict[str, Neuron] = {neuron.name: neuron for neuron in (RF, BRF, HRF, BHRF, ALIF, LI)}
 
 
 def find_neuron(name: str) -> Neuron:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Block(nn.Module):
     """A layer of neurons behind dense weights, with or without recurrent ones.
 
-    neuron:        "BRF", "LI"
+    neuron:        "RF", "BRF", "HRF", "BHRF", "ALIF" or "LI"
     neuron_params: what that neuron needs (see `neurons`), and optionally `surrogate`
     in_neurons, out_neurons: channels in and out
     recurrent:     feed the spikes of the step before back through weights of their own
@@ -57,38 +57,49 @@ class Block(nn.Module):
         self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
         self.neuron = make_neuron(neuron, out_neurons, neuron_params, generator)
         self.surrogate = str(neuron_params.get("surrogate", "double-gaussian"))
+        self.recurrent_mask: Tensor | None
+        self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
         self.backend = "auto"  # kernel, see `brf_lava.kernels.layer`
+        self.truncate = 0  # steps that gradients go back in time; 0: all
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample at one step: (neurons,)."""
         return self.neuron.shape
 
-    def _effective_weight(self) -> Tensor:
+    def _effective_weights(self) -> tuple[Tensor, Tensor | None]:
+        """Input and recurrent weights as the neurons feel them: pruned, times their input gain."""
         gain = self.neuron.input_gain()
-        return self.weight if gain is None else gain[:, None] * self.weight
+        recurrent: Tensor | None = self.recurrent_weight
+        if recurrent is not None and self.recurrent_mask is not None:
+            recurrent = recurrent * self.recurrent_mask
+        if gain is None:
+            return self.weight, recurrent
+        return gain[:, None] * self.weight, None if recurrent is None else gain[:, None] * recurrent
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in, T] to [B, out, T]: spikes of a spiking neuron, else its state."""
+        weights, recurrent = self._effective_weights()
         output = run_layer(
             self.neuron.family,
             x.permute(2, 0, 1).contiguous(),
-            self._effective_weight(),
-            self.recurrent_weight,
+            weights,
+            recurrent,
             self.neuron.coefficients(),
             self.neuron.constants,
             surrogate=self.surrogate,
             backend=self.backend,
+            truncate=self.truncate,
         )
         return output.permute(1, 2, 0)
 
     def to_real(self) -> RealLayer:
         """This layer as plain arrays, in double precision."""
         with torch.no_grad():
-            recurrent = self.recurrent_weight
+            weights, recurrent = self._effective_weights()
             return RealLayer(
                 neuron=self.neuron.family,
-                weights=self._effective_weight().double().cpu().numpy(),
+                weights=weights.double().cpu().numpy(),
                 recurrent=None if recurrent is None else recurrent.double().cpu().numpy(),
                 coefficients=self.neuron.coefficients().double().cpu().numpy(),
                 constants=self.neuron.constants,

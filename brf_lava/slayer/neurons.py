@@ -8,7 +8,7 @@ code of Higuchi et al. 2024, so that no sign can make a resonator unstable.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import families
-from brf_lava.neurons.boundary import check_omega, divergence_boundary
+from brf_lava.neurons.boundary import check_omega, divergence_boundary, harmonic_boundary
 
 
 class Neuron(nn.Module, ABC):
@@ -48,15 +48,13 @@ class Neuron(nn.Module, ABC):
         return {"type": self.family.name, **dict(named), **self.constants._asdict()}
 
 
-class BRF(Neuron):
-    """Balanced resonate-and-fire neurons with trainable omega and b_offset.
+class _Resonator(Neuron, ABC):
+    """Neurons with trainable omega and b_offset, which subclasses turn into a damping.
 
-    neurons: how many. neuron_params: dt (s), theta, gamma, and the ranges [low, high] that omega
-    (rad/s) and b_offset (1/s) are drawn from uniformly.
+    neurons: how many. neuron_params: dt (s), theta, gamma where the neuron has it, and the ranges
+    [low, high] that omega (rad/s) and b_offset (1/s) are drawn from uniformly.
     Raises: ParameterError when omega could reach ``1 / dt``.
     """
-
-    family = families.BRF
 
     def __init__(
         self,
@@ -65,22 +63,97 @@ class BRF(Neuron):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(neurons)
-        self.dt = float(neuron_params["dt"])
-        self.theta = float(neuron_params["theta"])
-        self.gamma = float(neuron_params["gamma"])
+        names = self.family.real_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
+        self._constants = self.family.real_constants(*(float(neuron_params[n]) for n in names))
+        self.dt = self._constants.dt
         self.omega = _uniform(neurons, neuron_params["omega"], generator)
         self.b_offset = _uniform(neurons, neuron_params["b_offset"], generator)
-        check_omega(self.omega.tolist(), self.dt)
+        check_omega(self.omega.tolist(), self.dt, f"{self.family.name}.omega")
+
+    @abstractmethod
+    def _damping(self, omega: Tensor, b_offset: Tensor) -> Tensor:
+        """[N], 1/s. omega, b_offset: [N], not negative."""
 
     def coefficients(self) -> Tensor:
         omega = self.omega.abs()
         if not bool((self.dt * omega.detach() < 1).all()):
-            check_omega(omega.tolist(), self.dt)
-        return torch.stack([divergence_boundary(omega, self.dt) - self.b_offset.abs(), omega])
+            check_omega(omega.tolist(), self.dt, f"{self.family.name}.omega")
+        return torch.stack([self._damping(omega, self.b_offset.abs()), omega])
 
     @property
     def constants(self) -> Any:
-        return self.family.real_constants(self.dt, self.theta, self.gamma)
+        return self._constants
+
+
+class RF(_Resonator):
+    """Resonate-and-fire: ``damping = -b_offset``, which may lie beyond the divergence boundary."""
+
+    family = families.RF
+
+    def _damping(self, omega: Tensor, b_offset: Tensor) -> Tensor:
+        return -b_offset
+
+
+class BRF(_Resonator):
+    """Balanced resonate-and-fire: ``damping = p(omega) - b_offset``."""
+
+    family = families.BRF
+
+    def _damping(self, omega: Tensor, b_offset: Tensor) -> Tensor:
+        damping: Tensor = divergence_boundary(omega, self.dt) - b_offset
+        return damping
+
+
+class HRF(_Resonator):
+    """Harmonic resonate-and-fire: ``damping = b_offset``."""
+
+    family = families.HRF
+
+    def _damping(self, omega: Tensor, b_offset: Tensor) -> Tensor:
+        return b_offset
+
+
+class BHRF(_Resonator):
+    """Balanced harmonic resonate-and-fire: ``damping = dt omega**2 / 2 + b_offset``."""
+
+    family = families.BHRF
+
+    def _damping(self, omega: Tensor, b_offset: Tensor) -> Tensor:
+        damping: Tensor = harmonic_boundary(omega, self.dt) + b_offset
+        return damping
+
+
+class ALIF(Neuron):
+    """Adaptive leaky integrate-and-fire with trainable time constants, in steps.
+
+    neuron_params: theta, beta, and mean and standard deviation of the normal distributions that
+    tau_mem and tau_adp are drawn from (tau_mem_mean, tau_mem_std, tau_adp_mean, tau_adp_std).
+    """
+
+    family = families.ALIF
+
+    def __init__(
+        self,
+        neurons: int,
+        neuron_params: Mapping[str, Any],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(neurons)
+        self.theta = float(neuron_params["theta"])
+        self.beta = float(neuron_params["beta"])
+        self.tau_mem = _normal(neurons, neuron_params, "tau_mem", generator)
+        self.tau_adp = _normal(neurons, neuron_params, "tau_adp", generator)
+
+    def coefficients(self) -> Tensor:
+        return torch.stack([_decay(self.tau_mem), _decay(self.tau_adp)])
+
+    def input_gain(self) -> Tensor:
+        gain: Tensor = 1 - _decay(self.tau_mem)
+        return gain
+
+    @property
+    def constants(self) -> Any:
+        return self.family.real_constants(self.theta, self.beta)
 
 
 class LI(Neuron):
@@ -98,17 +171,13 @@ class LI(Neuron):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(neurons)
-        mean, std = float(neuron_params["tau_mean"]), float(neuron_params["tau_std"])
-        self.tau = nn.Parameter(mean + std * torch.randn(neurons, generator=generator))
-
-    def _decay(self) -> Tensor:
-        return torch.exp(-self.tau.abs().reciprocal())
+        self.tau = _normal(neurons, neuron_params, "tau", generator)
 
     def coefficients(self) -> Tensor:
-        return self._decay()[None]
+        return _decay(self.tau)[None]
 
     def input_gain(self) -> Tensor:
-        gain: Tensor = 1 - self._decay()
+        gain: Tensor = 1 - _decay(self.tau)
         return gain
 
     @property
@@ -116,7 +185,14 @@ class LI(Neuron):
         return self.family.real_constants()
 
 
-NEURONS: dict[str, type[BRF] | type[LI]] = {"BRF": BRF, "LI": LI}
+NEURONS: dict[str, Callable[..., Neuron]] = {
+    "RF": RF,
+    "BRF": BRF,
+    "HRF": HRF,
+    "BHRF": BHRF,
+    "ALIF": ALIF,
+    "LI": LI,
+}
 
 
 def make_neuron(
@@ -136,3 +212,15 @@ def _uniform(
 ) -> nn.Parameter:
     low, high = bounds
     return nn.Parameter(low + (high - low) * torch.rand(neurons, generator=generator))
+
+
+def _normal(
+    neurons: int, neuron_params: Mapping[str, Any], name: str, generator: torch.Generator | None
+) -> nn.Parameter:
+    mean, std = float(neuron_params[f"{name}_mean"]), float(neuron_params[f"{name}_std"])
+    return nn.Parameter(mean + std * torch.randn(neurons, generator=generator))
+
+
+def _decay(tau: Tensor) -> Tensor:
+    """What is left after one step, for time constants in steps of either sign."""
+    return torch.exp(-tau.abs().reciprocal())
