@@ -14,7 +14,7 @@ require_lava()
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402  # only after require_lava
 
 from brf_lava.neurons.boundary import divergence_boundary  # noqa: E402
-from brf_lava.neurons.real import BRFConstants  # noqa: E402
+from brf_lava.neurons.real import BalancedConstants  # noqa: E402
 from brf_lava.proc.brf.process import BRF  # noqa: E402
 from brf_lava.proc.dense.process import BatchDense  # noqa: E402
 from brf_lava.proc.sink.process import Sink  # noqa: E402
@@ -36,7 +36,7 @@ def main() -> np.ndarray:
         samples=1,
         damping=np.array([divergence_boundary(OMEGA, DT) - B_OFFSET]),
         rotation=np.array([OMEGA]),
-        constants=BRFConstants(dt=DT, theta=1.0, gamma=0.9),
+        constants=BalancedConstants(dt=DT, theta=1.0, gamma=0.9),
     )
     sink = Sink(record=record)
     source.s_out.connect(dense.s_in)

@@ -9,11 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import random_connection, random_network, random_spikes
+from networks import (
+    SPIKING,
+    random_connection,
+    random_inputs,
+    random_network,
+    random_spikes,
+)
 
 from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed, real
+from brf_lava.neurons.families import Neuron
 from brf_lava.run import engine, lava_net
 
 try:
@@ -23,9 +30,13 @@ except BackendUnavailableError as error:
 
 from lava.magma.core.run_configs import Loihi2SimCfg
 
+from brf_lava.proc.alif.process import ALIF
+from brf_lava.proc.bhrf.process import BHRF
 from brf_lava.proc.brf.process import BRF
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.hrf.process import HRF
 from brf_lava.proc.li.process import LI
+from brf_lava.proc.rf.process import RF
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 from brf_lava.run.guard import run_guarded, shared_array
@@ -80,6 +91,34 @@ def test_equals_engine(
         assert all(spikes.any() for spikes in reference.spikes)  # or the test would see nothing
 
 
+@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_every_neuron_equals_the_engine(
+    rng: np.random.Generator, neuron: Neuron, recurrent: bool
+) -> None:
+    network = random_network(rng, (4, 36, 6), neuron=neuron, recurrent=recurrent, exponent=10)
+    reference = assert_lava_equals_engine(network, random_spikes(rng, 60, 5, 4, rate=0.3))
+    assert 0 < reference.spikes[0].mean() < 1
+
+
+def test_layers_of_different_neurons_equal_the_engine(rng: np.random.Generator) -> None:
+    network = random_network(rng, (3, *[9] * len(SPIKING), 4), neuron=SPIKING, exponent=11)
+    reference = assert_lava_equals_engine(network, random_spikes(rng, 80, 2, 3, rate=0.4))
+    assert all(spikes.any() for spikes in reference.spikes)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_graded_inputs_equal_the_engine(rng: np.random.Generator, dtype: type) -> None:
+    limits = np.iinfo(dtype)
+    network = random_network(
+        rng, (3, 12, 4), exponent=3, input_range=(int(limits.min), int(limits.max))
+    )
+    x = random_inputs(rng, 60, 3, 3, dtype)
+    assert {int(x.min()), int(x.max())} == {int(limits.min), int(limits.max)}
+    reference = assert_lava_equals_engine(network, x)
+    assert 0 < reference.spikes[0].mean() < 1
+
+
 def test_no_spikes_in_no_spikes_out(rng: np.random.Generator) -> None:
     network = random_network(rng, (4, 8, 3))
     reference = assert_lava_equals_engine(network, np.zeros((20, 2, 4), np.int8))
@@ -100,7 +139,7 @@ def test_saturation_after_the_last_step_is_not_counted() -> None:
         weights=Connection(np.array([[127]], np.int8), 15),
         recurrent=None,
         coefficients=np.array([[0], [0]]),
-        constants=fixed.BRFConstants(
+        constants=fixed.BalancedConstants(
             dt=1, theta=fixed.STATE_MAX, gamma=0, state_bits=14, parameter_bits=16
         ),
     )
@@ -176,7 +215,9 @@ def test_bad_input_is_refused(
 
 
 def test_currents_that_leave_int32_are_refused() -> None:
-    with pytest.raises(ParameterError, match=r"row 1 add up to 131072.*at most 65535"):
+    with pytest.raises(
+        ParameterError, match=r"row 1, times the largest input 1, add up to 131072.*at most 65535"
+    ):
         BatchDense(
             samples=1,
             weights=np.stack([np.zeros(1024, np.int8), np.full(1024, -128, np.int8)]),
@@ -236,17 +277,24 @@ def test_floating_dense(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(a[1:], np.stack([step @ weights.T for step in x[:-1]]))
 
 
-def test_floating_brf_equals_a_loop(rng: np.random.Generator) -> None:
-    damping, omega = -rng.uniform(0.5, 2.0, 9), rng.uniform(3.0, 30.0, 9)
-    constants = real.BRFConstants(dt=0.01, theta=1.0, gamma=0.9)
-    x = rng.normal(10.0, 100.0, (200, 3, 9))
-    brf = BRF(samples=3, damping=damping, rotation=omega, constants=constants)
-    spikes = run_through(brf, brf.a_in, brf.s_out, x, float, "floating_pt")
+@pytest.mark.parametrize("kind", [RF, BRF, HRF, BHRF, ALIF])
+def test_floating_neurons_equal_a_loop(rng: np.random.Generator, kind: Any) -> None:
+    neuron = kind.neuron
+    adaptive = neuron.name == "ALIF"
+    strength = rng.uniform(0.5, 0.9, 9) if adaptive else rng.uniform(0.5, 2.0, 9)
+    strength *= -1 if neuron.name in ("RF", "BRF") else 1
+    coefficients = (strength, rng.uniform(0.5, 0.9, 9) if adaptive else rng.uniform(3.0, 30.0, 9))
+    values = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "beta": 1.8}
+    constants = neuron.real_constants(*(values[name] for name in neuron.real_constants._fields))
+    x = rng.normal(0.1, 1.0, (200, 3, 9)) if adaptive else rng.normal(10.0, 100.0, (200, 3, 9))
+    named = dict(zip(neuron.fixed_coefficients, coefficients, strict=True))
+    process = kind(samples=3, constants=constants, **named)
+    spikes = run_through(process, process.a_in, process.s_out, x, float, "floating_pt")
 
-    state: Any = (np.zeros((3, 9)),) * 3
+    state: Any = (np.zeros((3, 9)),) * len(neuron.states)
     expected = []
     for current in x:
-        state, z = real.brf_step(state, current, (damping, omega), constants)
+        state, z = neuron.real_step(state, current, coefficients, constants)
         expected.append(z)
     assert 0.01 < np.mean(expected) < 0.9
     np.testing.assert_array_equal(spikes, np.array(expected, float))
@@ -264,12 +312,15 @@ def test_floating_li_equals_a_loop(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("tag", ["fixed_pt", "floating_pt"])
-@pytest.mark.parametrize("kind", [BRF, LI])
+@pytest.mark.parametrize("kind", [RF, BRF, HRF, BHRF, ALIF, LI])
 def test_constants_of_the_other_number_system_are_refused(kind: Any, tag: str) -> None:
-    system: Any = real if tag == "fixed_pt" else fixed
-    arguments: dict[str, Any] = {"constants": getattr(system, f"{kind.__name__}Constants")}
-    arguments["constants"] = arguments["constants"](*[1] * len(arguments["constants"]._fields))
-    names = ("damping", "rotation") if kind is BRF else ("decay",)
-    process = kind(samples=1, **{name: np.ones(2) for name in names}, **arguments)
-    with pytest.raises(LavaRunError, match=f"constants.*with the {tag} model"):
+    wrong: Any = "real" if tag == "fixed_pt" else "fixed"
+    constants = getattr(kind.neuron, f"{wrong}_constants")
+    process = kind(
+        samples=1,
+        constants=constants(*[1] * len(constants._fields)),
+        **{name: np.ones(2) for name in kind.neuron.fixed_coefficients},
+    )
+    needed = "fixed" if tag == "fixed_pt" else "real"
+    with pytest.raises(LavaRunError, match=f"constants.*with the {needed} model"):
         run_guarded(process, Loihi2SimCfg(select_tag=tag), 1, timeout=TIMEOUT)

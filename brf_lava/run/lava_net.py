@@ -1,6 +1,6 @@
 """A whole network in fixed point as Lava processes, simulated on the CPU, bit for bit the engine.
 
-    source -> dense -> BRF (<-> dense) -> dense -> ... -> dense -> LI
+    source -> dense -> neurons (<-> dense) -> dense -> ... -> dense -> LI
 
 Lava is imported inside functions: it needs Python 3.10, and nothing else here does.
 """
@@ -62,7 +62,7 @@ def require_lava() -> None:
 
 def run_on_lava(
     network: FixedNetwork,
-    x: NDArray[np.int8],
+    x: NDArray[Any],
     *,
     batch: int | None = None,
     timeout: float | None = None,
@@ -70,7 +70,7 @@ def run_on_lava(
 ) -> Activity:
     """Run the network from zero state; the result equals that of `engine.run` in every integer.
 
-    x:           [T, B, I] int8 spikes, at least one step and one sample
+    x:           [T, B, I], int8 or uint8 in the network's range; at least one step and one sample
     batch:       samples per Lava run; None: all in one, which is fastest
     timeout:     s, for all runs together; None: as long as it takes
     on_progress: called now and then with the number of steps done, of `steps_needed`
@@ -145,7 +145,7 @@ class _Graph:
 
 def _run_batch(
     network: FixedNetwork,
-    x: NDArray[np.int8],
+    x: NDArray[Any],
     timeout: float | None,
     on_progress: Callable[[int], None] | None,
 ) -> Activity:
@@ -180,20 +180,21 @@ def _run_batch(
     )
 
 
-def _build(network: FixedNetwork, x: NDArray[np.int8], total: int) -> _Graph:
+def _build(network: FixedNetwork, x: NDArray[Any], total: int) -> _Graph:
     """x: [T, B, I]; total: steps that Lava will run."""
     from brf_lava.proc.source.process import Source
 
     samples = x.shape[1]
     sender = Source(recording=x, name="input").s_out
+    largest = max(map(abs, network.input_range))
     probes = []
     for index, layer in enumerate(network.layers):
         name = f"hidden {index + 1}" if layer.neuron.spiking else "readout"
         probe = _probe(layer, samples, total)
         neurons = _neurons(layer, samples, probe, name)
-        _connect(sender, layer.weights, neurons.a_in, samples, f"weights of {name}")
+        _connect(sender, layer.weights, neurons.a_in, samples, f"weights of {name}", largest)
         if layer.neuron.spiking:
-            sender = neurons.s_out
+            sender, largest = neurons.s_out, 1
         if layer.recurrent is not None:
             _connect(sender, layer.recurrent, neurons.a_in, samples, f"recurrent weights of {name}")
         probes.append(probe)
@@ -214,10 +215,14 @@ def _probe(layer: FixedLayer, samples: int, total: int) -> _Probe:
 
 def _neurons(layer: FixedLayer, samples: int, probe: _Probe, name: str) -> Any:
     """The Lava process of a layer's neurons, straight from the layer."""
+    from brf_lava.proc.alif.process import ALIF
+    from brf_lava.proc.bhrf.process import BHRF
     from brf_lava.proc.brf.process import BRF
+    from brf_lava.proc.hrf.process import HRF
     from brf_lava.proc.li.process import LI
+    from brf_lava.proc.rf.process import RF
 
-    processes: dict[str, Any] = {"BRF": BRF, "LI": LI}
+    processes = {process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)}
     if layer.neuron.name not in processes:
         raise ParameterError(
             f"{name}: neuron {layer.neuron.name} has no Lava process; those with one are "
@@ -232,11 +237,17 @@ def _neurons(layer: FixedLayer, samples: int, probe: _Probe, name: str) -> Any:
     )
 
 
-def _connect(sender: Any, connection: Connection, receiver: Any, samples: int, name: str) -> None:
+def _connect(
+    sender: Any, connection: Connection, receiver: Any, samples: int, name: str, largest: int = 1
+) -> None:
     from brf_lava.proc.dense.process import BatchDense
 
     dense = BatchDense(
-        samples=samples, weights=connection.mantissa, exponent=connection.exponent, name=name
+        samples=samples,
+        weights=connection.mantissa,
+        exponent=connection.exponent,
+        largest=largest,
+        name=name,
     )
     sender.connect(dense.s_in)
     dense.a_out.connect(receiver)

@@ -32,7 +32,7 @@ def weighted_sum(spikes: Any, weights: Any, exponent: Any) -> NDArray[Any]:
 class FixedDenseModel(PyLoihiProcessModel):
     """Integers; the matrix product runs in float32, where it is exact and fast."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8)
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int16)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     weights: NDArray[Any] = LavaPyType(np.ndarray, np.float32)
     exponent: NDArray[Any] = LavaPyType(np.ndarray, np.int32)

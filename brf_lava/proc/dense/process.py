@@ -25,21 +25,28 @@ class BatchDense(AbstractProcess):
     weights:  [N, I], row = postsynaptic neuron; int8 mantissa (model fixed_pt) or real numbers
               (model floating_pt)
     exponent: shift of all products to the left, >= 0
+    largest:  the largest absolute value that s_in will bring, 1 for spikes
     name:     what error messages call this process
 
-    Ports: s_in (B, I), int8 spikes 0 or 1; a_out (B, N), int32 currents. Both float in the
-    floating_pt model. Vars: weights (N, I), exponent (1,), a_buff (B, N), the currents that are
+    Ports: s_in (B, I), int16, spikes 0 or 1 or graded; a_out (B, N), int32 currents. Both float in
+    the floating_pt model. Vars: weights (N, I), exponent (1,), a_buff (B, N), the currents that are
     sent in the next step.
 
     Raises: ParameterError if integer weights can add up to more than int32 holds.
     """
 
     def __init__(
-        self, *, samples: int, weights: NDArray[Any], exponent: int = 0, name: str = ""
+        self,
+        *,
+        samples: int,
+        weights: NDArray[Any],
+        exponent: int = 0,
+        largest: int = 1,
+        name: str = "",
     ) -> None:
         super().__init__(name=name)  # first: Lava's destructor fails on a process without it
         if np.issubdtype(weights.dtype, np.integer):
-            _check_currents(weights, exponent)
+            _check_currents(weights, exponent, largest)
         neurons, inputs = weights.shape
         self.s_in = InPort(shape=(samples, inputs))
         self.a_out = OutPort(shape=(samples, neurons))
@@ -48,13 +55,14 @@ class BatchDense(AbstractProcess):
         self.a_buff = Var(shape=(samples, neurons), init=0)
 
 
-def _check_currents(weights: NDArray[Any], exponent: int) -> None:
-    """Refuse weights whose sum, all inputs spiking, leaves int32 or is not exact in float32."""
-    sums = np.abs(weights.astype(np.int64)).sum(axis=1)
+def _check_currents(weights: NDArray[Any], exponent: int, largest: int) -> None:
+    """Refuse weights whose sum, all inputs at their largest, leaves int32 or float32's integers."""
+    sums = largest * np.abs(weights.astype(np.int64)).sum(axis=1)
     allowed = min(EXACT_MAX, CURRENT_MAX >> exponent)
     if sums.size and sums.max() > allowed:
         raise ParameterError(
-            f"weights: the magnitudes of row {int(sums.argmax())} add up to {int(sums.max())}; "
+            f"weights: the magnitudes of row {int(sums.argmax())}, times the largest input "
+            f"{largest}, add up to {int(sums.max())}; "
             f"with exponent {exponent} at most {allowed} fits an int32 current. "
             "Lower the exponent or use fewer inputs."
         )

@@ -32,9 +32,9 @@ class _SourceModel(PyLoihiProcessModel):
 @requires(CPU)
 @tag("fixed_pt")
 class FixedSourceModel(_SourceModel):
-    """Spikes."""
+    """Spikes, or graded inputs of 8 bits, signed or not."""
 
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int16)
 
 
 @implements(proc=Source, protocol=LoihiProtocol)

@@ -1,0 +1,51 @@
+"""Python models of the ALIF layer: its ports and variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+from brf_lava.neurons import families
+from brf_lava.proc.alif.process import ALIF
+from brf_lava.proc.layer_models import NeuronModel
+
+
+@implements(proc=ALIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FixedALIFModel(NeuronModel):
+    """Integers, bit for bit what the engine and the chip compute."""
+
+    neuron = families.ALIF
+    number_system = "fixed"
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8)
+    u: NDArray[Any] = LavaPyType(np.ndarray, np.int64, precision=24)
+    a: NDArray[Any] = LavaPyType(np.ndarray, np.int64, precision=24)
+    z: NDArray[Any] = LavaPyType(np.ndarray, np.int64, precision=24)
+    decay: NDArray[Any] = LavaPyType(np.ndarray, np.int64)
+    adaptation: NDArray[Any] = LavaPyType(np.ndarray, np.int64)
+
+
+@implements(proc=ALIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class FloatingALIFModel(NeuronModel):
+    """Real numbers, for work on algorithms."""
+
+    neuron = families.ALIF
+    number_system = "real"
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    u: NDArray[Any] = LavaPyType(np.ndarray, float)
+    a: NDArray[Any] = LavaPyType(np.ndarray, float)
+    z: NDArray[Any] = LavaPyType(np.ndarray, float)
+    decay: NDArray[Any] = LavaPyType(np.ndarray, float)
+    adaptation: NDArray[Any] = LavaPyType(np.ndarray, float)

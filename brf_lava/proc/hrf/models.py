@@ -1,0 +1,49 @@
+"""Python models of the HRF layer: its ports and variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+from brf_lava.neurons import families
+from brf_lava.proc.hrf.process import HRF
+from brf_lava.proc.layer_models import NeuronModel
+
+
+@implements(proc=HRF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FixedHRFModel(NeuronModel):
+    """Integers, bit for bit what the engine and the chip compute."""
+
+    neuron = families.HRF
+    number_system = "fixed"
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8)
+    u: NDArray[Any] = LavaPyType(np.ndarray, np.int64, precision=24)
+    w: NDArray[Any] = LavaPyType(np.ndarray, np.int64, precision=24)
+    friction: NDArray[Any] = LavaPyType(np.ndarray, np.int64)
+    rotation: NDArray[Any] = LavaPyType(np.ndarray, np.int64)
+
+
+@implements(proc=HRF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class FloatingHRFModel(NeuronModel):
+    """Real numbers, for work on algorithms."""
+
+    neuron = families.HRF
+    number_system = "real"
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    u: NDArray[Any] = LavaPyType(np.ndarray, float)
+    w: NDArray[Any] = LavaPyType(np.ndarray, float)
+    friction: NDArray[Any] = LavaPyType(np.ndarray, float)
+    rotation: NDArray[Any] = LavaPyType(np.ndarray, float)
