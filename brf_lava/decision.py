@@ -24,6 +24,10 @@ class Decision:
     prediction: str = "each-step"
     ignore_first: int = 0
 
+    def __post_init__(self) -> None:
+        if self.prediction not in PREDICTIONS or self.ignore_first < 0:
+            raise ValueError(f"no such decision: {self.prediction!r}, {self.ignore_first!r}")
+
     def predict(self, outputs: Any) -> Any:
         """Classes [B, P] from outputs [T, B, C]; P is T for "each-step", else 1."""
         if self.prediction == "each-step":

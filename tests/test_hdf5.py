@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import random_network
+from networks import SPIKING, random_network
 
 import brf_lava
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, NetworkFileError
@@ -30,7 +31,8 @@ from brf_lava.neurons import families, fixed
 from brf_lava.run import lava_net
 from brf_lava.slayer.blocks import Block, Readout, Recurrent
 
-GOLDEN = Path(__file__).parent / "golden" / "network_v1.h5"
+GOLDEN_1 = Path(__file__).parent / "golden" / "network_v1.h5"
+GOLDEN = Path(__file__).parent / "golden" / "network_v2.h5"
 GOLDEN_WEIGHT = [[-128, 0, -61], [-101, -68, 79], [89, -16, -90], [-90, 48, -103], [-124, -19, 127]]
 GOLDEN_COEFFICIENTS = [[-1454, -3210, -2323, -3040, -1395], [13239, 19057, 15725, 18988, 11567]]
 GOLDEN_DECAY = [[56041, 61946]]
@@ -143,7 +145,7 @@ def test_the_sample_is_valid(path: Path) -> None:
 def test_the_header_says_who_wrote_it(path: Path) -> None:
     with h5py.File(path) as file:
         assert file.attrs["format"] == b"brf-lava-network"
-        assert file.attrs["schema"] == 1
+        assert file.attrs["schema"] == 2
         assert file.attrs["brf_lava"] == brf_lava.__version__.encode()
         assert json.loads(file.attrs["provenance"]) == PROVENANCE
 
@@ -151,7 +153,7 @@ def test_the_header_says_who_wrote_it(path: Path) -> None:
 def test_every_integer_of_a_layer_has_its_unit(path: Path) -> None:
     with h5py.File(path) as file:
         for name in dataset_names():
-            if name.startswith("layer/") and not name.endswith(("/type", "/shape")):
+            if name.startswith("layer/") and not name.endswith(("/type", "/shape", "/range")):
                 assert file[name].attrs["unit"], name
 
 
@@ -224,12 +226,12 @@ def test_another_format(path: Path, value: Any) -> None:
     assert_rejected(path)
 
 
-@pytest.mark.parametrize("schema", [0, 2, 99, "1", 1.0, np.array([1])])
+@pytest.mark.parametrize("schema", [0, 3, 99, "1", 1.5, np.array([1])])
 def test_another_schema_names_the_writer(path: Path, schema: Any) -> None:
     with edited(path) as file:
         file.attrs["schema"] = schema
         file.attrs["brf_lava"] = "9.8.7"
-    assert_rejected(path, "schema", "this version reads 1", "brf-lava 9.8.7")
+    assert_rejected(path, "schema", "this version reads 1 to 2", "brf-lava 9.8.7")
 
 
 def test_no_schema(path: Path) -> None:
@@ -297,9 +299,17 @@ OPTIONAL_GROUPS = {"reference"}
 
 
 def test_the_walk_finds_every_kind_of_entry() -> None:
-    assert len(DATASETS) == 38
+    assert len(DATASETS) == 39
     assert {name.rsplit("/", 1)[-1] for name in DATASETS} == {
-        *("type", "shape", "weight", "weight_exponent", "weight_rec", "weight_rec_exponent"),
+        *(
+            "type",
+            "shape",
+            "range",
+            "weight",
+            "weight_exponent",
+            "weight_rec",
+            "weight_rec_exponent",
+        ),
         *("damping", "rotation", "decay", "dt", "theta", "gamma", "state_bits", "parameter_bits"),
         *("predictions", "sops"),
     }
@@ -641,9 +651,14 @@ def test_a_slayer_block_exports_a_layer_that_reads_back(tmp_path: Path, kind: st
 def write_golden() -> None:
     """Write the golden file and its JSON; for a new schema, under a new name."""
     rng = np.random.default_rng(20261121)
-    network = FixedNetwork(random_network(rng, (3, 5, 2)).layers, PROVENANCE)
+    network = dataclasses.replace(
+        random_network(
+            rng, (3, 5, 4, 3, 2, 3, 2), neuron=SPIKING, input_range=(0, 255), exponent=3
+        ),
+        provenance=PROVENANCE,
+    )
     predictions = FloatActivity(
-        rng.integers(0, 2, (2, 4)).astype(np.uint8), rng.integers(0, 4 * 5 + 1, 2)
+        rng.integers(0, 2, (2, 1)).astype(np.uint8), rng.integers(0, 100, 2)
     )
     GOLDEN.parent.mkdir(exist_ok=True)
     write_network(network, GOLDEN, predictions)
@@ -667,24 +682,28 @@ def as_json(network: FixedNetwork, predictions: FloatActivity | None) -> dict[st
             for layer in network.layers
         ],
         "provenance": network.provenance,
+        "input_range": list(network.input_range),
         "predictions": predictions and predictions.predictions.tolist(),
         "sops": predictions and predictions.sops.tolist(),
     }
 
 
-def test_the_golden_file_reads_as_it_was_written() -> None:
-    network, predictions = read_network(GOLDEN)
-    assert as_json(network, predictions) == json.loads(GOLDEN.with_suffix(".json").read_text())
+@pytest.mark.parametrize("golden", [GOLDEN_1, GOLDEN], ids=lambda path: path.stem)
+def test_the_golden_files_read_as_they_were_written(golden: Path) -> None:
+    network, predictions = read_network(golden)
+    expected = json.loads(golden.with_suffix(".json").read_text())
+    expected.setdefault("input_range", [0, 1])  # what schema 1 did not say
+    assert as_json(network, predictions) == expected
 
 
 def test_the_golden_integers_by_eye() -> None:
     """Some of them here as well, so that file and JSON cannot change together unseen."""
-    network, predictions = read_network(GOLDEN)
+    network, predictions = read_network(GOLDEN_1)
     hidden, readout = network.layers
     assert (hidden.neuron, readout.neuron) == (families.BRF, families.LI)
     assert hidden.weights.mantissa.tolist() == GOLDEN_WEIGHT
     assert (hidden.weights.exponent, hidden.recurrent and hidden.recurrent.exponent) == (7, 5)
-    assert hidden.constants == fixed.BRFConstants(655, 16384, 58982, 14, 16)
+    assert hidden.constants == fixed.BalancedConstants(655, 16384, 58982, 14, 16)
     assert hidden.coefficients.tolist() == GOLDEN_COEFFICIENTS
     assert readout.coefficients.tolist() == GOLDEN_DECAY
     assert readout.constants == fixed.LIConstants(14, 16)

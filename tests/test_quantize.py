@@ -66,7 +66,7 @@ def brf_layer(
         np.zeros((len(omega), 1)) if weights is None else np.asarray(weights, float),
         None if recurrent is None else np.asarray(recurrent, float),
         np.stack([damping, omega]),
-        real.BRFConstants(dt, theta, 0.9),
+        real.BalancedConstants(dt, theta, 0.9),
     )
 
 
@@ -476,8 +476,8 @@ def test_the_report_names_every_parameter_and_its_error() -> None:
     assert [deviation.parameter for deviation in report.deviations] == [
         "weight",
         "recurrent weight",
-        "damping (dt * (p(omega) - b_offset))",
-        "rotation (dt * omega)",
+        "dt * damping",
+        "dt * omega",
         "dt",
         "gamma",
     ]
@@ -495,7 +495,7 @@ def test_a_resonator_by_hand() -> None:
     )
     # p = (sqrt(1 - 0.1**2) - 1) / 0.01 = -0.5012563; dt (p - 0.5) 65536 = -656.18
     assert layer.coefficients.tolist() == [[-656], [6554]]  # 0.1 * 65536 = 6553.6
-    assert layer.constants == fixed.BRFConstants(
+    assert layer.constants == fixed.BalancedConstants(
         dt=655,  # 655.36
         theta=16384,
         gamma=58982,  # 58982.4

@@ -6,18 +6,27 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from networks import random_network, random_spikes
 
-from brf_lava.errors import BackendUnavailableError, MismatchError, ParameterError
+from brf_lava.decision import UNLABELED, Decision
+from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
 from brf_lava.export.network import Activity, Connection, FixedNetwork, FloatActivity
 from brf_lava.neurons import fixed
 from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute, require_backend, work
-from brf_lava.run.result import reference_from, summarize, write_result
+from brf_lava.run.result import (
+    accuracy,
+    decision_of,
+    measure,
+    reference_from,
+    summarize,
+    write_result,
+)
 from brf_lava.run.sop import spike_cost
 from brf_lava.tasks.task import DataSource
 
@@ -87,8 +96,8 @@ def test_samples_are_independent_however_many_at_a_time(
     [
         (np.zeros((5, 2, 3), np.int8), r"\[steps, samples, 4\] is needed"),
         (np.zeros((5, 4), np.int8), r"\[steps, samples, 4\] is needed"),
-        (np.zeros((5, 2, 4), np.float32), "float32 values from 0.0 to 0.0; spikes are int8"),
-        (np.full((5, 2, 4), 2, np.int8), "values from 2 to 2; spikes are int8, 0 or 1"),
+        (np.zeros((5, 2, 4), np.float32), "float32 values from 0.0 to 0.0; this net takes int8"),
+        (np.full((5, 2, 4), 2, np.int8), "values from 2 to 2; this net takes int8 or uint8 from 0"),
         (np.full((5, 2, 4), -1, np.int8), "values from -1 to -1"),
     ],
 )
@@ -186,15 +195,19 @@ def test_a_result_says_what_the_numbers_say(
     theirs = predictions.copy()
     theirs[:, :4] = (theirs[:, :4] + 1) % 3  # twenty of 200 steps different
     float_activity = FloatActivity(theirs, np.array([40, 50, 60, 45, 55, 1000]))
-    reference = reference_from(float_activity.first(5), labels, "a card")
+    reference = reference_from(float_activity.first(5), labels, "a card", Decision())
     assert reference.accuracy == np.mean(theirs == labels)
-    result = summarize(
-        network, x, labels, activity, reference, backend="engine", seconds=1.5, checked=False
-    )
+    halves = [
+        measure(network, x[:, part], engine.run(network, x[:, part]), seconds)
+        for part, seconds in ((slice(0, 2), 1.0), (slice(2, 5), 0.5))
+    ]
+    result = summarize(network, halves, labels, reference, backend="engine", checked=False)
+    assert (result.samples, result.steps, result.seconds) == (5, 40, 1.5)
+    assert sum(part.spike_slots for part in halves) == activity.spikes[0].size
     sops = activity.spikes[0].sum() / 5
     assert result.accuracy == pytest.approx(190 / 200)
     assert result.agreement == pytest.approx(180 / 200)
-    assert result.cost.sops == sops
+    assert result.cost.sops == pytest.approx(sops)
     assert result.sops_per_step == pytest.approx(sops / 40)
     assert result.sop_ratio == pytest.approx(sops / 50)
     source = DataSource("qtdb", "some data", "abc")
@@ -203,7 +216,7 @@ def test_a_result_says_what_the_numbers_say(
     assert stored["format"] == "brf-lava-run"
     assert stored["schema"] == 1
     assert stored["result"]["accuracy"] == result.accuracy
-    assert stored["result"]["cost"]["sops"] == sops
+    assert stored["result"]["cost"]["sops"] == pytest.approx(sops)
     assert stored["result"]["reference"] == {
         "accuracy": reference.accuracy,
         "sops": 50.0,
@@ -213,12 +226,48 @@ def test_a_result_says_what_the_numbers_say(
     assert stored["network"] == {"task": "ecg"}
 
 
+@pytest.mark.parametrize("prediction", ["last", "mean"])
+def test_one_answer_per_sample(network: FixedNetwork, x: np.ndarray, prediction: str) -> None:
+    activity = engine.run(network, x)
+    read = activity.outputs[-1] if prediction == "last" else activity.outputs[10:].mean(0)
+    labels = read.argmax(1)[:, None].astype(np.uint8)
+    labels[3] = (labels[3] + 1) % 3
+    labels[4] = UNLABELED
+    told = {"decision": {"prediction": prediction, "ignore_first": 10}}
+    network = replace(network, provenance=told)
+    result = summarize(
+        network,
+        [measure(network, x, activity, 0.1)],
+        labels,
+        reference_from(FloatActivity(labels, np.ones(5)), labels, "", Decision(prediction)),
+        backend="engine",
+        checked=False,
+    )
+    assert result.accuracy == 3 / 4
+    assert result.agreement == 3 / 5
+    assert result.reference is not None
+    assert result.reference.accuracy == 1
+
+
+@pytest.mark.parametrize("wrong", [{"prediction": "best"}, {"first": 1}, [], {"ignore_first": -1}])
+def test_another_decision_is_refused(network: FixedNetwork, wrong: Any) -> None:
+    with pytest.raises(NetworkFileError, match=r"provenance\.decision"):
+        decision_of(replace(network, provenance={"decision": wrong}))
+
+
+def test_unlabeled_and_ignored_steps_do_not_count() -> None:
+    labels = np.array([[0, 1, 2, UNLABELED], [2, 2, UNLABELED, 0]], np.uint8)
+    predictions = np.array([[0, 1, 1, 1], [0, 2, 2, 0]], np.uint8)
+    assert Decision().hits(predictions, labels) == (4, 6)
+    assert Decision(ignore_first=1).hits(predictions, labels) == (3, 4)
+    assert accuracy(Decision(), predictions[:, 3:], np.full((2, 1), UNLABELED, np.uint8)) == 0
+
+
 def test_a_result_without_reference(network: FixedNetwork, x: np.ndarray) -> None:
     activity = engine.run(network, x)
     labels = np.zeros((5, 40), np.uint8)
-    result = summarize(
-        network, x, labels, activity, None, backend="engine", seconds=0.1, checked=False
-    )
+    parts = [measure(network, x, activity, 0.1)]
+    result = summarize(network, parts, labels, None, backend="engine", checked=False)
     assert result.agreement is None
     assert result.sop_ratio is None
     json.dumps(result.as_dict())
@@ -236,7 +285,7 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
             execute(network, x, backend="engine", timeout=timeout)
     with pytest.raises(ParameterError, match="choose one of sim, engine, loihi2"):
         execute(network, x, backend="gpu")
-    assert work(network, x) == 5 * 40 * (7 + 3)
+    assert work(network, 40, 5) == 5 * 40 * (7 + 3)
 
 
 def test_loihi2_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

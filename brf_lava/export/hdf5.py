@@ -3,19 +3,20 @@
 ::
 
     /                       attributes: format, schema, brf_lava, provenance (JSON)
-    /layer/0                type "input", shape [I]
+    /layer/0                type "input", shape [I], range [2]: least and largest input
     /layer/1 .. n-1         type "dense_rec" or "dense", shape [N]
         weight              [N, I] int8 mantissas       weight_exponent      scalar
         weight_rec          [N, N] int8 mantissas       weight_rec_exponent  scalar
-        neuron/type         "BRF" or "LI"
+        neuron/type         "RF", "BRF", "HRF", "BHRF", "ALIF" or "LI"
         neuron/<name>       per-neuron coefficients [N] and shared constants, integers
     /reference              what the float network did on the test data, optional
-        predictions         [B, T] uint8 classes
+        predictions         [B, T] or [B, 1] uint8 classes
         sops                [B] int64 hidden spikes
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
-another type, out of range or unknown is an error.
+another type, out of range or unknown is an error. Files of schema 1 had no range: their inputs are
+spikes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ import brf_lava
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.export.network import (
     EXPONENT_MAX,
+    INPUT_MAX,
+    INPUT_MIN,
     PARAMETER_BITS_MAX,
     PARAMETER_BITS_MIN,
     STATE_BITS_MAX,
@@ -51,11 +54,17 @@ from brf_lava.files import write_bytes
 from brf_lava.neurons.families import NEURONS
 
 FORMAT = "brf-lava-network"
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)
+SPIKES = (0, 1)
+SPIKES_MAX = 2**31 - 1  # per sample
 LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
 
 UNITS: dict[str, str] = {
     "damping": "dt * (p(omega) - b_offset), 2**-parameter_bits",
+    "friction": "2 * dt * damping, 2**-parameter_bits",
+    "adaptation": "decay per step, 2**-parameter_bits",
+    "beta": "threshold per adaptation, 2**-parameter_bits",
     "rotation": "dt * omega in rad per step, 2**-parameter_bits",
     "decay": "per step, 2**-parameter_bits",
     "dt": "seconds, 2**-parameter_bits",
@@ -87,6 +96,7 @@ def write_network(
         first = layers.create_group("0")
         _write_text(first, "type", "input")
         first.create_dataset("shape", data=np.array([network.inputs], np.int64))
+        first.create_dataset("range", data=np.array(network.input_range, np.int64))
         for index, layer in enumerate(network.layers, start=1):
             write_layer(layers.create_group(str(index)), layer)
         if reference is not None:
@@ -122,15 +132,16 @@ def read_network(path: Path) -> tuple[FixedNetwork, FloatActivity | None]:
         problem = "not a file" if path.exists() else "no such file"
         raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     with _readable(path), h5py.File(path, "r") as file:
-        _check_header(file, path)
+        schema = _check_header(file, path)
         _reject_unknown(file, ("layer", "reference"), path)
         layers = _group(file, "layer", path)
         count = len(layers)
         _reject_unknown(layers, tuple(map(str, range(count))), path)
-        inputs = _read_input(_group(layers, "0", path), path)
+        inputs, input_range = _read_input(_group(layers, "0", path), schema, path)
         network = FixedNetwork(
             tuple(read_layer(_group(layers, str(i), path), path) for i in range(1, count)),
             _read_provenance(file, path),
+            input_range,
         )
         if network.inputs != inputs:
             raise NetworkFileError(
@@ -202,7 +213,8 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_header(file: h5py.File, path: Path) -> None:
+def _check_header(file: h5py.File, path: Path) -> int:
+    """The schema of the file, one that this version reads."""
     found = _text(file.attrs.get("format"))
     if found != FORMAT:
         raise NetworkFileError(
@@ -210,11 +222,13 @@ def _check_header(file: h5py.File, path: Path) -> None:
             "'brf-lava export'."
         )
     schema = file.attrs.get("schema")
-    if not isinstance(schema, (int, np.integer)) or schema != SCHEMA:
+    if not isinstance(schema, (int, np.integer)) or schema not in READABLE:
         raise NetworkFileError(
-            f"{path}: schema {schema!r}, this version reads {SCHEMA}. It was written by brf-lava "
-            f"{_text(file.attrs.get('brf_lava', 'unknown'))}: use that version, or export again."
+            f"{path}: schema {schema!r}, this version reads {READABLE[0]} to {SCHEMA}. It was "
+            f"written by brf-lava {_text(file.attrs.get('brf_lava', 'unknown'))}: use "
+            "that version, or export again."
         )
+    return int(schema)
 
 
 def _read_provenance(file: h5py.File, path: Path) -> dict[str, Any]:
@@ -238,10 +252,15 @@ def _text(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _read_input(handle: h5py.Group, path: Path) -> int:
+def _read_input(handle: h5py.Group, schema: int, path: Path) -> tuple[int, tuple[int, int]]:
+    """How many inputs, and their range."""
     _read_text(handle, "type", ("input",), path)
-    _reject_unknown(handle, ("type", "shape"), path)
-    return int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
+    _reject_unknown(handle, ("type", "shape") if schema == 1 else ("type", "shape", "range"), path)
+    inputs = int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
+    if schema == 1:
+        return inputs, SPIKES
+    low, high = _read_integers(handle, "range", (2,), (INPUT_MIN, INPUT_MAX), path).tolist()
+    return inputs, (low, high)
 
 
 def _read_reference(file: h5py.File, network: FixedNetwork, path: Path) -> FloatActivity | None:
@@ -251,9 +270,7 @@ def _read_reference(file: h5py.File, network: FixedNetwork, path: Path) -> Float
     _reject_unknown(group, ("predictions", "sops"), path)
     classes = (0, network.classes - 1)
     predictions = _read_integers(group, "predictions", (None, None), classes, path)
-    samples, steps = predictions.shape
-    spikes = (0, steps * sum(layer.shape[0] for layer in network.hidden))
-    sops = _read_integers(group, "sops", (samples,), spikes, path)
+    sops = _read_integers(group, "sops", (len(predictions),), (0, SPIKES_MAX), path)
     return FloatActivity(predictions.astype(np.uint8), sops)
 
 

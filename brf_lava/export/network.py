@@ -20,6 +20,7 @@ from brf_lava.neurons.families import Neuron
 
 WEIGHT_MIN, WEIGHT_MAX = -128, 127  # Loihi 2: signed 8-bit weight mantissa
 EXPONENT_MAX = 15  # a full-scale weight then still fits the 24-bit state
+INPUT_MIN, INPUT_MAX = -128, 255  # graded inputs, int8 or uint8
 STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory current would not fit
 PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
 
@@ -35,6 +36,9 @@ def integer_ranges(state_bits: int, parameter_bits: int) -> dict[str, tuple[int,
         "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
         "damping": (-one, 0),
         "rotation": (0, one),
+        "friction": (0, 4 * one),
+        "adaptation": (0, one - 1),
+        "beta": (0, 8 * one),
         "decay": (0, one - 1),
         "dt": (1, one),
         "gamma": (0, one - 1),
@@ -72,7 +76,10 @@ class RealLayer:
 
 @dataclass(frozen=True)
 class RealNetwork:
-    """A trained network in real numbers, hidden layers first, readout last."""
+    """A trained network in real numbers, hidden layers first, readout last.
+
+    Its inputs are integers: what training multiplied them by is part of the first weights.
+    """
 
     layers: tuple[RealLayer, ...]
 
@@ -98,11 +105,18 @@ class Connection:
             raise ParameterError(
                 f"weight exponent: {self.exponent}; allowed are 0 to {EXPONENT_MAX}."
             )
-        largest = int(np.abs(self.integers).sum(axis=1).max(initial=0))
+        self.check_currents(1)
+
+    def check_currents(self, largest_input: int) -> None:
+        """Refuse weights whose sum, all inputs at their largest, does not fit a current.
+
+        Raises: ParameterError.
+        """
+        largest = largest_input * int(np.abs(self.integers).sum(axis=1).max(initial=0))
         if largest > fixed.CURRENT_MAX:
             raise ParameterError(
-                f"weights: those of one neuron add up to {largest}; a current holds at most "
-                f"{fixed.CURRENT_MAX}. Use fewer inputs or fewer state bits."
+                f"weights: those of one neuron add up to {largest} for the largest inputs; a "
+                f"current holds at most {fixed.CURRENT_MAX}. Use fewer inputs or fewer state bits."
             )
 
     @property
@@ -156,13 +170,21 @@ class FixedLayer:
 class FixedNetwork:
     """A network in integers: hidden layers that spike, then one readout that does not.
 
+    input_range: least and largest input; (0, 1) for spikes, else graded ones of 8 bits.
     provenance: where it came from (task, recipe, seed, versions, float reference), plain JSON.
     """
 
     layers: tuple[FixedLayer, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
+    input_range: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
+        low, high = self.input_range
+        if not INPUT_MIN <= low <= 0 < high <= INPUT_MAX:
+            raise ParameterError(
+                f"input range: {low} to {high}; it must include 0 and 1 and lie within "
+                f"{INPUT_MIN} to {INPUT_MAX}."
+            )
         if len(self.layers) < 2:
             raise ParameterError(
                 f"network: {len(self.layers)} layers; a hidden layer and a readout are needed."
@@ -174,7 +196,9 @@ class FixedNetwork:
                     f"layer {index + 1}: neuron {layer.neuron.name}; hidden layers spike, and the "
                     "last layer is a readout that does not."
                 )
-            if index and layer.shape[1] != self.layers[index - 1].shape[0]:
+            if not index:
+                layer.weights.check_currents(max(-low, high))
+            elif layer.shape[1] != self.layers[index - 1].shape[0]:
                 raise ParameterError(
                     f"layer {index + 1}: {layer.shape[1]} inputs, but the layer before has "
                     f"{self.layers[index - 1].shape[0]} neurons."
@@ -222,8 +246,8 @@ class Activity:
 class FloatActivity:
     """What the float network did on the test data, sample by sample.
 
-    predictions [B, T] uint8, the class at every step; sops [B] int64, the spikes of all hidden
-    neurons.
+    predictions [B, P] uint8, the class at every step or one for all; sops [B] int64, the spikes of
+    all hidden neurons.
     """
 
     predictions: NDArray[np.uint8]

@@ -6,8 +6,8 @@ state format follows from the largest value each state reached on real data, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from math import floor, log2
 from typing import Any
 
@@ -33,6 +33,7 @@ from brf_lava.neurons.fixed import STATE_WIDTH
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
 CHUNK = 32  # samples at a time when ranges are measured
+STABLE_MARGIN = 1e-6  # float32 parameters on the divergence boundary may look this far beyond it
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,18 @@ class Correction:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What quantization did to one layer. peaks: largest absolute value of each state, real."""
+    """What quantization did to one layer.
+
+    peaks: largest absolute value of each state, real. growth: by what factor per step a neuron that
+    was trained beyond the divergence boundary grows without input, by neuron.
+    """
 
     neuron: str
     format: LayerFormat
     peaks: dict[str, float]
     deviations: tuple[Deviation, ...]
     corrections: tuple[Correction, ...]
+    growth: dict[int, float] = field(default_factory=dict)
 
 
 def nearest(values: Any) -> NDArray[np.int64]:
@@ -93,7 +99,7 @@ def nearest(values: Any) -> NDArray[np.int64]:
 
 def quantize(
     network: RealNetwork,
-    x: NDArray[np.int8],
+    x: NDArray[Any],
     *,
     state_bits: int | None = None,
     parameter_bits: int = 16,
@@ -101,8 +107,8 @@ def quantize(
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a network; state formats from the ranges it reaches on `x` unless given.
 
-    x: [T, B, I] calibration spikes. Raises: ParameterError when a state's range or a weight does
-    not fit any format.
+    x: [T, B, I] calibration inputs, int8 or uint8, as the exported network will get them.
+    Raises: ParameterError when a state's range or a weight does not fit any format.
     """
     peaks = measure_peaks(network, x)
     results = []
@@ -112,12 +118,19 @@ def quantize(
             bits = choose_state_bits(layer, reached, weight_bits)
         layer_format = LayerFormat(bits, parameter_bits, weight_bits)
         results.append(quantize_layer(layer, layer_format, reached))
-    return FixedNetwork(tuple(fixed for fixed, _ in results)), tuple(
-        report for _, report in results
-    )
+    fixed_network = FixedNetwork(tuple(fixed for fixed, _ in results), input_range=input_range(x))
+    return fixed_network, tuple(report for _, report in results)
 
 
-def measure_peaks(network: RealNetwork, x: NDArray[np.int8]) -> tuple[dict[str, float], ...]:
+def input_range(x: NDArray[Any]) -> tuple[int, int]:
+    """(0, 1) if these inputs are spikes, else what their 8-bit type holds."""
+    if x.min() >= 0 and x.max() <= 1:
+        return 0, 1
+    limits = np.iinfo(x.dtype)
+    return int(limits.min), int(limits.max)
+
+
+def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, float], ...]:
     """The largest absolute value of every state on `x` [T, B, I], one dictionary per layer."""
     peaks = [dict.fromkeys(layer.neuron.states, 0.0) for layer in network.layers]
     for first in range(0, x.shape[1], CHUNK):
@@ -207,6 +220,7 @@ def quantize_layer(
         peaks=peaks or {},
         deviations=(*deviations, *quantized.deviations),
         corrections=quantized.corrections,
+        growth=quantized.growth,
     )
     return fixed_layer, report
 
@@ -239,24 +253,43 @@ class QuantizedNeuron:
 
     coefficients: NDArray[np.int64]
     constants: Any
-    deviations: tuple[Deviation, ...]
-    corrections: tuple[Correction, ...]
+    deviations: tuple[Deviation, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    growth: dict[int, float] = field(default_factory=dict)
+
+    def with_deviations(
+        self, real: NDArray[np.float64], one: int, names: Sequence[str]
+    ) -> QuantizedNeuron:
+        """Also with those of the coefficients. real: [P, N], what the integers over `one` mean."""
+        own = [
+            _deviation(name, integers, integers / one, values)
+            for name, integers, values in zip(names, self.coefficients, real, strict=True)
+        ]
+        return replace(self, deviations=(*own, *self.deviations))
 
 
-def _quantize_brf(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    """Damping and rotation per step; see `fixed.brf_step`."""
-    dt, theta, gamma = layer.constants
+def _quantize_euler(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
+    """RF and BRF: damping and rotation per step, see `fixed.brf_step`.
+
+    Rounding must not make a neuron diverge that does not. One that was trained to diverge, as
+    vanilla RF allows, is kept as it is and reported.
+    """
+    dt, name = layer.constants.dt, layer.neuron.name
     one = 2**layer_format.parameter_bits
     for k, (damping, omega) in enumerate(layer.coefficients.T.tolist()):
         if not (-1 <= dt * damping <= 0 and 0 <= dt * omega < 1):  # also catches NaN
             raise ParameterError(
-                f"BRF: damping {damping:g}/s and omega {omega:g} rad/s at neuron {k}; times dt = "
-                f"{dt:g} they must be within -1..0 and 0..1. Lower b_offset, omega or dt."
+                f"{name}: damping {damping:g}/s and omega {omega:g} rad/s at neuron {k}; times dt "
+                f"= {dt:g} they must be within -1..0 and 0..1. Lower b_offset, omega or dt."
             )
     rounded = nearest(dt * layer.coefficients * one)
     coefficients = rounded.copy()
-    corrections = []
+    corrections, growth = [], {}
     for k in range(rounded.shape[1]):
+        radius = abs(complex(1 + dt * layer.coefficients[0, k], dt * layer.coefficients[1, k]))
+        if radius > 1 + STABLE_MARGIN:
+            growth[k] = float(radius)
+            continue
         damping, rotation = (int(value) for value in rounded[:, k])
         stable = stabilize_resonator(damping, rotation, one)
         if stable != (damping, rotation):
@@ -264,54 +297,133 @@ def _quantize_brf(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuro
             corrections.append(
                 Correction(k, layer.neuron.fixed_coefficients, (damping, rotation), stable)
             )
+    return QuantizedNeuron(
+        coefficients,
+        *_resonator_constants(layer, layer_format),
+        corrections=tuple(corrections),
+        growth=growth,
+    ).with_deviations(dt * layer.coefficients, one, ("dt * damping", "dt * omega"))
+
+
+def _quantize_harmonic(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
+    """HRF and BHRF: friction and rotation per step, see `fixed.bhrf_step`.
+
+    Without input a step multiplies areas of the state space by ``1 - friction``, and the neuron
+    does not grow as long as friction is at least 0 and ``rotation**2 + 2 friction <= 4``. Rounding
+    cannot break what holds with a margin, and both are checked on the integers.
+    """
+    dt, name = layer.constants.dt, layer.neuron.name
+    one = 2**layer_format.parameter_bits
+    scaled = np.array([[2 * dt], [dt]]) * layer.coefficients
+    for k, (friction, rotation) in enumerate(scaled.T.tolist()):
+        if not (0 <= friction <= 1 and 0 <= rotation < 1):  # also catches NaN
+            raise ParameterError(
+                f"{name}: 2 * dt * damping = {friction:g} and dt * omega = {rotation:g} at neuron "
+                f"{k}; they must be within 0..1. Lower b_offset, omega or dt."
+            )
+    coefficients = nearest(scaled * one)
+    for k, (friction, rotation) in enumerate(coefficients.T.tolist()):
+        if not is_harmonic_stable(friction, rotation, one):
+            raise ParameterError(
+                f"{name}: friction {friction} and rotation {rotation} at neuron {k}, of {one}, "
+                "would let it grow. Lower omega, or use more --parameter-bits."
+            )
+    return QuantizedNeuron(
+        coefficients, *_resonator_constants(layer, layer_format)
+    ).with_deviations(scaled, one, ("2 * dt * damping", "dt * omega"))
+
+
+def _resonator_constants(
+    layer: RealLayer, layer_format: LayerFormat
+) -> tuple[Any, tuple[Deviation, ...]]:
+    """The integer constants of any resonator, and how far they are from the real ones."""
+    one = 2**layer_format.parameter_bits
+    real = layer.constants._asdict()
+    integers = {
+        "dt": int(nearest(real["dt"] * one)),
+        "theta": int(nearest(real["theta"] * 2**layer_format.state_bits)),
+        "gamma": int(nearest(real.get("gamma", 0.0) * one)),
+        "state_bits": layer_format.state_bits,
+        "parameter_bits": layer_format.parameter_bits,
+    }
+    names = layer.neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
+    deviations = tuple(
+        _deviation(name, integers[name], integers[name] / one, real[name])
+        for name in ("dt", "gamma")
+        if name in names
+    )
+    return layer.neuron.fixed_constants(*(integers[name] for name in names)), deviations
+
+
+def _quantize_alif(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
+    """Both decays per step, below 1, the threshold and what adaptation adds to it."""
+    one = 2**layer_format.parameter_bits
+    coefficients, corrections = _decays(layer, one)
+    theta, beta = layer.constants
     constants = layer.neuron.fixed_constants(
-        dt=int(nearest(dt * one)),
         theta=int(nearest(theta * 2**layer_format.state_bits)),
-        gamma=int(nearest(gamma * one)),
+        beta=int(nearest(beta * one)),
         state_bits=layer_format.state_bits,
         parameter_bits=layer_format.parameter_bits,
     )
-    deviations = [
-        _deviation(f"{name} (dt * {unit})", integers, integers / one, dt * real)
-        for name, unit, integers, real in zip(
-            layer.neuron.fixed_coefficients,
-            ("(p(omega) - b_offset)", "omega"),
-            coefficients,
-            layer.coefficients,
-            strict=True,
-        )
-    ]
-    deviations += [
-        _deviation("dt", constants.dt, constants.dt / one, dt),
-        _deviation("gamma", constants.gamma, constants.gamma / one, gamma),
-    ]
-    return QuantizedNeuron(coefficients, constants, tuple(deviations), tuple(corrections))
+    deviations = (
+        _deviation("theta", constants.theta, constants.theta / 2**layer_format.state_bits, theta),
+        _deviation("beta", constants.beta, constants.beta / one, beta),
+    )
+    return QuantizedNeuron(
+        coefficients, constants, deviations, corrections=corrections
+    ).with_deviations(layer.coefficients, one, layer.neuron.coefficients)
 
 
 def _quantize_li(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    """The decay per step, below 1: an integrator that rounding made lossless is corrected."""
     one = 2**layer_format.parameter_bits
-    rounded = nearest(layer.coefficients * one)
-    coefficients = np.minimum(rounded, one - 1)
-    corrections = tuple(
-        Correction(int(k), layer.neuron.fixed_coefficients, (int(rounded[0, k]),), (one - 1,))
-        for k in np.flatnonzero(rounded[0] != coefficients[0])
-    )
+    coefficients, corrections = _decays(layer, one)
     constants = layer.neuron.fixed_constants(
         state_bits=layer_format.state_bits, parameter_bits=layer_format.parameter_bits
     )
-    deviation = _deviation("decay", coefficients, coefficients / one, layer.coefficients)
-    return QuantizedNeuron(coefficients, constants, (deviation,), corrections)
+    return QuantizedNeuron(coefficients, constants, corrections=corrections).with_deviations(
+        layer.coefficients, one, layer.neuron.coefficients
+    )
+
+
+def _decays(layer: RealLayer, one: int) -> tuple[NDArray[np.int64], tuple[Correction, ...]]:
+    """Decays per step, below 1: an integrator that rounding made lossless is corrected."""
+    rounded = nearest(layer.coefficients * one)
+    coefficients = np.minimum(rounded, one - 1)
+    changed = np.flatnonzero((rounded != coefficients).any(axis=0))
+    corrections = tuple(
+        Correction(
+            int(k),
+            layer.neuron.fixed_coefficients,
+            tuple(map(int, rounded[:, k])),
+            tuple(map(int, coefficients[:, k])),
+        )
+        for k in changed
+    )
+    return coefficients, corrections
 
 
 QUANTIZERS: dict[str, Callable[[RealLayer, LayerFormat], QuantizedNeuron]] = {
-    "BRF": _quantize_brf,
+    "RF": _quantize_euler,
+    "BRF": _quantize_euler,
+    "HRF": _quantize_harmonic,
+    "BHRF": _quantize_harmonic,
+    "ALIF": _quantize_alif,
     "LI": _quantize_li,
 }
 INPUT_GAINS: dict[str, Callable[[Any], float]] = {  # what a neuron multiplies its current by
-    "BRF": lambda constants: float(constants.dt),
-    "LI": lambda constants: 1.0,
+    **dict.fromkeys(("RF", "BRF", "HRF", "BHRF"), lambda constants: float(constants.dt)),
+    **dict.fromkeys(("ALIF", "LI"), lambda constants: 1.0),
 }
+
+
+def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:
+    """Whether a step of `fixed.hrf_step` without input keeps any state from growing for ever.
+
+    Its matrix has determinant ``1 - friction`` and trace ``2 - friction - rotation**2``: both roots
+    lie within the unit circle if friction >= 0 and ``rotation**2 + 2 friction <= 4``.
+    """
+    return friction >= 0 and rotation**2 + 2 * friction * one <= 4 * one**2
 
 
 def is_stable(damping: int, rotation: int, one: int) -> bool:

@@ -17,8 +17,8 @@ from brf_lava.kernels import loop
 CHUNK = 32  # samples at a time; keeps the recorded states of a long sequence within memory
 
 
-def check_input(network: FixedNetwork, x: NDArray[np.int8]) -> None:
-    """Refuse inputs that are not 0/1 spikes of the network's width.
+def check_input(network: FixedNetwork, x: NDArray[Any]) -> None:
+    """Refuse inputs of another width or range than the network's.
 
     x: [T, B, I]. Raises: ParameterError.
     """
@@ -26,23 +26,26 @@ def check_input(network: FixedNetwork, x: NDArray[np.int8]) -> None:
         raise ParameterError(
             f"input: shape {x.shape}; [steps, samples, {network.inputs}] is needed for this net."
         )
-    if x.dtype != np.int8 or (x.size and (x.min() < 0 or x.max() > 1)):
+    low, high = network.input_range
+    if x.dtype not in (np.int8, np.uint8) or (x.size and (x.min() < low or x.max() > high)):
         raise ParameterError(
-            f"input: {x.dtype} values from {x.min()} to {x.max()}; spikes are int8, 0 or 1."
+            f"input: {x.dtype} values from {x.min()} to {x.max()}; this net takes int8 or uint8 "
+            f"from {low} to {high}."
         )
 
 
-def run(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
+def run(network: FixedNetwork, x: NDArray[Any]) -> Activity:
     """Run the network from zero state.
 
-    x: [T, B, I] int8 spikes. Raises: ParameterError for anything else.
+    x: [T, B, I], int8 or uint8 within the range of the network. Raises: ParameterError for
+    anything else.
     """
     check_input(network, x)
     starts = range(0, max(x.shape[1], 1), CHUNK)
     return Activity.of_batches([_run_chunk(network, x[:, b : b + CHUNK]) for b in starts])
 
 
-def _run_chunk(network: FixedNetwork, x: NDArray[np.int8]) -> Activity:
+def _run_chunk(network: FixedNetwork, x: NDArray[Any]) -> Activity:
     signal: Any = np.ascontiguousarray(x)  # [T, B, ...] from layer to layer
     spikes = []
     saturations = 0

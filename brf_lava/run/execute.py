@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
@@ -29,15 +29,26 @@ def require_backend(backend: str) -> None:
         require_lava()
 
 
-def work(network: FixedNetwork, x: NDArray[np.int8]) -> int:
+def work(network: FixedNetwork, steps: int, samples: int) -> int:
     """Samples times steps times neurons: the size by which checking is on by default or not."""
-    steps, samples, _ = x.shape
     return samples * steps * sum(layer.shape[0] for layer in network.layers)
+
+
+RECORD_BYTES = 2**28  # that a part of a run may take for its spikes
+
+
+def samples_per_part(network: FixedNetwork, steps: int, batch: int | None = None) -> int:
+    """How many samples to run at a time, so that memory does not grow with the test set.
+
+    batch: samples in one Lava run; parts are multiples of it, where it is smaller.
+    """
+    fitting = max(1, RECORD_BYTES // (steps * sum(layer.shape[0] for layer in network.layers)))
+    return fitting // batch * batch if batch and batch < fitting else batch or fitting
 
 
 def execute(
     network: FixedNetwork,
-    x: NDArray[np.int8],
+    x: NDArray[Any],
     *,
     backend: str,
     batch: int | None = None,

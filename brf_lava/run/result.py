@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.decision import Decision
+from brf_lava.errors import NetworkFileError
 from brf_lava.export.network import Activity, FixedNetwork, FloatActivity
 from brf_lava.files import write_bytes
 from brf_lava.run.sop import SpikeCost, spike_cost
@@ -24,7 +27,7 @@ SCHEMA = 1
 class Reference:
     """The float network on the very samples of the run.
 
-    accuracy: 0..1; sops: per sample; device: its name; predictions: [B, T].
+    accuracy: 0..1; sops: per sample; device: its name; predictions: [B, P].
     """
 
     accuracy: float
@@ -33,10 +36,33 @@ class Reference:
     predictions: NDArray[np.uint8]
 
 
-def reference_from(activity: FloatActivity, labels: NDArray[np.uint8], device: str) -> Reference:
-    """Judge what the float network did. labels: [B, T] of the same samples."""
+def decision_of(network: FixedNetwork) -> Decision:
+    """How classes are read from the outputs; at every step where the file does not say.
+
+    Raises: NetworkFileError for something else than a decision.
+    """
+    stored = network.provenance.get("decision", asdict(Decision()))
+    try:
+        return Decision(**stored)
+    except (TypeError, ValueError) as error:
+        raise NetworkFileError(
+            f"provenance.decision: {stored!r}; prediction and ignore_first are needed. Export the "
+            "network again."
+        ) from error
+
+
+def accuracy(decision: Decision, predictions: Any, labels: Any) -> float:
+    """Share of the labels that count, of [B, P], which are predicted; 0 where none counts."""
+    hits, counted = decision.hits(predictions, labels)
+    return hits / counted if counted else 0.0
+
+
+def reference_from(
+    activity: FloatActivity, labels: NDArray[np.uint8], device: str, decision: Decision
+) -> Reference:
+    """Judge what the float network did. labels: [B, P] of the same samples."""
     return Reference(
-        accuracy=float(np.mean(activity.predictions == labels)),
+        accuracy=accuracy(decision, activity.predictions, labels),
         sops=float(activity.sops.mean()),
         device=device,
         predictions=activity.predictions,
@@ -47,9 +73,9 @@ def reference_from(activity: FloatActivity, labels: NDArray[np.uint8], device: s
 class RunResult:
     """One run over a set of samples.
 
-    accuracy: share of steps classified correctly. agreement: share of steps in which the
-    prediction is the float network's. saturations: state variables at the 24-bit limit, summed
-    over steps and samples. seconds: wall time of the backend. checked: compared with the integer
+    accuracy: share of the predictions, one per step or per sample, that are right. agreement:
+    share of those that are the float network's. saturations: state variables at the 24-bit limit,
+    summed over steps and samples. seconds: wall time of the backend. checked: compared with the integer
     engine, spike by spike, and found equal.
     """
 
@@ -85,30 +111,64 @@ class RunResult:
         return contents
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What counts of one part of a run: some samples, all steps.
+
+    predictions: [B, P]. spike_slots, outputs: how many numbers the activity held.
+    """
+
+    predictions: NDArray[Any]
+    cost: SpikeCost
+    saturations: int
+    steps: int
+    seconds: float
+    spike_slots: int
+    outputs: int
+
+
+def measure(network: FixedNetwork, x: NDArray[Any], activity: Activity, seconds: float) -> Measured:
+    """Keep what counts of an activity, which may be large. x: [T, B, I]."""
+    return Measured(
+        predictions=decision_of(network).predict(activity.outputs),
+        cost=spike_cost(network, x, activity),
+        saturations=activity.saturations,
+        steps=len(x),
+        seconds=seconds,
+        spike_slots=sum(layer.size for layer in activity.spikes),
+        outputs=activity.outputs.size,
+    )
+
+
 def summarize(
     network: FixedNetwork,
-    x: NDArray[np.int8],
+    parts: Sequence[Measured],
     labels: NDArray[np.uint8],
-    activity: Activity,
     reference: Reference | None,
     *,
     backend: str,
-    seconds: float,
     checked: bool,
 ) -> RunResult:
-    """Judge one run. x: [T, B, I], labels: [B, T]."""
-    predictions = activity.outputs.argmax(axis=2).T
+    """Judge a run. parts: in the order of the samples; labels: [B, P] of all of them."""
+    predictions = np.concatenate([part.predictions for part in parts])
+    samples = len(predictions)
+    costs = [asdict(part.cost) for part in parts]
+    shares = [len(part.predictions) / samples for part in parts]
+    means = {
+        name: sum(share * cost[name] for share, cost in zip(shares, costs, strict=True))
+        for name in costs[0]
+    }
     agreement = None
     if reference is not None:
         agreement = float(np.mean(predictions == reference.predictions))
     return RunResult(
         backend=backend,
-        samples=x.shape[1],
-        steps=x.shape[0],
-        accuracy=float(np.mean(predictions == labels)),
-        cost=spike_cost(network, x, activity),
-        saturations=activity.saturations,
-        seconds=seconds,
+        samples=samples,
+        steps=parts[0].steps,
+        accuracy=accuracy(decision_of(network), predictions, labels),
+        cost=SpikeCost(**means),
+        saturations=sum(part.saturations for part in parts),
+        seconds=sum(part.seconds for part in parts),
         checked=checked,
         reference=reference,
         agreement=agreement,

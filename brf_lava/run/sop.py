@@ -7,6 +7,7 @@ by one spike; zeros of a dense matrix count, as dense synapses occupy the chip.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class SpikeCost:
         return self.input_synops + self.recurrent_synops + self.output_synops
 
 
-def spike_cost(network: FixedNetwork, x: NDArray[np.int8], activity: Activity) -> SpikeCost:
+def spike_cost(network: FixedNetwork, x: NDArray[Any], activity: Activity) -> SpikeCost:
     """Count the spikes of one run. x: [T, B, I], the run's input spikes."""
     steps, samples, _ = x.shape
     recurrent = output = macs = 0
@@ -51,7 +52,7 @@ def spike_cost(network: FixedNetwork, x: NDArray[np.int8], activity: Activity) -
     spikes = sum(int(layer.sum(dtype=np.int64)) for layer in activity.spikes)
     return SpikeCost(
         sops=spikes / samples,
-        input_synops=network.layers[0].shape[0] * int(x.sum(dtype=np.int64)) / samples,
+        input_synops=network.layers[0].shape[0] * int(np.count_nonzero(x)) / samples,
         recurrent_synops=recurrent / samples,
         output_synops=output / samples,
         dense_macs=float(macs * steps),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from brf_lava.export.quantize import LayerReport, quantize
 from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.versions import versions
+
+CALIBRATION_SAMPLES = 2000  # of the training half; enough for the largest states, with head-room
 
 
 def export_model(
@@ -29,7 +31,7 @@ def export_model(
 
     Raises: DataError if the data does not fit the model, ParameterError as `quantize`.
     """
-    x = dataset.train.x
+    x = dataset.train.x[:CALIBRATION_SAMPLES]
     if x.shape[2] != checkpoint.inputs:
         raise DataError(
             f"calibration data: {x.shape[2]} inputs, the model has {checkpoint.inputs}. Name the "
@@ -49,12 +51,16 @@ def export_model(
         "seed": checkpoint.seed,
         "origin": checkpoint.origin,
         "epoch": checkpoint.epoch,
+        "decision": asdict(checkpoint.recipe.decision),
+        "permutation": (
+            None if checkpoint.permutation is None else checkpoint.permutation.tolist()
+        ),
         "model": checkpoint.fingerprint,
         "data": asdict(checkpoint.data),
         "metrics": checkpoint.metrics.as_dict(),
         "calibration": asdict(dataset.source),
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
-    exported = FixedNetwork(network.layers, provenance)
+    exported = replace(network, provenance=provenance)
     write_network(exported, path, checkpoint.activity)
     return exported, reports
