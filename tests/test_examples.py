@@ -44,7 +44,7 @@ def test_lava_by_hand() -> None:
     except BackendUnavailableError as error:
         pytest.skip(str(error))
     output = run("lava_by_hand.py")
-    constants = real.BRFConstants(0.01, 1.0, 0.9)
+    constants = real.BalancedConstants(0.01, 1.0, 0.9)
     state, spikes = (0.0, 0.0, 0.0), []
     for t in range(799):
         state, z = real.brf_step(

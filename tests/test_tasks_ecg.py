@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError
 from brf_lava.tasks import ecg
 from brf_lava.tasks.task import ECG, TASKS, Dataset, DataSource, Split, find_task, fingerprint
@@ -146,6 +147,70 @@ def test_last_step_is_dropped_and_rows_without_label_are_class_0(tmp_path: Path)
     np.testing.assert_array_equal(found[labeled], train["y"][:, :1300][labeled])
 
 
+@pytest.mark.parametrize("choice", [None, "first-class", "mask"])
+def test_unlabeled_rows(tmp_path: Path, choice: str | None) -> None:
+    train = arrays()
+    train["y"][1, 40:50] = 0
+    folder = write(tmp_path, train)
+    data = ecg.load(folder, unlabeled=choice)
+    assert set(data.train.y[1, 40:50]) == {UNLABELED if choice == "mask" else 0}
+    assert (data.train.y == UNLABELED).sum() == (10 if choice == "mask" else 0)
+    published = ecg.load(folder)
+    same = data.source == published.source  # a network must know which of the two it was scored on
+    assert same is (choice != "mask")
+    assert ("unlabeled steps masked" in data.source.description) is (choice == "mask")
+
+
+def test_masked_steps_can_be_filled_later(tmp_path: Path) -> None:
+    train = arrays()
+    train["y"][1, 40:50] = 0
+    masked = ecg.load(write(tmp_path, train), unlabeled="mask")
+    filled = masked.with_unlabeled("first-class")
+    assert filled.source.fingerprint == ecg.load(tmp_path).source.fingerprint
+    assert filled.source.description.endswith("unlabeled steps as P")
+    assert masked.with_unlabeled("mask") is masked
+    assert filled.with_unlabeled("first-class") is filled
+    with pytest.raises(DataError, match="'drop'; must be one of first-class, mask"):
+        ecg.load(tmp_path, unlabeled="drop")
+
+
+def test_variable_without_the_files_leaves_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable may name a folder of other tasks' data; synthetic data take no named place."""
+    (tmp_path / "others").mkdir()
+    monkeypatch.setenv(ecg.DATA_VARIABLE, str(tmp_path / "others"))
+    with pytest.raises(DataError, match="holds neither data file"):
+        ecg.load()
+    write(tmp_path / "cache" / "brf-lava" / "data")
+    assert ecg.load().source.kind == "qtdb"
+
+
+@pytest.mark.parametrize("choice", [None, "first-class", "mask"])
+def test_prepared_records_are_read_as_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str | None
+) -> None:
+    """A .h5 is one of prepared records, whatever it is called, by --data or by the variable."""
+    split = Split(X, np.full_like(Y, UNLABELED))
+    prepared = Dataset("ecg", ("P", "PQ"), 0.004, split, split, DataSource("records", "r", "f"))
+    seen: list[Path] = []
+
+    def load_prepared(path: Path) -> Dataset:
+        seen.append(path)
+        return prepared
+
+    monkeypatch.setattr("brf_lava.tasks.wfdb_records.load_prepared", load_prepared)
+    path = tmp_path / "mine.h5"
+    path.touch()
+    label = 0 if choice == "first-class" else UNLABELED
+    assert set(ecg.load(path, unlabeled=choice).train.y.ravel()) == {label}
+    monkeypatch.setenv(ecg.DATA_VARIABLE, str(path))
+    assert set(ecg.load(unlabeled=choice).test.y.ravel()) == {label}
+    assert seen == [path, path]
+    with pytest.raises(DataError, match="does not exist"):
+        ecg.load(tmp_path / "none.h5")
+
+
 def test_dataset_describes_itself(tmp_path: Path) -> None:
     data = ecg.load(write(tmp_path))
     assert data.task == "ecg"
@@ -268,7 +333,7 @@ def test_find_task() -> None:
     with pytest.raises(DataError) as error:
         find_task("EGC")
     assert_names_cause(error, "'EGC'", "Did you mean 'ecg'?")
-    with pytest.raises(DataError, match="'ecg'"):
+    with pytest.raises(DataError, match="ecg, smnist, psmnist, shd, or give the path"):
         find_task("something else")
 
 
@@ -320,6 +385,14 @@ def test_real_sizes(real: Dataset) -> None:
     assert real.source.kind == "qtdb"
     assert real.train.x.shape == (618, 1300, 4)
     assert real.test.x.shape == (141, 1300, 4)
+
+
+def test_real_shares_without_a_label() -> None:
+    if not REAL_DATA:
+        pytest.skip(f"the QT database is not here: set {ecg.DATA_VARIABLE} to its folder")
+    masked = ecg.load(Path(REAL_DATA), unlabeled="mask")
+    shares = [float((split.y == UNLABELED).mean()) for split in (masked.train, masked.test)]
+    assert shares == pytest.approx([0.0818, 0.1038], abs=5e-5)
 
 
 def test_real_densities_and_shares(real: Dataset) -> None:

@@ -12,20 +12,37 @@ from brf_lava.cli.options import PATH, data_option, load_data
 @click.command("import")
 @click.argument("published", type=PATH)
 @click.option("--task", required=True, help="What it was trained for, e.g. ecg.")
+@click.option("--neuron", help="RF, BRF, HRF, BHRF or ALIF; else the one that fits best.")
+@click.option("--recipe", help="Take the neuron and its constants from this recipe.")
 @click.option("-o", "--out", type=PATH, default=Path("model.pt"), show_default=True)
 @data_option
-def import_command(published: Path, task: str, out: Path, data: Path | None) -> None:
-    """Read a BRF checkpoint of the published reference code into a model file."""
+def import_command(
+    published: Path,
+    task: str,
+    neuron: str | None,
+    recipe: str | None,
+    out: Path,
+    data: Path | None,
+) -> None:
+    """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report
+    from brf_lava.errors import CheckpointError
     from brf_lava.files import check_writable
-    from brf_lava.recipes import recipe_for
+    from brf_lava.recipes import load_recipe
+    from brf_lava.tasks.task import find_task
     from brf_lava.train.checkpoint import save_checkpoint
     from brf_lava.train.published import import_published
 
     check_writable(out, published)
-    recipe = recipe_for(task)
-    checkpoint = import_published(published, recipe, load_data(task, data))
+    chosen = load_recipe(recipe) if recipe else None
+    dataset = load_data(task, data)
+    if find_task(task).permuted and dataset.permutation is None:
+        raise CheckpointError(
+            f"{published}: a network for {task} needs the order of steps it was trained with. "
+            "Name the file that holds it with --permutation."
+        )
+    checkpoint = import_published(published, dataset, neuron, chosen)
     save_checkpoint(checkpoint, out)
     report.print_table(report.checkpoint_table(checkpoint))
-    click.echo("Taken as BRF: the file does not name its neuron, and one of RF looks the same.")
+    click.echo(f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.")
     click.echo(f"Wrote {out}. Next: brf-lava export {out} net.h5")

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from brf_lava import __version__
+from brf_lava.cli.data import data
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
+from brf_lava.cli.plot import plot
 from brf_lava.cli.run import run
 from brf_lava.cli.train import train
 from brf_lava.errors import BrfLavaError
@@ -57,5 +59,5 @@ def main() -> None:
     """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2."""
 
 
-for command in (train, import_command, export, run):
+for command in (train, import_command, export, run, data, plot):
     main.add_command(command)

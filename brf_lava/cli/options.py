@@ -2,32 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from brf_lava.tasks.task import Dataset
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 PATH = click.Path(path_type=Path)
-data_option = click.option(
-    "--data",
-    type=PATH,
-    help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache folder, "
-    "else synthetic data.",
-)
+UNLABELED, PERMUTATION = "brf_lava.unlabeled", "brf_lava.permutation"  # keys of click's meta
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """A callback that keeps the value for `load_data`: the commands have no use for it."""
+
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        context.meta[key] = value
+
+    return keep
+
+
+def data_option(command: Command) -> Command:
+    """--data, which the command gets, and what else says how data are read, for `load_data`."""
+    for option in (
+        click.option(
+            "--permutation",
+            type=PATH,
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep(PERMUTATION),
+            help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt. Else the "
+            "model's, or drawn from the seed.",
+        ),
+        click.option(
+            "--unlabeled",
+            type=click.Choice(["first-class", "mask"]),
+            expose_value=False,
+            callback=_keep(UNLABELED),
+            help="Count steps without a label as the first class, or not at all. Default: as "
+            "published with the data.",
+        ),
+        click.option(
+            "--data",
+            type=PATH,
+            help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache "
+            "folder, else (ecg alone) synthetic data.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 
 
 def load_data(task: str, data: Path | None) -> Dataset:
-    """The task's data, with a visible notice when it is synthetic."""
+    """The task's data, with a visible notice when it is synthetic.
+
+    Reads --unlabeled and --permutation of the command that runs, see `data_option`.
+    Raises: DataError as `Task.load`; for a permutation of a task that has none.
+    """
+    from brf_lava.errors import DataError
     from brf_lava.tasks.ecg import SYNTHETIC_NOTICE
+    from brf_lava.tasks.permutation import read_permutation
     from brf_lava.tasks.task import find_task
 
-    dataset = find_task(task).load(data)
+    context = click.get_current_context(silent=True)
+    chosen = context.meta if context else {}
+    found, permutation = find_task(task), chosen.get(PERMUTATION)
+    if permutation is not None and not found.permuted:
+        raise DataError(
+            f"--permutation {permutation}: the steps of task {found.name} are not permuted. Leave "
+            "it out."
+        )
+    dataset = found.load(data, unlabeled=chosen.get(UNLABELED))
     if dataset.source.kind.startswith("synthetic"):
         click.secho(f"Notice: {SYNTHETIC_NOTICE}", fg="yellow", err=True)
-    return dataset
+    return dataset.permuted(read_permutation(permutation)) if permutation else dataset
+
+
+def network_data(provenance: dict[str, Any], data: Path | None) -> Dataset:
+    """The data for an exported network, its steps in the order that the network was trained with.
+
+    provenance: the network file's. Raises: as `load_data`.
+    """
+    import numpy as np
+
+    dataset = load_data(provenance["task"], data)
+    stored = provenance.get("permutation")
+    if stored is None or dataset.permutation is not None:
+        return dataset
+    return dataset.permuted(np.array(stored))

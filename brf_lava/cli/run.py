@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, device_option, load_data
-from brf_lava.errors import BackendUnavailableError, NetworkFileError
+from brf_lava.cli.options import PATH, data_option, device_option, network_data
+from brf_lava.errors import BackendUnavailableError, DataError, NetworkFileError
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork, FloatActivity
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 @click.option("--reference", type=PATH, help="Measure this float model again beside the run.")
 @device_option
 @click.option("--out", type=PATH, help="Also write the result to this JSON file.")
+@click.option("--input", "record", type=PATH, help="Classify this WFDB record instead (ecg).")
+@click.option("--csv", type=PATH, help="With --input: one line per sample with its wave.")
+@click.option("--annotations-out", type=PATH, help="With --input: a WFDB annotation file.")
 def run(
     network: Path,
     backend: str,
@@ -45,6 +49,9 @@ def run(
     reference: Path | None,
     device: str,
     out: Path | None,
+    record: Path | None,
+    csv: Path | None,
+    annotations_out: Path | None,
 ) -> None:
     """Run NETWORK (default: net.h5) on the test data and compare it with the float reference."""
     import numpy as np
@@ -53,10 +60,19 @@ def run(
     from brf_lava.export.hdf5 import read_network
     from brf_lava.files import check_writable
     from brf_lava.profiles import SimProfile, load_profile
-    from brf_lava.run.execute import execute, require_backend, work
+    from brf_lava.run.execute import execute, require_backend, samples_per_part, work
     from brf_lava.run.lava_net import steps_needed
-    from brf_lava.run.result import summarize, write_result
+    from brf_lava.run.result import measure, summarize, write_result
 
+    if record is None and (csv or annotations_out):
+        raise DataError(
+            "--csv and --annotations-out say where the waves of an --input go; name it."
+        )
+    if record is not None and (limit or check is not None or reference or out or data):
+        raise DataError(
+            "--input: an unlabeled record is classified, and nothing compared; --data, --limit, "
+            "--check, --reference and --out do not go with it. Leave them out."
+        )
     require_backend(backend)
     settings = load_profile(profile)
     if not isinstance(settings, SimProfile):
@@ -64,6 +80,7 @@ def run(
             f"--profile {profile}: describes a Loihi 2 board; backend {backend} takes one of kind "
             "'sim'."
         )
+    limit_seconds = timeout or settings.timeout_seconds
     if out is not None:
         check_writable(out, network, *([reference] if reference else []))
     fixed, stored = read_network(network)
@@ -73,46 +90,63 @@ def run(
             f"{network}: its provenance has no {', '.join(missing)}, so neither data nor reference "
             "are known. Name a file written by 'brf-lava export'."
         )
-    dataset = load_data(fixed.provenance["task"], data)
+    if record is not None:
+        from brf_lava.cli.classify import classify_input
+
+        classify_input(
+            fixed,
+            record,
+            lambda x: execute(fixed, x, backend=backend, timeout=limit_seconds)[0],
+            batch=batch,
+            csv=csv,
+            annotations_out=annotations_out,
+        )
+        return
+    dataset = network_data(fixed.provenance, data)
     samples = len(dataset.test.x) if limit is None else min(limit, len(dataset.test.x))
-    x = np.ascontiguousarray(dataset.test.x[:samples].transpose(1, 0, 2))
-    labels = dataset.test.y[:samples]
+    split = dataset.test.first(samples)
+    steps = split.x.shape[1]
     if check is None:
-        check = backend == "sim" and work(fixed, x) <= settings.check_limit
+        check = backend == "sim" and work(fixed, steps, samples) <= settings.check_limit
     float_reference = _reference(fixed, dataset, samples, stored, reference, device)
     batch = batch or settings.batch or None
-    total = steps_needed(fixed, len(x), samples, batch)
-    with report.step_progress(f"{backend}, {samples} samples", total) as on_progress:
-        activity, seconds = execute(
-            fixed,
-            x,
-            backend=backend,
-            batch=batch,
-            timeout=timeout or settings.timeout_seconds,
-            check=check,
-            on_progress=on_progress,
-        )
-    result = summarize(
-        fixed,
-        x,
-        labels,
-        activity,
-        float_reference,
-        backend=backend,
-        seconds=seconds,
-        checked=check and backend == "sim",
-    )
+    size = samples_per_part(fixed, steps, batch)
+    parts = []
+    with report.step_progress(f"{backend}, {samples} samples", samples) as on_samples:
+        for first in range(0, samples, size):
+            x = np.ascontiguousarray(split.x[first : first + size].transpose(1, 0, 2))
+            activity, seconds = execute(
+                fixed,
+                x,
+                backend=backend,
+                batch=batch,
+                timeout=limit_seconds,
+                check=check,
+                on_progress=_sample_progress(
+                    on_samples, first, x.shape[1] / steps_needed(fixed, steps, x.shape[1], batch)
+                ),
+            )
+            parts.append(measure(fixed, x, activity, seconds))
+            on_samples(first + x.shape[1])
+    checked = check and backend == "sim"
+    result = summarize(fixed, parts, split.y, float_reference, backend=backend, checked=checked)
     click.echo(f"network  {report.network_line(fixed)}")
     click.echo(f"data     {dataset.source.description}")
     report.print_table(report.comparison_table(result))
     click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
-    if result.checked:
-        outputs = activity.outputs.size
-        spikes = sum(layer.size for layer in activity.spikes)
+    if checked:
+        spikes, outputs = (sum(p.spike_slots for p in parts), sum(p.outputs for p in parts))
         click.echo(f"Lava equals the engine in all {spikes:,} spike slots and {outputs:,} outputs.")
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)
         click.echo(f"Wrote {out}.")
+
+
+def _sample_progress(
+    on_samples: Callable[[int], None], first: int, samples_per_step: float
+) -> Callable[[int], None]:
+    """From steps done of one part of a run to samples done of all."""
+    return lambda steps: on_samples(first + int(samples_per_step * steps))
 
 
 def _reference(
@@ -124,8 +158,9 @@ def _reference(
     device: str,
 ) -> Reference | None:
     """The float network on the samples of the run: measured now from `model`, else as stored."""
-    from brf_lava.run.result import reference_from
+    from brf_lava.run.result import decision_of, reference_from
 
+    decision = decision_of(fixed)
     if model is not None:
         from brf_lava.train.checkpoint import load_checkpoint
         from brf_lava.train.model import choose_device, device_name, evaluate
@@ -138,7 +173,7 @@ def _reference(
         target = choose_device(device)
         split = dataset.test.first(samples)
         _, measured = evaluate(checkpoint.model().to(target), split, target)
-        return reference_from(measured, split.y, device_name(target))
+        return reference_from(measured, split.y, device_name(target), decision)
     if fixed.provenance["data"]["fingerprint"] != dataset.source.fingerprint:
         click.echo(
             f"Notice: the float network was measured on {fixed.provenance['data']['description']}, "
@@ -150,4 +185,5 @@ def _reference(
     if stored is None:
         return None
     labels = dataset.test.y[:samples]
-    return reference_from(stored.first(samples), labels, fixed.provenance["metrics"]["device"])
+    device_used = fixed.provenance["metrics"]["device"]
+    return reference_from(stored.first(samples), labels, device_used, decision)

@@ -13,15 +13,27 @@ from brf_lava.errors import CheckpointError, RecipeError
 
 if TYPE_CHECKING:
     from brf_lava.recipes import Recipe
+    from brf_lava.tasks.task import Dataset
     from brf_lava.train.trainer import Trainer
 
 
 @click.command()
-@click.option("--task", help="What to learn, e.g. ecg; picks the shipped recipe for it.")
+@click.option(
+    "--task",
+    help="What to learn, e.g. ecg; picks the shipped recipe for it. Or a .toml that describes a "
+    "task of your own, with --recipe.",
+)
 @click.option("--recipe", help="A recipe file, or the name of a shipped one, e.g. ecg-brf.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a recipe value.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: 0.")
+@click.option(
+    "--init",
+    type=click.Choice(["recipe", "spectrum"]),
+    default="recipe",
+    show_default=True,
+    help="Where omega starts: in the recipe's range, or in one chosen from the data's spectrum.",
+)
 @click.option("--out", type=PATH, default=Path("model.pt"), show_default=True)
 @data_option
 @device_option
@@ -34,6 +46,7 @@ def train(
     changes: tuple[str, ...],
     epochs: int | None,
     seed: int | None,
+    init: str,
     out: Path,
     data: Path | None,
     device: str,
@@ -49,10 +62,11 @@ def train(
     check_writable(out)
     target = choose_device(device)
     if resume:
-        if task or recipe or changes or epochs or seed is not None or restart:
+        fresh = (task, recipe, changes, epochs, restart)
+        if any(fresh) or seed is not None or init != "recipe":
             raise RecipeError(
                 "--resume goes on with the stored recipe and seed; --task, --recipe, --set, "
-                "--epochs, --seed and --restart do not go with it."
+                "--epochs, --seed, --init and --restart do not go with it."
             )
         stored = Trainer.stored_task(out)
         trainer = Trainer.resumed(load_data(stored, data), target, out)
@@ -64,6 +78,8 @@ def train(
             )
         chosen = _choose_recipe(task, recipe, changes, epochs)
         dataset = load_data(chosen.task, data)
+        if init == "spectrum":
+            chosen, dataset = _choose_omega(chosen, dataset, seed or 0, changes)
         trainer = Trainer(chosen, dataset, seed or 0, target, out)
     with only_writer(out):
         _run_training(trainer, tensorboard)
@@ -73,15 +89,39 @@ def _choose_recipe(
     task: str | None, name: str | None, changes: tuple[str, ...], epochs: int | None
 ) -> Recipe:
     from brf_lava.recipes import load_recipe, override, recipe_for
+    from brf_lava.strict_toml import to_toml
 
     if name is None and task is None:
         raise RecipeError("train: name what to learn: --task ecg, or --recipe FILE.")
+    own = task is not None and task.endswith(".toml")
+    if own and name is None:
+        raise RecipeError(
+            f"--task {task}: no recipe is shipped for a task of your own. Name one to start from, "
+            "such as --recipe ecg-brf --set validation=50."
+        )
     recipe = recipe_for(task) if name is None and task is not None else load_recipe(name or "")
-    if task is not None and recipe.task != task:
+    if own:
+        changes = (f"task={to_toml(task)}", *changes)
+    elif task is not None and recipe.task != task:
         raise RecipeError(f"--task {task}: recipe {recipe.name} is for task {recipe.task}.")
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
     return override(recipe, changes)
+
+
+def _choose_omega(
+    recipe: Recipe, dataset: Dataset, seed: int, changes: tuple[str, ...]
+) -> tuple[Recipe, Dataset]:
+    """The recipe with omega from the spectrum, and the data with its steps in the seed's order."""
+    from brf_lava.train.spectrum import with_spectrum
+    from brf_lava.train.trainer import in_order
+
+    if any(change.partition("=")[0].strip().endswith("omega") for change in changes):
+        raise RecipeError("--init spectrum chooses omega; --set omega does not go with it.")
+    dataset = in_order(dataset, recipe, seed)
+    chosen, (low, high) = with_spectrum(recipe, dataset)
+    click.echo(f"omega   {low:g} to {high:g} rad/s, from the spectrum of the data", err=True)
+    return chosen, dataset
 
 
 def _run_training(trainer: Trainer, tensorboard: bool) -> None:
@@ -115,5 +155,12 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
             trainer.finish()
             click.echo(f"The best model so far is in {out}.", err=True)
         raise
+    if trainer.epoch < recipe.training.epochs:
+        click.echo(
+            f"Stopped early, after epoch {trainer.epoch}: since epoch {trainer.best_epoch} the "
+            "validation loss got no better (training.patience = "
+            f"{recipe.training.patience}).",
+            err=True,
+        )
     report.print_table(report.checkpoint_table(trainer.finish()))
     click.echo(f"Wrote {out} and {metrics_path(out)}. Next: brf-lava export {out} net.h5")

@@ -1,7 +1,8 @@
 """The ECG task: name the wave, P, PQ, QR, RS, ST or TP, at each of 1300 steps of 4 ms.
 
-The data are the preprocessed QT database of Yin et al. 2021 or, where it is not at hand, a
-synthetic ECG of the same shape (`synthetic_ecg`). Which of the two is recorded in `DataSource`.
+The data are the preprocessed QT database of Yin et al. 2021, records prepared with ``brf-lava data
+prepare ecg`` or, where neither is at hand, a synthetic ECG of the same shape (`synthetic_ecg`).
+Which of these is recorded in `DataSource`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError
 from brf_lava.tasks import synthetic_ecg
+from brf_lava.tasks.arrays import HDF5_SUFFIXES
+from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, first_complete, look
 from brf_lava.tasks.task import ECG, Dataset, DataSource, Split, fingerprint
 
-DATA_VARIABLE = "BRF_LAVA_DATA"
 TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"
 SUBFOLDER = "qtdb"
 STORED_STEPS = ECG.steps + 1  # the last one is an end marker
@@ -32,25 +35,30 @@ SYNTHETIC_NOTICE = (
 )
 
 
-def load(data: Path | None = None) -> Dataset:
+def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
     """The ECG data set from the first of these places:
 
     1. `data`, a folder that holds both files, itself or in a sub-folder "qtdb", or one of the two
-       files with the other beside it;
+       files with the other beside it, or a .h5 that ``brf-lava data prepare ecg`` wrote;
     2. the same named by the environment variable BRF_LAVA_DATA, unless empty;
     3. ``brf-lava/data`` in the user's cache folder, if both files are there;
     4. the synthetic ECG.
 
+    unlabeled: what steps without a label count as, see `Dataset.with_unlabeled`; None is
+    "first-class" for the preprocessed QT database, as published, and "mask" for prepared records.
     Raises: DataError if what 1 or 2 names cannot be used, or a file found is damaged: a place that
     was named is never replaced by the synthetic ECG.
     """
-    variable = os.environ.get(DATA_VARIABLE)
-    if data is not None:
-        return load_qtdb(*find_files(data, "--data"))
-    if variable:
-        return load_qtdb(*find_files(Path(variable), DATA_VARIABLE))
-    cached = _both_files(_cache_folder())
-    return load_qtdb(*cached) if cached else load_synthetic()
+    files = look(data, find)
+    if files is None:
+        dataset = load_synthetic()
+    elif len(files) == 2:
+        dataset = load_qtdb(*files, unlabeled=unlabeled or "first-class")
+    else:
+        from brf_lava.tasks.wfdb_records import load_prepared
+
+        dataset = load_prepared(files[0])
+    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
 
 
 def load_synthetic(seed: int = SYNTHETIC_SEED) -> Dataset:
@@ -63,23 +71,34 @@ def load_synthetic(seed: int = SYNTHETIC_SEED) -> Dataset:
     return _dataset(train, test, "synthetic-ecg", description)
 
 
-def load_qtdb(train_file: Path, test_file: Path) -> Dataset:
-    """The preprocessed QT database from its two files. Raises: DataError as `read_split` does."""
+def load_qtdb(train_file: Path, test_file: Path, unlabeled: str = "first-class") -> Dataset:
+    """The preprocessed QT database from its two files.
+
+    unlabeled: as in `Dataset.with_unlabeled`. Raises: DataError as `read_split` does.
+    """
     train, test = read_split(train_file), read_split(test_file)
     description = (
         f"QT database, preprocessed by Yin et al. 2021 ({train_file.name}, {test_file.name}): "
         f"{len(train.x)} training and {len(test.x)} test segments"
     )
-    return _dataset(train, test, "qtdb", description)
+    if unlabeled == "first-class":  # the published convention needs no mention
+        train, test = (
+            Split(split.x, np.where(split.y == UNLABELED, np.uint8(0), split.y))
+            for split in (train, test)
+        )
+        return _dataset(train, test, "qtdb", description)
+    description += ", unlabeled steps masked"
+    return _dataset(train, test, "qtdb", description).with_unlabeled(unlabeled)
 
 
 def read_split(path: Path) -> Split:
     """One file: spikes ``x`` [B, 1301, 4] and one-hot labels ``y`` [B, 1301, 6].
 
     The last step is dropped: there the spikes hold an end marker, -1. A step without any label (8 %
-    of the training, 10 % of the test steps, most at the start of a segment) becomes class 0, P.
-    That is the published convention, an argmax over the row, and published numbers need it.
-    The labels trail the spikes by about 16 steps in both files: QRS spikes are densest 16 steps
+    of the training, 10 % of the test steps, most at the start of a segment) is UNLABELED. The
+    published convention makes it class 0, P, an argmax over the row, and published numbers need it:
+    `load_qtdb` does so.
+    The labels trail the spikes by 19 steps in both files: QRS spikes are densest 16 to 19 steps
     before the steps labeled QR and RS. They are left as published.
     Raises: DataError for a file that cannot be read or whose arrays are not as above.
     """
@@ -98,10 +117,8 @@ def read_split(path: Path) -> Split:
     marked = int(y.sum(axis=-1).max())
     if marked > 1:
         raise _damaged(path, f"a step marked with {marked} classes in y", "at most one per step")
-    return Split(
-        np.ascontiguousarray(x, dtype=np.int8),
-        np.argmax(y, axis=-1).astype(np.uint8),
-    )
+    labels = np.where(y.any(axis=-1), np.argmax(y, axis=-1), UNLABELED).astype(np.uint8)
+    return Split(np.ascontiguousarray(x, dtype=np.int8), labels)
 
 
 def find_files(place: Path, where: str) -> tuple[Path, Path]:
@@ -121,7 +138,7 @@ def find_files(place: Path, where: str) -> tuple[Path, Path]:
             for name in (TRAIN_FILE, TEST_FILE)
             if os.path.isfile(folder / name)
         ]
-        raise DataError(
+        raise NotHereError(
             f"{where}: {place} holds {f'only {found[0]}' if found else 'neither data file'}; both "
             f"{TRAIN_FILE} and {TEST_FILE} must be in it or in its sub-folder {SUBFOLDER}. "
             "Copy them there."
@@ -129,7 +146,7 @@ def find_files(place: Path, where: str) -> tuple[Path, Path]:
     if place.name not in (TRAIN_FILE, TEST_FILE):
         raise DataError(
             f"{where}: {place} is not a data file of the ecg task; must be {TRAIN_FILE} or "
-            f"{TEST_FILE}, or the folder of both. Name one of these."
+            f"{TEST_FILE}, the folder of both, or a .h5 of prepared records. Name one of these."
         )
     files = _files_in(place.parent)
     for file in files:
@@ -139,6 +156,13 @@ def find_files(place: Path, where: str) -> tuple[Path, Path]:
                 "folder. Copy it there."
             )
     return files
+
+
+def find(place: Path, where: str) -> tuple[Path, Path] | tuple[Path]:
+    """The two files of the QT database, or one of prepared records."""
+    if place.suffix in HDF5_SUFFIXES and os.path.isfile(place):
+        return (place,)
+    return find_files(place, where)
 
 
 def _dataset(train: Split, test: Split, kind: str, description: str) -> Dataset:
@@ -152,16 +176,8 @@ def _files_in(folder: Path) -> tuple[Path, Path]:
 
 def _both_files(folder: Path) -> tuple[Path, Path] | None:
     """Both files of `folder` or of its sub-folder, or None."""
-    for candidate in (folder, folder / SUBFOLDER):
-        files = _files_in(candidate)
-        if all(os.path.isfile(file) for file in files):  # False, no error, where it may not look
-            return files
-    return None
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "brf-lava" / "data"
+    files = first_complete(folder, ("", SUBFOLDER), (TRAIN_FILE, TEST_FILE))
+    return (files[0], files[1]) if files else None
 
 
 def _read_mat(path: Path) -> dict[str, Any]:

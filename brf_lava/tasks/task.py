@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError
+from brf_lava.tasks.permutation import check_permutation
 
+Permutation = npt.NDArray[np.int64]
+
+UNLABELED_CHOICES = ("first-class", "mask")  # see `Dataset.with_unlabeled`
 INPUT_TYPES = (np.int8, np.uint8)  # what a graded spike of the exported network can carry
 
 
@@ -57,7 +62,7 @@ class Split:
 class DataSource:
     """Where a data set came from, kept in every report and network file made from it."""
 
-    kind: str  # "qtdb" or "synthetic-ecg"
+    kind: str  # "qtdb", "synthetic-ecg", "mnist", "shd", "own", ...
     description: str  # one line for a person; file names, no absolute path
     fingerprint: str  # see `fingerprint`
 
@@ -68,6 +73,8 @@ class Dataset:
 
     step_seconds: length of one step, s.
     input_scale: the network sees ``x * input_scale``: 1 for spikes, 1 / 255 for 8-bit pixels.
+    permutation: int64 [T], where the steps have been reordered: step t is step permutation[t] of
+        the data as they were read; else None.
     Raises: DataError if the halves differ in steps or inputs, or a class has no name.
     """
 
@@ -78,6 +85,7 @@ class Dataset:
     test: Split
     source: DataSource
     input_scale: float = 1.0
+    permutation: Permutation | None = None
 
     def __post_init__(self) -> None:
         if self.train.x.shape[1:] != self.test.x.shape[1:]:
@@ -93,17 +101,82 @@ class Dataset:
                     f"for classes 0 to {len(self.classes) - 1}. Name it or mend the labels."
                 )
 
+    def permuted(self, permutation: Permutation) -> Dataset:
+        """The same data with step permutation[t] at step t, labels of steps along with them.
+
+        Raises: DataError if it is no permutation of the steps, or they are permuted already.
+        """
+        steps = self.train.x.shape[1]
+        check_permutation(permutation, steps, f"Dataset {self.task}")
+        if self.permutation is not None:
+            raise DataError(
+                f"Dataset {self.task}: its steps are permuted already, and a second permutation "
+                "would undo the first. Load the data anew, or give one permutation only."
+            )
+
+        def reorder(split: Split) -> Split:
+            y = split.y[:, permutation] if split.y.shape[1] == steps else split.y
+            return Split(split.x[:, permutation], y)
+
+        digest = hashlib.sha256(permutation.astype("<i8").tobytes()).hexdigest()
+        return self._with_halves(
+            reorder(self.train), reorder(self.test), f"steps permuted ({digest[:8]})", permutation
+        )
+
+    def with_unlabeled(self, choice: str) -> Dataset:
+        """What steps without a label count as.
+
+        choice: "first-class", as class 0, the published convention; "mask", not at all, neither in
+        a loss nor in an accuracy, which is how a `Dataset` holds them.
+        Raises: DataError for another choice.
+        """
+        if choice not in UNLABELED_CHOICES:
+            raise DataError(
+                f"Dataset {self.task}: unlabeled steps as {choice!r}; must be one of "
+                f"{', '.join(UNLABELED_CHOICES)}. Choose one."
+            )
+        halves = (self.train, self.test)
+        if choice == "mask" or not any((split.y == UNLABELED).any() for split in halves):
+            return self
+        train, test = (
+            Split(split.x, np.where(split.y == UNLABELED, np.uint8(0), split.y)) for split in halves
+        )
+        note = f"unlabeled steps as {self.classes[0]}"
+        return self._with_halves(train, test, note, self.permutation)
+
+    def _with_halves(
+        self, train: Split, test: Split, note: str, permutation: Permutation | None
+    ) -> Dataset:
+        source = DataSource(
+            self.source.kind, f"{self.source.description}, {note}", fingerprint(train, test)
+        )
+        return replace(self, train=train, test=test, source=source, permutation=permutation)
+
+
+class Loader(Protocol):
+    """Reads a data set: see `Task.load`."""
+
+    def __call__(self, data: Path | None = None, *, unlabeled: str | None = None) -> Dataset: ...
+
 
 @dataclass(frozen=True)
 class Task:
-    """A task by name, with the sizes a network for it needs before any data are read."""
+    """A task by name, with the sizes a network for it needs before any data are read.
+
+    load: takes a folder or file, or None to look in BRF_LAVA_DATA and in the cache folder; and
+        what unlabeled steps count as (`Dataset.with_unlabeled`), None for the task's own custom.
+        Raises: DataError when there are no data or they are damaged.
+    permuted: its steps come in one random order, which is not part of the data: whoever trains
+        draws it, keeps it, and calls `Dataset.permuted`.
+    """
 
     name: str
     inputs: int
     classes: tuple[str, ...]
     steps: int  # T
     step_seconds: float
-    load: Callable[[Path | None], Dataset]  # a folder or file, or None to look for it
+    load: Loader
+    permuted: bool = False
 
 
 def fingerprint(train: Split, test: Split) -> str:
@@ -111,14 +184,31 @@ def fingerprint(train: Split, test: Split) -> str:
     digest = hashlib.sha256()
     for array in (train.x, train.y, test.x, test.y):
         digest.update(repr(array.shape).encode())
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).data)  # no copy: SHD fills a gigabyte
     return digest.hexdigest()
 
 
-def _load_ecg(data: Path | None) -> Dataset:
-    from brf_lava.tasks import ecg  # here, because ecg imports this module
+# The modules below import this one, and their data need libraries that a task's sizes do not.
 
-    return ecg.load(data)
+
+def _load_ecg(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
+    from brf_lava.tasks import ecg
+
+    return ecg.load(data, unlabeled=unlabeled)
+
+
+def _load_mnist(name: str, data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
+    from brf_lava.tasks import mnist
+
+    dataset = mnist.load(TASKS[name], data)
+    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+
+
+def _load_shd(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
+    from brf_lava.tasks import shd
+
+    dataset = shd.load(data)
+    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
 
 
 ECG = Task(
@@ -129,16 +219,41 @@ ECG = Task(
     step_seconds=1 / 250,
     load=_load_ecg,
 )
-TASKS: dict[str, Task] = {task.name: task for task in (ECG,)}
+SMNIST = Task(
+    name="smnist",
+    inputs=1,
+    classes=tuple(map(str, range(10))),
+    steps=28 * 28,
+    step_seconds=0.01,  # pixels have no duration: that of a neuron's step in Higuchi et al. 2024
+    load=partial(_load_mnist, "smnist"),
+)
+PSMNIST = replace(SMNIST, name="psmnist", load=partial(_load_mnist, "psmnist"), permuted=True)
+SHD = Task(
+    name="shd",
+    inputs=700,
+    classes=tuple(map(str, range(20))),
+    steps=250,
+    step_seconds=0.004,
+    load=_load_shd,
+)
+TASKS: dict[str, Task] = {task.name: task for task in (ECG, SMNIST, PSMNIST, SHD)}
 
 
 def find_task(name: str) -> Task:
-    """The task of this name. Raises: DataError with the nearest name there is."""
+    """The task of this name, or the user's own one in the file `name`, which ends in .toml.
+
+    Raises: DataError with the nearest name there is, and as `own.read_task`.
+    """
+    if name.endswith(".toml"):
+        from brf_lava.tasks.own import read_task
+
+        return read_task(Path(name))
     try:
         return TASKS[name]
     except KeyError:
-        nearest = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.0)[0]
+        close = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise DataError(
-            f"task {name!r} is not known; choose one of {', '.join(TASKS)}. "
-            f"Did you mean {nearest!r}?"
+            f"task {name!r} is not known; choose one of {', '.join(TASKS)}, or give the path of a "
+            f".toml that describes a task of your own.{hint}"
         ) from None

@@ -1,0 +1,94 @@
+"""What brf-lava run does with --input: name the waves of a record and write them down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from brf_lava.export.network import FixedNetwork
+    from brf_lava.run.classify import RecordLabels, Run
+
+
+def classify_input(
+    network: FixedNetwork,
+    record: Path,
+    run: Run,
+    *,
+    batch: int | None = None,
+    csv: Path | None = None,
+    annotations_out: Path | None = None,
+) -> None:
+    """Classify a WFDB record, show a summary and write the files that were asked for.
+
+    Arguments as of `run.classify.classify_record`; annotations_out: see `annotation_path`.
+    Raises: what that raises; BrfLavaError, before the run, when a file could not be written.
+    """
+    from brf_lava import report
+    from brf_lava.files import check_writable
+    from brf_lava.run import classify
+    from brf_lava.tasks.wfdb_signal import record_path
+
+    path = record_path(record)
+    sources = [path.with_name(path.name + suffix) for suffix in (".hea", ".dat")]
+    marks = annotations_out and classify.annotation_path(annotations_out, path.name)
+    for out in (csv, marks):
+        if out is not None:
+            check_writable(out, *sources)
+    classify.check_network(network)
+    with report.step_progress(f"{path.name}, percent", 100) as show:
+        labels = classify.classify_record(
+            network,
+            path,
+            run,
+            batch=batch or classify.BATCH,
+            on_window=lambda done, total: show(100 * done // total),
+        )
+    report.print_table(labels_table(labels))
+    if labels.skipped:
+        click.echo(
+            f"Notice: {labels.skipped} windows have invalid samples or a flat lead, and no class.",
+            err=True,
+        )
+    if csv is not None:
+        classify.write_csv(labels, csv)
+        click.echo(f"Wrote {csv}: {labels.samples:,} samples.")
+    if marks is not None:
+        count = classify.write_annotation(labels, marks)
+        click.echo(f"Wrote {marks}: {count:,} marks.")
+
+
+def labels_table(labels: RecordLabels) -> Table:
+    """How much of the record is which wave."""
+    import numpy as np
+    from rich.table import Table
+
+    from brf_lava.decision import UNLABELED
+    from brf_lava.tasks.task import ECG
+
+    seconds = labels.samples / labels.fs
+    table = Table(title=f"{labels.record}, {seconds:.1f} s", title_justify="left")
+    for column in ("class", "of the record", "runs", "median length"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    borders = np.flatnonzero(np.diff(labels.steps)) + 1
+    starts = np.concatenate([[0], borders])
+    lengths = np.diff(np.append(starts, len(labels.steps))) * ECG.step_seconds * 1e3  # ms
+    for label, name in [*enumerate(ECG.classes), (UNLABELED, "none")]:
+        runs = lengths[labels.steps[starts] == label]
+        share = float((labels.steps == label).mean())
+        if label != UNLABELED or share:
+            median = f"{np.median(runs):.0f} ms" if len(runs) else "-"
+            table.add_row(name, f"{share:.2%}", f"{len(runs):,}", median)
+    peaks = [mark.step for mark in labels.marks() if mark.symbol == "N"]
+    table.add_section()
+    table.add_row("QRS complexes", "", f"{len(peaks):,}", "")
+    if len(peaks) > 1:
+        median_rr = float(np.median(np.diff(peaks))) * ECG.step_seconds
+        table.add_row("heart rate, median", "", f"{60 / median_rr:.0f} / min", "")
+    table.add_row("windows run", "", f"{labels.windows:,}", "")
+    table.add_row("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}", "")
+    return table

@@ -1,0 +1,186 @@
+"""brf-lava data"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.cli.prepare import prepare
+
+if TYPE_CHECKING:
+    from brf_lava.tasks.download import OnBytes
+    from brf_lava.tasks.sources import Step
+    from brf_lava.tasks.task import Dataset, Split
+
+
+@click.group()
+def data() -> None:
+    """What data the tasks need, what is here, and getting the rest."""
+
+
+data.add_command(prepare)
+
+
+@data.command("list")
+def list_command() -> None:
+    """Show every task: its data, their source and license, and where they were found."""
+    from rich.table import Table
+
+    from brf_lava import report
+    from brf_lava.tasks.sources import SOURCES
+    from brf_lava.tasks.task import TASKS
+
+    for task in TASKS.values():
+        source = SOURCES[task.name]
+        table = Table(title=task.name, title_justify="left", show_header=False, width=100)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        inputs = "1 input" if task.inputs == 1 else f"{task.inputs} inputs"
+        shape = f"{inputs}, {task.steps} steps, {len(task.classes)} classes"
+        table.add_row("shape", shape + (", steps permuted" if task.permuted else ""))
+        table.add_row("needs", source.needs)
+        table.add_row("source", f"{source.origin}, {source.license}, {source.url}")
+        size = "not published" if source.size is None else f"{source.size / 1e6:.1f} MB"
+        table.add_row("download", size)
+        table.add_row("here", _found(task.name))
+        report.print_table(table)
+    click.echo("Get what is missing with: brf-lava data fetch TASK")
+
+
+@data.command()
+@click.argument("task")
+@data_option
+def info(task: str, data: Path | None) -> None:
+    """Describe the data of TASK: sizes, input rates, labels, origin."""
+    from rich.table import Table
+
+    from brf_lava import report
+
+    dataset = load_data(task, data)
+    table = Table(title=f"{dataset.task}: {len(dataset.classes)} classes", title_justify="left")
+    for column in ("", "train", "test"):
+        table.add_column(column, justify="right" if column else "left")
+    halves = dataset.train, dataset.test
+    for name, values in _facts(dataset):
+        table.add_row(name, *(values(split) for split in halves))
+    report.print_table(table)
+    click.echo(f"source       {dataset.source.description}")
+    click.echo(f"fingerprint  {dataset.source.fingerprint}")
+
+
+@data.command()
+@click.argument("task")
+@click.option("--to", type=PATH, help="Folder for the files; default: the cache folder.")
+@click.option("--mirror", metavar="URL", help="Another server that has the same files.")
+def fetch(task: str, to: Path | None, mirror: str | None) -> None:
+    """Download the data of TASK, check and unpack them. Goes on where it was stopped."""
+    from brf_lava.tasks import sources
+
+    source = sources.find_source(task)
+    if mirror is not None:
+        source = source.mirrored(mirror)
+    folder = source.target if to is None else to
+    click.echo(f"{source.origin} ({source.license}) from {source.url}", err=True)
+    try:
+        with _bar() as on_file:
+            sources.fetch(source, folder, on_file)
+    except KeyboardInterrupt:
+        click.echo(
+            "Stopped; what came is kept. Go on with the same command.",
+            err=True,
+        )
+        raise
+    click.echo(f"Complete in {folder}.")
+    if source.note:
+        click.echo(source.note.format(folder=folder))
+    elif to is not None:
+        click.echo(f"Name it with --data {folder}")
+
+
+def _found(task: str) -> str:
+    """Where a command without --data would find the files of a task; or what it would do."""
+    from brf_lava.errors import DataError
+    from brf_lava.tasks import ecg, mnist, shd
+    from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, look
+
+    search = {"ecg": ecg.find, "shd": shd.find_files}.get(task, mnist.find_files)
+    try:
+        files = look(None, search)
+    except NotHereError:
+        files = None
+    except DataError as error:
+        return f"no: {error}"
+    if files is None:
+        named = bool(os.environ.get(DATA_VARIABLE))  # then nothing synthetic takes its place
+        return "no; synthetic data are used" if task == "ecg" and not named else "no"
+    return ", ".join(map(str, files))
+
+
+def _facts(dataset: Dataset) -> Iterator[tuple[str, Callable[[Split], str]]]:
+    """Name and value, of a half, of what there is to say about a data set."""
+    import numpy as np
+
+    from brf_lava.decision import UNLABELED
+
+    yield "samples", lambda split: f"{len(split.x):,}"
+    yield "steps", lambda split: f"{split.x.shape[1]} of {dataset.step_seconds * 1e3:g} ms"
+    yield "inputs", lambda split: f"{split.x.shape[2]} {split.x.dtype}"
+    yield "inputs not 0", lambda split: f"{np.count_nonzero(split.x) / split.x.size:.2%}"
+    yield "largest input", lambda split: f"{_largest(split) * dataset.input_scale:g}"
+    yield "labels", lambda split: "of samples" if split.y.shape[1] == 1 else "of steps"
+
+    def share(label: int) -> Callable[[Split], str]:
+        return lambda split: f"{np.count_nonzero(split.y == label) / split.y.size:.2%}"
+
+    for label, name in enumerate(dataset.classes):
+        yield f"  class {name}", share(label)
+    yield "  unlabeled", share(UNLABELED)
+
+
+def _largest(split: Split) -> int:
+    return max(abs(int(split.x.min())), abs(int(split.x.max())))
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Step], OnBytes]]:
+    """A bar per file; a line per file where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+
+        def say(step: Step) -> OnBytes:
+            click.echo(f"{step.index}/{step.count}  {step.name}", err=True)
+            return lambda there, of: None
+
+        yield say
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("")
+
+        def show(step: Step) -> OnBytes:
+            bar.reset(task, description=f"{step.index}/{step.count} {step.name}", total=None)
+            return lambda there, of: bar.update(task, completed=there, total=of)
+
+        yield show

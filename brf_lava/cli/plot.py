@@ -1,0 +1,444 @@
+"""brf-lava plot"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
+
+if TYPE_CHECKING:
+    from brf_lava.analysis.activity import Samples
+    from brf_lava.analysis.raster import Question
+    from brf_lava.decision import Decision
+    from brf_lava.export.network import FixedNetwork, RealNetwork
+    from brf_lava.tasks.task import Dataset, Split
+    from brf_lava.train.checkpoint import Checkpoint
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+HDF5_MAGIC = b"\x89HDF"
+CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
+
+
+@click.group()
+def plot() -> None:
+    """Draw a picture: .png, .svg or .pdf, by the name given with -o."""
+
+
+def out_option(default: str) -> Callable[[Command], Command]:
+    return click.option(
+        "-o",
+        "--out",
+        type=PATH,
+        default=Path(default),
+        show_default=True,
+        help="Picture to write: .png, .svg or .pdf.",
+    )
+
+
+def sweep_options(points: int, repeats: int) -> Callable[[Command], Command]:
+    """How finely and how often a disturbance is tried."""
+
+    def add(command: Command) -> Command:
+        for option in (
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+            click.option(
+                "--limit",
+                type=click.IntRange(min=1),
+                default=150,
+                show_default=True,
+                help="Only the first so many test samples.",
+            ),
+            click.option(
+                "--repeats",
+                type=click.IntRange(min=1),
+                default=repeats,
+                show_default=True,
+                help="Random draws per level.",
+            ),
+            click.option(
+                "--points",
+                type=click.IntRange(min=2),
+                default=points,
+                show_default=True,
+                help="Levels, none included.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+@plot.command()
+@click.argument("model", type=PATH, required=False)
+@out_option("boundary.png")
+@click.option("--dt", type=float, help="Step, s. Default: the model's, else 0.01.")
+def boundary(model: Path | None, out: Path, dt: float | None) -> None:
+    """Stability over omega, with the neurons of MODEL if one is named."""
+    from brf_lava.analysis import stability
+    from brf_lava.analysis.draw.neurons import draw_boundary
+    from brf_lava.analysis.draw.style import check_picture, picture
+
+    layers: tuple[Any, ...] = ()
+    points: dict[str, Any] = {}
+    title = "Divergence boundary of one step"
+    check_picture(out, *([model] if model else []))
+    if model is not None:
+        import numpy as np
+
+        from brf_lava.analysis.parameters import resonators
+
+        layers = resonators(_checkpoint(model).model(), str(model))
+        if dt is not None and dt != layers[0].dt:
+            raise ParameterError(
+                f"--dt {dt:g}: {model} has dt = {layers[0].dt:g} s, and its neurons belong to no "
+                "other. Leave --dt out."
+            )
+        dt = layers[0].dt
+        omega = np.concatenate([layer.omega for layer in layers])
+        damping = [array for layer in layers for array in (layer.damping, layer.bare_damping)]
+        points[layers[0].plane] = (omega, np.concatenate(damping))
+        title = f"{title}, and the {len(omega)} neurons of {model.name}"
+    step = 0.01 if dt is None else dt
+    planes = tuple(points) or tuple(stability.PLANES)
+    maps = [stability.stability_map(plane, step, points.get(plane)) for plane in planes]
+    with picture(out) as figure:
+        draw_boundary(figure, maps, layers, title)
+    _wrote(out)
+
+
+@plot.command("frequency-response")
+@out_option("frequency-response.png")
+@click.option("--dt", type=float, default=0.01, show_default=True, help="Step, s.")
+@click.option("--omega", type=float, multiple=True, help="rad/s. Default: 5, 10, 20 and 40.")
+@click.option("--b-offset", type=float, default=0.1, show_default=True, help="1/s.")
+@click.option(
+    "--bin",
+    "width",
+    type=click.FloatRange(0.002, 0.5),
+    default=0.01,
+    show_default=True,
+    help="Distance of the tried frequencies, of omega.",
+)
+@click.option(
+    "--upto",
+    type=click.FloatRange(1.0, 20.0),
+    default=2.0,
+    show_default=True,
+    help="The largest tried frequency, of omega.",
+)
+def frequency_response(
+    out: Path, dt: float, omega: tuple[float, ...], b_offset: float, width: float, upto: float
+) -> None:
+    """How strongly BRF and BHRF neurons answer to spike trains near their omega."""
+    from brf_lava.analysis.draw.neurons import draw_responses
+    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.analysis.resonance import DURATION, frequency_responses, relative_frequencies
+
+    check_picture(out)
+    responses = frequency_responses(
+        omega or (5.0, 10.0, 20.0, 40.0), dt, relative_frequencies(width, upto), b_offset
+    )
+    with picture(out) as figure:
+        draw_responses(
+            figure,
+            responses,
+            dt,
+            f"Unit spikes for {DURATION:g} s, no threshold, "
+            rf"$b_\mathrm{{off}}$ = {b_offset:g} per s",
+        )
+    _wrote(out)
+
+
+@plot.command("single-neuron")
+@out_option("single-neuron.png")
+@click.option("--omega", type=float, default=10.0, show_default=True, help="rad/s.")
+@click.option("--b-offset", type=float, default=1.0, show_default=True, help="1/s.")
+@click.option("--dt", type=float, default=0.01, show_default=True, help="Step, s.")
+@click.option("--gamma", type=float, default=0.9, show_default=True, help="Per step.")
+@click.option("--weight", type=float, default=100.0, show_default=True, help="Of input spikes.")
+def single_neuron(
+    out: Path, omega: float, b_offset: float, dt: float, gamma: float, weight: float
+) -> None:
+    """One neuron with and without refractory period and smooth reset."""
+    from brf_lava.analysis import single_neuron as single
+    from brf_lava.analysis.draw.neurons import draw_single_neuron
+    from brf_lava.analysis.draw.style import check_picture, picture
+
+    check_picture(out)
+    found = single.single_neuron(
+        single.Drive(omega=omega, b_offset=b_offset, dt=dt, gamma=gamma, weight=weight)
+    )
+    with picture(out) as figure:
+        draw_single_neuron(figure, found)
+    _wrote(out)
+
+
+@plot.command("learning-curves")
+@click.argument("metrics", nargs=-1, required=True, metavar="[LABEL=]METRICS.jsonl...")
+@out_option("learning-curves.png")
+def learning_curves(metrics: tuple[str, ...], out: Path) -> None:
+    """Loss, accuracy and SOPs over epochs; files of one LABEL are seeds of one experiment."""
+    from brf_lava.analysis import learning
+    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.analysis.draw.training import draw_learning_curves
+
+    files = [_labeled(text) for text in metrics]
+    check_picture(out, *(path for _, path in files))
+    curves = learning.learning_curves(files)
+    with picture(out) as figure:
+        draw_learning_curves(figure, curves)
+    _wrote(out)
+
+
+@plot.command()
+@click.argument("model", type=PATH)
+@out_option("parameters.png")
+@data_option
+def parameters(model: Path, out: Path, data: Path | None) -> None:
+    """omega and b_offset of MODEL before and after training.
+
+    The data are those of the training: their size is part of what the seed means.
+    """
+    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.analysis.draw.training import draw_parameters
+    from brf_lava.analysis.parameters import resonators, training
+
+    check_picture(out, model)
+    checkpoint = _checkpoint(model)
+    resonators(checkpoint.model(), str(model))  # before data are read for nothing
+    dataset = _data(checkpoint, data) if checkpoint.seed is not None else None
+    found = training(checkpoint, dataset, str(model))
+    with picture(out) as figure:
+        draw_parameters(figure, found, model.name)
+    _wrote(out)
+
+
+@plot.command()
+@click.argument("model", type=PATH, metavar="MODEL.pt|NET.h5")
+@out_option("raster.png")
+@data_option
+@click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True)
+def raster(model: Path, out: Path, data: Path | None, sample: int) -> None:
+    """One test sample: inputs, hidden spikes, readout, and its labels.
+
+    A model is run in real numbers, a network file in integers.
+    """
+    from brf_lava.analysis.draw.network import draw_raster
+    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.analysis.raster import raster as run_raster
+
+    check_picture(out, model)
+    network: RealNetwork | FixedNetwork
+    if _is_hdf5(model):
+        network, dataset, decision = _exported(model, data)
+        kind = "integers"
+    else:
+        checkpoint = _checkpoint(model)
+        network, decision = checkpoint.model().to_real(), checkpoint.recipe.decision
+        dataset = _data(checkpoint, data)
+        kind = "real numbers"
+    found = run_raster(network, _question(dataset, decision, sample))
+    with picture(out) as figure:
+        draw_raster(figure, found, f"{model.name} in {kind}, {dataset.task} test sample {sample}")
+    _wrote(out)
+
+
+@plot.command()
+@click.argument("model", type=PATH)
+@out_option("pruning.png")
+@data_option
+@sweep_options(points=11, repeats=5)
+def pruning(
+    model: Path,
+    out: Path,
+    data: Path | None,
+    points: int,
+    repeats: int,
+    limit: int,
+    seed: int,
+) -> None:
+    """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut."""
+    from brf_lava import report
+    from brf_lava.analysis import sweeps
+    from brf_lava.analysis.draw.network import draw_pruning
+    from brf_lava.analysis.draw.style import check_picture, picture
+
+    check_picture(out, model)
+    checkpoint = _checkpoint(model)
+    dataset = _data(checkpoint, data)
+    samples = _samples(checkpoint, dataset, limit)
+    with report.step_progress("pruning", sweeps.runs(points, repeats)) as on_progress:
+        found = sweeps.pruning(
+            checkpoint.model().to_real(),
+            samples,
+            points=points,
+            repeats=repeats,
+            seed=seed,
+            on_progress=on_progress,
+        )
+    with picture(out) as figure:
+        draw_pruning(figure, found, _title(model, dataset, samples))
+    _wrote(out)
+
+
+@plot.command()
+@click.argument("model", type=PATH)
+@out_option("robustness.png")
+@data_option
+@sweep_options(points=6, repeats=3)
+def robustness(
+    model: Path,
+    out: Path,
+    data: Path | None,
+    points: int,
+    repeats: int,
+    limit: int,
+    seed: int,
+) -> None:
+    """Accuracy of MODEL under noise, lost spikes, inexact weights and few weight bits.
+
+    The numbers are written beside the picture, with the suffix .csv.
+    """
+    from brf_lava import report
+    from brf_lava.analysis import sweeps
+    from brf_lava.analysis.draw.network import draw_robustness
+    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.files import check_writable, write_bytes
+
+    check_picture(out, model)
+    table = out.with_suffix(".csv")
+    check_writable(table, model)
+    checkpoint = _checkpoint(model)
+    dataset = _data(checkpoint, data)
+    samples = _samples(checkpoint, dataset, limit)
+    calibration = _time_first(dataset.train.first(CALIBRATION))
+    with report.step_progress("robustness", sweeps.robustness_runs(points, repeats)) as on_progress:
+        found = sweeps.robustness(
+            checkpoint.model().to_real(),
+            samples,
+            calibration,
+            points=points,
+            repeats=repeats,
+            seed=seed,
+            on_progress=on_progress,
+        )
+    with picture(out) as figure:
+        draw_robustness(figure, found, _title(model, dataset, samples))
+    write_bytes(table, sweeps.as_csv(found).encode())
+    click.echo(f"Wrote {out} and {table}.")
+
+
+def _wrote(out: Path) -> None:
+    click.echo(f"Wrote {out}.")
+
+
+def _labeled(text: str) -> tuple[str, Path]:
+    """``LABEL=FILE``, or a file whose name is its label."""
+    label, equals, name = text.partition("=")
+    if not equals or Path(text).exists():
+        return Path(text).stem, Path(text)
+    if not label or not name:
+        raise ParameterError(f"{text}: not of the form LABEL=FILE. Write both, or the file alone.")
+    return label, Path(name)
+
+
+def _is_hdf5(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
+    except OSError:
+        return path.suffix.lower() in (".h5", ".hdf5")  # its reader says what is wrong with it
+
+
+def _checkpoint(path: Path) -> Checkpoint:
+    from brf_lava.train.checkpoint import load_checkpoint
+
+    if path.is_file() and _is_hdf5(path):
+        raise CheckpointError(
+            f"{path}: a network in integers; this picture needs the model it was exported from. "
+            "Name that, a .pt file."
+        )
+    return load_checkpoint(path)
+
+
+def _data(checkpoint: Checkpoint, data: Path | None) -> Dataset:
+    """The data of a model's task, in its order of steps."""
+    dataset = load_data(checkpoint.recipe.task, data)
+    if checkpoint.permutation is not None and dataset.permutation is None:
+        dataset = dataset.permuted(checkpoint.permutation)
+    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
+    if (inputs, classes) != (checkpoint.inputs, len(checkpoint.classes)):
+        raise DataError(
+            f"task {dataset.task}: {inputs} inputs and {classes} classes, the model has "
+            f"{checkpoint.inputs} and {len(checkpoint.classes)}. Name its own data with --data."
+        )
+    return dataset
+
+
+def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Decision]:
+    """A network file, with its task's data and its way to answer."""
+    import numpy as np
+
+    from brf_lava.export.hdf5 import read_network
+    from brf_lava.run.result import decision_of
+
+    network, _ = read_network(path)
+    known = network.provenance
+    if "task" not in known:
+        raise NetworkFileError(
+            f"{path}: its provenance has no task, so its data are not known. Name a file written "
+            "by 'brf-lava export'."
+        )
+    dataset = load_data(known["task"], data)
+    if known.get("permutation") is not None and dataset.permutation is None:
+        dataset = dataset.permuted(np.array(known["permutation"], dtype=np.int64))
+    inputs, classes = dataset.test.x.shape[2], len(dataset.classes)
+    if (inputs, classes) != (network.inputs, network.classes):
+        raise DataError(
+            f"task {dataset.task}: {inputs} inputs and {classes} classes, the network has "
+            f"{network.inputs} and {network.classes}. Name its own data with --data."
+        )
+    return network, dataset, decision_of(network)
+
+
+def _time_first(split: Split) -> Any:
+    import numpy as np
+
+    return np.ascontiguousarray(split.x.transpose(1, 0, 2))
+
+
+def _question(dataset: Dataset, decision: Decision, sample: int) -> Question:
+    from brf_lava.analysis.raster import Question
+
+    count = len(dataset.test.x)
+    if sample >= count:
+        raise ParameterError(
+            f"--sample {sample}: the test half has {count} samples; 0 to {count - 1} are allowed."
+        )
+    return Question(
+        x=dataset.test.x[sample : sample + 1].transpose(1, 0, 2),
+        labels=dataset.test.y[sample : sample + 1],
+        classes=dataset.classes,
+        step_seconds=dataset.step_seconds,
+        decision=decision,
+        input_scale=dataset.input_scale,
+    )
+
+
+def _samples(checkpoint: Checkpoint, dataset: Dataset, limit: int) -> Samples:
+    from brf_lava.analysis.activity import Samples
+
+    test = dataset.test.first(limit)
+    return Samples(_time_first(test), test.y, checkpoint.recipe.decision)
+
+
+def _title(model: Path, dataset: Dataset, samples: Samples) -> str:
+    kind = dataset.source.kind
+    return f"{model.name}, {dataset.task}: the first {len(samples.labels)} test samples of {kind}"

@@ -1,0 +1,144 @@
+"""brf-lava data prepare"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brf_lava.cli.options import PATH
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from brf_lava.tasks.wfdb_prepare import Prepared
+
+
+@click.command()
+@click.argument("task", type=click.Choice(["ecg"]))
+@click.option("--records", type=PATH, required=True, help="Folder with WFDB records.")
+@click.option("--out", type=PATH, default=Path("ecg.h5"), show_default=True)
+@click.option("--annotator", default="q1c", show_default=True, help="Suffix of the wave marks.")
+@click.option("--threshold", type=float, help="In standard deviations of a lead. Default: 0.32.")
+@click.option(
+    "--delay",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Steps by which labels trail the signal; 19 in the files of Yin et al. 2021.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
+@click.option("--test-share", type=float, default=0.2, show_default=True, help="Of the records.")
+@click.option(
+    "--stride", type=int, default=1300, show_default=True, help="Steps from segment to segment."
+)
+@click.option(
+    "--unlabeled",
+    type=click.Choice(["mask", "first-class"]),
+    default="mask",
+    show_default=True,
+    help="Store steps without a label as such, or as the first class, P.",
+)
+@click.option("--all-records", is_flag=True, help="Keep the 24 sudden-death records, too.")
+def prepare(
+    task: str,
+    records: Path,
+    out: Path,
+    annotator: str,
+    threshold: float | None,
+    delay: int,
+    seed: int,
+    test_share: float,
+    stride: int,
+    unlabeled: str,
+    all_records: bool,
+) -> None:
+    """Encode and label annotated WFDB records, such as the QT database, for --data.
+
+    TASK is ecg.
+    """
+    from importlib.metadata import version
+
+    from brf_lava import report
+    from brf_lava.files import check_writable
+    from brf_lava.tasks import wfdb_prepare
+    from brf_lava.tasks.synthetic_ecg import THRESHOLD
+    from brf_lava.tasks.wfdb_records import check_suffix, write_prepared
+    from brf_lava.tasks.wfdb_signal import Encoding
+    from brf_lava.versions import versions
+
+    check_suffix(out)
+    check_writable(out)
+    settings = wfdb_prepare.Settings(
+        Encoding(THRESHOLD if threshold is None else threshold, delay),
+        annotator=annotator,
+        seed=seed,
+        test_share=test_share,
+        stride=stride,
+        unlabeled=unlabeled,
+        all_records=all_records,
+    )
+    total = len(wfdb_prepare.find_records(records))
+    with report.step_progress("records", total) as on_record:
+        prepared = wfdb_prepare.prepare(records, settings, on_record)
+    packages = {name: version(name) for name in ("scipy", "wfdb")}
+    write_prepared(prepared, out, {**versions(), **packages})
+    report.print_table(_content_table(prepared))
+    report.print_table(_records_table(prepared))
+    if prepared.skipped:
+        report.print_table(_skipped_table(prepared))
+    click.echo(f"Wrote {out}. Next: brf-lava train --task {task} --data {out}")
+
+
+def _content_table(prepared: Prepared) -> Table:
+    """How much came out of the records, by half and class."""
+    from rich.table import Table
+
+    from brf_lava.decision import UNLABELED
+    from brf_lava.tasks.task import ECG
+    from brf_lava.tasks.wfdb_prepare import joined
+
+    table = Table(title="ECG from WFDB records", title_justify="left")
+    for column in ("", "train", "test"):
+        table.add_column(column, justify="right" if column else "left")
+    halves = (prepared.train, prepared.test)
+    splits = [joined(half) for half in halves]
+    table.add_row("records", *(f"{len(half)}" for half in halves))
+    table.add_row("segments", *(f"{len(split.x)}" for split in splits))
+    table.add_row("spikes per input and step", *(f"{split.x.mean():.2%}" for split in splits))
+    for label, name in [*enumerate(ECG.classes), (UNLABELED, "unlabeled")]:
+        counts = [int((split.y == label).sum()) for split in splits]
+        shares = [count / split.y.size for count, split in zip(counts, splits, strict=True)]
+        cells = (f"{n:,} {share:6.2%}" for n, share in zip(counts, shares, strict=True))
+        table.add_row(f"steps {name}", *cells)
+    left_out = [sum(segments.invalid for segments in half) for half in halves]
+    table.add_row("segments left out, invalid or flat", *map(str, left_out))
+    return table
+
+
+def _records_table(prepared: Prepared) -> Table:
+    """Which records went where."""
+    from rich.table import Table
+
+    table = Table(title="Records (segments)", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, half in (("train", prepared.train), ("test", prepared.test)):
+        table.add_row(name, ", ".join(f"{s.name} ({len(s.x)})" for s in half))
+    return table
+
+
+def _skipped_table(prepared: Prepared) -> Table:
+    """Which records were left out; those of one reason together."""
+    from rich.table import Table
+
+    reasons: dict[str, list[str]] = {}
+    for name, reason in prepared.skipped:
+        reasons.setdefault(reason, []).append(name)
+    table = Table(title=f"{len(prepared.skipped)} records left out", title_justify="left")
+    table.add_column("record", overflow="fold", ratio=1)
+    table.add_column("why", overflow="fold", ratio=2)
+    for reason, names in reasons.items():
+        table.add_row(", ".join(names), reason)
+    return table

@@ -1,0 +1,189 @@
+"""brf-lava reproduce"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brf_lava.cli.options import (
+    PATH,
+    PERMUTATION,
+    UNLABELED,
+    data_option,
+    device_option,
+    load_data,
+)
+from brf_lava.errors import BrfLavaError, RecipeError
+
+if TYPE_CHECKING:
+    from brf_lava.reproduce.jobs import Outcome
+
+DEFAULT_SEEDS = 5  # as many runs as the published means are of
+
+
+@click.command()
+@click.argument("tasks", metavar="[TASK]...", nargs=-1)
+@click.option("--neurons", help="Separated by commas. Default: alif,rf,brf,bhrf.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help=f"Runs of each task and neuron, from seed 0 on. Default: {DEFAULT_SEEDS}.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change all recipes.")
+@click.option("--out", type=PATH, default=Path("reproduce"), show_default=True, help="A folder.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Runs at a time, which share the cores. Default: as many as there are cores.",
+)
+@data_option
+@device_option
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Start runs over that are damaged or of another recipe or other data.",
+)
+@click.option("--tables-only", is_flag=True, help="Run nothing; make the tables of what is there.")
+def reproduce(
+    tasks: tuple[str, ...],
+    neurons: str | None,
+    seeds: int | None,
+    epochs: int | None,
+    changes: tuple[str, ...],
+    out: Path,
+    jobs: int | None,
+    data: Path | None,
+    device: str,
+    restart: bool,
+    tables_only: bool,
+) -> None:
+    """Run the published experiments on TASK again and tabulate them beside the published values.
+
+    Each run is a training, its export and the exported network on the integer engine. What is done
+    is not done again, and what was stopped goes on: after Ctrl-C, give the same command.
+    """
+    from brf_lava.reproduce.plan import check_neurons, check_tasks
+    from brf_lava.reproduce.published import NEURONS, TASKS
+
+    cells = check_tasks(tasks), list(NEURONS) if neurons is None else check_neurons(neurons)
+    if tables_only:
+        if any((seeds, epochs, changes, jobs, data, restart)) or device != "auto":
+            raise RecipeError(
+                "--tables-only runs nothing: --seeds, --epochs, --set, --jobs, --data, --device "
+                "and --restart do not go with it. Leave them out."
+            )
+        _tables(out, cells[0] or list(TASKS), cells[1])
+        return
+    if not tasks:
+        raise RecipeError(f"reproduce: name what to run: one or more of {', '.join(TASKS)}.")
+    outcome = _run(cells, seeds or DEFAULT_SEEDS, epochs, changes, out, jobs, data, device, restart)
+    if outcome.done:
+        _tables(out, list(TASKS), list(NEURONS))
+    _end(outcome, out)
+
+
+def _run(
+    cells: tuple[list[str], list[str]],
+    seeds: int,
+    epochs: int | None,
+    changes: tuple[str, ...],
+    out: Path,
+    jobs: int | None,
+    data: Path | None,
+    device: str,
+    restart: bool,
+) -> Outcome:
+    from brf_lava.files import check_writable, only_writer
+    from brf_lava.reproduce.display import display
+    from brf_lava.reproduce.jobs import Settings, run_jobs, session
+    from brf_lava.reproduce.plan import experiments, plan
+    from brf_lava.reproduce.tables import FILES
+    from brf_lava.train.model import choose_device
+
+    choose_device(device)
+    asked = experiments(*cells, changes, epochs)
+    _check_folder(out)
+    planned = plan(asked, seeds, out, lambda task: load_data(task, data), restart)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        check_writable(out / name)
+    settings = Settings(session(jobs, len(planned)), _data_options(data), device)
+    left = sum(bool(job.steps) for job in planned)
+    click.echo(
+        f"{len(planned)} runs, {len(planned) - left} of them done; {settings.session.jobs} at a "
+        f"time with {settings.session.threads} threads each",
+        err=True,
+    )
+    with only_writer(out / FILES[-1]), display(planned) as shown:
+        return run_jobs(planned, settings, shown)
+
+
+def _check_folder(out: Path) -> None:
+    """Before anything is read: the nearest folder that exists must be one, and take new files."""
+    import os
+
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise BrfLavaError(f"--out {out}: {nearest} is not a folder. Name a folder, or a new one.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise BrfLavaError(
+            f"--out {out}: the folder {nearest} cannot be written to. Name another folder."
+        )
+
+
+def _data_options(data: Path | None) -> tuple[str, ...]:
+    """What `data_option` read, to be handed on."""
+    chosen = click.get_current_context().meta
+    given = {
+        "--data": data,
+        "--unlabeled": chosen.get(UNLABELED),
+        "--permutation": chosen.get(PERMUTATION),
+    }
+    return tuple(
+        part for name, value in given.items() if value is not None for part in (name, str(value))
+    )
+
+
+def _tables(out: Path, tasks: list[str], neurons: list[str]) -> None:
+    from rich.table import Table
+
+    from brf_lava import report
+    from brf_lava.reproduce.plan import collect
+    from brf_lava.reproduce.tables import FILES, notes, write_tables
+
+    records, unfinished = collect(out, tasks, neurons)
+    for text in write_tables(records, unfinished, out):
+        table = Table(title=text.title, title_justify="left", box=None)
+        for index, name in enumerate(text.columns):
+            table.add_column(name, justify="left" if index < 2 else "right")
+        for row in text.rows:
+            table.add_row(*row)
+        report.print_table(table)
+        click.echo()
+    for line in notes(records, unfinished):
+        click.echo(line)
+    click.echo(f"Wrote {', '.join(FILES)} in {out}.")
+
+
+def _end(outcome: Outcome, out: Path) -> None:
+    """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
+    from brf_lava.reproduce.jobs import JobError
+
+    total = outcome.total
+    if outcome.stopped and len(outcome.done) < total:
+        click.echo(
+            f"Stopped: {len(outcome.done)} of {total} runs in {out} are done, the others keep what "
+            "they have. Go on with the same command.",
+            err=True,
+        )
+        raise KeyboardInterrupt
+    if outcome.failed:
+        (first, problem), *others = outcome.failed.items()
+        also = f" Also failed: {', '.join(job.name for job, _ in others)}." if others else ""
+        raise JobError(
+            f"{len(outcome.failed)} of {total} runs failed. {first.name}: {problem}{also} Mend "
+            "this and give the same command; what is done is not done again."
+        )

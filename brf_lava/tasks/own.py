@@ -1,0 +1,210 @@
+"""A task of the user's own: a short TOML file beside the arrays it names.
+
+::
+
+    name = "gestures"
+    classes = ["left", "right"]
+    inputs = 3
+    steps = 100
+    step_seconds = 0.01
+    train = "train.npz"   # or HDF5; paths from the folder of this file
+    test = "test.npz"
+    input = "x"           # the names of the arrays; in HDF5 a path
+    label = "y"
+    scale = 0.1           # optional: the network sees input * scale
+
+Inputs [B, T, I] of bool, int8 or uint8 are taken as they are. Real numbers become 8-bit integers,
+as only those reach a chip: uint8 if none in the training half is below 0, else int8, in steps of
+`scale`, by default such that the largest absolute value of the training half just fits. What lies
+beyond is clipped, and the description says how much. Labels are integers [B] or [B, 1], or [B, T],
+one per step; -1 or 255 says that there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brf_lava import strict_toml
+from brf_lava.decision import UNLABELED
+from brf_lava.errors import DataError
+from brf_lava.strict_toml import Interval, Rule, real, text, texts, whole
+from brf_lava.tasks.arrays import read_arrays
+from brf_lava.tasks.task import Dataset, DataSource, Split, Task, fingerprint
+
+BLOCK = 1024  # samples that are in memory as real numbers a second time
+POSITIVE = Interval(above=0)
+AUTO = "auto"
+
+
+def _scale() -> Rule:
+    number = real(POSITIVE)
+    return Rule(
+        f'{number.allowed}, or "{AUTO}"',
+        lambda value: AUTO if value == AUTO else number.convert(value),
+    )
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """The content of the TOML file."""
+
+    name: Annotated[str, text()]
+    classes: Annotated[tuple[str, ...], texts()]
+    inputs: Annotated[int, whole(1)]
+    steps: Annotated[int, whole(1)]
+    step_seconds: Annotated[float, real(POSITIVE)]
+    train: Annotated[str, text()]
+    test: Annotated[str, text()]
+    input: Annotated[str, text()]
+    label: Annotated[str, text()]
+    scale: Annotated[float | str, _scale()]
+
+
+def read_task(path: Path) -> Task:
+    """The task that a TOML file describes; its data are not read yet.
+
+    Its `load` takes another folder for the data, or None for that of the TOML file.
+    Raises: DataError for a file that cannot be read, or a key that is missing, unknown or refused.
+    """
+    try:
+        source = path.read_bytes().decode()
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}). Name the .toml of a task of your own; a "
+            "model names it as its recipe did, from the folder it was trained in: go there."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: byte {error.start} is not UTF-8; a TOML file is UTF-8 text. Name another."
+        ) from None
+    table = {"scale": AUTO, **strict_toml.read_table(source, str(path), DataError)}
+    own = strict_toml.build(OwnTask, table, str(path), DataError)
+    if len(own.classes) > UNLABELED or len(set(own.classes)) < len(own.classes):
+        raise DataError(
+            f"{path}: classes: {len(own.classes)} names, {len(set(own.classes))} different; "
+            f"must be at most {UNLABELED}, all different. Mend the list."
+        )
+    return Task(
+        own.name,
+        own.inputs,
+        own.classes,
+        own.steps,
+        own.step_seconds,
+        load=partial(_load, own, path.parent),
+    )
+
+
+def _load(
+    own: OwnTask, folder: Path, data: Path | None = None, *, unlabeled: str | None = None
+) -> Dataset:
+    folder = data or folder
+    if not folder.is_dir():
+        raise DataError(
+            f"--data: {folder} is not a folder; task {own.name} wants the one with {own.train} and "
+            f"{own.test}. Name it."
+        )
+    train_x, train_y = _read(own, folder / own.train)
+    test_x, test_y = _read(own, folder / own.test)
+    if (train_x.dtype.kind == "f") is not (test_x.dtype.kind == "f"):
+        raise DataError(
+            f"task {own.name}: {own.input} is {train_x.dtype} in {own.train}, {test_x.dtype} in "
+            f"{own.test}; must be of one kind in both. Convert one of them."
+        )
+    scale, note = own.scale, ""
+    if train_x.dtype.kind == "f":
+        grid = _grid(own, train_x)
+        (train_x, clipped), (test_x, clipped_too) = grid.round(train_x), grid.round(test_x)
+        scale, note = grid.scale, f", real inputs as {train_x.dtype} in steps of {grid.scale:.6g}"
+        if clipped + clipped_too:
+            values = train_x.size + test_x.size
+            note += f", {clipped + clipped_too} of {values} values clipped"
+    train, test = Split(train_x, train_y), Split(test_x, test_y)
+    description = (
+        f"{own.name} ({Path(own.train).name}, {Path(own.test).name}): "
+        f"{len(train.x)} training and {len(test.x)} test samples{note}"
+    )
+    dataset = Dataset(
+        own.name,
+        own.classes,
+        own.step_seconds,
+        train,
+        test,
+        DataSource("own", description, fingerprint(train, test)),
+        input_scale=1.0 if scale == AUTO else float(scale),
+    )
+    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+
+
+def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """Inputs, int8, uint8 or real, and labels of one half. Raises: DataError for any others."""
+    arrays = read_arrays(path, dict.fromkeys((own.input, own.label)))
+    x, y = arrays[own.input], arrays[own.label]
+    if x.dtype == np.bool_:
+        x = x.astype(np.int8)
+    shape = f"{x.dtype} {list(x.shape)}"
+    expected = f"bool, int8, uint8 or real numbers [B, {own.steps}, {own.inputs}]"
+    if x.dtype not in (np.int8, np.uint8) and x.dtype.kind != "f":
+        raise DataError(f"{path}: {own.input}: {shape}; must be {expected}. Convert it.")
+    if x.ndim != 3 or not len(x) or x.shape[1:] != (own.steps, own.inputs):
+        raise DataError(
+            f"{path}: {own.input}: {shape}; must be {expected}, as steps and inputs of the task "
+            "say. Reshape it, or mend these."
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise DataError(
+            f"{path}: {own.input}: values that are not finite; must be numbers. Remove gaps (NaN)."
+        )
+    return x, _labels(own, path, y, x.shape[:2])
+
+
+def _labels(
+    own: OwnTask, path: Path, y: npt.NDArray[Any], shape: tuple[int, ...]
+) -> npt.NDArray[np.uint8]:
+    """uint8 [B, 1] or [B, T] with UNLABELED where there is no label."""
+    if y.dtype.kind not in "iu" or y.shape not in ((shape[0],), (shape[0], 1), shape):
+        raise DataError(
+            f"{path}: {own.label}: {y.dtype} {list(y.shape)}; must be integers [{shape[0]}], "
+            f"[{shape[0]}, 1] or {list(shape)}. Convert or reshape it."
+        )
+    labels = np.where(y == -1, UNLABELED, y.astype(np.int64))
+    wrong = (labels != UNLABELED) & ((labels < 0) | (labels >= len(own.classes)))
+    if wrong.any():
+        raise DataError(
+            f"{path}: {own.label}: class {labels[wrong][0]} found; must be 0 to "
+            f"{len(own.classes) - 1}, or -1 or {UNLABELED} for none. Name it in classes or mend it."
+        )
+    return labels.astype(np.uint8).reshape(len(y), -1)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The 8-bit integers that real inputs are rounded to, in steps of `scale`."""
+
+    dtype: type[np.int8] | type[np.uint8]
+    scale: float
+
+    def round(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
+        """``x / scale`` to the nearest integer, ties to even; and how many values were clipped."""
+        low, high = np.iinfo(self.dtype).min, np.iinfo(self.dtype).max
+        rounded = np.empty(x.shape, dtype=self.dtype)
+        clipped = 0
+        for start in range(0, len(x), BLOCK):
+            nearest = np.rint(x[start : start + BLOCK].astype(np.float64) / self.scale)
+            clipped += int(((nearest < low) | (nearest > high)).sum())
+            rounded[start : start + BLOCK] = np.clip(nearest, low, high)
+        return rounded, clipped
+
+
+def _grid(own: OwnTask, x: npt.NDArray[Any]) -> Grid:
+    """The grid for these training inputs, real and finite."""
+    dtype: type[np.int8] | type[np.uint8] = np.int8 if x.min() < 0 else np.uint8
+    if own.scale != AUTO:
+        return Grid(dtype, float(own.scale))
+    largest = max(abs(float(x.min())), abs(float(x.max())))
+    return Grid(dtype, (largest or 1.0) / np.iinfo(dtype).max)

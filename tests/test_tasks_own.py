@@ -1,0 +1,269 @@
+"""A task of the user's own: what its TOML may say, and how its arrays are taken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from brf_lava.decision import UNLABELED
+from brf_lava.errors import DataError
+from brf_lava.tasks.own import Grid
+from brf_lava.tasks.task import Dataset, find_task
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "own_task"
+STEPS, INPUTS = 6, 2
+KEYS: dict[str, str] = {
+    "name": '"gestures"',
+    "classes": '["left", "right"]',
+    "inputs": str(INPUTS),
+    "steps": str(STEPS),
+    "step_seconds": "0.01",
+    "train": '"train.npz"',
+    "test": '"test.npz"',
+    "input": '"x"',
+    "label": '"y"',
+}
+RNG = np.random.default_rng(0)
+SPIKES = RNG.integers(0, 2, (4, STEPS, INPUTS), dtype=np.int8)
+LABELS = np.array([0, 1, 1, 0])
+
+
+def write(folder: Path, x: Any = SPIKES, y: Any = LABELS, **changes: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("train", "test"):
+        np.savez(folder / f"{name}.npz", x=x, y=y)
+    return write_toml(folder, **changes)
+
+
+def write_toml(folder: Path, **changes: str) -> Path:
+    path = folder / "gestures.toml"
+    keys = {**KEYS, **changes}
+    path.write_text("".join(f"{key} = {value}\n" for key, value in keys.items() if value))
+    return path
+
+
+def load(path: Path, **options: Any) -> Dataset:
+    return find_task(str(path)).load(**options)
+
+
+def assert_refused(path: Path, *parts: str) -> None:
+    with pytest.raises(DataError) as error:
+        load(path)
+    for part in parts:
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_file_says_all(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    task = find_task(str(path))
+    assert (task.name, task.inputs, task.steps) == ("gestures", INPUTS, STEPS)
+    assert (task.classes, task.step_seconds) == (("left", "right"), 0.01)
+    assert not task.permuted
+    data = task.load(None)
+    assert (data.task, data.source.kind, data.input_scale) == ("gestures", "own", 1.0)
+    assert data.source.description == (
+        "gestures (train.npz, test.npz): 4 training and 4 test samples"
+    )
+    np.testing.assert_array_equal(data.train.x, SPIKES)
+    np.testing.assert_array_equal(data.train.y, LABELS[:, None])
+
+
+def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "task")
+    monkeypatch.chdir(tmp_path)
+    assert len(load(Path("task", path.name)).train.x) == 4
+    elsewhere = tmp_path / "elsewhere"
+    write(elsewhere, x=SPIKES[:2], y=LABELS[:2])
+    assert len(load(path, data=elsewhere).train.x) == 2
+    with pytest.raises(DataError, match="is not a folder; task gestures wants"):
+        load(path, data=elsewhere / "train.npz")
+    with pytest.raises(DataError, match="cannot be read"):
+        load(path, data=tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+def test_hdf5_with_nested_names(tmp_path: Path, suffix: str) -> None:
+    names = {"input": '"data/spikes"', "label": '"/labels"'}
+    names |= {half: f'"{half}{suffix}"' for half in ("train", "test")}
+    path = write_toml(tmp_path, **names)
+    for half in ("train", "test"):
+        with h5py.File(tmp_path / f"{half}{suffix}", "w") as file:
+            file["data/spikes"], file["labels"] = SPIKES, LABELS
+    np.testing.assert_array_equal(load(path).test.x, SPIKES)
+    write_toml(tmp_path, **{**names, "label": '"data"'})
+    assert_refused(path, "no array data; there are data/spikes, labels")
+    (tmp_path / f"train{suffix}").write_bytes(b"no HDF5")
+    assert_refused(path, f"train{suffix}", "damaged")
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint8])
+def test_integers_are_taken_as_they_are(tmp_path: Path, dtype: Any) -> None:
+    data = load(write(tmp_path, x=SPIKES.astype(dtype), scale="0.25"))
+    assert data.train.x.dtype == (np.uint8 if dtype == np.uint8 else np.int8)
+    np.testing.assert_array_equal(data.train.x, SPIKES)
+    assert data.input_scale == 0.25
+
+
+@pytest.mark.parametrize("y", [LABELS, LABELS[:, None], np.tile(LABELS[:, None], STEPS)])
+@pytest.mark.parametrize("missing", [-1, 255])
+@pytest.mark.parametrize("dtype", [np.int16, np.int64, np.uint8])
+def test_labels(tmp_path: Path, y: np.ndarray, missing: int, dtype: Any) -> None:
+    y = y.copy()
+    y[1] = missing if dtype != np.uint8 else 255
+    path = write(tmp_path, y=y.astype(dtype))
+    labels = load(path).train.y
+    assert labels.shape == (4, STEPS if y.ndim == 2 and y.shape[1] > 1 else 1)
+    assert labels[:, 0].tolist() == [0, UNLABELED, 1, 0]
+    assert load(path, unlabeled="mask").train.y[1, 0] == UNLABELED
+    assert load(path, unlabeled="first-class").train.y[1, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype", "scale"),
+    [
+        (np.linspace(0, 5, 12), np.uint8, 5 / 255),
+        (np.linspace(-2, 5, 12), np.int8, 5 / 127),
+        (np.linspace(-5, 2, 12), np.int8, 5 / 127),
+        (np.zeros(12), np.uint8, 1 / 255),
+    ],
+)
+@pytest.mark.parametrize("real", [np.float16, np.float32, np.float64])
+def test_real_inputs(tmp_path: Path, x: np.ndarray, dtype: Any, scale: float, real: Any) -> None:
+    x = x.reshape(1, STEPS, INPUTS).astype(real)
+    data = load(write(tmp_path, x=x, y=LABELS[:1]))
+    assert data.train.x.dtype == dtype
+    assert data.input_scale == pytest.approx(scale, rel=1e-3)
+    seen = data.train.x * data.input_scale
+    assert np.abs(seen - x).max() <= data.input_scale / 2 * (1 + 1e-9)
+    assert f"real inputs as {np.dtype(dtype).name} in steps of" in data.source.description
+    assert "clipped" not in data.source.description
+
+
+def test_the_training_half_sets_the_scale_and_the_rest_is_clipped(tmp_path: Path) -> None:
+    path = write(tmp_path, x=SPIKES.astype(float))
+    beyond = SPIKES.astype(float)
+    beyond[0, 0] = (7.0, -3.0)
+    np.savez(tmp_path / "test.npz", x=beyond, y=LABELS)
+    data = load(path)
+    assert data.test.x[0, 0].tolist() == [255, 0]
+    assert "2 of 96 values clipped" in data.source.description
+    coarse = load(write_toml(tmp_path, scale="0.5"))
+    assert coarse.input_scale == 0.5
+    assert coarse.test.x[0, 0].tolist() == [14, 0]
+    assert "1 of 96 values clipped" in coarse.source.description
+
+
+@given(
+    arrays.arrays(np.float64, (3, 2, 1), elements=st.floats(-1e6, 1e6)),
+    st.sampled_from([np.int8, np.uint8]),
+    st.floats(1e-3, 1e3),
+)
+def test_rounding_is_to_the_nearest_that_fits(x: np.ndarray, dtype: Any, scale: float) -> None:
+    rounded, clipped = Grid(dtype, scale).round(x)
+    limits = np.iinfo(dtype)
+    reachable = np.arange(limits.min, limits.max + 1) * scale
+    nearest = np.abs(x[..., None] - reachable).min(axis=-1)
+    assert rounded.dtype == dtype
+    np.testing.assert_allclose(np.abs(x - rounded * scale), nearest, rtol=1e-9, atol=1e-9)
+    outside = (np.rint(x / scale) < limits.min) | (np.rint(x / scale) > limits.max)
+    assert clipped == outside.sum()
+
+
+@pytest.mark.parametrize(
+    ("x", "found"),
+    [
+        (SPIKES.astype(np.int16), "x: int16 [4, 6, 2]; must be bool, int8, uint8 or real"),
+        (SPIKES.astype(complex), "complex128"),
+        (SPIKES[:, :5], "int8 [4, 5, 2]"),
+        (SPIKES[..., :1], "int8 [4, 6, 1]"),
+        (SPIKES[0], "int8 [6, 2]"),
+        (SPIKES[:0], "int8 [0, 6, 2]"),
+        (np.where(SPIKES, np.nan, 0.0), "not finite"),
+        (np.where(SPIKES, np.inf, 0.0), "not finite"),
+        (np.array(["a", None]), "damage"),  # would have to be unpickled
+    ],
+)
+def test_wrong_inputs(tmp_path: Path, x: np.ndarray, found: str) -> None:
+    assert_refused(write(tmp_path, x=x), str(tmp_path / "train.npz"), found)
+
+
+@pytest.mark.parametrize(
+    ("y", "found"),
+    [
+        (LABELS[:3], "y: int64 [3]; must be integers [4], [4, 1] or [4, 6]"),
+        (LABELS.astype(float), "float64"),
+        (LABELS[:, None, None], "[4, 1, 1]"),
+        (np.tile(LABELS[:, None], STEPS - 1), "[4, 5]"),
+        (LABELS + 1, "class 2 found; must be 0 to 1, or -1 or 255"),
+        (LABELS - 2, "class -2 found"),
+        (LABELS + 256, "class 256 found"),
+        (LABELS.astype(np.uint64) + np.uint64(2**63), "class"),
+    ],
+)
+def test_wrong_labels(tmp_path: Path, y: np.ndarray, found: str) -> None:
+    assert_refused(write(tmp_path, y=y), str(tmp_path / "train.npz"), found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"classes": ""}, "classes is missing"),
+        ({"classes": "[]"}, "classes: []; allowed is a list of strings"),
+        ({"classes": '["a", "a"]'}, "2 names, 1 different"),
+        ({"classes": str([str(i) for i in range(256)])}, "256 names"),
+        ({"inputs": "0"}, "inputs: 0; allowed is a whole number, 1 or more"),
+        ({"step_seconds": "0"}, "step_seconds: 0; allowed is a number above 0"),
+        ({"scale": "-1"}, 'scale: -1; allowed is a number above 0, or "auto"'),
+        ({"scale": '"big"'}, 'scale: "big"'),
+        ({"labels": '"y"'}, "labels: no such key. Did you mean label?"),
+        ({"name": '"a'}, "not valid TOML"),
+        ({"train": '"train.csv"'}, "arrays are read from .npz, .h5 and .hdf5"),
+        ({"train": '"none.npz"'}, "none.npz: cannot be read"),
+        ({"input": '"z"'}, "no array z; there are x, y"),
+    ],
+)
+def test_wrong_keys(tmp_path: Path, changes: dict[str, str], found: str) -> None:
+    assert_refused(write(tmp_path, **changes), str(tmp_path), found)
+
+
+def test_halves_of_different_kinds(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    np.savez(tmp_path / "test.npz", x=SPIKES.astype(float), y=LABELS)
+    assert_refused(path, "x is int8 in train.npz, float64 in test.npz")
+
+
+def test_no_file_or_no_text(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        find_task(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_bytes(b"\xff")
+    with pytest.raises(DataError, match="byte 0 is not UTF-8"):
+        find_task(str(tmp_path / "bad.toml"))
+
+
+def test_the_example() -> None:
+    """From arrays of one's own to a network of integers, by labels of whole samples."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE / "rhythms.py")],
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},  # as the commands have it
+    )
+    assert done.returncode == 0, done.stderr
+    data, *results = done.stdout.splitlines()
+    assert data == "rhythms (train.npz, test.npz): 192 training and 64 test samples"
+    shares = [float(line.split()[2].rstrip("%")) for line in results]
+    assert shares[0] > 75  # a guess would be 50
+    assert abs(shares[1] - shares[0]) < 8  # 5 of 64 samples

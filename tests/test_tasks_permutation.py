@@ -1,0 +1,177 @@
+"""The order of the steps of a permuted task: drawn, read, checked and applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brf_lava.errors import DataError
+from brf_lava.tasks.permutation import permutation_from_seed, read_permutation
+from brf_lava.tasks.task import Dataset, DataSource, Split, fingerprint
+
+ORDER = permutation_from_seed(3)
+PINNED = ([6, 3, 5, 0, 7, 2, 1, 4], [2, 3, 0, 5, 7, 1, 6, 4])
+
+
+def dataset(steps: int, per_step: bool) -> Dataset:
+    rng = np.random.default_rng(0)
+
+    def split(samples: int) -> Split:
+        labels = (samples, steps if per_step else 1)
+        x = rng.integers(0, 256, (samples, steps, 2), dtype=np.uint8)
+        return Split(x, rng.integers(0, 3, labels, dtype=np.uint8))
+
+    train, test = split(4), split(3)
+    source = DataSource("own", "some data", fingerprint(train, test))
+    return Dataset("t", ("a", "b", "c"), 0.01, train, test, source, input_scale=0.5)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(1, 100))
+def test_a_seed_gives_a_permutation(seed: int, steps: int) -> None:
+    order = permutation_from_seed(seed, steps)
+    assert order.dtype == np.int64
+    assert sorted(order.tolist()) == list(range(steps))
+    np.testing.assert_array_equal(order, permutation_from_seed(seed, steps))
+
+
+def test_a_seed_gives_the_same_for_ever() -> None:
+    """Networks are trained on it: other numbers here would be other data for the same seed."""
+    assert permutation_from_seed(0, 8).tolist() == PINNED[0]
+    assert permutation_from_seed(2**63 - 1, 8).tolist() == PINNED[1]
+    assert len({tuple(permutation_from_seed(seed)) for seed in range(20)}) == 20
+    with pytest.raises(DataError, match="seed -1"):
+        permutation_from_seed(-1)
+
+
+def write_torch(path: Path, content: Any) -> None:
+    torch.save(torch.from_numpy(content) if isinstance(content, np.ndarray) else content, path)
+
+
+WRITERS: dict[str, Callable[[Path, Any], object]] = {
+    ".npy": np.save,
+    ".npz": lambda path, order: np.savez(path, order=order),
+    ".txt": lambda path, order: path.write_text("\n".join(map(str, order.tolist()))),
+    ".pt": write_torch,
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16])
+def test_every_kind_of_file(tmp_path: Path, suffix: str, dtype: Any) -> None:
+    path = tmp_path / f"order{suffix}"
+    WRITERS[suffix](path, ORDER.astype(dtype))
+    found = read_permutation(path)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, ORDER)
+
+
+@pytest.mark.parametrize("separator", [" ", ", ", ",\n"])
+def test_text_with_other_separators(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "order.txt"
+    path.write_text(separator.join(map(str, ORDER)))
+    np.testing.assert_array_equal(read_permutation(path), ORDER)
+
+
+def changed(index: int, value: int) -> np.ndarray:
+    order = ORDER.copy()
+    order[index] = value
+    return order
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (ORDER[:-1], "int64 of shape [783]"),
+        (ORDER + 1, "784 in it"),
+        (changed(int(np.argmin(ORDER)), -1), "-1 in it"),
+        (changed(5, int(ORDER[6])), f"no {ORDER[5]} in it"),
+        (ORDER[:0], "of shape [0]"),
+    ],
+)
+def test_no_permutation(tmp_path: Path, suffix: str, content: np.ndarray, found: str) -> None:
+    path = tmp_path / f"order{suffix}"
+    WRITERS[suffix](path, content)
+    with pytest.raises(DataError) as error:
+        read_permutation(path)
+    message = str(error.value)
+    assert str(path) in message
+    assert found in message
+    assert "a permutation of 0 to 783" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt"])
+def test_other_types(tmp_path: Path, suffix: str) -> None:
+    for content, found in ((ORDER.astype(np.float64), "float64"), (ORDER[None], r"\[1, 784\]")):
+        path = tmp_path / f"order{suffix}"
+        WRITERS[suffix](path, content)
+        with pytest.raises(DataError, match=found):
+            read_permutation(path)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_missing_and_damaged_files(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"order{suffix}"
+    with pytest.raises(DataError, match="No such file"):
+        read_permutation(path)
+    for content in (b"", b"\x93NUMPY", b"PK\x03\x04" * 9, b"1 2 x\n", b"\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(DataError) as error:
+            read_permutation(path)
+        assert "\n" not in str(error.value)
+
+
+def test_files_of_other_content(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", a=ORDER, b=ORDER)
+    write_torch(tmp_path / "model.pt", {"weights": torch.zeros(3)})
+    torch.save(Path("code"), tmp_path / "pickle.pt")
+    (tmp_path / "order.json").touch()
+    for name, found in (
+        ("two.npz", "holds 2 arrays"),
+        ("model.pt", "holds a dict; must hold one tensor"),
+        ("pickle.pt", "not a torch file of plain tensors"),
+        ("order.json", "is read from .npy, .npz, .pt, .txt, not .json"),
+    ):
+        with pytest.raises(DataError, match=found):
+            read_permutation(tmp_path / name)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_permuted_data(per_step: bool) -> None:
+    plain, order = dataset(6, per_step), np.array([3, 0, 5, 1, 2, 4])
+    permuted = plain.permuted(order)
+    for before, after in ((plain.train, permuted.train), (plain.test, permuted.test)):
+        for t in range(6):
+            np.testing.assert_array_equal(after.x[:, t], before.x[:, order[t]])
+        expected = before.y[:, order] if per_step else before.y
+        np.testing.assert_array_equal(after.y, expected)
+    assert plain.permutation is None
+    assert permuted.permutation is not None
+    np.testing.assert_array_equal(permuted.permutation, order)
+    assert permuted.source.fingerprint == fingerprint(permuted.train, permuted.test)
+    assert permuted.source.fingerprint != plain.source.fingerprint
+    assert permuted.source.description.startswith("some data, steps permuted (")
+    assert permuted.input_scale == 0.5
+
+
+def test_descriptions_tell_permutations_apart() -> None:
+    plain = dataset(6, per_step=False)
+    orders = [permutation_from_seed(seed, 6) for seed in (1, 2)]
+    assert len({plain.permuted(order).source.description for order in orders}) == 2
+
+
+def test_permuting_refuses() -> None:
+    plain = dataset(6, per_step=False)
+    with pytest.raises(DataError, match=r"Dataset t: int64 of shape \[784\]"):
+        plain.permuted(ORDER)
+    permuted = plain.permuted(np.arange(6))
+    with pytest.raises(DataError, match="permuted already"):
+        permuted.permuted(np.arange(6))

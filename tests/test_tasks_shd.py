@@ -1,0 +1,203 @@
+"""SHD: how spikes become steps, on small files in the published layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brf_lava.errors import DataError
+from brf_lava.tasks import shd
+from brf_lava.tasks.places import DATA_VARIABLE
+from brf_lava.tasks.task import SHD
+
+Spikes = list[tuple[float, int]]  # time in s, unit
+
+
+@pytest.fixture(autouse=True)
+def no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def write(path: Path, samples: list[Spikes], labels: Any = None, dtype: Any = np.float16) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.arange(len(samples), dtype=np.uint16) % 20 if labels is None else labels
+    with h5py.File(path, "w") as file:
+        for name, kind, column in (("times", dtype, 0), ("units", np.uint16, 1)):
+            lists = file.create_dataset(
+                f"spikes/{name}", (len(samples),), dtype=h5py.vlen_dtype(kind)
+            )
+            for index, sample in enumerate(samples):
+                lists[index] = np.array([spike[column] for spike in sample], dtype=kind)
+        file["labels"] = labels
+    return path
+
+
+def write_both(folder: Path, samples: list[Spikes] | None = None) -> Path:
+    for name in shd.FILES:
+        write(folder / name, samples or [[(0.1, 5)], [(0.2, 6), (0.3, 7)]])
+    return folder
+
+
+def bins_one_by_one(times: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """The binning as the rule reads, step by step: [250, 700]."""
+    image = np.zeros((250, 700), np.int8)
+    for i in range(250):
+        edge, before = times.dtype.type(i * 0.004), times.dtype.type((i - 1) * 0.004)
+        for t, unit in zip(times, units, strict=True):
+            if unit > 0 and t <= edge and (i == 0 or t > before):
+                image[i, 700 - int(unit)] = 1
+    return image
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("time", "step"),
+    [
+        (0.0, 0),
+        (0.0001, 1),
+        (0.0039, 1),
+        (0.004, 1),  # the end of a bin belongs to it
+        (0.0041, 2),
+        (0.008, 2),
+        (0.5, 125),
+        (0.992, 248),
+        (0.9959, 249),
+        (0.996, 249),
+        (0.9961, None),  # later ones have no step
+        (1.3, None),
+    ],
+)
+def test_boundaries(tmp_path: Path, dtype: Any, time: float, step: int | None) -> None:
+    path = write(tmp_path / "a.h5", [[(dtype(time), 1)]], dtype=dtype)
+    found = np.argwhere(shd.read_split(path).x[0]).tolist()
+    assert found == ([] if step is None else [[step, 699]])
+
+
+@pytest.mark.parametrize(("unit", "channel"), [(0, None), (1, 699), (2, 698), (699, 1), (700, 0)])
+def test_units(tmp_path: Path, unit: int, channel: int | None) -> None:
+    path = write(tmp_path / "a.h5", [[(0.1, unit)]])
+    found = np.argwhere(shd.read_split(path).x[0]).tolist()
+    assert found == ([] if channel is None else [[25, channel]])
+
+
+def test_half_precision_edges_are_compared_in_half_precision() -> None:
+    """0.004 is no half-precision number; stored as the one nearest to it, it is still the edge."""
+    edges = np.array([i * 0.004 for i in range(250)], dtype=np.float16)
+    assert float(edges[1]) > 0.004  # so that a comparison in double precision would say step 2
+    steps, _ = shd.bin_spikes(edges, np.ones(250, np.uint16))
+    assert steps.tolist() == list(range(250))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1.5, width=16), st.integers(0, 700)), max_size=30),
+    st.sampled_from([np.float16, np.float32, np.float64]),
+)
+def test_bins_are_those_of_the_rule(spikes: Spikes, dtype: Any) -> None:
+    times = np.array([time for time, _ in spikes], dtype=dtype)
+    units = np.array([unit for _, unit in spikes], dtype=np.uint16)
+    image = np.zeros((250, 700), np.int8)
+    image[shd.bin_spikes(times, units)] = 1
+    np.testing.assert_array_equal(image, bins_one_by_one(times, units))
+
+
+def test_several_spikes_in_a_step_count_once_and_samples_stay_apart(tmp_path: Path) -> None:
+    samples: list[Spikes] = [[], [(0.1, 5), (0.0995, 5), (0.1, 6)], [(0.3, 7)]]
+    split = shd.read_split(write(tmp_path / "a.h5", samples, np.array([3, 19, 0])))
+    assert split.x.dtype == np.int8
+    assert split.x.shape == (3, 250, 700)
+    assert split.x.sum(axis=(1, 2)).tolist() == [0, 2, 1]
+    assert split.x.max() == 1
+    assert split.y.tolist() == [[3], [19], [0]]
+
+
+def test_more_samples_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shd, "BLOCK", 2)
+    samples: list[Spikes] = [[(0.004 * index, 1 + index)] for index in range(5)]
+    split = shd.read_split(write(tmp_path / "a.h5", samples))
+    assert np.argwhere(split.x).tolist() == [[i, i, 699 - i] for i in range(5)]
+
+
+@pytest.mark.parametrize("sub", ["", "shd", "hdspikes"])
+@pytest.mark.parametrize("name", ["", *shd.FILES])
+def test_dataset(tmp_path: Path, sub: str, name: str) -> None:
+    folder = write_both(tmp_path / sub)
+    dataset = SHD.load(folder / name if name else tmp_path)
+    assert (dataset.task, dataset.source.kind, dataset.input_scale) == ("shd", "shd", 1.0)
+    assert dataset.train.x.shape[1:] == (SHD.steps, SHD.inputs)
+    assert len(dataset.classes) == 20
+    assert str(tmp_path) not in dataset.source.description
+
+
+def test_cache_and_what_to_do_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="brf-lava data fetch shd"):
+        SHD.load()
+    write_both(tmp_path / "cache" / "brf-lava" / "data" / "shd")
+    assert len(SHD.load().train.x) == 2
+    with pytest.raises(DataError, match=r"--data: .* comes without both shd_train.h5"):
+        SHD.load(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        SHD.load(tmp_path / "nowhere")
+    other = tmp_path / "other.h5"
+    other.touch()
+    with pytest.raises(DataError, match="is not a file of SHD"):
+        SHD.load(other)
+
+
+def replace(name: str, value: Any) -> Callable[[Any], None]:
+    def change(file: Any) -> None:
+        del file[name]
+        if value is not None:
+            file[name] = value
+
+    return change
+
+
+def set_list(name: str, values: np.ndarray) -> Callable[[Any], None]:
+    def change(file: Any) -> None:
+        file[f"spikes/{name}"][1] = values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (replace("labels", None), "damage"),
+        (replace("spikes/units", None), "damage"),
+        (replace("spikes", np.zeros(3)), "damage"),
+        (replace("labels", np.arange(3)), "2 lists of times, 2 of units and 3 labels"),
+        (replace("labels", np.array([1, 20])), "labels from 1 to 20"),
+        (replace("labels", np.array([-1, 0])), "labels from -1 to 0"),
+        (replace("labels", np.array([0.0, 1.0])), "labels float64"),
+        (set_list("times", np.array([0.1, 0.2, 0.3], np.float16)), "times float16 [3], units"),
+        (set_list("times", np.array([np.nan, 0.2], np.float16)), "of sample 1 that is not finite"),
+        (set_list("units", np.array([701, 2], np.uint16)), "units from 2 to 701 of sample 1"),
+    ],
+)
+def test_wrong_content(tmp_path: Path, change: Callable[[Any], None], found: str) -> None:
+    folder = write_both(tmp_path)
+    with h5py.File(folder / shd.FILES[1], "r+") as file:
+        change(file)
+    with pytest.raises(DataError) as error:
+        SHD.load(folder)
+    message = str(error.value)
+    assert str(folder / shd.FILES[1]) in message
+    assert found in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.02, 0.3, 0.9])
+def test_truncated(tmp_path: Path, keep: float) -> None:
+    path = write_both(tmp_path) / shd.FILES[0]
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(DataError, match="damaged"):
+        SHD.load(tmp_path)

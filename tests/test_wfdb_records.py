@@ -1,0 +1,850 @@
+"""ECG from WFDB records: labels from marks, segments, the prepared file, classified records."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import click
+import h5py
+import numpy as np
+import pytest
+import wfdb
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_network
+from wfdb_files import BEAT, beats, ecg_signal, labels_of, write_record
+
+from brf_lava.cli.classify import classify_input
+from brf_lava.cli.main import Commands, main
+from brf_lava.cli.prepare import prepare as prepare_command
+from brf_lava.decision import UNLABELED
+from brf_lava.errors import BrfLavaError, DataError, NetworkFileError, ParameterError
+from brf_lava.export.hdf5 import read_network
+from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.run import classify, engine
+from brf_lava.tasks import ecg, wfdb_prepare, wfdb_records
+from brf_lava.tasks.level_cross import encode
+from brf_lava.tasks.synthetic_ecg import THRESHOLD, normalize
+from brf_lava.tasks.wfdb_marks import (
+    P,
+    Wave,
+    find_waves,
+    label_steps,
+    marks,
+    read_waves,
+    waves_from_labels,
+)
+from brf_lava.tasks.wfdb_prepare import SUDDEN_DEATH, Settings
+from brf_lava.tasks.wfdb_signal import Encoding, read_record, resample
+
+DATA = os.environ.get("BRF_LAVA_DATA")
+ARCHIVE = Path(DATA or "") / "qtdb" / "qtdb-raw.tar.gz"
+STEPS = 1300
+ROOT_USER = os.geteuid() == 0
+
+
+def one_line(error: pytest.ExceptionInfo[BrfLavaError], *parts: str) -> None:
+    message = str(error.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message, message
+
+
+def waves(text: str, times: list[int]) -> list[Wave]:
+    return list(find_waves(times, list(text)))
+
+
+# Waves and labels
+
+
+def test_an_onset_or_offset_may_be_missing() -> None:
+    assert waves("(p)(N)t)u)", list(range(10))) == [
+        Wave("p", 0, 1, 2),
+        Wave("N", 3, 4, 5),
+        Wave("t", None, 6, 7),
+        Wave("u", None, 8, 9),
+    ]
+    assert waves("p(N(t)", [1, 2, 3, 4, 5, 6]) == [
+        Wave("p", None, 1, None),
+        Wave("N", 2, 3, None),
+        Wave("t", 4, 5, 6),
+    ]
+
+
+@pytest.mark.parametrize("beat", "NBAVQ")
+def test_every_beat_is_a_qrs_complex(beat: str) -> None:
+    assert waves(f"({beat})", [1, 2, 3]) == [Wave("N", 1, 2, 3)]
+
+
+def test_unknown_symbols_belong_to_no_wave() -> None:
+    assert waves("(+)p)N~)", list(range(8))) == [Wave("p", None, 3, 4), Wave("N", None, 5, None)]
+
+
+def test_labels_of_regular_beats() -> None:
+    found = tuple(find_waves(*beats(4)))
+    labels = label_steps(found, 1000)
+    expected = labels_of(4)
+    assert (labels[:40] == UNLABELED).all()
+    assert np.array_equal(labels[40 : 40 + len(expected)], expected)
+    assert (labels[40 + len(expected) :] == UNLABELED).all()
+
+
+def test_u_wave_is_part_of_tp() -> None:
+    steps, symbols = beats(2)
+    at = symbols.index("t") + 2
+    u = steps[at - 1] + 10
+    with_u = [*steps[:at], u, u + 20, *steps[at:]], [*symbols[:at], *"u)", *symbols[at:]]
+    with_onset = [*steps[:at], u - 5, u, *steps[at:]], [*symbols[:at], *"(u", *symbols[at:]]
+    for marked in (with_u, with_onset):
+        assert np.array_equal(
+            label_steps(tuple(find_waves(*marked)), 500),
+            label_steps(tuple(find_waves(*beats(2))), 500),
+        )
+
+
+def test_a_beat_without_p_leaves_the_time_before_it_unlabeled() -> None:
+    steps, symbols = beats(3)
+    second = symbols.index("p", 2) - 1
+    no_p = (steps[:second] + steps[second + 3 :], symbols[:second] + symbols[second + 3 :])
+    labels = label_steps(tuple(find_waves(*no_p)), 700)
+    gap = slice(40 + sum(BEAT[:5]), 40 + sum(BEAT) + sum(BEAT[:2]))  # T offset to QRS onset
+    assert (labels[gap] == UNLABELED).all()
+    with_p = label_steps(tuple(find_waves(*beats(3))), 700)
+    assert np.array_equal(
+        np.delete(labels, range(gap.start, gap.stop)), np.delete(with_p, range(gap.start, gap.stop))
+    )
+
+
+def test_time_in_which_a_beat_may_be_missing_is_unlabeled() -> None:
+    steps, symbols = beats(6)
+    beat = slice(3 * 8, 4 * 8)  # the fourth beat: its eight marks
+    del steps[beat], symbols[beat]
+    labels = label_steps(tuple(find_waves(steps, symbols)), 1300)
+    begin = 40 + 3 * sum(BEAT) - BEAT[5]
+    assert (labels[begin : begin + BEAT[5] + sum(BEAT)] == UNLABELED).all()
+    assert labels[begin - 1] != UNLABELED
+    assert labels[begin + BEAT[5] + sum(BEAT)] == P
+
+
+durations = st.tuples(
+    *[
+        st.integers(low, high)
+        for low, high in ((5, 30), (1, 20), (3, 15), (3, 15), (5, 80), (40, 60))
+    ]
+)
+
+
+@given(st.lists(durations, min_size=2, max_size=6), st.integers(0, 30))
+@settings(deadline=None, max_examples=60)
+def test_marks_written_from_classes_give_the_classes_back(
+    chosen: list[tuple[int, ...]], before: int
+) -> None:
+    beat_labels = [np.repeat(np.arange(6, dtype=np.uint8), d) for d in chosen]
+    labels = np.concatenate([np.full(before, UNLABELED, np.uint8), *beat_labels])
+    signal = np.random.default_rng(0).standard_normal(len(labels))
+    found = list(marks(waves_from_labels(labels, signal)))
+    times = [mark.step for mark in found]
+    assert times == sorted(times)
+    again = label_steps(tuple(find_waves(times, [m.symbol for m in found])), len(labels))
+    known = again != UNLABELED
+    assert np.array_equal(again[known], labels[known])
+    # Only TP can be lost: after the last beat, and where one beat is much longer than the others
+    assert set(labels[~known].tolist()) <= {5, UNLABELED}
+
+
+def test_fragments_are_no_waves() -> None:
+    labels = np.repeat([5, 2, 5, 3, 5, 0, 5, 2, 3, 5], [9, 20, 9, 20, 9, 4, 9, 2, 2, 9])
+    assert waves_from_labels(labels.astype(np.uint8), np.zeros(len(labels))) == ()
+
+
+def test_peak_is_farthest_from_the_line_between_the_ends() -> None:
+    labels = np.zeros(30, np.uint8)
+    signal = np.linspace(0, 3, 30)
+    signal[11] += 0.5
+    assert waves_from_labels(labels, signal) == (Wave("p", 0, 11, 30),)
+
+
+# Reading records
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six good records of 32 s, 38 beats each, and one sudden-death record."""
+    folder = tmp_path_factory.mktemp("records")
+    for index, name in enumerate(("a1", "a2", "a3", "a4", "a5", "a6", "sel30")):
+        marked = beats(38, first=60 + 5 * index)
+        write_record(folder, name, ecg_signal(8000, marked, seed=index), marked)
+    return folder
+
+
+def test_record_is_read_as_written(tmp_path: Path) -> None:
+    signal = ecg_signal(2000, beats(8))
+    record = read_record(write_record(tmp_path, "r", signal, comments=["Age: 50  Sex: M"]))
+    assert (record.name, record.fs, record.samples) == ("r", 250, 2000)
+    assert record.comments == ("Age: 50  Sex: M",)
+    np.testing.assert_allclose(record.signal, signal, atol=0.0006)  # half a unit of 1 uV and more
+
+
+def test_more_leads_than_two_are_left_aside(tmp_path: Path) -> None:
+    signal = np.repeat(ecg_signal(2000, beats(8)), 2, axis=1)
+    assert read_record(write_record(tmp_path, "r", signal)).signal.shape == (2000, 2)
+
+
+@pytest.mark.parametrize("fs", [128.0, 360.0, 500.0, 1000.0])
+def test_another_sampling_frequency(tmp_path: Path, fs: float) -> None:
+    seconds = np.arange(round(20 * fs)) / fs
+    wave = np.stack([np.sin(2 * np.pi * 3 * seconds), 2 + np.cos(2 * np.pi * 5 * seconds)], axis=1)
+    marked = beats(20)
+    path = write_record(tmp_path, "r", wave, marked, fs=fs)
+    record = read_record(path)
+    assert len(record.signal) == 20 * 250
+    at = np.arange(5000) / 250
+    expected = np.stack([np.sin(2 * np.pi * 3 * at), 2 + np.cos(2 * np.pi * 5 * at)], axis=1)
+    np.testing.assert_allclose(record.signal[50:-50], expected[50:-50], atol=0.01)
+    found = read_waves(path, "q1c", record.fs, 250)
+    shift = [abs(w.peak - v.peak) for w, v in zip(found, find_waves(*marked), strict=True)]
+    assert max(shift) <= 1
+
+
+def test_an_invalid_sample_spoils_only_its_neighborhood() -> None:
+    signal = np.random.default_rng(0).standard_normal((3600, 2))
+    signal[1800, 0] = np.nan
+    bad = np.flatnonzero(np.isnan(resample(signal, 360.0)).any(axis=1))
+    assert len(bad)
+    assert abs(bad - 1250).max() < 25
+    assert np.isfinite(resample(signal, 360.0)[:, 1]).all()
+
+
+def damage_header(path: Path) -> None:
+    path.with_suffix(".hea").write_bytes(b"\x00\xff nothing\n")
+
+
+def cut_signal(path: Path) -> None:
+    content = path.with_suffix(".dat").read_bytes()
+    path.with_suffix(".dat").write_bytes(content[: len(content) // 2 + 1])
+
+
+@pytest.mark.parametrize(
+    ("harm", "parts"),
+    [
+        (lambda path: path.with_suffix(".hea").unlink(), ("r.hea", "no such file")),
+        (damage_header, ("r.hea", "not a WFDB header")),
+        (lambda path: path.with_suffix(".hea").write_text(""), ("r.hea", "not a WFDB header")),
+        (
+            lambda path: path.with_suffix(".hea").write_text("r 2 250 2000\n"),
+            ("none is described",),
+        ),
+        (lambda path: path.with_suffix(".dat").unlink(), ("r.dat", "missing")),
+        (cut_signal, ("r.dat", "2000 samples", "Copy it again")),
+        (lambda path: path.with_suffix(".dat").write_bytes(b""), ("r.dat", "2000 samples")),
+    ],
+)
+def test_damaged_record(tmp_path: Path, harm: Any, parts: tuple[str, ...]) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(2000, beats(8)))
+    harm(path)
+    with pytest.raises(DataError) as error:
+        read_record(path)
+    one_line(error, str(path), *parts)
+
+
+def test_record_that_does_not_fit(tmp_path: Path) -> None:
+    signal = ecg_signal(2000, beats(8))
+    with pytest.raises(DataError) as error:
+        read_record(write_record(tmp_path, "one", signal[:, :1]))
+    one_line(error, "one.hea: 1 signal;", "2 leads")
+    with pytest.raises(DataError) as error:
+        read_record(write_record(tmp_path, "slow", signal, fs=50))
+    one_line(error, "slow.hea: 50 samples per second", "100")
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (None, ("no such file", "--annotator")),
+        (b"\x07", ("not a complete WFDB annotation file",)),
+        (b"", ("no QRS complex", "found: none")),
+        (("+", "~", "("), ("no QRS complex", "found: +, ~")),
+    ],
+)
+def test_annotations_that_mark_no_beat(tmp_path: Path, content: Any, parts: tuple[str]) -> None:
+    path = tmp_path / "r"
+    if isinstance(content, tuple):
+        write_record(tmp_path, "r", ecg_signal(2000, beats(8)), ([5, 6, 7], list(content)))
+    elif content is not None:
+        path.with_suffix(".q1c").write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_waves(path, "q1c", 250, 250)
+    one_line(error, "r.q1c", *parts)
+
+
+# Cutting, splitting, encoding
+
+
+def test_segments_follow_each_other_and_are_labeled_enough() -> None:
+    labels = np.full(9000, UNLABELED, np.uint8)
+    labels[100:4700] = 1
+    labels[6000:6500] = 2  # too few for a segment
+    labels[7400:8100] = 3
+    assert list(wfdb_prepare.cut(labels, STEPS)) == [100, 1400, 2700, 4000, 7400]
+    # Whatever the stride, a segment begins at a labeled step and half of it is labeled
+    for stride in (1, 300, 650):
+        starts = list(wfdb_prepare.cut(labels, stride))
+        assert (np.diff(starts) >= stride).all()
+        assert all((labels[s : s + STEPS] != UNLABELED).mean() >= 0.5 for s in starts)
+        assert all(labels[s] != UNLABELED for s in starts)
+    assert list(wfdb_prepare.cut(labels[:STEPS], STEPS)) == []
+
+
+def test_segments_of_a_record(records: Path) -> None:
+    found = wfdb_prepare.read_segments(records / "a1", Settings())
+    assert found.x.shape == (len(found.starts), STEPS, 4)
+    assert found.starts.tolist() == [60, 1360, 2660, 3960, 5260, 6560]
+    signal = read_record(records / "a1").signal
+    windows = np.stack([signal[start : start + STEPS] for start in found.starts])
+    assert np.array_equal(found.x, encode(normalize(windows), THRESHOLD))
+    expected = np.concatenate([labels_of(38, 60), np.full(STEPS, UNLABELED)])
+    for start, y in zip(found.starts, found.y, strict=True):
+        assert np.array_equal(y, expected[start - 60 : start - 60 + STEPS])
+
+
+def test_delayed_labels_trail_the_signal(records: Path) -> None:
+    at_once = wfdb_prepare.read_segments(records / "a1", Settings())
+    late = wfdb_prepare.read_segments(records / "a1", Settings(Encoding(delay=19)))
+    assert late.starts[0] == at_once.starts[0] + 19
+    assert np.array_equal(late.y[0], at_once.y[0])
+
+
+def test_unlabeled_as_the_first_class(records: Path) -> None:
+    masked = wfdb_prepare.read_segments(records / "a1", Settings())
+    first = wfdb_prepare.read_segments(records / "a1", Settings(unlabeled="first-class"))
+    assert (masked.y == UNLABELED).any()
+    assert np.array_equal(first.y, np.where(masked.y == UNLABELED, 0, masked.y))
+
+
+def test_invalid_and_flat_segments_are_left_out(tmp_path: Path) -> None:
+    marked = beats(38)
+    signal = ecg_signal(8000, marked)
+    signal[500, 1] = np.nan
+    signal[2640:3940, 0] = 0.25  # the third segment, flat in one lead
+    path = write_record(tmp_path, "r", signal, marked)
+    found = wfdb_prepare.read_segments(path, Settings())
+    assert found.invalid == 2
+    assert found.starts.tolist() == [1340, 3940, 5240, 6540]
+    assert found.x.any(axis=(1, 2)).all()
+    flat = write_record(tmp_path, "flat", np.ones((8000, 2)), marked)
+    with pytest.raises(DataError, match="invalid samples or a flat lead"):
+        wfdb_prepare.read_segments(flat, Settings())
+    short = write_record(tmp_path, "short", ecg_signal(8000, beats(3)), beats(3))
+    with pytest.raises(DataError, match="no 1300 steps"):
+        wfdb_prepare.read_segments(short, Settings())
+
+
+def test_no_record_is_in_both_halves_and_the_seed_decides(records: Path) -> None:
+    splits = set()
+    for seed in range(6):
+        prepared = wfdb_prepare.prepare(records, Settings(seed=seed, test_share=0.34))
+        train, test = ({s.name for s in half} for half in (prepared.train, prepared.test))
+        assert not train & test
+        assert train | test == {"a1", "a2", "a3", "a4", "a5", "a6"}
+        assert len(test) == 3
+        splits.add(frozenset(test))
+        again = wfdb_prepare.prepare(records, Settings(seed=seed, test_share=0.34))
+        assert {s.name for s in again.test} == test
+    assert len(splits) > 1
+    assert [name for name, _ in prepared.skipped] == ["sel30"]
+    everything = wfdb_prepare.prepare(records, Settings(all_records=True))
+    assert not everything.skipped
+
+
+def test_records_that_may_be_of_one_patient_stay_together(tmp_path: Path) -> None:
+    same = ["Age: 51  Sex: M", "Angina"]
+    comments = {
+        "e1": [*same, "Recorder type: A"],
+        "e2": [*same, "Recorder type: B", "Produced by xform from record e2"],
+        "e3": ["Age: -  Sex: -", "Angina"],
+        "e4": ["Age: -  Sex: -", "Angina"],
+        "e5": ["Age: 51  Sex: F", "Angina"],
+    }
+    marked = beats(8)
+    for name, lines in comments.items():
+        write_record(tmp_path, name, ecg_signal(2000, marked), marked, comments=lines)
+    patients = {n: wfdb_prepare.patient(read_record(tmp_path / n)) for n in comments}
+    assert patients["e1"] == patients["e2"]
+    assert len(set(patients.values())) == 4
+    for seed in range(10):
+        prepared = wfdb_prepare.prepare(tmp_path, Settings(seed=seed))
+        test = {s.name for s in prepared.test}
+        assert test
+        assert len(test & {"e1", "e2"}) != 1
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_neither_half_is_ever_empty(records: Path, share: float) -> None:
+    prepared = wfdb_prepare.prepare(records, Settings(test_share=share))
+    assert prepared.train
+    assert prepared.test
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"test_share": 0.0},
+        {"test_share": float("nan")},
+        {"stride": 0},
+        {"stride": 1301},
+        {"seed": -1},
+        {"unlabeled": "drop"},
+        {"annotator": "../q1c"},
+    ],
+)
+def test_settings_out_of_range(changes: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError) as error:
+        Settings(**changes)
+    one_line(error, str(next(iter(changes.values()))))
+
+
+@pytest.mark.parametrize("values", [(0.0, 0), (float("nan"), 0), (0.3, -1), (0.3, 1300)])
+def test_encoding_out_of_range(values: tuple[float, int]) -> None:
+    with pytest.raises(ParameterError, match="must be"):
+        Encoding(*values)
+
+
+@given(st.floats(1e-9, 1e9), st.integers(0, 1299))
+def test_encoding_survives_in_the_kind_of_its_source(threshold: float, delay: int) -> None:
+    encoding = Encoding(threshold, delay)
+    assert Encoding.of(encoding.kind) == encoding
+
+
+def test_encoding_of_other_sources() -> None:
+    assert Encoding.of("qtdb") == Encoding(THRESHOLD, 19)
+    assert Encoding.of("synthetic-ecg") == Encoding.of("") == Encoding(THRESHOLD, 0)
+
+
+# The prepared file
+
+
+@pytest.fixture(scope="module")
+def prepared(records: Path) -> wfdb_prepare.Prepared:
+    return wfdb_prepare.prepare(records, Settings(Encoding(0.3, 5), seed=3))
+
+
+@pytest.fixture
+def file(prepared: wfdb_prepare.Prepared, tmp_path: Path) -> Path:
+    path = tmp_path / "ecg.h5"
+    wfdb_records.write_prepared(prepared, path, {"brf_lava": "9.9"})
+    return path
+
+
+def test_file_gives_the_data_back(prepared: wfdb_prepare.Prepared, file: Path) -> None:
+    data = wfdb_records.load_prepared(file)
+    for split, half in ((data.train, prepared.train), (data.test, prepared.test)):
+        assert np.array_equal(split.x, np.concatenate([s.x for s in half]))
+        assert np.array_equal(split.y, np.concatenate([s.y for s in half]))
+    assert Encoding.of(data.source.kind) == Encoding(0.3, 5)
+    assert "ecg.h5" in data.source.description
+    assert "trail by 5 steps" in data.source.description
+    assert str(file.parent) not in data.source.description
+    with h5py.File(file) as stored:
+        names = [name.decode() for name in stored["test/records"][()]]
+        assert names == [s.name for s in prepared.test]
+        which, start = stored["test/record"][()], stored["test/start"][()]
+        assert [names[i] for i in which] == [s.name for s in prepared.test for _ in s.starts]
+        assert np.array_equal(start, np.concatenate([s.starts for s in prepared.test]))
+        assert stored.attrs["fs"] == 250
+
+
+def test_the_ecg_task_takes_the_file(file: Path) -> None:
+    data = ecg.load(file)
+    assert data.source.kind.startswith("wfdb:")
+    assert (data.train.y == UNLABELED).any()
+    first = ecg.load(file, unlabeled="first-class")
+    assert not (first.train.y == UNLABELED).any()
+
+
+def test_same_records_give_the_same_bytes_of_data(records: Path, file: Path) -> None:
+    again = file.with_name("again.h5")
+    settings = Settings(Encoding(0.3, 5), seed=3)
+    wfdb_records.write_prepared(wfdb_prepare.prepare(records, settings), again, {})
+    source, other = (wfdb_records.load_prepared(path).source for path in (file, again))
+    assert source.fingerprint == other.fingerprint
+
+
+def change_one_spike(stored: h5py.File) -> None:
+    stored["train/x"][0, 5, 0] ^= 1
+
+
+def set_schema(stored: h5py.File) -> None:
+    stored.attrs["schema"] = 2
+
+
+def set_spike(stored: h5py.File) -> None:
+    stored["train/x"][0, 5, 0] = 3
+
+
+@pytest.mark.parametrize(
+    ("harm", "parts"),
+    [
+        (change_one_spike, ("fingerprint", "changed or is damaged")),
+        (set_schema, ("schema 2", "reads 1", "brf-lava 9.9")),
+        (set_spike, ("inputs from 0 to 3",)),
+        (lambda stored: stored.attrs.__setitem__("format", "else"), ("format 'else'",)),
+        (lambda stored: stored.attrs.__delitem__("format"), ("format 'nothing'",)),
+        (lambda stored: stored.__delitem__("test"), ("not a complete file",)),
+        (lambda stored: stored.attrs.__setitem__("delay", -4), ("delay -4",)),
+    ],
+)
+def test_damaged_file(file: Path, harm: Any, parts: tuple[str, ...]) -> None:
+    with h5py.File(file, "r+") as stored:
+        harm(stored)
+    with pytest.raises(BrfLavaError) as error:
+        wfdb_records.load_prepared(file)
+    one_line(error, *parts)
+
+
+def test_no_file_and_half_a_file(file: Path, tmp_path: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DataError, match="not a complete file"):
+        wfdb_records.load_prepared(file)
+    with pytest.raises(DataError, match="no such file"):
+        wfdb_records.load_prepared(tmp_path / "none.h5")
+    with pytest.raises(DataError, match="not a file"):
+        wfdb_records.load_prepared(tmp_path)
+
+
+# The command
+
+
+def command(*arguments: str | Path) -> Result:
+    group = click.Group("data", commands={"prepare": prepare_command})
+    root = Commands(name="brf-lava", commands={"data": group})
+    words = ["data", "prepare", *map(str, arguments)]
+    return CliRunner().invoke(root, words, prog_name="brf-lava")
+
+
+def failed(result: Result, *parts: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+    last = " ".join(result.output.splitlines()[-1:])
+    assert last.startswith("Error:")
+    for part in parts:
+        assert part in last, result.output
+
+
+def test_command(records: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ecg.h5"
+    result = command("ecg", "--records", records, "--out", out, "--seed", 1, "--delay", 19)
+    assert result.exit_code == 0, result.output
+    for part in ("a1 (", "sel30", "sudden-death", "unlabeled", f"Wrote {out}"):
+        assert part in result.output
+    data = wfdb_records.load_prepared(out)
+    assert Encoding.of(data.source.kind) == Encoding(delay=19)
+    with h5py.File(out) as stored:
+        assert stored.attrs["seed"] == 1
+        assert b'"wfdb"' in stored["source"][()]
+
+
+def test_records_that_cannot_be_used_are_listed(records: Path, tmp_path: Path) -> None:
+    marked = beats(38)
+    folder = tmp_path / "mixed"
+    for name in ("good1", "good2", "unmarked", "lost"):
+        write_record(folder, name, ecg_signal(8000, marked), marked)
+    (folder / "unmarked.q1c").unlink()
+    (folder / "lost.dat").unlink()
+    write_record(folder, "single", ecg_signal(8000, marked)[:, :1], marked)
+    result = command("ecg", "--records", folder, "--out", tmp_path / "ecg.h5")
+    assert result.exit_code == 0, result.output
+    assert "3 records left out" in result.output
+    text = " ".join(result.output.split())
+    for part in ("unmarked", "lost", "single", "1 signal"):
+        assert part in text
+
+
+def test_command_refuses(records: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "ecg.h5")
+    failed(command("ecg", "--records", tmp_path / "none", *out), "none", "does not exist")
+    failed(command("ecg", "--records", records / "a1.hea", *out), "a1.hea", "is a file")
+    (tmp_path / "empty").mkdir()
+    failed(command("ecg", "--records", tmp_path / "empty", *out), "no WFDB record", ".hea")
+    failed(command("ecg", "--records", records, "--out", tmp_path / "ecg.npz"), ".npz", ".h5")
+    failed(command("ecg", "--records", records, "--out", tmp_path), "ends in")
+    failed(command("ecg", "--records", records, "--out", tmp_path / "no" / "e.h5"), "not exist")
+    failed(command("ecg", "--records", records, *out, "--threshold", "-1"), "threshold -1")
+    failed(command("ecg", "--records", records, *out, "--test-share", "1"), "test share 1")
+    failed(command("ecg", "--records", records, *out, "--annotator", "qqq"), "0 of 7", "a1.qqq")
+    only = tmp_path / "only"
+    marked = beats(38)
+    write_record(only, "a1", ecg_signal(8000, marked), marked)
+    failed(command("ecg", "--records", only, *out), "1 of 1 records", "two patients")
+    assert not (tmp_path / "ecg.h5").exists()
+
+
+@pytest.mark.skipif(ROOT_USER, reason="root may write anywhere")
+def test_folder_that_cannot_be_written(records: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    failed(command("ecg", "--records", records, "--out", tmp_path / "ecg.h5"), "cannot be written")
+
+
+# Classifying a record
+
+
+def ecg_network(kind: str = "qtdb") -> FixedNetwork:
+    network = random_network(np.random.default_rng(0), (4, 8, 6))
+    provenance = {"task": "ecg", "data": {"kind": kind}}
+    return FixedNetwork(network.layers, provenance)
+
+
+def fake_run(answers: list[np.ndarray]) -> Any:
+    """A backend that gives the next windows the next answers, classes [1300]."""
+    queue = list(answers)
+
+    def run(x: np.ndarray) -> Activity:
+        assert x.dtype == np.int8
+        assert x.shape[0] == STEPS
+        assert x.shape[2] == 4
+        chosen = np.stack([queue.pop(0) for _ in range(x.shape[1])], axis=1)  # [T, B]
+        outputs = (chosen[..., None] == np.arange(6)).astype(np.int64)
+        return Activity(outputs, (np.ones((STEPS, x.shape[1], 2), np.int8),), 0)
+
+    return run
+
+
+@pytest.mark.parametrize("delay", [0, 19])
+@pytest.mark.parametrize("length", [400, 1300, 3000, 5200])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_step_gets_its_prediction(
+    tmp_path: Path, delay: int, length: int, batch: int
+) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(length, beats(length // 200)))
+    truth = np.random.default_rng(1).integers(0, 6, length + STEPS).astype(np.uint8)
+    starts, padded = classify.place_windows(np.zeros((length, 2)), delay)
+    assert starts[-1] + STEPS == len(padded)
+    late = np.concatenate([np.zeros(delay, np.uint8), truth])  # what a delayed network answers
+    answers = [late[start : start + STEPS] for start in starts]
+    found = classify.classify_record(
+        ecg_network(), path, fake_run(answers), encoding=Encoding(delay=delay), batch=batch
+    )
+    assert np.array_equal(found.steps, truth[:length])
+    assert np.array_equal(found.labels, truth[:length])
+    assert (found.windows, found.skipped, found.sops) == (len(starts), 0, 2 * STEPS)
+
+
+def test_spikes_are_those_of_the_training_data(tmp_path: Path) -> None:
+    signal = ecg_signal(2 * STEPS, beats(13))
+    path = write_record(tmp_path, "r", signal)
+    seen = []
+
+    def run(x: np.ndarray) -> Activity:
+        seen.append(x)
+        return engine.run(ecg_network(), x)
+
+    classify.classify_record(ecg_network("synthetic-ecg"), path.with_suffix(".hea"), run)
+    stored = read_record(path).signal.reshape(2, STEPS, 2)
+    assert np.array_equal(seen[0].transpose(1, 0, 2), encode(normalize(stored), THRESHOLD))
+
+
+def test_windows_that_cannot_be_run_have_no_class(tmp_path: Path) -> None:
+    signal = ecg_signal(4 * STEPS, beats(26))
+    signal[100] = np.nan
+    signal[2 * STEPS : 3 * STEPS, 1] = 0.0
+    path = write_record(tmp_path, "r", signal)
+    network = ecg_network("synthetic-ecg")
+    found = classify.classify_record(network, path, lambda x: engine.run(network, x))
+    assert (found.windows, found.skipped) == (2, 2)
+    classified = (found.steps != UNLABELED).reshape(4, STEPS)
+    assert classified.all(axis=1).tolist() == [False, True, False, True]
+    assert classified.any(axis=1).tolist() == [False, True, False, True]
+    classify.write_csv(found, tmp_path / "out.csv")
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert rows[1] == "0,0.000000,"
+    flat = write_record(tmp_path, "flat", np.ones((3000, 2)))
+    with pytest.raises(DataError, match="nothing can be classified"):
+        classify.classify_record(network, flat, lambda x: engine.run(network, x))
+
+
+@pytest.mark.parametrize("fs", [250.0, 360.0])
+def test_written_labels_read_back(tmp_path: Path, fs: float) -> None:
+    steps = np.concatenate([labels_of(10, 0), np.full(74, 5)]).astype(np.uint8)[:2000]
+    samples = round(2000 * fs / 250)
+    path = write_record(tmp_path, "r", np.random.default_rng(0).random((samples, 2)), fs=fs)
+    starts, _ = classify.place_windows(np.zeros((2000, 2)), 0)
+    answers = [steps[start : start + STEPS] for start in starts]
+    network = ecg_network("synthetic-ecg")
+    found = classify.classify_record(network, path, fake_run(answers))
+    assert len(found.labels) == samples
+
+    out = classify.annotation_path(tmp_path, found.record)
+    assert out == tmp_path / "r.brf"
+    count = classify.write_annotation(found, out)
+    annotation = wfdb.rdann(str(path), "brf")
+    written = found.marks()
+    assert count == len(written) == len(annotation.sample)
+    assert annotation.symbol == [mark.symbol for mark in written]
+    assert annotation.fs == fs
+    assert np.array_equal(annotation.sample, found.samples_of(written))
+    numbers = [n for n, s in zip(annotation.num, annotation.symbol, strict=True) if s == "("]
+    assert set(numbers) == {0, 1}  # P and QRS; T has no onset
+    again = label_steps(read_waves(path, "brf", fs, 250), 2000)
+    known = again != UNLABELED
+    assert known.mean() > 0.9
+    assert np.array_equal(again[known], steps[known])
+
+    classify.write_csv(found, tmp_path / "labels.csv")
+    header, *rows = (tmp_path / "labels.csv").read_text().splitlines()
+    assert header == "sample,time_s,class"
+    cells = [row.split(",") for row in rows]
+    assert [int(cell[0]) for cell in cells] == list(range(samples))
+    assert [float(cell[1]) for cell in cells] == pytest.approx(np.arange(samples) / fs, abs=1e-6)
+    names = np.array(["P", "PQ", "QR", "RS", "ST", "TP"])
+    assert [cell[2] for cell in cells] == names[found.labels].tolist()
+
+
+def test_nothing_to_annotate(tmp_path: Path) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
+    answers = [np.full(STEPS, 5, np.uint8)]
+    found = classify.classify_record(ecg_network("x"), path, fake_run(answers))
+    with pytest.raises(DataError, match="no wave"):
+        classify.write_annotation(found, tmp_path / "r.brf")
+    assert not (tmp_path / "r.brf").exists()
+
+
+def test_network_for_another_task(tmp_path: Path) -> None:
+    other = random_network(np.random.default_rng(0), (1, 8, 10))
+    network = FixedNetwork(other.layers, {"task": "smnist"})
+    with pytest.raises(NetworkFileError) as error:
+        classify.classify_record(network, tmp_path / "r", fake_run([]))
+    one_line(error, "'smnist'", "4 inputs", "6 classes")
+    with pytest.raises(NetworkFileError):
+        classify.check_network(FixedNetwork(other.layers, {"task": "ecg"}))
+
+
+def test_missing_record(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        classify.classify_record(ecg_network(), tmp_path / "none.dat", fake_run([]))
+    one_line(error, "none.hea", "no such file")
+
+
+@click.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--csv", type=click.Path(path_type=Path))
+@click.option("--annotations-out", type=click.Path(path_type=Path))
+def classify_command(record: Path, csv: Path | None, annotations_out: Path | None) -> None:
+    network = ecg_network("synthetic-ecg")
+    classify_input(
+        network,
+        record,
+        lambda x: engine.run(network, x),
+        csv=csv,
+        annotations_out=annotations_out,
+    )
+
+
+def classified(*arguments: str | Path) -> Result:
+    root = Commands(name="brf-lava", commands={"run": classify_command})
+    return CliRunner().invoke(root, ["run", *map(str, arguments)], prog_name="brf-lava")
+
+
+def test_classify_command(tmp_path: Path) -> None:
+    signal = ecg_signal(3 * STEPS, beats(19))
+    signal[2 * STEPS + 5] = np.nan
+    path = write_record(tmp_path, "r", signal)
+    csv = tmp_path / "labels.csv"
+    result = classified(path, "--csv", csv)
+    assert result.exit_code == 0, result.output
+    for part in ("r, 15.6 s", "windows run", "Notice: 1 windows", f"Wrote {csv}: 3,900 samples"):
+        assert part in result.output
+    assert len(csv.read_text().splitlines()) == 3901
+
+
+def test_classify_command_refuses_before_it_runs(tmp_path: Path) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
+    before = path.with_suffix(".dat").read_bytes()
+    failed(classified(path, "--csv", tmp_path / "no" / "labels.csv"), "does not exist")
+    failed(classified(path, "--csv", path.with_suffix(".dat")), "made from")
+    failed(classified(path, "--annotations-out", tmp_path / "no" / "r"), "does not exist")
+    failed(classified(tmp_path / "none"), "none.hea", "no such file")
+    assert path.with_suffix(".dat").read_bytes() == before
+
+
+# The QT database
+
+
+@pytest.fixture(scope="module")
+def qtdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not ARCHIVE.is_file():
+        pytest.skip("needs qtdb/qtdb-raw.tar.gz in BRF_LAVA_DATA, the raw QT database")
+    folder = tmp_path_factory.mktemp("qtdb")
+    with tarfile.open(ARCHIVE) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content is not None:
+                (folder / Path(member.name).name).write_bytes(content.read())
+    return folder
+
+
+def test_the_database_without_the_sudden_death_records(qtdb: Path) -> None:
+    names = set(wfdb_prepare.find_records(qtdb))
+    assert len(names) == 105
+    assert len(SUDDEN_DEATH & names) == 24
+    prepared = wfdb_prepare.prepare(qtdb, Settings())
+    assert len(prepared.train) + len(prepared.test) == 81
+    assert {name for name, _ in prepared.skipped} == SUDDEN_DEATH
+    split = wfdb_prepare.joined(prepared.train + prepared.test)
+    assert 0.05 < split.x.mean() < 0.08
+    assert (split.y == UNLABELED).mean() < 0.1
+    share = np.bincount(split.y[split.y != UNLABELED], minlength=6) / split.y.size
+    assert (share > 0.04).all()
+    assert not {s.patient for s in prepared.train} & {s.patient for s in prepared.test}
+
+
+def test_labels_are_those_of_the_published_files(qtdb: Path) -> None:
+    """The labels of published test segments are ours, 19 steps late; the first 19 steps hold P."""
+    published = Path(DATA or "") / "qtdb" / ecg.TEST_FILE
+    if not published.is_file():
+        pytest.skip(f"needs {ecg.TEST_FILE} in BRF_LAVA_DATA")
+    split = ecg.read_split(published)
+    assert (split.y[:, :19] == P).all()
+    for segment, name, begin in ((0, "sele0133", 150247), (28, "sele0170", 150062)):
+        record = read_record(qtdb / name)
+        labels = label_steps(read_waves(qtdb / name, "q1c", 250, 250), len(record.signal))
+        ours, theirs = labels[begin + 19 : begin + STEPS], split.y[segment, 19:]
+        both = (ours != UNLABELED) & (theirs != UNLABELED)
+        assert both.mean() > 0.8
+        assert np.array_equal(ours[both], theirs[both])
+
+
+@pytest.mark.slow
+def test_published_network_names_the_waves_of_a_record(qtdb: Path, tmp_path: Path) -> None:
+    """On raw records it is as good as on the published files, if read as late as it was taught."""
+    published = Path(DATA or "") / "checkpoints" / "ecg_brf.pt"
+    if not published.is_file():
+        pytest.skip("needs checkpoints/ecg_brf.pt in BRF_LAVA_DATA")
+    pytest.importorskip("torch")
+    model, file = tmp_path / "model.pt", tmp_path / "net.h5"
+    for words in (
+        ["import", published, "--task", "ecg", "--out", model],
+        ["export", model, file],
+    ):
+        result = CliRunner().invoke(main, [str(word) for word in words])
+        assert result.exit_code == 0, result.output
+    network, _ = read_network(file)
+    assert classify.encoding_of(network) == Encoding(delay=19)
+    hits: dict[int, list[bool]] = {0: [], 19: []}
+    for name in ("sel100", "sel811", "sele0133", "sele0411"):
+        for delay, right in hits.items():
+            found = classify.classify_record(
+                network,
+                qtdb / name,
+                lambda x: engine.run(network, x),
+                encoding=Encoding(delay=delay),
+            )
+            labels = label_steps(read_waves(qtdb / name, "q1c", 250, 250), len(found.steps))
+            known = labels != UNLABELED
+            right += (found.steps[known] == labels[known]).tolist()
+    assert np.mean(hits[19]) > 0.85
+    assert np.mean(hits[0]) < 0.7
