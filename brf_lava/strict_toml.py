@@ -1,8 +1,9 @@
 """TOML to frozen dataclasses and back, refusing whatever is not declared.
 
 A dataclass declares each of its keys with a rule, ``epochs: Annotated[int, whole(1)]``; a key
-whose type is such a dataclass is a section. Nothing has a default: a file states everything, or it
-is refused. Recipes and profiles are read with this.
+whose type is such a dataclass is a section. A section marked with `Variant` has one dataclass or
+another, as a key before it says. Nothing has a default: a file states everything, or it is
+refused. Recipes and profiles are read with this.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
@@ -34,6 +35,23 @@ class Rule:
     convert: Callable[[Value], Any]
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A section whose keys depend on the value of another key.
+
+    key: that one, dotted, in a section declared before. kinds: the dataclass for each value of it.
+    """
+
+    key: str
+    kinds: Mapping[str, type[Any]]
+
+    def chosen(self, built: Mapping[str, Any]) -> tuple[type[Any], str]:
+        """The dataclass that goes with the sections built so far, and why, for messages."""
+        section, _, key = self.key.rpartition(".")
+        value = getattr(built[section], key) if section else built[key]
+        return self.kinds[value], f"{self.key} = {shown(value)}"
+
+
 def whole(low: int, high: int | None = None) -> Rule:
     """A key that holds an integer from low to high, both allowed."""
     return Rule(
@@ -44,11 +62,12 @@ def whole(low: int, high: int | None = None) -> Rule:
 
 @dataclass(frozen=True)
 class Interval:
-    """The finite numbers from low (allowed, unless `above` is given instead) to below `below`."""
+    """The finite numbers from `low`, or above `above`, to `high`, or below `below`."""
 
     low: float | None = None
     above: float | None = None
     below: float | None = None
+    high: float | None = None
 
     def __contains__(self, value: float) -> bool:
         return (
@@ -56,10 +75,16 @@ class Interval:
             and (self.low is None or value >= self.low)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
+            and (self.high is None or value <= self.high)
         )
 
     def __str__(self) -> str:
-        parts = (("at least", self.low), ("above", self.above), ("below", self.below))
+        parts = (
+            ("at least", self.low),
+            ("above", self.above),
+            ("below", self.below),
+            ("at most", self.high),
+        )
         return " and ".join(f"{word} {limit:g}" for word, limit in parts if limit is not None)
 
 
@@ -75,6 +100,17 @@ def choice(names: Iterable[str]) -> Rule:
         f"one of {', '.join(map(to_toml, known))}",
         lambda value: value if isinstance(value, str) and value in known else None,
     )
+
+
+def choice_or_file(names: Iterable[str], suffix: str) -> Rule:
+    """A key that holds one of these strings, or the path of a file with this suffix."""
+    known = choice(names)
+
+    def convert(value: Value) -> Any:
+        is_path = isinstance(value, str) and value.endswith(suffix) and value.isprintable()
+        return value if is_path else known.convert(value)
+
+    return Rule(f"{known.allowed}, or the path of a {suffix} file", convert)
 
 
 def flag() -> Rule:
@@ -149,11 +185,17 @@ def build(kind: type[Section], table: dict[str, Value], where: str, fault: Fault
     """
     known = [*leaves(kind), *_sections(kind)]
 
-    def section(kind: type[Any], table: dict[str, Value], prefix: str) -> Any:
+    def section(kind: type[Any], table: dict[str, Value], prefix: str, reason: str) -> Any:
         rules, sections = _rules(kind), _sections(kind)
         for key in table:
             if key not in rules and key not in sections:
-                raise fault(f"{where}: {prefix}{key}: no such key. {nearest(prefix + key, known)}")
+                name = prefix + key
+                hint = (
+                    f"no such key where {reason}; leave it out. There are {', '.join(rules)}."
+                    if name in known  # of another variant
+                    else f"no such key. {nearest(name, known)}"
+                )
+                raise fault(f"{where}: {name}: {hint}")
         values: dict[str, Any] = {}
         for key in [*rules, *sections]:
             name = prefix + key
@@ -163,12 +205,15 @@ def build(kind: type[Section], table: dict[str, Value], where: str, fault: Fault
             if key in rules:
                 values[key] = _checked(rules[key], value, f"{where}: {name}", fault)
             elif isinstance(value, dict):
-                values[key] = section(sections[key], value, f"{name}.")
+                part, why = sections[key], reason
+                if isinstance(part, Variant):
+                    part, why = part.chosen(values)
+                values[key] = section(part, value, f"{name}.", why)
             else:
                 raise fault(f"{where}: {name}: {shown(value)}; a section [{name}] is needed.")
         return kind(**values)
 
-    built: Section = section(kind, table, "")
+    built: Section = section(kind, table, "", "")
     return built
 
 
@@ -181,21 +226,38 @@ def _checked(rule: Rule, value: Value, where: str, fault: Fault) -> Any:
 
 def _rules(kind: type[Any]) -> dict[str, Rule]:
     """The keys that hold a value. A field that is neither this nor a section is no key."""
-    hints = get_type_hints(kind, include_extras=True)
-    found = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
-    return {name: rule for name, rule in found.items() if isinstance(rule, Rule)}
+    marks = _marks(kind)
+    return {name: mark for name, mark in marks.items() if isinstance(mark, Rule)}
 
 
-def _sections(kind: type[Any]) -> dict[str, type[Any]]:
-    hints: dict[str, type[Any]] = get_type_hints(kind)
-    return {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+def _sections(kind: type[Any]) -> dict[str, type[Any] | Variant]:
+    return {name: mark for name, mark in _marks(kind).items() if _is_section(mark)}
+
+
+def _is_section(mark: Any) -> bool:
+    return isinstance(mark, Variant) or (isinstance(mark, type) and is_dataclass(mark))
+
+
+def _marks(kind: type[Any]) -> Mapping[str, Any]:
+    """What each field is annotated with, else its type."""
+    if kind not in _READ:  # evaluating annotations takes most of the time that a recipe takes
+        hints = get_type_hints(kind, include_extras=True)
+        _READ[kind] = {
+            name: getattr(hint, "__metadata__", (hint,))[0] for name, hint in hints.items()
+        }
+    return _READ[kind]
+
+
+_READ: dict[type[Any], Mapping[str, Any]] = {}
 
 
 def leaves(kind: type[Any]) -> list[str]:
-    """All keys that hold a value, dotted: ``training.epochs``."""
+    """All keys that hold a value, dotted: ``training.epochs``; of variants, those of each."""
     found = list(_rules(kind))
     for name, section in _sections(kind).items():
-        found += [f"{name}.{leaf}" for leaf in leaves(section)]
+        kinds = section.kinds.values() if isinstance(section, Variant) else [section]
+        inner = dict.fromkeys(leaf for part in kinds for leaf in leaves(part))
+        found += [f"{name}.{leaf}" for leaf in inner]
     return found
 
 

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import torch
 
+from brf_lava.decision import UNLABELED
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
 from brf_lava.neurons.boundary import divergence_boundary
-from brf_lava.recipes import Recipe, load_recipe, override
+from brf_lava.recipes import SCHEMA_1, Recipe, load_recipe, override
 from brf_lava.slayer.blocks import Block, Readout, Recurrent
 from brf_lava.tasks import synthetic_ecg
+from brf_lava.tasks.permutation import permutation_from_seed
 from brf_lava.tasks.task import Dataset, DataSource, Split
+from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
-from brf_lava.train.model import Metrics, Network, evaluate
+from brf_lava.train.model import Metrics, Network, as_batch, evaluate, loss_per_sample
 from brf_lava.train.published import import_published
 from brf_lava.train.trainer import Progress, Trainer, metrics_path, resume_path
 
@@ -48,6 +51,30 @@ def recipe() -> Recipe:
         load_recipe("ecg-brf"),
         ["epochs=4", "validation=3", "batch_size=4", "network.hidden=[7]"],
     )
+
+
+STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    """Short sequences of 8-bit values in the manner of S-MNIST: one label per sample."""
+    rng = np.random.default_rng(5)
+
+    def split(samples: int) -> Split:
+        y = rng.integers(10, size=(samples, 1), dtype=np.uint8)
+        wave = np.sin(np.arange(STEPS) * (0.1 + 0.05 * y)) * 120 + 128
+        return Split(wave[:, :, None].astype(np.uint8), y)
+
+    source = DataSource("mnist", "short waves", "of waves")
+    digits = tuple(map(str, range(10)))
+    return Dataset("psmnist", digits, 0.01, split(24), split(7), source, input_scale=1 / 255)
+
+
+@pytest.fixture
+def digits_recipe() -> Recipe:
+    changes = ["epochs=3", "validation=6", "batch_size=5", "network.hidden=[8]", "theta=0.1"]
+    return override(load_recipe("psmnist-brf"), changes)
 
 
 def train(recipe: Recipe, dataset: Dataset, out: Path, seed: int = 0) -> Trainer:
@@ -243,6 +270,302 @@ def test_the_kernel_is_named(dataset: Dataset, recipe: Recipe, tmp_path: Path) -
     assert Trainer(recipe, dataset, 0, CPU, tmp_path / "m.pt").kernel == "cpu"
 
 
+# What the loss and the accuracy count
+
+
+def random_outputs(samples: int, classes: int, steps: int) -> torch.Tensor:
+    return torch.randn(samples, classes, steps, generator=torch.Generator().manual_seed(0))
+
+
+def test_loss_is_summed_over_steps_that_count_and_averaged_over_samples() -> None:
+    outputs = random_outputs(2, 3, 5)
+    steps = torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, UNLABELED, 0]])
+    nll = -outputs.log_softmax(1)
+
+    def of(places: list[tuple[int, int]]) -> float:
+        return float(sum(nll[b, int(steps[b, t]), t] for b, t in places)) / 2
+
+    everywhere = [(b, t) for b in range(2) for t in range(5) if (b, t) != (1, 3)]
+    assert float(loss_per_sample(outputs, steps)) == pytest.approx(of(everywhere))
+    later = [(b, t) for b, t in everywhere if t >= 2]
+    assert float(loss_per_sample(outputs, steps, "all", 2)) == pytest.approx(of(later))
+    assert float(loss_per_sample(outputs, steps, "last")) == pytest.approx(of([(0, 4), (1, 4)]))
+
+
+def test_one_label_per_sample_holds_for_every_step() -> None:
+    outputs, labels = random_outputs(4, 3, 5), torch.tensor([[0], [2], [UNLABELED], [1]])
+    spread = labels.repeat(1, 5)
+    for steps, first in (("all", 0), ("all", 3), ("last", 0)):
+        found = loss_per_sample(outputs, labels, steps, first)
+        assert torch.equal(found, loss_per_sample(outputs, spread, steps, first))
+    nothing = torch.full((4, 1), UNLABELED)
+    assert float(loss_per_sample(outputs, nothing)) == 0.0
+
+
+def test_both_names_of_the_loss_are_one_number(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    losses = [
+        train(override(recipe, [f"loss={name}"]), dataset, tmp_path / f"{name}.pt").reports[-1]
+        for name in ("nll", "cross-entropy")
+    ]
+    assert losses[0].train_loss == losses[1].train_loss
+
+
+def test_unlabeled_and_ignored_steps_do_not_count(dataset: Dataset, recipe: Recipe) -> None:
+    y = dataset.test.y.copy()
+    y[:, 50:90] = UNLABELED
+    split = Split(dataset.test.x, y)
+    model = Network(override(recipe, ["ignore_first=10"]), 4, 6)
+    metrics, activity = evaluate(model, split, CPU)
+    counted = np.r_[10:50, 90:200]
+    expected = (activity.predictions == dataset.test.y)[:, counted].mean()
+    assert metrics.accuracy == pytest.approx(float(expected))
+    other = y.copy()
+    other[:, :10] = 0
+    assert evaluate(model, Split(split.x, other), CPU)[0] == metrics
+
+
+def test_data_without_any_label_scores_nothing(dataset: Dataset, recipe: Recipe) -> None:
+    split = Split(dataset.test.x, np.full_like(dataset.test.y, UNLABELED))
+    metrics, _ = evaluate(Network(recipe, 4, 6), split, CPU)
+    assert (metrics.loss, metrics.accuracy) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("prediction", ["last", "mean"])
+def test_one_prediction_per_sample(digits: Dataset, digits_recipe: Recipe, prediction: str) -> None:
+    recipe = override(digits_recipe, [f"prediction={prediction}", "ignore_first=4"])
+    model = Network(recipe, 1, 10, input_scale=digits.input_scale)
+    metrics, activity = evaluate(model, digits.test, CPU)
+    with torch.no_grad():
+        x = torch.from_numpy(digits.test.x.astype(np.float32)).transpose(1, 2) * (1 / 255)
+        outputs, _ = model(x)
+    chosen = outputs[:, :, -1] if prediction == "last" else outputs[:, :, 4:].mean(2)
+    expected = chosen.argmax(1).numpy()
+    assert activity.predictions.shape == (7, 1)
+    assert np.array_equal(activity.predictions[:, 0], expected)
+    assert metrics.accuracy == pytest.approx((expected == digits.test.y[:, 0]).mean())
+    assert (metrics.samples, metrics.steps) == (7, STEPS)
+
+
+def test_values_are_scaled_before_the_network_sees_them(digits: Dataset) -> None:
+    x, y = as_batch(digits.train, slice(2, 5), CPU, digits.input_scale)
+    assert x.shape == (3, 1, STEPS)
+    assert x.dtype == torch.float32
+    assert torch.allclose(x[:, 0], torch.from_numpy(digits.train.x[2:5, :, 0] / 255).float())
+    assert y.tolist() == digits.train.y[2:5].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["prediction=each-step"], "readout.prediction: each-step, .* per sample. Choose last or"),
+        (["ignore_first=30"], "training.ignore_first: 30 of 30 steps; .* 29 or fewer"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_labels(
+    digits: Dataset, digits_recipe: Recipe, tmp_path: Path, changes: list[str], message: str
+) -> None:
+    recipe = override(digits_recipe, changes)
+    with pytest.raises(RecipeError, match=message):
+        Trainer(recipe, digits, 0, CPU, tmp_path / "m.pt")
+    with pytest.raises(RecipeError, match=message):
+        evaluate(Network(recipe, 1, 10), digits.test, CPU)
+
+
+def test_a_label_per_step_needs_a_prediction_per_step(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="mean, but the data has one label per step"):
+        Trainer(override(recipe, ["prediction=mean"]), dataset, 0, CPU, tmp_path / "m.pt")
+
+
+# Options of training
+
+
+@pytest.mark.parametrize("name", ["ecg-rf", "ecg-bhrf", "ecg-alif"])
+def test_every_neuron_trains(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    changes = ["epochs=6", "validation=3", "batch_size=4", "network.hidden=[7]", "theta=0.01"]
+    recipe = override(load_recipe(name), changes)
+    trainer = train(recipe, dataset, tmp_path / "m.pt")
+    assert trainer.reports[-1].train_loss < trainer.reports[0].train_loss
+    checkpoint = trainer.finish()
+    assert_same_weights(load_checkpoint(tmp_path / "m.pt").state_dict, checkpoint.state_dict)
+
+
+def test_the_gradient_is_clipped_to_the_norm(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    changes = ["optimizer=sgd", "learning_rate=0.5", "epochs=1", "batch_size=12"]
+    clipped = override(recipe, [*changes, "clip_norm=0.01"])
+    trainer = Trainer(clipped, dataset, 0, CPU, tmp_path / "m.pt")
+    before = torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach()
+    trainer.run()
+    after = torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach()
+    assert float((after - before).norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.3, 0.5])
+def test_recurrent_weights_that_are_left_out_stay_out(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path, density: float
+) -> None:
+    sparse = override(recipe, [f"recurrent_density={density}", "epochs=2", "hidden=[7, 5]"])
+    trainer = Trainer(sparse, dataset, 1, CPU, tmp_path / "sparse.pt")
+    full = Network(override(sparse, ["recurrent_density=1"]), 4, 6, seeded_like(trainer, dataset))
+    for name, parameter in full.named_parameters():
+        assert torch.equal(parameter, trainer.model.get_parameter(name)), name
+    trainer.run()
+    trainer.finish()
+    layers = load_checkpoint(tmp_path / "sparse.pt").model().to_real().layers
+    for layer, neurons in zip(layers, (7, 5), strict=False):
+        assert layer.recurrent is not None
+        assert np.count_nonzero(layer.recurrent) == round(density * neurons**2)
+
+
+def seeded_like(trainer: Trainer, dataset: Dataset) -> torch.Generator:
+    """A generator as it was when the trainer made its network."""
+    generator = torch.Generator().manual_seed(trainer.seed)
+    torch.randperm(len(dataset.train.x), generator=generator)
+    return generator
+
+
+def test_another_seed_leaves_out_other_weights(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    sparse = override(recipe, ["recurrent_density=0.5"])
+    masks = [
+        Trainer(sparse, dataset, seed, CPU, tmp_path / "m.pt").model.hidden[0].recurrent_mask
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+
+
+def test_truncated_gradients_differ_but_not_the_network(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    recipe = override(recipe, ["epochs=1", "theta=0.02"])
+    trainers = [
+        train(override(recipe, [f"truncate={steps}"]), dataset, tmp_path / "m.pt")
+        for steps in (0, 200, 10)
+    ]
+    losses = [trainer.reports[0].validation_loss for trainer in trainers]
+    assert losses[0] == losses[1]  # all 200 steps are one window
+    assert losses[0] != losses[2]
+    model = trainers[2].model
+    assert {block.truncate for block in [*model.hidden, model.readout]} == {10}
+
+
+def test_averaged_weights_are_the_weighted_mean_of_all(recipe: Recipe) -> None:
+    model, rng = Network(recipe, 4, 6), torch.Generator().manual_seed(0)
+    averaged, history = AveragedNetwork(model, 0.8), []
+    for _ in range(5):
+        with torch.no_grad():
+            model.readout.weight.copy_(torch.randn(6, 7, generator=rng))
+        history.append(model.readout.weight.detach().clone())
+        averaged.update(model)
+    shares = torch.tensor([0.8 ** (4 - i) for i in range(5)])
+    expected = sum(share * weight for share, weight in zip(shares, history, strict=True))
+    assert torch.allclose(averaged.network.readout.weight, expected / shares.sum(), atol=1e-6)
+    assert not torch.equal(averaged.network.readout.weight, model.readout.weight)
+
+
+def test_the_averaged_network_is_validated_and_kept(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    recipe = override(recipe, ["theta=0.02"])
+    trainer = train(override(recipe, ["averaging=0.9"]), dataset, tmp_path / "m.pt")
+    plain = train(recipe, dataset, tmp_path / "plain.pt")
+    assert_same_weights(trainer.model.state_dict(), plain.model.state_dict())
+    assert trainer.averaged is not None
+    assert trainer.averaged.updates == 12
+    kept, _ = evaluate(trainer.checkpoint().model(), trainer.validation, CPU)
+    best = trainer.reports[trainer.best_epoch - 1]
+    assert kept.loss == pytest.approx(best.validation_loss)
+    assert best.validation_loss != plain.reports[trainer.best_epoch - 1].validation_loss
+
+
+def test_early_stopping(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "m.pt"
+    stuck = override(recipe, ["epochs=50", "patience=3", "optimizer=sgd", "learning_rate=1e-30"])
+    trainer = train(stuck, dataset, out)
+    assert (trainer.best_epoch, trainer.epoch, trainer.finished) == (1, 4, True)
+    assert resume_path(out).exists()
+    again = Trainer.resumed(dataset, CPU, out)
+    assert again.finished
+    again.run()
+    assert again.epoch == 4
+    again.finish()
+    assert not resume_path(out).exists()
+    assert load_checkpoint(out).epochs_done == 4
+
+
+OPTIONS = {
+    "all": ["averaging=0.9", "clip_norm=5", "recurrent_density=0.5", "truncate=9", "patience=5"],
+    "sgd": ["optimizer=sgd", "learning_rate=0.001", "averaging=0.5"],
+    "rmsprop": ["optimizer=rmsprop", "learning_rate=0.01"],
+    "radam": ["optimizer=radam", "loss_steps=last", "prediction=last"],
+}
+
+
+@pytest.mark.parametrize("changes", OPTIONS.values(), ids=OPTIONS)
+def test_a_resumed_run_of_any_options_ends_the_same(
+    digits: Dataset, digits_recipe: Recipe, tmp_path: Path, changes: list[str]
+) -> None:
+    recipe = override(digits_recipe, changes)
+    whole = train(recipe, digits, tmp_path / "whole.pt")
+    expected = whole.finish()
+
+    def interrupt(epoch: int, batch: int, batches: int) -> None:
+        if (epoch, batch) == (1, 2):
+            raise StoppedError
+
+    broken = tmp_path / "broken.pt"
+    with pytest.raises(StoppedError):
+        Trainer(recipe, digits, 0, CPU, broken).run(Progress(on_batch=interrupt))
+    resumed = Trainer.resumed(digits, CPU, broken)
+    resumed.run()
+    found = resumed.finish()
+    assert_same_weights(found.state_dict, expected.state_dict)
+    assert_same_weights(resumed.model.state_dict(), whole.model.state_dict())
+    assert [replace(r, seconds=0) for r in resumed.reports] == [
+        replace(r, seconds=0) for r in whole.reports
+    ]
+
+
+def test_a_permuted_task_keeps_its_order(
+    digits: Dataset, digits_recipe: Recipe, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.pt"
+    trainer = Trainer(override(digits_recipe, ["epochs=1"]), digits, 3, CPU, out)
+    order = permutation_from_seed(3, STEPS)
+    assert np.array_equal(trainer.dataset.train.x, digits.train.x[:, order])
+    trainer.run()
+    resumed = Trainer.resumed(digits, CPU, out)
+    assert np.array_equal(resumed.dataset.train.x, trainer.dataset.train.x)
+    trainer.finish()
+    loaded = load_checkpoint(out)
+    assert loaded.permutation is not None
+    assert np.array_equal(loaded.permutation, order)
+    assert loaded.data.fingerprint == trainer.dataset.source.fingerprint != "of waves"
+    assert loaded.input_scale == 1 / 255
+    shown = digits.permuted(loaded.permutation)
+    assert evaluate(loaded.model(), shown.test, CPU)[0] == loaded.metrics
+
+
+def test_an_order_that_was_given_is_kept(
+    digits: Dataset, digits_recipe: Recipe, tmp_path: Path
+) -> None:
+    given = digits.permuted(np.arange(STEPS)[::-1].copy())
+    out = tmp_path / "m.pt"
+    trainer = Trainer(digits_recipe, given, 3, CPU, out)
+    assert trainer.dataset is given
+    trainer._save_state()
+    assert np.array_equal(Trainer.resumed(digits, CPU, out).dataset.train.x, given.train.x)
+    with pytest.raises(CheckpointError, match="was trained on short waves"):
+        Trainer.resumed(digits.permuted(permutation_from_seed(1, STEPS)), CPU, out)
+
+
 # Model files
 
 
@@ -256,7 +579,7 @@ def model_file(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> Path:
 def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     plain = torch.load(model_file, weights_only=True)
     assert plain["format"] == "brf-lava-model"
-    assert plain["schema"] == 1
+    assert plain["schema"] == 2
     loaded = load_checkpoint(model_file)
     assert loaded.recipe.network.hidden == (7,)
     assert loaded.seed == 0
@@ -280,11 +603,47 @@ def test_stored_metrics_are_those_of_the_stored_model(model_file: Path, dataset:
     assert metrics.accuracy == float(np.mean(activity.predictions == dataset.test.y))
 
 
+def as_schema_1(contents: dict[str, Any]) -> None:
+    """Take from a model file or a training state what schema 1 did not have."""
+    contents["schema"] = 1
+    new = {key for section in SCHEMA_1.values() for key in section}
+    lines = contents["recipe"].splitlines()
+    contents["recipe"] = "\n".join(line for line in lines if line.split(" ")[0] not in new)
+    for key in ("input_scale", "permutation", "averaged"):
+        contents.pop(key, None)
+
+
+def test_model_files_of_schema_1_are_read(model_file: Path) -> None:
+    expected = load_checkpoint(model_file)
+    contents = torch.load(model_file, weights_only=True)
+    as_schema_1(contents)
+    torch.save(contents, model_file)
+    found = load_checkpoint(model_file)
+    assert found.recipe == expected.recipe
+    assert (found.input_scale, found.permutation) == (1.0, None)
+    assert found.metrics == expected.metrics
+    assert_same_weights(found.state_dict, expected.state_dict)
+
+
+def test_a_training_state_of_schema_1_goes_on(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    expected = train(recipe, dataset, tmp_path / "whole.pt")
+    out = tmp_path / "m.pt"
+    Trainer(recipe, dataset, 0, CPU, out)._save_state()
+    state = torch.load(resume_path(out), weights_only=True)
+    as_schema_1(state)
+    torch.save(state, resume_path(out))
+    resumed = Trainer.resumed(dataset, CPU, out)
+    resumed.run()
+    assert_same_weights(resumed.model.state_dict(), expected.model.state_dict())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda c: c.update(format="other"), "format 'other', expected 'brf-lava-model'"),
-        (lambda c: c.update(schema=99), "schema 99, this version reads 1. It was written by"),
+        (lambda c: c.update(schema=99), "schema 99, this version reads 1 to 2. It was written by"),
         (lambda c: c.pop("recipe"), "damaged model file"),
         (lambda c: c["state_dict"].pop("readout.weight"), "damaged model file"),
         (lambda c: c["metrics"].pop("loss"), "damaged model file"),
@@ -355,14 +714,16 @@ def published(tmp_path: Path, **changes: Any) -> Path:
 
 def test_import_reads_weights_and_applies_the_mask(dataset: Dataset, tmp_path: Path) -> None:
     recipe = load_recipe("ecg-brf")
-    plain = import_published(published(tmp_path), recipe, dataset)
+    plain = import_published(published(tmp_path), dataset, recipe=recipe)
     assert plain.recipe.network.hidden == (5,)
-    assert plain.origin == "imported from published.pt"
+    assert plain.origin == "imported from published.pt as BRF"
     assert plain.seed is None
     mask = torch.ones(5, 9)
     mask[2, 6] = 0  # neuron 2 no longer hears neuron 2
     mask[0, 1] = 0
-    masked = import_published(published(tmp_path, hidden__linear__mask=mask), recipe, dataset)
+    masked = import_published(
+        published(tmp_path, hidden__linear__mask=mask), dataset, recipe=recipe
+    )
     expected = plain.state_dict["hidden.0.recurrent_weight"].clone()
     expected[2, 2] = 0
     assert torch.equal(masked.state_dict["hidden.0.recurrent_weight"], expected)
@@ -374,7 +735,7 @@ def test_import_reads_weights_and_applies_the_mask(dataset: Dataset, tmp_path: P
     ("changes", "message"),
     [
         ({"hidden__omega": None}, "missing hidden.omega"),
-        ({"hidden__tau_adp": torch.ones(5)}, r"unknown hidden.tau_adp \(an ALIF network\)"),
+        ({"hidden__tau_adp": torch.ones(5)}, "missing hidden.tau_mem, unknown hidden.omega"),
         (
             {"hidden__linear__weight": torch.zeros(5, 8)},
             r"\[5, 8\], expected \[5, 9\] for task ecg",
@@ -389,7 +750,7 @@ def test_other_checkpoints_are_refused(
     dataset: Dataset, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BrfLavaError, match=message) as error:
-        import_published(published(tmp_path, **changes), load_recipe("ecg-brf"), dataset)
+        import_published(published(tmp_path, **changes), dataset, "BRF")
     assert "\n" not in str(error.value)
 
 
@@ -398,12 +759,12 @@ def test_import_refuses_what_is_no_checkpoint(
 ) -> None:
     recipe = load_recipe("ecg-brf")
     with pytest.raises(CheckpointError, match=r"expected 'model_state_dict' with .* found format"):
-        import_published(model_file, recipe, dataset)
+        import_published(model_file, dataset, recipe=recipe)
     torch.save(torch.ones(3), tmp_path / "tensor.pt")
     with pytest.raises(CheckpointError, match="found Tensor"):
-        import_published(tmp_path / "tensor.pt", recipe, dataset)
+        import_published(tmp_path / "tensor.pt", dataset, recipe=recipe)
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(CheckpointError, match="not a torch file"):
-        import_published(tmp_path / "text.pt", recipe, dataset)
+        import_published(tmp_path / "text.pt", dataset, recipe=recipe)
     with pytest.raises(CheckpointError, match="needs 'brf-lava import' first"):
         load_checkpoint(published(tmp_path))

@@ -12,18 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.errors import CheckpointError
 from brf_lava.export.network import FloatActivity
 from brf_lava.files import write_bytes
-from brf_lava.recipes import Recipe, parse_recipe
+from brf_lava.recipes import Recipe, parse_recipe, parse_schema_1
 from brf_lava.tasks.task import DataSource
 from brf_lava.train.model import Metrics, Network
 
 FORMAT = "brf-lava-model"
-SCHEMA = 1
+SCHEMA = 2  # 1 had neither input_scale nor permutation, and shorter recipes
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Checkpoint:
     data:        what it was trained and measured on
     metrics:     on the test split; activity: what it did there, sample by sample
     state_dict:  of `model.Network`
+    input_scale: what the values of the data are times, see `tasks.task.Dataset`
+    permutation: [T], step t shows step permutation[t] of the data; None for their own order
     """
 
     recipe: Recipe
@@ -52,6 +56,8 @@ class Checkpoint:
     activity: FloatActivity
     state_dict: dict[str, Tensor]
     versions: dict[str, str]
+    input_scale: float = 1.0
+    permutation: NDArray[np.int64] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -63,7 +69,8 @@ class Checkpoint:
 
     def model(self) -> Network:
         """The network with these weights, on the CPU."""
-        network = Network(self.recipe, self.inputs, len(self.classes))
+        classes = len(self.classes)
+        network = Network(self.recipe, self.inputs, classes, input_scale=self.input_scale)
         network.load_state_dict(self.state_dict)
         return network
 
@@ -85,6 +92,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "metrics": checkpoint.metrics.as_dict(),
         "predictions": torch.from_numpy(checkpoint.activity.predictions),
         "sops": torch.from_numpy(checkpoint.activity.sops),
+        "input_scale": checkpoint.input_scale,
+        "permutation": permutation_tensor(checkpoint.permutation),
         "state_dict": {
             name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
         },
@@ -101,7 +110,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     contents = read_archive(path, FORMAT, SCHEMA)
     try:
         checkpoint = Checkpoint(
-            recipe=parse_recipe(contents["recipe"], f"{path} (stored recipe)"),
+            recipe=stored_recipe(contents, path),
             seed=contents["seed"],
             origin=contents["origin"],
             inputs=contents["inputs"],
@@ -113,6 +122,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             activity=FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy()),
             state_dict=contents["state_dict"],
             versions=contents["versions"],
+            input_scale=contents.get("input_scale", 1.0),
+            permutation=permutation_array(contents.get("permutation")),
         )
         checkpoint.model()
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -121,6 +132,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
             "Train or import it again."
         ) from error
     return checkpoint
+
+
+def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
+    """The recipe in a model file or a training state, of whichever schema."""
+    parse = parse_schema_1 if contents["schema"] == 1 else parse_recipe
+    return parse(contents["recipe"], f"{path} (stored recipe)")
+
+
+def permutation_tensor(permutation: NDArray[np.int64] | None) -> Tensor | None:
+    """As a torch archive keeps it."""
+    return None if permutation is None else torch.from_numpy(permutation)
+
+
+def permutation_array(stored: Tensor | None) -> NDArray[np.int64] | None:
+    """Back from what `permutation_tensor` returned."""
+    return None if stored is None else stored.numpy()
 
 
 def write_archive(contents: dict[str, Any], path: Path) -> None:
@@ -144,7 +171,7 @@ def read_torch_file(path: Path) -> Any:
 
 
 def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any]:
-    """A torch file of ours of the expected kind and a schema this version knows."""
+    """A torch file of ours of the expected kind and a schema from 1 to `schema`."""
     contents: dict[str, Any] = read_torch_file(path)
     found = contents.get("format") if isinstance(contents, dict) else None
     if found != expected_format:
@@ -154,10 +181,10 @@ def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any
             else "Name a file written by 'brf-lava train' or 'brf-lava import'."
         )
         raise CheckpointError(f"{path}: format {found!r}, expected {expected_format!r}. {remedy}")
-    if contents.get("schema") != schema:
+    if contents.get("schema") not in range(1, schema + 1):
         writer = contents.get("versions", {}).get("brf_lava", "unknown")
         raise CheckpointError(
-            f"{path}: schema {contents.get('schema')!r}, this version reads {schema}. It was "
+            f"{path}: schema {contents.get('schema')!r}, this version reads 1 to {schema}. It was "
             f"written by brf-lava {writer}: use that version, or train again."
         )
     return contents

@@ -1,11 +1,14 @@
 """Checkpoints of the published reference code, read into ours.
 
 The reference code stores [W_in, W_rec] as one matrix ``hidden.linear.weight``, in some models with
-a 0/1 pruning mask of the same shape.
+a 0/1 pruning mask of the same shape. The file names neither the neuron nor the task. Time constants
+give away an ALIF network; the resonators all have the same entries, so that the neuron has to be
+named, or is found by trying which of them solves the task.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +16,119 @@ import torch
 from torch import Tensor
 
 from brf_lava.errors import CheckpointError
-from brf_lava.recipes import Recipe, override
+from brf_lava.neurons.families import ALIF, Neuron, find_neuron
+from brf_lava.recipes import Recipe, override, recipe_for
 from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint, read_torch_file
 from brf_lava.train.model import Network, choose_device, evaluate
 from brf_lava.versions import versions
 
-REQUIRED = (
-    "hidden.omega",
-    "hidden.b_offset",
-    "hidden.linear.weight",
-    "out.tau_mem",
-    "out.linear.weight",
-)
-OPTIONAL = ("hidden.linear.mask",)
+READOUT = ("out.tau_mem", "out.linear.weight")
+PARAMETERS = {  # of the hidden neurons: the reference code's name and ours
+    True: {"hidden.tau_mem": "tau_mem", "hidden.tau_adp": "tau_adp"},  # ALIF
+    False: {"hidden.omega": "omega", "hidden.b_offset": "b_offset"},  # resonators
+}
+WEIGHT, MASK = "hidden.linear.weight", "hidden.linear.mask"
+RESONATORS = ("BRF", "BHRF", "RF")  # of which there are published networks
+TRIAL_SAMPLES = 200  # enough to tell a network that works from one that does not
 
 
-def import_published(path: Path, recipe: Recipe, dataset: Dataset) -> Checkpoint:
-    """Read a published BRF checkpoint and measure it on the test split of `dataset`.
+def import_published(
+    path: Path, dataset: Dataset, neuron: str | None = None, recipe: Recipe | None = None
+) -> Checkpoint:
+    """Read a published checkpoint and measure it on the test split of `dataset`.
 
-    recipe: gives the constants dt, theta and gamma, which the file does not hold.
-    Raises: CheckpointError saying what was expected and found.
+    neuron: its name, or None to find it out; the origin of the result says how it was found.
+    recipe: gives the constants, which the file does not hold; else the shipped one of task and
+    neuron. Raises: CheckpointError saying what was expected and found.
     """
     tensors = _read_tensors(path)
+    if neuron is None and recipe is not None:
+        neuron = recipe.network.neuron
+    candidates = _candidates(path, tensors, neuron)
+    _check_shapes(path, tensors, dataset)
+    state_dict = _state_dict(tensors, dataset.train.x.shape[2])
+    hidden = f"network.hidden=[{len(tensors[READOUT[1]][0])}]"
+    recipes = [
+        override(recipe or recipe_for(dataset.task, name), [hidden, "network.recurrent=true"])
+        for name in candidates
+    ]
+    chosen = recipes[0] if len(recipes) == 1 else _most_accurate(recipes, state_dict, dataset)
+    model = _model(chosen, state_dict, dataset)
+    metrics, activity = evaluate(model, dataset.test, choose_device("cpu"))
+    how = "" if len(recipes) == 1 else f", the most accurate of {', '.join(candidates)}"
+    return Checkpoint(
+        recipe=chosen,
+        seed=None,
+        origin=f"imported from {path.name} as {chosen.network.neuron}{how}",
+        inputs=dataset.train.x.shape[2],
+        classes=dataset.classes,
+        epoch=0,
+        epochs_done=0,
+        data=dataset.source,
+        metrics=metrics,
+        activity=activity,
+        state_dict=state_dict,
+        versions=versions(),
+        input_scale=dataset.input_scale,
+        permutation=dataset.permutation,
+    )
+
+
+def _candidates(path: Path, tensors: dict[str, Tensor], neuron: str | None) -> tuple[str, ...]:
+    """Which neurons the file may hold, of all or of the one that was named."""
+    adaptive = "hidden.tau_adp" in tensors
+    if neuron is None:
+        return (ALIF.name,) if adaptive else RESONATORS
+    named: Neuron = find_neuron(neuron.upper())
+    if (named is ALIF) != adaptive or not named.spiking:
+        found = "an ALIF network" if adaptive else "resonators"
+        raise CheckpointError(
+            f"{path}: neuron {named.name} was named, but the file holds {found}: it has "
+            f"{' and '.join(PARAMETERS[adaptive])}. Leave the neuron out, or name another."
+        )
+    return (named.name,)
+
+
+def _most_accurate(
+    recipes: Sequence[Recipe], state_dict: dict[str, Tensor], dataset: Dataset
+) -> Recipe:
+    """The recipe whose neuron does best on the first test samples."""
+    trial, device = dataset.test.first(TRIAL_SAMPLES), choose_device("cpu")
+
+    def accuracy(recipe: Recipe) -> float:
+        return evaluate(_model(recipe, state_dict, dataset), trial, device)[0].accuracy
+
+    return max(recipes, key=accuracy)
+
+
+def _model(recipe: Recipe, state_dict: dict[str, Tensor], dataset: Dataset) -> Network:
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-    neurons = len(tensors["hidden.omega"])
+    model = Network(recipe, inputs, classes, input_scale=dataset.input_scale)
+    model.load_state_dict(state_dict)
+    return model
+
+
+def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
+    """The file's tensors under our names; pruned weights are 0."""
+    weight = tensors[WEIGHT] * tensors[MASK] if MASK in tensors else tensors[WEIGHT]
+    named = PARAMETERS["hidden.tau_adp" in tensors]
+    return {
+        "hidden.0.weight": weight[:, :inputs].clone(),
+        "hidden.0.recurrent_weight": weight[:, inputs:].clone(),
+        **{f"hidden.0.neuron.{ours}": tensors[theirs] for theirs, ours in named.items()},
+        "readout.weight": tensors["out.linear.weight"],
+        "readout.neuron.tau": tensors["out.tau_mem"],
+    }
+
+
+def _check_shapes(path: Path, tensors: dict[str, Tensor], dataset: Dataset) -> None:
+    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
+    own = PARAMETERS["hidden.tau_adp" in tensors]
+    neurons = tensors[next(iter(own))].numel()
     shapes = {
-        "hidden.omega": (neurons,),
-        "hidden.b_offset": (neurons,),
-        "hidden.linear.weight": (neurons, inputs + neurons),
-        "hidden.linear.mask": (neurons, inputs + neurons),
+        **dict.fromkeys(own, (neurons,)),
+        **dict.fromkeys((WEIGHT, MASK), (neurons, inputs + neurons)),
         "out.tau_mem": (classes,),
         "out.linear.weight": (classes, neurons),
     }
@@ -55,53 +141,25 @@ def import_published(path: Path, recipe: Recipe, dataset: Dataset) -> Checkpoint
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{path}: {name} holds values that are not finite numbers.")
 
-    weight = tensors["hidden.linear.weight"]
-    if "hidden.linear.mask" in tensors:
-        weight = weight * tensors["hidden.linear.mask"]
-    state_dict = {
-        "hidden.0.weight": weight[:, :inputs].clone(),
-        "hidden.0.recurrent_weight": weight[:, inputs:].clone(),
-        "hidden.0.neuron.omega": tensors["hidden.omega"],
-        "hidden.0.neuron.b_offset": tensors["hidden.b_offset"],
-        "readout.weight": tensors["out.linear.weight"],
-        "readout.neuron.tau": tensors["out.tau_mem"],
-    }
-    if list(recipe.network.hidden) != [neurons]:
-        recipe = override(recipe, [f"network.hidden=[{neurons}]"])
-    model = Network(recipe, inputs, classes)
-    model.load_state_dict(state_dict)
-    metrics, activity = evaluate(model, dataset.test, choose_device("cpu"))
-    return Checkpoint(
-        recipe=recipe,
-        seed=None,
-        origin=f"imported from {path.name}",
-        inputs=inputs,
-        classes=dataset.classes,
-        epoch=0,
-        epochs_done=0,
-        data=dataset.source,
-        metrics=metrics,
-        activity=activity,
-        state_dict=state_dict,
-        versions=versions(),
-    )
-
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of the file, exactly those that one kind of network has."""
     contents: Any = read_torch_file(path)
     found = contents.get("model_state_dict") if isinstance(contents, dict) else None
-    expected = f"expected 'model_state_dict' with {', '.join(REQUIRED)}"
+    adaptive = isinstance(found, dict) and "hidden.tau_adp" in found
+    required = (*PARAMETERS[adaptive], WEIGHT, *READOUT)
+    expected = f"expected 'model_state_dict' with {', '.join(required)}"
     if not isinstance(found, dict):
         keys = (
             ", ".join(map(str, contents)) if isinstance(contents, dict) else type(contents).__name__
         )
         raise CheckpointError(f"{path}: not a published checkpoint: {expected}; found {keys}.")
-    missing = [name for name in REQUIRED if not isinstance(found.get(name), Tensor)]
-    unknown = [name for name in found if name not in REQUIRED + OPTIONAL]
+    missing = [name for name in required if not isinstance(found.get(name), Tensor)]
+    unknown = [name for name in found if name not in (*required, MASK)]
     if missing or unknown:
-        kind = " (an ALIF network)" if "hidden.tau_adp" in found else ""
         raise CheckpointError(
-            f"{path}: not a BRF checkpoint: {expected}; missing {', '.join(missing) or 'nothing'}, "
-            f"unknown {', '.join(map(str, unknown)) or 'nothing'}{kind}."
+            f"{path}: not a published checkpoint of one hidden layer: {expected}; missing "
+            f"{', '.join(missing) or 'nothing'}, unknown "
+            f"{', '.join(map(str, unknown)) or 'nothing'}."
         )
     return {name: tensor.float() for name, tensor in found.items()}

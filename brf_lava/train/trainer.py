@@ -21,24 +21,30 @@ from numpy.typing import NDArray
 from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
 from brf_lava.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
-from brf_lava.recipes import Recipe, parse_recipe
-from brf_lava.tasks.task import Dataset, DataSource, Split
+from brf_lava.recipes import Recipe
+from brf_lava.tasks.permutation import permutation_from_seed
+from brf_lava.tasks.task import Dataset, DataSource, Split, find_task
+from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import (
     Checkpoint,
+    permutation_array,
+    permutation_tensor,
     read_archive,
     save_checkpoint,
+    stored_recipe,
     write_archive,
 )
-from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
+from brf_lava.train.model import Network, as_batch, check_labels, evaluate
 from brf_lava.versions import versions
 
 STATE_FORMAT = "brf-lava-training"
-STATE_SCHEMA = 1
+STATE_SCHEMA = 2  # 1 had neither averaged weights nor a permutation, and shorter recipes
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "radam": torch.optim.RAdam,
     "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
 }
 SCHEDULES: dict[str, Callable[[float], float]] = {  # of the share of epochs that are done
     "linear": lambda done: 1 - done,
@@ -80,19 +86,34 @@ def metrics_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.jsonl")
 
 
+def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
+    """`dataset` with its steps in the order that the task shows them in.
+
+    That of a permuted task is drawn from the seed, unless the data has one already.
+    """
+    if dataset.permutation is not None or not find_task(recipe.task).permuted:
+        return dataset
+    return dataset.permuted(permutation_from_seed(seed, dataset.train.x.shape[1]))
+
+
 class Trainer:
     """A training run that can be stopped between any two batches.
 
     recipe:  what to train
     dataset: its training split is divided into training and validation by the seed
-    seed:    of initial values, the division and the order of the data
+    seed:    of initial values, the division and the order of the data, and of a permuted task's
+             order of steps (see `in_order`)
     device:  of the model
     out:     model.pt; the state and the metrics lie beside it
+
+    Raises: RecipeError when the recipe does not fit the data.
     """
 
     def __init__(
         self, recipe: Recipe, dataset: Dataset, seed: int, device: torch.device, out: Path
     ) -> None:
+        dataset = in_order(dataset, recipe, seed)
+        check_labels(recipe.decision, dataset.train)
         self.recipe, self.dataset, self.seed = recipe, dataset, seed
         self.device, self.out = device, out
         self.generator = torch.Generator().manual_seed(seed)
@@ -104,10 +125,16 @@ class Trainer:
                 f"{samples - 1} can be held out."
             )
         order = torch.randperm(samples, generator=self.generator).numpy()
-        self.training = _take(dataset.train, order[held_out:])
-        self.validation = _take(dataset.train, order[:held_out])
+        self.training_samples = order[held_out:]  # no copy of the data, which may be large
+        self.validation = Split(
+            dataset.train.x[order[:held_out]], dataset.train.y[order[:held_out]]
+        )
         inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-        self.model = Network(recipe, inputs, classes, self.generator).to(device)
+        self.model = Network(recipe, inputs, classes, self.generator, dataset.input_scale).to(
+            device
+        )
+        decay = recipe.training.averaging
+        self.averaged = AveragedNetwork(self.model, decay) if decay else None
         self.optimizer = OPTIMIZERS[recipe.training.optimizer](
             self.model.parameters(), lr=recipe.training.learning_rate
         )
@@ -143,6 +170,9 @@ class Trainer:
     ) -> Trainer:
         path = resume_path(out)
         source = DataSource(**state["data"])
+        permutation = permutation_array(state.get("permutation"))
+        if permutation is not None and dataset.permutation is None:
+            dataset = dataset.permuted(permutation)
         if source.fingerprint != dataset.source.fingerprint:
             raise CheckpointError(
                 f"{path}: was trained on {source.description}, but the data here is "
@@ -161,6 +191,8 @@ class Trainer:
         trainer.best_loss = state["best_loss"]
         trainer.best_epoch = state["best_epoch"]
         trainer.best_state = state["best_state"]
+        if trainer.averaged:
+            trainer.averaged.load_state_dict(state["averaged"])
         trainer.reports = [EpochReport(**report) for report in state["reports"]]
         return trainer
 
@@ -174,11 +206,23 @@ class Trainer:
         """The kernel backend that training runs on."""
         return choose_backend(self.device, torch.float32)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done, or the validation loss got no better for too long."""
+        settings = self.recipe.training
+        waited = self.epoch - self.best_epoch
+        return self.epoch == settings.epochs or 0 < settings.patience <= waited
+
+    @property
+    def validated(self) -> Network:
+        """The network that is measured and kept: the one in training, or its average."""
+        return self.averaged.network if self.averaged else self.model
+
     def run(self, progress: Progress | None = None) -> None:
-        """Train to the recipe's last epoch. KeyboardInterrupt passes through; nothing is lost."""
+        """Train until `finished`. KeyboardInterrupt passes through; nothing is lost."""
         progress = progress or Progress()
         self._save_state()
-        while self.epoch < self.recipe.training.epochs:
+        while not self.finished:
             report = self._run_epoch(progress)
             self.reports.append(report)
             self.epoch += 1
@@ -188,29 +232,37 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """The best model so far, measured on the test split."""
-        model = Network(self.recipe, self.dataset.train.x.shape[2], len(self.dataset.classes))
+        dataset = self.dataset
+        model = Network(
+            self.recipe,
+            dataset.train.x.shape[2],
+            len(dataset.classes),
+            input_scale=dataset.input_scale,
+        )
         model.load_state_dict(self.best_state)
-        metrics, activity = evaluate(model.to(self.device), self.dataset.test, self.device)
+        metrics, activity = evaluate(model.to(self.device), dataset.test, self.device)
         return Checkpoint(
             recipe=self.recipe,
             seed=self.seed,
             origin="trained",
-            inputs=self.dataset.train.x.shape[2],
-            classes=self.dataset.classes,
+            inputs=dataset.train.x.shape[2],
+            classes=dataset.classes,
             epoch=self.best_epoch,
             epochs_done=self.epoch,
-            data=self.dataset.source,
+            data=dataset.source,
             metrics=metrics,
             activity=activity,
             state_dict=self.best_state,
             versions=versions(),
+            input_scale=dataset.input_scale,
+            permutation=dataset.permutation,
         )
 
     def finish(self) -> Checkpoint:
         """Write model.pt from the best epoch; a finished run's state is no longer needed."""
         checkpoint = self.checkpoint()
         save_checkpoint(checkpoint, self.out)
-        if self.epoch == self.recipe.training.epochs:
+        if self.finished:
             resume_path(self.out).unlink(missing_ok=True)
         return checkpoint
 
@@ -222,26 +274,26 @@ class Trainer:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        samples, steps = self.training.y.shape
-        order = torch.randperm(samples, generator=self.generator).numpy()
+        samples = len(self.training_samples)
+        order = self.training_samples[torch.randperm(samples, generator=self.generator).numpy()]
         batches = -(-samples // settings.batch_size)
-        totals = np.zeros(3)  # loss, hits, spikes
+        totals = np.zeros(4)  # loss, hits, what counted, spikes
         for batch in range(batches):
             index = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
             totals += self._train_batch(index, batch)
             if progress.on_batch:
                 progress.on_batch(self.epoch, batch + 1, batches)
-        validation, _ = evaluate(self.model, self.validation, self.device)
+        validation, _ = evaluate(self.validated, self.validation, self.device)
         best = validation.loss < self.best_loss
         if best:
             self.best_loss, self.best_epoch = validation.loss, self.epoch + 1
-            self.best_state = copy.deepcopy(self.model.state_dict())
+            self.best_state = copy.deepcopy(self.validated.state_dict())
         return EpochReport(
             epoch=self.epoch + 1,
             learning_rate=learning_rate,
             train_loss=float(totals[0] / samples),
-            train_accuracy=float(totals[1] / (samples * steps)),
-            train_sops=float(totals[2] / samples),
+            train_accuracy=float(totals[1] / max(totals[2], 1)),
+            train_sops=float(totals[3] / samples),
             validation_loss=validation.loss,
             validation_accuracy=validation.accuracy,
             validation_sops=validation.sops_per_sample,
@@ -249,26 +301,36 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
-    def _train_batch(self, index: NDArray[np.int64], batch: int) -> tuple[float, float, float]:
-        """One optimizer step on samples `index`; their summed loss, hits and hidden spikes."""
-        x, y = as_batch(self.training, index, self.device)
-        outputs, spikes = self.model(x)
-        loss = loss_per_sample(outputs, y)
+    def _train_batch(
+        self, index: NDArray[np.int64], batch: int
+    ) -> tuple[float, float, float, float]:
+        """One optimizer step on samples `index`.
+
+        Returns their summed loss, hits, how many could have been hits, and hidden spikes.
+        """
+        settings, model = self.recipe.training, self.model
+        x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
+        outputs, spikes = model(x)
+        loss = model.loss(outputs, y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
         value = float(loss.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), float("inf")))
+        largest = settings.clip_norm or float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), largest))
         if not np.isfinite(value + norm):
             raise BrfLavaError(
                 f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
                 f"{self.epoch + 1}, batch {batch + 1}; both must be finite. Lower "
-                f"training.learning_rate (now {self.recipe.training.learning_rate:g})."
+                f"training.learning_rate (now {settings.learning_rate:g})."
             )
         self.optimizer.step()
+        if self.averaged:
+            self.averaged.update(model)
         with torch.no_grad():
-            hits = float((outputs.argmax(1) == y).sum())
+            predicted = model.decision.predict(outputs.permute(2, 0, 1))
+            hits, counted = model.decision.hits(predicted, y)
             sops = sum(float(layer.sum()) for layer in spikes)
-        return value * len(index), hits, sops
+        return value * len(index), hits, counted, sops
 
     def _save_state(self) -> None:
         state: dict[str, Any] = {
@@ -286,6 +348,8 @@ class Trainer:
             "best_loss": self.best_loss,
             "best_epoch": self.best_epoch,
             "best_state": self.best_state,
+            "averaged": self.averaged.state_dict() if self.averaged else None,
+            "permutation": permutation_tensor(self.dataset.permutation),
             "reports": [asdict(report) for report in self.reports],
         }
         write_archive(state, resume_path(self.out))
@@ -301,8 +365,4 @@ def _read_state(out: Path) -> tuple[Recipe, dict[str, Any]]:
             "--out as the run that was stopped."
         )
     state = read_archive(path, STATE_FORMAT, STATE_SCHEMA)
-    return parse_recipe(state["recipe"], f"{path} (stored recipe)"), state
-
-
-def _take(split: Split, index: Any) -> Split:
-    return Split(x=split.x[index], y=split.y[index])
+    return stored_recipe(state, path), state
