@@ -29,12 +29,13 @@ ALLOWED: dict[str, set[str]] = {
     "profiles": {"resources", "strict_toml"},
     "neurons": set(),
     "kernels": {"neurons"},
-    "tasks": {"decision", "files"},
+    "tasks": {"decision", "files", "strict_toml"},
     "proc": {"neurons"},
     "export": {"neurons", "kernels", "files", "decision"},
     "slayer": {"neurons", "kernels", "export", "tasks", "proc", "train", *DATA},
     "train": {"neurons", "kernels", "export", "tasks", "proc", "slayer", *DATA},
     "run": {"neurons", "kernels", "export", "tasks", "proc", *DATA},
+    "analysis": {"neurons", "kernels", "export", "tasks", "run", "train", *DATA},
 }
 
 HEAVY = {"torch", "lava", "numpy", "numba", "h5py", "scipy"}

@@ -1,0 +1,1 @@
+"""What pictures show, as plain arrays in frozen dataclasses; `draw` turns them into pictures."""

@@ -1,0 +1,150 @@
+"""A network in real numbers, run on samples: what it answers, and how much it spikes for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.decision import Decision
+from brf_lava.errors import ParameterError
+from brf_lava.export.network import FixedNetwork, RealLayer, RealNetwork
+from brf_lava.kernels import loop
+from brf_lava.run import engine
+
+CHUNK = 32  # samples at a time; bounds memory, changes no result
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs and what is asked of them. x: int8 or uint8 [T, B, I]. labels: [B, P]."""
+
+    x: Any
+    labels: NDArray[np.uint8]
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Score:
+    """accuracy: share of the labels that count, 0..1. sops: hidden spikes per sample."""
+
+    accuracy: float
+    sops: float
+
+
+def run_real(
+    network: RealNetwork,
+    x: Any,
+    keep: Callable[[tuple[int, ...]], NDArray[np.bool_]] | None = None,
+) -> tuple[Any, list[Any]]:
+    """Outputs [T, B, C] and spikes [T, B, N] of each hidden layer, from zero state.
+
+    x: [T, B, I]. keep: asked with the shape of each hidden layer's spikes which of them arrive
+    anywhere; None for all. Spikes that were fired but do not arrive are in the result.
+    """
+    signal: Any = np.ascontiguousarray(x, dtype=np.float64)
+    fired = []
+    for layer in network.layers:
+        if keep is None or not layer.neuron.spiking:
+            signal = _forward(layer, signal)
+            if layer.neuron.spiking:
+                fired.append(signal)
+            continue
+        steps, samples, _ = signal.shape
+        arrive = keep((steps, samples, layer.weights.shape[0]))
+        spikes = _forward_losing(layer, signal, arrive)
+        fired.append(spikes)
+        signal = spikes * arrive
+    return signal, fired
+
+
+def score(
+    network: RealNetwork,
+    samples: Samples,
+    keep: Callable[[tuple[int, ...]], NDArray[np.bool_]] | None = None,
+) -> Score:
+    """Judge a network in real numbers. keep: as `run_real`."""
+    total = _Total(samples)
+    for first in range(0, samples.x.shape[1], CHUNK):
+        outputs, fired = run_real(network, samples.x[:, first : first + CHUNK], keep)
+        total.add(first, outputs, fired)
+    return total.score()
+
+
+def score_fixed(network: FixedNetwork, samples: Samples) -> Score:
+    """Judge a network in integers, run by the engine."""
+    total = _Total(samples)
+    for first in range(0, samples.x.shape[1], CHUNK):
+        activity = engine.run(network, np.ascontiguousarray(samples.x[:, first : first + CHUNK]))
+        total.add(first, activity.outputs, activity.spikes)
+    return total.score()
+
+
+class _Total:
+    """Hits and spikes summed over chunks."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+        self.hits = self.counted = self.spikes = 0
+
+    def add(self, first: int, outputs: Any, fired: Any) -> None:
+        """The chunk that begins at sample `first`; outputs [T, B, C], fired: [T, B, N] each."""
+        predictions = self.samples.decision.predict(outputs)
+        labels = self.samples.labels[first : first + outputs.shape[1]]
+        hits, counted = self.samples.decision.hits(predictions, labels)
+        self.hits += hits
+        self.counted += counted
+        self.spikes += sum(int(np.count_nonzero(layer)) for layer in fired)
+
+    def score(self) -> Score:
+        if not self.counted:
+            raise ParameterError("accuracy: none of the samples has a label that counts.")
+        return Score(self.hits / self.counted, self.spikes / len(self.samples.labels))
+
+
+def _forward(layer: RealLayer, x: Any) -> Any:
+    output, _ = loop.forward(
+        layer.neuron,
+        x,
+        np.ascontiguousarray(layer.weights.T),
+        None if layer.recurrent is None else np.ascontiguousarray(layer.recurrent.T),
+        np.ascontiguousarray(layer.coefficients),
+        layer.constants,
+        integers=False,
+        keep_states=False,
+    )
+    return output
+
+
+def _forward_losing(layer: RealLayer, x: Any, arrive: NDArray[np.bool_]) -> Any:
+    """Fired spikes [T, B, N] of a layer that hears only those of its own that arrive.
+
+    The loop is unrolled here: one call per step, with the spikes of the step before as inputs.
+    """
+    if layer.recurrent is None:
+        return _forward(layer, x)
+    steps, samples, inputs = x.shape
+    weights = np.ascontiguousarray(np.concatenate([layer.weights, layer.recurrent], axis=1).T)
+    coefficients = np.ascontiguousarray(layer.coefficients)
+    signal = np.zeros((1, samples, len(weights)))
+    fired = np.empty(arrive.shape)
+    states = None
+    for t in range(steps):
+        signal[0, :, :inputs] = x[t]
+        output, history = loop.forward(
+            layer.neuron,
+            signal,
+            weights,
+            None,
+            coefficients,
+            layer.constants,
+            integers=False,
+            keep_states=False,
+            initial=states,
+        )
+        states, fired[t] = history[0], output[0]
+        signal[0, :, inputs:] = output[0] * arrive[t]
+    return fired

@@ -1,0 +1,1 @@
+"""The pictures: each function draws one dataclass of `brf_lava.analysis` into a given figure."""

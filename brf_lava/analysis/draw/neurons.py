@@ -1,0 +1,177 @@
+"""Pictures of single neurons: stability, frequency response, and what balances them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from brf_lava.analysis.draw import style
+from brf_lava.analysis.stability import EDGE, PLANES, spectral_radius
+from brf_lava.neurons.boundary import divergence_boundary
+
+if TYPE_CHECKING:
+    from brf_lava.analysis.parameters import Resonators
+    from brf_lava.analysis.resonance import Response
+    from brf_lava.analysis.single_neuron import SingleNeuron
+    from brf_lava.analysis.stability import StabilityMap
+
+EDGES = {
+    "RF": r"$p(\omega) = (\sqrt{1-(\delta\omega)^2}-1)/\delta$",
+    "HRF": r"$\delta\omega^2/2$",
+}
+TITLES = {"RF": "RF and BRF", "HRF": "HRF and BHRF"}
+WITHOUT = {"RF": r"$-b_\mathrm{off}$", "HRF": r"$b_\mathrm{off}$"}
+
+
+def draw_boundary(
+    figure: Figure, maps: Sequence[StabilityMap], layers: Sequence[Resonators], title: str
+) -> None:
+    """Stable region and balanced damping over omega, one panel per map, with trained neurons."""
+    figure.set_size_inches(5.4 * len(maps), 4.4)
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    for panel, found in zip(panels, maps, strict=True):
+        panel.contourf(
+            found.omega, found.damping, found.radius, levels=[0, EDGE], colors=[style.PALE]
+        )
+        panel.axhline(0, color=style.GRAY, linewidth=0.8)
+        panel.plot(found.omega, found.boundary, color=style.BLUE, label=EDGES[found.plane])
+        for layer in layers:
+            if layer.plane == found.plane:
+                _mark_neurons(panel, layer)
+        panel.add_patch(Rectangle((0, 0), 0, 0, color=style.PALE, label="no state grows"))
+        panel.set_xlim(0, found.omega[-1])
+        panel.set_ylim(found.damping[0], found.damping[-1])
+        panel.set_xlabel(r"angular frequency $\omega$ (rad/s)")
+        panel.set_ylabel(r"damping $b$ (1/s)")
+        panel.set_title(rf"{TITLES[found.plane]}, $\delta$ = {found.dt:g} s")
+        panel.legend(loc="best")
+    figure.suptitle(title)
+
+
+def _mark_neurons(panel: Any, layer: Resonators) -> None:
+    if layer.neuron != layer.plane:  # a balanced one: where would it be without?
+        bare = layer.bare_damping
+        growing = np.count_nonzero(
+            spectral_radius(PLANES[layer.plane], bare, layer.omega, layer.dt) > EDGE
+        )
+        panel.plot(
+            layer.omega,
+            bare,
+            linestyle="none",
+            marker="s",
+            markersize=4,
+            markerfacecolor="none",
+            markeredgecolor=style.ORANGE,
+            label=f"the same as {layer.plane}, b = {WITHOUT[layer.plane]}: "
+            f"{growing} of {len(bare)} grow",
+        )
+    panel.plot(
+        layer.omega,
+        layer.damping,
+        linestyle="none",
+        marker="o",
+        markersize=4,
+        color=style.RED,
+        label=f"trained {layer.neuron} neurons",
+    )
+
+
+def draw_responses(figure: Figure, responses: Sequence[Response], dt: float, title: str) -> None:
+    """Mean of |u| over the relative frequency of the drive, one panel per neuron model."""
+    names = list(dict.fromkeys(response.neuron for response in responses))
+    figure.set_size_inches(5.0 * len(names), 4.0)
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        for index, response in enumerate(r for r in responses if r.neuron == name):
+            color = style.CYCLE[index % len(style.CYCLE)]
+            panel.plot(
+                response.relative,
+                response.amplitude,
+                color=color,
+                linestyle=style.DASHES[index % len(style.DASHES)],
+                label=rf"$\omega$ = {response.omega:g} rad/s, peak at {response.peak:.2f} $\omega$",
+            )
+            panel.plot(
+                response.peak,
+                response.amplitude.max(),
+                color=color,
+                marker=style.MARKERS[index % len(style.MARKERS)],
+                markersize=5,
+            )
+        panel.axvline(1, color=style.GRAY, linewidth=0.8, zorder=0)
+        panel.set_yscale("log")
+        panel.set_xlabel(r"frequency of the input spikes / $\omega$")
+        panel.set_ylabel("mean |u| over the drive (threshold = 1)")
+        panel.set_title(rf"{name}, $\delta$ = {dt:g} s")
+        panel.set_ylim(top=4 * max(r.amplitude.max() for r in responses if r.neuron == name))
+        panel.legend(loc="upper right")
+    figure.suptitle(title)
+
+
+def draw_single_neuron(figure: Figure, found: SingleNeuron) -> None:
+    """u with threshold and spikes above q, one column per variant."""
+    figure.set_size_inches(12.0, 5.0)
+    panels = figure.subplots(
+        2, len(found.traces), sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False
+    )
+    arrived = found.time[found.x > 0]
+    bottom = min(float(trace.u.min()) for trace in found.traces)
+    top = max(float(max(trace.u.max(), trace.threshold.max())) for trace in found.traces)
+    tick = 0.08 * (top - bottom)
+    for (upper, lower), trace in zip(panels.T, found.traces, strict=True):
+        fired = found.time[trace.spikes]
+        upper.plot(found.time, trace.u, color=style.BLUE, linewidth=1.0, label="membrane u")
+        upper.plot(
+            found.time,
+            trace.threshold,
+            color=style.RED,
+            linestyle="--",
+            linewidth=0.9,
+            label=r"threshold, $\theta$ or $\theta$ + q",
+        )
+        upper.vlines(
+            fired,
+            top + tick,
+            top + 2 * tick,
+            color=style.BLACK,
+            linewidth=0.7,
+            label="output spikes (top)",
+        )
+        upper.vlines(
+            arrived,
+            bottom - 2 * tick,
+            bottom - tick,
+            color=style.GREEN,
+            linewidth=1.0,
+            label="input spikes (bottom)",
+        )
+        upper.set_title(f"{trace.variant.title}: {len(fired)} spikes")
+        used = trace.variant.refractory or trace.variant.smooth_reset
+        lower.plot(
+            found.time,
+            trace.q,
+            color=style.PURPLE if used else style.GRAY,
+            linestyle="-" if used else ":",
+            linewidth=1.0,
+            label=None if used else "q, without effect here",
+        )
+        lower.set_xlabel("time (s)")
+    largest = max(float(trace.q.max()) for trace in found.traces)
+    panels[0, 0].set_ylim(bottom - 2.5 * tick, top + 2.5 * tick)
+    panels[0, 0].set_ylabel("membrane u")
+    panels[1, 0].set_ylim(-0.08 * largest, 1.6 * max(largest, 1e-3))
+    panels[1, 0].set_ylabel("refractory q")
+    panels[1, 0].legend(loc="upper right")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    drive = found.drive
+    base = divergence_boundary(drive.omega, drive.dt)
+    figure.suptitle(
+        rf"$\omega$ = {drive.omega:g} rad/s, $b = p(\omega) - b_\mathrm{{off}}$ with "
+        rf"$p(\omega) = {base:.2f}$/s and $b_\mathrm{{off}}$ = {drive.b_offset:g}/s, "
+        rf"$\delta$ = {drive.dt:g} s, $\gamma$ = {drive.gamma:g}, "
+        f"input weight {drive.weight:g}"
+    )

@@ -1,0 +1,79 @@
+"""One look for all pictures, and the way they reach a file.
+
+Colors are those of Okabe and Ito, which color-blind readers tell apart; lines that share axes also
+differ in dashes or markers.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+
+from brf_lava.errors import ParameterError
+from brf_lava.files import check_writable, write_bytes
+
+SUFFIXES = (".png", ".svg", ".pdf")
+BLACK, GRAY, PALE = "#000000", "#808080", "#d9d9d9"
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
+CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
+DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DPI = 160
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.titlesize": 11,
+    "font.size": 9,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
+    "lines.linewidth": 1.5,
+    "savefig.dpi": DPI,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "brf-lava",  # the same picture is the same file
+}
+UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+
+
+def check_picture(path: Path, *inputs: Path) -> None:
+    """Find out before long work that no picture could be written to `path`.
+
+    inputs: files it is made from. Raises: ParameterError for a suffix other than `SUFFIXES`,
+    BrfLavaError where it cannot be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ParameterError(
+            f"{path}: a picture of type {path.suffix or 'unknown'}; choose one of "
+            f"{', '.join(SUFFIXES)} as the end of its name."
+        )
+    check_writable(path, *inputs)
+
+
+@contextmanager
+def picture(path: Path) -> Iterator[Figure]:
+    """An empty figure in this style; what is drawn into it is written to `path` at the end.
+
+    Raises: BrfLavaError when it cannot be written; after any error an old file stays.
+    """
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        figure = Figure(layout="constrained")
+        yield figure
+        suffix = path.suffix.lower()
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix[1:], metadata=UNDATED[suffix])
+    write_bytes(path, content.getvalue())

@@ -1,0 +1,109 @@
+"""omega and b_offset of a network's resonators, before and after training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from brf_lava.errors import CheckpointError, DataError
+from brf_lava.tasks.task import Dataset
+from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.model import Network
+from brf_lava.train.trainer import Trainer
+
+PLANE = {"RF": "RF", "BRF": "RF", "HRF": "HRF", "BHRF": "HRF"}  # whose equation of motion it has
+
+
+@dataclass(frozen=True)
+class Resonators:
+    """One hidden layer. omega [N] rad/s; b_offset [N] 1/s, both as absolute values; damping [N]
+    1/s as the neuron uses it at rest."""
+
+    neuron: str
+    dt: float  # s
+    omega: NDArray[np.float64]
+    b_offset: NDArray[np.float64]
+    damping: NDArray[np.float64]
+
+    @property
+    def plane(self) -> str:
+        """Whose equation of motion the neurons have: "RF" or "HRF"."""
+        return PLANE[self.neuron]
+
+    @property
+    def bare_damping(self) -> NDArray[np.float64]:
+        """[N] 1/s: what the damping would be without the boundary in it."""
+        return -self.b_offset if self.plane == "RF" else self.b_offset
+
+
+@dataclass(frozen=True)
+class Training:
+    """The layers after and, where it can be known, before training."""
+
+    after: tuple[Resonators, ...]
+    before: tuple[Resonators, ...] | None
+    note: str  # where the initial values come from, for the picture
+
+
+def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
+    """The hidden layers of a network. Raises: CheckpointError when they do not resonate.
+
+    where: what to call the network in the message, such as its file.
+    """
+    layers = []
+    for block in network.hidden:
+        neuron = block.neuron
+        if neuron.family.name not in PLANE:
+            raise CheckpointError(
+                f"{where}: its hidden neurons are {neuron.family.name}, which have no omega; "
+                f"{', '.join(PLANE)} have. Name another model."
+            )
+        omega, b_offset = (
+            parameter.detach().abs().double().cpu().numpy()
+            for parameter in (neuron.omega, neuron.b_offset)
+        )
+        damping = neuron.coefficients().detach().double().cpu().numpy()[0]
+        layers.append(Resonators(neuron.family.name, neuron.dt, omega, b_offset, damping))
+    return tuple(layers)
+
+
+def initial_network(checkpoint: Checkpoint, dataset: Dataset) -> Network:
+    """The network as training began: drawn again by the trainer from recipe and seed.
+
+    dataset: that of the training, since its size decides where in the random numbers the initial
+    values begin. Raises: DataError for other data, CheckpointError for an imported model.
+    """
+    if checkpoint.seed is None:
+        raise CheckpointError(
+            f"initial values: the model was {checkpoint.origin}; only one trained here has a seed."
+        )
+    if dataset.source.fingerprint != checkpoint.data.fingerprint:
+        raise DataError(
+            f"initial values: the model was trained on {checkpoint.data.description}, the data "
+            f"here is {dataset.source.description}. Name the same --data."
+        )
+    # A trainer writes nothing until it runs.
+    trainer = Trainer(
+        checkpoint.recipe, dataset, checkpoint.seed, torch.device("cpu"), Path("unwritten.pt")
+    )
+    return trainer.model
+
+
+def training(checkpoint: Checkpoint, dataset: Dataset | None, where: str) -> Training:
+    """Both states of the parameters; without `before` for an imported model.
+
+    dataset: needed for a model with a seed. Raises: as `resonators` and `initial_network`.
+    """
+    after = resonators(checkpoint.model(), where)
+    if checkpoint.seed is None or dataset is None:
+        return Training(after, None, f"{checkpoint.origin}: initial values unknown")
+    before = resonators(initial_network(checkpoint, dataset), where)
+    note = (
+        f"initial values drawn again from recipe and seed {checkpoint.seed}; "
+        f"trained: epoch {checkpoint.epoch} of {checkpoint.epochs_done}"
+    )
+    return Training(after, before, note)
