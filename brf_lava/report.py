@@ -180,6 +180,18 @@ def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
     ]
 
 
+def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
+    """One line per layer with neurons that were trained to diverge, which vanilla RF allows."""
+    return [
+        f"layer {index}: {len(report.growth)} of the {report.neuron} neurons lie beyond the "
+        f"divergence boundary as trained; without input the fastest, neuron {fastest}, grows by "
+        f"{report.growth[fastest] - 1:.2%} per step. They are kept: see the saturations of a run."
+        for index, report in enumerate(reports, start=1)
+        if report.growth
+        for fastest in [max(report.growth, key=lambda k: report.growth[k])]
+    ]
+
+
 def network_line(network: FixedNetwork) -> str:
     """The network in one line, e.g. ``4 - 36 BRF recurrent - 6 LI``."""
     parts = [str(network.inputs)]

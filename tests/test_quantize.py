@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, inf, nan
 from typing import Any
 
@@ -19,7 +20,9 @@ from brf_lava.export.network import (
     PARAMETER_BITS_MIN,
     STATE_BITS_MAX,
     STATE_BITS_MIN,
+    Connection,
     FixedLayer,
+    FixedNetwork,
     RealLayer,
     RealNetwork,
 )
@@ -29,6 +32,7 @@ from brf_lava.export.quantize import (
     WEIGHT_BITS_MIN,
     LayerFormat,
     choose_state_bits,
+    is_harmonic_stable,
     is_stable,
     measure_peaks,
     nearest,
@@ -39,7 +43,7 @@ from brf_lava.export.quantize import (
 )
 from brf_lava.kernels import loop
 from brf_lava.neurons import families, fixed, real
-from brf_lava.neurons.boundary import divergence_boundary
+from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
 from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
 
 DT = 0.01  # s
@@ -535,3 +539,132 @@ def test_a_weight_beyond_every_exponent_is_refused_however_large(largest: float)
     weights = np.array([[largest, 1.0]])
     with pytest.raises(ParameterError, match="Use fewer state bits"):
         quantize_weights("weight", weights, 1.0, LayerFormat())
+
+
+# The other neurons
+
+
+def resonators(neuron: families.Neuron, damping: Any, omega: Any) -> RealLayer:
+    values = {"dt": DT, "theta": 1.0, "gamma": 0.9}
+    fields = neuron.real_constants._fields  # type: ignore[attr-defined]
+    coefficients = np.stack([np.atleast_1d(damping), np.atleast_1d(omega)]).astype(float)
+    return RealLayer(
+        neuron,
+        np.zeros((coefficients.shape[1], 1)),
+        None,
+        coefficients,
+        neuron.real_constants(*(values[name] for name in fields)),
+    )
+
+
+def test_an_rf_neuron_that_was_trained_to_diverge_is_kept_and_reported() -> None:
+    """damping -0.2 at 10 rad/s lies above p(10) = -0.501: |1 + dt (-0.2 + 10i)| is above 1."""
+    stable, edge = -0.6, divergence_boundary(10.0, DT)
+    layer, report = quantize_layer(
+        resonators(families.RF, [-0.2, stable, edge], [10.0, 10.0, 10.0]), LayerFormat()
+    )
+    assert report.growth == {0: pytest.approx(abs(complex(1 - 0.002, 0.1)))}
+    assert layer.coefficients[:, 0].tolist() == [round(-0.002 * 2**16), round(0.1 * 2**16)]
+    for k in (1, 2):
+        assert is_stable(*(int(value) for value in layer.coefficients[:, k]), 2**16)
+    assert is_stable(*map(int, layer.coefficients[:, 0]), 2**16) is False
+
+
+@given(
+    omega=st.floats(0.0, 99.0),
+    offset=st.floats(0.0, 20.0),
+    bits=bits_of_parameters,
+    balanced=st.booleans(),
+)
+def test_harmonic_neurons_are_stable_in_integers(
+    omega: float, offset: float, bits: int, balanced: bool
+) -> None:
+    damping = offset + (harmonic_boundary(omega, DT) if balanced else 0.0)
+    neuron = families.BHRF if balanced else families.HRF
+    layer_format = LayerFormat(parameter_bits=bits)
+    if 2 * DT * damping > 1:
+        with pytest.raises(ParameterError, match=r"within 0\.\.1"):
+            quantize_layer(resonators(neuron, damping, omega), layer_format)
+        return
+    layer, report = quantize_layer(resonators(neuron, damping, omega), layer_format)
+    friction, rotation = (int(value) / 2**bits for value in layer.coefficients[:, 0])
+    # w' = w + r u, u' = u - f u - r w': the matrix of one step on (u, w)
+    step = np.array([[1 - friction - rotation**2, -rotation], [rotation, 1.0]])
+    assert np.abs(np.linalg.eigvals(step)).max() <= 1 + 1e-7
+    assert abs(friction - 2 * DT * damping) <= 0.5 / 2**bits + ROUNDING
+    assert not report.corrections
+
+
+@given(friction=st.integers(-300, 1100), rotation=st.integers(0, 600))
+def test_harmonic_stability_is_that_of_the_eigenvalues(friction: int, rotation: int) -> None:
+    one = 256
+    f, r = friction / one, rotation / one
+    radius = np.abs(np.linalg.eigvals(np.array([[1 - f - r**2, -r], [r, 1.0]]))).max()
+    if abs(radius - 1) > 1e-6:
+        assert is_harmonic_stable(friction, rotation, one) == (radius < 1)
+
+
+@pytest.mark.parametrize("neuron", [families.HRF, families.BHRF], ids=lambda n: n.name)
+@pytest.mark.parametrize(("damping", "omega"), [(-0.1, 10.0), (1.0, 100.0), (nan, 1.0), (1.0, inf)])
+def test_impossible_harmonic_neurons_are_refused(
+    neuron: families.Neuron, damping: float, omega: float
+) -> None:
+    with pytest.raises(ParameterError, match=f"{neuron.name}: 2 \\* dt \\* damping"):
+        quantize_layer(resonators(neuron, damping, omega), LayerFormat())
+
+
+def test_an_alif_layer_by_hand() -> None:
+    decay, adaptation = [exp(-1 / 20), 1 - 1e-9], [exp(-1 / 7), 0.5]
+    layer, report = quantize_layer(
+        RealLayer(
+            families.ALIF,
+            np.array([[0.5], [-1.0]]),
+            None,
+            np.array([decay, adaptation]),
+            real.ALIFConstants(0.01, 1.8),
+        ),
+        LayerFormat(state_bits=17),
+    )
+    one = 2**16
+    assert layer.coefficients.tolist() == [
+        [round(decay[0] * one), one - 1],
+        [round(adaptation[0] * one), one // 2],
+    ]
+    assert [change.neuron for change in report.corrections] == [1]
+    assert layer.constants == fixed.ALIFConstants(round(0.01 * 2**17), round(1.8 * one), 17, 16)
+    assert layer.weights.integers[1, 0] == pytest.approx(-(2**17), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "expected"),
+    [
+        (np.int8, (0, 1), (0, 1)),
+        (np.uint8, (0, 1), (0, 1)),
+        (np.uint8, (0, 2), (0, 255)),
+        (np.int8, (-1, 1), (-128, 127)),
+    ],
+)
+def test_the_input_range_is_that_of_spikes_or_of_the_type(
+    dtype: type, values: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    x = np.zeros((3, 2, 1), dtype)
+    x[1, 0], x[2, 1] = values
+    network, _ = quantize(RealNetwork((brf_layer(), li_layer())), x)
+    assert network.input_range == expected
+
+
+@pytest.mark.parametrize("bad", [(0, 0), (1, 5), (-129, 1), (0, 256)])
+def test_other_input_ranges_are_refused(bad: tuple[int, int]) -> None:
+    network, _ = quantize(RealNetwork((brf_layer(), li_layer())), np.ones((3, 2, 1), np.int8))
+    with pytest.raises(ParameterError, match="input range"):
+        FixedNetwork(network.layers, input_range=bad)
+
+
+def test_graded_inputs_must_fit_a_current_too() -> None:
+    mantissa = np.full((1, 600), 127, np.int8)
+    network, _ = quantize(RealNetwork((brf_layer(), li_layer())), np.ones((3, 2, 1), np.int8))
+    hidden, readout = network.layers
+    wide = replace(hidden, weights=Connection(mantissa, 14), recurrent=None)
+    FixedNetwork((wide, readout))
+    with pytest.raises(ParameterError, match="for the largest inputs"):
+        FixedNetwork((wide, readout), input_range=(0, 255))

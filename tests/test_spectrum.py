@@ -56,7 +56,7 @@ def test_a_rhythm_is_found_within_the_resolution(omega: float) -> None:
     low, high = omega_range(waves(omega), DT)
     resolution = 2 * np.pi / (STEPS * DT)
     assert low - resolution <= omega <= high + resolution
-    assert high - low < 3 * resolution
+    assert high - low < 5 * resolution
 
 
 def test_omega_counts_in_the_neurons_own_time() -> None:
@@ -71,12 +71,12 @@ def test_two_rhythms_are_both_covered() -> None:
     assert high > 38.5
 
 
-def test_spikes_without_rhythm_give_the_middle_half_on_a_logarithmic_scale() -> None:
-    """A flat P makes the quartiles of 1 / omega, between the two ends that are left out."""
+def test_spikes_without_rhythm_give_the_middle_on_a_logarithmic_scale() -> None:
+    """A flat P leaves 1 / omega, between the two ends that are left out."""
     low, high = omega_range(spikes(0.1, samples=300), DT)
     slowest, fastest = 2 * np.pi * (spectrum.PERIODS - 0.5) / (STEPS * DT), spectrum.LIMIT / DT
     ratio = fastest / slowest
-    assert (low, high) == pytest.approx((slowest * ratio**0.25, slowest * ratio**0.75), rel=0.05)
+    assert (low, high) == pytest.approx((slowest * ratio**0.1, slowest * ratio**0.9), rel=0.05)
 
 
 @settings(max_examples=40, deadline=None)

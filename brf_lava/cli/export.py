@@ -53,4 +53,6 @@ def export(
     report.print_table(report.deviation_table(reports))
     lines = report.correction_lines(reports)
     click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
+    for line in report.growth_lines(reports):
+        click.echo(line)
     click.echo(f"Wrote {network}: {report.network_line(exported)}. Next: brf-lava run {network}")

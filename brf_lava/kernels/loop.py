@@ -11,7 +11,8 @@ so real-valued inputs are as correct as spikes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from math import factorial
 from typing import Any
@@ -330,20 +331,29 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
 
 
 @cache
-def _blas() -> Any:
+def _blas() -> tuple[Any, ...]:
     """The OpenBLAS libraries in this process, of which numba calls scipy's."""
     import scipy.linalg.cython_blas  # noqa: F401  # loads it
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(internal_api="openblas")
+    return tuple(ThreadpoolController().select(internal_api="openblas").lib_controllers)
 
 
-def _one_thread_per_product() -> Any:
+@contextmanager
+def _one_thread_per_product() -> Iterator[None]:
     """Keep OpenBLAS from starting threads of its own inside those of the loop.
 
     It would from about 256 neurons on, which takes a multiple of the time and may hang.
+    threadpoolctl's own `limit` looks up more than is needed here, at every call.
     """
-    return _blas().limit(limits=1)
+    before = [library.get_num_threads() for library in _blas()]
+    try:
+        for library in _blas():
+            library.set_num_threads(1)
+        yield
+    finally:
+        for library, threads in zip(_blas(), before, strict=True):
+            library.set_num_threads(threads)
 
 
 def _outer_products(signal: Any, grad_current: Any, totals: Any) -> None:

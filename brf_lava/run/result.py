@@ -75,8 +75,8 @@ class RunResult:
 
     accuracy: share of the predictions, one per step or per sample, that are right. agreement:
     share of those that are the float network's. saturations: state variables at the 24-bit limit,
-    summed over steps and samples. seconds: wall time of the backend. checked: compared with the integer
-    engine, spike by spike, and found equal.
+    summed over steps and samples. seconds: wall time of the backend. checked: compared with the
+    integer engine, spike by spike, and found equal.
     """
 
     backend: str

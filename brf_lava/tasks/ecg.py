@@ -98,8 +98,8 @@ def read_split(path: Path) -> Split:
     of the training, 10 % of the test steps, most at the start of a segment) is UNLABELED. The
     published convention makes it class 0, P, an argmax over the row, and published numbers need it:
     `load_qtdb` does so.
-    The labels trail the spikes by 19 steps in both files: QRS spikes are densest 16 to 19 steps
-    before the steps labeled QR and RS. They are left as published.
+    The labels trail the spikes by 19 steps in both files, as segments matched with the raw records
+    show. They are left as published.
     Raises: DataError for a file that cannot be read or whose arrays are not as above.
     """
     content = _read_mat(path)
