@@ -1,0 +1,173 @@
+"""Published checkpoints of other tasks and sizes, made here in their scheme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from brf_lava.cli import main
+from brf_lava.errors import CheckpointError
+from brf_lava.export.hdf5 import read_network
+from brf_lava.recipes import load_recipe
+from brf_lava.tasks.task import Dataset, DataSource, Split, find_task
+from brf_lava.train.checkpoint import load_checkpoint
+from brf_lava.train.published import import_published
+
+SIZES = {"smnist": (1, 256, 10), "psmnist": (1, 256, 10), "shd": (700, 128, 20), "ecg": (4, 36, 6)}
+STEPS = 784
+
+
+def tensors(task: str, adaptive: bool, mask: bool = False, **changes: Any) -> dict[str, Any]:
+    """A state dict as the reference code saves it."""
+    inputs, neurons, classes = SIZES[task]
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    found: dict[str, Any] = {
+        "hidden.linear.weight": 40 * normal(neurons, inputs + neurons),
+        "out.linear.weight": normal(classes, neurons),
+        "out.tau_mem": 20 + normal(classes),
+    }
+    if adaptive:
+        found |= {"hidden.tau_mem": 20 + normal(neurons), "hidden.tau_adp": 150 + normal(neurons)}
+        found["hidden.linear.weight"] /= 40
+    else:
+        found |= {"hidden.omega": 10 + normal(neurons), "hidden.b_offset": normal(neurons)}
+    if mask:
+        kept = torch.rand(neurons, inputs + neurons, generator=generator) < 0.5
+        found["hidden.linear.mask"] = kept.float()
+    return found | changes
+
+
+def save(path: Path, state: dict[str, Any]) -> Path:
+    torch.save({"epoch": 3, "model_state_dict": state, "loss": 0.5}, path)
+    return path
+
+
+def dataset(task: str) -> Dataset:
+    """A few random samples of the task's shape."""
+    rng = np.random.default_rng(2)
+    described = find_task(task)
+    pixels = task.endswith("mnist")
+    x = rng.integers(0, 256 if pixels else 2, (6, 60, described.inputs))
+    split = Split(
+        x.astype(np.uint8 if pixels else np.int8),
+        rng.integers(0, len(described.classes), (6, 1)).astype(np.uint8),
+    )
+    if task == "ecg":
+        split = Split(split.x, np.repeat(split.y, 60, axis=1))
+    source = DataSource("test", "random samples", "abc")
+    scale = 1 / 255 if pixels else 1.0
+    return Dataset(task, described.classes, 0.01, split, split, source, input_scale=scale)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("adaptive", [False, True], ids=["resonators", "ALIF"])
+@pytest.mark.parametrize("task", SIZES)
+def test_every_size_is_read(tmp_path: Path, task: str, adaptive: bool, mask: bool) -> None:
+    state = tensors(task, adaptive, mask)
+    data = dataset(task)
+    if task == "shd" or (adaptive and task != "ecg"):  # those recipes have other hidden layers
+        assert list(load_recipe(f"{task}-alif").network.hidden) != [SIZES[task][1]]
+    checkpoint = import_published(save(tmp_path / "m.pt", state), data)
+    assert (checkpoint.recipe.network.neuron == "ALIF") is adaptive
+    assert list(checkpoint.recipe.network.hidden) == [SIZES[task][1]]
+    assert checkpoint.recipe.task == task
+    weight = state["hidden.linear.weight"] * state.get("hidden.linear.mask", 1)
+    inputs = SIZES[task][0]
+    block = checkpoint.model().hidden[0]
+    assert torch.equal(block.weight, weight[:, :inputs])
+    assert torch.equal(block.recurrent_weight, weight[:, inputs:])
+    assert checkpoint.input_scale == data.input_scale
+    assert checkpoint.activity.predictions.shape == data.test.y.shape
+    assert checkpoint.metrics.sops_per_sample > 0
+
+
+@pytest.mark.parametrize("neuron", ["RF", "BRF", "BHRF", "HRF"])
+def test_the_named_resonator_is_taken(tmp_path: Path, neuron: str) -> None:
+    path = save(tmp_path / "m.pt", tensors("ecg", adaptive=False))
+    recipe = None
+    if neuron == "HRF":  # of which nothing was published, so that no recipe is shipped
+        text = load_recipe("ecg-rf").text.replace('"RF"', '"HRF"')
+        (tmp_path / "hrf.toml").write_text(text)
+        recipe = load_recipe(tmp_path / "hrf.toml")
+    checkpoint = import_published(path, dataset("ecg"), neuron, recipe)
+    assert checkpoint.recipe.network.neuron == neuron
+    assert checkpoint.origin == f"imported from m.pt as {neuron}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "adaptive", "message"),
+    [
+        ({"hidden.omega": torch.zeros(35)}, False, r"hidden.linear.weight has shape \[36, 40\]"),
+        ({"out.tau_mem": torch.zeros(7)}, False, r"out.tau_mem has shape \[7\], expected \[6\]"),
+        ({"hidden.tau_adp": torch.zeros(36, 1)}, True, r"hidden.tau_adp has shape \[36, 1\]"),
+        ({"hidden.b_offset": torch.full((36,), float("nan"))}, False, "not finite"),
+        ({"hidden.linear.bias": torch.zeros(36)}, False, "unknown hidden.linear.bias"),
+        ({"out.linear.weight": None}, True, "missing out.linear.weight"),
+        ({"hidden.omega": "x"}, False, "missing hidden.omega"),
+    ],
+)
+def test_other_tensors_are_refused(
+    tmp_path: Path, changes: dict[str, Any], adaptive: bool, message: str
+) -> None:
+    path = save(tmp_path / "m.pt", tensors("ecg", adaptive, **changes))
+    with pytest.raises(CheckpointError, match=message):
+        import_published(path, dataset("ecg"))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(3)
+    np.savez(
+        tmp_path / "mnist.npz",
+        x_train=rng.integers(0, 256, (8, 28, 28)).astype(np.uint8),
+        y_train=np.arange(8, dtype=np.uint8),
+        x_test=rng.integers(0, 256, (5, 28, 28)).astype(np.uint8),
+        y_test=np.arange(5, dtype=np.uint8),
+    )
+    return tmp_path
+
+
+def command(*arguments: Any) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_a_permuted_network_keeps_its_permutation_to_the_end(images: Path) -> None:
+    path = save(images / "psmnist.pt", tensors("psmnist", adaptive=False))
+    arguments = ("import", path, "--task", "psmnist", "--data", images, "-o", images / "m.pt")
+    code, output = command(*arguments)
+    assert code == 2
+    assert "--permutation" in output
+    order = np.random.default_rng(4).permutation(STEPS)
+    torch.save(torch.from_numpy(order), images / "order.pt")
+    code, output = command(*arguments, "--permutation", images / "order.pt", "--neuron", "brf")
+    assert code == 0, output
+    assert np.array_equal(load_checkpoint(images / "m.pt").permutation, order)
+    code, output = command("export", images / "m.pt", images / "net.h5", "--data", images)
+    assert code == 0, output
+    assert "Notice" not in output  # it is the very data that the model was measured on
+    network, _ = read_network(images / "net.h5")
+    assert network.provenance["permutation"] == order.tolist()
+    assert network.input_range == (0, 255)
+    code, output = command("run", images / "net.h5", "--data", images, "--backend", "engine")
+    assert code == 0, output
+    assert "Notice" not in output
+    assert "same prediction as float" in output
+
+
+def test_a_permutation_for_a_task_without_is_refused(images: Path) -> None:
+    path = save(images / "smnist.pt", tensors("smnist", adaptive=False))
+    np.save(images / "order.npy", np.arange(STEPS))
+    arguments = ("import", path, "--task", "smnist", "--data", images, "-o", images / "m.pt")
+    code, output = command(*arguments, "--permutation", images / "order.npy")
+    assert code == 2
+    assert "not permuted" in output
