@@ -13,6 +13,7 @@ from brf_lava.cli.data import data
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
 from brf_lava.cli.plot import plot
+from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
 from brf_lava.cli.train import train
 from brf_lava.errors import BrfLavaError
@@ -59,5 +60,5 @@ def main() -> None:
     """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2."""
 
 
-for command in (train, import_command, export, run, data, plot):
+for command in (train, import_command, export, run, data, reproduce, plot):
     main.add_command(command)

@@ -98,7 +98,7 @@ def _run(
 ) -> Outcome:
     from brf_lava.files import check_writable, only_writer
     from brf_lava.reproduce.display import display
-    from brf_lava.reproduce.jobs import Settings, run_jobs, session
+    from brf_lava.reproduce.jobs import Settings, core_share, run_jobs
     from brf_lava.reproduce.plan import experiments, plan
     from brf_lava.reproduce.tables import FILES
     from brf_lava.train.model import choose_device
@@ -110,11 +110,11 @@ def _run(
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         check_writable(out / name)
-    settings = Settings(session(jobs, len(planned)), _data_options(data), device)
+    settings = Settings(core_share(jobs, len(planned)), _data_options(data), device)
     left = sum(bool(job.steps) for job in planned)
     click.echo(
-        f"{len(planned)} runs, {len(planned) - left} of them done; {settings.session.jobs} at a "
-        f"time with {settings.session.threads} threads each",
+        f"runs     {len(planned)}, of which {len(planned) - left} are done\n"
+        f"at once  {settings.share.jobs}, threads of each: {settings.share.threads}",
         err=True,
     )
     with only_writer(out / FILES[-1]), display(planned) as shown:

@@ -81,9 +81,10 @@ def hrf_adjoint(
     grad_u, grad_w = grad_next
     grad_u = grad_u + grad_output * derivative(next_state[0] - constants.theta)
     grad_w = grad_w - dt * omega * grad_u
-    grad_state = (grad_u + dt * (omega * grad_w - 2 * damping * grad_u), grad_w)
+    grad_state = (grad_u + dt * (omega * grad_w - (damping + damping) * grad_u), grad_w)
+    grad_damping = -(dt + dt) * u * grad_u
     grad_omega = dt * (u * grad_w - next_state[1] * grad_u)
-    return grad_state, dt * grad_u, (-2 * dt * u * grad_u, grad_omega)
+    return grad_state, dt * grad_u, (grad_damping, grad_omega)
 
 
 def bhrf_adjoint(
@@ -102,9 +103,10 @@ def bhrf_adjoint(
     grad_s = (grad_output + grad_q) * derivative(next_state[0] - constants.theta - q)
     grad_u = grad_u + grad_s
     grad_w = grad_w - dt * omega * grad_u
-    grad_b = -2 * dt * u * grad_u
+    b = damping + q
+    grad_b = -(dt + dt) * u * grad_u
     grad_state = (
-        grad_u + dt * (omega * grad_w - 2 * (damping + q) * grad_u),
+        grad_u + dt * (omega * grad_w - (b + b) * grad_u),
         grad_w,
         constants.gamma * grad_q - grad_s + grad_b,
     )
@@ -134,7 +136,7 @@ def alif_adjoint(
     grad_state = (
         grad_rest,
         adaptation * grad_a - beta * z * grad_rest,
-        (1 - adaptation) * grad_a - taken * grad_rest,
+        grad_a - adaptation * grad_a - taken * grad_rest,
     )
     return grad_state, grad_u, ((u - z * taken) * grad_u, (a - z) * grad_a)
 

@@ -1,7 +1,8 @@
 """One step of each neuron in real numbers: the equations of the paper, and their only home.
 
 A step is written with ``+ - *`` alone and knows no array library: it runs on Python floats, NumPy
-arrays and torch tensors, and compiled by numba. Every step has the same form::
+arrays and torch tensors, and compiled by numba, for which an integer such as the 2 in ``2 * b``
+would turn single into double precision: it is a sum here. Every step has the same form::
 
     (state, current, coefficients, constants) -> (next state, output)
 
@@ -87,7 +88,7 @@ def hrf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any
     u, w = state
     damping, omega = coefficients
     w_next = w + constants.dt * (omega * u)
-    u_next = u + constants.dt * (current - 2 * damping * u - omega * w_next)
+    u_next = u + constants.dt * (current - (damping + damping) * u - omega * w_next)
     return (u_next, w_next), spike(u_next - constants.theta)
 
 
@@ -101,7 +102,7 @@ def bhrf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
     damping, omega = coefficients
     b = damping + q
     w_next = w + constants.dt * (omega * u)
-    u_next = u + constants.dt * (current - 2 * b * u - omega * w_next)
+    u_next = u + constants.dt * (current - (b + b) * u - omega * w_next)
     z = spike(u_next - constants.theta - q)
     return (u_next, w_next, constants.gamma * q + z), z
 
@@ -117,7 +118,7 @@ def alif_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
     u, a, z = state
     decay, adaptation = coefficients
     rest = u - z * (constants.theta + constants.beta * a)
-    a_next = adaptation * a + (1 - adaptation) * z
+    a_next = z + adaptation * (a - z)
     u_next = decay * rest + current
     z_next = spike(u_next - constants.theta - constants.beta * a_next)
     return (u_next, a_next, z_next), z_next

@@ -1,0 +1,1 @@
+"""The published experiments, run again: many trainings side by side, and their tables."""

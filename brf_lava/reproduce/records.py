@@ -1,0 +1,288 @@
+"""What a finished run says about itself, read from its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from brf_lava.errors import BrfLavaError, CheckpointError, DataError
+from brf_lava.files import write_bytes
+from brf_lava.recipes import Recipe
+from brf_lava.reproduce.folders import RunFolder
+from brf_lava.run import result
+from brf_lava.strict_toml import shown
+from brf_lava.tasks.task import DataSource
+from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
+from brf_lava.train.trainer import EpochReport
+
+REMEDY = "Delete it and run 'brf-lava reproduce' again, or let that start over with --restart."
+
+
+@dataclass(frozen=True)
+class IntegerResult:
+    """The exported network on the test split. accuracy: 0..1; sops: per sample.
+
+    agreement: share of the predictions that are the float network's, None where not compared.
+    """
+
+    backend: str
+    accuracy: float
+    sops: float
+    agreement: float | None
+    saturations: int
+
+
+@dataclass(frozen=True)
+class CoreShare:
+    """How a training was run, or a part of it: jobs side by side, threads of each."""
+
+    jobs: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run.
+
+    parameters: trained numbers, pruned weights included. epoch, epochs: the kept one, and how many
+    were run. accuracy (0..1), sops (per sample), loss: of the float network on the test split.
+    validation_accuracy: of every epoch. seconds: of all epochs together. shares: empty where
+    unknown.
+    """
+
+    task: str
+    neuron: str
+    seed: int
+    parameters: int
+    epoch: int
+    epochs: int
+    accuracy: float
+    sops: float
+    loss: float
+    steps: int
+    samples: int
+    device: str
+    seconds: float
+    validation_accuracy: tuple[float, ...]
+    integer: IntegerResult
+    shares: tuple[CoreShare, ...]
+    permuted: bool
+    data: DataSource
+    recipe: Recipe
+    versions: dict[str, str]
+
+    @property
+    def cell(self) -> tuple[str, str]:
+        return self.task, self.neuron
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}-{self.neuron.lower()} seed {self.seed}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        contents = asdict(self)
+        contents["recipe"] = self.recipe.text
+        return contents
+
+
+def read_record(folder: RunFolder) -> RunRecord:
+    """The record of a complete run.
+
+    Raises: CheckpointError, DataError for a file that is damaged or belongs to another run.
+    """
+    checkpoint = read_model(folder)
+    reports = read_epochs(folder.metrics)
+    if len(reports) != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= len(reports):
+        raise DataError(
+            f"{folder.metrics}: {len(reports)} epochs, the model beside it had "
+            f"{checkpoint.epochs_done} and is of epoch {checkpoint.epoch}; both must be of one "
+            f"training. {REMEDY}"
+        )
+    metrics = checkpoint.metrics
+    return RunRecord(
+        task=folder.task,
+        neuron=folder.neuron,
+        seed=folder.seed,
+        parameters=sum(value.numel() for value in checkpoint.model().parameters()),
+        epoch=checkpoint.epoch,
+        epochs=checkpoint.epochs_done,
+        accuracy=metrics.accuracy,
+        sops=metrics.sops_per_sample,
+        loss=metrics.loss,
+        steps=metrics.steps,
+        samples=metrics.samples,
+        device=metrics.device,
+        seconds=sum(report.seconds for report in reports),
+        validation_accuracy=tuple(report.validation_accuracy for report in reports),
+        integer=read_integer_result(folder.result, checkpoint),
+        shares=read_shares(folder.shares),
+        permuted=checkpoint.permutation is not None,
+        data=checkpoint.data,
+        recipe=checkpoint.recipe,
+        versions=checkpoint.versions,
+    )
+
+
+def read_model(folder: RunFolder) -> Checkpoint:
+    """The model of a run. Raises: CheckpointError for a damaged one or one that is out of place."""
+    try:
+        checkpoint = load_checkpoint(folder.model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} {REMEDY}") from error
+    recipe = checkpoint.recipe
+    place = recipe.task, recipe.network.neuron, checkpoint.seed
+    if place != (folder.task, folder.neuron, folder.seed):
+        raise CheckpointError(
+            f"{folder.model}: is of task {place[0]}, neuron {place[1]}, seed {place[2]}; its "
+            f"folder is for {folder.name}. {REMEDY}"
+        )
+    return checkpoint
+
+
+def read_epochs(path: Path) -> list[EpochReport]:
+    """The metrics file of a training. Raises: DataError for a damaged one."""
+    reports = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        try:
+            report = EpochReport(**json.loads(line))
+            numbers = float(report.seconds), float(report.validation_accuracy)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}, line {number}: not the metrics of an epoch. {REMEDY}"
+            ) from error
+        if report.epoch != number or not all(value >= 0 for value in numbers):  # not: NaN is none
+            raise DataError(
+                f"{path}, line {number}: epoch {report.epoch!r} with {numbers[0]} seconds and "
+                f"accuracy {numbers[1]}; epoch {number} and numbers of 0 or more are needed. "
+                f"{REMEDY}"
+            )
+        reports.append(report)
+    return reports
+
+
+def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
+    """What ``brf-lava run`` wrote about the exported network.
+
+    Raises: DataError for a damaged file, and for a run of another model or of other samples.
+    """
+    try:
+        contents = json.loads(_text(path))
+        kind = contents["format"], contents["schema"]
+        measured = contents["result"]
+        agreement = measured["agreement"]
+        integer = IntegerResult(
+            backend=str(measured["backend"]),
+            accuracy=float(measured["accuracy"]),
+            sops=float(measured["cost"]["sops"]),
+            agreement=None if agreement is None else float(agreement),
+            saturations=int(measured["saturations"]),
+        )
+        model = contents["network"]["model"]
+        run = contents["data"]["fingerprint"], measured["samples"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not the result of a run, or damaged ({type(error).__name__}). {REMEDY}"
+        ) from error
+    if kind != (result.FORMAT, result.SCHEMA):
+        raise DataError(
+            f"{path}: {kind[0]} of schema {kind[1]}; this version reads {result.FORMAT} of schema "
+            f"{result.SCHEMA}. {REMEDY}"
+        )
+    if model != checkpoint.fingerprint:
+        raise DataError(f"{path}: is of another model than the one beside it. {REMEDY}")
+    if run != (checkpoint.data.fingerprint, checkpoint.metrics.samples):
+        raise DataError(
+            f"{path}: {run[1]} samples of data {str(run[0])[:8]}; the model was measured on "
+            f"{checkpoint.metrics.samples} of {checkpoint.data.fingerprint[:8]}, and both must be "
+            f"the same. {REMEDY}"
+        )
+    return integer
+
+
+def read_shares(path: Path) -> tuple[CoreShare, ...]:
+    """How the cores were shared in a training, one entry per change; none without the file.
+
+    Raises: DataError.
+    """
+    if not path.exists():
+        return ()
+    try:
+        return tuple(
+            CoreShare(int(share["jobs"]), int(share["threads"]))
+            for share in json.loads(_text(path))
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({type(error).__name__}). {REMEDY}") from error
+
+
+def add_share(path: Path, share: CoreShare) -> None:
+    """Note one more; the same as the last one is not noted again."""
+    shares = read_shares(path)
+    if shares[-1:] != (share,):
+        contents = [asdict(each) for each in (*shares, share)]
+        write_bytes(path, (json.dumps(contents) + "\n").encode())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). {REMEDY}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file. {REMEDY}") from error
+
+
+def differences(there: Recipe, other: Recipe) -> list[str]:
+    """The values in which a recipe differs from another, as ``training.epochs = 2, not 400``."""
+    left, right = dict(_values(there)), dict(_values(other))
+    return [
+        f"{key} = {shown(left[key]) if key in left else 'nothing'}, not "
+        f"{shown(right[key]) if key in right else 'nothing'}"
+        for key in dict.fromkeys((*left, *right))
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _values(part: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Dotted keys and values of a recipe, without what does not count in a comparison."""
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if is_dataclass(value):
+            yield from _values(value, f"{prefix}{field.name}.")
+        elif field.compare:
+            yield prefix + field.name, list(value) if isinstance(value, tuple) else value
+
+
+def data_differences(there: RunRecord, source: DataSource) -> list[str]:
+    """How the data of a run differ from others of its task, none or one sentence.
+
+    Permuted data are as different as the seeds; of these only the kind is compared.
+    """
+    data = there.data
+    same = data.kind == source.kind if there.permuted else data.fingerprint == source.fingerprint
+    return [] if same else [f"data {data.description}, not {source.description}"]
+
+
+def check_alike(records: Iterable[RunRecord]) -> None:
+    """Refuse a mean over runs that differ in more than their seed, and a ratio between data.
+
+    Raises: BrfLavaError naming two such runs.
+    """
+    of_cell: dict[tuple[str, str], RunRecord] = {}
+    of_task: dict[str, RunRecord] = {}
+    for record in records:
+        same_cell = of_cell.setdefault(record.cell, record)
+        same_task = of_task.setdefault(record.task, record)
+        for other, what in (
+            (same_cell, differences(record.recipe, same_cell.recipe)),
+            (same_task, data_differences(record, same_task.data)),
+        ):
+            if what:
+                raise BrfLavaError(
+                    f"{record.name}: cannot be set beside {other.name} ({'; '.join(what)}). Move "
+                    "one of the two folders elsewhere."
+                )
