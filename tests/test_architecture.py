@@ -34,7 +34,11 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"neurons", "kernels", "files", "decision"},
     "slayer": {"neurons", "kernels", "export", "tasks", "proc", "train", *DATA},
     "train": {"neurons", "kernels", "export", "tasks", "proc", "slayer", *DATA},
-    "run": {"neurons", "kernels", "export", "tasks", "proc", *DATA},
+    "loihi2": {
+        *("neurons", "export", "files", "profiles", "resources", "strict_toml"),
+        *("decision", "tasks", "proc"),
+    },
+    "run": {"neurons", "kernels", "export", "tasks", "proc", "loihi2", *DATA},
     "analysis": {"neurons", "kernels", "export", "tasks", "run", "train", *DATA},
 }
 

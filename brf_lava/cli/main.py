@@ -12,6 +12,7 @@ from brf_lava import __version__
 from brf_lava.cli.data import data
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
+from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.plot import plot
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
@@ -60,5 +61,5 @@ def main() -> None:
     """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2."""
 
 
-for command in (train, import_command, export, run, data, reproduce, plot):
+for command in (train, import_command, export, run, data, reproduce, plot, loihi2):
     main.add_command(command)

@@ -1,0 +1,37 @@
+"""brf-lava loihi2"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from brf_lava.cli.options import PATH
+from brf_lava.errors import ParameterError
+
+
+@click.group()
+def loihi2() -> None:
+    """What a network becomes on Loihi 2."""
+
+
+@loihi2.command()
+@click.argument("network", type=PATH)
+@click.option("--layer", type=int, help="Of this layer alone; the first hidden one is 1.")
+def program(network: Path, layer: int | None) -> None:
+    """List the neuron programs of NETWORK: operations, their number, and what they assume."""
+    from brf_lava.export.hdf5 import read_network
+    from brf_lava.loihi2.listing import assumption_lines, listing
+    from brf_lava.loihi2.program import network_programs
+
+    fixed, _ = read_network(network)
+    programs = network_programs(fixed)
+    if layer is not None and not 1 <= layer <= len(programs):
+        raise ParameterError(
+            f"--layer {layer}: {network} has layers 1 to {len(programs)}. Name one of them."
+        )
+    chosen = range(1, len(programs) + 1) if layer is None else [layer]
+    for index in chosen:
+        click.echo(f"layer {index}: {fixed.layers[index - 1].shape[0]} neurons")
+        click.echo("\n".join(listing(programs[index - 1])) + "\n")
+    click.echo("\n".join(assumption_lines([programs[index - 1] for index in chosen])))

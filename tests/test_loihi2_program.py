@@ -1,0 +1,671 @@
+"""Neuron programs: the fixed-point steps, operation by operation; their listing; assemblers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from networks import SPIKING, fixed_constants, random_inputs, random_network, random_spikes
+
+from brf_lava.cli.loihi2 import loihi2
+from brf_lava.cli.main import Commands
+from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.export.hdf5 import write_network
+from brf_lava.export.network import (
+    PARAMETER_BITS_MAX,
+    PARAMETER_BITS_MIN,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
+    Activity,
+    FixedNetwork,
+    integer_ranges,
+)
+from brf_lava.loihi2 import assembler, machine
+from brf_lava.loihi2.listing import assumptions, count, listing
+from brf_lava.loihi2.machine import (
+    COEFFICIENT,
+    CONSTANT,
+    INPUT,
+    INSTRUCTIONS,
+    PUBLIC_CLASSES,
+    STATE,
+    Operation,
+    Program,
+    Register,
+    width,
+)
+from brf_lava.loihi2.program import build_program, current_range, network_programs, run_program
+from brf_lava.neurons import fixed
+from brf_lava.neurons.families import BRF, LI, NEURONS, Neuron
+from brf_lava.run import engine
+
+EVERY = list(NEURONS.values())
+DRAWS = 400  # random states, for every combination of limits beside them
+# No two are equal, nor equal to a power of two in the programs, so that none can stand for another.
+CONSTANTS = {"dt": 655, "theta": 11_000, "gamma": 58_982, "beta": 117_965}
+
+
+def constants_of(neuron: Neuron, state_bits: int, parameter_bits: int, **values: int) -> Any:
+    kind: Any = neuron.fixed_constants
+    named = {**values, "state_bits": state_bits, "parameter_bits": parameter_bits}
+    return kind(**{name: named[name] for name in kind._fields})
+
+
+def draw(rng: np.random.Generator, register: Register, size: int) -> np.ndarray:
+    """Values over the whole range, over its lower magnitudes, and its limits."""
+    wide = rng.integers(register.low, register.high, size, endpoint=True)
+    small = wide >> rng.integers(0, 24, size)
+    limits = rng.choice(np.array([register.low, register.high, 0]), size)
+    kind = rng.integers(0, 5, size)
+    values = np.where(kind < 2, wide, np.where(kind < 4, small, limits))
+    return np.clip(values, register.low, register.high)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Arguments of one step: states and coefficients [*, M], current [M]."""
+
+    state: tuple[np.ndarray, ...]
+    current: np.ndarray
+    coefficients: tuple[np.ndarray, ...]
+
+
+def vectors(program: Program, constants: Any, rng: np.random.Generator) -> Vectors:
+    """Random arguments, some of which end at the threshold and one beside it."""
+    state, coefficients, (current,) = (
+        tuple(draw(rng, register, DRAWS) for register in program.of_role(role))
+        for role in (STATE, COEFFICIENT, INPUT)
+    )
+    after, _ = program.neuron.fixed_step(state, 0 * current, coefficients, constants)
+    threshold = getattr(constants, "theta", 0)
+    if "q" in program.neuron.states:
+        threshold = threshold + state[2]
+    if "a" in program.neuron.states:
+        threshold = threshold + fixed.mul(after[1], constants.beta, constants.parameter_bits)
+    near = threshold - after[0] + rng.integers(-1, 2, DRAWS)
+    allowed = program.of_role(INPUT)[0]
+    current = np.where(rng.random(DRAWS) < 0.5, near, current).clip(allowed.low, allowed.high)
+    return Vectors(state, current, coefficients)
+
+
+def assert_equals_engine(program: Program, constants: Any, v: Vectors) -> None:
+    """Every state and the output, integer by integer."""
+    state, output = run_program(program, v.state, v.current, v.coefficients)
+    expected, signal = program.neuron.fixed_step(v.state, v.current, v.coefficients, constants)
+    for name, ours, theirs in zip(program.neuron.states, state, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+    np.testing.assert_array_equal(output, signal)
+
+
+@pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_program_is_the_fixed_step_in_every_format(neuron: Neuron, data: Any) -> None:
+    """Any constants that quantization may write, any int32 current."""
+    state_bits = data.draw(st.integers(STATE_BITS_MIN, STATE_BITS_MAX), "state_bits")
+    parameter_bits = data.draw(st.integers(PARAMETER_BITS_MIN, PARAMETER_BITS_MAX), "p_bits")
+    limits = integer_ranges(state_bits, parameter_bits)
+    drawn = {name: data.draw(st.integers(*limits[name]), name) for name in CONSTANTS}
+    constants = constants_of(neuron, state_bits, parameter_bits, **drawn)
+    try:
+        program = build_program(neuron, constants)
+    except ParameterError:
+        reject()
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), "seed"))
+    assert_equals_engine(program, constants, vectors(program, constants, rng))
+
+
+@pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
+@pytest.mark.parametrize(("state_bits", "parameter_bits"), [(6, 10), (14, 16), (18, 22)])
+def test_trained_formats_have_a_program_for_numbers_and_arrays(
+    neuron: Neuron, state_bits: int, parameter_bits: int
+) -> None:
+    constants = fixed_constants(neuron, state_bits, parameter_bits)
+    program = build_program(neuron, constants)
+    v = vectors(program, constants, np.random.default_rng(state_bits))
+    assert_equals_engine(program, constants, v)
+    arrays, outputs = run_program(program, v.state, v.current, v.coefficients)
+    for k in range(5):
+        plain = ([int(a[k]) for a in arguments] for arguments in (v.state, v.coefficients))
+        state, coefficients = plain
+        after, output = run_program(program, state, int(v.current[k]), coefficients)
+        assert after == tuple(int(a[k]) for a in arrays)
+        assert output == outputs[k]
+        assert all(type(value) is int for value in (*after, output))
+
+
+@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
+@pytest.mark.parametrize(
+    ("exponent", "input_range"), [(7, (0, 1)), (13, (0, 1)), (5, (0, 255)), (5, (-128, 127))]
+)
+def test_a_network_of_programs_is_the_engine(
+    neuron: Neuron, exponent: int, input_range: tuple[int, int]
+) -> None:
+    """Two layers and a readout over time, their inputs as narrow as the weights allow."""
+    rng = np.random.default_rng(1)
+    network = random_network(
+        rng,
+        (5, 11, 7, 3),
+        neuron=neuron,
+        recurrent=(True, False),
+        exponent=exponent,
+        input_range=input_range,
+    )
+    if input_range == (0, 1):
+        x: Any = random_spikes(rng, 80, 3, 5, rate=0.3)
+    else:
+        x = random_inputs(rng, 80, 3, 5, np.int8 if input_range[0] else np.uint8)
+    expected = engine.run(network, x)
+    found = run_programs(network, x)
+    assert all(spikes.any() for spikes in expected.spikes)
+    assert expected.saturations or exponent < 13
+    for ours, theirs in zip(found.spikes, expected.spikes, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+
+
+def run_programs(network: FixedNetwork, x: np.ndarray) -> Activity:
+    """The network step by step, each layer by the interpreter. x: [T, B, I]."""
+    signal, spikes = x.astype(np.int64), []
+    for layer, program in zip(network.layers, network_programs(network), strict=True):
+        zeros = np.zeros((x.shape[1], layer.shape[0]), np.int64)
+        state, z, outputs = (zeros,) * len(layer.neuron.states), zeros, []
+        for row in signal:
+            current = row @ layer.weights.integers.T
+            if layer.recurrent is not None:
+                current = current + z @ layer.recurrent.integers.T
+            state, z = run_program(program, state, current, tuple(layer.coefficients))
+            outputs.append(z)
+        signal = np.stack(outputs)
+        if layer.neuron.spiking:
+            spikes.append(signal.astype(np.int8))
+    return Activity(outputs=signal, spikes=tuple(spikes), saturations=0)
+
+
+def altered(program: Program) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What to replace: every operation removed, of another class, with swapped or other sources,
+    shifted otherwise; every constant one off.
+    """
+    operations = list(program.operations)
+    others = [r.name for r in program.registers if r.role in (COEFFICIENT, CONSTANT)]
+    others += [op.target for op in operations if op.kind in machine.READS]
+    for index, operation in enumerate(operations):
+        variants: list[Operation | None] = [None]
+        names = operation.sources
+        for kind, instruction in INSTRUCTIONS.items():
+            if kind != operation.kind and instruction.sources == len(names):
+                variants.append(replace(operation, kind=kind))
+        if operation.kind in ("LT", "SEL"):
+            variants.append(replace(operation, sources=(*names[:-2], names[-1], names[-2])))
+        if operation.kind in ("MUL_SHR", "SHL"):
+            variants += [replace(operation, shift=operation.shift + by) for by in (-1, 1)]
+        if operation.kind not in machine.READS:
+            variants += [
+                replace(operation, sources=(*names[:k], other, *names[k + 1 :]))
+                for k, name in enumerate(names)
+                for other in others
+                if other != name
+                and not (operation.kind == "SEL" and k == 2 and other == names[0])  # 0 there, too
+            ]
+        for variant in variants:
+            changed = [variant] if variant else []
+            rest = (*operations[:index], *changed, *operations[index + 1 :])
+            yield f"{index + 1}: {operation} -> {variant}", {"operations": rest}
+    for constant in program.of_role(CONSTANT):
+        for by in (-1, 1):
+            moved = replace(constant, low=constant.low + by, high=constant.high + by)
+            registers = tuple(moved if r == constant else r for r in program.registers)
+            yield f"{constant.name} {by:+}", {"registers": registers}
+
+
+@pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
+def test_no_operation_can_be_altered_unnoticed(neuron: Neuron) -> None:
+    constants = constants_of(neuron, 14, 16, **CONSTANTS)
+    program = build_program(neuron, constants)
+    v = vectors(program, constants, np.random.default_rng(5))
+    assert_equals_engine(program, constants, v)
+    unnoticed, compared = [], 0
+    for name, changes in altered(program):
+        try:
+            with np.errstate(over="ignore"):
+                changed = replace(program, **changes)
+                compared += 1
+                assert_equals_engine(changed, constants, v)
+        except (ParameterError, AssertionError):
+            continue
+        unnoticed.append(name)
+    assert not unnoticed
+    assert compared > 5 * len(program.operations)  # most are programs, and run
+
+
+def parts(neuron: Neuron = BRF) -> tuple[list[Register], list[Operation]]:
+    program = build_program(neuron, fixed_constants(neuron, 14, 16))
+    return list(program.registers), list(program.operations)
+
+
+@pytest.mark.parametrize(
+    ("index", "operation", "message"),
+    [
+        (5, Operation("XOR", "b", ("dt", "dt")), "operation 6, XOR: not known; there are RDC, RMW"),
+        (5, Operation("NEG", "b", ("dt", "dt")), "operation 6, NEG: .* do not suit it"),
+        (5, Operation("NEG", "c", ("dt",)), "operation 6, NEG: there is no register c"),
+        (5, Operation("NEG", "minus_b_change", ("b",)), "6, NEG: b cannot be read there"),
+        (5, Operation("NEG", "minus_b_change", ("u",)), "6, NEG: u cannot be read there"),
+        (5, Operation("NEG", "gamma", ("b_change",)), "6, NEG: gamma cannot be written"),
+        (5, Operation("NEG", "b_change", ("dt",)), "6, NEG: b_change is written twice"),
+        (0, Operation("RMW", "x", ("current",)), "1, RMW: current cannot be read there"),
+        (5, Operation("SPIKE", "", ("dt",)), "6, SPIKE: must be the last"),
+        (30, Operation("SPIKE", "", ("dt", "dt")), "31, SPIKE: .* do not suit it"),
+        (30, None, "its last operation must be a SPIKE"),
+        (29, None, "q is never written"),
+    ],
+)
+def test_a_program_that_makes_no_sense_is_refused(
+    index: int, operation: Operation | None, message: str
+) -> None:
+    registers, operations = parts()
+    operations[index : index + 1] = [operation] if operation else []
+    with pytest.raises(ParameterError, match=f"program of BRF: .*{message}"):
+        Program(BRF, tuple(registers), tuple(operations))
+
+
+def test_two_registers_of_one_name_are_refused() -> None:
+    registers, operations = parts()
+    with pytest.raises(ParameterError, match="two registers have one name"):
+        Program(BRF, (*registers, registers[0]), tuple(operations))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("u", -(2**23), "u: -8388608 does not fit s24, -8388607 to 8388607"),
+        ("q", 163_831, "q: 163831 does not fit u18, 0 to 163830"),
+        ("current", 2**31, "current: 2147483648 does not fit s32"),
+        ("rotation", -1, "rotation: -1 does not fit u17"),
+    ],
+)
+def test_what_does_not_fit_a_register_is_refused(name: str, value: int, message: str) -> None:
+    program = build_program(BRF, fixed_constants(BRF, 14, 16))
+    values = dict.fromkeys(("u", "v", "q", "current", "damping", "rotation"), 0) | {name: value}
+    state = [values[n] for n in BRF.states]
+    coefficients = [values[n] for n in BRF.fixed_coefficients]
+    with pytest.raises(ParameterError, match=f"program of BRF: {message}"):
+        run_program(program, state, values["current"], coefficients)
+    columns = [[np.array([0, value]) for value in arguments] for arguments in (state, coefficients)]
+    with pytest.raises(ParameterError, match=f"program of BRF: {message}"):
+        run_program(program, columns[0], np.array([0, values["current"]]), columns[1])
+
+
+def test_a_temporary_that_would_not_fit_is_found() -> None:
+    program = build_program(BRF, fixed_constants(BRF, 14, 16))
+    narrow = tuple(
+        replace(r, low=-(2**20), high=2**20) if r.name == "u_sum" else r for r in program.registers
+    )
+    changed = replace(program, registers=narrow)
+    run_program(changed, (0, 0, 0), 2**20, (0, 0))
+    with pytest.raises(ParameterError, match="u_sum: 1048577 does not fit s22"):
+        run_program(changed, (0, 0, 0), 2**20 + 1, (0, 0))
+
+
+def test_a_refractory_variable_of_more_than_24_bits_is_refused() -> None:
+    """gamma of almost 1 and a threshold near 0: it would only grow."""
+    constants = fixed.BalancedConstants(655, 1, (1 << 22) - 1, 18, 22)
+    with pytest.raises(ParameterError, match=r"BRF.q: can reach 8650\d\d\d; a 24-bit state"):
+        build_program(BRF, constants)
+
+
+def test_the_refractory_bound_is_reached_and_kept() -> None:
+    """By a neuron that spikes at every step, as it can only do below the largest u."""
+    constants = fixed.BalancedConstants(1, 1 << 14, 65_000, 14, 16)
+    program = build_program(BRF, constants)
+    bound = program.by_name["q"].high
+    state, highest = (0, 0, 0), 0
+    for _ in range(2_000):
+        state, _ = run_program(program, state, fixed.CURRENT_MAX, (0, 0))
+        highest = max(highest, state[2])
+    assert 0.99 * bound < highest <= bound
+
+
+def test_a_product_of_more_than_64_bits_is_refused() -> None:
+    """A step of a second, in the coarsest states and the finest parameters."""
+    constants = fixed.BalancedConstants(1 << 22, 64, (1 << 22) - 1, 6, 22)
+    with pytest.raises(ParameterError, match=r"u_old and b needs more than 64 bits\. Use"):
+        build_program(NEURONS["BHRF"], constants)
+
+
+def test_a_neuron_without_a_program_is_refused() -> None:
+    stranger = replace(BRF, name="LIF")
+    with pytest.raises(ParameterError, match="neuron LIF: has no program; there are ones for RF"):
+        build_program(stranger, fixed_constants(BRF, 14, 16))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"),
+    [(0, 0, 1), (0, 1, 1), (0, 255, 8), (-1, 0, 1), (-128, 127, 8), (-129, 0, 9), (-1, 128, 9)],
+)
+def test_widths_by_hand(low: int, high: int, bits: int) -> None:
+    assert width(low, high) == bits
+
+
+@pytest.mark.parametrize("kind", INSTRUCTIONS)
+@given(data=st.data())
+def test_bounds_hold_every_result(kind: str, data: Any) -> None:
+    instruction = INSTRUCTIONS[kind]
+    ends = st.integers(-(2**20), 2**20)
+    ranges = [tuple(sorted(data.draw(st.tuples(ends, ends)))) for _ in range(instruction.sources)]
+    if kind == "SEL":
+        ranges[0] = (0, 1)
+    shift = data.draw(st.integers(0, 20))
+    low, high = instruction.bounds(ranges, shift)
+    values = [data.draw(st.integers(*limits)) for limits in ranges]
+    assert low <= instruction.compute(*values, shift) <= high
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "shift", "result"), [(-7, 1, 1, -3), (7, -1, 1, -3), (-7, -1, 1, 3), (-1, 1, 1, 0)]
+)
+def test_products_are_cut_toward_zero(a: int, b: int, shift: int, result: int) -> None:
+    assert INSTRUCTIONS["MUL_SHR"].compute(a, b, shift) == result
+
+
+def test_the_input_of_a_layer_is_as_wide_as_its_weights_make_it() -> None:
+    network = random_network(np.random.default_rng(2), (4, 3, 2), input_range=(-5, 200))
+    layer, readout = network.layers
+    assert layer.recurrent is not None
+    spikes = np.array(np.meshgrid(*[(0, 1)] * 3)).reshape(3, -1)
+    inputs = np.array(np.meshgrid(*[(-5, 200)] * 4)).reshape(4, -1)
+    first, loop = layer.weights.integers @ inputs, layer.recurrent.integers @ spikes
+    low = int((first.min(1) + loop.min(1)).min())
+    high = int((first.max(1) + loop.max(1)).max())
+    found = current_range(layer, (-5, 200))
+    assert found == (-(1 << (width(low, high) - 1)), (1 << (width(low, high) - 1)) - 1)
+    assert found[0] <= low < high <= found[1]
+    program, last = network_programs(network)
+    assert (program.of_role(INPUT)[0].low, program.of_role(INPUT)[0].high) == found
+    assert last.of_role(INPUT)[0].low == current_range(readout)[0]
+
+
+def test_fingerprints_tell_programs_apart() -> None:
+    programs = [
+        build_program(neuron, fixed_constants(neuron, bits, 16), (-current, current))
+        for neuron in SPIKING
+        for bits in (13, 14)
+        for current in (100, 200)
+    ]
+    assert len({program.fingerprint for program in programs}) == len(programs)
+    constants = fixed_constants(BRF, 14, 16)
+    arrays = type(constants)(*map(np.int64, constants))  # NumPy 2 writes its numbers otherwise
+    again = build_program(BRF, arrays, (-200, np.int64(200)))
+    assert again.fingerprint == build_program(BRF, constants, (-200, 200)).fingerprint
+
+
+def test_a_readout_does_not_depend_on_the_bits_of_its_state() -> None:
+    assert build_program(LI, fixed_constants(LI, 13, 16)) == build_program(
+        LI, fixed_constants(LI, 14, 16)
+    )
+
+
+@pytest.mark.parametrize(
+    ("neuron", "operations", "products", "words"),
+    [
+        ("RF", 23, 4, (1, 1)),
+        ("BRF", 31, 6, (2, 1)),
+        ("HRF", 21, 3, (1, 1)),
+        ("BHRF", 29, 5, (2, 1)),
+        ("ALIF", 25, 5, (2, 1)),
+        ("LI", 9, 1, (1, 1)),
+    ],
+)
+def test_counts(neuron: str, operations: int, products: int, words: tuple[int, int]) -> None:
+    program = build_program(NEURONS[neuron], fixed_constants(NEURONS[neuron], 14, 16))
+    counts = count(program)
+    assert counts.operations == len(program.operations) == operations
+    assert counts.classes["MUL_SHR"] == products
+    assert counts.classes["RMW"] == len(NEURONS[neuron].states)
+    assert (counts.state_words, counts.coefficient_words) == words
+    assert set(counts.classes) <= set(PUBLIC_CLASSES)
+
+
+def test_the_readout_counted_by_hand() -> None:
+    """x, o_old | o_kept, x | o_sum | ...: two wait at once. 2**23 * 2**16 has 40 bits."""
+    counts = count(build_program(LI, fixed_constants(LI, 14, 16)))
+    assert (counts.live, counts.register, counts.product) == (2, 33, 40)
+
+
+def test_a_coefficient_wider_than_a_state_takes_a_word_of_its_own() -> None:
+    counts = count(build_program(NEURONS["HRF"], fixed_constants(NEURONS["HRF"], 14, 22)))
+    assert counts.coefficient_words == 2  # friction, up to 4, has 25 bits with 22 of fraction
+
+
+def test_assumptions_carry_the_largest_numbers_and_their_certainty() -> None:
+    programs = [build_program(neuron, fixed_constants(neuron, 14, 16)) for neuron in EVERY]
+    text = "\n".join(map(str, assumptions(programs)))
+    assert "There are ADD, LT, MIN, MUL_SHR, NEG, RDC, RMW, SEL, SHL, SPIKE" in text
+    assert "a product of 43 bits" in text
+    assert "A program of 31 operations" in text
+    allowed = {"published, for Lava alone", "quoted", "not public"}
+    assert {assumption.certainty for assumption in assumptions(programs)} == allowed
+    assert "a product of 40 bits" in str(assumptions(programs[-1:])[2])
+
+
+GUIDE = Path(__file__).resolve().parent.parent / "deploy" / "assembler.md"
+
+
+def test_the_guide_explains_every_class() -> None:
+    rows = [line for line in GUIDE.read_text().splitlines() if line.startswith("| ")]
+    explained = {name for row in rows for name in row.split("|")[1].replace(",", " ").split()}
+    assert set(INSTRUCTIONS) <= explained
+    assert assembler.GROUP in GUIDE.read_text()
+
+
+def invoke(*arguments: object) -> Result:
+    group = Commands("brf-lava")
+    group.add_command(loihi2)
+    return CliRunner().invoke(group, ["loihi2", *map(str, arguments)])
+
+
+def test_the_command_lists_all_layers_or_one(tmp_path: Path) -> None:
+    path = tmp_path / "net.h5"
+    write_network(random_network(np.random.default_rng(0), (4, 9, 3)), path)
+    result = invoke("program", path)
+    assert result.exit_code == 0, result.output
+    for expected in (
+        "layer 1: 9 neurons",
+        "BRF, program ",
+        "layer 2: 3 neurons",
+        "LI, program ",
+        "per neuron and step: 31 operations (8 ADD, 1 LT, 4 MIN, 6 MUL_SHR",
+        "constant    gamma",
+        "Assumed of the instruction set (nothing here was run on a chip):",
+    ):
+        assert expected in result.output
+    assert max(map(len, result.output.splitlines())) <= 110
+    one = invoke("program", path, "--layer", 2)
+    assert "LI, program" in one.output
+    assert "BRF" not in one.output
+    for layer in (0, 3):
+        refused = invoke("program", path, "--layer", layer)
+        assert refused.exit_code == 2
+        assert f"--layer {layer}: {path} has layers 1 to 2." in refused.output
+
+
+def test_the_listing_says_what_each_operation_does() -> None:
+    lines = listing(build_program(BRF, fixed_constants(BRF, 14, 16)))
+    by_target = {line.split()[2]: line for line in lines if line.split()[0].isdigit()}
+    assert by_target["b_change"].endswith("q_old * dt >> 14")
+    assert by_target["q_gain"].endswith("unit if z else zero")
+    assert by_target["z"].endswith("threshold < u")
+    assert by_target["x"].endswith("take current, leave 0")
+    assert len(by_target) == 31
+
+
+class Plugin:
+    """A stand-in for a member's assembler: the fingerprint is its machine code."""
+
+    name = "plugin"
+
+    def assemble(self, program: Program) -> bytes:
+        if program.neuron.name == "RF":
+            raise NotImplementedError("no RF")
+        if program.neuron.name == "HRF":
+            return b""
+        if program.neuron.name == "BHRF":
+            return "text"  # type: ignore[return-value]  # the mistake that is tested
+        if program.neuron.name == "ALIF":
+            raise ParameterError("ALIF: its own words.")
+        return program.fingerprint.encode()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands for an installed entry point."""
+
+    name: str
+    loaded: Any
+    value: str = "somewhere:Something"
+
+    def load(self) -> Any:
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded
+
+
+def install(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
+    def entry_points(*, group: str) -> list[Entry]:
+        assert group == "brf_lava.loihi2_assembler"
+        return list(entries)
+
+    monkeypatch.setattr(assembler, "entry_points", entry_points)
+
+
+@pytest.mark.parametrize("loaded", [Plugin, Plugin()], ids=["class", "object"])
+def test_one_plug_in_is_used(monkeypatch: pytest.MonkeyPatch, loaded: Any) -> None:
+    install(monkeypatch, Entry("one", loaded))
+    program = build_program(BRF, fixed_constants(BRF, 14, 16))
+    for name in (None, "one"):
+        found = assembler.find_assembler(name=name)
+        assert assembler.machine_code(found, program) == program.fingerprint.encode()
+    assert assembler.assembler_names() == ("one",)
+
+
+def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the metadata that an installation leaves."""
+    info = tmp_path / "member_tools-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: member-tools\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{assembler.GROUP}]\nours = member_tools:Ours\n")
+    code = "class Ours:\n    name = 'ours'\n    def assemble(self, program):\n        return b'1'\n"
+    (tmp_path / "member_tools.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    program = build_program(LI, fixed_constants(LI, 14, 16))
+    assert assembler.machine_code(assembler.find_assembler(name="ours"), program) == b"1"
+
+
+def test_without_an_assembler_it_says_what_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+    assert assembler.assembler_names() == ()
+    with pytest.raises(BackendUnavailableError, match="none found; looked for an installed"):
+        assembler.find_assembler()
+
+
+def test_of_several_plug_ins_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, Entry("one", Plugin), Entry("two", Plugin))
+    with pytest.raises(ParameterError, match=r"several are installed, one, two\. Name"):
+        assembler.find_assembler()
+    assert assembler.find_assembler(name="two").name == "plugin"
+    with pytest.raises(BackendUnavailableError, match="'three': not installed; there are one, two"):
+        assembler.find_assembler(name="three")
+
+
+@pytest.mark.parametrize(
+    ("loaded", "message"),
+    [
+        (ImportError("no module"), r"one: somewhere:Something cannot be loaded \(ImportError: no"),
+        (object(), "one: somewhere:Something has no name and assemble"),
+    ],
+)
+def test_a_broken_plug_in_is_refused(
+    monkeypatch: pytest.MonkeyPatch, loaded: Any, message: str
+) -> None:
+    install(monkeypatch, Entry("one", loaded))
+    with pytest.raises(BackendUnavailableError, match=message):
+        assembler.find_assembler()
+
+
+@pytest.mark.parametrize(
+    ("neuron", "kind", "message"),
+    [
+        ("RF", BackendUnavailableError, r"cannot assemble RF \(NotImplementedError: no RF\)"),
+        ("HRF", BackendUnavailableError, "plugin: no bytes for HRF; machine code as bytes"),
+        ("BHRF", BackendUnavailableError, "plugin: str for BHRF; machine code as bytes"),
+        ("ALIF", ParameterError, "ALIF: its own words"),
+    ],
+)
+def test_what_an_assembler_does_wrong_is_said(
+    neuron: str, kind: type[BrfLavaError], message: str
+) -> None:
+    program = build_program(NEURONS[neuron], fixed_constants(NEURONS[neuron], 14, 16))
+    with pytest.raises(kind, match=message):
+        assembler.machine_code(Plugin(), program)
+
+
+def ready_files(folder: Path, *lines: str) -> Path:
+    path = folder / "ready.toml"
+    path.write_text("\n".join(("[files]", *lines)))
+    return path
+
+
+def test_ready_files_are_found_by_fingerprint(tmp_path: Path) -> None:
+    brf, li = (build_program(neuron, fixed_constants(neuron, 14, 16)) for neuron in (BRF, LI))
+    (tmp_path / "brf.bin").write_bytes(b"machine code")
+    path = ready_files(tmp_path, f'{brf.fingerprint} = "brf.bin"', f'{"0" * 16} = "gone.bin"')
+    ready = assembler.find_assembler(path)
+    assert assembler.machine_code(ready, brf) == b"machine code"
+    for other in (li, build_program(BRF, fixed_constants(BRF, 13, 16))):
+        with pytest.raises(BackendUnavailableError, match=f"for program {other.fingerprint} .*but"):
+            assembler.machine_code(ready, other)
+
+
+def test_a_ready_file_that_is_gone_is_reported(tmp_path: Path) -> None:
+    program = build_program(BRF, fixed_constants(BRF, 14, 16))
+    ready = assembler.find_assembler(ready_files(tmp_path, f'{program.fingerprint} = "gone.bin"'))
+    with pytest.raises(BackendUnavailableError, match=r"gone\.bin cannot be read \(No such file"):
+        assembler.machine_code(ready, program)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\x00", "is not text. Name a TOML file with one table"),
+        (b"", "empty. Name a TOML file with one table"),
+        (b"[files]\n", "files. Name a TOML file with one table"),
+        (b'files = "a"', "files. Name a TOML file with one table"),
+        (b'[files]\n0123456789abcdef = "a"\n[more]\n', "files, more. Name a TOML file"),
+        (b"[files", "not valid TOML"),
+        (b'[files]\nbrf = "a"', 'files.brf = "a"; the key is a program'),
+        (b"[files]\n0123456789abcdef = 3", "files.0123456789abcdef = 3; the key is a program"),
+    ],
+)
+def test_a_list_of_ready_files_that_is_none_is_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "ready.toml"
+    path.write_bytes(content)
+    with pytest.raises(ParameterError, match=re.escape(f"--microcode {path}: {message}")):
+        assembler.find_assembler(path)
+
+
+def test_ready_files_need_a_list_and_no_plug_in(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.toml"):
+        with pytest.raises(ParameterError, match="cannot be read"):
+            assembler.find_assembler(path)
+    with pytest.raises(ParameterError, match="--assembler one: with --microcode nothing"):
+        assembler.find_assembler(tmp_path, "one")
