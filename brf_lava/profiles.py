@@ -1,7 +1,7 @@
 """Profiles: where a network runs, and the limits of that place, in one TOML text.
 
 The shipped ones are in the folder `deploy`, one per target. As with recipes, every key must be
-there and an unknown one is refused.
+there and an unknown one is refused. Each number about a board carries its source.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from brf_lava import strict_toml
 from brf_lava.errors import RecipeError
 from brf_lava.resources import read_named
 from brf_lava.strict_toml import Interval, choice, real, text, texts, whole
+
+CERTAINTIES = ("published", "quoted", "derived", "assumed")
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,91 @@ class SimProfile:
 
 
 @dataclass(frozen=True)
+class Sourced:
+    """A number about the chip, where it was read, and how certain that makes it.
+
+    certainty: published: read in the source itself. quoted: read in a public document that quotes
+    the source. derived: worked out from published numbers. assumed: nothing is public.
+    """
+
+    value: Annotated[int, whole(0)]
+    certainty: Annotated[str, choice(CERTAINTIES)]
+    source: Annotated[str, text()]
+
+
+@dataclass(frozen=True)
+class Limit(Sourced):
+    """A number that may be reached and not exceeded."""
+
+    value: Annotated[int, whole(1)]
+
+
+@dataclass(frozen=True)
+class WeightBits(Limit):
+    value: Annotated[int, whole(1, 8)]
+
+
+@dataclass(frozen=True)
+class StateBits(Limit):
+    value: Annotated[int, whole(1, 24)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a board can hold; per core from `neurons_per_core` to `memory_words` (of 64 bits)."""
+
+    chips: Limit
+    cores_per_chip: Limit
+    neurons_per_core: Limit
+    groups_per_core: Limit  # neuron programs
+    input_axons: Limit
+    output_axons: Limit
+    advised_axons: Limit  # more are noticed, not refused
+    synapse_words: Limit
+    memory_words: Limit
+    weight_bits: WeightBits  # with the sign
+    state_bits: StateBits  # with the sign
+    input_bits: Limit  # with the sign, of a neuron's summed weights before their exponent
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What a part of a layer takes of a core's memory."""
+
+    word_bits: Limit
+    row_bits: Sourced  # per input axon: the head of its row of weights
+    synapse_bits: Limit  # per weight, zeros included; rows end on a word
+    core_words: Sourced  # per core
+    axon_words: Sourced  # per input axon
+    states_per_word: Limit
+    parameter_words: Sourced  # per neuron: the coefficients of its own
+    output_words: Sourced  # per neuron and part of a layer that it reaches
+
+
+@dataclass(frozen=True)
 class Loihi2Profile:
     """A Loihi 2 board."""
 
     kind: Annotated[str, choice(["loihi2"])]
     board: Annotated[str, text()]
-    chips: Annotated[int, whole(1)]
-    partitions: Annotated[tuple[str, ...], texts()]  # of the job scheduler, in order of preference
-    weight_bits: Annotated[int, whole(1, 8)]
-    state_bits: Annotated[int, whole(1, 24)]
+    generation: Annotated[str, text()]  # of the chip
+    partitions: Annotated[
+        tuple[str, ...], texts(least=0)
+    ]  # of the job scheduler, in order of preference
+    limits: Limits
+    packing: Packing
+
+    @property
+    def chips(self) -> int:
+        return self.limits.chips.value
+
+    @property
+    def weight_bits(self) -> int:
+        return self.limits.weight_bits.value
+
+    @property
+    def state_bits(self) -> int:
+        return self.limits.state_bits.value
 
 
 Profile = SimProfile | Loihi2Profile

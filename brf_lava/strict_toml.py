@@ -134,11 +134,11 @@ def wholes(low: int) -> Rule:
     )
 
 
-def texts() -> Rule:
-    """A key that holds a list of one or more strings."""
+def texts(least: int = 1) -> Rule:
+    """A key that holds a list of so many strings or more."""
     return Rule(
-        "a list of strings",
-        lambda value: _several(value, lambda item: item if isinstance(item, str) else None),
+        "a list of strings" if least <= 1 else f"a list of {least} or more strings",
+        lambda value: _several(value, lambda item: item if isinstance(item, str) else None, least),
     )
 
 
@@ -160,8 +160,10 @@ def _real(value: Value, interval: Interval) -> float | None:
     return float(value) if type(value) in (int, float) and value in interval else None
 
 
-def _several(value: Value, convert: Callable[[Value], Any]) -> tuple[Any, ...] | None:
-    if not isinstance(value, list) or not value:
+def _several(
+    value: Value, convert: Callable[[Value], Any], least: int = 1
+) -> tuple[Any, ...] | None:
+    if not isinstance(value, list) or len(value) < least:
         return None
     items = tuple(convert(item) for item in value)
     return None if any(item is None for item in items) else items

@@ -403,7 +403,7 @@ def test_every_shipped_profile_is_valid_and_sourced(name: str) -> None:
     assert profiles.load_profile(name).kind == name.partition("-")[0]
     for line in (shipped("deploy") / f"{name}.toml").read_text().splitlines():
         if "=" in line.partition("#")[0] and not line.startswith(("kind", "board")):
-            assert "#" in line, f"no source: {line}"
+            assert "#" in line or "source = " in line, f"no source: {line}"
 
 
 def test_profiles_have_the_values_of_the_boards() -> None:
@@ -412,7 +412,24 @@ def test_profiles_have_the_values_of_the_boards() -> None:
     assert {name: getattr(profile, "chips", None) for name, profile in chips.items()} == {
         "loihi2-oheogulch": 1,
         "loihi2-kapohopoint": 8,
+        "loihi2-halapoint": 1152,
     }
+    for profile in chips.values():
+        assert isinstance(profile, profiles.Loihi2Profile)
+        assert (profile.weight_bits, profile.state_bits) == (8, 24)
+        limits = profile.limits
+        assert (limits.synapse_words.value, limits.memory_words.value) == (16_000, 20_000)
+        assert (limits.neurons_per_core.value, limits.groups_per_core.value) == (4096, 8)
+        assert limits.cores_per_chip.value == 120
+
+
+OHEO_GULCH = (shipped("deploy") / "loihi2-oheogulch.toml").read_text()
+
+
+def changed(old: str, new: str) -> str:
+    """The single-chip profile with one text replaced."""
+    assert OHEO_GULCH.count(old) == 1
+    return OHEO_GULCH.replace(old, new)
 
 
 @pytest.mark.parametrize(
@@ -423,11 +440,26 @@ def test_profiles_have_the_values_of_the_boards() -> None:
         ('kind = "sim"\nchips = 1', ["chips: no such key"]),
         ('kind = "sim"\nbatch = -1', ["batch: -1", "0 or more"]),
         ('kind = "loihi2"\nboard = ""', ['board: ""', "not empty"]),
-        ('kind = "loihi2"\nboard = "x"\nchips = 1\npartitions = [1]', ["a list of strings"]),
+        (changed('"oheogulch",', "1,"), ["partitions", "a list of strings"]),
         (
-            'kind = "loihi2"\nboard = "x"\nchips = 1\npartitions = ["kp"]\nweight_bits = 9',
-            ["weight_bits: 9", "1 to 8"],
+            changed("weight_bits = { value = 8", "weight_bits = { value = 9"),
+            ["limits.weight_bits.value: 9", "1 to 8"],
         ),
+        (changed("chips = { value = 1,", "chips = { value = 0,"), ["limits.chips.value: 0"]),
+        (
+            changed(
+                'state_bits = { value = 24, certainty = "published"', "state_bits = { value = 24"
+            ),
+            ["limits.state_bits.certainty is missing"],
+        ),
+        (
+            changed(
+                'row_bits = { value = 24, certainty = "derived"',
+                'row_bits = { value = 24, certainty = "sure"',
+            ),
+            ['packing.row_bits.certainty: "sure"', "published"],
+        ),
+        (changed("[packing]", "[packs]"), ["packs: no such key"]),
     ],
 )
 def test_profile_refused(source: str, parts: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -214,7 +213,7 @@ def test_a_result_says_what_the_numbers_say(
     write_result(result, source, {"task": "ecg"}, tmp_path / "run.json")
     stored = json.loads((tmp_path / "run.json").read_text())
     assert stored["format"] == "brf-lava-run"
-    assert stored["schema"] == 1
+    assert stored["schema"] == 2
     assert stored["result"]["accuracy"] == result.accuracy
     assert stored["result"]["cost"]["sops"] == pytest.approx(sops)
     assert stored["result"]["reference"] == {
@@ -288,15 +287,8 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
     assert work(network, 40, 5) == 5 * 40 * (7 + 3)
 
 
-def test_loihi2_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loihi2_says_what_is_missing() -> None:
     with pytest.raises(BackendUnavailableError) as error:
         require_backend("loihi2")
     assert error.value.exit_code == 3
-    assert "Intel's Loihi extension" in str(error.value)
-
-    def find_spec(name: str) -> object:
-        return object()
-
-    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    with pytest.raises(BackendUnavailableError, match="no hardware ProcessModels yet"):
-        require_backend("loihi2")
+    assert "Intel's Loihi extension: not found" in str(error.value)

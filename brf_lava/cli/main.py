@@ -10,13 +10,17 @@ import click
 
 from brf_lava import __version__
 from brf_lava.cli.data import data
+from brf_lava.cli.doctor import doctor
+from brf_lava.cli.estimate import estimate
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
 from brf_lava.cli.loihi2 import loihi2
+from brf_lava.cli.map import map_command
 from brf_lava.cli.plot import plot
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
 from brf_lava.cli.train import train
+from brf_lava.cli.verify import verify
 from brf_lava.errors import BrfLavaError
 
 INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
@@ -61,5 +65,9 @@ def main() -> None:
     """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2."""
 
 
-for command in (train, import_command, export, run, data, reproduce, plot, loihi2):
+for command in (
+    *(train, import_command, export, run, data),
+    *(reproduce, plot),
+    *(loihi2, map_command, estimate, doctor, verify),
+):
     main.add_command(command)

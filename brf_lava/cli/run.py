@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from brf_lava.cli.loihi2_options import (
+    DEFAULT_PROFILE,
+    board_profile,
+    loihi2_options,
+    loihi2_settings,
+    refuse_loihi2_options,
+)
 from brf_lava.cli.options import PATH, data_option, device_option, network_data
-from brf_lava.errors import BackendUnavailableError, DataError, NetworkFileError
+from brf_lava.errors import (
+    BackendUnavailableError,
+    DataError,
+    NetworkFileError,
+    ParameterError,
+)
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork, FloatActivity
+    from brf_lava.run.loihi2 import Loihi2Options
     from brf_lava.run.result import Reference
     from brf_lava.tasks.task import Dataset
 
@@ -30,13 +45,14 @@ if TYPE_CHECKING:
     "in the profile.",
 )
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for Lava.")
-@click.option("--profile", default="sim", show_default=True, help="Defaults of the target.")
+@click.option("--profile", help=f"Defaults of the target: sim, or for loihi2 {DEFAULT_PROFILE}.")
 @click.option("--reference", type=PATH, help="Measure this float model again beside the run.")
 @device_option
 @click.option("--out", type=PATH, help="Also write the result to this JSON file.")
 @click.option("--input", "record", type=PATH, help="Classify this WFDB record instead (ecg).")
 @click.option("--csv", type=PATH, help="With --input: one line per sample with its wave.")
 @click.option("--annotations-out", type=PATH, help="With --input: a WFDB annotation file.")
+@loihi2_options
 def run(
     network: Path,
     backend: str,
@@ -45,7 +61,7 @@ def run(
     limit: int | None,
     check: bool | None,
     timeout: float | None,
-    profile: str,
+    profile: str | None,
     reference: Path | None,
     device: str,
     out: Path | None,
@@ -59,8 +75,13 @@ def run(
     from brf_lava import report
     from brf_lava.export.hdf5 import read_network
     from brf_lava.files import check_writable
-    from brf_lava.profiles import SimProfile, load_profile
-    from brf_lava.run.execute import execute, require_backend, samples_per_part, work
+    from brf_lava.run.execute import (
+        BACKEND_NAMES,
+        execute,
+        require_backend,
+        samples_per_part,
+        work,
+    )
     from brf_lava.run.lava_net import steps_needed
     from brf_lava.run.result import measure, summarize, write_result
 
@@ -73,14 +94,9 @@ def run(
             "--input: an unlabeled record is classified, and nothing compared; --data, --limit, "
             "--check, --reference and --out do not go with it. Leave them out."
         )
-    require_backend(backend)
-    settings = load_profile(profile)
-    if not isinstance(settings, SimProfile):
-        raise BackendUnavailableError(
-            f"--profile {profile}: describes a Loihi 2 board; backend {backend} takes one of kind "
-            "'sim'."
-        )
-    limit_seconds = timeout or settings.timeout_seconds
+    target = _target(backend, profile, timeout)
+    require_backend(backend, target.loihi2)
+    show = _shown_once()
     if out is not None:
         check_writable(out, network, *([reference] if reference else []))
     fixed, stored = read_network(network)
@@ -96,7 +112,14 @@ def run(
         classify_input(
             fixed,
             record,
-            lambda x: execute(fixed, x, backend=backend, timeout=limit_seconds)[0],
+            lambda x: execute(
+                fixed,
+                x,
+                backend=backend,
+                timeout=target.timeout,
+                loihi2=target.loihi2,
+                on_placement=show,
+            )[0],
             batch=batch,
             csv=csv,
             annotations_out=annotations_out,
@@ -107,9 +130,9 @@ def run(
     split = dataset.test.first(samples)
     steps = split.x.shape[1]
     if check is None:
-        check = backend == "sim" and work(fixed, steps, samples) <= settings.check_limit
+        check = backend != "engine" and work(fixed, steps, samples) <= target.check_limit
     float_reference = _reference(fixed, dataset, samples, stored, reference, device)
-    batch = batch or settings.batch or None
+    batch = batch or target.batch
     size = samples_per_part(fixed, steps, batch)
     parts = []
     with report.step_progress(f"{backend}, {samples} samples", samples) as on_samples:
@@ -120,15 +143,17 @@ def run(
                 x,
                 backend=backend,
                 batch=batch,
-                timeout=limit_seconds,
+                timeout=target.timeout,
                 check=check,
+                loihi2=target.loihi2,
+                on_placement=show,
                 on_progress=_sample_progress(
                     on_samples, first, x.shape[1] / steps_needed(fixed, steps, x.shape[1], batch)
                 ),
             )
             parts.append(measure(fixed, x, activity, seconds))
             on_samples(first + x.shape[1])
-    checked = check and backend == "sim"
+    checked = check and backend != "engine"
     result = summarize(fixed, parts, split.y, float_reference, backend=backend, checked=checked)
     click.echo(f"network  {report.network_line(fixed)}")
     click.echo(f"data     {dataset.source.description}")
@@ -136,10 +161,61 @@ def run(
     click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
     if checked:
         spikes, outputs = (sum(p.spike_slots for p in parts), sum(p.outputs for p in parts))
-        click.echo(f"Lava equals the engine in all {spikes:,} spike slots and {outputs:,} outputs.")
+        click.echo(
+            f"{BACKEND_NAMES[backend]} equals the engine in all {spikes:,} spike slots and "
+            f"{outputs:,} outputs."
+        )
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)
         click.echo(f"Wrote {out}.")
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What the profile says of a run, and how to use Loihi 2, where that is the backend."""
+
+    timeout: float | None
+    check_limit: float
+    batch: int | None
+    loihi2: Loihi2Options | None = None
+
+
+def _target(backend: str, profile: str | None, timeout: float | None) -> _Target:
+    """Raises: ParameterError for options that do not go together; BackendUnavailableError for the
+    profile of another kind of target; RecipeError."""
+    from brf_lava.profiles import SimProfile, load_profile
+
+    if backend == "loihi2":
+        if timeout is not None:
+            raise ParameterError(
+                "--timeout: a run on Loihi 2 cannot be ended from here. Name a --partition with a "
+                "time limit instead."
+            )
+        board = board_profile(profile or DEFAULT_PROFILE)
+        return _Target(None, math.inf, None, loihi2_settings(board))
+    refuse_loihi2_options(backend)
+    settings = load_profile(profile or "sim")
+    if not isinstance(settings, SimProfile):
+        raise BackendUnavailableError(
+            f"--profile {profile}: describes a Loihi 2 board; backend {backend} takes one of kind "
+            "'sim'."
+        )
+    return _Target(
+        timeout or settings.timeout_seconds, settings.check_limit, settings.batch or None
+    )
+
+
+def _shown_once() -> Callable[[Sequence[str]], None]:
+    """Prints each line once: the parts of a run are placed alike."""
+    told: set[str] = set()
+
+    def show(lines: Sequence[str]) -> None:
+        new = [line for line in lines if line not in told]
+        told.update(new)
+        if new:
+            click.echo("\n".join(new))
+
+    return show
 
 
 def _sample_progress(

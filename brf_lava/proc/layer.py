@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons.families import Neuron
+from brf_lava.proc.microcode import Microcode
 from brf_lava.proc.probe import Probe
 
 
@@ -19,10 +20,11 @@ class NeuronLayer(AbstractProcess):
     """N neurons for B samples at once. A subclass names its neuron; the equations are that one's
     `fixed_step` (model fixed_pt) and `real_step` (model floating_pt).
 
-    samples:      B
+    samples:      B, or None for one sample without an axis of its own, (N,), as on Loihi 2
     constants:    what the layer shares, the neuron's `fixed_constants` | `real_constants`
     probe:        what the fixed_pt model writes down in every step, or None
     name:         what error messages call this process
+    microcode:    what the model for Loihi 2 needs besides, or None; the others ignore it
     coefficients: [N] each, under the names in the neuron's `fixed_coefficients`: integers | the
                   neuron's real `coefficients`, in the same order
 
@@ -40,13 +42,14 @@ class NeuronLayer(AbstractProcess):
     def __init__(
         self,
         *,
-        samples: int,
+        samples: int | None,
         constants: Any,
         probe: Probe | None = None,
         name: str = "",
+        microcode: Microcode | None = None,
         **coefficients: NDArray[Any],
     ) -> None:
-        super().__init__(constants=constants, probe=probe, name=name)
+        super().__init__(constants=constants, probe=probe, name=name, microcode=microcode)
         expected = self.neuron.fixed_coefficients
         sizes = {np.shape(values) for values in coefficients.values()}
         if set(coefficients) != set(expected) or len(sizes) != 1:
@@ -55,7 +58,7 @@ class NeuronLayer(AbstractProcess):
                 f"{sorted(sizes)}; {' and '.join(expected)}, all [N], are needed."
             )
         ((neurons,),) = sizes
-        shape = (samples, neurons)
+        shape = (neurons,) if samples is None else (samples, neurons)
         self.a_in = InPort(shape=shape)
         if self.neuron.spiking:
             self.s_out = OutPort(shape=shape)

@@ -9,8 +9,16 @@ import numpy as np
 from brf_lava.errors import MismatchError
 from brf_lava.export.network import Activity
 
+DEFECT = "This is a defect of the toolkit: please report it with the network file."
+ON_CHIP = (  # what an error may have its cause in, where the toolkit is not all that ran
+    "Look at the neuron program of that layer ('brf-lava loihi2 program') and what the assembler "
+    "made of it."
+)
 
-def assert_equal(found: Activity, expected: Activity, found_name: str, expected_name: str) -> None:
+
+def assert_equal(
+    found: Activity, expected: Activity, found_name: str, expected_name: str, advice: str = DEFECT
+) -> None:
     """Raises: MismatchError at the first difference in time: sample, step, neuron, both values."""
     differences = []
     for layer, (ours, theirs) in enumerate(zip(found.spikes, expected.spikes, strict=True)):
@@ -21,13 +29,12 @@ def assert_equal(found: Activity, expected: Activity, found_name: str, expected_
         (step, sample, neuron), what, ours, theirs = first
         raise MismatchError(
             f"{what}: first difference in sample {sample}, step {step}, neuron {neuron}: "
-            f"{found_name} has {ours}, {expected_name} has {theirs}. This is a defect of the "
-            "toolkit: please report it with the network file."
+            f"{found_name} has {ours}, {expected_name} has {theirs}. {advice}"
         )
     if found.saturations != expected.saturations:
         raise MismatchError(
             f"saturations: {found_name} counted {found.saturations}, {expected_name} "
-            f"{expected.saturations}. This is a defect of the toolkit: please report it."
+            f"{expected.saturations}. {advice}"
         )
 
 

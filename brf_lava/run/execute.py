@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import Activity, FixedNetwork
 from brf_lava.run import engine
-from brf_lava.run.check import assert_equal
-from brf_lava.run.loihi2 import require_loihi2
+from brf_lava.run.check import DEFECT, ON_CHIP, assert_equal
+from brf_lava.run.loihi2 import Loihi2Options, require_loihi2, run_on_loihi2
 
-BACKENDS = ("sim", "engine", "loihi2")
+BACKEND_NAMES = {"sim": "Lava", "engine": "the engine", "loihi2": "Loihi 2"}
+BACKENDS = tuple(BACKEND_NAMES)
 
 
-def require_backend(backend: str) -> None:
-    """Raises: ParameterError for an unknown name, BackendUnavailableError for a missing one."""
+def require_backend(backend: str, loihi2: Loihi2Options | None = None) -> None:
+    """Raises: ParameterError for an unknown name, BackendUnavailableError for a missing one.
+
+    loihi2: how that backend would be used.
+    """
     if backend not in BACKENDS:
         raise ParameterError(f"backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
     if backend == "loihi2":
-        require_loihi2()
+        require_loihi2(loihi2)
     if backend == "sim":
         from brf_lava.run.lava_net import require_lava
 
@@ -55,17 +59,20 @@ def execute(
     timeout: float | None = None,
     check: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    loihi2: Loihi2Options | None = None,
+    on_placement: Callable[[Sequence[str]], None] | None = None,
 ) -> tuple[Activity, float]:
     """Run `network` on x [T, B, I]; the activity and the backend's wall time in seconds.
 
     batch:       samples in one Lava run, None for all; the engine's result does not depend on it
-    timeout:     seconds a Lava run may take
+    timeout:     seconds a Lava run on this computer may take
     check:       compare with the integer engine, every spike and output
-    on_progress: told how many steps are done
+    on_progress: told how many steps are done, except by Loihi 2
+    loihi2:      how to use that backend; on_placement: told which process runs where on it
     Raises: MismatchError when the check fails; LavaRunError, BackendUnavailableError,
     ParameterError as the backends do.
     """
-    require_backend(backend)
+    require_backend(backend, loihi2)
     engine.check_input(network, x)
     if timeout is not None and not timeout > 0:  # also catches NaN
         raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
@@ -73,11 +80,22 @@ def execute(
         started = time.perf_counter()
         activity = engine.run(network, x)
         return activity, time.perf_counter() - started
-    from brf_lava.run.lava_net import run_on_lava
-
     started = time.perf_counter()
-    activity = run_on_lava(network, x, batch=batch, timeout=timeout, on_progress=on_progress)
+    if backend == "loihi2":
+        if timeout is not None:
+            raise ParameterError(
+                "timeout: a run on Loihi 2 cannot be ended from here. Use a partition with a limit."
+            )
+        activity = run_on_loihi2(
+            network, x, loihi2 or Loihi2Options(), batch=batch, on_placement=on_placement
+        )
+    else:
+        from brf_lava.run.lava_net import run_on_lava
+
+        activity = run_on_lava(network, x, batch=batch, timeout=timeout, on_progress=on_progress)
     seconds = time.perf_counter() - started
     if check:
-        assert_equal(activity, engine.run(network, x), "Lava", "the engine")
+        advice = ON_CHIP if backend == "loihi2" else DEFECT
+        expected = engine.run(network, x)
+        assert_equal(activity, expected, BACKEND_NAMES[backend], "the engine", advice)
     return activity, seconds

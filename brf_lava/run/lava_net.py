@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork, at_limit
+from brf_lava.neurons.families import Neuron
 from brf_lava.run.engine import check_input
 
 # Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
@@ -215,6 +216,20 @@ def _probe(layer: FixedLayer, samples: int, total: int) -> _Probe:
 
 def _neurons(layer: FixedLayer, samples: int, probe: _Probe, name: str) -> Any:
     """The Lava process of a layer's neurons, straight from the layer."""
+    return process_of(layer.neuron, name)(
+        samples=samples,
+        constants=layer.constants,
+        probe=probe,
+        name=name,
+        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
+    )
+
+
+def process_of(neuron: Neuron, name: str) -> Any:
+    """The Lava process class of a neuron. name: what an error calls the layer.
+
+    Raises: ParameterError where there is none.
+    """
     from brf_lava.proc.alif.process import ALIF
     from brf_lava.proc.bhrf.process import BHRF
     from brf_lava.proc.brf.process import BRF
@@ -223,18 +238,12 @@ def _neurons(layer: FixedLayer, samples: int, probe: _Probe, name: str) -> Any:
     from brf_lava.proc.rf.process import RF
 
     processes = {process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)}
-    if layer.neuron.name not in processes:
+    if neuron.name not in processes:
         raise ParameterError(
-            f"{name}: neuron {layer.neuron.name} has no Lava process; those with one are "
+            f"{name}: neuron {neuron.name} has no Lava process; those with one are "
             f"{', '.join(processes)}. Run it on the integer engine."
         )
-    return processes[layer.neuron.name](
-        samples=samples,
-        constants=layer.constants,
-        probe=probe,
-        name=name,
-        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
-    )
+    return processes[neuron.name]
 
 
 def _connect(

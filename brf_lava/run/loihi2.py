@@ -1,28 +1,369 @@
-"""The Loihi 2 backend, as far as it exists without Intel's extension: it says what is missing."""
+"""A whole network on Loihi 2: built from Lava's public interface, not yet run on hardware.
+
+    host                      chip
+    Source -> PyToNxAdapter -> Dense -> neurons (<-> Dense) -> ... -> Dense -> LI
+    Sink   <- NxToPyAdapter <- each layer's spikes, and the readout's states as messages
+
+The samples follow each other in one stream. Each begins with a step in which a layer drops its
+input, sets its states to 0 and sends nothing, one layer after the other as the input advances, so
+that nothing of one sample reaches the next.
+
+Lava is imported inside functions, Intel's extension for it in no other module of this part.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from brf_lava.errors import BackendUnavailableError
+import numpy as np
+from numpy.typing import NDArray
 
-EXTENSION = "lava.utils.loihi2_profiler"  # the module by which Lava itself recognizes the extension
+from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
+from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
+from brf_lava.loihi2 import doctor
+from brf_lava.loihi2.assembler import find_assembler, machine_code
+from brf_lava.loihi2.hosts import Host, use_host
+from brf_lava.loihi2.program import network_programs
+from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
+from brf_lava.run import engine
+
+GRADED_BITS = 16  # of an input message: the width that all published uses allow
+SUFFIX = ".dasm"  # of neuron programs, in Intel's public models
+NEURO_CORE, EMBEDDED, HOST = "neuro core", "embedded CPU", "host CPU"
 
 
-def require_loihi2() -> None:
-    """Raises: BackendUnavailableError naming what this machine lacks to run on Loihi 2."""
-    if importlib.util.find_spec("lava") is None:
-        raise BackendUnavailableError(
-            "backend 'loihi2': Lava is not installed here (it needs Python 3.10), nor is Intel's "
-            "Loihi extension for it. Install both, or use --backend sim or engine."
+@dataclass(frozen=True)
+class Loihi2Options:
+    """How to run on Loihi 2.
+
+    partitions: of the scheduler, in order of preference; the profile's
+    microcode:  a TOML file that names assembled programs, else an assembler plug-in is used
+    assembler:  the plug-in's name, where there are several
+    delay:      steps by which the host adapters delay inputs and outputs together; 0 as in Lava's
+                simulation, to be measured in bring-up
+    """
+
+    host: Host = field(default_factory=Host)
+    partitions: tuple[str, ...] = ()
+    microcode: Path | None = None
+    assembler: str | None = None
+    delay: int = 0
+
+    def __post_init__(self) -> None:
+        if self.delay < 0:
+            raise ParameterError(f"--io-delay {self.delay}; it must be 0 or more steps.")
+
+    def findings(self) -> tuple[doctor.Finding, ...]:
+        """What of a run's needs is here, with these options."""
+        return doctor.examine(
+            environment=self.host.environment(),
+            partitions=self.partitions,
+            microcode=self.microcode,
         )
-    if importlib.util.find_spec(EXTENSION) is None:
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where one Lava process runs: `NEURO_CORE`, `EMBEDDED` or `HOST`."""
+
+    process: str
+    model: str
+    where: str
+
+    def line(self) -> str:
+        return f"{self.process}: {self.where}, {self.model}"
+
+
+def require_loihi2(options: Loihi2Options | None = None) -> None:
+    """Raises: BackendUnavailableError listing what a run needs, what is here and what is not."""
+    findings = (options or Loihi2Options()).findings()
+    if doctor.missing(findings):
+        raise BackendUnavailableError(doctor.explain(findings))
+
+
+def reset_interval(steps: int, delay: int = 0) -> int:
+    """Steps from one sample to the next: the least power of two with room for a step of reset."""
+    return 1 << (steps + delay).bit_length()
+
+
+def steps_needed(network: FixedNetwork, steps: int, samples: int, delay: int = 0) -> int:
+    """How many steps of the chip a stream of samples takes."""
+    return (samples - 1) * reset_interval(steps, delay) + delay + steps + len(network.layers)
+
+
+def check_fits(network: FixedNetwork) -> None:
+    """Refuse what the variables of a neuron cannot hold. Raises: ParameterError."""
+    for index, layer in enumerate(network.layers):
+        where = _name(index, layer)
+        for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
+            largest = int(np.abs(values).max(initial=0))
+            if largest > STATE_MAX:
+                raise ParameterError(
+                    f"{where}: {name} {largest}; a variable on Loihi 2 has {STATE_WIDTH} bits, so "
+                    f"at most {STATE_MAX}. Export with fewer --parameter-bits."
+                )
+        inputs = 1 if index else max(map(abs, network.input_range))
+        current = inputs * np.abs(layer.weights.integers).sum(axis=1)
+        if layer.recurrent is not None:
+            current = current + np.abs(layer.recurrent.integers).sum(axis=1)
+        if current.max(initial=0) > STATE_MAX:
+            raise ParameterError(
+                f"{where}: weights of neuron {int(current.argmax())} add up to "
+                f"{int(current.max())} for the largest inputs; what reaches a neuron on Loihi 2 is "
+                f"taken to hold {STATE_WIDTH} bits, at most {STATE_MAX}. Export with fewer "
+                "--state-bits."
+            )
+        if not layer.weights.mantissa.any():
+            raise ParameterError(
+                f"{where}: all weights are 0, which Lava's compiler cannot place. Train on, or "
+                "leave the layer out."
+            )
+
+
+def _name(index: int, layer: FixedLayer) -> str:
+    return f"hidden {index + 1}" if layer.neuron.spiking else "readout"
+
+
+def run_on_loihi2(
+    network: FixedNetwork,
+    x: NDArray[Any],
+    options: Loihi2Options,
+    *,
+    batch: int | None = None,
+    on_placement: Callable[[Sequence[str]], None] | None = None,
+) -> Activity:
+    """Run the network from zero state, sample by sample.
+
+    x:            [T, B, I], int8 or uint8 in the network's range; at least one step and one sample
+    batch:        samples in one stream, hence one use of the board; None: all
+    on_placement: told where it runs, and where each process does, one line each
+
+    States never leave the chip: the saturations are those of the integer engine for the same input.
+    Raises: ParameterError for other input or a network that does not fit; BackendUnavailableError
+    when something is missing, or a process would run on the host's CPU; LavaRunError if the run
+    fails.
+    """
+    engine.check_input(network, x)
+    steps, samples, _ = x.shape
+    if not steps or not samples:
+        raise ParameterError(f"input: shape {x.shape}; at least one step and sample are needed.")
+    if batch is not None and batch < 1:
+        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
+    check_fits(network)
+    require_loihi2(options)
+    host = options.host.resolved(options.partitions)
+    use_host(host)
+    size = batch or samples
+    parts = []
+    with tempfile.TemporaryDirectory() as folder:
+        programs = _assembled(network, options, Path(folder))
+        for first in range(0, samples, size):
+            told = on_placement if not first else None
+            if told is not None:
+                told([host.describe()])
+            part = x[:, first : first + size]
+            outputs, spikes = _run_stream(network, part, programs, options.delay, told)
+            parts.append(
+                Activity(outputs, spikes, saturations=engine.run(network, part).saturations)
+            )
+    return Activity.of_batches(parts)
+
+
+def _assembled(
+    network: FixedNetwork, options: Loihi2Options, folder: Path
+) -> tuple[tuple[Path, dict[str, int]], ...]:
+    """Each layer's program: the file of its machine code, and its constants by name."""
+    assembler = find_assembler(options.microcode, options.assembler)
+    found = []
+    for index, program in enumerate(network_programs(network)):
+        path = folder / f"layer{index}-{program.fingerprint}{SUFFIX}"
+        path.write_bytes(machine_code(assembler, program))
+        found.append((path, program.constants))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The processes of one stream, and what they write down in shared memory.
+
+    records: [steps, N] of each layer, int8 spikes or int32 states of the readout
+    """
+
+    readout: Any
+    records: tuple[NDArray[Any], ...]
+
+
+def _run_stream(
+    network: FixedNetwork,
+    x: NDArray[Any],
+    programs: Sequence[tuple[Path, dict[str, int]]],
+    delay: int,
+    on_placement: Callable[[Sequence[str]], None] | None,
+) -> tuple[NDArray[np.int64], tuple[NDArray[np.int8], ...]]:
+    """Outputs [T, B, C] and spikes, one [T, B, N] per hidden layer. x: [T, B, I]."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2HwCfg
+
+    steps, samples, _ = x.shape
+    interval = reset_interval(steps, delay)
+    total = steps_needed(network, steps, samples, delay)
+    graph = _build(network, _stream(x, interval), programs, interval, total)
+    try:
+        executable = graph.readout.compile(Loihi2HwCfg(select_tag="fixed_pt"))
+        placed = placements(executable.process_list)
+        if on_placement is not None:
+            on_placement([placement.line() for placement in placed])
+        _refuse_host(placed, executable.process_list)
+        graph.readout.create_runtime(executable=executable)
+        try:
+            graph.readout.run(RunSteps(num_steps=total))
+        finally:
+            graph.readout.stop()
+    except (BackendUnavailableError, ParameterError):
+        raise
+    except Exception as error:
+        raise LavaRunError(
+            f"Loihi 2 run of {total} steps: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    first = np.arange(samples)[None, :] * interval + np.arange(steps)[:, None] + delay  # [T, B]
+    recorded = [
+        np.ascontiguousarray(record[first + layer + 1])
+        for layer, record in enumerate(graph.records)
+    ]
+    return sign_extended(recorded[-1]), tuple(recorded[:-1])
+
+
+def _stream(x: NDArray[Any], interval: int) -> NDArray[Any]:
+    """All samples one after the other, [.., I], each at the start of an interval. x: [T, B, I]."""
+    steps, samples, inputs = x.shape
+    stream = np.zeros((samples, interval, inputs), x.dtype)
+    stream[:, :steps] = x.transpose(1, 0, 2)
+    return stream.reshape(samples * interval, inputs)
+
+
+def sign_extended(messages: NDArray[Any]) -> NDArray[np.int64]:
+    """Messages of 24 bits as signed numbers; those that are signed already stay as they are."""
+    half = 1 << (STATE_WIDTH - 1)
+    return ((messages.astype(np.int64) + half) & ((1 << STATE_WIDTH) - 1)) - half
+
+
+def placements(processes: Iterable[Any]) -> tuple[Placement, ...]:
+    """Where the compiled processes run, from the models that were selected for them."""
+    from lava.magma.core.model.nc.model import AbstractNcProcessModel
+    from lava.magma.core.model.py.model import AbstractPyProcessModel
+
+    found = []
+    for process in processes:
+        model = process.model_class
+        where = EMBEDDED
+        if issubclass(model, AbstractNcProcessModel):
+            where = NEURO_CORE
+        elif issubclass(model, AbstractPyProcessModel):
+            where = HOST
+        found.append(Placement(_label(process), model.__name__, where))
+    return tuple(found)
+
+
+def _label(process: Any) -> str:
+    return f"{process.name} ({type(process).__name__})"
+
+
+def _refuse_host(placed: Sequence[Placement], processes: Sequence[Any]) -> None:
+    """Raises: BackendUnavailableError for a process on the host that is not input or output."""
+    from brf_lava.proc.sink.process import Sink
+    from brf_lava.proc.source.process import Source
+
+    strays = [
+        placement
+        for placement, process in zip(placed, processes, strict=True)
+        if placement.where == HOST and type(process) not in (Source, Sink)
+    ]
+    if strays:
         raise BackendUnavailableError(
-            "backend 'loihi2': Intel's Loihi extension for Lava (lava-loihi, for members of the "
-            "Intel Neuromorphic Research Community) is not installed here. Install it on the "
-            "board's host, or use --backend sim or engine."
+            "backend 'loihi2': on the host's CPU instead of the chip would run "
+            f"{'; '.join(stray.line() for stray in strays)}. Intel's extension has no model for it "
+            "here: complete its installation, or use --backend sim."
         )
-    raise BackendUnavailableError(
-        "backend 'loihi2': Intel's extension is installed, but this version of brf-lava has no "
-        "hardware ProcessModels yet. Use --backend sim or engine."
+
+
+def _build(
+    network: FixedNetwork,
+    stream: NDArray[Any],
+    programs: Sequence[tuple[Path, dict[str, int]]],
+    interval: int,
+    total: int,
+) -> _Graph:
+    """stream: [steps, I]; programs: file and constants of each layer; total: steps of the run."""
+    from lava.proc.embedded_io.spike import PyToNxAdapter
+
+    from brf_lava.proc.microcode import MESSAGE_BITS, Microcode
+    from brf_lava.proc.source.process import Source
+
+    bits = 0 if network.input_range == (0, 1) else GRADED_BITS
+    source = Source(recording=stream, name="input")
+    adapter = PyToNxAdapter(shape=(network.inputs,), num_message_bits=bits)
+    source.s_out.connect(adapter.inp)
+    sender = adapter.out
+    records = []
+    for index, (layer, (path, constants)) in enumerate(zip(network.layers, programs, strict=True)):
+        name = _name(index, layer)
+        neurons = _neurons(layer, name, Microcode(path, constants, interval, index))
+        _connect(sender, layer.weights, neurons.a_in, f"weights of {name}", bits)
+        sender = neurons.s_out if layer.neuron.spiking else neurons.o_out
+        bits = 0
+        if layer.recurrent is not None and layer.recurrent.mantissa.any():
+            _connect(sender, layer.recurrent, neurons.a_in, f"recurrent weights of {name}", bits)
+        records.append(_record(sender, layer, total, MESSAGE_BITS, f"output of {name}"))
+    return _Graph(readout=neurons, records=tuple(records))
+
+
+def _neurons(layer: FixedLayer, name: str, microcode: Any) -> Any:
+    from brf_lava.run.lava_net import process_of
+
+    return process_of(layer.neuron, name)(
+        samples=None,
+        constants=layer.constants,
+        name=name,
+        microcode=microcode,
+        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
     )
+
+
+def _connect(sender: Any, connection: Connection, receiver: Any, name: str, bits: int) -> None:
+    """Lava's own Dense, which Intel's extension has a model for.
+
+    In its mixed mode it takes even weights from -256 to 254: ours, doubled, for one exponent less.
+    """
+    from lava.proc.dense.process import Dense
+    from lava.utils.weightutils import SignMode
+
+    dense = Dense(
+        weights=2 * connection.mantissa.astype(np.int32),
+        weight_exp=connection.exponent - 1,
+        num_weight_bits=8,
+        sign_mode=SignMode.MIXED,
+        num_message_bits=bits,
+        name=name,
+    )
+    sender.connect(dense.s_in)
+    dense.a_out.connect(receiver)
+
+
+def _record(sender: Any, layer: FixedLayer, total: int, bits: int, name: str) -> NDArray[Any]:
+    """Send a layer's output to the host, which writes it down."""
+    from lava.proc.embedded_io.spike import NxToPyAdapter
+
+    from brf_lava.proc.sink.process import Sink
+    from brf_lava.run.guard import shared_array
+
+    neurons = layer.shape[0]
+    spiking = layer.neuron.spiking
+    record = shared_array((total, neurons), np.int8 if spiking else np.int32)
+    adapter = NxToPyAdapter(shape=(neurons,), num_message_bits=0 if spiking else bits)
+    sender.connect(adapter.inp)
+    adapter.out.connect(Sink(record=record, name=name).a_in)
+    return record

@@ -15,12 +15,13 @@ from brf_lava.decision import Decision
 from brf_lava.errors import NetworkFileError
 from brf_lava.export.network import Activity, FixedNetwork, FloatActivity
 from brf_lava.files import write_bytes
-from brf_lava.run.sop import SpikeCost, spike_cost
+from brf_lava.run.sop import LayerSpikes, SpikeCost, Spikes, layer_spikes, spike_cost
 from brf_lava.tasks.task import DataSource
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)  # schema 1 had no `inputs` and no `layers`; all else is the same
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class RunResult:
     accuracy: share of the predictions, one per step or per sample, that are right. agreement:
     share of those that are the float network's. saturations: state variables at the 24-bit limit,
     summed over steps and samples. seconds: wall time of the backend. checked: compared with the
-    integer engine, spike by spike, and found equal.
+    integer engine, spike by spike, and found equal. inputs: the input spikes. layers: the sizes of
+    each layer and its spikes.
     """
 
     backend: str
@@ -89,6 +91,8 @@ class RunResult:
     checked: bool
     reference: Reference | None
     agreement: float | None
+    inputs: Spikes
+    layers: tuple[LayerSpikes, ...]
 
     @property
     def sops_per_step(self) -> float:
@@ -125,6 +129,8 @@ class Measured:
     seconds: float
     spike_slots: int
     outputs: int
+    inputs: Spikes
+    layers: tuple[LayerSpikes, ...]
 
 
 def measure(network: FixedNetwork, x: NDArray[Any], activity: Activity, seconds: float) -> Measured:
@@ -137,6 +143,8 @@ def measure(network: FixedNetwork, x: NDArray[Any], activity: Activity, seconds:
         seconds=seconds,
         spike_slots=sum(layer.size for layer in activity.spikes),
         outputs=activity.outputs.size,
+        inputs=Spikes.of(x),
+        layers=layer_spikes(network, activity),
     )
 
 
@@ -158,6 +166,10 @@ def summarize(
         name: sum(share * cost[name] for share, cost in zip(shares, costs, strict=True))
         for name in costs[0]
     }
+    layers = tuple(
+        LayerSpikes(each[0].shape, Spikes.of_parts([layer.spikes for layer in each], shares))
+        for each in zip(*(part.layers for part in parts), strict=True)
+    )
     agreement = None
     if reference is not None:
         agreement = float(np.mean(predictions == reference.predictions))
@@ -172,6 +184,8 @@ def summarize(
         checked=checked,
         reference=reference,
         agreement=agreement,
+        inputs=Spikes.of_parts([part.inputs for part in parts], shares),
+        layers=layers,
     )
 
 

@@ -1,11 +1,13 @@
 """What a run cost, in the units in which spiking hardware and dense hardware are compared.
 
 SOP is the paper's: spikes of hidden neurons per sample. A synaptic operation is one weight reached
-by one spike; zeros of a dense matrix count, as dense synapses occupy the chip.
+by one spike; zeros of a dense matrix count, as dense synapses occupy the chip. The spikes of each
+layer are kept as well: what a chip would take for them is estimated later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.loihi2.describe import LayerShape, network_shape
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,38 @@ def spike_cost(network: FixedNetwork, x: NDArray[Any], activity: Activity) -> Sp
         output_synops=output / samples,
         dense_macs=float(macs * steps),
     )
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """mean: per sample. peak: the most in one step of one sample."""
+
+    mean: float
+    peak: int
+
+    @classmethod
+    def of(cls, signal: NDArray[Any]) -> Spikes:
+        """Count what is not zero. signal: [T, B, N]."""
+        found = np.count_nonzero(signal, axis=2)
+        return cls(mean=float(found.sum() / found.shape[1]), peak=int(found.max(initial=0)))
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Spikes], shares: Sequence[float]) -> Spikes:
+        """Those of a whole run. shares: of its samples, in each part."""
+        mean = sum(share * part.mean for share, part in zip(shares, parts, strict=True))
+        return cls(mean=mean, peak=max(part.peak for part in parts))
+
+
+@dataclass(frozen=True)
+class LayerSpikes:
+    """The sizes of a layer and the spikes that it sent; a readout sends none."""
+
+    shape: LayerShape
+    spikes: Spikes
+
+
+def layer_spikes(network: FixedNetwork, activity: Activity) -> tuple[LayerSpikes, ...]:
+    """The spikes of one run, layer by layer."""
+    found = [*map(Spikes.of, activity.spikes), Spikes(0.0, 0)]
+    shapes = network_shape(network, "").layers
+    return tuple(LayerSpikes(*pair) for pair in zip(shapes, found, strict=True))

@@ -1,0 +1,79 @@
+"""The picture of a map: how full each core is, and which layers it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from brf_lava.analysis.draw import style
+
+COLUMNS_MAX = 1200  # cores side by side; of more, the fullest of each few is shown
+NUMBERED = 24  # cores up to which the shares are written into the picture
+SHADES = "YlOrRd"
+MANY_LAYERS = "viridis"
+
+
+def draw_cores(
+    figure: Figure,
+    shares: NDArray[np.float64],
+    resources: Sequence[str],
+    layers: NDArray[np.int64],
+    cores_per_chip: int,
+    title: str,
+) -> None:
+    """The share taken of each core's resources, and its first layer.
+
+    shares: [cores, resources], 0..1. layers: [cores], the number from 1 of the first layer there.
+    """
+    cores = len(shares)
+    figure.set_size_inches(min(12.0, 6.5 + 0.25 * cores), 4.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(resources), 1])
+    bins = -(-cores // COLUMNS_MAX)
+    starts = np.arange(0, cores, bins)
+    fullest = np.maximum.reduceat(100 * shares, starts, axis=0)  # %
+    edges = np.append(starts, cores) - 0.5
+    image = upper.pcolormesh(
+        edges,
+        np.arange(len(resources) + 1) - 0.5,
+        fullest.T,
+        cmap=SHADES,
+        vmin=0.0,
+        vmax=100.0,
+        rasterized=True,
+    )
+    upper.set_yticks(range(len(resources)), resources)
+    upper.invert_yaxis()
+    if cores <= NUMBERED:
+        for core, resource in np.ndindex(shares.shape):
+            share = float(fullest[core, resource])
+            color = "white" if share > 65 else style.BLACK
+            upper.text(core, resource, f"{share:.0f}", ha="center", va="center", color=color)
+    figure.colorbar(image, ax=upper, label="% of the limit")
+    last = int(layers.max())
+    few = last <= len(style.CYCLE)  # of many layers, colors show the order alone
+    lower.pcolormesh(
+        edges,
+        [-0.5, 0.5],
+        layers[starts][None, :],
+        cmap=ListedColormap(style.CYCLE[:last]) if few else MANY_LAYERS,
+        vmin=0.5,
+        vmax=last + 0.5,
+        rasterized=True,
+    )
+    lower.set_yticks([0], ["first layer"])
+    changes = np.flatnonzero(np.diff(layers, prepend=0))
+    if len(changes) <= NUMBERED:
+        for start, end in zip(changes, [*changes[1:], cores], strict=True):
+            lower.text((start + end - 1) / 2, 0, str(layers[start]), ha="center", va="center")
+    for panel in (upper, lower):
+        panel.grid(visible=False)
+        for chip in range(cores_per_chip, cores, cores_per_chip):
+            if cores // cores_per_chip <= NUMBERED:
+                panel.axvline(chip - 0.5, color=style.GRAY, linewidth=0.8)
+    lower.set_xlabel("core" if bins == 1 else f"core; the fullest of each {bins} is shown")
+    lower.xaxis.get_major_locator().set_params(integer=True)
+    upper.set_title(title)

@@ -1,0 +1,41 @@
+"""brf-lava doctor"""
+
+from __future__ import annotations
+
+import json as json_format
+
+import click
+
+from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile, loihi2_options
+
+
+@click.command()
+@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="The board wanted.")
+@loihi2_options
+@click.option("--json", is_flag=True, help="As JSON instead of a list.")
+def doctor(profile: str, json: bool) -> None:
+    """List what a run on Loihi 2 needs, what of it is here, and what to do about the rest.
+
+    Exit code 0 whatever is missing: it was asked for, and answered. Whether a network runs,
+    'brf-lava verify' says.
+    """
+    from brf_lava.cli.loihi2_options import loihi2_settings
+    from brf_lava.loihi2.doctor import missing
+
+    findings = loihi2_settings(board_profile(profile)).findings()
+    if json:
+        contents = {
+            "loihi2": not missing(findings),
+            "findings": [finding.as_dict() for finding in findings],
+        }
+        click.echo(json_format.dumps(contents, indent=2))
+        return
+    for finding in findings:
+        mark = "+" if finding.found else "-" if finding.needed else " "
+        click.echo(f"{mark} {finding.line()}")
+    lacking = ", ".join(finding.name for finding in missing(findings))
+    click.echo(
+        f"--backend loihi2 lacks: {lacking}."
+        if lacking
+        else "--backend loihi2 has what it needs. Next: brf-lava verify NET.h5 --backend loihi2"
+    )

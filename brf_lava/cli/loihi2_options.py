@@ -1,0 +1,104 @@
+"""The options of every command that can run on Loihi 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brf_lava.cli.options import PATH, Command
+from brf_lava.errors import BackendUnavailableError, ParameterError
+
+if TYPE_CHECKING:
+    from brf_lava.profiles import Loihi2Profile
+    from brf_lava.run.loihi2 import Loihi2Options
+
+DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
+PREFIX = "brf_lava.loihi2."  # of keys of click's meta
+OPTIONS: tuple[tuple[str, Any, str], ...] = (
+    (
+        "--io-delay",
+        click.IntRange(min=0),
+        "Steps by which the host adapters delay; 0, or measured.",
+    ),
+    ("--assembler", str, "The assembler plug-in, where there are several."),
+    ("--microcode", PATH, "TOML file naming assembled neuron programs, instead of a plug-in."),
+    ("--chip-generation", str, "Such as N3B3; else the profile's."),
+    ("--address", str, "Of an ethernet host; else NXSDKHOST."),
+    ("--board", str, "A node of the scheduler, instead of a partition."),
+    ("--partition", str, "Of the scheduler; else PARTITION, else the profile's that are up."),
+    (
+        "--host",
+        click.Choice(["auto", "slurm", "ethernet"]),
+        "Where the board is. auto: ethernet where NXSDKHOST is set, else slurm.",
+    ),
+)
+
+
+def loihi2_options(command: Command) -> Command:
+    """Options for the backend loihi2, kept for `loihi2_settings` and `refuse_loihi2_options`."""
+    for name, kind, text in OPTIONS:
+        command = click.option(
+            name, type=kind, expose_value=False, callback=_keep(name), help=f"loihi2: {text}"
+        )(command)
+    return command
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        context.meta[PREFIX + name] = value
+
+    return keep
+
+
+def _given() -> dict[str, Any]:
+    """The options that were given, by name."""
+    meta = click.get_current_context().meta
+    values = {name: meta.get(PREFIX + name) for name, _, _ in OPTIONS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def refuse_loihi2_options(backend: str) -> None:
+    """Raises: ParameterError for an option of Loihi 2 with another backend."""
+    if given := _given():
+        raise ParameterError(
+            f"{', '.join(sorted(given))}: only for --backend loihi2, not {backend}. Leave it out."
+        )
+
+
+def board_profile(name: str) -> Loihi2Profile:
+    """A board's profile. Raises: BackendUnavailableError for one of another kind; RecipeError."""
+    from brf_lava.profiles import Loihi2Profile, load_profile
+
+    profile = load_profile(name)
+    if not isinstance(profile, Loihi2Profile):
+        raise BackendUnavailableError(
+            f"--profile {name}: of kind {profile.kind!r}; a Loihi 2 board is needed, such as "
+            f"{DEFAULT_PROFILE}."
+        )
+    return profile
+
+
+def loihi2_settings(profile: Loihi2Profile) -> Loihi2Options:
+    """How to run, from the options that were given, else from the profile.
+
+    Raises: ParameterError for options that do not go together.
+    """
+    from brf_lava.loihi2.hosts import Host
+    from brf_lava.run.loihi2 import Loihi2Options
+
+    given = _given()
+    return Loihi2Options(
+        host=Host(
+            kind=given.get("--host", "auto"),
+            partition=given.get("--partition"),
+            board=given.get("--board"),
+            address=given.get("--address"),
+            generation=given.get("--chip-generation", profile.generation),
+        ),
+        partitions=profile.partitions,
+        microcode=given.get("--microcode"),
+        assembler=given.get("--assembler"),
+        delay=given.get("--io-delay", 0),
+    )

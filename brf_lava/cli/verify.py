@@ -1,0 +1,75 @@
+"""brf-lava verify"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from brf_lava.cli.loihi2_options import (
+    DEFAULT_PROFILE,
+    board_profile,
+    loihi2_options,
+    loihi2_settings,
+    refuse_loihi2_options,
+)
+from brf_lava.cli.options import PATH
+
+TIMEOUT = 600.0  # s, for Lava's simulation
+
+
+@click.command()
+@click.argument("network", type=PATH)
+@click.option("--backend", type=click.Choice(["sim", "engine", "loihi2"]), default="sim")
+@click.option("--samples", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="loihi2: the board.")
+@loihi2_options
+def verify(network: Path, backend: str, samples: int, steps: int, seed: int, profile: str) -> None:
+    """Run test vectors through NETWORK and compare every spike and output with the integer engine.
+
+    The vectors are drawn from the seed, so that no data set is needed. The engine itself is
+    compared with its equations, evaluated by NumPy. Exit code 1 at the first difference.
+    """
+    from brf_lava import report
+    from brf_lava.export.hdf5 import read_network
+    from brf_lava.run.check import DEFECT, ON_CHIP
+    from brf_lava.run.execute import BACKEND_NAMES, execute, require_backend
+    from brf_lava.run.verify import plain_run, vectors
+    from brf_lava.run.verify import verify as verify_backend
+
+    options = None
+    if backend == "loihi2":
+        options = loihi2_settings(board_profile(profile))
+    else:
+        refuse_loihi2_options(backend)
+    require_backend(backend, options)
+    fixed, _ = read_network(network)
+    x = vectors(fixed, samples, steps, seed)
+    click.echo(f"network  {report.network_line(fixed)}")
+    verified = verify_backend(
+        fixed,
+        x,
+        lambda x: execute(
+            fixed,
+            x,
+            backend=backend,
+            timeout=TIMEOUT if backend == "sim" else None,
+            loihi2=options,
+            on_placement=lambda lines: click.echo("\n".join(lines)),
+        )[0],
+        BACKEND_NAMES[backend],
+        reference=(lambda x: plain_run(fixed, x)) if backend == "engine" else None,
+        reference_name="NumPy" if backend == "engine" else "the engine",
+        advice=ON_CHIP if backend == "loihi2" else DEFECT,
+    )
+    beside = "its equations in NumPy" if backend == "engine" else "the integer engine"
+    click.echo(f"{backend} against {beside}, seed {seed}: {verified.line()}.")
+    if not verified.spikes:
+        click.echo(
+            "Notice: no hidden neuron spiked, so that little was tested. Use more --steps.",
+            err=True,
+        )
+    if backend == "loihi2":
+        click.echo("Saturations are counted by the engine alone: states do not leave the chip.")

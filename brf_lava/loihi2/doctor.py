@@ -1,0 +1,234 @@
+"""What a run on Loihi 2 needs, and what of it is here.
+
+`brf-lava doctor` lists it; a command that needs the chip and does not have it says the same words.
+Nothing here loads Lava: it is looked for, not imported.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from brf_lava.loihi2.assembler import GROUP, assembler_names
+
+LAVA_PYTHON = (3, 10)  # lava-nc requires >= 3.10, < 3.11
+EXTENSION = "lava.utils.loihi2_profiler"  # by this module Lava itself recognizes the extension
+SECONDS = 5.0  # that the scheduler or a host may take to answer
+DOWN = ("down", "drain")  # of a partition, in what the scheduler says
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for.
+
+    name: what; found: whether it is here; detail: what was found, or where it was looked for;
+    advice: what to do about it, empty where it is here; needed: without it there is no run on
+    Loihi 2.
+    """
+
+    name: str
+    found: bool
+    detail: str
+    advice: str = ""
+    needed: bool = True
+
+    def line(self) -> str:
+        """It in one line: the words that all commands use."""
+        state = "found" if self.found else "not found"
+        return f"{self.name}: {state}, {self.detail}" + (f" ({self.advice})" if self.advice else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Answer = Callable[[Sequence[str]], str | None]
+
+
+def answer(command: Sequence[str]) -> str | None:
+    """What a command prints; None where there is no such command, or it fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            list(command), capture_output=True, check=True, text=True, timeout=SECONDS
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def examine(
+    *,
+    environment: Mapping[str, str] = os.environ,
+    ask: Answer = answer,
+    partitions: Sequence[str] = (),
+    microcode: Path | None = None,
+) -> tuple[Finding, ...]:
+    """Look for everything a run on Loihi 2 needs.
+
+    environment: the variables that Lava reads to find the chip
+    ask:         runs ``sinfo`` and ``ping``
+    partitions:  those of the profile, any of which will do
+    microcode:   the file that names assembled programs, with which no assembler is needed
+    """
+    return (
+        _python(),
+        _package("Lava", "lava-nc", "pip install lava-nc==0.10.0, with Python 3.10"),
+        _package(
+            "lava-dl", "lava-dl", "pip install lava-dl==0.6.0, with Python 3.10", needed=False
+        ),
+        _package("torch", "torch", "pip install torch", needed=False),
+        _extension(),
+        _assembler(microcode),
+        *_host_and_board(environment, ask, partitions),
+    )
+
+
+def missing(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What a run on Loihi 2 needs and this machine lacks."""
+    return tuple(finding for finding in findings if finding.needed and not finding.found)
+
+
+def explain(findings: Sequence[Finding]) -> str:
+    """What was looked for, in one line, for an error message."""
+    needed = [finding.line() for finding in findings if finding.needed]
+    return (
+        f"backend 'loihi2' cannot run here. Looked for: {'; '.join(needed)}. See 'brf-lava doctor' "
+        "and deploy/README.md, or use --backend sim or engine."
+    )
+
+
+def _python() -> Finding:
+    here = ".".join(map(str, sys.version_info[:3]))
+    right = sys.version_info[:2] == LAVA_PYTHON
+    return Finding(
+        "Python 3.10",
+        right,
+        f"this is {here}",
+        "" if right else "Lava runs on Python 3.10 only: make an environment with it",
+    )
+
+
+def _package(name: str, package: str, advice: str, *, needed: bool = True) -> Finding:
+    try:
+        return Finding(name, True, f"{package} {version(package)}", needed=needed)
+    except PackageNotFoundError:
+        return Finding(name, False, f"no package {package}", advice, needed)
+
+
+def _extension() -> Finding:
+    name = "Intel's Loihi extension"
+    try:
+        found = find_spec(EXTENSION) is not None
+    except (ImportError, ValueError):  # not even Lava is here
+        found = False
+    if found:
+        return Finding(name, True, f"module {EXTENSION}")
+    return Finding(
+        name,
+        False,
+        f"no module {EXTENSION}",
+        "lava-loihi is for members of Intel's Neuromorphic Research Community; install it on the "
+        "board's host",
+    )
+
+
+def _assembler(microcode: Path | None) -> Finding:
+    if microcode is not None:
+        found = microcode.is_file()
+        advice = "" if found else "correct --microcode, or leave it out and use a plug-in"
+        what = "with assembled programs, instead of one" if found else "no such file"
+        return Finding("neuron assembler", found, f"{microcode}, {what}", advice)
+    names = assembler_names()
+    if names:
+        return Finding("neuron assembler", True, f"plug-in {', '.join(names)}")
+    return Finding(
+        "neuron assembler",
+        False,
+        f"no plug-in in the group {GROUP}",
+        "members write one from deploy/assembler.md, or name its output with --microcode",
+    )
+
+
+def _host_and_board(
+    environment: Mapping[str, str], ask: Answer, partitions: Sequence[str]
+) -> tuple[Finding, Finding]:
+    address = environment.get("NXSDKHOST", "")
+    listed = None if address else ask(["sinfo"])
+    if address:
+        reached = ask(["ping", "-c", "1", address]) is not None
+        return (
+            Finding("Loihi host", True, f"ethernet, NXSDKHOST={address}"),
+            Finding(
+                "board",
+                reached,
+                f"{address} {'answers' if reached else 'does not answer'} a ping",
+                "" if reached else "switch it on, or correct NXSDKHOST or --address",
+            ),
+        )
+    if listed is None:
+        return (
+            Finding(
+                "Loihi host",
+                False,
+                "no scheduler (sinfo) and no NXSDKHOST",
+                "log in to a host with boards, or name one with --host ethernet --address",
+            ),
+            Finding("board", False, "there is no host to ask", "find the host first"),
+        )
+    return Finding("Loihi host", True, "slurm, sinfo answers"), _slurm_board(
+        environment, up_partitions(listed), partitions, ask
+    )
+
+
+def _slurm_board(
+    environment: Mapping[str, str], up: Sequence[str], partitions: Sequence[str], ask: Answer
+) -> Finding:
+    named, board = environment.get("PARTITION"), environment.get("BOARD")
+    if board and not named:
+        there = board in up_boards(ask(["sinfo", "-N"]) or "")
+        return Finding(
+            "board",
+            there,
+            f"{board} is {'up' if there else 'not among those that are up'}",
+            "" if there else "look at 'sinfo -N' and name another",
+        )
+    wanted = [named] if named else list(partitions)
+    usable = [name for name in wanted if name in up]
+    if usable:
+        return Finding("board", True, f"partition {usable[0]} is up")
+    return Finding(
+        "board",
+        False,
+        f"none of {', '.join(wanted) or 'no partition'} among the partitions that are up: "
+        f"{', '.join(up) or 'none'}",
+        "name one with --partition, or another --profile",
+    )
+
+
+def up_partitions(listed: str) -> tuple[str, ...]:
+    """The partitions that are up, from what ``sinfo`` prints: name, availability, limit, ..."""
+    rows = [line.split() for line in listed.splitlines()[1:]]
+    return tuple(
+        dict.fromkeys(
+            row[0].rstrip("*")
+            for row in rows
+            if len(row) > 4 and row[1] == "up" and not row[4].startswith(DOWN)
+        )
+    )
+
+
+def up_boards(listed: str) -> tuple[str, ...]:
+    """The boards that are up, from what ``sinfo -N`` prints: node, number, partition, state."""
+    rows = [line.split() for line in listed.splitlines()[1:]]
+    return tuple(
+        dict.fromkeys(row[0] for row in rows if len(row) > 3 and not row[3].startswith(DOWN))
+    )

@@ -1,0 +1,34 @@
+"""Model of the ALIF layer on Loihi 2; none where Intel's extension is not installed."""
+
+from __future__ import annotations
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.resources import Loihi2NeuroCore
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.utils.loihi import is_installed
+
+from brf_lava.neurons import families
+from brf_lava.proc.alif.process import ALIF
+
+if is_installed():  # Lava imports every module beside a process in search of models
+    from lava.magma.core.model.nc.ports import NcInPort, NcOutPort
+    from lava.magma.core.model.nc.type import LavaNcType
+    from lava.magma.core.model.nc.var import NcVar
+
+    from brf_lava.proc.layer_nc_models import NcNeuronModel
+
+    @implements(proc=ALIF, protocol=LoihiProtocol)
+    @requires(Loihi2NeuroCore)
+    @tag("fixed_pt")
+    class NcALIFModel(NcNeuronModel):
+        """Integers in the neuro cores, by the program of `loihi2.program`."""
+
+        neuron = families.ALIF
+        a_in: NcInPort = LavaNcType(NcInPort, np.int32, precision=24)
+        s_out: NcOutPort = LavaNcType(NcOutPort, np.int32, precision=1)
+        u: NcVar = LavaNcType(NcVar, np.int32, precision=24)
+        a: NcVar = LavaNcType(NcVar, np.int32, precision=24)
+        z: NcVar = LavaNcType(NcVar, np.int32, precision=1)
+        decay: NcVar = LavaNcType(NcVar, np.int32, precision=24)
+        adaptation: NcVar = LavaNcType(NcVar, np.int32, precision=24)

@@ -1,0 +1,31 @@
+"""Model of the LI layer on Loihi 2; none where Intel's extension is not installed."""
+
+from __future__ import annotations
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.resources import Loihi2NeuroCore
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.utils.loihi import is_installed
+
+from brf_lava.neurons import families
+from brf_lava.proc.li.process import LI
+
+if is_installed():  # Lava imports every module beside a process in search of models
+    from lava.magma.core.model.nc.ports import NcInPort, NcOutPort
+    from lava.magma.core.model.nc.type import LavaNcType
+    from lava.magma.core.model.nc.var import NcVar
+
+    from brf_lava.proc.layer_nc_models import NcNeuronModel
+
+    @implements(proc=LI, protocol=LoihiProtocol)
+    @requires(Loihi2NeuroCore)
+    @tag("fixed_pt")
+    class NcLIModel(NcNeuronModel):
+        """Integers in the neuro cores, by the program of `loihi2.program`."""
+
+        neuron = families.LI
+        a_in: NcInPort = LavaNcType(NcInPort, np.int32, precision=24)
+        o_out: NcOutPort = LavaNcType(NcOutPort, np.int32, precision=24)
+        o: NcVar = LavaNcType(NcVar, np.int32, precision=24)
+        decay: NcVar = LavaNcType(NcVar, np.int32, precision=24)

@@ -1,0 +1,37 @@
+"""What a layer of neurons is given on Loihi 2, beside its states and coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MESSAGE_BITS = 24  # of a readout's states; Loihi 2's graded messages, as Lava's public models use
+
+
+@dataclass(frozen=True)
+class Microcode:
+    """The neuron program of one layer on the chip.
+
+    path:           the assembled program, a file
+    constants:      integers that the program is given, by name
+    reset_interval: steps from one reset to the next, a power of two
+    reset_step:     in which step of each interval, counted from 0, the neurons drop their input,
+                    set their states to 0 and send nothing
+
+    The chip's step counter is taken to be Lava's, which is 1 in the first step.
+    """
+
+    path: Path
+    constants: dict[str, int]
+    reset_interval: int
+    reset_step: int
+
+    @property
+    def all_constants(self) -> dict[str, int]:
+        """With the reset's: it is due where ``counter & reset_mask == reset_match``."""
+        mask = self.reset_interval - 1
+        return {
+            **self.constants,
+            "reset_mask": mask,
+            "reset_match": (self.reset_step + 1) & mask,
+        }

@@ -1,0 +1,1 @@
+"""By this module Lava recognizes the extension."""

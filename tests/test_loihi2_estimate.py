@@ -1,0 +1,568 @@
+"""What a run would cost: counts, energy and time by hand; stored runs; meters; the command."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_network, random_spikes
+
+from brf_lava.cli.estimate import estimate as estimate_command
+from brf_lava.errors import BrfLavaError, DataError, ParameterError
+from brf_lava.export.hdf5 import write_network
+from brf_lava.export.network import FixedNetwork, FloatActivity
+from brf_lava.loihi2 import costs, estimate, mesh
+from brf_lava.loihi2.describe import LayerShape, NetworkShape, network_shape
+from brf_lava.loihi2.estimate import MeasuredRun, Range
+from brf_lava.loihi2.place import Placement, place
+from brf_lava.profiles import Loihi2Profile, load_profile
+from brf_lava.recipes import load_recipe, override
+from brf_lava.resources import shipped
+from brf_lava.run import engine, meter
+from brf_lava.run.meter import NvmlMeter, RaplMeter, measured
+from brf_lava.run.result import measure, summarize, write_result
+from brf_lava.run.sop import Spikes
+from brf_lava.run.stored import read_run
+from brf_lava.tasks import ecg
+from brf_lava.tasks.task import DataSource
+from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from brf_lava.train.model import Metrics, Network
+
+STEPS = 10
+
+
+def board(**values: int) -> Loihi2Profile:
+    """The single chip with other limits."""
+    profile = load_profile("loihi2-oheogulch")
+    assert isinstance(profile, Loihi2Profile)
+    changed = {key: replace(getattr(profile.limits, key), value=v) for key, v in values.items()}
+    return replace(profile, limits=replace(profile.limits, **changed))
+
+
+def tiny(**values: int) -> tuple[MeasuredRun, Placement]:
+    """Three inputs, four recurrent neurons, two classes: 5 inputs and 8 spikes in 10 steps."""
+    layers = (LayerShape("BRF", 4, 3, True, 8), LayerShape("LI", 2, 4, False, 8))
+    network = NetworkShape("tiny", layers)
+    run = MeasuredRun(
+        network=network,
+        steps=STEPS,
+        samples=6,
+        inputs=5.0,
+        peak_inputs=2.0,
+        spikes=(8.0, 0.0),
+        peaks=(3.0, 0.0),
+    )
+    return run, place(network, board(**values))
+
+
+# Ways on the chip
+
+
+def test_numbers_of_cores_run_along_the_rows_and_back() -> None:
+    found = mesh.places(np.array([0, 3, 4, 31, 32, 35, 36, 63, 64, 119, 120]), 120)
+    assert found.chip.tolist() == [0] * 10 + [1]
+    assert found.column.tolist() == [0, 0, 1, 7, 7, 7, 6, 0, 0, 2, 0]
+    assert found.row.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 0]
+
+
+def test_next_routers_are_neighbors() -> None:
+    found = mesh.places(np.arange(0, 128, mesh.CORES_PER_ROUTER), 128)
+    steps = np.abs(np.diff(found.column)) + np.abs(np.diff(found.row))
+    assert steps.tolist() == [1] * 31
+    assert len(set(zip(found.column.tolist(), found.row.tolist(), strict=True))) == 32
+
+
+def test_traffic_by_hand() -> None:
+    """Two parts with 2 and 3 spikes; targets: the same router, two columns on, and a next chip."""
+    found = mesh.traffic(np.array([2.0, 3.0]), np.array([0, 40]), np.array([1, 8, 120]), 120)
+    # core 0: column 0, row 0; core 40: column 5, row 1; core 8: column 2, row 0
+    assert found == mesh.Traffic(
+        messages=15.0, local=2.0, hops_x=2 * 2 + 3 * (5 + 3), hops_y=3 * 2, crossing=5.0
+    )
+
+
+# Counts
+
+
+def test_counts_on_one_core() -> None:
+    run, placement = tiny()
+    assert placement.cores == 1
+    counts = estimate.estimate(run, placement).counts
+    assert counts.synops == 5 * 4 + 8 * 4 + 8 * 2
+    assert counts.updates == 6 * STEPS
+    assert (counts.spikes, counts.inputs, counts.chips) == (8.0, 5.0, 1)
+    assert counts.traffic == mesh.Traffic(messages=16.0, local=16.0)
+
+
+def test_counts_on_six_cores() -> None:
+    """One neuron a core: every spike goes to four cores of its layer and two of the readout."""
+    run, placement = tiny(neurons_per_core=1)
+    assert [split.parts for split in placement.splits] == [4, 2]
+    counts = estimate.estimate(run, placement).counts
+    assert counts.synops == 5 * 4 + 8 * 4 + 8 * 2  # division adds none
+    assert counts.inputs == 5 * 4
+    # the hidden layer fills router 0, the readout is on router 1, one column on
+    assert counts.traffic == mesh.Traffic(messages=48.0, local=32.0, hops_x=16.0)
+
+
+def test_work_of_the_cores_adds_up() -> None:
+    run, placement = tiny(neurons_per_core=1)
+    work = estimate.core_work(run, placement, 0.5, [0.8, 0.0])
+    assert work.synops.tolist() == pytest.approx([1.3] * 4 + [0.8] * 2)
+    assert work.neurons.tolist() == [1.0] * 6
+    assert work.spikes.tolist() == pytest.approx([0.2] * 4 + [0] * 2)
+    assert work.sent.tolist() == pytest.approx([0.2 * 6] * 4 + [0] * 2)
+    assert work.received.tolist() == pytest.approx([1.3] * 4 + [0.8] * 2)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    sizes=st.lists(st.integers(1, 300), min_size=2, max_size=5),
+    recurrent=st.booleans(),
+    per_core=st.integers(10, 300),
+    data=st.data(),
+)
+def test_no_operation_is_lost_between_cores(
+    sizes: list[int], recurrent: bool, per_core: int, data: st.DataObject
+) -> None:
+    kinds = [*["RF"] * (len(sizes) - 2), "LI"]
+    layers = tuple(
+        LayerShape(kind, neurons, inputs, recurrent and kind == "RF", 8)
+        for kind, inputs, neurons in zip(kinds, sizes[:-1], sizes[1:], strict=True)
+    )
+    rate = st.floats(0, 50)
+    spikes = tuple(data.draw(rate) if kind == "RF" else 0.0 for kind in kinds)
+    network = NetworkShape("x", layers)
+    run = MeasuredRun(network, STEPS, 1, data.draw(rate), 1.0, spikes, spikes)
+    placement = place(network, board(neurons_per_core=per_core))
+    counts = estimate.estimate(run, placement).counts
+    each = [value / STEPS for value in spikes]
+    work = estimate.core_work(run, placement, run.inputs / STEPS, each)
+    assert work.synops.sum() * STEPS == pytest.approx(counts.synops)
+    assert work.neurons.sum() * STEPS == counts.updates
+    assert work.spikes.sum() * STEPS == pytest.approx(counts.spikes)
+    received = counts.traffic.messages + counts.inputs
+    assert work.received.sum() * STEPS == pytest.approx(received)
+    onward = work.sent.sum() * STEPS
+    assert onward == pytest.approx(counts.traffic.messages)
+
+
+# Energy and time
+
+
+def test_energy_by_hand() -> None:
+    run, placement = tiny(neurons_per_core=1)
+    davies, sanafe = estimate.estimate(run, placement).energies
+    assert davies.parts["synaptic operations"].low == pytest.approx(68 * 23.6e-12)
+    updates = davies.parts["neuron updates"]
+    assert (updates.low, updates.high) == pytest.approx((60 * 52e-12, 60 * 81e-12))
+    assert davies.parts["spike messages"].low == pytest.approx((48 + 20) * 1.7e-12)
+    assert davies.parts["hops along rows"].high == pytest.approx(16 * 3.0e-12)
+    assert "spikes" not in davies.parts
+    assert sanafe.parts["spikes"].low == pytest.approx(8 * 69.3e-12)
+    low = 68 * 33.6 + 60 * 51.2 + 8 * 69.3 + 68 * 111 + 16 * 3
+    high = 68 * 35.5 + 60 * 72.8 + 8 * 69.3 + 68 * 111 + 16 * 3
+    assert (sanafe.total.low, sanafe.total.high) == pytest.approx((low * 1e-12, high * 1e-12))
+
+
+def test_time_of_the_busiest_core_by_hand() -> None:
+    found = estimate.estimate(*tiny())
+    davies, sanafe, scaled = found.times
+    synops, received = 0.5 * 4 + 0.8 * 4 + 0.8 * 2, 0.5 + 0.8 + 0.8
+    assert davies.mean == pytest.approx(synops * 3.5 + 6 * 8.4 + 465)
+    assert davies.peak == pytest.approx((2 * 4 + 3 * 4 + 3 * 2) * 3.5 + 6 * 8.4 + 465)
+    assert davies.bound == "neuron updates"
+    assert sanafe.mean == pytest.approx(
+        synops * 4.7 + 6 * 9.7 + 0.8 * 30 + 1.6 * 5.1 + received * 16 + 600
+    )
+    assert (scaled.mean, scaled.bound) == (200.0, "shortest step")
+    assert found.seconds == Range(200e-9 * STEPS, sanafe.mean * 1e-9 * STEPS)
+    assert found.static.low == pytest.approx(0.232 * 200e-9 * STEPS)
+    assert found.static.high == pytest.approx(0.282 * found.seconds.high)
+
+
+def test_work_is_side_by_side_in_the_scaled_set_alone() -> None:
+    work = estimate.CoreWork(*(np.array([value]) for value in (1000.0, 500.0, 0.0, 0.0, 0.0)))
+    times = [estimate.step_time(work, work, 1, each) for each in costs.TIME_SETS]
+    assert times[0].mean == pytest.approx(3500 + 4200 + 465)
+    assert times[2].mean == pytest.approx(max(700, 2100))
+    assert times[2].bound == "neuron updates"
+
+
+@pytest.mark.parametrize(
+    ("routers", "barrier"), [(1, 600), (2, 1000), (3, 1400), (4, 1400), (5, 1800), (30, 1800)]
+)
+def test_barrier_by_routers(routers: int, barrier: float) -> None:
+    nothing = estimate.CoreWork(*(np.zeros(1) for _ in range(5)))
+    found = estimate.step_time(nothing, nothing, routers, costs.SANAFE_TIME)
+    assert found.mean == pytest.approx(barrier)
+
+
+def test_every_constant_has_a_source_and_a_range() -> None:
+    constants = [
+        each for group in (*costs.ENERGY_SETS, *costs.TIME_SETS) for each in group.constants
+    ]
+    for constant in (*constants, costs.STATIC_CHIP, costs.BOARD):
+        assert 0 < constant.low <= constant.high
+        assert constant.source
+        assert constant.certainty in ("published", "quoted", "derived")
+    assert all("Loihi 1" in each.name for each in costs.ENERGY_SETS)
+
+
+def test_a_layer_that_is_not_placed_is_not_estimated() -> None:
+    run, placement = tiny(input_axons=3)
+    with pytest.raises(ParameterError, match="tiny: a layer of it does not fit oheogulch"):
+        estimate.estimate(run, placement)
+
+
+# Stored runs
+
+
+def spiking_network() -> FixedNetwork:
+    return random_network(np.random.default_rng(0), (4, 9, 6), exponent=9)
+
+
+def write_run(path: Path, network: FixedNetwork, x: np.ndarray, cut: int) -> None:
+    """A run in two parts, the first with `cut` samples."""
+    parts = [
+        measure(network, x[:, part], engine.run(network, x[:, part]), 0.5)
+        for part in (slice(0, cut), slice(cut, None))
+    ]
+    labels = np.zeros((x.shape[1], 1 if network.provenance.get("decision") else len(x)), np.uint8)
+    result = summarize(network, parts, labels, None, backend="engine", checked=False)
+    write_result(result, DataSource("qtdb", "some data", "abc"), network.provenance, path)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    network = replace(spiking_network(), provenance={"task": "ecg", "model": "123"})
+    x = random_spikes(np.random.default_rng(1), 40, 5, 4)
+    write_run(tmp_path / "run.json", network, x, 2)
+    return tmp_path / "run.json"
+
+
+def test_what_a_run_stores_is_read_back(stored: Path) -> None:
+    network = spiking_network()
+    x = random_spikes(np.random.default_rng(1), 40, 5, 4)
+    spikes = engine.run(network, x).spikes[0]
+    found = read_run(stored)
+    assert (found.backend, found.data, found.model, found.task) == ("engine", "abc", "123", "ecg")
+    run = found.run
+    assert run.network == replace(network_shape(network, "ecg"), name="ecg")
+    assert (run.steps, run.samples) == (40, 5)
+    assert run.inputs == pytest.approx(x.sum() / 5)
+    assert run.peak_inputs == x.sum(axis=2).max()
+    assert spikes.sum() > 20
+    assert run.spikes == pytest.approx((spikes.sum() / 5, 0))
+    assert run.peaks == (spikes.sum(axis=2).max(), 0)
+
+
+def test_graded_inputs_count_as_one_each() -> None:
+    signal = np.array([[[0, -3, 200]], [[0, 0, 1]]])
+    assert Spikes.of(signal) == Spikes(mean=3.0, peak=2)
+    parts = [Spikes(1.0, 4), Spikes(4.0, 3)]
+    assert Spikes.of_parts(parts, [2 / 3, 1 / 3]) == Spikes(pytest.approx(2.0), 4)
+
+
+def drop(key: str, *path: str | int) -> Callable[[Any], Any]:
+    def change(contents: Any) -> Any:
+        part = contents
+        for step in path:
+            part = part[step]
+        del part[key]
+        return contents
+
+    return change
+
+
+def put(value: Any, *path: str | int) -> Callable[[Any], Any]:
+    def change(contents: Any) -> Any:
+        part = contents
+        for step in path[:-1]:
+            part = part[step]
+        part[path[-1]] = value
+        return contents
+
+    return change
+
+
+SHAPE = ("result", "layers", 0, "shape")
+DAMAGE: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "format": (put("other", "format"), "format 'other'"),
+    "old schema": (put(1, "schema"), "schema 1; 'brf-lava-run' of schema 2, which has the spikes"),
+    "no schema": (drop("schema"), "schema None"),
+    "list": (lambda _: [], "not a JSON object"),
+    "no result": (drop("result"), "result is missing"),
+    "no layers": (put([], "result", "layers"), "hidden layers and a readout are needed"),
+    "null layers": (put(None, "result", "layers"), "not in the layout of a run"),
+    "one layer": (lambda c: put(c["result"]["layers"][:1], "result", "layers")(c), "a readout"),
+    "text layer": (put("x", "result", "layers", 0), "not in the layout of a run"),
+    "neuron": (put("BFR", *SHAPE, "neuron"), "neuron 'BFR' is not known"),
+    "neurons": (put(-4, *SHAPE, "neurons"), "neurons: -4 is not a whole number, 1 or more"),
+    "real neurons": (put(4.5, *SHAPE, "neurons"), "neurons: 4.5 is not a whole number"),
+    "true neurons": (put(True, *SHAPE, "neurons"), "neurons: True is not a whole number"),
+    "recurrent": (put(1, *SHAPE, "recurrent"), "recurrent: 1 is neither true nor false"),
+    "chain": (put(8, "result", "layers", 1, "shape", "inputs"), "layer 2: 8 inputs, 9 come"),
+    "steps": (put(0, "result", "steps"), "steps: 0 is not a whole number"),
+    "spikes": (put(-1, "result", "layers", 0, "spikes", "mean"), "-1 is not a number of 0 or"),
+    "infinite": (put(float("inf"), "result", "inputs", "mean"), "inf is not a number"),
+    "nan": (put(float("nan"), "result", "inputs", "mean"), "nan is not a number"),
+    "too many": (put(1e6, "result", "inputs", "mean"), "are impossible for 4 senders and 40"),
+    "peak": (put(10, "result", "layers", 0, "spikes", "peak"), "10 in a step are impossible"),
+    "no data": (drop("fingerprint", "data"), "fingerprint is missing"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_run_is_refused_in_one_line(stored: Path, name: str) -> None:
+    change, part = DAMAGE[name]
+    stored.write_text(json.dumps(change(json.loads(stored.read_text()))))
+    with pytest.raises(DataError) as error:
+        read_run(stored)
+    assert str(error.value).startswith(f"{stored}: ")
+    assert part in str(error.value)
+    assert "brf-lava run --out" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"format": NaN', b"[" * 100_000])
+def test_what_is_no_run(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not a JSON text"):
+        read_run(path)
+    path.unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        read_run(path)
+
+
+# Meters
+
+
+def write_rapl(folder: Path, name: str, value: int, most: int = 1_000_000) -> None:
+    package = folder / name
+    package.mkdir(exist_ok=True)
+    (package / "energy_uj").write_text(f"{value}\n")
+    (package / "max_energy_range_uj").write_text(f"{most}\n")
+
+
+def test_rapl_counts_packages_and_goes_round(tmp_path: Path) -> None:
+    write_rapl(tmp_path, "intel-rapl:0", 100)
+    write_rapl(tmp_path, "intel-rapl:1", 999_000)
+    write_rapl(tmp_path, "intel-rapl:0:0", 5)  # a part of package 0, which has it already
+    counter = RaplMeter(tmp_path)
+    assert counter.problem == ""
+    before = counter.read()
+    assert before == pytest.approx([1e-4, 0.999])
+    write_rapl(tmp_path, "intel-rapl:0", 600)
+    write_rapl(tmp_path, "intel-rapl:1", 2_000)
+    assert counter.spent(before, counter.read()) == pytest.approx(500e-6 + 3_000e-6)
+
+
+def test_rapl_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    assert "no RAPL counters" in RaplMeter(tmp_path).problem
+    write_rapl(tmp_path, "intel-rapl:0", 1)
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("much")
+    assert "hold no numbers" in RaplMeter(tmp_path).problem
+    (tmp_path / "intel-rapl:0" / "energy_uj").unlink()
+    assert "cannot be read (No such file" in RaplMeter(tmp_path).problem
+
+
+class Driver:
+    """Of one card, which counts 2500 mJ more at every reading; fails where told."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails, self.energy = fails, 0
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802  # the library's own name
+        return int(self.fails == "init")
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index: int, handle: Any) -> int:  # noqa: N802
+        return int(index > 0)
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any, value: Any) -> int:  # noqa: N802
+        self.energy += 2500
+        value._obj.value = self.energy
+        return int(self.fails == "energy")
+
+
+@pytest.mark.parametrize(
+    ("fails", "card", "problem"),
+    [
+        ("", 0, ""),
+        ("", 3, "the driver knows no card 3"),
+        ("init", 0, "does not start"),
+        ("energy", 0, "does not count its energy"),
+    ],
+)
+def test_nvml(monkeypatch: pytest.MonkeyPatch, fails: str, card: int, problem: str) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(fails))
+    counter = NvmlMeter(card)
+    assert problem in counter.problem
+    assert bool(problem) == bool(counter.problem)
+    if not problem:
+        assert counter.spent(counter.read(), counter.read()) == pytest.approx(2.5)
+
+
+def test_without_a_driver() -> None:
+    assert NvmlMeter(library="libnvidia-absent.so").problem == (
+        "no libnvidia-absent.so, the driver's library"
+    )
+
+
+def test_a_measurement_counts_what_it_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.25 s and 0.002 J a call: four calls after the first fill a second."""
+    write_rapl(tmp_path, "intel-rapl:0", 0)
+    now, calls = [0.0], []
+
+    def call() -> None:
+        calls.append(now[0])
+        now[0] += 0.25
+        write_rapl(tmp_path, "intel-rapl:0", 2000 * len(calls))
+
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: now[0])
+    found = measured("x", [call, call], 10, RaplMeter(tmp_path))
+    assert len(calls) == 5
+    assert (found.seconds, found.joules) == pytest.approx((0.25, 0.002 / 10))
+    assert (found.batch, found.problem) == (10, "")
+    blind = measured("x", [call], 10, RaplMeter(tmp_path / "absent"))
+    assert blind.joules is None
+    assert "no RAPL counters" in blind.problem
+    with pytest.raises(ParameterError, match="x: no samples to measure"):
+        measured("x", [], 1, RaplMeter(tmp_path))
+
+
+# The command
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(estimate_command, [str(argument) for argument in arguments])
+
+
+def words(result: Result) -> str:
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def test_estimate_is_labeled_and_sourced(stored: Path) -> None:
+    result = command(stored)
+    assert result.exit_code == 0, result.output
+    text = words(result)
+    assert "An estimate, not a measurement; nothing here was verified on hardware." in text
+    for part in (
+        "Loihi 1, Davies et al. 2018",
+        "Loihi 1, fit of SANA-FE",
+        "23.6 pJ",
+        "35.5 pJ",
+        "static, chips in use",
+        "not measured",
+        "Left out: the host",
+    ):
+        assert part in text
+    counts = estimate.estimate(
+        read_run(stored).run, place(read_run(stored).run.network, board())
+    ).counts
+    assert f"synaptic operations {counts.synops:,.1f}" in text
+    assert f"neuron updates {15 * 40:,.1f}" in text
+
+
+def test_a_run_that_does_not_fit(stored: Path, tmp_path: Path) -> None:
+    text = (shipped("deploy") / "loihi2-oheogulch.toml").read_text()
+    small = tmp_path / "small.toml"
+    small.write_text(text.replace("input_axons = { value = 16000", "input_axons = { value = 5"))
+    result = command(stored, "--profile", small)
+    assert isinstance(result.exception, BrfLavaError)
+    assert result.exception.exit_code == 1
+    assert "input axons: 13 needed, 5 allowed" in str(result.exception)
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A network for the ecg task and its run on three samples of the synthetic data."""
+    monkeypatch.delenv(ecg.DATA_VARIABLE, raising=False)
+    monkeypatch.setattr(meter, "REPEATS_SECONDS", 0.0)
+    dataset = ecg.load(None)
+    network = replace(spiking_network(), provenance={"task": "ecg", "model": "123"})
+    write_network(network, tmp_path / "net.h5")
+    x = np.ascontiguousarray(dataset.test.first(3).x.transpose(1, 0, 2))
+    part = measure(network, x, engine.run(network, x), 0.1)
+    result = summarize(network, [part], dataset.test.y[:3], None, backend="engine", checked=False)
+    write_result(result, dataset.source, network.provenance, tmp_path / "run.json")
+    return tmp_path / "run.json", tmp_path / "net.h5"
+
+
+def test_the_same_samples_are_measured_beside(synthetic: tuple[Path, Path]) -> None:
+    run, network = synthetic
+    result = command(run, "--measure", network)
+    assert result.exit_code == 0, result.output
+    text = words(result)
+    assert text.count("integer engine, CPU") >= 2  # one at a time, and all at once
+    assert "integer engine, CPU needs" not in text
+    assert "float network, GPU needs --float, GPU not measured" in text
+
+
+def test_the_float_model_is_measured_beside(synthetic: tuple[Path, Path]) -> None:
+    run, _ = synthetic
+    recipe = override(load_recipe("ecg-brf"), ("network.hidden=[9]",))
+    contents = json.loads(run.read_text())
+    model = run.with_name("model.pt")
+    save_checkpoint(
+        Checkpoint(
+            recipe=recipe,
+            seed=0,
+            origin="trained",
+            inputs=4,
+            classes=tuple("ABCDEF"),
+            epoch=1,
+            epochs_done=1,
+            data=DataSource(**contents["data"]),
+            metrics=Metrics(1.5, 0.5, 10.0, 3, 1300, "a processor"),
+            activity=FloatActivity(np.zeros((3, 1300), np.uint8), np.zeros(3, np.int64)),
+            state_dict=Network(recipe, 4, 6, torch.Generator().manual_seed(0)).state_dict(),
+            versions={"brf_lava": "0"},
+        ),
+        model,
+    )
+    run.write_text(
+        json.dumps(put(load_checkpoint(model).fingerprint, "network", "model")(contents))
+    )
+    result = command(run, "--float", model, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    text = words(result)
+    assert text.count("float network, CPU") >= 2  # one at a time, and all at once
+    assert "integer engine, CPU needs --measure not measured" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (put("other", "network", "model"), "is not the network of the run"),
+        (put("other", "data", "fingerprint"), "are not those of the run. Name them with --data."),
+    ],
+)
+def test_other_samples_or_networks_are_not_measured(
+    synthetic: tuple[Path, Path], change: Callable[[Any], Any], part: str
+) -> None:
+    run, network = synthetic
+    run.write_text(json.dumps(change(json.loads(run.read_text()))))
+    result = command(run, "--measure", network)
+    assert isinstance(result.exception, DataError)
+    assert part in str(result.exception)
+    assert result.output.count("│") == 0  # before anything is printed
+
+
+def test_data_without_a_measurement_is_refused(stored: Path, tmp_path: Path) -> None:
+    result = command(stored, "--data", tmp_path)
+    assert isinstance(result.exception, ParameterError)
+    assert "--data: goes with --measure or --float" in str(result.exception)

@@ -1,0 +1,498 @@
+"""Does a network fit: the memory model, the division into cores, the limits and the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_network
+
+from brf_lava.cli.map import map_command
+from brf_lava.errors import BrfLavaError, ParameterError
+from brf_lava.export.hdf5 import write_network
+from brf_lava.loihi2 import limits, place
+from brf_lava.loihi2.describe import LayerShape, NetworkShape, network_shape, read_description
+from brf_lava.loihi2.limits import RESOURCES, Load, neuron_words, part_load, row_words
+from brf_lava.loihi2.place import DoesNotFitError, Placement, lower_bound
+from brf_lava.neurons.families import NEURONS
+from brf_lava.profiles import Limits, Loihi2Profile, load_profile
+
+BOARDS = ("loihi2-oheogulch", "loihi2-kapohopoint", "loihi2-halapoint")
+
+
+def board(name: str = "loihi2-oheogulch", **values: int) -> Loihi2Profile:
+    """A shipped profile with other limits."""
+    profile = load_profile(name)
+    assert isinstance(profile, Loihi2Profile)
+    changed = {key: replace(getattr(profile.limits, key), value=v) for key, v in values.items()}
+    return replace(profile, limits=replace(profile.limits, **changed))
+
+
+def chain(inputs: int, *layers: tuple[str, int, bool], classes: int = 10) -> NetworkShape:
+    """Layers (neuron, neurons, recurrent) one after the other, then a readout."""
+    found = []
+    for neuron, neurons, recurrent in (*layers, ("LI", classes, False)):
+        found.append(LayerShape(neuron, neurons, inputs, recurrent, 8))
+        inputs = neurons
+    return NetworkShape("a chain", tuple(found))
+
+
+def assert_valid(placement: Placement) -> None:
+    """Every neuron exactly once, no core over a limit, no more cores than parts or than needed."""
+    profile, room = placement.profile, limits.capacity(placement.profile.limits)
+    expected = np.zeros_like(placement.loads)
+    expected[:] = limits.empty_core(profile.packing)
+    for index, (split, cores) in enumerate(zip(placement.splits, placement.cores_of, strict=True)):
+        assert len(cores) == len(split.sizes) == split.parts
+        assert len(set(cores.tolist())) == split.parts, "two parts of a layer on one core"
+        if not split.parts:
+            continue
+        assert int(split.sizes.sum()) == placement.network.layers[index].neurons
+        assert split.sizes.max() - split.sizes.min() <= 1
+        last = index + 1 == len(placement.splits)
+        onward = 1 if last else placement.splits[index + 1].parts
+        assert split.reached == onward + split.parts * split.layer.recurrent or not onward
+        for core, size in zip(cores.tolist(), split.sizes.tolist(), strict=True):
+            expected[core] += part_load(split.layer, size, split.reached, profile.packing)
+    assert np.array_equal(placement.loads, expected)
+    assert (placement.loads <= np.array(room)).all()
+    assert (placement.loads[:, 0] > 0).all(), "an empty core"
+    if all(split.parts for split in placement.splits):
+        assert placement.cores >= max(placement.bound)
+        assert placement.ratio is not None
+        assert placement.ratio >= 1
+
+
+# The memory model
+
+
+def test_the_published_compiler_report_is_met() -> None:
+    """784-128-64-10 leaky integrators on a board: rows of 10, 50 and 64 weights of 8 bits."""
+    packing = board().packing
+    assert [row_words(neurons, packing) for neurons in (10, 50, 64)] == [4, 16, 21]
+    assert 784 * row_words(64, packing) > board().limits.synapse_words.value  # it used three cores
+
+
+def test_words_of_a_neuron() -> None:
+    packing = board().packing
+    words = {
+        name: neuron_words(LayerShape(name, 1, 1, False, 8), packing) for name in NEURONS
+    }  # states of 24 bits, two in a word, and two words of parameters
+    assert words == {"RF": 3, "BRF": 4, "HRF": 3, "BHRF": 4, "ALIF": 4, "LI": 3}
+
+
+def test_a_part_by_hand() -> None:
+    layer = LayerShape("BRF", 36, 4, True, 8)
+    words = 40 * 12  # 24 + 36 * 20 = 744 bits take 12 words
+    assert part_load(layer, 36, 2, board().packing) == Load(
+        neurons=36,
+        groups=1,
+        input_axons=40,
+        output_axons=72,
+        synapse_words=words,
+        memory_words=words + 40 + 36 * (4 + 2),
+    )
+
+
+# Division and placement
+
+
+def test_a_small_network_shares_one_core() -> None:
+    found = place.place(chain(4, ("BRF", 36, True), classes=6), board())
+    assert_valid(found)
+    assert (found.cores, found.chips, found.ratio) == (1, 1, 1.0)
+    assert found.core_parts() == [((1, 36), (2, 6))]
+    assert found.loads[0].tolist() == [42, 2, 76, 78, 480 + 36 * 3, 736 + 36 * 4 + 6 * 4 + 1]
+    assert not found.violations
+    assert not found.notices
+
+
+def test_a_layer_is_divided_evenly_and_says_why() -> None:
+    found = place.place(chain(700, ("BRF", 128, True), classes=20), board())
+    assert_valid(found)
+    assert [split.parts for split in found.splits] == [3, 1]
+    assert found.splits[0].sizes.tolist() == [43, 43, 42]
+    # 64 neurons: 24 + 64 * 20 = 1304 bits are 21 words, of each of 828 axons
+    assert found.splits[0].reason == "2 would need 17,388 of 16,000 synapse words"
+    assert found.core_parts() == [((1, 43), (2, 20)), ((1, 43),), ((1, 42),)]
+    assert list(found.alike()) == [(i, i, parts) for i, parts in enumerate(found.core_parts())]
+    assert found.bottleneck == "synapse words"
+
+
+def test_a_core_takes_no_more_groups_than_allowed() -> None:
+    network = chain(4, *[("RF", 4, False)] * 10)
+    assert place.place(network, board()).cores == 2
+    found = place.place(network, board(groups_per_core=3))
+    assert_valid(found)
+    assert found.cores == found.bound.groups == 4
+
+
+def test_the_lower_bound_by_hand() -> None:
+    network = chain(1, ("BRF", 256, True))
+    row, readout = 81, 4  # words: 24 + 256 * 20 bits, 24 + 10 * 20 bits
+    synapses = 257 * row + 256 * readout
+    memory = synapses + 257 + 256 + 256 * (4 + 2) + 10 * (3 + 1)
+    assert lower_bound(network, board()) == Load(
+        neurons=1,
+        groups=1,
+        input_axons=1,
+        output_axons=1,
+        synapse_words=-(-synapses // 16_000),
+        memory_words=-(-memory // 19_999),
+    )
+
+
+shapes = st.lists(
+    st.tuples(
+        st.sampled_from([name for name, neuron in NEURONS.items() if neuron.spiking]),
+        st.integers(1, 3000),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    layers=shapes,
+    inputs=st.integers(1, 3000),
+    classes=st.integers(1, 300),
+    tight=st.dictionaries(
+        st.sampled_from(["neurons_per_core", "input_axons", "output_axons", "synapse_words"]),
+        st.integers(100, 5000),
+    ),
+    groups=st.integers(1, 8),
+)
+def test_every_neuron_has_its_place(
+    layers: list[tuple[str, int, bool]],
+    inputs: int,
+    classes: int,
+    tight: dict[str, int],
+    groups: int,
+) -> None:
+    network = chain(inputs, *layers, classes=classes)
+    found = place.place(network, board(groups_per_core=groups, **tight))
+    assert_valid(found)
+    unplaced = [split for split in found.splits if not split.parts]
+    named = {each.where.split(" (")[0] for each in found.violations if "neuron on" in each.where}
+    assert len(named) == len(unplaced)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    neurons=st.integers(1, 400),
+    inputs=st.integers(1, 60),
+    recurrent=st.booleans(),
+    reached=st.integers(1, 20),
+    words=st.integers(200, 3000),
+    outputs=st.integers(20, 3000),
+)
+def test_no_fewer_parts_would_do(
+    neurons: int, inputs: int, recurrent: bool, reached: int, words: int, outputs: int
+) -> None:
+    """Against every number of parts, one after the other."""
+    profile = board(synapse_words=words, output_axons=outputs)
+    layer = LayerShape("BRF", neurons, inputs, recurrent, 8)
+    room, empty = limits.capacity(profile.limits), limits.empty_core(profile.packing)
+
+    def fits(parts: int) -> bool:
+        size, reach = -(-neurons // parts), reached + parts * recurrent
+        load = part_load(layer, size, reach, profile.packing)
+        return limits.fits(limits.total(empty, load), room)
+
+    fewest = next((parts for parts in range(1, neurons + 1) if fits(parts)), 0)
+    assert place._split(layer, reached, profile).parts == fewest
+
+
+def test_a_million_neurons_fit_the_large_system() -> None:
+    network = chain(1000, *[("BRF", 1000, True)] * 1000)
+    found = place.place(network, board("loihi2-halapoint"))
+    assert_valid(found)
+    assert found.network.neurons == 1_000_010
+    assert not found.violations
+    assert found.ratio is not None
+    assert found.ratio < 1.25
+    assert found.bottleneck == "memory words"
+    assert found.chips <= 1152
+    assert "not modeled" in found.notices[-1]
+
+
+# What does not fit
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (
+            {"input_axons": 30},
+            "layer 1 (BRF), one neuron on a core: input axons: 40 needed, 30 allowed; make this",
+        ),
+        (
+            {"output_axons": 30},
+            "layer 1 (BRF), one neuron on a core: output axons: 37 needed, 30 allowed; make this",
+        ),
+        (
+            {"synapse_words": 35},
+            "layer 1 (BRF), one neuron on a core: synapse words: 40 needed, 35 allowed; make this",
+        ),
+        ({"memory_words": 84}, "memory words: 124 needed, 84 allowed; make this layer or the one"),
+        (
+            {"neurons_per_core": 1, "cores_per_chip": 5},
+            "oheogulch, 42 cores: chips: 9 needed, 1 allowed; use a board with more chips",
+        ),
+        (
+            {"weight_bits": 6},
+            "layer 1 (BRF): bits of a weight: 8 needed, 6 allowed; export with --weight-bits 6",
+        ),
+        ({"state_bits": 20}, "all layers: bits of a state: 24 needed, 20 allowed; use a board"),
+    ],
+)
+def test_each_violated_limit_is_named(values: dict[str, int], expected: str) -> None:
+    network = chain(4, ("BRF", 36, True), classes=6)
+    found = place.place(network, board(**values))
+    assert_valid(found)
+    assert any(expected in str(each) for each in found.violations), found.violations
+    with pytest.raises(DoesNotFitError, match=r"net\.h5: does not fit oheogulch: ") as error:
+        found.require_fit("net.h5")
+    assert error.value.exit_code == 1
+
+
+def test_a_layer_that_no_core_can_take_a_neuron_of() -> None:
+    network = chain(1000, ("BRF", 1_000_000, True))
+    found = place.place(network, board("loihi2-halapoint"))
+    assert_valid(found)
+    assert found.ratio is None
+    assert [each.what for each in found.violations[:4]] == [
+        "input axons",
+        "output axons",
+        "synapse words",
+        "memory words",
+    ]
+    with pytest.raises(DoesNotFitError, match=r"1,001,000 needed, 16,000 allowed.*And 4 more"):
+        found.require_fit("net.h5")
+
+
+def test_more_cores_than_are_placed_are_refused() -> None:
+    with pytest.raises(ParameterError, match="at most 1,000,000 are placed"):
+        place.place(chain(1, *[("RF", 4096, False)] * 2000), board(neurons_per_core=1))
+
+
+def test_notices_name_the_largest() -> None:
+    narrow = chain(5000, ("RF", 10, False), ("RF", 10, False))
+    (notice,) = place.place(narrow, board()).notices
+    assert notice.startswith("5,000 input axons on a core (layer 1) are more than the 4,096 of")
+    loud = [replace(layer, input_sum=40_000 + i) for i, layer in enumerate(chain(4).layers * 3)]
+    (notice,) = place.place(NetworkShape("x", tuple(loud)), board()).notices
+    assert "add up to 40,002 (layer 3, and 2 more layers)" in notice
+
+
+# Networks and descriptions
+
+
+def test_the_sizes_of_a_network_in_integers() -> None:
+    network = random_network(np.random.default_rng(0), (4, 7, 3), input_range=(-128, 255))
+    shape = network_shape(network, "x")
+    hidden, readout = shape.layers
+    assert (hidden.neuron, hidden.neurons, hidden.inputs, hidden.recurrent) == ("BRF", 7, 4, True)
+    assert (hidden.sources, hidden.synapses, shape.synapses) == (11, 77, 77 + 21)
+    mantissa = network.layers[0].weights.mantissa.astype(int)
+    assert hidden.input_sum == 255 * np.abs(mantissa).sum(axis=1).max()
+    assert readout.input_sum == np.abs(network.layers[1].weights.mantissa.astype(int)).sum(1).max()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"), [(-128, 0, 8), (0, 127, 8), (-1, 1, 2), (-2, 1, 2), (0, 0, 1)]
+)
+def test_bits_that_weights_need(low: int, high: int, bits: int) -> None:
+    network = random_network(np.random.default_rng(0), (2, 1, 1), recurrent=False)
+    weights = replace(network.layers[0].weights, mantissa=np.array([[low, high]], np.int8))
+    layer = replace(network.layers[0], weights=weights)
+    assert (
+        network_shape(replace(network, layers=(layer, network.layers[1])), "").layers[0].weight_bits
+        == bits
+    )
+
+
+DESCRIPTION = """
+name = "SHD"
+inputs = 700
+[[layer]]
+neuron = "BRF"
+neurons = 128
+recurrent = true
+repeat = 2
+[[layer]]
+neuron = "LI"
+neurons = 20
+recurrent = false
+repeat = 1
+"""
+
+
+def test_a_description_in_toml_and_json(tmp_path: Path) -> None:
+    expected = chain(700, ("BRF", 128, True), ("BRF", 128, True), classes=20).layers
+    path = tmp_path / "shd.toml"
+    path.write_text(DESCRIPTION)
+    assert read_description(path) == NetworkShape("SHD", expected)
+    hidden = {"neuron": "BRF", "neurons": 128, "recurrent": True, "repeat": 2}
+    readout = {"neuron": "LI", "neurons": 20, "recurrent": False, "repeat": 1}
+    other = tmp_path / "shd.json"
+    other.write_text(json.dumps({"name": "SHD", "inputs": 700, "layer": [hidden, readout]}))
+    assert read_description(other) == read_description(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ('"BRF"', '"BFR"', "layer 1: neuron"),
+        ('"LI"', '"RF"', "layer 2: neuron RF; layers that spike come first"),
+        ("neurons = 128", "neurons = 0", "layer 1: neurons: 0; allowed is a whole number, 1 to"),
+        ("recurrent = false", "recurrent = true", "a readout is not recurrent"),
+        ("repeat = 1\n", "repeat = 2\n", "a readout is not recurrent and not repeated"),
+        ("repeat = 2\n", "", "layer 1: repeat is missing, and nothing has a default"),
+        ("inputs = 700", "inputs = 700\nsize = 1", "size: no such key"),
+        ("inputs = 700", "inputs = ", "not valid TOML"),
+        ("[[layer]]", "[[layers]]", "layer: a list of layers is needed"),
+    ],
+)
+def test_another_description_is_refused(tmp_path: Path, old: str, new: str, part: str) -> None:
+    path = tmp_path / "net.toml"
+    assert old in DESCRIPTION
+    path.write_text(DESCRIPTION.replace(old, new))
+    with pytest.raises(ParameterError) as error:
+        read_description(path)
+    assert str(error.value).startswith(str(path))
+    assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("net.json", b"[1]", "list; a JSON object is needed"),
+        ("net.json", b"{", "not valid JSON"),
+        ("net.json", b'{"layer": [1]}', "layer: a list of layers"),
+        ("net.toml", b"\xff", "byte 0 is not UTF-8"),
+        ("net.yaml", b"", "a description of type .yaml; .toml or .json"),
+        ("absent.toml", None, "cannot be read"),
+    ],
+)
+def test_no_description(tmp_path: Path, name: str, content: bytes | None, part: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ParameterError, match=part):
+        read_description(tmp_path / name)
+
+
+# The command
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(map_command, [str(argument) for argument in arguments])
+
+
+def one_error(result: Result) -> BrfLavaError:
+    assert isinstance(result.exception, BrfLavaError), result.output
+    assert "\n" not in str(result.exception)
+    return result.exception
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    path = tmp_path / "net.h5"
+    write_network(random_network(np.random.default_rng(0), (4, 36, 6)), path)
+    return path
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_map_prints_every_limit_with_its_source(network: Path, name: str) -> None:
+    result = command(network, "--profile", name)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.replace("│", " ").split())
+    profile = load_profile(name)
+    assert isinstance(profile, Loihi2Profile)
+    for resource in RESOURCES:
+        assert f" {resource.title} " in text
+    for key in Limits.__dataclass_fields__:
+        if key in ("advised_axons", "input_bits"):
+            continue  # named where they matter
+        limit = getattr(profile.limits, key)
+        assert f" {limit.value:,} " in text, key
+        assert limit.source.split()[0] in text
+        assert limit.certainty in text
+    assert "Fits: 1 of" in text
+    assert " ops " in text
+    assert "Nothing here was verified on hardware." in text
+
+
+def test_map_says_no_after_the_whole_map(tmp_path: Path) -> None:
+    path = tmp_path / "large.toml"
+    path.write_text(DESCRIPTION.replace("repeat = 2", "repeat = 200"))
+    result = command("--describe", path)
+    error = one_error(result)
+    assert error.exit_code == 1
+    assert "chips: " in str(error)
+    assert "Does not fit: oheogulch, " in result.output
+    assert "and 177 more rows, see --all" in result.output  # of 201 layers
+    assert "Fits" not in result.output
+    assert "177 more rows" not in command("--describe", path, "--all").output
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_map_draws(tmp_path: Path, suffix: str) -> None:
+    path, out = tmp_path / "net.toml", tmp_path / f"map.{suffix}"
+    path.write_text(DESCRIPTION)
+    result = command("--describe", path, "-o", out)
+    assert result.exit_code == 0, result.output
+    content = out.read_bytes()
+    if suffix == "png":
+        assert content.startswith(b"\x89PNG")
+        return
+    for words in (b"SHD on oheogulch", b"synapse words", b"% of the limit", b">78<"):
+        assert words in content
+
+
+def test_map_draws_a_large_system(tmp_path: Path) -> None:
+    path, out = tmp_path / "large.toml", tmp_path / "map.svg"
+    path.write_text(DESCRIPTION.replace("repeat = 2", "repeat = 2000"))
+    result = command("--describe", path, "-o", out, "--profile", "loihi2-halapoint")
+    assert result.exit_code == 0, result.output
+    assert b"the fullest of each " in out.read_bytes()
+    assert out.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ((), "name either a network file or"),
+        (("{net}", "--describe", "{net}"), "name either a network file or"),
+        (("{net}", "--profile", "sim"), "is of kind 'sim', not a Loihi 2 board"),
+        (("{net}", "--profile", "loihi2-oheogulsch"), "Did you mean loihi2-oheogulch?"),
+        (("{net}", "-o", "map.gif"), "a picture of type .gif"),
+        (("{net}", "-o", "{net}.toml/map.png"), "does not exist"),
+        (("absent.h5",), "absent.h5"),
+    ],
+)
+def test_wrong_use_is_one_line(network: Path, arguments: tuple[str, ...], part: str) -> None:
+    error = one_error(command(*(each.format(net=network) for each in arguments)))
+    assert part in str(error)
+    assert error.exit_code == 2
+
+
+def test_what_is_printed_does_not_depend_on_the_board_twice(network: Path) -> None:
+    """The same map for the same question: no set or dictionary order shows."""
+    first, second = (command(network).output for _ in range(2))
+    assert first == second
+
+
+def test_all_limits_have_a_value_above_zero() -> None:
+    values: dict[str, Any] = vars(board().limits)
+    assert all(each.value > 0 for each in values.values())
