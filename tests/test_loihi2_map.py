@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
 
-from brf_lava.cli.map import map_command
-from brf_lava.errors import BrfLavaError, ParameterError
+from brf_lava.cli.main import main
+from brf_lava.errors import ParameterError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.loihi2 import limits, place
 from brf_lava.loihi2.describe import LayerShape, NetworkShape, network_shape, read_description
@@ -135,18 +136,33 @@ def test_a_core_takes_no_more_groups_than_allowed() -> None:
 
 
 def test_the_lower_bound_by_hand() -> None:
-    network = chain(1, ("BRF", 256, True))
-    row, readout = 81, 4  # words: 24 + 256 * 20 bits, 24 + 10 * 20 bits
-    synapses = 257 * row + 256 * readout
-    memory = synapses + 257 + 256 + 256 * (4 + 2) + 10 * (3 + 1)
-    assert lower_bound(network, board()) == Load(
+    """256 BRF neurons with 257 axons: rows of 24 + 20 n bits, so at most 198 on a core."""
+    assert 257 * (24 + 20 * 198) <= 16_000 * 64 < 257 * (24 + 20 * 199)
+    synapses = 256 / 198 * 257 * (24 + 20 * 198) / 64 + 256 * (24 + 20 * 10) / 64
+    axons = 256 / 198 * 257 + 256
+    words = 256 * (4 + 3) + 10 * (3 + 1)  # two parts of the layer and one readout are reached
+    assert lower_bound(chain(1, ("BRF", 256, True)), board()) == Load(
         neurons=1,
         groups=1,
         input_axons=1,
         output_axons=1,
-        synapse_words=-(-synapses // 16_000),
-        memory_words=-(-memory // 19_999),
+        synapse_words=math.ceil(synapses / 16_000),
+        memory_words=math.ceil((synapses + axons + words) / 19_999),
     )
+    assert math.ceil(synapses / 16_000) == 2
+
+
+def test_the_lower_bound_counts_axons_of_every_core_and_its_own_word() -> None:
+    """100 neurons with 3 axons on 20 cores or more, 100 axons of the readout."""
+    network = chain(3, ("RF", 100, False), classes=1)
+    found = lower_bound(network, board(neurons_per_core=5, input_axons=120, memory_words=749))
+    assert found.neurons == 21
+    assert found.input_axons == math.ceil((20 * 3 + 100) / 120)
+    # words of 20 parts of 5, then of the readout
+    parts = 20 * (3 * (24 + 5 * 20) / 64 + 3 + 5 * (3 + 1))
+    assert parts + 100 * (24 + 20) / 64 + 100 + 3 + 1 == 749
+    assert found.memory_words == 2  # one word of a core is not for neurons
+    assert lower_bound(network, board(neurons_per_core=5, memory_words=750)).memory_words == 1
 
 
 shapes = st.lists(
@@ -396,13 +412,15 @@ def test_no_description(tmp_path: Path, name: str, content: bytes | None, part: 
 
 
 def command(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(map_command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main, ["map", *map(str, arguments)])
 
 
-def one_error(result: Result) -> BrfLavaError:
-    assert isinstance(result.exception, BrfLavaError), result.output
-    assert "\n" not in str(result.exception)
-    return result.exception
+def one_error(result: Result, code: int) -> str:
+    """The message of the only error, on the last line."""
+    assert isinstance(result.exception, SystemExit), result.output
+    assert result.exit_code == code
+    assert result.output.count("Error: ") == 1
+    return result.output.rstrip("\n").splitlines()[-1].removeprefix("Error: ")
 
 
 @pytest.fixture
@@ -437,9 +455,7 @@ def test_map_says_no_after_the_whole_map(tmp_path: Path) -> None:
     path = tmp_path / "large.toml"
     path.write_text(DESCRIPTION.replace("repeat = 2", "repeat = 200"))
     result = command("--describe", path)
-    error = one_error(result)
-    assert error.exit_code == 1
-    assert "chips: " in str(error)
+    assert "chips: " in one_error(result, 1)
     assert "Does not fit: oheogulch, " in result.output
     assert "and 177 more rows, see --all" in result.output  # of 201 layers
     assert "Fits" not in result.output
@@ -482,9 +498,7 @@ def test_map_draws_a_large_system(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_one_line(network: Path, arguments: tuple[str, ...], part: str) -> None:
-    error = one_error(command(*(each.format(net=network) for each in arguments)))
-    assert part in str(error)
-    assert error.exit_code == 2
+    assert part in one_error(command(*(each.format(net=network) for each in arguments)), 2)
 
 
 def test_what_is_printed_does_not_depend_on_the_board_twice(network: Path) -> None:

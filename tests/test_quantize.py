@@ -221,7 +221,9 @@ def test_state_bits_leave_the_head_room_and_not_twice_that(peak: float, state: s
 
 @pytest.mark.parametrize("peak", [32769.0, 1e9, 1e300])
 def test_states_too_large_for_any_format_are_refused(peak: float) -> None:
-    with pytest.raises(ParameterError, match=r"^BRF: a state reaches .* at least 6 are needed"):
+    with pytest.raises(
+        ParameterError, match=r"^BRF: a state or the threshold reaches .* at least 6 are needed"
+    ):
         choose_state_bits(brf_layer(), {"u": peak, "v": 0.0, "q": 0.0})
 
 

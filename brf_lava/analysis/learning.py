@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from brf_lava.errors import DataError
 
 QUANTITIES = ("train_loss", "validation_accuracy", "validation_sops")
+LARGEST = 1e100  # of a value; its square, for a standard deviation, is a number still
+SHOWN = 40  # letters of a foreign value in a message
 HOW_TO_GET = "Name a metrics file, .jsonl, that 'brf-lava train' wrote beside a model."
 
 
@@ -68,7 +70,7 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float64]]:
 def _row(line: str, where: str, epoch: int) -> dict[str, float]:
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON. {HOW_TO_GET}") from error
     wanted = ("epoch", *QUANTITIES)
     missing = [name for name in wanted if not isinstance(row, dict) or name not in row]
@@ -76,13 +78,25 @@ def _row(line: str, where: str, epoch: int) -> dict[str, float]:
         raise DataError(f"{where}: has no {', '.join(missing)}. {HOW_TO_GET}")
     if row["epoch"] != epoch:
         raise DataError(
-            f"{where}: epoch {row['epoch']!r}, expected {epoch}; lines must be in order from 1. "
+            f"{where}: epoch {_short(row['epoch'])}, expected {epoch}; lines must be in order from 1. "
             f"{HOW_TO_GET}"
         )
     for name in QUANTITIES:
-        if isinstance(row[name], bool) or not isinstance(row[name], int | float):
-            raise DataError(f"{where}: {name} is {row[name]!r}, expected a number. {HOW_TO_GET}")
+        value = row[name]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise DataError(f"{where}: {name} is {_short(value)}, expected a number. {HOW_TO_GET}")
+        if not abs(value) <= LARGEST:  # also catches NaN
+            raise DataError(
+                f"{where}: {name} is {_short(value)}; must be a number from -{LARGEST:g} to "
+                f"{LARGEST:g}. {HOW_TO_GET}"
+            )
     return {name: float(row[name]) for name in QUANTITIES}
+
+
+def _short(value: Any) -> str:
+    """A foreign value, for a message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def learning_curves(files: Sequence[tuple[str, Path]]) -> tuple[Curves, ...]:

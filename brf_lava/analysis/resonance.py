@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.analysis.stability import EDGE, PLANES, spectral_radius
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import loop
 from brf_lava.neurons import boundary, families
@@ -20,6 +21,7 @@ from brf_lava.neurons.families import Neuron
 
 DURATION = 20.0  # s
 STEPS_MAX = 200_000  # of one drive, at 20 s a dt of 0.0001 s
+LEAST_OMEGA = 1e-6  # rad/s; a period of two months
 CHUNK = 32  # drives at a time; keeps their states within memory
 
 
@@ -73,27 +75,35 @@ def frequency_response(
     """Drive one BRF or BHRF neuron at ``relative * omega``, each for `duration` seconds.
 
     omega: rad/s. dt: s. relative: [F], above 0. b_offset: 1/s.
-    Raises: ParameterError for a neuron that is neither, for ``dt * omega >= 1`` and for other
-    numbers out of range.
+    Raises: ParameterError for a neuron that is neither, for ``dt * omega >= 1``, for so large a
+    b_offset that the neuron overshoots and grows, and for other numbers out of range.
     """
     where = "frequency-response"
     if neuron not in (families.BRF, families.BHRF):
         raise ParameterError(f"{where}: neuron {neuron.name}; choose BRF or BHRF.")
-    if not (dt > 0 and omega > 0 and b_offset >= 0 and duration >= dt):
+    if not (dt > 0 and omega >= LEAST_OMEGA and 0 <= b_offset < np.inf and duration >= dt):
         raise ParameterError(
             f"{where}: dt {dt:g} s, omega {omega:g} rad/s, b_offset {b_offset:g}/s, {duration:g} s;"
-            " dt and omega must be above 0, b_offset not below, the duration at least dt."
+            f" dt must be above 0, omega at least {LEAST_OMEGA:g}, b_offset at least 0 and finite, "
+            "the duration at least dt. Choose others."
+        )
+    if not duration / dt <= STEPS_MAX:
+        raise ParameterError(
+            f"{where}: {duration / dt:.0f} steps; at most {STEPS_MAX} are run. Use a larger dt, or "
+            "less time."
         )
     steps = round(duration / dt)
-    if steps > STEPS_MAX:
-        raise ParameterError(
-            f"{where}: {steps} steps; at most {STEPS_MAX} are run. Use a larger dt, or less time."
-        )
     boundary.check_omega([omega], dt, f"{where}, omega")
     if neuron is families.BRF:
         damping = boundary.divergence_boundary(omega, dt) - b_offset
     else:
         damping = boundary.harmonic_boundary(omega, dt) + b_offset
+    plane = PLANES[neuron.name.removeprefix("B")]  # balance lies in the damping alone
+    if not spectral_radius(plane, np.array([damping]), omega, dt)[0] <= EDGE:
+        raise ParameterError(
+            f"{where}: b_offset {b_offset:g}/s; with it a {neuron.name} neuron of omega {omega:g} "
+            f"rad/s overshoots in every step of {dt:g} s and grows. Lower b_offset or dt."
+        )
     amplitudes = []
     for first in range(0, len(relative), CHUNK):
         _, states = loop.forward(

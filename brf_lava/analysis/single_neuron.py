@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.analysis.resonance import spike_trains
+from brf_lava.analysis.resonance import LEAST_OMEGA, spike_trains
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import real
 from brf_lava.neurons.boundary import check_omega, divergence_boundary
 
 STEPS_MAX = 200_000  # a plain Python loop takes seconds for more
+LARGEST = 1e100  # of a state; far beyond it there are no numbers, and no axis
 SHORT = f"shorter than the whole run, but so long that at most {STEPS_MAX:,} steps are run"
 
 
@@ -60,7 +61,7 @@ class Drive:
         for name, value, good, allowed in (
             ("dt", self.dt, self.dt > 0, "above 0 s"),
             ("dt", self.dt, self.duration / STEPS_MAX <= self.dt < self.duration, SHORT),
-            ("omega", self.omega, self.omega > 0, "above 0 rad/s"),
+            ("omega", self.omega, self.omega >= LEAST_OMEGA, f"at least {LEAST_OMEGA:g} rad/s"),
             ("b_offset", self.b_offset, 0 <= self.b_offset < np.inf, "at least 0/s, and finite"),
             ("gamma", self.gamma, 0 <= self.gamma < 1, "at least 0 and below 1"),
             ("weight", self.weight, np.isfinite(self.weight), "finite"),
@@ -113,11 +114,19 @@ def step(
 
 
 def single_neuron(drive: Drive) -> SingleNeuron:
-    """Run all variants from rest."""
+    """Run all variants from rest. Raises: ParameterError when one grows beyond `LARGEST`."""
     steps = round(drive.duration / drive.dt)
     x = spike_trains(np.array([drive.omega]), drive.dt, steps)[:, 0, 0]
     x[round(drive.driven / drive.dt) :] = 0
     traces = tuple(_trace(variant, drive, x) for variant in VARIANTS)
+    for trace in traces:
+        largest = float(np.abs([trace.u, trace.q]).max())
+        if not largest <= LARGEST:  # also catches NaN
+            raise ParameterError(
+                f"single-neuron: b_offset {drive.b_offset:g}/s, gamma {drive.gamma:g}, weight "
+                f"{drive.weight:g}: the neuron with {trace.variant.title} grows beyond "
+                f"{LARGEST:g}. Lower b_offset, gamma, the weight or dt."
+            )
     return SingleNeuron(drive, drive.dt * np.arange(1, steps + 1), x, traces)
 
 

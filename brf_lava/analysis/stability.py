@@ -16,6 +16,7 @@ GRID = 161  # points per axis at which stability is decided
 OMEGA_LIMIT = 0.999  # of 1 / dt, the last angular frequency with a boundary
 EDGE = 1 + 1e-9  # the radius of a neuron on the edge, with room for rounding
 ROOM = 1.15  # axes end so much beyond the trained neurons
+LEAST_DT, MOST_DT = 1e-9, 1e3  # s; beyond, 1 / dt is no frequency of a neuron
 PLANES = {"RF": families.RF, "HRF": families.HRF}  # equations of motion without reset
 
 
@@ -68,10 +69,12 @@ def stability_map(
     """The map up to ``1 / dt``, or just around the trained neurons.
 
     plane: "RF" or "HRF". dt: s. points: (omega, damping) of trained neurons to be shown on it.
-    Raises: ParameterError for a step that is not positive.
+    Raises: ParameterError for a step that is not `LEAST_DT` to `MOST_DT`.
     """
-    if not (dt > 0 and np.isfinite(dt)):
-        raise ParameterError(f"boundary: dt {dt:g} s; must be above 0. A usual one is 0.01.")
+    if not LEAST_DT <= dt <= MOST_DT:
+        raise ParameterError(
+            f"boundary: dt {dt:g} s; must be {LEAST_DT:g} to {MOST_DT:g}. A usual one is 0.01."
+        )
     limit = OMEGA_LIMIT / dt
     if points is not None:
         limit = min(limit, ROOM * float(np.max(points[0], initial=1.0)))

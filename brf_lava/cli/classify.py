@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brf_lava.errors import ParameterError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -26,7 +28,9 @@ def classify_input(
     """Classify a WFDB record, show a summary and write the files that were asked for.
 
     Arguments as of `run.classify.classify_record`; annotations_out: see `annotation_path`.
-    Raises: what that raises; BrfLavaError, before the run, when a file could not be written.
+    A record without any wave gets no annotation file, but a notice.
+    Raises: what that raises; BrfLavaError, before the run, when a file could not be written, and
+    ParameterError when both would be one file.
     """
     from brf_lava import report
     from brf_lava.files import check_writable
@@ -39,6 +43,11 @@ def classify_input(
     for out in (csv, marks):
         if out is not None:
             check_writable(out, *sources)
+    if csv is not None and marks is not None and csv.resolve() == marks.resolve():
+        raise ParameterError(
+            f"--csv and --annotations-out: both would be written to {csv}. Name another file for "
+            "one of them."
+        )
     classify.check_network(network)
     with report.step_progress(f"{path.name}, percent", 100) as show:
         labels = classify.classify_record(
@@ -57,7 +66,13 @@ def classify_input(
     if csv is not None:
         classify.write_csv(labels, csv)
         click.echo(f"Wrote {csv}: {labels.samples:,} samples.")
-    if marks is not None:
+    if marks is not None and not labels.marks():
+        click.echo(
+            f"Notice: {marks} is not written: the classes of {labels.record} describe no wave, so "
+            "there are no marks. Look at them with --csv.",
+            err=True,
+        )
+    elif marks is not None:
         count = classify.write_annotation(labels, marks)
         click.echo(f"Wrote {marks}: {count:,} marks.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.cli.options import PATH, data_arguments, data_option, load_data, recipe_for_task
 
 
 @click.command("import")
@@ -26,15 +26,18 @@ def import_command(
 ) -> None:
     """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report
-    from brf_lava.errors import CheckpointError
+    from brf_lava.errors import CheckpointError, RecipeError
     from brf_lava.files import check_writable
-    from brf_lava.recipes import load_recipe
     from brf_lava.tasks.task import find_task
     from brf_lava.train.checkpoint import save_checkpoint
     from brf_lava.train.published import import_published
 
     check_writable(out, published)
-    chosen = load_recipe(recipe) if recipe else None
+    if recipe is None and task.endswith(".toml"):
+        raise RecipeError(
+            f"--task {task}: no recipe is shipped for a task of your own. Name one with --recipe."
+        )
+    chosen = recipe_for_task(recipe, task) if recipe else None
     dataset = load_data(task, data)
     if find_task(task).permuted and dataset.permutation is None:
         raise CheckpointError(
@@ -45,4 +48,4 @@ def import_command(
     save_checkpoint(checkpoint, out)
     report.print_table(report.checkpoint_table(checkpoint))
     click.echo(f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.")
-    click.echo(f"Wrote {out}. Next: brf-lava export {out} net.h5")
+    click.echo(f"Wrote {out}. Next: brf-lava export {out} net.h5{data_arguments(data)}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from brf_lava.errors import RecipeError
+
 if TYPE_CHECKING:
+    from brf_lava.recipes import Recipe
     from brf_lava.tasks.task import Dataset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -99,3 +103,33 @@ def network_data(provenance: dict[str, Any], data: Path | None) -> Dataset:
     if stored is None or dataset.permutation is not None:
         return dataset
     return dataset.permuted(np.array(stored))
+
+
+def data_arguments(data: Path | None) -> str:
+    """The options of this command that say how data are read, to be repeated with the next one."""
+    context = click.get_current_context(silent=True)
+    chosen = context.meta if context else {}
+    given = (
+        ("--data", data),
+        ("--unlabeled", chosen.get(UNLABELED)),
+        ("--permutation", chosen.get(PERMUTATION)),
+    )
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value)
+
+
+def recipe_for_task(name: str, task: str | None) -> Recipe:
+    """The recipe of this name, for `task` if that is the user's own.
+
+    Raises: RecipeError as `load_recipe`, and when it is for another task.
+    """
+    from brf_lava.recipes import load_recipe, override
+    from brf_lava.strict_toml import to_toml
+
+    recipe = load_recipe(name)
+    if task is not None and task.endswith(".toml"):
+        return override(recipe, [f"task={to_toml(task)}"])
+    if task is not None and recipe.task != task:
+        raise RecipeError(
+            f"--task {task}: recipe {recipe.name} is for task {recipe.task}. Name another."
+        )
+    return recipe

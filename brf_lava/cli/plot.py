@@ -350,11 +350,13 @@ def _labeled(text: str) -> tuple[str, Path]:
 
 
 def _is_hdf5(path: Path) -> bool:
+    from brf_lava.tasks.arrays import HDF5_SUFFIXES
+
     try:
         with path.open("rb") as file:
             return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
     except OSError:
-        return path.suffix.lower() in (".h5", ".hdf5")  # its reader says what is wrong with it
+        return path.suffix.lower() in HDF5_SUFFIXES  # its reader says what is wrong with it
 
 
 def _checkpoint(path: Path) -> Checkpoint:

@@ -17,7 +17,13 @@ from brf_lava.cli.loihi2_options import (
     loihi2_settings,
     refuse_loihi2_options,
 )
-from brf_lava.cli.options import PATH, data_option, device_option, network_data
+from brf_lava.cli.options import (
+    PATH,
+    data_arguments,
+    data_option,
+    device_option,
+    network_data,
+)
 from brf_lava.errors import (
     BackendUnavailableError,
     DataError,
@@ -89,10 +95,13 @@ def run(
         raise DataError(
             "--csv and --annotations-out say where the waves of an --input go; name it."
         )
-    if record is not None and (limit or check is not None or reference or out or data):
+    if record is not None and (
+        limit or check is not None or reference or out or data_arguments(data)
+    ):
         raise DataError(
             "--input: an unlabeled record is classified, and nothing compared; --data, --limit, "
-            "--check, --reference and --out do not go with it. Leave them out."
+            "--check, --reference, --unlabeled, --permutation and --out do not go with it. Leave "
+            "them out."
         )
     target = _target(backend, profile, timeout)
     require_backend(backend, target.loihi2)

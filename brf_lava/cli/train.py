@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, device_option, load_data
+from brf_lava.cli.options import (
+    PATH,
+    data_arguments,
+    data_option,
+    device_option,
+    load_data,
+    recipe_for_task,
+)
 from brf_lava.errors import CheckpointError, RecipeError
 
 if TYPE_CHECKING:
@@ -82,31 +89,29 @@ def train(
             chosen, dataset = _choose_omega(chosen, dataset, seed or 0, changes)
         trainer = Trainer(chosen, dataset, seed or 0, target, out)
     with only_writer(out):
-        _run_training(trainer, tensorboard)
+        _run_training(trainer, tensorboard, data)
 
 
 def _choose_recipe(
     task: str | None, name: str | None, changes: tuple[str, ...], epochs: int | None
 ) -> Recipe:
-    from brf_lava.recipes import load_recipe, override, recipe_for
-    from brf_lava.strict_toml import to_toml
+    from brf_lava.recipes import override, recipe_for
 
     if name is None and task is None:
         raise RecipeError("train: name what to learn: --task ecg, or --recipe FILE.")
-    own = task is not None and task.endswith(".toml")
-    if own and name is None:
+    if name is None and task is not None and task.endswith(".toml"):
         raise RecipeError(
-            f"--task {task}: no recipe is shipped for a task of your own. Name one to start from, "
-            "such as --recipe ecg-brf --set validation=50."
+            f"--task {task}: no recipe is shipped for a task of your own. Name one to start from: "
+            "--recipe ecg-brf where every step has a label, smnist-brf where every sample has one, "
+            "and with it --set validation=N."
         )
-    recipe = recipe_for(task) if name is None and task is not None else load_recipe(name or "")
-    if own:
-        changes = (f"task={to_toml(task)}", *changes)
-    elif task is not None and recipe.task != task:
-        raise RecipeError(f"--task {task}: recipe {recipe.name} is for task {recipe.task}.")
+    recipe = recipe_for(task or "") if name is None else recipe_for_task(name, task)
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
-    return override(recipe, changes)
+    changed = override(recipe, changes)
+    if task is not None and changed.task != recipe.task:
+        raise RecipeError(f"--set task={changed.task}: --task names {task}. Leave one of them out.")
+    return changed
 
 
 def _choose_omega(
@@ -124,7 +129,7 @@ def _choose_omega(
     return chosen, dataset
 
 
-def _run_training(trainer: Trainer, tensorboard: bool) -> None:
+def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> None:
     from contextlib import ExitStack
 
     from brf_lava import report
@@ -148,7 +153,8 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short and must be whole
         click.echo(
             f"Stopped after epoch {trainer.epoch} of {recipe.training.epochs}; state saved in "
-            f"{resume_path(out)}. Go on with: brf-lava train --resume --out {out}",
+            f"{resume_path(out)}. Go on with: brf-lava train --resume --out {out}"
+            f"{data_arguments(data)}",
             err=True,
         )
         if trainer.epoch:
@@ -163,4 +169,7 @@ def _run_training(trainer: Trainer, tensorboard: bool) -> None:
             err=True,
         )
     report.print_table(report.checkpoint_table(trainer.finish()))
-    click.echo(f"Wrote {out} and {metrics_path(out)}. Next: brf-lava export {out} net.h5")
+    click.echo(
+        f"Wrote {out} and {metrics_path(out)}. Next: brf-lava export {out} "
+        f"net.h5{data_arguments(data)}"
+    )

@@ -159,18 +159,19 @@ def choose_state_bits(
 
     Raises: ParameterError when the states are too large for any format.
     """
-    largest = float(np.max([1 / HEADROOM, *peaks.values()]))  # NaN stays NaN
+    theta = float(getattr(layer.constants, "theta", 0.0))
+    largest = float(np.max([1 / HEADROOM, theta, *peaks.values()]))  # NaN stays NaN
     if not np.isfinite(largest):
         raise ParameterError(
-            f"{layer.neuron.name}: a state reaches {largest:g} on the calibration data; states "
+            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; both "
             "must be finite. Train the network again, with a lower learning rate."
         )
     bits = floor(STATE_WIDTH - 1 - log2(HEADROOM * largest))
     if bits < STATE_BITS_MIN:
         raise ParameterError(
-            f"{layer.neuron.name}: a state reaches {largest:g}; with head-room of {HEADROOM:g} it "
-            f"leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. Is the network "
-            "trained, and the calibration data its own?"
+            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; with head-room of "
+            f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. Is "
+            "the network trained, and the calibration data its own?"
         )
     while bits > STATE_BITS_MIN and not _weights_fit(layer, bits, weight_bits):
         bits -= 1

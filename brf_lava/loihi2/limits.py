@@ -8,6 +8,7 @@ on k cores has its axons k times. A neuron has one output axon for every part th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from brf_lava.loihi2.describe import LayerShape
@@ -92,3 +93,14 @@ def part_load(layer: LayerShape, neurons: int, reached: int, packing: Packing) -
         synapse_words=synapses,
         memory_words=synapses + axons * packing.axon_words.value + neurons * per_neuron,
     )
+
+
+def least_load(
+    layer: LayerShape, neurons: int, reached: int, packing: Packing
+) -> tuple[Fraction, ...]:
+    """`part_load` with rows that need not end on a word, in the order of `Load`."""
+    exact = part_load(layer, neurons, reached, packing)
+    bits = packing.row_bits.value + packing.synapse_bits.value * neurons
+    synapses = Fraction(layer.sources * bits, packing.word_bits.value)
+    memory = exact.memory_words - exact.synapse_words + synapses
+    return (*map(Fraction, exact[:4]), synapses, memory)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import groupby
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,19 +181,53 @@ def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
 
 
 def lower_bound(network: NetworkShape, profile: Loihi2Profile) -> Load:
-    """Per resource ceil(total / limit), in cores.
+    """Per resource ceil(total / limit): cores that every division needs, even an uneven one.
 
-    total: of all layers undivided, which counts the axons and the rows of each once; dividing a
-    layer repeats them and only adds. Words of a core itself are taken off the limit.
+    What a part takes is a fixed amount, its axons and the heads of their rows, and as much again
+    for every neuron. So if a core holds at most m neurons of a layer, n of them take n / m of what
+    m take, or more. Rows count in bits, not in whole words; a core's own words are off its limit.
     """
-    packing = profile.packing
-    sums = Load(0, 0, 0, 0, 0, 0)
-    for layer in network.layers:
-        whole = limits.part_load(layer, layer.neurons, 1 + layer.recurrent, packing)
-        sums = limits.total(sums, whole)
-    room = limits.capacity(profile.limits)._asdict()
-    room["memory_words"] = max(1, room["memory_words"] - packing.core_words.value)
-    return Load._make(-(-needed // most) for needed, most in zip(sums, room.values(), strict=True))
+    sums = [Fraction(0)] * len(RESOURCES)
+    onward = 1
+    known: dict[tuple[LayerShape, int], tuple[int, tuple[Fraction, ...]]] = {}
+    for layer in reversed(network.layers):
+        if (layer, onward) not in known:
+            known[layer, onward] = _least_shares(layer, onward, profile)
+        onward, shares = known[layer, onward]
+        sums = [total + share for total, share in zip(sums, shares, strict=True)]
+    return Load._make(map(ceil, sums))
+
+
+def _least_shares(
+    layer: LayerShape, onward: int, profile: Loihi2Profile
+) -> tuple[int, tuple[Fraction, ...]]:
+    """Cores that a layer takes at least, as parts and per resource.
+
+    onward: parts that the next layer has at least.
+    """
+    room = [Fraction(most) for most in limits.capacity(profile.limits)]
+    room[-1] = max(room[-1] - profile.packing.core_words.value, Fraction(1))
+    parts = 1
+    while True:
+        reached = onward + parts * layer.recurrent
+
+        def load(neurons: int, reached: int = reached) -> tuple[Fraction, ...]:
+            return limits.least_load(layer, neurons, reached, profile.packing)
+
+        def fits(neurons: int) -> bool:
+            return all(taken <= most for taken, most in zip(load(neurons), room, strict=True))
+
+        most, above = 0, layer.neurons + 1  # fits(most) holds, or nothing fits; fits(above) is not
+        while above - most > 1:
+            middle = (most + above) // 2
+            most, above = (middle, above) if fits(middle) else (most, middle)
+        most = most or layer.neurons  # of a layer that does not fit, as if it were undivided
+        needed = -(-layer.neurons // most)
+        if needed <= parts:
+            break
+        parts = needed  # so many are reached by recurrent spikes, which may need still more
+    factor = Fraction(layer.neurons, most)
+    return parts, tuple(factor * t / r for t, r in zip(load(most), room, strict=True))
 
 
 def _divide(network: NetworkShape, profile: Loihi2Profile) -> tuple[Split, ...]:
@@ -269,11 +305,11 @@ def _first_fit(
         chosen = [np.zeros(0, np.int64)]
         old = candidates
         for load, count in need:
+            # Two parts of a layer never fit one core: else the layer had been divided into fewer
             free = old[(loads[old] + load <= room).all(axis=1)][:count]
             new = np.arange(used, used + count - len(free))
             used += len(new)
             chosen += [free, new]
-            old = np.setdiff1d(old, free)
             candidates = np.concatenate([candidates, new])
             loads[np.concatenate([free, new])] += load
         cores_of.append(np.concatenate(chosen))

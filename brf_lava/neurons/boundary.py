@@ -25,7 +25,7 @@ def harmonic_boundary(omega: Any, dt: Any) -> Any:
     """Damping ``dt omega**2 / 2`` of a BHRF neuron without offset, in 1/s (Higuchi et al. 2024).
 
     One step of `real.hrf_step` without input multiplies areas of its state space by ``1 - 2 dt b``,
-    so that every b from 0 to ``1 / dt`` keeps it from growing; this one is on the safe side.
+    and no state grows for b from 0 to ``1 / dt - dt omega**2 / 4``; this one is on the safe side.
     """
     return 0.5 * dt * omega**2
 

@@ -81,7 +81,7 @@ class RecordLabels:
         """The samples of the record nearest to marks."""
         steps = np.array([mark.step for mark in found], dtype=np.float64)
         samples: NDArray[np.int64] = np.rint(steps * (self.fs / FS)).astype(np.int64)
-        return np.minimum(samples, self.samples)
+        return np.minimum(samples, self.samples - 1)
 
 
 def classify_record(

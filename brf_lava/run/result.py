@@ -75,10 +75,10 @@ class RunResult:
     """One run over a set of samples.
 
     accuracy: share of the predictions, one per step or per sample, that are right. agreement:
-    share of those that are the float network's. saturations: state variables at the 24-bit limit,
-    summed over steps and samples. seconds: wall time of the backend. checked: compared with the
-    integer engine, spike by spike, and found equal. inputs: the input spikes. layers: the sizes of
-    each layer and its spikes.
+    share of those that count which are the float network's. saturations: state variables at the
+    24-bit limit, summed over steps and samples. seconds: wall time of the backend. checked:
+    compared with the engine, spike by spike, and found equal. inputs: the input spikes. layers: the
+    sizes of each layer and its spikes.
     """
 
     backend: str
@@ -172,7 +172,9 @@ def summarize(
     )
     agreement = None
     if reference is not None:
-        agreement = float(np.mean(predictions == reference.predictions))
+        counted = decision_of(network).counted(labels)
+        same = predictions == reference.predictions
+        agreement = float(same[counted].mean()) if counted.any() else None
     return RunResult(
         backend=backend,
         samples=samples,

@@ -100,7 +100,7 @@ def _receive(url: str, part: Path, on_bytes: OnBytes) -> None:
             f"{url}: the server answers {error.code} {error.reason}. Try later, or another server "
             "with --mirror."
         ) from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no URL
         reason = getattr(error, "reason", None) or error
         raise DataError(
             f"{url}: not reached ({str(reason) or type(reason).__name__}). Check the network (and "
@@ -125,8 +125,11 @@ def _copy(response: Any, part: Path, there: int, total: int | None, on_bytes: On
     with part.open("ab" if there else "wb", buffering=0) as file:
         while True:
             on_bytes(there, total)
+            if there == total:
+                break  # a server may leave the connection open behind the last byte
+            wanted = BLOCK if total is None else min(BLOCK, total - there)
             try:
-                block = response.read(BLOCK)
+                block = response.read1(wanted)  # what is there; `read` loses it to an error
             except (OSError, http.client.HTTPException) as error:
                 raise _cut(part, there, total, type(error).__name__) from None
             if not block:

@@ -16,13 +16,15 @@
 Inputs [B, T, I] of bool, int8 or uint8 are taken as they are. Real numbers become 8-bit integers,
 as only those reach a chip: uint8 if none in the training half is below 0, else int8, in steps of
 `scale`, by default such that the largest absolute value of the training half just fits. What lies
-beyond is clipped, and the description says how much. Labels are integers [B] or [B, 1], or [B, T],
+beyond is clipped, and the description says how much. Where one half is int8 and the other uint8,
+both become the type that holds their values. Labels are integers [B] or [B, 1], or [B, T],
 one per step; -1 or 255 says that there is none.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,6 +86,10 @@ def read_task(path: Path) -> Task:
             f"{path}: byte {error.start} is not UTF-8; a TOML file is UTF-8 text. Name another."
         ) from None
     table = {"scale": AUTO, **strict_toml.read_table(source, str(path), DataError)}
+    keys = strict_toml.leaves(OwnTask)
+    missing = [key for key in keys if key not in table]
+    if missing and table.keys() <= set(keys):  # else a misspelled one is told first
+        raise DataError(f"{path}: {missing[0]} is missing; scale alone has a default. Add it.")
     own = strict_toml.build(OwnTask, table, str(path), DataError)
     if len(own.classes) > UNLABELED or len(set(own.classes)) < len(own.classes):
         raise DataError(
@@ -116,6 +122,11 @@ def _load(
             f"task {own.name}: {own.input} is {train_x.dtype} in {own.train}, {test_x.dtype} in "
             f"{own.test}; must be of one kind in both. Convert one of them."
         )
+    if (train_y == UNLABELED).all():
+        raise DataError(
+            f"{folder / own.train}: {own.label}: no label, all are -1 or {UNLABELED}; nothing can "
+            "be learned from that. Label some samples or steps."
+        )
     scale, note = own.scale, ""
     if train_x.dtype.kind == "f":
         grid = _grid(own, train_x)
@@ -124,6 +135,7 @@ def _load(
         if clipped + clipped_too:
             values = train_x.size + test_x.size
             note += f", {clipped + clipped_too} of {values} values clipped"
+    train_x, test_x = _one_type(own, train_x, test_x)
     train, test = Split(train_x, train_y), Split(test_x, test_y)
     description = (
         f"{own.name} ({Path(own.train).name}, {Path(own.test).name}): "
@@ -138,7 +150,39 @@ def _load(
         DataSource("own", description, fingerprint(train, test)),
         input_scale=1.0 if scale == AUTO else float(scale),
     )
-    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+    if unlabeled is not None:
+        dataset = dataset.with_unlabeled(unlabeled)
+    return replace(dataset, source=replace(dataset.source, fingerprint=_fingerprint(dataset)))
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """That of the arrays, and of what the task says of them that a network depends on, too."""
+    told = f"step_seconds={dataset.step_seconds!r}"
+    if dataset.input_scale != 1:
+        told += f",input_scale={dataset.input_scale!r}"
+    arrays = fingerprint(dataset.train, dataset.test)
+    return hashlib.sha256(f"{arrays},{told}".encode()).hexdigest()
+
+
+def _one_type(
+    own: OwnTask, train: npt.NDArray[Any], test: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Inputs of both halves in one of their two types, that of the training half if it can be.
+
+    Raises: DataError where neither type holds the values of both.
+    """
+    for dtype in (train.dtype, test.dtype):
+        limits = np.iinfo(dtype)
+        if all(limits.min <= x.min() and x.max() <= limits.max for x in (train, test)):
+            return train.astype(dtype, copy=False), test.astype(dtype, copy=False)
+    found = (
+        f"{x.dtype} from {x.min()} to {x.max()} in {name}"
+        for name, x in ((own.train, train), (own.test, test))
+    )
+    raise DataError(
+        f"task {own.name}: {own.input} is {', '.join(found)}; must be int8 or uint8 in both, and "
+        "neither holds them all. Convert one of them."
+    )
 
 
 def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:

@@ -109,5 +109,16 @@ def _read_torch(path: Path) -> npt.NDArray[Any]:
             f"{path}: holds a {type(content).__name__}; must hold one tensor, the permutation. "
             "Name the file beside the checkpoint, not the checkpoint itself."
         )
-    values: npt.NDArray[Any] = content.numpy()
+    try:
+        values: npt.NDArray[Any] = content.detach().numpy()
+    except (RuntimeError, TypeError):  # sparse, quantized or of a type that NumPy lacks
+        raise DataError(
+            f"{path}: a {_name(content.layout)} tensor of {_name(content.dtype)}; must hold a "
+            "dense one of integers, the permutation. Convert it, or save it as .npy."
+        ) from None
     return values
+
+
+def _name(of: object) -> str:
+    """A layout or a dtype of torch: ``torch.int64`` as int64."""
+    return str(of).removeprefix("torch.")

@@ -26,22 +26,22 @@ import numpy as np
 
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.files import write_bytes
+from brf_lava.tasks.arrays import HDF5_SUFFIXES
 from brf_lava.tasks.task import ECG, Dataset, DataSource, Split, fingerprint
 from brf_lava.tasks.wfdb_prepare import Prepared, Segments, joined
 from brf_lava.tasks.wfdb_signal import FS, Encoding, first_line
 
 FORMAT = "brf-lava-ecg-records"
 SCHEMA = 1
-SUFFIXES = (".h5", ".hdf5")
 AGAIN = "Write it again with 'brf-lava data prepare ecg'."
 
 
 def check_suffix(path: Path) -> None:
     """Raises: DataError for a name by which the file would not be found to be one of these."""
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in HDF5_SUFFIXES:
         raise DataError(
             f"{path}: ends in {path.suffix or 'nothing'!r}; a file of prepared records ends in "
-            f"{' or '.join(SUFFIXES)}. Name it so."
+            f"{' or '.join(HDF5_SUFFIXES)}. Name it so."
         )
 
 
@@ -49,7 +49,7 @@ def write_prepared(prepared: Prepared, path: Path, versions: dict[str, str]) -> 
     """Write a prepared data set, replacing `path` only when all of it is written.
 
     versions: of the packages in use, kept in the file. Raises: BrfLavaError; DataError for a suffix
-    that is not one of `SUFFIXES`.
+    that is not one of `HDF5_SUFFIXES`.
     """
     import h5py
 

@@ -70,6 +70,27 @@ class Encoding:
         return cls(delay=PUBLISHED_DELAY if kind == "qtdb" else 0)
 
 
+def label_delay(kind: str) -> int:
+    """Steps by which labels trail the signal in data of this `DataSource.kind`; see `Encoding.of`."""
+    return Encoding.of(kind).delay
+
+
+def delay_notice(trained_kind: str, data_kind: str) -> str | None:
+    """One line for data whose labels trail by another delay than those a network learned, or None.
+
+    trained_kind, data_kind: the `DataSource.kind` of the network's training data, and of the data
+    that it is to run on. Raises: ParameterError as `Encoding`.
+    """
+    learned, here = label_delay(trained_kind), label_delay(data_kind)
+    if learned == here:
+        return None
+    return (
+        f"the network learned labels that trail the signal by {learned} steps; those of this data "
+        f"trail by {here}, which lowers its accuracy. Prepare records with 'brf-lava data prepare "
+        f"ecg --delay {learned}'."
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """One record.

@@ -166,7 +166,9 @@ def read_torch_file(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(
-            f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__})."
+            f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
+            "a model file that 'brf-lava train' or 'brf-lava import' wrote, or, to import, a "
+            "checkpoint of the reference code."
         ) from error
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from brf_lava.decision import UNLABELED, Decision
-from brf_lava.errors import BackendUnavailableError, RecipeError
+from brf_lava.errors import BackendUnavailableError, DataError, RecipeError
 from brf_lava.export.network import FloatActivity, RealNetwork
+from brf_lava.export.quantize import STABLE_MARGIN
 from brf_lava.recipes import Recipe
 from brf_lava.slayer.blocks import Block
 from brf_lava.tasks.task import Split
@@ -68,6 +69,17 @@ class Network(nn.Module):
             x = block(x)
             spikes.append(x)
         return self.readout(x), spikes
+
+    def growing_neurons(self) -> int:
+        """How many hidden resonators of the RF kind grow without input, as vanilla RF allows."""
+        growing = 0
+        for block in self.hidden:
+            if block.neuron.family.name in ("RF", "BRF"):
+                damping, omega = block.neuron.coefficients().detach().double()
+                dt = block.neuron.dt
+                radius = torch.hypot(1 + dt * damping, dt * omega)
+                growing += int((radius > 1 + STABLE_MARGIN).sum())
+        return growing
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """What training makes small, as the recipe says; see `loss_per_sample`."""
@@ -149,6 +161,18 @@ def loss_per_sample(
             outputs, labels = outputs[:, :, ignore_first:], labels[:, ignore_first:]
     summed = nn.functional.cross_entropy(outputs, labels, reduction="sum", ignore_index=UNLABELED)
     return summed / outputs.shape[0]
+
+
+def require_labels(decision: Decision, split: Split, half: str) -> None:
+    """Refuse a half of the data, called so in the message, in which no label counts.
+
+    Raises: DataError.
+    """
+    if not decision.counted(split.y).any():
+        raise DataError(
+            f"{half} half: none of its {split.y.size} labels counts; nothing can be learned or "
+            "measured. Label it, or lower training.ignore_first."
+        )
 
 
 def check_labels(decision: Decision, split: Split) -> None:

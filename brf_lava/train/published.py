@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brf_lava.errors import CheckpointError
-from brf_lava.neurons.families import ALIF, Neuron, find_neuron
+from brf_lava.errors import CheckpointError, ParameterError, RecipeError
+from brf_lava.neurons.families import ALIF, HRF, NEURONS, RF
 from brf_lava.recipes import Recipe, override, recipe_for
 from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint, read_torch_file
@@ -31,6 +31,7 @@ PARAMETERS = {  # of the hidden neurons: the reference code's name and ours
 WEIGHT, MASK = "hidden.linear.weight", "hidden.linear.mask"
 RESONATORS = ("BRF", "BHRF", "RF")  # of which there are published networks
 TRIAL_SAMPLES = 200  # enough to tell a network that works from one that does not
+CHANCES = 1.5  # times the accuracy of guessing: what is below tells nothing
 
 
 def import_published(
@@ -40,23 +41,34 @@ def import_published(
 
     neuron: its name, or None to find it out; the origin of the result says how it was found.
     recipe: gives the constants, which the file does not hold; else the shipped one of task and
-    neuron. Raises: CheckpointError saying what was expected and found.
+    neuron. Raises: CheckpointError saying what was expected and found; RecipeError for a recipe of
+    another neuron.
     """
     tensors = _read_tensors(path)
-    if neuron is None and recipe is not None:
+    if recipe is not None:
+        if neuron is not None and neuron.upper() != recipe.network.neuron:
+            raise RecipeError(
+                f"{recipe.name}: is for neuron {recipe.network.neuron}, not {neuron.upper()}. Name "
+                "another recipe, or no neuron."
+            )
         neuron = recipe.network.neuron
     candidates = _candidates(path, tensors, neuron)
     _check_shapes(path, tensors, dataset)
     state_dict = _state_dict(tensors, dataset.train.x.shape[2])
-    hidden = f"network.hidden=[{len(tensors[READOUT[1]][0])}]"
-    recipes = [
-        override(recipe or recipe_for(dataset.task, name), [hidden, "network.recurrent=true"])
-        for name in candidates
-    ]
-    chosen = recipes[0] if len(recipes) == 1 else _most_accurate(recipes, state_dict, dataset)
-    model = _model(chosen, state_dict, dataset)
-    metrics, activity = evaluate(model, dataset.test, choose_device("cpu"))
-    how = "" if len(recipes) == 1 else f", the most accurate of {', '.join(candidates)}"
+    forced = (
+        f"network.hidden=[{len(tensors[READOUT[1]][0])}]",
+        "network.recurrent=true",
+        "training.recurrent_density=1.0",  # what was pruned is 0 in the weights
+    )
+    recipes = [override(recipe or _shipped(dataset.task, name), forced) for name in candidates]
+    chosen, how = recipes[0], ""
+    try:
+        if len(recipes) > 1:
+            chosen, how = _most_accurate(recipes, state_dict, dataset)
+        model = _model(chosen, state_dict, dataset)
+        metrics, activity = evaluate(model, dataset.test, choose_device("cpu"))
+    except ParameterError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     return Checkpoint(
         recipe=chosen,
         seed=None,
@@ -80,8 +92,14 @@ def _candidates(path: Path, tensors: dict[str, Tensor], neuron: str | None) -> t
     adaptive = "hidden.tau_adp" in tensors
     if neuron is None:
         return (ALIF.name,) if adaptive else RESONATORS
-    named: Neuron = find_neuron(neuron.upper())
-    if (named is ALIF) != adaptive or not named.spiking:
+    spiking = [name for name, family in NEURONS.items() if family.spiking]
+    if neuron.upper() not in spiking:
+        raise CheckpointError(
+            f"{path}: neuron {neuron!r} was named; choose one of {', '.join(spiking)}, or leave it "
+            "out."
+        )
+    named = NEURONS[neuron.upper()]
+    if (named is ALIF) != adaptive:
         found = "an ALIF network" if adaptive else "resonators"
         raise CheckpointError(
             f"{path}: neuron {named.name} was named, but the file holds {found}: it has "
@@ -90,16 +108,30 @@ def _candidates(path: Path, tensors: dict[str, Tensor], neuron: str | None) -> t
     return (named.name,)
 
 
+def _shipped(task: str, neuron: str) -> Recipe:
+    """The shipped recipe; that of RF for HRF, of which nothing was published."""
+    if neuron == HRF.name:
+        return override(recipe_for(task, RF.name), [f"network.neuron={neuron}"])
+    return recipe_for(task, neuron)
+
+
 def _most_accurate(
     recipes: Sequence[Recipe], state_dict: dict[str, Tensor], dataset: Dataset
-) -> Recipe:
-    """The recipe whose neuron does best on the first test samples."""
+) -> tuple[Recipe, str]:
+    """The recipe whose neuron does best on the first test samples, and how all did, in words."""
     trial, device = dataset.test.first(TRIAL_SAMPLES), choose_device("cpu")
-
-    def accuracy(recipe: Recipe) -> float:
-        return evaluate(_model(recipe, state_dict, dataset), trial, device)[0].accuracy
-
-    return max(recipes, key=accuracy)
+    accuracies = [
+        evaluate(_model(recipe, state_dict, dataset), trial, device)[0].accuracy
+        for recipe in recipes
+    ]
+    best = max(range(len(recipes)), key=accuracies.__getitem__)
+    tried = ", ".join(
+        f"{recipe.network.neuron} {accuracy:.1%}"
+        for recipe, accuracy in zip(recipes, accuracies, strict=True)
+    )
+    weak = accuracies[best] < CHANCES / len(dataset.classes)
+    doubt = "; none is far from chance, so name the neuron if you know it" if weak else ""
+    return recipes[best], f", the most accurate on {len(trial.x)} samples: {tried}{doubt}"
 
 
 def _model(recipe: Recipe, state_dict: dict[str, Tensor], dataset: Dataset) -> Network:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
+from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
 from brf_lava.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
 from brf_lava.recipes import Recipe
@@ -34,7 +34,7 @@ from brf_lava.train.checkpoint import (
     stored_recipe,
     write_archive,
 )
-from brf_lava.train.model import Network, as_batch, check_labels, evaluate
+from brf_lava.train.model import Network, as_batch, check_labels, evaluate, require_labels
 from brf_lava.versions import versions
 
 STATE_FORMAT = "brf-lava-training"
@@ -114,6 +114,8 @@ class Trainer:
     ) -> None:
         dataset = in_order(dataset, recipe, seed)
         check_labels(recipe.decision, dataset.train)
+        for half, split in (("training", dataset.train), ("test", dataset.test)):
+            require_labels(recipe.decision, split, half)
         self.recipe, self.dataset, self.seed = recipe, dataset, seed
         self.device, self.out = device, out
         self.generator = torch.Generator().manual_seed(seed)
@@ -176,7 +178,8 @@ class Trainer:
         if source.fingerprint != dataset.source.fingerprint:
             raise CheckpointError(
                 f"{path}: was trained on {source.description}, but the data here is "
-                f"{dataset.source.description}. Name the same --data."
+                f"{dataset.source.description}. Name the same --data, "
+                "--unlabeled and --permutation, where they were given."
             )
         if state["device"] != device.type:
             raise CheckpointError(
@@ -310,7 +313,14 @@ class Trainer:
         """
         settings, model = self.recipe.training, self.model
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
-        outputs, spikes = model(x)
+        try:
+            outputs, spikes = model(x)
+        except ParameterError as error:  # a parameter that training took out of its range
+            raise BrfLavaError(
+                f"training: epoch {self.epoch + 1}, batch {batch + 1}: {error} Training took it "
+                f"there: lower training.learning_rate (now {settings.learning_rate:g}), and start "
+                "anew with --restart."
+            ) from error
         loss = model.loss(outputs, y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
@@ -318,10 +328,17 @@ class Trainer:
         largest = settings.clip_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), largest))
         if not np.isfinite(value + norm):
+            growing = model.growing_neurons()
+            remedy = (
+                f"{growing} hidden neurons grow without input, beyond the divergence boundary: "
+                "raise neuron.b_offset, or lower neuron.omega"
+                if growing
+                else f"Lower training.learning_rate (now {settings.learning_rate:g})"
+            )
             raise BrfLavaError(
                 f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
-                f"{self.epoch + 1}, batch {batch + 1}; both must be finite. Lower "
-                f"training.learning_rate (now {settings.learning_rate:g})."
+                f"{self.epoch + 1}, batch {batch + 1}; both must be finite. {remedy}, and start "
+                "anew with --restart."
             )
         self.optimizer.step()
         if self.averaged:

@@ -59,7 +59,7 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
         )
     panels[-1].set_xlabel("time (s)")
     panels[-1].set_xlim(0, time[-1])
-    figure.suptitle(title)
+    style.write_title(figure, title)
 
 
 def _draw_inputs(panel: Any, found: Raster, time: Any) -> None:
@@ -139,7 +139,7 @@ def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
     sops.set_ylim(bottom=0)
     for panel in (accuracy, sops):
         panel.set_xlabel("recurrent weights pruned (%), no retraining")
-    figure.suptitle(f"{title}\n{_repeats(found)}", fontsize=9)
+    style.write_title(figure, f"{title}\n{_repeats(found)}", style.SMALL)
 
 
 def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None:
@@ -176,9 +176,8 @@ def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None
         panel.set_ylabel("test accuracy (%)")
     panels[1, 1].set_xticks(by_name[BITS].levels)
     panels[0, 0].set_ylim(0, 100)
-    figure.suptitle(
-        f"{title}\ndashed: undisturbed, in real numbers; {_repeats(sweeps[0])}", fontsize=9
-    )
+    note = f"dashed: undisturbed, in real numbers; {_repeats(sweeps[0])}"
+    style.write_title(figure, f"{title}\n{note}", style.SMALL)
 
 
 def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | None = None) -> None:

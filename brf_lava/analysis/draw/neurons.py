@@ -49,7 +49,7 @@ def draw_boundary(
         panel.set_ylabel(r"damping $b$ (1/s)")
         panel.set_title(rf"{TITLES[found.plane]}, $\delta$ = {found.dt:g} s")
         panel.legend(loc="best")
-    figure.suptitle(title)
+    style.write_title(figure, title)
 
 
 def _mark_neurons(panel: Any, layer: Resonators) -> None:

@@ -7,6 +7,7 @@ differ in dashes or markers.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DPI = 160
+POINTS = 72  # per inch
+SMALL = 9  # points, of a title with a line of notes
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -47,6 +50,7 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
+LETTER = 0.68  # width of a letter, of the font size; digits and small letters are narrower
 UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 
 
@@ -62,6 +66,14 @@ def check_picture(path: Path, *inputs: Path) -> None:
             f"{', '.join(SUFFIXES)} as the end of its name."
         )
     check_writable(path, *inputs)
+
+
+def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
+    """Title a figure, of its final width, with words of the user's: lines that are too long are
+    broken, and nothing in them is a formula. size: of the font, points."""
+    width = int(figure.get_figwidth() * POINTS / (LETTER * size))
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
+    figure.suptitle("\n".join(lines), fontsize=size, parse_math=False)
 
 
 @contextmanager

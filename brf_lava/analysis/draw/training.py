@@ -88,7 +88,7 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
         panel.set_ylabel(r"damping offset $b_\mathrm{off}$ (1/s)")
         panel.set_title(f"hidden layer {index + 1}, {len(after.omega)} {after.neuron}")
         panel.legend()
-    figure.suptitle(f"{title}\n{found.note}", fontsize=9)
+    style.write_title(figure, f"{title}\n{found.note}", style.SMALL)
 
 
 def _scatter(
