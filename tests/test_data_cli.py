@@ -56,12 +56,19 @@ class Server:
     cut_after: int | None = None  # bytes of a body, then the connection is closed
     ranges: bool = True
     slow: bool = False  # a block every while, so that it can be interrupted
+    lingers: float = 0.0  # s, for which the connection stays open behind the body
+    leads_to: str | None = None  # another URL, for every request
     says: int = 200
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         name, wanted = handler.path.lstrip("/"), handler.headers.get("Range")
         self.requests.append((name, wanted))
+        if self.leads_to is not None:
+            handler.send_response(302)
+            handler.send_header("Location", self.leads_to)
+            handler.end_headers()
+            return
         if self.says != 200 or name not in self.files:
             handler.send_error(self.says if self.says != 200 else 404)
             return
@@ -85,6 +92,7 @@ class Server:
                 time.sleep(0.2)
             if not self.slow:
                 handler.wfile.write(sent)
+            time.sleep(self.lingers)
         except OSError:
             pass  # whoever asked has gone
 
@@ -214,8 +222,34 @@ def test_server_that_falls_silent(
 ) -> None:
     monkeypatch.setattr(download, "TIMEOUT", 0.05)
     server.slow = True
-    assert_refused(server, tmp_path / "a.bin", "connection ended", "TimeoutError")
-    assert part_of(tmp_path / "a.bin").exists()
+    assert_refused(server, tmp_path / "a.bin", "after 10,000 of 300,000 bytes", "TimeoutError")
+    assert part_of(tmp_path / "a.bin").read_bytes() == CONTENT[:10_000]
+
+
+def test_bytes_are_told_of_as_they_come(server: Server, tmp_path: Path) -> None:
+    server.files["a.bin"], server.slow = CONTENT[:40_000], True
+    seen: list[int] = []
+    download.download(
+        f"{server.url}a.bin", tmp_path / "a.bin", None, lambda there, _: seen.append(there)
+    )
+    assert set(seen) >= {0, 10_000, 20_000, 30_000, 40_000}  # less than the block that is asked for
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT[:40_000]
+
+
+def test_nothing_is_awaited_behind_the_last_byte(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    server.lingers = 1.0
+    get(server, tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("target", ["http://[bad", "ftp://127.0.0.1/", "http://127.0.0.1:x/"])
+def test_redirected_to_what_is_no_address(server: Server, tmp_path: Path, target: str) -> None:
+    server.leads_to = target
+    assert_refused(server, tmp_path / "a.bin", f"{server.url}a.bin")
+    assert not part_of(tmp_path / "a.bin").exists()
 
 
 def test_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

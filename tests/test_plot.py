@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from brf_lava.analysis import learning, perturb, sweeps
 from brf_lava.analysis.activity import Samples, run_real, score, score_fixed
+from brf_lava.analysis.draw import style
 from brf_lava.analysis.parameters import initial_network, resonators, training
 from brf_lava.analysis.raster import Question, raster
 from brf_lava.analysis.resonance import (
@@ -31,7 +32,15 @@ from brf_lava.analysis.resonance import (
     spike_trains,
 )
 from brf_lava.analysis.single_neuron import VARIANTS, Drive, SingleNeuron, single_neuron
-from brf_lava.analysis.stability import PLANES, balanced_damping, spectral_radius, stability_map
+from brf_lava.analysis.stability import (
+    EDGE,
+    LEAST_DT,
+    MOST_DT,
+    PLANES,
+    balanced_damping,
+    spectral_radius,
+    stability_map,
+)
 from brf_lava.cli.main import INTERRUPTED, Commands
 from brf_lava.cli.plot import plot
 from brf_lava.decision import Decision
@@ -159,8 +168,22 @@ def test_the_map_makes_room_for_neurons() -> None:
     found = stability_map("RF", 0.01, (np.array([2.0, 4.0]), np.array([-3.0, -0.1])))
     assert 4 < found.omega[-1] < 6
     assert found.damping[0] < -3 < 0 < found.damping[-1]
-    with pytest.raises(ParameterError, match="dt 0 s"):
-        stability_map("RF", 0.0)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("dt", [LEAST_DT, 1e-6, 1.0, MOST_DT])
+def test_the_map_of_the_shortest_and_the_longest_step(plane: str, dt: float) -> None:
+    """All is that of another step, but for the units."""
+    found, usual = stability_map(plane, dt), stability_map(plane, 0.01)
+    np.testing.assert_allclose(found.omega * dt, usual.omega * 0.01)
+    np.testing.assert_allclose(found.boundary * dt, usual.boundary * 0.01, atol=1e-6)
+    assert (found.radius <= EDGE).mean() == pytest.approx((usual.radius <= EDGE).mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, 1e-300, 1e-10, 1e4, float("inf"), float("nan")])
+def test_no_map_of_a_step_of(dt: float) -> None:
+    with pytest.raises(ParameterError, match="must be 1e-09 to 1000"):
+        stability_map("RF", dt)
 
 
 # Frequency response
@@ -218,11 +241,27 @@ def test_responses_of_both_models() -> None:
         (families.BRF, -1.0, 0.01, "above 0"),
         (families.BRF, 1.0, float("nan"), "dt nan"),
         (families.BRF, 1.0, 1e-6, "at most"),
+        (families.BRF, 1.0, 1e-320, "at most"),
+        (families.BRF, 5e-324, 0.01, "omega at least 1e-06"),
     ],
 )
 def test_no_response_of(neuron: families.Neuron, omega: float, dt: float, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         frequency_response(neuron, omega, dt, np.array([1.0]))
+
+
+@pytest.mark.parametrize("neuron", [families.BRF, families.BHRF], ids=lambda neuron: neuron.name)
+def test_a_neuron_that_overshoots_has_no_response(neuron: families.Neuron) -> None:
+    """The largest b_offset that is answered: 2 cos / dt for BRF, 1 / dt less what omega takes."""
+    omega, dt, one = 5.0, 0.01, np.array([1.0])
+    limit = 2 * (1 - (omega * dt) ** 2) ** 0.5 / dt
+    if neuron is families.BHRF:
+        limit = 1 / dt - 0.75 * dt * omega**2
+    found = frequency_response(neuron, omega, dt, one, b_offset=0.999 * limit)
+    assert found.amplitude[0] < 1
+    for b_offset in (1.001 * limit, 1e9, 1e300):
+        with pytest.raises(ParameterError, match="overshoots"):
+            frequency_response(neuron, omega, dt, one, b_offset=b_offset)
 
 
 # Single neuron
@@ -287,6 +326,10 @@ def test_spikes_are_where_u_is_above_the_threshold() -> None:
         {"gamma": 1.0},
         {"b_offset": -0.1},
         {"weight": float("inf")},
+        {"weight": 1e308},
+        {"b_offset": 1e5},
+        {"b_offset": 1e300},
+        {"omega": 5e-324},
     ],
     ids=str,
 )
@@ -348,14 +391,24 @@ def test_curves_read_what_training_writes(dataset: Dataset, tmp_path: Path) -> N
             '{"epoch": 2, "train_loss": 1, "validation_accuracy": 1, "validation_sops": 1}',
             "epoch 2",
         ),
+        ("[" * 100_000, "line 1: not JSON"),
+        *(
+            (
+                f'{{"epoch": 1, "train_loss": {value}, "validation_accuracy": 1, '
+                '"validation_sops": 1}',
+                "line 1: train_loss is .*; must be a number from",
+            )
+            for value in ("NaN", "Infinity", "-Infinity", "1e300", "1" * 300, "1" * 400)
+        ),
         ('{"epoch": 1, "train_loss": "x", "validation_accuracy": 1, "validation_sops": 1}', "'x'"),
     ],
 )
 def test_no_metrics(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as error:
         learning.read_metrics(path)
+    assert len(str(error.value)) < len(str(path)) + 250
 
 
 # Parameters before and after
@@ -724,6 +777,7 @@ def files(
     write_network(fixed, folder / "nowhere.h5")
     found["nowhere.h5"] = folder / "nowhere.h5"
     found["other.pt"].write_text("no model\n")
+    found["huge.jsonl"] = write_metrics(folder / "huge.jsonl", [3.0, 10**300])
     found["run.jsonl"] = write_metrics(folder / "run.jsonl", [3.0, 2.0])
     return found
 
@@ -824,6 +878,11 @@ def test_the_same_picture_is_the_same_file(suffix: str, tmp_path: Path) -> None:
         (("boundary", "alif.pt"), ("alif.pt", "ALIF", "no omega")),
         (("boundary", "model.pt", "--dt", "0.02"), ("--dt 0.02", "0.01")),
         (("boundary", "--dt", "-1"), ("dt -1",)),
+        (("boundary", "--dt", "1e-300"), ("dt 1e-300", "1e-09 to 1000")),
+        (("frequency-response", "--b-offset", "1e9", "--omega", "5"), ("1e+09/s", "overshoots")),
+        (("frequency-response", "--b-offset", "inf"), ("b_offset inf", "finite")),
+        (("single-neuron", "--b-offset", "1e5"), ("b_offset 100000/s", "grows beyond")),
+        (("learning-curves", "huge.jsonl"), ("huge.jsonl, line 2", "train_loss is 1000", "1e+100")),
         (("parameters", "alif.pt"), ("ALIF", "no omega")),
         (("raster", "nowhere.h5"), ("nowhere.h5", "provenance", "brf-lava export")),
         (("raster", "missing.h5"), ("missing.h5", "no such file")),
@@ -879,6 +938,38 @@ def test_without_recurrent_weights(dataset: Dataset, tmp_path: Path) -> None:
     result = brf_lava("pruning", tmp_path / "model.pt", "-o", tmp_path / "x.png")
     assert result.exit_code == 2
     assert "no recurrent weights" in result.output
+
+
+@pytest.mark.parametrize("size", [style.STYLE["figure.titlesize"], style.SMALL])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model.pt\nimported from /a/folder/" + "of-some-length/" * 8 + "ecg_brf.pt: unknown",
+        "0123456789" * 30,
+        r"costs $\frac$ and $1",
+    ],
+)
+def test_a_title_is_broken_into_lines_that_fit(text: str, size: float, tmp_path: Path) -> None:
+    with style.picture(tmp_path / "x.png") as figure:
+        figure.set_size_inches(5.6, 4.6)
+        figure.subplots()
+        style.write_title(figure, text, size)
+    (title,) = figure.texts
+    box = title.get_window_extent()
+    assert box.x0 > 0
+    assert box.x1 < figure.bbox.width
+    assert "".join(title.get_text().split()) == "".join(text.split())
+
+
+def test_the_title_of_an_imported_model_is_whole(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    origin = "imported from " + "a-checkpoint-with-a-long-name-" * 6 + "brf.pt"
+    path = tmp_path / "imported.pt"
+    save_checkpoint(replace(checkpoint, seed=None, origin=origin), path)
+    result = brf_lava("parameters", path, "-o", tmp_path / "x.svg")
+    assert result.exit_code == 0, result.output
+    drawn = (tmp_path / "x.svg").read_text()
+    assert "initial values unknown" in drawn
+    assert origin not in drawn  # not on one line
 
 
 def test_an_interrupted_picture_leaves_the_old_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,16 @@ import torch
 from click.testing import CliRunner
 
 from brf_lava.cli import main
-from brf_lava.errors import CheckpointError
+from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.export.hdf5 import read_network
-from brf_lava.recipes import load_recipe
+from brf_lava.recipes import load_recipe, override
 from brf_lava.tasks.task import Dataset, DataSource, Split, find_task
 from brf_lava.train.checkpoint import load_checkpoint
 from brf_lava.train.published import import_published
 
 SIZES = {"smnist": (1, 256, 10), "psmnist": (1, 256, 10), "shd": (700, 128, 20), "ecg": (4, 36, 6)}
 STEPS = 784
+ZERO = torch.zeros(20, 128)
 
 
 def tensors(task: str, adaptive: bool, mask: bool = False, **changes: Any) -> dict[str, Any]:
@@ -93,14 +95,37 @@ def test_every_size_is_read(tmp_path: Path, task: str, adaptive: bool, mask: boo
 @pytest.mark.parametrize("neuron", ["RF", "BRF", "BHRF", "HRF"])
 def test_the_named_resonator_is_taken(tmp_path: Path, neuron: str) -> None:
     path = save(tmp_path / "m.pt", tensors("ecg", adaptive=False))
-    recipe = None
-    if neuron == "HRF":  # of which nothing was published, so that no recipe is shipped
-        text = load_recipe("ecg-rf").text.replace('"RF"', '"HRF"')
-        (tmp_path / "hrf.toml").write_text(text)
-        recipe = load_recipe(tmp_path / "hrf.toml")
-    checkpoint = import_published(path, dataset("ecg"), neuron, recipe)
+    checkpoint = import_published(path, dataset("ecg"), neuron)
     assert checkpoint.recipe.network.neuron == neuron
     assert checkpoint.origin == f"imported from m.pt as {neuron}"
+
+
+def test_what_was_tried_is_told_and_doubted(tmp_path: Path) -> None:
+    """Random weights solve nothing, whichever neuron they are taken for."""
+    data = dataset("shd")
+    path = save(tmp_path / "m.pt", tensors("shd", adaptive=False, **{"out.linear.weight": ZERO}))
+    labels = np.full_like(data.test.y, 7)  # what never comes first where all outputs are equal
+    data = replace(data, test=Split(data.test.x, labels))
+    origin = import_published(path, data).origin
+    assert "the most accurate on 6 samples: BRF 0.0%, BHRF 0.0%, RF 0.0%" in origin
+    assert "far from chance" in origin
+
+
+@pytest.mark.parametrize("neuron", ["LI", "LIF", "", "ALIF"])
+def test_neurons_that_the_file_cannot_hold_are_refused(tmp_path: Path, neuron: str) -> None:
+    path = save(tmp_path / "m.pt", tensors("ecg", adaptive=False))
+    with pytest.raises(CheckpointError, match="was named"):
+        import_published(path, dataset("ecg"), neuron)
+
+
+def test_a_recipe_gives_the_constants_whatever_it_prunes(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.pt", tensors("ecg", adaptive=False))
+    recipe = override(load_recipe("ecg-bhrf"), ["recurrent_density=0.5", "theta=0.8"])
+    checkpoint = import_published(path, dataset("ecg"), None, recipe)
+    assert checkpoint.recipe.network.neuron == "BHRF"
+    assert checkpoint.model().hidden[0].neuron.constants.theta == 0.8
+    with pytest.raises(RecipeError, match="is for neuron BHRF, not BRF"):
+        import_published(path, dataset("ecg"), "brf", recipe)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +187,22 @@ def test_a_permuted_network_keeps_its_permutation_to_the_end(images: Path) -> No
     assert code == 0, output
     assert "Notice" not in output
     assert "same prediction as float" in output
+
+
+def test_a_recipe_for_another_task_is_refused(images: Path) -> None:
+    path = save(images / "smnist.pt", tensors("smnist", adaptive=False))
+    arguments = ("import", path, "--task", "smnist", "--data", images, "-o", images / "m.pt")
+    code, output = command(*arguments, "--recipe", "psmnist-brf")
+    assert code == 2
+    assert "is for task psmnist" in output
+
+
+def test_the_next_command_is_given_with_the_same_data(images: Path) -> None:
+    path = save(images / "smnist.pt", tensors("smnist", adaptive=False))
+    arguments = ("import", path, "--task", "smnist", "--data", images, "-o", images / "m.pt")
+    code, output = command(*arguments, "--neuron", "BRF", "--unlabeled", "mask")
+    assert code == 0, output
+    assert f"net.h5 --data {images} --unlabeled mask" in " ".join(output.split())
 
 
 def test_a_permutation_for_a_task_without_is_refused(images: Path) -> None:

@@ -382,7 +382,11 @@ def test_tables_from_files_alone(out: Path) -> None:
     assert "| ecg | BRF | 2 | 70 | 1,734 | 60.00 ± 14.14 | 85.8 | 150.0 ± 70.7 | 6,307.7 |" in (
         markdown
     )
+    assert "- ecg-brf: the shipped recipe with network.hidden = [4], not [36]; " in markdown
     assert "training.epochs = 3, not 400" in markdown
+    assert "biases" not in markdown  # the shape is not the shipped one either
+    assert "training.epochs = 3, not 400" in brf["recipe_changes"]
+    assert line["recipe_changes"] == brf["recipe_changes"]
     contents = json.loads((out / "results.json").read_text())
     assert [(run["neuron"], run["seed"]) for run in contents["runs"]] == [
         ("ALIF", 0),
@@ -397,11 +401,84 @@ def test_tables_from_files_alone(out: Path) -> None:
     assert {name: (out / name).read_bytes() for name in tables.FILES} == before
 
 
-def test_tables_of_some_neurons(out: Path) -> None:
-    assert_worked(brf_lava("--tables-only", "--out", out, "--neurons", "brf"))
+@pytest.mark.parametrize("selection", [("--neurons", "brf"), ("ecg", "--neurons", "BRF"), ()])
+def test_a_selection_narrows_what_is_shown_and_not_the_files(
+    out: Path, selection: tuple[str, ...]
+) -> None:
+    result = brf_lava("--tables-only", "--out", out, *selection)
+    assert_worked(result)
     contents = json.loads((out / "results.json").read_text())
-    assert {run["neuron"] for run in contents["runs"]} == {"BRF"}
-    assert_failed(brf_lava("smnist", "--tables-only", "--out", out), 2, "no finished run of smnist")
+    assert [run["neuron"] for run in contents["runs"]] == ["ALIF", "BRF", "BRF"]
+    for name in ("table1.csv", "table2.csv"):
+        with (out / name).open() as file:
+            assert [line["neuron"] for line in csv.DictReader(file)] == ["ALIF", "BRF"]
+    shown = [line.split() for line in result.output.splitlines()]
+    ratios = {line[1]: line[8] for line in shown if line[:1] == ["ecg"] and "70" in line}
+    assert ("ALIF" in ratios) == (not selection)
+    assert ("ecg-alif:" in [line[0] for line in shown if line]) == (not selection)
+    assert "Not finished, not counted: ecg-brf seed 4." in result.output
+    (brf,) = (line for line in shown if line[:2] == ["ecg", "BRF"] and "6,307.7" in line)
+    assert brf[-2:] == ["1.50", "0.18"]  # the SOPs of ALIF count although it is not shown
+
+
+def test_a_selection_without_runs_is_refused_and_leaves_the_files(out: Path) -> None:
+    assert_worked(brf_lava("--tables-only", "--out", out))
+    before = {name: (out / name).read_bytes() for name in tables.FILES}
+    for asked, named in ((("smnist",), "of smnist with ALIF"), (("--neurons", "rf"), "with RF")):
+        assert_failed(brf_lava(*asked, "--tables-only", "--out", out), 2, "no finished run", named)
+    assert {name: (out / name).read_bytes() for name in tables.FILES} == before
+
+
+def test_a_selection_shows_its_own_unfinished_runs(out: Path) -> None:
+    result = brf_lava("--tables-only", "--neurons", "alif", "--out", out)
+    assert_worked(result)
+    assert "Not finished" not in result.output
+    assert "Not finished, not counted: ecg-brf seed 4." in (out / "tables.md").read_text()
+
+
+def test_tables_check_the_recipes_that_are_asked_for(out: Path) -> None:
+    changes = [part for change in SMALL for part in ("--set", change)]
+    asked = ("ecg", "--tables-only", "--out", out)
+    assert_worked(brf_lava(*asked, *changes, "--epochs", "3"))
+    before = (out / "tables.md").read_bytes()
+    assert_failed(
+        brf_lava(*asked, *changes, "--epochs", "4"),
+        2,
+        f"{out / 'ecg-alif' / 'seed-0'}: is of another recipe",
+        "training.epochs = 3, not 4",
+    )
+    write_run(RunFolder(out, "ecg", "RF", 0), small_recipe("RF", "clip_norm=100"))
+    clipped = ("--set", "training.clip_norm=100")
+    assert_failed(brf_lava(*asked, *changes, "--epochs", "3", *clipped), 2, "clip_norm = 0.0, not")
+    assert (out / "tables.md").read_bytes() == before
+    assert_worked(brf_lava(*asked, *changes, "--epochs", "3", *clipped, "--neurons", "rf"))
+    assert "ecg-rf: the shipped recipe with" in (out / "tables.md").read_text()
+    assert "training.clip_norm = 100, not 0.0" in (out / "tables.md").read_text()
+    assert_failed(brf_lava(*asked, "--set", "clip=1"), 2, "--set clip=1", "no such key")
+
+
+def test_alif_has_no_biases_and_other_parameters_than_published() -> None:
+    (ecg,) = (line for line in tables.notes([record("ecg", "ALIF")], []) if "biases" in line)
+    assert ecg == (
+        "ecg-alif: our ALIF network has no biases, hence fewer parameters than published (1,734 "
+        "against 1,776)."
+    )
+    smnist = tables.notes([record("smnist", "ALIF", parameters=220_874)], [])
+    assert "all its hidden layers are recurrent, hence more parameters" in smnist[1]
+    assert not any("biases" in line for line in tables.notes([record(), record("shd", "RF")], []))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_parameters_that_alif_lacks_are_biases(task: str) -> None:
+    """One bias for each neuron and output, where the layers are those published."""
+    recipe, about = recipe_for(task, "alif"), ALL_TASKS[task]
+    network = Network(recipe, about.inputs, len(about.classes))
+    ours = sum(value.numel() for value in network.parameters())
+    published = PUBLISHED[task, "ALIF"].parameters
+    if ours < published:
+        assert published - ours == sum(recipe.network.hidden) + len(about.classes)
+    else:
+        assert task in ("smnist", "psmnist")
 
 
 def test_synthetic_data_are_not_passed_off(out: Path) -> None:
@@ -428,9 +505,28 @@ SPOILED: dict[str, tuple[Callable[[RunFolder], object], tuple[str, ...]]] = {
     "listed result": (lambda f: f.result.write_text("[]"), ("run.json", "damaged")),
     "cut model": (lambda f: damage(f, "model.pt"), ("model.pt", "damaged")),
     "cut metrics": (lambda f: damage(f, "model.jsonl"), ("model.jsonl", "line 2")),
-    "no metrics": (lambda f: f.metrics.unlink(), ("model.jsonl", "No such file")),
+    "no metrics": (
+        lambda f: f.metrics.unlink(),
+        ("model.jsonl: no such file", "Put back the one that this training wrote"),
+    ),
+    "text in metrics": (
+        lambda f: change_metrics(f, seconds="2"),
+        ("model.jsonl, line 2: seconds is 2;", "a number of 0 or more"),
+    ),
+    "infinite metrics": (
+        lambda f: change_metrics(f, seconds=math.inf),
+        ("model.jsonl, line 2: seconds is inf;",),
+    ),
+    "metrics in percent": (
+        lambda f: change_metrics(f, validation_accuracy=50.0),
+        ("model.jsonl, line 2: validation_accuracy is 50.0;", "0 to 1"),
+    ),
     "few metrics": (lambda f: f.metrics.write_text(""), ("model.jsonl", "0 epochs")),
     "shares": (lambda f: f.shares.write_text("{}x"), ("threads.json", "damaged")),
+    "infinite shares": (
+        lambda f: f.shares.write_text('[{"jobs": Infinity, "threads": 1}]'),
+        ("threads.json: jobs is inf;", "whole number of 1 or more"),
+    ),
     "schema": (lambda f: change_result(f, lambda c: c.update(schema=99)), ("schema 99",)),
     "limited": (
         lambda f: change_result(f, lambda c: c["result"].update(samples=1)),
@@ -450,6 +546,12 @@ SPOILED: dict[str, tuple[Callable[[RunFolder], object], tuple[str, ...]]] = {
 }
 
 
+def change_metrics(folder: RunFolder, **changes: Any) -> None:
+    first, second, *rest = folder.metrics.read_text().splitlines()
+    lines = (first, json.dumps(json.loads(second) | changes), *rest)
+    folder.metrics.write_text("".join(f"{line}\n" for line in lines))
+
+
 @pytest.mark.parametrize("what", SPOILED)
 def test_a_damaged_file_is_named(out: Path, what: str) -> None:
     spoil, parts = SPOILED[what]
@@ -457,6 +559,38 @@ def test_a_damaged_file_is_named(out: Path, what: str) -> None:
     result = brf_lava("--tables-only", "--out", out)
     assert_failed(result, 2, str(out / "ecg-brf" / "seed-1"), "--restart", *parts)
     assert not (out / "tables.md").exists()
+
+
+IMPOSSIBLE = {
+    "accuracy": (math.nan, math.inf, -0.1, 1.5, "0.5", True, None, [0.5]),
+    "agreement": (math.nan, 2, "1"),
+    "saturations": (math.nan, math.inf, -1, 0.5, False, "3", None),
+    "backend": (None, 3, ["engine"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in IMPOSSIBLE.items() for value in values]
+)
+def test_an_impossible_result_is_named(out: Path, key: str, value: Any) -> None:
+    change_result(RunFolder(out, "ecg", "BRF", 1), lambda c: c["result"].update({key: value}))
+    path = out / "ecg-brf" / "seed-1" / "run.json"
+    assert_failed(
+        brf_lava("--tables-only", "--out", out), 2, f"{path}: {key} is ", "needed", "--restart"
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1, "50", 10**400])
+def test_impossible_sops_are_named(out: Path, value: Any) -> None:
+    change_result(
+        RunFolder(out, "ecg", "BRF", 1), lambda c: c["result"].update(cost={"sops": value})
+    )
+    assert_failed(brf_lava("--tables-only", "--out", out), 2, "run.json: sops is ", "0 or more")
+
+
+def test_no_comparison_with_the_float_network_is_no_damage(out: Path) -> None:
+    change_result(RunFolder(out, "ecg", "BRF", 1), lambda c: c["result"].update(agreement=None))
+    assert_worked(brf_lava("--tables-only", "--out", out))
 
 
 # What remains to be done
@@ -478,6 +612,9 @@ def test_what_remains(tmp_path: Path) -> None:
     assert remaining(folder, replace(recipe, text="# said otherwise", name="x"), SOURCE) == ()
     folder.network.unlink()
     assert remaining(folder, recipe, SOURCE) == ("export", "run")
+    folder.metrics.unlink()  # without them, a run could not go into the tables
+    with pytest.raises(DataError, match=r"model\.jsonl: no such file.*--restart"):
+        remaining(folder, recipe, SOURCE)
 
 
 @pytest.mark.parametrize("stopped", [True, False])
@@ -795,6 +932,31 @@ def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -
     assert (values["run"]["backend"], values["run"]["out"]) == ("engine", made.folder.result)
 
 
+@pytest.mark.parametrize("safe", [jobs.SAFE_PATH, ()])
+def test_the_current_folder_takes_nothing_from_the_children(
+    tmp_path: Path, safe: tuple[str, ...]
+) -> None:
+    """Modules that lie there are not imported, and the package that runs here is."""
+    for name in ("brf_lava", "random", "typing", "click", "numpy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('{name} of the folder')")
+    environment = {**os.environ, "PYTHONPATH": ""}  # as without an installation
+    program = [sys.executable, *safe, "-c", jobs.MAIN]
+    asked = (
+        *("train", "--task", "ecg", "--data", "nowhere"),  # reads recipes, loads NumPy and torch
+        *("--out", str(tmp_path / "model.pt")),
+    )
+    result = subprocess.run(
+        [*program, *asked],
+        **{"cwd": tmp_path, "env": environment, "text": True, "timeout": PATIENCE},
+        capture_output=True,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "of the folder" not in result.stderr + result.stdout
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert "nowhere" in result.stderr
+
+
 def test_the_display_on_a_terminal(
     pretended: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -831,8 +993,14 @@ def test_the_display_on_a_terminal(
         ((), ("name what to run", "ecg")),
         (("ecg", "--set", "epoch=3"), ("--set epoch=3", "training.epochs")),
         (("ecg", "--set", "omega=[1, 2]"), ("neuron.omega",)),  # ALIF has none
-        (("--tables-only", "--jobs", "2"), ("--tables-only", "Leave them out")),
-        (("--tables-only", "--data", "x"), ("--tables-only", "Leave them out")),
+        (("--tables-only", "--jobs", "2"), ("--tables-only", "--jobs. Leave that out")),
+        (("--tables-only", "--seeds", "2"), ("--tables-only", "--seeds.")),
+        (("--tables-only", "--restart"), ("--tables-only", "--restart.")),
+        (("--tables-only", "--data", "x"), ("--tables-only", "--data. Leave that out")),
+        (("--tables-only", "--unlabeled", "mask"), ("--tables-only", "--unlabeled.")),
+        (("--tables-only", "--permutation", "x"), ("--tables-only", "--permutation.")),
+        (("--tables-only", "--device", "cpu"), ("--tables-only", "--device.")),
+        (("--tables-only", "--device", "auto"), ("--tables-only", "--device.")),  # the default
         (("--tables-only",), ("holds no finished run",)),
         (("ecg", "shd"), ("shd",)),  # the data of one are synthetic, of the other missing
         (("ecg", "--data", "nowhere"), ("--data", "nowhere")),

@@ -218,7 +218,9 @@ def test_wrong_labels(tmp_path: Path, y: np.ndarray, found: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"classes": ""}, "classes is missing"),
+        ({"classes": ""}, "classes is missing; scale alone has a default. Add it."),
+        ({"label": ""}, "label is missing; scale alone has a default. Add it."),
+        ({"label": "", "labels": '"y"'}, "labels: no such key. Did you mean label?"),
         ({"classes": "[]"}, "classes: []; allowed is a list of strings"),
         ({"classes": '["a", "a"]'}, "2 names, 1 different"),
         ({"classes": str([str(i) for i in range(256)])}, "256 names"),
@@ -241,6 +243,67 @@ def test_halves_of_different_kinds(tmp_path: Path) -> None:
     path = write(tmp_path)
     np.savez(tmp_path / "test.npz", x=SPIKES.astype(float), y=LABELS)
     assert_refused(path, "x is int8 in train.npz, float64 in test.npz")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "dtype"),
+    [
+        (SPIKES, SPIKES.astype(np.uint8), np.int8),
+        (SPIKES.astype(np.uint8), SPIKES, np.uint8),
+        (SPIKES.astype(bool), SPIKES.astype(np.uint8), np.int8),
+        (SPIKES, 200 * SPIKES.astype(np.uint8), np.uint8),
+        (200 * SPIKES.astype(np.uint8), SPIKES, np.uint8),
+        (-SPIKES, 100 * SPIKES.astype(np.uint8), np.int8),
+        (100 * SPIKES.astype(np.uint8), -SPIKES, np.int8),
+    ],
+)
+def test_both_halves_get_the_type_that_holds_their_values(
+    tmp_path: Path, train: np.ndarray, test: np.ndarray, dtype: Any
+) -> None:
+    path = write(tmp_path, x=train)
+    np.savez(tmp_path / "test.npz", x=test, y=LABELS)
+    data = load(path)
+    assert data.train.x.dtype == data.test.x.dtype == dtype
+    np.testing.assert_array_equal(data.train.x, train)
+    np.testing.assert_array_equal(data.test.x, test)
+
+
+def test_halves_that_no_type_holds(tmp_path: Path) -> None:
+    path = write(tmp_path, x=-SPIKES)
+    np.savez(tmp_path / "test.npz", x=200 * SPIKES.astype(np.uint8), y=LABELS)
+    assert_refused(
+        path, "x is int8 from -1 to 0 in train.npz, uint8 from 0 to 200 in test.npz", "neither"
+    )
+
+
+@pytest.mark.parametrize("y", [np.full(4, -1), np.full((4, STEPS), 255)])
+def test_a_training_half_without_any_label(tmp_path: Path, y: np.ndarray) -> None:
+    path = write(tmp_path)
+    np.savez(tmp_path / "train.npz", x=SPIKES, y=y)
+    assert_refused(path, f"{tmp_path / 'train.npz'}: y: no label", "Label some")
+    with pytest.raises(DataError, match="no label"):
+        load(path, unlabeled="first-class")
+    write(tmp_path)
+    np.savez(tmp_path / "test.npz", x=SPIKES, y=y)  # what is only to be named
+    assert (load(path).test.y == UNLABELED).all()
+
+
+def test_the_fingerprint_knows_the_scale_and_the_length_of_a_step(tmp_path: Path) -> None:
+    """Training goes on with data of the same fingerprint alone, and its network depends on both."""
+    y = np.array([0, 1, -1, 0])
+
+    def found(**changes: str) -> str:
+        return load(write(tmp_path, y=y, **changes)).source.fingerprint
+
+    plain = found()
+    assert found(scale="1", name='"other"') == plain == found()
+    others = [found(scale="0.5"), found(scale="0.25"), found(step_seconds="0.02")]
+    path = write(tmp_path, y=y)
+    filled = load(path, unlabeled="first-class").source.fingerprint
+    assert load(path, unlabeled="mask").source.fingerprint == plain
+    path = write(tmp_path, y=y, scale="0.5")
+    others += [filled, load(path, unlabeled="first-class").source.fingerprint]
+    assert len({plain, *others}) == 6
 
 
 def test_no_file_or_no_text(tmp_path: Path) -> None:

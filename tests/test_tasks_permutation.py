@@ -144,6 +144,24 @@ def test_files_of_other_content(tmp_path: Path) -> None:
             read_permutation(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("tensor", "found"),
+    [
+        (torch.zeros(784, requires_grad=True), "float32 of shape [784]; must be a permutation"),
+        (torch.from_numpy(ORDER).to_sparse(), "a sparse_coo tensor of int64; must hold a dense"),
+        (torch.zeros(784, dtype=torch.bfloat16), "tensor of bfloat16; must hold a dense"),
+    ],
+)
+def test_tensors_that_numpy_does_not_have(tmp_path: Path, tensor: torch.Tensor, found: str) -> None:
+    path = tmp_path / "order.pt"
+    torch.save(tensor, path)
+    with pytest.raises(DataError) as error:
+        read_permutation(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert found in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("per_step", [False, True])
 def test_permuted_data(per_step: bool) -> None:
     plain, order = dataset(6, per_step), np.array([3, 0, 5, 1, 2, 4])

@@ -266,6 +266,73 @@ def test_a_loss_that_is_not_finite_ends_the_run(
         trainer.run()
 
 
+def gradients_without_end(trainer: Trainer, batches: set[int]) -> None:
+    """Make the gradient of these batches, counted over the whole run, infinite."""
+    loss, done = trainer.model.loss, iter(range(10**6))
+
+    def failing(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        value = loss(outputs, labels)
+        return value * (value / value.detach()) * float("inf") if next(done) in batches else value
+
+    trainer.model.loss = failing  # type: ignore[method-assign]
+
+
+def test_where_gradients_are_clipped_a_batch_without_a_finite_one_is_left_out(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    """9 training samples in batches of 1: the first epoch loses one of them."""
+    clipped = override(recipe, ["clip_norm=100", "batch_size=1", "epochs=2"])
+    trainer = Trainer(clipped, dataset, 0, CPU, tmp_path / "m.pt")
+    gradients_without_end(trainer, {3})
+    trainer.run()
+    assert [report.skipped for report in trainer.reports] == [1, 0]
+    assert all(np.isfinite(report.train_loss) for report in trainer.reports)
+    assert all(bool(p.isfinite().all()) for p in trainer.model.parameters())
+    assert json.loads(metrics_path(tmp_path / "m.pt").read_text().splitlines()[0])["skipped"] == 1
+
+
+@pytest.mark.parametrize(("clip_norm", "failing"), [(100, {1, 2}), (0, {3})])
+def test_many_such_batches_or_one_without_clipping_end_the_run(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path, clip_norm: int, failing: set[int]
+) -> None:
+    changes = [f"clip_norm={clip_norm}", "batch_size=1", "epochs=1"]
+    trainer = Trainer(override(recipe, changes), dataset, 0, CPU, tmp_path / "m.pt")
+    gradients_without_end(trainer, failing)
+    with pytest.raises(BrfLavaError, match=r"both must be finite. Lower .* --restart"):
+        trainer.run()
+
+
+def test_neurons_beyond_the_divergence_boundary_are_named_as_the_cause(tmp_path: Path) -> None:
+    """|1 + dt (-b + i omega)| of up to 1.34, to the power 1300, leaves single precision."""
+    train_half, test_half = synthetic_ecg.generate(train=8, test=2, seed=4)
+    source = DataSource("synthetic-ecg", "a synthetic ECG", "fingerprint")
+    classes = ("P", "PQ", "QR", "RS", "ST", "TP")
+    data = Dataset("ecg", classes, 1 / 250, train_half, test_half, source)
+    changes = ["neuron.omega=[80, 95]", "validation=2", "network.hidden=[5]", "epochs=1"]
+    trainer = Trainer(override(load_recipe("ecg-rf"), changes), data, 0, CPU, tmp_path / "m.pt")
+    with pytest.raises(BrfLavaError, match=r"5 hidden neurons grow .* raise neuron.b_offset"):
+        trainer.run()
+
+
+def test_an_omega_that_training_drives_out_of_range_is_its_own_doing(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    wild = override(recipe, ["learning_rate=999"])
+    with pytest.raises(BrfLavaError, match=r"epoch 1, batch 2: BRF.omega: .* lower training.learn"):
+        Trainer(wild, dataset, 0, CPU, tmp_path / "m.pt").run()
+
+
+@pytest.mark.parametrize("half", ["training", "test"])
+def test_a_half_without_labels_is_refused(
+    dataset: Dataset, recipe: Recipe, tmp_path: Path, half: str
+) -> None:
+    field = "train" if half == "training" else "test"
+    split = getattr(dataset, field)
+    blank = Split(split.x, np.full_like(split.y, UNLABELED))
+    with pytest.raises(BrfLavaError, match=f"{half} half: none of its"):
+        Trainer(recipe, replace(dataset, **{field: blank}), 0, CPU, tmp_path / "m.pt")
+
+
 def test_the_kernel_is_named(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> None:
     assert Trainer(recipe, dataset, 0, CPU, tmp_path / "m.pt").kernel == "cpu"
 

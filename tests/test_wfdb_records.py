@@ -31,6 +31,7 @@ from brf_lava.tasks import ecg, wfdb_prepare, wfdb_records
 from brf_lava.tasks.level_cross import encode
 from brf_lava.tasks.synthetic_ecg import THRESHOLD, normalize
 from brf_lava.tasks.wfdb_marks import (
+    Mark,
     P,
     Wave,
     find_waves,
@@ -40,7 +41,14 @@ from brf_lava.tasks.wfdb_marks import (
     waves_from_labels,
 )
 from brf_lava.tasks.wfdb_prepare import SUDDEN_DEATH, Settings
-from brf_lava.tasks.wfdb_signal import Encoding, read_record, resample
+from brf_lava.tasks.wfdb_signal import (
+    PUBLISHED_DELAY,
+    Encoding,
+    delay_notice,
+    label_delay,
+    read_record,
+    resample,
+)
 
 DATA = os.environ.get("BRF_LAVA_DATA")
 ARCHIVE = Path(DATA or "") / "qtdb" / "qtdb-raw.tar.gz"
@@ -420,6 +428,23 @@ def test_encoding_survives_in_the_kind_of_its_source(threshold: float, delay: in
     assert Encoding.of(encoding.kind) == encoding
 
 
+def test_labels_that_trail_by_another_delay_are_told_of() -> None:
+    prepared, late = (Encoding(delay=delay).kind for delay in (0, PUBLISHED_DELAY))
+    delays = {"qtdb": 19, "synthetic-ecg": 0, "mnist": 0, "": 0, prepared: 0, late: 19}
+    assert {kind: label_delay(kind) for kind in delays} == delays
+    for trained, a in delays.items():
+        for data, b in delays.items():
+            notice = delay_notice(trained, data)
+            if a == b:
+                assert notice is None
+            else:
+                assert notice is not None
+                assert f"by {a} steps" in notice
+                assert f"trail by {b}," in notice
+                assert f"data prepare ecg --delay {a}" in notice
+                assert "\n" not in notice
+
+
 def test_encoding_of_other_sources() -> None:
     assert Encoding.of("qtdb") == Encoding(THRESHOLD, 19)
     assert Encoding.of("synthetic-ecg") == Encoding.of("") == Encoding(THRESHOLD, 0)
@@ -704,6 +729,20 @@ def test_written_labels_read_back(tmp_path: Path, fs: float) -> None:
     assert [cell[2] for cell in cells] == names[found.labels].tolist()
 
 
+@pytest.mark.parametrize("fs", [100.0, 250.0, 257.0, 1000.0])
+def test_no_mark_lies_behind_the_record(tmp_path: Path, fs: float) -> None:
+    for samples in (700, 701, 702, 703):
+        length = int(np.ceil(samples * 250 / fs))
+        steps = np.full(length, 5, np.uint8)
+        steps[-60:-30], steps[-30:] = 3, 4  # a T wave to the very end
+        found = classify.RecordLabels("r", fs, samples, steps, np.zeros(length), 1, 0, 0.0)
+        ends = found.samples_of((*found.marks(), Mark(length, ")", "t")))
+        assert ends[-1] == samples - 1
+        assert (np.diff(ends) >= 0).all()
+    classify.write_annotation(found, tmp_path / "r.brf")
+    assert wfdb.rdann(str(tmp_path / "r"), "brf").sample.max() < samples
+
+
 def test_nothing_to_annotate(tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     answers = [np.full(STEPS, 5, np.uint8)]
@@ -761,6 +800,21 @@ def test_classify_command(tmp_path: Path) -> None:
     assert len(csv.read_text().splitlines()) == 3901
 
 
+def test_a_record_without_any_wave_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
+    answer = fake_run([np.full(STEPS, 5, np.uint8)])(np.zeros((STEPS, 1, 4), np.int8))
+    monkeypatch.setattr(engine, "run", lambda *_: answer)
+    csv = tmp_path / "labels.csv"
+    result = classified(path, "--annotations-out", tmp_path, "--csv", csv)
+    assert result.exit_code == 0, result.output
+    assert f"Wrote {csv}" in result.output
+    assert "r.brf is not written" in result.output
+    assert "no marks" in result.output
+    assert {found.name for found in tmp_path.iterdir()} == {"r.hea", "r.dat", "labels.csv"}
+
+
 def test_classify_command_refuses_before_it_runs(tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     before = path.with_suffix(".dat").read_bytes()
@@ -768,6 +822,11 @@ def test_classify_command_refuses_before_it_runs(tmp_path: Path) -> None:
     failed(classified(path, "--csv", path.with_suffix(".dat")), "made from")
     failed(classified(path, "--annotations-out", tmp_path / "no" / "r"), "does not exist")
     failed(classified(tmp_path / "none"), "none.hea", "no such file")
+    same = ("--csv", tmp_path / "r.brf", "--annotations-out")
+    failed(classified(path, *same, tmp_path), "--csv and --annotations-out", "r.brf")
+    (tmp_path / "link").symlink_to(tmp_path)
+    failed(classified(path, *same, tmp_path / "link"), "--csv and --annotations-out", "r.brf")
+    assert not (tmp_path / "r.brf").exists()
     assert path.with_suffix(".dat").read_bytes() == before
 
 

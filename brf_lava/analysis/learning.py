@@ -78,8 +78,8 @@ def _row(line: str, where: str, epoch: int) -> dict[str, float]:
         raise DataError(f"{where}: has no {', '.join(missing)}. {HOW_TO_GET}")
     if row["epoch"] != epoch:
         raise DataError(
-            f"{where}: epoch {_short(row['epoch'])}, expected {epoch}; lines must be in order from 1. "
-            f"{HOW_TO_GET}"
+            f"{where}: epoch {_short(row['epoch'])}, expected {epoch}; lines must be in order from "
+            f"1. {HOW_TO_GET}"
         )
     for name in QUANTITIES:
         value = row[name]

@@ -124,8 +124,8 @@ def single_neuron(drive: Drive) -> SingleNeuron:
         if not largest <= LARGEST:  # also catches NaN
             raise ParameterError(
                 f"single-neuron: b_offset {drive.b_offset:g}/s, gamma {drive.gamma:g}, weight "
-                f"{drive.weight:g}: the neuron with {trace.variant.title} grows beyond "
-                f"{LARGEST:g}. Lower b_offset, gamma, the weight or dt."
+                f"{drive.weight:g}: u or q of variant '{trace.variant.title}' grows "
+                f"beyond {LARGEST:g}. Lower b_offset, gamma, the weight or dt."
             )
     return SingleNeuron(drive, drive.dt * np.arange(1, steps + 1), x, traces)
 

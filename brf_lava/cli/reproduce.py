@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from brf_lava.reproduce.jobs import Outcome
 
 DEFAULT_SEEDS = 5  # as many runs as the published means are of
+FOR_TABLES = {"tasks", "neurons", "changes", "epochs", "out", "tables_only"}  # parameters
 
 
 @click.command()
@@ -46,7 +47,12 @@ DEFAULT_SEEDS = 5  # as many runs as the published means are of
     is_flag=True,
     help="Start runs over that are damaged or of another recipe or other data.",
 )
-@click.option("--tables-only", is_flag=True, help="Run nothing; make the tables of what is there.")
+@click.option(
+    "--tables-only",
+    is_flag=True,
+    help="Run nothing; make the tables of what is there. TASK and --neurons narrow what is shown, "
+    "--set and --epochs check its recipes.",
+)
 def reproduce(
     tasks: tuple[str, ...],
     neurons: str | None,
@@ -70,19 +76,33 @@ def reproduce(
 
     cells = check_tasks(tasks), list(NEURONS) if neurons is None else check_neurons(neurons)
     if tables_only:
-        if any((seeds, epochs, changes, jobs, data, restart)) or device != "auto":
-            raise RecipeError(
-                "--tables-only runs nothing: --seeds, --epochs, --set, --jobs, --data, --device "
-                "and --restart do not go with it. Leave them out."
-            )
-        _tables(out, cells[0] or list(TASKS), cells[1])
+        _check_tables_only()
+        _tables(out, (cells[0] or list(TASKS), cells[1]), changes, epochs)
         return
     if not tasks:
         raise RecipeError(f"reproduce: name what to run: one or more of {', '.join(TASKS)}.")
     outcome = _run(cells, seeds or DEFAULT_SEEDS, epochs, changes, out, jobs, data, device, restart)
     if outcome.done:
-        _tables(out, list(TASKS), list(NEURONS))
+        _tables(out, (list(TASKS), list(NEURONS)))
     _end(outcome, out)
+
+
+def _check_tables_only() -> None:
+    """Refuse what only a run would heed, given although it be the default."""
+    from click.core import ParameterSource
+
+    context = click.get_current_context()
+    given = [
+        each.opts[0]
+        for each in context.command.params
+        if each.name
+        and each.name not in FOR_TABLES
+        and context.get_parameter_source(each.name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise RecipeError(
+            f"--tables-only runs nothing, and does not go with {', '.join(given)}. Leave that out."
+        )
 
 
 def _run(
@@ -147,15 +167,30 @@ def _data_options(data: Path | None) -> tuple[str, ...]:
     )
 
 
-def _tables(out: Path, tasks: list[str], neurons: list[str]) -> None:
+def _tables(
+    out: Path,
+    cells: tuple[list[str], list[str]],
+    changes: tuple[str, ...] = (),
+    epochs: int | None = None,
+) -> None:
+    """Write the tables of all that is there, and show these cells.
+
+    changes, epochs: where given, what the recipes of these must be the shipped ones with.
+    """
     from rich.table import Table
 
     from brf_lava import report
-    from brf_lava.reproduce.plan import collect
-    from brf_lava.reproduce.tables import FILES, notes, write_tables
+    from brf_lava.reproduce.plan import check_changes, collect
+    from brf_lava.reproduce.tables import FILES, as_text, notes, write_tables
 
-    records, unfinished = collect(out, tasks, neurons)
-    for text in write_tables(records, unfinished, out):
+    everything = collect(out)
+    runs = everything.of(*cells)
+    if changes or epochs is not None:
+        check_changes(runs, changes, epochs)
+    rows = write_tables(everything.complete, everything.unfinished, out)
+    tasks, neurons = cells
+    shown = [row for row in rows if row.task in tasks and row.neuron in neurons]
+    for text in as_text(shown):
         table = Table(title=text.title, title_justify="left", box=None)
         for index, name in enumerate(text.columns):
             table.add_column(name, justify="left" if index < 2 else "right")
@@ -163,7 +198,7 @@ def _tables(out: Path, tasks: list[str], neurons: list[str]) -> None:
             table.add_row(*row)
         report.print_table(table)
         click.echo()
-    for line in notes(records, unfinished):
+    for line in notes(runs.complete, runs.unfinished):
         click.echo(line)
     click.echo(f"Wrote {', '.join(FILES)} in {out}.")
 

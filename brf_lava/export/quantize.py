@@ -170,8 +170,8 @@ def choose_state_bits(
     if bits < STATE_BITS_MIN:
         raise ParameterError(
             f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; with head-room of "
-            f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. Is "
-            "the network trained, and the calibration data its own?"
+            f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. "
+            "Is the network trained, and the calibration data its own?"
         )
     while bits > STATE_BITS_MIN and not _weights_fit(layer, bits, weight_bits):
         bits -= 1

@@ -1,7 +1,7 @@
 """Runs trainings side by side, each a chain of processes, and stops them without losing any.
 
-The processes are those of the command line, ``python -m brf_lava``, in a session of their own: a
-Ctrl-C reaches this process alone, which asks each of them once to stop and waits.
+The processes are those of the command line, each in a session of its own: a Ctrl-C reaches this
+process alone, which asks each of them once to stop and waits.
 """
 
 from __future__ import annotations
@@ -20,12 +20,27 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+import brf_lava
 from brf_lava.errors import BrfLavaError
 from brf_lava.reproduce.folders import RunFolder
 from brf_lava.reproduce.plan import EXPORT, RESUME, RUN, TRAIN, Job
 from brf_lava.reproduce.records import CoreShare, add_share
 
-PROGRAM = (sys.executable, "-m", "brf_lava")
+# ``python -m brf_lava`` would look for every module in the current folder first. This runs the very
+# package that runs here, be it installed, on PYTHONPATH or found in the folder of its checkout.
+MAIN = f"""\
+import sys
+sys.path[:] = [path for path in sys.path if path]  # '' is the current folder
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("brf_lava", {str(Path(brf_lava.__file__).resolve())!r})
+sys.modules["brf_lava"] = package = module_from_spec(spec)
+spec.loader.exec_module(package)
+from brf_lava.cli import main
+main(prog_name="brf-lava")
+"""
+# -P: from its first import on; Python 3.10 knows no such option, and imports nothing before MAIN
+SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
+PROGRAM = (sys.executable, *SAFE_PATH, "-c", MAIN)
 POLL = 0.1  # s between looks at the processes
 THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",

@@ -15,8 +15,8 @@ from brf_lava.reproduce.records import (
     check_alike,
     data_differences,
     differences,
-    read_model,
     read_record,
+    read_training,
 )
 from brf_lava.strict_toml import nearest
 from brf_lava.tasks.task import Dataset, DataSource
@@ -154,7 +154,7 @@ def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> tuple[st
             raise _other(folder, f"seed {seed}, not {folder.seed}")
         steps: tuple[str, ...] = STOPPED
     elif folder.model.exists():
-        checkpoint = read_model(folder)
+        checkpoint, _ = read_training(folder)  # before work that would be in vain
         there, data = checkpoint.recipe, checkpoint.data
         steps = () if folder.complete else TRAINED
     else:
@@ -198,24 +198,56 @@ def records(folders: Iterable[RunFolder]) -> list[RunRecord]:
     return [read_record(folder) for folder in folders if folder.complete]
 
 
-def collect(
-    out: Path, tasks: Sequence[str] = TASKS, neurons: Sequence[str] = NEURONS
-) -> tuple[list[RunRecord], list[RunFolder]]:
-    """What lies in `out`: the complete runs, and those that are not.
+@dataclass(frozen=True)
+class Runs:
+    """What lies in a folder: the complete runs, and those that are not."""
+
+    out: Path
+    complete: list[RunRecord]
+    unfinished: list[RunFolder]
+
+    def of(self, tasks: Sequence[str], neurons: Sequence[str]) -> Runs:
+        """Those of these tasks and neurons. Raises: DataError when none of them is complete."""
+        complete = [run for run in self.complete if run.task in tasks and run.neuron in neurons]
+        if not complete:
+            raise _nothing(self.out, f" of {', '.join(tasks)} with {', '.join(neurons)}")
+        return Runs(
+            self.out,
+            complete,
+            [run for run in self.unfinished if run.task in tasks and run.neuron in neurons],
+        )
+
+
+def collect(out: Path) -> Runs:
+    """All that lies in `out`.
 
     Raises: DataError when no run is complete; BrfLavaError as `read_record` and `check_alike`.
     """
-    folders = [each for each in found(out) if each.task in tasks and each.neuron in neurons]
+    folders = found(out)
     complete = records(folders)
     if not complete:
-        raise DataError(
-            f"{out}: holds no finished run{_of(tasks, neurons)}, so there is no table to make. "
-            "Name the --out of a 'brf-lava reproduce', or run it without --tables-only."
-        )
+        raise _nothing(out)
     check_alike(complete)
-    return complete, [folder for folder in folders if not folder.complete]
+    return Runs(out, complete, [folder for folder in folders if not folder.complete])
 
 
-def _of(tasks: Sequence[str], neurons: Sequence[str]) -> str:
-    everything = (tuple(tasks), tuple(neurons)) == (TASKS, NEURONS)
-    return "" if everything else f" of {', '.join(tasks)} with {', '.join(neurons)}"
+def _nothing(out: Path, which: str = "") -> DataError:
+    return DataError(
+        f"{out}: holds no finished run{which}, so there is no table to make. Name the --out of a "
+        "'brf-lava reproduce', or run it without --tables-only."
+    )
+
+
+def check_changes(runs: Runs, changes: Sequence[str], epochs: int | None) -> None:
+    """Whether the complete runs are of the shipped recipes with these changes.
+
+    Raises: RecipeError as `experiments`; BrfLavaError naming a run of another recipe.
+    """
+    for run in runs.complete:
+        (asked,) = experiments([run.task], [run.neuron], changes, epochs)
+        if what := differences(run.recipe, asked.recipe):
+            raise BrfLavaError(
+                f"{RunFolder(runs.out, *run.cell, run.seed).path}: is of another recipe than the "
+                f"one asked for ({'; '.join(what)}). Leave out --set and --epochs for the tables "
+                "of what is there, or name another --out."
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
 from brf_lava.train.trainer import EpochReport
 
 REMEDY = "Delete it and run 'brf-lava reproduce' again, or let that start over with --restart."
+NO_OTHER = (  # of metrics: only a training makes them
+    "Put back the one that this training wrote, or let 'brf-lava reproduce --restart' train again."
+)
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,7 @@ def read_record(folder: RunFolder) -> RunRecord:
 
     Raises: CheckpointError, DataError for a file that is damaged or belongs to another run.
     """
-    checkpoint = read_model(folder)
-    reports = read_epochs(folder.metrics)
-    if len(reports) != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= len(reports):
-        raise DataError(
-            f"{folder.metrics}: {len(reports)} epochs, the model beside it had "
-            f"{checkpoint.epochs_done} and is of epoch {checkpoint.epoch}; both must be of one "
-            f"training. {REMEDY}"
-        )
+    checkpoint, reports = read_training(folder)
     metrics = checkpoint.metrics
     return RunRecord(
         task=folder.task,
@@ -127,6 +125,22 @@ def read_record(folder: RunFolder) -> RunRecord:
     )
 
 
+def read_training(folder: RunFolder) -> tuple[Checkpoint, list[EpochReport]]:
+    """What a finished training left: the model, and its epochs.
+
+    Raises: CheckpointError, DataError for a file that is damaged, missing or of another training.
+    """
+    checkpoint = read_model(folder)
+    reports = read_epochs(folder.metrics)
+    if len(reports) != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= len(reports):
+        raise DataError(
+            f"{folder.metrics}: {len(reports)} epochs, the model beside it had "
+            f"{checkpoint.epochs_done} and is of epoch {checkpoint.epoch}; both must be of one "
+            f"training. {NO_OTHER}"
+        )
+    return checkpoint, reports
+
+
 def read_model(folder: RunFolder) -> Checkpoint:
     """The model of a run. Raises: CheckpointError for a damaged one or one that is out of place."""
     try:
@@ -144,24 +158,44 @@ def read_model(folder: RunFolder) -> Checkpoint:
 
 
 def read_epochs(path: Path) -> list[EpochReport]:
-    """The metrics file of a training. Raises: DataError for a damaged one."""
+    """The metrics file of a training. Raises: DataError for a damaged or missing one."""
     reports = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    lines = _text(path, damaged=NO_OTHER, missing=NO_OTHER).splitlines()
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
         try:
             report = EpochReport(**json.loads(line))
-            numbers = float(report.seconds), float(report.validation_accuracy)
         except (TypeError, ValueError) as error:
+            raise DataError(f"{where}: not the metrics of an epoch. {NO_OTHER}") from error
+        if report.epoch != number:
             raise DataError(
-                f"{path}, line {number}: not the metrics of an epoch. {REMEDY}"
-            ) from error
-        if report.epoch != number or not all(value >= 0 for value in numbers):  # not: NaN is none
-            raise DataError(
-                f"{path}, line {number}: epoch {report.epoch!r} with {numbers[0]} seconds and "
-                f"accuracy {numbers[1]}; epoch {number} and numbers of 0 or more are needed. "
-                f"{REMEDY}"
+                f"{where}: is of epoch {report.epoch!r}; epoch {number} is needed. {NO_OTHER}"
             )
+        _number(report.seconds, f"{where}: seconds", NO_OTHER)
+        _number(report.validation_accuracy, f"{where}: validation_accuracy", NO_OTHER, high=1)
         reports.append(report)
     return reports
+
+
+def _number(value: Any, name: str, remedy: str, high: float = LARGEST) -> float:
+    """A number from 0 to `high`, of a file. Raises: DataError, for NaN and infinity, too."""
+    if (
+        isinstance(value, bool | str)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= high
+    ):
+        allowed = "0 or more" if high == LARGEST else f"0 to {high:g}"
+        raise DataError(f"{name} is {str(value)[:40]}; a number of {allowed} is needed. {remedy}")
+    return float(value)
+
+
+def _whole(value: Any, name: str, remedy: str, low: int) -> int:
+    """A whole number of at least `low`, of a file. Raises: DataError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise DataError(
+            f"{name} is {str(value)[:40]}; a whole number of {low} or more is needed. {remedy}"
+        )
+    return value
 
 
 def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
@@ -173,13 +207,12 @@ def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
         contents = json.loads(_text(path))
         kind = contents["format"], contents["schema"]
         measured = contents["result"]
-        agreement = measured["agreement"]
         integer = IntegerResult(
-            backend=str(measured["backend"]),
-            accuracy=float(measured["accuracy"]),
-            sops=float(measured["cost"]["sops"]),
-            agreement=None if agreement is None else float(agreement),
-            saturations=int(measured["saturations"]),
+            backend=measured["backend"],
+            accuracy=measured["accuracy"],
+            sops=measured["cost"]["sops"],
+            agreement=measured["agreement"],
+            saturations=measured["saturations"],
         )
         model = contents["network"]["model"]
         run = contents["data"]["fingerprint"], measured["samples"]
@@ -200,6 +233,13 @@ def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
             f"{checkpoint.metrics.samples} of {checkpoint.data.fingerprint[:8]}, and both must be "
             f"the same. {REMEDY}"
         )
+    if not isinstance(integer.backend, str):
+        raise DataError(f"{path}: backend is {integer.backend!r}; a name is needed. {REMEDY}")
+    _number(integer.accuracy, f"{path}: accuracy", REMEDY, high=1)
+    _number(integer.sops, f"{path}: sops", REMEDY)
+    if integer.agreement is not None:
+        _number(integer.agreement, f"{path}: agreement", REMEDY, high=1)
+    _whole(integer.saturations, f"{path}: saturations", REMEDY, low=0)
     return integer
 
 
@@ -211,12 +251,13 @@ def read_shares(path: Path) -> tuple[CoreShare, ...]:
     if not path.exists():
         return ()
     try:
-        return tuple(
-            CoreShare(int(share["jobs"]), int(share["threads"]))
-            for share in json.loads(_text(path))
-        )
+        shares = [CoreShare(share["jobs"], share["threads"]) for share in json.loads(_text(path))]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: damaged ({type(error).__name__}). {REMEDY}") from error
+    for share in shares:
+        _whole(share.jobs, f"{path}: jobs", REMEDY, low=1)
+        _whole(share.threads, f"{path}: threads", REMEDY, low=1)
+    return tuple(shares)
 
 
 def add_share(path: Path, share: CoreShare) -> None:
@@ -227,13 +268,22 @@ def add_share(path: Path, share: CoreShare) -> None:
         write_bytes(path, (json.dumps(contents) + "\n").encode())
 
 
-def _text(path: Path) -> str:
+def _text(
+    path: Path,
+    damaged: str = REMEDY,
+    missing: str = "'brf-lava reproduce' makes it again, without a training.",
+) -> str:
+    """What a file says. damaged, missing: what helps in that case. Raises: DataError."""
     try:
         return path.read_bytes().decode()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. {missing}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). {REMEDY}") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}). Make it a file that you may read."
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file. {REMEDY}") from error
+        raise DataError(f"{path}: not a text file. {damaged}") from error
 
 
 def differences(there: Recipe, other: Recipe) -> list[str]:

@@ -48,7 +48,8 @@ class Row:
 
     accuracy, integer_accuracy: percent, on the test split. sops, integer_sops: per sample. ratio:
     of the mean SOPs to those of ALIF on the same task, None without such runs. seconds: of a
-    training. epochs: until each of `FRACTIONS` of the final accuracy, see `epochs_to`.
+    training. epochs: until each of `FRACTIONS` of the final accuracy, see `epochs_to`. changes: how
+    the recipe differs from the shipped one.
     """
 
     task: str
@@ -63,6 +64,7 @@ class Row:
     integer_accuracy: Spread
     integer_sops: Spread
     epochs: tuple[Spread, ...]
+    changes: tuple[str, ...]
 
     @property
     def published(self) -> Published:
@@ -111,7 +113,12 @@ def _row(runs: list[RunRecord], baseline: list[RunRecord]) -> Row:
             Spread.of(epochs_to(fraction, run.validation_accuracy, run.epoch) for run in runs)
             for fraction in FRACTIONS
         ),
+        changes=tuple(_changes(runs[0])),
     )
+
+
+def _changes(run: RunRecord) -> list[str]:
+    return differences(run.recipe, recipe_for(*run.cell))
 
 
 @dataclass(frozen=True)
@@ -204,12 +211,30 @@ def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list
             line += " Scores on synthetic data say nothing about the published ones."
         lines.append(line)
     for record in {record.cell: record for record in records}.values():
-        if what := differences(record.recipe, recipe_for(*record.cell)):
-            name = f"{record.task}-{record.neuron.lower()}"
-            lines.append(f"{name}: not the shipped recipe: {'; '.join(what)}.")
+        name = f"{record.task}-{record.neuron.lower()}"
+        if what := _changes(record):
+            lines.append(f"{name}: the shipped recipe with {'; '.join(what)}.")
+        if record.neuron == BASELINE:
+            lines += _about_parameters(name, record)
     if unfinished:
         lines.append(f"Not finished, not counted: {', '.join(each.name for each in unfinished)}.")
     return lines
+
+
+def _about_parameters(name: str, run: RunRecord) -> list[str]:
+    """Why the number of parameters of an ALIF network is not the published one."""
+    ours, theirs = run.parameters, PUBLISHED[run.cell].parameters
+    if ours == theirs or run.recipe.network != recipe_for(*run.cell).network:
+        return []
+    hence = (
+        "hence fewer parameters"
+        if ours < theirs
+        else "but all its hidden layers are recurrent, hence more parameters"
+    )
+    return [
+        f"{name}: our ALIF network has no biases, {hence} than published ({ours:,} against "
+        f"{theirs:,})."
+    ]
 
 
 def markdown(tables: Sequence[Table], remarks: Sequence[str]) -> str:
@@ -257,6 +282,7 @@ def _table_1(row: Row) -> dict[str, Any]:
         "published_accuracy_percent": published.accuracy,
         "published_sops": published.sops,
         "published_sops_vs_alif": published.ratio,
+        "recipe_changes": "; ".join(row.changes),
     }
 
 
@@ -266,13 +292,14 @@ def _table_2(row: Row) -> dict[str, Any]:
         name = f"epochs_to_{100 * fraction:.0f}_percent"
         line |= _columns(name, row.epochs[index])
         line[f"published_{name}"] = row.published.epochs and row.published.epochs[index]
+    line["recipe_changes"] = "; ".join(row.changes)
     return line
 
 
 def write_tables(
     records: Sequence[RunRecord], unfinished: Sequence[RunFolder], out: Path
-) -> tuple[Table, ...]:
-    """Write `FILES` into `out`, and return what is to be shown.
+) -> list[Row]:
+    """Write `FILES` into `out`, and return the rows in them.
 
     records: at least one. Raises: BrfLavaError as `write_bytes`.
     """
@@ -296,4 +323,4 @@ def write_tables(
     )
     for name, content in zip(FILES, written, strict=True):
         write_bytes(out / name, content)
-    return tables
+    return cells

@@ -71,7 +71,7 @@ class Encoding:
 
 
 def label_delay(kind: str) -> int:
-    """Steps by which labels trail the signal in data of this `DataSource.kind`; see `Encoding.of`."""
+    """Steps by which labels trail the signal in data of this `DataSource.kind`."""
     return Encoding.of(kind).delay
 
 

@@ -38,6 +38,7 @@ from brf_lava.train.model import Network, as_batch, check_labels, evaluate, requ
 from brf_lava.versions import versions
 
 STATE_FORMAT = "brf-lava-training"
+MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
 STATE_SCHEMA = 2  # 1 had neither averaged weights nor a permutation, and shorter recipes
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -66,6 +67,7 @@ class EpochReport:
     validation_sops: float
     best: bool
     seconds: float
+    skipped: int = 0  # training samples of batches without a finite gradient
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class Trainer:
             self.model.parameters(), lr=recipe.training.learning_rate
         )
         self.epoch = 0
+        self.skipped = 0
         self.best_loss = float("inf")
         self.best_epoch = 0
         self.best_state = copy.deepcopy(self.model.state_dict())
@@ -281,6 +284,7 @@ class Trainer:
         order = self.training_samples[torch.randperm(samples, generator=self.generator).numpy()]
         batches = -(-samples // settings.batch_size)
         totals = np.zeros(4)  # loss, hits, what counted, spikes
+        self.skipped = 0  # samples of batches that were left out
         for batch in range(batches):
             index = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
             totals += self._train_batch(index, batch)
@@ -294,13 +298,14 @@ class Trainer:
         return EpochReport(
             epoch=self.epoch + 1,
             learning_rate=learning_rate,
-            train_loss=float(totals[0] / samples),
+            train_loss=float(totals[0] / (samples - self.skipped)),
             train_accuracy=float(totals[1] / max(totals[2], 1)),
-            train_sops=float(totals[3] / samples),
+            train_sops=float(totals[3] / (samples - self.skipped)),
             validation_loss=validation.loss,
             validation_accuracy=validation.accuracy,
             validation_sops=validation.sops_per_sample,
             best=best,
+            skipped=self.skipped,
             seconds=time.perf_counter() - started,
         )
 
@@ -309,7 +314,9 @@ class Trainer:
     ) -> tuple[float, float, float, float]:
         """One optimizer step on samples `index`.
 
-        Returns their summed loss, hits, how many could have been hits, and hidden spikes.
+        Returns their summed loss, hits, how many could have been hits, and hidden spikes. Where
+        gradients are clipped, one that is not finite counts as one more to be cut: the batch is
+        left out, as long as few are.
         """
         settings, model = self.recipe.training, self.model
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
@@ -335,6 +342,9 @@ class Trainer:
                 if growing
                 else f"Lower training.learning_rate (now {settings.learning_rate:g})"
             )
+            if settings.clip_norm and self.skipped < MOST_SKIPPED * len(self.training_samples):
+                self.skipped += len(index)
+                return 0.0, 0.0, 0.0, 0.0
             raise BrfLavaError(
                 f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
                 f"{self.epoch + 1}, batch {batch + 1}; both must be finite. {remedy}, and start "

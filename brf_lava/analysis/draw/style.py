@@ -15,7 +15,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
+from matplotlib.textpath import text_to_path
 
 from brf_lava.errors import ParameterError
 from brf_lava.files import check_writable, write_bytes
@@ -50,7 +52,7 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
-LETTER = 0.68  # width of a letter, of the font size; digits and small letters are narrower
+TITLE_SHARE = 0.98  # of the width of a figure that a title may fill
 UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 
 
@@ -71,9 +73,22 @@ def check_picture(path: Path, *inputs: Path) -> None:
 def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
     """Title a figure, of its final width, with words of the user's: lines that are too long are
     broken, and nothing in them is a formula. size: of the font, points."""
-    width = int(figure.get_figwidth() * POINTS / (LETTER * size))
-    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
+    room = TITLE_SHARE * figure.get_figwidth() * POINTS
+    lines = [part for line in text.splitlines() for part in _broken(line, size, room)]
     figure.suptitle("\n".join(lines), fontsize=size, parse_math=False)
+
+
+def _broken(line: str, size: float, room: float) -> list[str]:
+    """The line in parts that are at most `room` points wide."""
+    font = FontProperties(size=size)
+    letters = len(line)
+    while True:
+        parts = textwrap.wrap(line, letters)
+        widths = (text_to_path.get_text_width_height_descent(part, font, False) for part in parts)
+        widest = max((width for width, _, _ in widths), default=0.0)
+        if widest <= room or letters == 1:
+            return parts
+        letters = max(1, min(letters - 1, int(letters * room / widest)))
 
 
 @contextmanager
