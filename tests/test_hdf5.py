@@ -19,16 +19,29 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import SPIKING, random_network
+from networks import SPIKING, random_inputs, random_network, random_spikes
 
 import brf_lava
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, NetworkFileError
 from brf_lava.export import hdf5
-from brf_lava.export.hdf5 import read_layer, read_network, write_layer, write_network
-from brf_lava.export.network import Connection, FixedLayer, FixedNetwork, FloatActivity
+from brf_lava.export.hdf5 import (
+    read_layer,
+    read_network,
+    read_vectors,
+    write_layer,
+    write_network,
+)
+from brf_lava.export.network import (
+    Connection,
+    FixedLayer,
+    FixedNetwork,
+    FloatActivity,
+    TestVectors,
+)
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.neurons import families, fixed
-from brf_lava.run import lava_net
+from brf_lava.run import engine, lava_net
+from brf_lava.run.check import assert_equal
 from brf_lava.slayer.blocks import Block, Readout, Recurrent
 
 GOLDEN_1 = Path(__file__).parent / "golden" / "network_v1.h5"
@@ -130,8 +143,13 @@ def sample_network() -> FixedNetwork:
 def path(tmp_path: Path) -> Path:
     """A valid file with every kind of entry."""
     reference = FloatActivity(np.array([[0, 1, 1], [1, 0, 0]], np.uint8), np.array([7, 5]))
-    write_network(sample_network(), tmp_path / "net.h5", reference)
+    write_network(sample_network(), tmp_path / "net.h5", reference, sample_vectors())
     return tmp_path / "net.h5"
+
+
+def sample_vectors() -> TestVectors:
+    x = random_spikes(np.random.default_rng(6), 40, 2, 3, rate=0.5)
+    return TestVectors(x, engine.run(sample_network(), x))
 
 
 def test_the_sample_is_valid(path: Path) -> None:
@@ -140,6 +158,29 @@ def test_the_sample_is_valid(path: Path) -> None:
     assert predictions is not None
     assert predictions.predictions.tolist() == [[0, 1, 1], [1, 0, 0]]
     assert predictions.sops.tolist() == [7, 5]
+
+
+def test_vectors_are_read_as_they_were_written(path: Path) -> None:
+    vectors = read_vectors(path)
+    assert vectors is not None
+    assert vectors.inputs.dtype == np.int8
+    np.testing.assert_array_equal(vectors.inputs, sample_vectors().inputs)
+    assert_equal(vectors.activity, sample_vectors().activity, "read", "written")
+    assert any(layer.any() for layer in vectors.activity.spikes)
+    write_network(sample_network(), path)
+    assert read_vectors(path) is None
+
+
+def test_graded_vectors_keep_their_type(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    network = random_network(rng, (3, 5, 2), exponent=3, input_range=(0, 255))
+    x = random_inputs(rng, 9, 2, 3)
+    vectors = TestVectors(x, engine.run(network, x))
+    write_network(network, tmp_path / "net.h5", vectors=vectors)
+    found = read_vectors(tmp_path / "net.h5")
+    assert found is not None
+    assert found.inputs.dtype == np.uint8
+    np.testing.assert_array_equal(found.inputs, x)
 
 
 def test_the_header_says_who_wrote_it(path: Path) -> None:
@@ -279,9 +320,8 @@ def walk(file: h5py.File) -> tuple[list[str], list[str]]:
 def sample_names() -> tuple[list[str], list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / "net.h5"
-        write_network(
-            sample_network(), sample, FloatActivity(np.zeros((2, 3), np.uint8), np.zeros(2, int))
-        )
+        reference = FloatActivity(np.zeros((2, 3), np.uint8), np.zeros(2, int))
+        write_network(sample_network(), sample, reference, sample_vectors())
         with h5py.File(sample) as file:
             return walk(file)
 
@@ -295,11 +335,11 @@ INTEGERS = [name for name in DATASETS if not name.endswith("/type")]
 TEXTS = [name for name in DATASETS if name.endswith("/type")]
 # Without its only entry, the group `reference` is still required to hold it; without itself, the
 # file is that of a network without predictions.
-OPTIONAL_GROUPS = {"reference"}
+OPTIONAL_GROUPS = {"reference", "vectors"}
 
 
 def test_the_walk_finds_every_kind_of_entry() -> None:
-    assert len(DATASETS) == 39
+    assert len(DATASETS) == 44
     assert {name.rsplit("/", 1)[-1] for name in DATASETS} == {
         *(
             "type",
@@ -311,7 +351,7 @@ def test_the_walk_finds_every_kind_of_entry() -> None:
             "weight_rec_exponent",
         ),
         *("damping", "rotation", "decay", "dt", "theta", "gamma", "state_bits", "parameter_bits"),
-        *("predictions", "sops"),
+        *("predictions", "sops", "inputs", "outputs", "saturations", "1", "2"),
     }
 
 
@@ -337,7 +377,7 @@ def test_missing_entry(path: Path, name: str) -> None:
 def test_missing_group(path: Path, name: str) -> None:
     with edited(path) as file:
         del file[name]
-    assert_rejected(path, "layer")
+    assert_rejected(path, name.split("/")[0])
 
 
 @pytest.mark.parametrize("name", DATASETS)

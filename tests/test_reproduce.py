@@ -453,7 +453,7 @@ def test_tables_check_the_recipes_that_are_asked_for(out: Path) -> None:
     assert (out / "tables.md").read_bytes() == before
     assert_worked(brf_lava(*asked, *changes, "--epochs", "3", *clipped, "--neurons", "rf"))
     assert "ecg-rf: the shipped recipe with" in (out / "tables.md").read_text()
-    assert "training.clip_norm = 100, not 0.0" in (out / "tables.md").read_text()
+    assert "training.clip_norm = 100.0, not 0.0" in (out / "tables.md").read_text()
     assert_failed(brf_lava(*asked, "--set", "clip=1"), 2, "--set clip=1", "no such key")
 
 
@@ -932,28 +932,31 @@ def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -
     assert (values["run"]["backend"], values["run"]["out"]) == ("engine", made.folder.result)
 
 
-@pytest.mark.parametrize("safe", [jobs.SAFE_PATH, ()])
-def test_the_current_folder_takes_nothing_from_the_children(
-    tmp_path: Path, safe: tuple[str, ...]
+@pytest.mark.parametrize(
+    "program", [jobs.PROGRAM, (sys.executable, "-c", jobs.MAIN)], ids=["as run", "as on 3.10"]
+)
+def test_children_run_this_package_and_nothing_of_the_current_folder(
+    tmp_path: Path, program: tuple[str, ...]
 ) -> None:
-    """Modules that lie there are not imported, and the package that runs here is."""
-    for name in ("brf_lava", "random", "typing", "click", "numpy"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('{name} of the folder')")
-    environment = {**os.environ, "PYTHONPATH": ""}  # as without an installation
-    program = [sys.executable, *safe, "-c", jobs.MAIN]
-    asked = (
-        *("train", "--task", "ecg", "--data", "nowhere"),  # reads recipes, loads NumPy and torch
-        *("--out", str(tmp_path / "model.pt")),
-    )
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    for folder, names in (
+        (here, ("brf_lava", "random", "click", "numpy")),
+        (elsewhere, ["brf_lava"]),
+    ):
+        for name in names:
+            (folder / name).mkdir(parents=True)
+            (folder / name / "__init__.py").write_text(f"raise SystemExit('wrong {name}')")
     result = subprocess.run(
-        [*program, *asked],
-        **{"cwd": tmp_path, "env": environment, "text": True, "timeout": PATIENCE},
+        [*program, "train", "--task", "ecg", "--data", "nowhere"],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(elsewhere)},  # even another installation
         capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
-    assert result.returncode == 2, result.stderr
-    assert "of the folder" not in result.stderr + result.stdout
-    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert result.returncode == 2, result.stderr  # has loaded NumPy and torch by then
+    assert "wrong" not in result.stderr
+    assert result.stderr.startswith("Error: ")
     assert "nowhere" in result.stderr
 
 

@@ -15,7 +15,7 @@ from networks import SPIKING, random_inputs, random_network, random_spikes
 from brf_lava.cli.verify import verify as verify_command
 from brf_lava.errors import BackendUnavailableError, MismatchError, ParameterError
 from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.export.network import Activity, FixedNetwork, TestVectors
 from brf_lava.neurons.families import Neuron
 from brf_lava.run import engine, execute
 from brf_lava.run.check import assert_equal
@@ -200,6 +200,27 @@ def test_a_difference_is_an_error(net: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert failed.exception.exit_code == 1
     assert "the engine has " in str(failed.exception)
     assert "NumPy has " in str(failed.exception)
+
+
+def test_the_files_own_vectors_come_first(
+    tmp_path: Path, rng: np.random.Generator, network: FixedNetwork
+) -> None:
+    """What an older engine answered must still be the answer."""
+    path = tmp_path / "net.h5"
+    x = vectors(network, 2, 50, seed=3)
+    answer = engine.run(network, x)
+    write_network(network, path, vectors=TestVectors(x, answer))
+    worked = invoke(path, "--backend", "engine")
+    assert worked.exception is None, worked.output
+    assert "engine against the file: 2 samples of 50 steps" in worked.output
+    spikes = answer.spikes[0].copy()
+    spikes[30, 1, 0] ^= 1
+    other = changed(answer, spikes=(spikes, *answer.spikes[1:]))
+    write_network(network, path, vectors=TestVectors(x, other))
+    failed = invoke(path, "--backend", "engine")
+    assert isinstance(failed.exception, MismatchError)
+    assert "sample 1, step 30, neuron 0" in str(failed.exception)
+    assert "the file has" in str(failed.exception)
 
 
 def test_silence_is_noticed(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,11 @@ from brf_lava.cli.loihi2_options import (
     refuse_loihi2_options,
 )
 from brf_lava.cli.options import PATH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from brf_lava.export.network import Activity
 
 TIMEOUT = 600.0  # s, for Lava's simulation
 
@@ -27,13 +33,14 @@ TIMEOUT = 600.0  # s, for Lava's simulation
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="loihi2: the board.")
 @loihi2_options
 def verify(network: Path, backend: str, samples: int, steps: int, seed: int, profile: str) -> None:
-    """Run test vectors through NETWORK and compare every spike and output with the integer engine.
+    """Run test vectors through NETWORK and compare every spike and output.
 
-    The vectors are drawn from the seed, so that no data set is needed. The engine itself is
-    compared with its equations, evaluated by NumPy. Exit code 1 at the first difference.
+    First those in the file, with what the engine answered when it was exported; then others, drawn
+    from the seed, with the engine as it is now. The engine itself is compared with its equations,
+    evaluated by NumPy. No data set is needed. Exit code 1 at the first difference.
     """
     from brf_lava import report
-    from brf_lava.export.hdf5 import read_network
+    from brf_lava.export.hdf5 import read_network, read_vectors
     from brf_lava.run.check import DEFECT, ON_CHIP
     from brf_lava.run.execute import BACKEND_NAMES, execute, require_backend
     from brf_lava.run.verify import plain_run, vectors
@@ -48,17 +55,35 @@ def verify(network: Path, backend: str, samples: int, steps: int, seed: int, pro
     fixed, _ = read_network(network)
     x = vectors(fixed, samples, steps, seed)
     click.echo(f"network  {report.network_line(fixed)}")
-    verified = verify_backend(
-        fixed,
-        x,
-        lambda x: execute(
+
+    def run(x: NDArray[Any]) -> Activity:
+        return execute(
             fixed,
             x,
             backend=backend,
             timeout=TIMEOUT if backend == "sim" else None,
             loihi2=options,
             on_placement=lambda lines: click.echo("\n".join(lines)),
-        )[0],
+        )[0]
+
+    stored = read_vectors(network)
+    if stored is None:
+        click.echo("No vectors are stored in the file: it was exported without.")
+    else:
+        verified = verify_backend(
+            fixed,
+            stored.inputs,
+            run,
+            BACKEND_NAMES[backend],
+            reference=lambda _: stored.activity,
+            reference_name="the file",
+            advice=ON_CHIP if backend == "loihi2" else DEFECT,
+        )
+        click.echo(f"{backend} against the file: {verified.line()}.")
+    verified = verify_backend(
+        fixed,
+        x,
+        run,
         BACKEND_NAMES[backend],
         reference=(lambda x: plain_run(fixed, x)) if backend == "engine" else None,
         reference_name="NumPy" if backend == "engine" else "the engine",

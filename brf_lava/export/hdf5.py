@@ -12,6 +12,11 @@
     /reference              what the float network did on the test data, optional
         predictions         [B, T] or [B, 1] uint8 classes
         sops                [B] int64 hidden spikes
+    /vectors                test vectors: what the integer engine answered when this was exported,
+        inputs              [T, B, I]                   optional
+        spikes/1 ..         [T, B, N] of each hidden layer
+        outputs             [T, B, C]
+        saturations         scalar
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
@@ -44,13 +49,16 @@ from brf_lava.export.network import (
     STATE_BITS_MIN,
     WEIGHT_MAX,
     WEIGHT_MIN,
+    Activity,
     Connection,
     FixedLayer,
     FixedNetwork,
     FloatActivity,
+    TestVectors,
     integer_ranges,
 )
 from brf_lava.files import write_bytes
+from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS
 
 FORMAT = "brf-lava-network"
@@ -80,11 +88,15 @@ UNITS: dict[str, str] = {
 
 
 def write_network(
-    network: FixedNetwork, path: Path, reference: FloatActivity | None = None
+    network: FixedNetwork,
+    path: Path,
+    reference: FloatActivity | None = None,
+    vectors: TestVectors | None = None,
 ) -> None:
     """Write `network` to `path`, replacing it only when all of it is written.
 
-    reference: what the float network did on the test data, to compare runs with.
+    reference: what the float network did on the test data, to compare runs with. vectors: what
+    backends and later versions must repeat.
     """
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
@@ -103,6 +115,8 @@ def write_network(
             group = file.create_group("reference")
             group.create_dataset("predictions", data=reference.predictions, compression="gzip")
             group.create_dataset("sops", data=reference.sops)
+        if vectors is not None:
+            _write_vectors(file.create_group("vectors"), vectors)
     write_bytes(path, buffer.getvalue())
 
 
@@ -133,7 +147,7 @@ def read_network(path: Path) -> tuple[FixedNetwork, FloatActivity | None]:
         raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     with _readable(path), h5py.File(path, "r") as file:
         schema = _check_header(file, path)
-        _reject_unknown(file, ("layer", "reference"), path)
+        _reject_unknown(file, ("layer", "reference", "vectors"), path)
         layers = _group(file, "layer", path)
         count = len(layers)
         _reject_unknown(layers, tuple(map(str, range(count))), path)
@@ -147,7 +161,18 @@ def read_network(path: Path) -> tuple[FixedNetwork, FloatActivity | None]:
             raise NetworkFileError(
                 f"{path}: layer/1/weight has {network.inputs} inputs, layer/0/shape says {inputs}."
             )
+        _read_vectors(file, network, path)
         return network, _read_reference(file, network, path)
+
+
+def read_vectors(path: Path) -> TestVectors | None:
+    """The test vectors in a file that `read_network` reads, if it has some.
+
+    Raises: NetworkFileError.
+    """
+    network, _ = read_network(path)
+    with _readable(path), h5py.File(path, "r") as file:
+        return _read_vectors(file, network, path)
 
 
 def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
@@ -272,6 +297,41 @@ def _read_reference(file: h5py.File, network: FixedNetwork, path: Path) -> Float
     predictions = _read_integers(group, "predictions", (None, None), classes, path)
     sops = _read_integers(group, "sops", (len(predictions),), (0, SPIKES_MAX), path)
     return FloatActivity(predictions.astype(np.uint8), sops)
+
+
+def _write_vectors(group: h5py.Group, vectors: TestVectors) -> None:
+    activity = vectors.activity
+    outputs = activity.outputs.astype(np.int32)
+    group.create_dataset("inputs", data=vectors.inputs, compression="gzip")
+    group.create_dataset("outputs", data=outputs, compression="gzip")
+    group.create_dataset("saturations", data=np.int64(activity.saturations))
+    spikes = group.create_group("spikes")
+    for index, layer in enumerate(activity.spikes, start=1):
+        spikes.create_dataset(str(index), data=layer, compression="gzip")
+
+
+def _read_vectors(file: h5py.File, network: FixedNetwork, path: Path) -> TestVectors | None:
+    if "vectors" not in file:
+        return None
+    group = _group(file, "vectors", path)
+    _reject_unknown(group, ("inputs", "outputs", "saturations", "spikes"), path)
+    any_size = (None, None, network.inputs)
+    inputs = _read_integers(group, "inputs", any_size, network.input_range, path)
+    steps, samples, _ = inputs.shape
+    layers = _group(group, "spikes", path)
+    numbers = [str(index) for index in range(1, len(network.layers))]
+    _reject_unknown(layers, numbers, path)
+    spikes = tuple(
+        _read_integers(layers, number, (steps, samples, layer.shape[0]), SPIKES, path)
+        for number, layer in zip(numbers, network.hidden, strict=True)
+    )
+    states = (fixed.STATE_MIN, fixed.STATE_MAX)
+    shape = (steps, samples, network.classes)
+    outputs = _read_integers(group, "outputs", shape, states, path)
+    saturations = _read_integers(group, "saturations", (), (0, SPIKES_MAX), path)
+    kind = np.int8 if network.input_range[1] <= np.iinfo(np.int8).max else np.uint8
+    activity = Activity(outputs, tuple(s.astype(np.int8) for s in spikes), int(saturations))
+    return TestVectors(inputs.astype(kind), activity)
 
 
 def _group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:

@@ -243,6 +243,19 @@ class Activity:
 
 
 @dataclass(frozen=True)
+class TestVectors:
+    """Inputs, and what the integer engine made of them when the network was exported.
+
+    inputs [T, B, I], int8 or uint8.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    inputs: NDArray[Any]
+    activity: Activity
+
+
+@dataclass(frozen=True)
 class FloatActivity:
     """What the float network did on the test data, sample by sample.
 

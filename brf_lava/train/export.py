@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brf_lava.errors import DataError
 from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import FixedNetwork
+from brf_lava.export.network import Activity, FixedNetwork, TestVectors
 from brf_lava.export.quantize import LayerReport, quantize
 from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.versions import versions
 
+VECTOR_SAMPLES = 2
 CALIBRATION_SAMPLES = 2000  # of the training half; enough for the largest states, with head-room
 
 
@@ -26,8 +30,11 @@ def export_model(
     state_bits: int | None = None,
     parameter_bits: int,
     weight_bits: int,
+    engine: Callable[[FixedNetwork, NDArray[Any]], Activity] | None = None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a model with the ranges it reaches on the training split, and write it to `path`.
+
+    engine: answers to the first `VECTOR_SAMPLES` test samples, which go into the file as vectors.
 
     Raises: DataError if the data does not fit the model, ParameterError as `quantize`.
     """
@@ -62,5 +69,9 @@ def export_model(
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = replace(network, provenance=provenance)
-    write_network(exported, path, checkpoint.activity)
+    vectors = None
+    if engine is not None:
+        inputs = np.ascontiguousarray(dataset.test.x[:VECTOR_SAMPLES].transpose(1, 0, 2))
+        vectors = TestVectors(inputs, engine(exported, inputs))
+    write_network(exported, path, checkpoint.activity, vectors)
     return exported, reports
