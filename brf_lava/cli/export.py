@@ -33,9 +33,7 @@ def export(
 
     check_writable(network, model)
     checkpoint = load_checkpoint(model)
-    dataset = load_data(checkpoint.recipe.task, data)
-    if checkpoint.permutation is not None and dataset.permutation is None:
-        dataset = dataset.permuted(checkpoint.permutation)
+    dataset = load_data(checkpoint.recipe.task, data).ordered_as(checkpoint.permutation)
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
         click.echo(
             f"Notice: the model was measured on {checkpoint.data.description}; the ranges are "

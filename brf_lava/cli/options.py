@@ -98,11 +98,16 @@ def network_data(provenance: dict[str, Any], data: Path | None) -> Dataset:
     """
     import numpy as np
 
-    dataset = load_data(provenance["task"], data)
+    from brf_lava.tasks.wfdb_signal import delay_notice
+
     stored = provenance.get("permutation")
-    if stored is None or dataset.permutation is not None:
-        return dataset
-    return dataset.permuted(np.array(stored))
+    order = None if stored is None else np.array(stored)
+    dataset = load_data(provenance["task"], data).ordered_as(order)
+    trained = provenance.get("data", {}).get("kind")
+    notice = delay_notice(trained, dataset.source.kind) if trained else None
+    if notice is not None:
+        click.echo(f"Notice: {notice}", err=True)
+    return dataset
 
 
 def data_arguments(data: Path | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.cli.options import PATH, data_option, load_data, network_data
 from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
 
 if TYPE_CHECKING:
@@ -372,9 +372,7 @@ def _checkpoint(path: Path) -> Checkpoint:
 
 def _data(checkpoint: Checkpoint, data: Path | None) -> Dataset:
     """The data of a model's task, in its order of steps."""
-    dataset = load_data(checkpoint.recipe.task, data)
-    if checkpoint.permutation is not None and dataset.permutation is None:
-        dataset = dataset.permuted(checkpoint.permutation)
+    dataset = load_data(checkpoint.recipe.task, data).ordered_as(checkpoint.permutation)
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
     if (inputs, classes) != (checkpoint.inputs, len(checkpoint.classes)):
         raise DataError(
@@ -386,8 +384,6 @@ def _data(checkpoint: Checkpoint, data: Path | None) -> Dataset:
 
 def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Decision]:
     """A network file, with its task's data and its way to answer."""
-    import numpy as np
-
     from brf_lava.export.hdf5 import read_network
     from brf_lava.run.result import decision_of
 
@@ -398,9 +394,7 @@ def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Dec
             f"{path}: its provenance has no task, so its data are not known. Name a file written "
             "by 'brf-lava export'."
         )
-    dataset = load_data(known["task"], data)
-    if known.get("permutation") is not None and dataset.permutation is None:
-        dataset = dataset.permuted(np.array(known["permutation"], dtype=np.int64))
+    dataset = network_data(known, data)
     inputs, classes = dataset.test.x.shape[2], len(dataset.classes)
     if (inputs, classes) != (network.inputs, network.classes):
         raise DataError(

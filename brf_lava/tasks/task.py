@@ -123,6 +123,12 @@ class Dataset:
             reorder(self.train), reorder(self.test), f"steps permuted ({digest[:8]})", permutation
         )
 
+    def ordered_as(self, permutation: Permutation | None) -> Dataset:
+        """`permuted` as a network was trained, unless the steps are in another order already."""
+        if permutation is None or self.permutation is not None:
+            return self
+        return self.permuted(permutation)
+
     def with_unlabeled(self, choice: str) -> Dataset:
         """What steps without a label count as.
 

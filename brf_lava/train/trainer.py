@@ -175,9 +175,7 @@ class Trainer:
     ) -> Trainer:
         path = resume_path(out)
         source = DataSource(**state["data"])
-        permutation = permutation_array(state.get("permutation"))
-        if permutation is not None and dataset.permutation is None:
-            dataset = dataset.permuted(permutation)
+        dataset = dataset.ordered_as(permutation_array(state.get("permutation")))
         if source.fingerprint != dataset.source.fingerprint:
             raise CheckpointError(
                 f"{path}: was trained on {source.description}, but the data here is "
