@@ -31,9 +31,9 @@ LINES_PER_RUN = 20  # how many epochs are printed where no bar can be drawn
 
 
 def _console(*, stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=False, markup=False)  # texts may be a user's
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=110)
+        console = Console(stderr=stderr, highlight=False, markup=False, width=110)
     return console
 
 

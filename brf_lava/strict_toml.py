@@ -177,6 +177,9 @@ def read_table(source: str, where: str, fault: Fault) -> dict[str, Value]:
         lines = source.count("\n") + 1
         message = str(error).replace("at end of document", f"at line {lines}, the last one")
         raise fault(f"{where}: not valid TOML: {message}. Mend that line.") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, or an integer without end
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:80]
+        raise fault(f"{where}: no TOML that can be read ({reason}). Name another file.") from None
 
 
 def build(kind: type[Section], table: dict[str, Value], where: str, fault: Fault) -> Section:

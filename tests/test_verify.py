@@ -202,7 +202,7 @@ def test_a_difference_is_an_error(net: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "NumPy has " in str(failed.exception)
 
 
-def test_the_files_own_vectors_come_first(
+def test_the_files_own_vectors_come_last(
     tmp_path: Path, rng: np.random.Generator, network: FixedNetwork
 ) -> None:
     """What an older engine answered must still be the answer."""
@@ -213,6 +213,11 @@ def test_the_files_own_vectors_come_first(
     worked = invoke(path, "--backend", "engine")
     assert worked.exception is None, worked.output
     assert "engine against the file: 2 samples of 50 steps" in worked.output
+    assert worked.output.index("equations in NumPy") < worked.output.index("against the file")
+    short = invoke(path, "--backend", "engine", "--samples", "1")
+    assert "against the file" not in short.output
+    both = invoke(path, "--backend", "engine", "--samples", "1", "--stored")
+    assert "against the file" in both.output
     spikes = answer.spikes[0].copy()
     spikes[30, 1, 0] ^= 1
     other = changed(answer, spikes=(spikes, *answer.spikes[1:]))

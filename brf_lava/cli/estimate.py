@@ -238,7 +238,7 @@ def time_table(found: Estimate, steps: int) -> Table:
 def beside_table(found: Estimate, measurements: list[Measurement]) -> Table:
     """The estimate, and what was measured on this computer."""
     table = _table(
-        "Per sample; all but Loihi 2 measured on this computer",
+        "Per sample; all but the estimate measured on this computer",
         "",
         "batch",
         "latency, ms",
@@ -248,7 +248,9 @@ def beside_table(found: Estimate, measurements: list[Measurement]) -> Table:
     seconds = found.seconds
     rate = f"{1 / seconds.high:,.0f} - {1 / seconds.low:,.0f}"
     latency = _shown(seconds, MS)
-    table.add_row("Loihi 2, estimated: dynamic", "1", latency, rate, _shown(found.dynamic, UJ))
+    table.add_row(
+        "estimate (Loihi 1's constants): dynamic", "1", latency, rate, _shown(found.dynamic, UJ)
+    )
     table.add_row("  static, chips in use", "", "", "", _shown(found.static, UJ))
     for each in measurements:
         table.add_row(

@@ -17,9 +17,11 @@ from brf_lava.cli.loihi2_options import (
 from brf_lava.cli.options import PATH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from brf_lava.export.network import Activity
+    from brf_lava.export.network import Activity, FixedNetwork
 
 TIMEOUT = 600.0  # s, for Lava's simulation
 
@@ -27,20 +29,33 @@ TIMEOUT = 600.0  # s, for Lava's simulation
 @click.command()
 @click.argument("network", type=PATH)
 @click.option("--backend", type=click.Choice(["sim", "engine", "loihi2"]), default="sim")
-@click.option("--samples", type=click.IntRange(min=1), default=4, show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option("--samples", type=click.IntRange(1, 10_000), help="Vectors to draw; else 4.")
+@click.option("--steps", type=click.IntRange(1, 100_000), help="Of each; else 200.")
+@click.option(
+    "--stored/--no-stored",
+    default=None,
+    help="Then also those in the file; by default where neither --samples nor --steps is given.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="loihi2: the board.")
 @loihi2_options
-def verify(network: Path, backend: str, samples: int, steps: int, seed: int, profile: str) -> None:
+def verify(
+    network: Path,
+    backend: str,
+    samples: int | None,
+    steps: int | None,
+    stored: bool | None,
+    seed: int,
+    profile: str,
+) -> None:
     """Run test vectors through NETWORK and compare every spike and output.
 
-    First those in the file, with what the engine answered when it was exported; then others, drawn
-    from the seed, with the engine as it is now. The engine itself is compared with its equations,
+    First vectors drawn from the seed, with the engine as it is now; then those in the file, with
+    what the engine answered when it was exported. The engine itself is compared with its equations,
     evaluated by NumPy. No data set is needed. Exit code 1 at the first difference.
     """
     from brf_lava import report
-    from brf_lava.export.hdf5 import read_network, read_vectors
+    from brf_lava.export.hdf5 import read_network
     from brf_lava.run.check import DEFECT, ON_CHIP
     from brf_lava.run.execute import BACKEND_NAMES, execute, require_backend
     from brf_lava.run.verify import plain_run, vectors
@@ -53,7 +68,7 @@ def verify(network: Path, backend: str, samples: int, steps: int, seed: int, pro
         refuse_loihi2_options(backend)
     require_backend(backend, options)
     fixed, _ = read_network(network)
-    x = vectors(fixed, samples, steps, seed)
+    x = vectors(fixed, samples or 4, steps or 200, seed)
     click.echo(f"network  {report.network_line(fixed)}")
 
     def run(x: NDArray[Any]) -> Activity:
@@ -66,20 +81,6 @@ def verify(network: Path, backend: str, samples: int, steps: int, seed: int, pro
             on_placement=lambda lines: click.echo("\n".join(lines)),
         )[0]
 
-    stored = read_vectors(network)
-    if stored is None:
-        click.echo("No vectors are stored in the file: it was exported without.")
-    else:
-        verified = verify_backend(
-            fixed,
-            stored.inputs,
-            run,
-            BACKEND_NAMES[backend],
-            reference=lambda _: stored.activity,
-            reference_name="the file",
-            advice=ON_CHIP if backend == "loihi2" else DEFECT,
-        )
-        click.echo(f"{backend} against the file: {verified.line()}.")
     verified = verify_backend(
         fixed,
         x,
@@ -96,5 +97,32 @@ def verify(network: Path, backend: str, samples: int, steps: int, seed: int, pro
             "Notice: no hidden neuron spiked, so that little was tested. Use more --steps.",
             err=True,
         )
+    if stored or (stored is None and samples is None and steps is None):
+        _verify_stored(network, fixed, run, backend)
     if backend == "loihi2":
         click.echo("Saturations are counted by the engine alone: states do not leave the chip.")
+
+
+def _verify_stored(
+    network: Path, fixed: FixedNetwork, run: Callable[[NDArray[Any]], Activity], backend: str
+) -> None:
+    """What a backend makes of the file's own vectors, beside what the file says."""
+    from brf_lava.export.hdf5 import read_vectors
+    from brf_lava.run.check import DEFECT, ON_CHIP
+    from brf_lava.run.execute import BACKEND_NAMES
+    from brf_lava.run.verify import verify as verify_backend
+
+    stored = read_vectors(network)
+    if stored is None:
+        click.echo("No vectors are stored in the file: it was exported without.")
+        return
+    verified = verify_backend(
+        fixed,
+        stored.inputs,
+        run,
+        BACKEND_NAMES[backend],
+        reference=lambda _: stored.activity,
+        reference_name="the file",
+        advice=ON_CHIP if backend == "loihi2" else DEFECT,
+    )
+    click.echo(f"{backend} against the file: {verified.line()}.")

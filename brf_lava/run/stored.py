@@ -69,7 +69,7 @@ def read_run(path: Path) -> StoredRun:
         raise DataError(f"{path}: {error.args[0]} is missing. {REMEDY}") from None
     except (TypeError, AttributeError, IndexError):
         raise DataError(f"{path}: not in the layout of a run. {REMEDY}") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{path}: {error}. {REMEDY}") from None
 
 
