@@ -74,6 +74,15 @@ def test_host_and_board(
     assert all(item.found != bool(item.advice) for item in found.values())
 
 
+def test_an_ethernet_host_needs_an_address_whatever_the_scheduler_says() -> None:
+    found = {item.name: item for item in examine(environment={}, ask=cluster, host="ethernet")}
+    assert not found["Loihi host"].found
+    assert "name it with --address" in found["Loihi host"].line()
+    environment = {"NXSDKHOST": "10.0.0.7", "PARTITION": "vpx"}
+    found = {i.name: i for i in examine(environment=environment, ask=cluster, host="slurm")}
+    assert "slurm" in found["Loihi host"].line()
+
+
 def test_what_sinfo_prints() -> None:
     assert up_partitions(SINFO) == ("oheogulch", "vpx")
     assert up_boards(SINFO_N) == ("og-1",)
@@ -99,7 +108,11 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_assemblers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "assembler_names", lambda: ("one", "two"))
-    assert "plug-in one, two" in look({}, nothing)["neuron assembler"].line()
+    assert "plug-ins one, two (choose" in look({}, nothing)["neuron assembler"].line()
+    for named, found in (("two", True), ("three", False)):
+        finding = next(f for f in examine(assembler=named) if f.name == "neuron assembler")
+        assert finding.found is found
+        assert named in finding.detail
     monkeypatch.setattr(doctor, "assembler_names", lambda: ())
     assert not look({}, nothing)["neuron assembler"].found
     ready = tmp_path / "ready.toml"

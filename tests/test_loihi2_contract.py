@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ from brf_lava.export.hdf5 import write_network
 from brf_lava.export.network import Connection, FixedLayer, FixedNetwork
 from brf_lava.loihi2 import assembler
 from brf_lava.loihi2.hosts import Host
+from brf_lava.loihi2.place import DoesNotFitError
 from brf_lava.neurons.families import LI, Neuron
 from brf_lava.neurons.fixed import STATE_MAX
+from brf_lava.profiles import Loihi2Profile, load_profile
 from brf_lava.run import engine, lava_net, loihi2
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
@@ -475,8 +478,10 @@ def test_assemblers_and_ready_files(
     network = random_network(rng, (4, 12, 3), exponent=10)
     x = random_spikes(rng, 20, 2, 4, rate=0.3)
     install_assemblers(monkeypatch, "one", "two")
-    with pytest.raises(ParameterError, match="one, two"):
+    with pytest.raises(BackendUnavailableError, match=r"plug-ins one, two .choose"):
         run_on_loihi2(network, x, OPTIONS)
+    with pytest.raises(BackendUnavailableError, match="no plug-in 'three' among one, two"):
+        run_on_loihi2(network, x, Loihi2Options(partitions=("vpx",), assembler="three"))
     assert_chip_equals_engine(network, x, Loihi2Options(partitions=("vpx",), assembler="two"))
     install_assemblers(monkeypatch)
     with pytest.raises(BackendUnavailableError, match="neuron assembler: not found"):
@@ -490,6 +495,18 @@ def test_assemblers_and_ready_files(
         lines.append(f'{program.fingerprint} = "{program.fingerprint}"')
     ready.write_text("\n".join(lines))
     assert_chip_equals_engine(network, x, Loihi2Options(partitions=("vpx",), microcode=ready))
+
+
+def test_a_network_beyond_the_boards_limits_is_refused(chip: Any, rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 12, 3), exponent=10)
+    x = random_spikes(rng, 5, 1, 4)
+    board = load_profile("loihi2-oheogulch")
+    assert isinstance(board, Loihi2Profile)
+    assert_chip_equals_engine(network, x, replace(OPTIONS, board=board))
+    few = replace(board.limits.memory_words, value=10)
+    small = replace(board, limits=replace(board.limits, memory_words=few))
+    with pytest.raises(DoesNotFitError, match="does not fit oheogulch"):
+        run_on_loihi2(network, x, replace(OPTIONS, board=small))
 
 
 # Around the run

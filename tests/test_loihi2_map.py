@@ -510,3 +510,12 @@ def test_what_is_printed_does_not_depend_on_the_board_twice(network: Path) -> No
 def test_all_limits_have_a_value_above_zero() -> None:
     values: dict[str, Any] = vars(board().limits)
     assert all(each.value > 0 for each in values.values())
+
+
+def test_integers_that_no_core_can_hold_do_not_fit(tmp_path: Path) -> None:
+    """40 inputs of 127 << 15 add up to more than 24 bits hold."""
+    network = random_network(np.random.default_rng(1), (40, 3, 2), exponent=15)
+    write_network(network, tmp_path / "net.h5")
+    result = CliRunner().invoke(main, ["map", str(tmp_path / "net.h5")])
+    assert result.exit_code == 1
+    assert "does not fit oheogulch: hidden 1: weights of neuron" in " ".join(result.output.split())

@@ -101,4 +101,5 @@ def loihi2_settings(profile: Loihi2Profile) -> Loihi2Options:
         microcode=given.get("--microcode"),
         assembler=given.get("--assembler"),
         delay=given.get("--io-delay", 0),
+        board=profile,
     )

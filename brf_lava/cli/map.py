@@ -50,7 +50,7 @@ def map_command(
 
         check_picture(out, source)
     board = load_board(profile)
-    shape, operations = _shape(network, source)
+    shape, operations = _shape(network, source, board)
     placement = place(shape, board)
     click.echo(f"network  {source}: {shape.name}, {_sizes(shape)}")
     click.echo(f"board    {board.board}: {_chips(board.chips)}, {profile}")
@@ -102,19 +102,31 @@ def _source(network: Path | None, describe: Path | None) -> Path:
     )
 
 
-def _shape(network: Path | None, source: Path) -> tuple[NetworkShape, list[int | None]]:
-    """The sizes, and the operations of each layer's neuron program where they are known."""
+def _shape(
+    network: Path | None, source: Path, board: Loihi2Profile
+) -> tuple[NetworkShape, list[int | None]]:
+    """The sizes, and the operations of each layer's neuron program where they are known.
+
+    Raises: DoesNotFitError for integers that no core can hold, however many there are.
+    """
     from brf_lava.loihi2.describe import network_shape, read_description
 
     if network is None:
         shape = read_description(source)
         return shape, [None] * len(shape.layers)
     from brf_lava.export.hdf5 import read_network
+    from brf_lava.loihi2.place import DoesNotFitError
     from brf_lava.loihi2.program import network_programs
+    from brf_lava.loihi2.values import check_values
 
     fixed, _ = read_network(source)
+    try:
+        check_values(fixed)
+        programs = network_programs(fixed)
+    except ParameterError as error:
+        raise DoesNotFitError(f"{source}: does not fit {board.board}: {error}") from error
     shape = network_shape(fixed, str(fixed.provenance.get("task", "no task")))
-    return shape, [len(program.operations) for program in network_programs(fixed)]
+    return shape, [len(program.operations) for program in programs]
 
 
 def _sizes(shape: NetworkShape) -> str:

@@ -71,6 +71,8 @@ def examine(
     ask: Answer = answer,
     partitions: Sequence[str] = (),
     microcode: Path | None = None,
+    assembler: str | None = None,
+    host: str = "auto",
 ) -> tuple[Finding, ...]:
     """Look for everything a run on Loihi 2 needs.
 
@@ -78,6 +80,8 @@ def examine(
     ask:         runs ``sinfo`` and ``ping``
     partitions:  those of the profile, any of which will do
     microcode:   the file that names assembled programs, with which no assembler is needed
+    assembler:   the plug-in that was named
+    host:        "auto", "slurm" or "ethernet"
     """
     return (
         _python(),
@@ -87,8 +91,8 @@ def examine(
         ),
         _package("torch", "torch", "pip install torch", needed=False),
         _extension(),
-        _assembler(microcode),
-        *_host_and_board(environment, ask, partitions),
+        _assembler(microcode, assembler),
+        *_host_and_board(environment, ask, partitions, host),
     )
 
 
@@ -141,15 +145,21 @@ def _extension() -> Finding:
     )
 
 
-def _assembler(microcode: Path | None) -> Finding:
+def _assembler(microcode: Path | None, named: str | None) -> Finding:
     if microcode is not None:
         found = microcode.is_file()
         advice = "" if found else "correct --microcode, or leave it out and use a plug-in"
         what = "with assembled programs, instead of one" if found else "no such file"
         return Finding("neuron assembler", found, f"{microcode}, {what}", advice)
     names = assembler_names()
+    here = ", ".join(names)
+    if named is not None and named not in names:
+        what = f"no plug-in {named!r} among {here or 'none'}"
+        return Finding("neuron assembler", False, what, "correct --assembler, or install it")
+    if named is None and len(names) > 1:
+        return Finding("neuron assembler", False, f"plug-ins {here}", "choose with --assembler")
     if names:
-        return Finding("neuron assembler", True, f"plug-in {', '.join(names)}")
+        return Finding("neuron assembler", True, f"plug-in {named or here}")
     return Finding(
         "neuron assembler",
         False,
@@ -159,9 +169,14 @@ def _assembler(microcode: Path | None) -> Finding:
 
 
 def _host_and_board(
-    environment: Mapping[str, str], ask: Answer, partitions: Sequence[str]
+    environment: Mapping[str, str], ask: Answer, partitions: Sequence[str], host: str
 ) -> tuple[Finding, Finding]:
-    address = environment.get("NXSDKHOST", "")
+    address = environment.get("NXSDKHOST", "") if host != "slurm" else ""
+    if host == "ethernet" and not address:
+        return (
+            Finding("Loihi host", False, "no address, no NXSDKHOST", "name it with --address"),
+            Finding("board", False, "there is no host to ask", "find the host first"),
+        )
     listed = None if address else ask(["sinfo"])
     if address:
         reached = ask(["ping", "-c", "1", address]) is not None

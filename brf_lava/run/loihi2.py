@@ -26,9 +26,13 @@ from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterErro
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
 from brf_lava.loihi2 import doctor
 from brf_lava.loihi2.assembler import find_assembler, machine_code
+from brf_lava.loihi2.describe import network_shape
 from brf_lava.loihi2.hosts import Host, use_host
+from brf_lava.loihi2.place import place
 from brf_lava.loihi2.program import network_programs
-from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
+from brf_lava.loihi2.values import check_values, layer_name
+from brf_lava.neurons.fixed import STATE_WIDTH
+from brf_lava.profiles import Loihi2Profile
 from brf_lava.run import engine
 
 GRADED_BITS = 16  # of an input message: the width that all published uses allow
@@ -45,6 +49,7 @@ class Loihi2Options:
     assembler:  the plug-in's name, where there are several
     delay:      steps by which the host adapters delay inputs and outputs together; 0 as in Lava's
                 simulation, to be measured in bring-up
+    board:      whose limits the network must keep to; None: they are not looked at
     """
 
     host: Host = field(default_factory=Host)
@@ -52,6 +57,7 @@ class Loihi2Options:
     microcode: Path | None = None
     assembler: str | None = None
     delay: int = 0
+    board: Loihi2Profile | None = None
 
     def __post_init__(self) -> None:
         if self.delay < 0:
@@ -63,6 +69,8 @@ class Loihi2Options:
             environment=self.host.environment(),
             partitions=self.partitions,
             microcode=self.microcode,
+            assembler=self.assembler,
+            host=self.host.kind,
         )
 
 
@@ -95,39 +103,6 @@ def steps_needed(network: FixedNetwork, steps: int, samples: int, delay: int = 0
     return (samples - 1) * reset_interval(steps, delay) + delay + steps + len(network.layers)
 
 
-def check_fits(network: FixedNetwork) -> None:
-    """Refuse what the variables of a neuron cannot hold. Raises: ParameterError."""
-    for index, layer in enumerate(network.layers):
-        where = _name(index, layer)
-        for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
-            largest = int(np.abs(values).max(initial=0))
-            if largest > STATE_MAX:
-                raise ParameterError(
-                    f"{where}: {name} {largest}; a variable on Loihi 2 has {STATE_WIDTH} bits, so "
-                    f"at most {STATE_MAX}. Export with fewer --parameter-bits."
-                )
-        inputs = 1 if index else max(map(abs, network.input_range))
-        current = inputs * np.abs(layer.weights.integers).sum(axis=1)
-        if layer.recurrent is not None:
-            current = current + np.abs(layer.recurrent.integers).sum(axis=1)
-        if current.max(initial=0) > STATE_MAX:
-            raise ParameterError(
-                f"{where}: weights of neuron {int(current.argmax())} add up to "
-                f"{int(current.max())} for the largest inputs; what reaches a neuron on Loihi 2 is "
-                f"taken to hold {STATE_WIDTH} bits, at most {STATE_MAX}. Export with fewer "
-                "--state-bits."
-            )
-        if not layer.weights.mantissa.any():
-            raise ParameterError(
-                f"{where}: all weights are 0, which Lava's compiler cannot place. Train on, or "
-                "leave the layer out."
-            )
-
-
-def _name(index: int, layer: FixedLayer) -> str:
-    return f"hidden {index + 1}" if layer.neuron.spiking else "readout"
-
-
 def run_on_loihi2(
     network: FixedNetwork,
     x: NDArray[Any],
@@ -153,7 +128,9 @@ def run_on_loihi2(
         raise ParameterError(f"input: shape {x.shape}; at least one step and sample are needed.")
     if batch is not None and batch < 1:
         raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
-    check_fits(network)
+    check_values(network)
+    if options.board is not None:
+        place(network_shape(network, "the network"), options.board).require_fit("the network")
     require_loihi2(options)
     host = options.host.resolved(options.partitions)
     use_host(host)
@@ -310,7 +287,7 @@ def _build(
     sender = adapter.out
     records = []
     for index, (layer, (path, constants)) in enumerate(zip(network.layers, programs, strict=True)):
-        name = _name(index, layer)
+        name = layer_name(index, layer)
         neurons = _neurons(layer, name, Microcode(path, constants, interval, index))
         _connect(sender, layer.weights, neurons.a_in, f"weights of {name}", bits)
         sender = neurons.s_out if layer.neuron.spiking else neurons.o_out
