@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brf_lava.recipes import load_recipe
-from brf_lava.tasks.ecg import DATA_VARIABLE
+from brf_lava.tasks.places import DATA_VARIABLE
 from brf_lava.tasks.task import Dataset, find_task
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import choose_device
@@ -39,7 +39,7 @@ def load() -> Experiment:
     variable = os.environ.get(DATA_VARIABLE, "")
     published = Path(variable, "checkpoints", "ecg_brf.pt")
     if variable and published.is_file():
-        checkpoint = import_published(published, recipe, dataset)
+        checkpoint = import_published(published, dataset, recipe=recipe)
         network = f"the published checkpoint {published.name}"
     else:
         device = choose_device("cpu")

@@ -39,7 +39,7 @@ def measure() -> list[Comparison]:
         with contextlib.suppress(_EnoughError):
             trainer.run(Progress(on_epoch=on_epoch))
     seconds = tuple(report.seconds for report in reports[WARM_UP:])
-    samples, steps = trainer.training.y.shape
+    samples, steps = len(trainer.training_samples), dataset.train.x.shape[1]
     minutes = median(seconds) * recipe.training.epochs / 60
     return [
         Comparison(
