@@ -61,11 +61,21 @@ class StateBits(Limit):
 
 
 @dataclass(frozen=True)
+class InputBits(Limit):
+    value: Annotated[int, whole(1, 64)]
+
+
+@dataclass(frozen=True)
+class Cores(Limit):
+    value: Annotated[int, whole(1, 128)]  # 8 x 4 routers of 4 cores: the mesh that hops are on
+
+
+@dataclass(frozen=True)
 class Limits:
     """What a board can hold; per core from `neurons_per_core` to `memory_words` (of 64 bits)."""
 
     chips: Limit
-    cores_per_chip: Limit
+    cores_per_chip: Cores
     neurons_per_core: Limit
     groups_per_core: Limit  # neuron programs
     input_axons: Limit
@@ -75,7 +85,7 @@ class Limits:
     memory_words: Limit
     weight_bits: WeightBits  # with the sign
     state_bits: StateBits  # with the sign
-    input_bits: Limit  # with the sign, of a neuron's summed weights before their exponent
+    input_bits: InputBits  # with the sign, of a neuron's summed weights before their exponent
 
 
 @dataclass(frozen=True)
