@@ -254,6 +254,13 @@ def test_another_decision_is_refused(network: FixedNetwork, wrong: Any) -> None:
         decision_of(replace(network, provenance={"decision": wrong}))
 
 
+def test_ignored_steps_are_in_no_mean() -> None:
+    """The first step alone would decide for class 0."""
+    outputs = np.array([[[9, 0]], [[0, 1]], [[0, 1]]])  # [T, B, C]
+    assert Decision("mean").predict(outputs).tolist() == [[0]]
+    assert Decision("mean", ignore_first=1).predict(outputs).tolist() == [[1]]
+
+
 def test_unlabeled_and_ignored_steps_do_not_count() -> None:
     labels = np.array([[0, 1, 2, UNLABELED], [2, 2, UNLABELED, 0]], np.uint8)
     predictions = np.array([[0, 1, 1, 1], [0, 2, 2, 0]], np.uint8)
