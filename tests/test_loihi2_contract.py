@@ -596,7 +596,7 @@ def test_verify_refuses(
 def test_run_takes_a_board_and_no_timeout(chip: Any, net: Path) -> None:
     for arguments, message in (
         (("--timeout", "5"), "cannot be ended"),
-        (("--profile", "sim"), "a Loihi 2 board is needed"),
+        (("--profile", "sim"), "not a Loihi 2 board"),
     ):
         failed = invoke(run_command, net, "--backend", "loihi2", *arguments)
         assert isinstance(failed.exception, BrfLavaError)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.map import DEFAULT_PROFILE, load_board
+from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
@@ -58,7 +58,7 @@ def estimate(
             "--data: goes with --measure or --float, which run the samples again. Leave it out."
         )
     stored = read_run(run)
-    board = load_board(profile)
+    board = board_profile(profile, ParameterError)
     placement = place(stored.run.network, board)
     placement.require_fit(str(run))
     found = estimate_run(stored.run, placement)

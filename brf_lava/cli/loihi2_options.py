@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brf_lava.cli.options import PATH, Command
-from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
 
 if TYPE_CHECKING:
     from brf_lava.profiles import Loihi2Profile
@@ -67,15 +67,17 @@ def refuse_loihi2_options(backend: str) -> None:
         )
 
 
-def board_profile(name: str) -> Loihi2Profile:
-    """A board's profile. Raises: BackendUnavailableError for one of another kind; RecipeError."""
+def board_profile(
+    name: str, fault: Callable[[str], BrfLavaError] = BackendUnavailableError
+) -> Loihi2Profile:
+    """A board's profile. Raises: `fault` for one of another kind; RecipeError."""
     from brf_lava.profiles import Loihi2Profile, load_profile
 
     profile = load_profile(name)
     if not isinstance(profile, Loihi2Profile):
-        raise BackendUnavailableError(
-            f"--profile {name}: of kind {profile.kind!r}; a Loihi 2 board is needed, such as "
-            f"{DEFAULT_PROFILE}."
+        raise fault(
+            f"--profile {name}: is of kind {profile.kind!r}, not a Loihi 2 board. Name one, such "
+            f"as {DEFAULT_PROFILE}."
         )
     return profile
 

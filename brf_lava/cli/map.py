@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH
 from brf_lava.errors import ParameterError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from brf_lava.profiles import Loihi2Profile, Sourced
 
 ROWS = 24  # of a table with one row per layer or kind of core
-DEFAULT_PROFILE = "loihi2-oheogulch"
 KB = 1000
 
 
@@ -49,7 +49,7 @@ def map_command(
         from brf_lava.analysis.draw.style import check_picture
 
         check_picture(out, source)
-    board = load_board(profile)
+    board = board_profile(profile, ParameterError)
     shape, operations = _shape(network, source, board)
     placement = place(shape, board)
     click.echo(f"network  {source}: {shape.name}, {_sizes(shape)}")
@@ -77,19 +77,6 @@ def map_command(
         f"Fits: {placement.cores:,} of {board.chips * board.limits.cores_per_chip.value:,} cores; "
         f"fullest, on average: {placement.bottleneck}."
     )
-
-
-def load_board(profile: str) -> Loihi2Profile:
-    """Raises: RecipeError as `load_profile`; ParameterError for a profile of something else."""
-    from brf_lava.profiles import Loihi2Profile, load_profile
-
-    board = load_profile(profile)
-    if not isinstance(board, Loihi2Profile):
-        raise ParameterError(
-            f"--profile {profile}: is of kind {board.kind!r}, not a Loihi 2 board. Name one, such "
-            f"as {DEFAULT_PROFILE}."
-        )
-    return board
 
 
 def _source(network: Path | None, describe: Path | None) -> Path:
