@@ -2,15 +2,17 @@
 
 The shipped ones are in the folder `training`, one per task and neuron. A recipe states everything:
 no key has a default, an unknown key is refused, and the keys of ``[neuron]`` are those of the very
-neuron the network has. Its text goes into the checkpoint and from there into the network file.
+neuron the network has. Hidden layers that differ have a list each of neurons and of feedback, and a
+table ``[[neuron]]`` each. The text goes into the checkpoint and from there into the network file.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from brf_lava import strict_toml
 from brf_lava.decision import PREDICTIONS, Decision
@@ -23,6 +25,7 @@ from brf_lava.strict_toml import (
     choice,
     choice_or_file,
     flag,
+    one_or_list,
     real,
     span,
     whole,
@@ -35,6 +38,9 @@ OPTIMIZERS = ("adam", "radam", "rmsprop", "sgd")
 LOSSES = ("nll", "cross-entropy")
 LOSS_STEPS = ("all", "last")
 SCHEDULES = ("linear", "constant")
+
+LAYER_KEY = re.compile(r"neuron\.(?P<layer>[0-9]{1,9})\.(?P<key>[^.]+)")  # of one hidden layer
+Item = TypeVar("Item")
 
 
 POSITIVE = Interval(above=0)
@@ -85,11 +91,29 @@ NEURON_RECIPES: dict[str, type[NeuronRecipe]] = {
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """The shape of the network; inputs and classes are the task's."""
+    """The shape of the network; inputs and classes are the task's.
+
+    neuron, recurrent: of all hidden layers, or one by one. `Recipe.layers` has both spelled out.
+    """
 
     hidden: Annotated[tuple[int, ...], wholes(1)]  # neurons of each hidden layer
-    neuron: Annotated[str, choice(NEURON_RECIPES)]
-    recurrent: Annotated[bool, flag()]  # hidden layers feed back to themselves
+    neuron: Annotated[str | tuple[str, ...], one_or_list(choice(NEURON_RECIPES))]
+    recurrent: Annotated[bool | tuple[bool, ...], one_or_list(flag())]  # feed back to themselves
+
+
+@dataclass(frozen=True)
+class LayerRecipe:
+    """One hidden layer.
+
+    neurons: how many. neuron: its name. parameters: its table, and key, what that is called in the
+    recipe: ``neuron``, or ``neuron.2`` where each layer has one. recurrent: feeds back to itself.
+    """
+
+    neurons: int
+    neuron: str
+    parameters: NeuronRecipe
+    recurrent: bool
+    key: str
 
 
 @dataclass(frozen=True)
@@ -140,7 +164,9 @@ class Recipe:
 
     task: Annotated[str, choice_or_file(TASKS, ".toml")]
     network: NetworkRecipe
-    neuron: Annotated[NeuronRecipe, Variant("network.neuron", NEURON_RECIPES)]
+    neuron: Annotated[
+        NeuronRecipe | tuple[NeuronRecipe, ...], Variant("network.neuron", NEURON_RECIPES)
+    ]  # of all hidden layers, or one by one
     readout: ReadoutRecipe
     training: TrainingRecipe
     text: str = field(default="", compare=False, repr=False)
@@ -150,6 +176,36 @@ class Recipe:
     def decision(self) -> Decision:
         """How a network of this recipe answers."""
         return Decision(self.readout.prediction, self.training.ignore_first)
+
+    @property
+    def layers(self) -> tuple[LayerRecipe, ...]:
+        """The hidden layers one by one, from the input on."""
+        network, count = self.network, len(self.network.hidden)
+        names = _each(network.neuron, count)
+        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
+        recurrent = _each(network.recurrent, count)
+        own = isinstance(self.neuron, tuple)
+        return tuple(
+            LayerRecipe(
+                neurons=neurons,
+                neuron=names[index],
+                parameters=parameters[index],
+                recurrent=recurrent[index],
+                key=f"neuron.{index + 1}" if own else "neuron",
+            )
+            for index, neurons in enumerate(network.hidden)
+        )
+
+    @property
+    def neuron_names(self) -> str:
+        """The neuron of all hidden layers, such as ``BRF``, or of each: ``BRF, ALIF``."""
+        names = [layer.neuron for layer in self.layers]
+        return names[0] if len(set(names)) == 1 else ", ".join(names)
+
+
+def _each(value: Item | tuple[Item, ...], count: int) -> tuple[Item, ...]:
+    """A value for each of so many layers."""
+    return value if isinstance(value, tuple) else (value,) * count
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
@@ -164,20 +220,38 @@ def parse_recipe(text: str, where: str) -> Recipe:
 
 def _build(table: dict[str, Any], text: str, where: str) -> Recipe:
     recipe = strict_toml.build(Recipe, table, where, RecipeError)
-    neuron = recipe.neuron
-    if isinstance(neuron, ResonatorRecipe) and not neuron.dt * neuron.omega[1] < 1:
-        # beyond it `neurons.boundary` has no stable damping to offer
-        raise RecipeError(
-            f"{where}: neuron.omega: up to {neuron.omega[1]:g} rad/s; dt*omega must stay below 1 "
-            f"(dt = {neuron.dt:g}, so omega < {1 / neuron.dt:g}). Lower omega or dt."
-        )
+    _check_lengths(recipe, where)
+    for layer in recipe.layers:
+        neuron = layer.parameters
+        if isinstance(neuron, ResonatorRecipe) and not neuron.dt * neuron.omega[1] < 1:
+            # beyond it `neurons.boundary` has no stable damping to offer
+            raise RecipeError(
+                f"{where}: {layer.key}.omega: up to {neuron.omega[1]:g} rad/s; dt*omega must stay "
+                f"below 1 (dt = {neuron.dt:g}, so omega < {1 / neuron.dt:g}). Lower omega or dt."
+            )
     density = recipe.training.recurrent_density
-    if density < 1 and not recipe.network.recurrent:
+    if density < 1 and not any(layer.recurrent for layer in recipe.layers):
         raise RecipeError(
             f"{where}: training.recurrent_density: {density:g}, but network.recurrent is false: "
             "there are no recurrent weights to leave out. Make it 1."
         )
     return replace(recipe, text=text, name=where)
+
+
+def _check_lengths(recipe: Recipe, where: str) -> None:
+    """Refuse a list that has not one entry for each hidden layer."""
+    network = recipe.network
+    for key, given, entries in (
+        ("network.neuron", network.neuron, "entries"),
+        ("network.recurrent", network.recurrent, "entries"),
+        ("neuron", recipe.neuron, "[[neuron]] tables"),
+    ):
+        if isinstance(given, tuple) and len(given) != len(network.hidden):
+            raise RecipeError(
+                f"{where}: {key}: the number of {entries} is {len(given)}, of hidden layers "
+                f"{len(network.hidden)} (network.hidden = {strict_toml.shown(network.hidden)}). "
+                "Write one for each layer, or a single one for all."
+            )
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -225,17 +299,17 @@ def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe
     """A recipe with some values changed, as by ``--set key=value``; `recipe` is untouched.
 
     changes: ``training.epochs=30`` or, as only one section has that key, ``epochs=30``; the value
-    is TOML, and a bare word is a string. The new text names the base recipe and what was changed,
-    and the reason if there is one.
+    is TOML, and a bare word is a string. ``neuron.2.omega=[10, 40]`` is for the second hidden layer
+    alone, which gives every layer a table of its own. The new text names the base recipe and what
+    was changed, and the reason if there is one.
     Raises: RecipeError for a change that is malformed, an unknown key and a refused value.
     """
     table = strict_toml.read_table(strict_toml.write_table(recipe), recipe.name, RecipeError)
     applied: dict[str, str] = {}
-    for change in changes:
-        name, value = _parse_change(change)
-        applied[name] = f"{name}={strict_toml.shown(value)}"
-        section, _, key = name.rpartition(".")
-        (table[section] if section else table)[key] = value
+    # how many layers there are comes first, what is for one of them last
+    for change in sorted((_parse_change(change) for change in changes), key=_rank):
+        name = _apply(change, table)
+        applied[name] = f"{name}={strict_toml.shown(change.value)}"
     changed = _build(table, "", "--set")
     if changed == recipe:
         return recipe
@@ -244,20 +318,67 @@ def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe
     return replace(changed, name=name, text=f"# {comment}\n{strict_toml.write_table(changed)}")
 
 
-def _parse_change(change: str) -> tuple[str, Any]:
-    """``key=value`` as the dotted key and the value."""
+@dataclass(frozen=True)
+class _Change:
+    """One ``key=value``. key: dotted, without the layer, which is None where none is named."""
+
+    given: str
+    key: str
+    layer: int | None
+    value: Any
+
+
+def _rank(change: _Change) -> int:
+    if change.layer is not None:
+        return 2
+    return 0 if change.key.startswith("network.") else 1
+
+
+def _apply(change: _Change, table: dict[str, Any]) -> str:
+    """Write the change into the tables of a recipe. Returns the key in full."""
+    section, _, key = change.key.rpartition(".")
+    place = table[section] if section else table
+    if change.layer is None and isinstance(place, dict):
+        place[key] = change.value
+        return change.key
+    hidden = table["network"]["hidden"]
+    if isinstance(place, dict):
+        layers = len(hidden) if isinstance(hidden, list) else 1  # what is no list is refused later
+        place = table[section] = [dict(place) for _ in range(layers)]
+    chosen = change.layer
+    if chosen is None:
+        having = [number for number, part in enumerate(place, start=1) if key in part]
+        if len(having) != 1:
+            every = having or range(1, len(place) + 1)
+            meant = " and ".join(f"{section}.{number}.{key}" for number in every)
+            raise RecipeError(f"--set {change.given}: {meant} are meant; write one in full.")
+        chosen = having[0]
+    if not 1 <= chosen <= len(place):
+        raise RecipeError(
+            f"--set {change.given}: layer {chosen}; there are tables for layers 1 to {len(place)}. "
+            "Name one of them."
+        )
+    place[chosen - 1][key] = change.value
+    return f"{section}.{chosen}.{key}"
+
+
+def _parse_change(change: str) -> _Change:
+    """``key=value``, the key found from its last part where that is enough."""
     change = " ".join(change.split())  # a message is one line
-    key, equals, source = (part.strip() for part in change.partition("="))
-    if not equals or not key or not source:
+    name, equals, source = (part.strip() for part in change.partition("="))
+    if not equals or not name or not source:
         raise RecipeError(f"--set {change}: not of the form key=value, such as epochs=30.")
+    numbered = LAYER_KEY.fullmatch(name)
+    key = f"neuron.{numbered['key']}" if numbered else name
     known = strict_toml.leaves(Recipe)
     found = [key] if key in known else [name for name in known if name.endswith(f".{key}")]
     if not found:
         raise RecipeError(f"--set {change}: no such key. {strict_toml.nearest(key, known)}")
     if len(found) > 1:
         raise RecipeError(f"--set {change}: {' and '.join(found)} are meant; write one in full.")
+    layer = int(numbered["layer"]) if numbered else None
     try:
-        return found[0], strict_toml.parse_value(source)
+        return _Change(change, found[0], layer, strict_toml.parse_value(source))
     except ValueError as error:
         raise RecipeError(
             f"--set {change}: {source} is not a TOML value ({error}). "

@@ -2,8 +2,8 @@
 
 A dataclass declares each of its keys with a rule, ``epochs: Annotated[int, whole(1)]``; a key
 whose type is such a dataclass is a section. A section marked with `Variant` has one dataclass or
-another, as a key before it says. Nothing has a default: a file states everything, or it is
-refused. Recipes and profiles are read with this.
+another, as a key before it says, and may be there several times. Nothing has a default: a file
+states everything, or it is refused. Recipes and profiles are read with this.
 """
 
 from __future__ import annotations
@@ -39,17 +39,21 @@ class Rule:
 class Variant:
     """A section whose keys depend on the value of another key.
 
+    It is one table, or an array of tables, ``[[neuron]]``; in names of keys these are counted from
+    1, ``neuron.2.omega``. Where the other key holds a list, its values go with the tables in turn;
+    one table is enough where they are all the same.
+
     key: that one, dotted, in a section declared before. kinds: the dataclass for each value of it.
     """
 
     key: str
     kinds: Mapping[str, type[Any]]
 
-    def chosen(self, built: Mapping[str, Any]) -> tuple[type[Any], str]:
-        """The dataclass that goes with the sections built so far, and why, for messages."""
+    def chosen(self, built: Mapping[str, Any]) -> str | tuple[str, ...]:
+        """What the key holds, in the sections built so far."""
         section, _, key = self.key.rpartition(".")
-        value = getattr(built[section], key) if section else built[key]
-        return self.kinds[value], f"{self.key} = {shown(value)}"
+        value: str | tuple[str, ...] = getattr(built[section], key) if section else built[key]
+        return value
 
 
 def whole(low: int, high: int | None = None) -> Rule:
@@ -134,6 +138,15 @@ def wholes(low: int) -> Rule:
     )
 
 
+def one_or_list(rule: Rule) -> Rule:
+    """A key that holds one value by this rule, itself no list, or a list of one or more."""
+
+    def convert(value: Value) -> Any:
+        return _several(value, rule.convert) if isinstance(value, list) else rule.convert(value)
+
+    return Rule(f"{rule.allowed}, or a list of them", convert)
+
+
 def texts(least: int = 1) -> Rule:
     """A key that holds a list of so many strings or more."""
     return Rule(
@@ -188,9 +201,10 @@ def build(kind: type[Section], table: dict[str, Value], where: str, fault: Fault
     where: the file, for messages. Raises: `fault` for a key that is unknown or missing and for a
     value that its rule refuses.
     """
-    known = [*leaves(kind), *_sections(kind)]
 
-    def section(kind: type[Any], table: dict[str, Value], prefix: str, reason: str) -> Any:
+    def section(
+        kind: type[Any], table: dict[str, Value], prefix: str, reason: str, known: list[str]
+    ) -> Any:
         rules, sections = _rules(kind), _sections(kind)
         for key in table:
             if key not in rules and key not in sections:
@@ -207,19 +221,69 @@ def build(kind: type[Section], table: dict[str, Value], where: str, fault: Fault
             if key not in table:
                 raise fault(f"{where}: {name} is missing, and nothing has a default. Add it.")
             value = table[key]
-            if key in rules:
+            part = sections.get(key)
+            if part is None:
                 values[key] = _checked(rules[key], value, f"{where}: {name}", fault)
+            elif isinstance(part, Variant):
+                chosen = part.chosen(values)
+                kinds = _kinds_of_tables(part, chosen, value, name, where, fault)
+                why = f"{part.key} = {shown(chosen)}"
+                if isinstance(value, dict):
+                    values[key] = section(kinds[0], value, f"{name}.", why, known)
+                else:
+                    values[key] = tuple(
+                        section(each, inner, f"{name}.{number}.", why, _of(name, number, known))
+                        for number, (each, inner) in enumerate(
+                            zip(kinds, value, strict=True), start=1
+                        )
+                    )
             elif isinstance(value, dict):
-                part, why = sections[key], reason
-                if isinstance(part, Variant):
-                    part, why = part.chosen(values)
-                values[key] = section(part, value, f"{name}.", why)
+                values[key] = section(part, value, f"{name}.", reason, known)
             else:
                 raise fault(f"{where}: {name}: {shown(value)}; a section [{name}] is needed.")
         return kind(**values)
 
-    built: Section = section(kind, table, "", "")
+    built: Section = section(kind, table, "", "", [*leaves(kind), *_sections(kind)])
     return built
+
+
+def _kinds_of_tables(
+    part: Variant,
+    chosen: str | tuple[str, ...],
+    value: Value,
+    name: str,
+    where: str,
+    fault: Fault,
+) -> list[type[Any]]:
+    """The dataclass of each table in `value`, of which there must be one, or one for each choice.
+
+    chosen: what the variant's key holds. name: of the section.
+    """
+    tables = [value] if isinstance(value, dict) else value
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise fault(
+            f"{where}: {name}: {shown(value)}; a section [{name}], or several [[{name}]], is "
+            "needed."
+        )
+    names = (chosen,) * len(tables) if isinstance(chosen, str) else chosen
+    if isinstance(value, dict) and len(set(names)) == 1:
+        names = names[:1]
+    if len(names) != len(tables):
+        found = "one table" if isinstance(value, dict) else f"the number of tables is {len(value)}"
+        raise fault(
+            f"{where}: {name}: {found}, but {part.key} = {shown(chosen)}. Write one [[{name}]] "
+            "table for each."
+        )
+    return [part.kinds[each] for each in names]
+
+
+def _of(section: str, number: int, known: list[str]) -> list[str]:
+    """The known keys, those of `section` as they are called in its table of this number."""
+    prefix = f"{section}."
+    return [
+        f"{prefix}{number}.{name.removeprefix(prefix)}" if name.startswith(prefix) else name
+        for name in known
+    ]
 
 
 def _checked(rule: Rule, value: Value, where: str, fault: Fault) -> Any:
@@ -292,7 +356,8 @@ def parse_value(source: str) -> Value:
 
 def shown(value: Value) -> str:
     """A value as it stands in a message: as TOML, or by its type where that says more."""
-    return to_toml(value) if isinstance(value, (bool, int, float, str, list)) else repr(value)
+    plain = isinstance(value, (bool, int, float, str, list, tuple))
+    return to_toml(value) if plain else repr(value)
 
 
 def to_toml(value: Value) -> str:
@@ -311,5 +376,8 @@ def write_table(instance: Any) -> str:
     kind = type(instance)
     lines = [f"{name} = {to_toml(getattr(instance, name))}" for name in _rules(kind)]
     for name in _sections(kind):
-        lines += ["", f"[{name}]", write_table(getattr(instance, name)).rstrip("\n")]
+        part = getattr(instance, name)
+        head, parts = (f"[[{name}]]", part) if isinstance(part, tuple) else (f"[{name}]", (part,))
+        for each in parts:
+            lines += ["", head, write_table(each).rstrip("\n")]
     return "\n".join(lines) + "\n"

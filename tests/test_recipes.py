@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,143 @@ def test_every_resonator_is_kept_from_the_divergence_boundary(name: str) -> None
     assert_refused(error, "--set: neuron.omega: up to 5 rad/s", "dt = 0.2", "omega < 5")
 
 
+DEEP = recipes.load_recipe(Path(__file__).parent.parent / "examples" / "deep.toml")
+BRF_LAYER, ALIF_LAYER = DEEP.layers
+
+
+def test_layers_one_by_one() -> None:
+    alif = recipes.load_recipe("ecg-alif")
+    assert recipes.LayerRecipe(24, "BRF", ECG.neuron, True, "neuron.1") == BRF_LAYER
+    assert recipes.LayerRecipe(12, "ALIF", alif.neuron, False, "neuron.2") == ALIF_LAYER
+    assert DEEP.neuron_names == "BRF, ALIF"
+    assert recipes.parse_recipe(strict_toml.write_table(DEEP), "again") == DEEP
+
+
+def test_layers_of_one_kind() -> None:
+    recipe = recipes.override(ECG, ["hidden=[9, 8, 7]", "recurrent=[true, false, true]"])
+    assert recipe.layers == tuple(
+        recipes.LayerRecipe(neurons, "BRF", ECG.neuron, loop, "neuron")
+        for neurons, loop in ((9, True), (8, False), (7, True))
+    )
+    assert recipe.neuron_names == "BRF"
+    named = recipes.override(recipe, ['network.neuron=["BRF", "BRF", "BRF"]'])
+    assert (named.layers, named.neuron_names) == (recipe.layers, "BRF")
+
+
+def deep_text(old: str, new: str) -> str:
+    assert DEEP.text.count(old) == 1
+    return DEEP.text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        (
+            deep_text("hidden = [24, 12]", "hidden = [24]"),
+            ["network.neuron: the number of entries is 2", "layers 1 (network.hidden = [24])"],
+        ),
+        (
+            deep_text("[true, false]", "[true]"),
+            ["network.recurrent: the number of entries is 1", "hidden layers 2 ", "for all"],
+        ),
+        (
+            deep_text('["BRF", "ALIF"]', '["BRF", "ALIF", "RF"]'),
+            ["neuron: the number of tables is 2", '["BRF", "ALIF", "RF"]', "[[neuron]]"],
+        ),
+        (
+            deep_text('["BRF", "ALIF"]', '["ALIF", "BRF"]'),
+            ["neuron.1.dt: no such key", 'network.neuron = ["ALIF", "BRF"]', "beta, tau_mem_mean"],
+        ),
+        (
+            deep_text('["BRF", "ALIF"]', '"BRF"'),
+            ["neuron.2.beta: no such key", 'network.neuron = "BRF"', "b_offset, gamma"],
+        ),
+        (deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'), ['network.neuron: ["BRF", "LI"]', "RF"]),
+        (deep_text('["BRF", "ALIF"]', "[]"), ["network.neuron: []", "a list of them"]),
+        (deep_text("[true, false]", "[true, 0]"), ["network.recurrent: [true, 0]", "or false"]),
+        (deep_text("beta = 1.8", "beta = -1"), ["neuron.2.beta: -1", "at least 0"]),
+        (deep_text("beta = 1.8", "bbeta = 1.8"), ["neuron.2.bbeta", "Did you mean neuron.2.beta?"]),
+        (deep_text("beta = 1.8\n", ""), ["neuron.2.beta is missing"]),
+        (deep_text("[3.0, 5.0]", "[3.0, 200.0]"), ["neuron.1.omega: up to 200 rad/s", "dt*omega"]),
+        (
+            edited(r"^neuron = \S+", 'neuron = ["BRF", "RF"]').replace("[36]", "[36, 12]"),
+            ["neuron: one table", '["BRF", "RF"]', "one [[neuron]] table for each"],
+        ),
+        (
+            edited(r"^\[neuron\]", "[[neuron]]").replace("[36]", "[36, 12]"),
+            ["neuron: the number of [[neuron]] tables is 1", "= [36, 12]"],
+        ),
+        (
+            re.sub(r"\[neuron\]\n(.+\n)+", "", ECG.text).replace("task", "neuron = 3\ntask", 1),
+            ["neuron: 3", "a section [neuron], or several [[neuron]]"],
+        ),
+        (
+            re.sub(r"\[neuron\]\n(.+\n)+", "", ECG.text).replace("task", "neuron = []\ntask", 1),
+            ["neuron: the number of [[neuron]] tables is 0"],
+        ),
+        (ECG.text.replace("[readout]", "[[readout]]"), ["readout: ", "a section [readout]"]),
+    ],
+)
+def test_layers_refused(source: str, parts: list[str]) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.parse_recipe(source, "my.toml")
+    assert_refused(error, "my.toml: ", *parts)
+
+
+def test_override_of_one_layer() -> None:
+    changed = recipes.override(DEEP, ["neuron.1.omega=[10, 40]", "neuron.2.theta=0.02"])
+    first, second = changed.layers
+    assert first.parameters == replace(BRF_LAYER.parameters, omega=(10.0, 40.0))
+    assert second.parameters == replace(ALIF_LAYER.parameters, theta=0.02)
+    assert "neuron.1.omega=[10, 40], neuron.2.theta=0.02" in changed.text.splitlines()[0]
+    assert recipes.parse_recipe(changed.text, "again") == changed
+    short = recipes.override(DEEP, ["omega=[10, 40]", "neuron.beta=2"])  # one layer each has them
+    assert short.layers[0] == first
+    assert short.layers[1].parameters == replace(ALIF_LAYER.parameters, beta=2.0)
+
+
+def test_override_of_one_layer_gives_each_a_table() -> None:
+    """Whatever comes first: the layers, what is for all of them, or what is for one."""
+    changes = ["neuron.2.omega=[10, 40]", "hidden=[36, 12]", "gamma=0.8"]
+    for order in (changes, changes[::-1]):
+        changed = recipes.override(ECG, order)
+        assert isinstance(ECG.neuron, recipes.BalancedRecipe)
+        every = replace(ECG.neuron, gamma=0.8)
+        assert changed.neuron == (every, replace(every, omega=(10.0, 40.0)))
+        assert recipes.parse_recipe(changed.text, "again") == changed
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "parts"),
+    [
+        (DEEP, "theta=1", ["theta=1: neuron.1.theta and neuron.2.theta are meant", "in full"]),
+        (DEEP, "neuron.theta=1", ["neuron.1.theta and neuron.2.theta are meant"]),
+        (DEEP, "neuron.3.theta=1", ["layer 3", "layers 1 to 2"]),
+        (DEEP, "neuron.0.theta=1", ["layer 0", "layers 1 to 2"]),
+        (DEEP, "neuron.2.omega=[1, 2]", ["neuron.2.omega: no such key", '["BRF", "ALIF"]']),
+        (DEEP, "neuron.2.thetta=1", ["no such key", "neuron.theta"]),
+        (DEEP, "neuron.2.batch_size=1", ["no such key", "training.batch_size"]),
+        (DEEP, "training.1.epochs=3", ["no such key"]),
+        (DEEP, "neuron.2={}", ["no such key"]),
+        (DEEP, "hidden=[24]", ["network.neuron: the number of entries is 2"]),
+        (ECG, "neuron.2.omega=[1, 2]", ["layer 2", "layers 1 to 1"]),
+        (ECG, 'network.neuron=["BRF", "RF"]', ["neuron: one table", "one [[neuron]] table"]),
+    ],
+)
+def test_override_of_one_layer_refused(
+    recipe: recipes.Recipe, change: str, parts: list[str]
+) -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.override(recipe, [change])
+    assert_refused(error, "--set", *parts)
+
+
+def test_an_override_of_layers_that_are_none_is_refused_in_one_line() -> None:
+    with pytest.raises(RecipeError) as error:
+        recipes.override(ECG, ["hidden=3", "neuron.1.omega=[1, 2]"])
+    assert_refused(error, "--set: network.hidden: 3", "a list of whole numbers")
+
+
 def test_a_task_of_ones_own_is_a_path() -> None:
     recipe = recipes.override(ECG, ['task="own/gestures.toml"'])
     assert recipe.task == "own/gestures.toml"
@@ -242,6 +380,9 @@ def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
         recipes.override(ECG, changes)
     assert_refused(error, "training.recurrent_density: 0.5", "network.recurrent is false")
     assert recipes.override(ECG, ["recurrent_density=0"]).training.recurrent_density == 0.0
+    with pytest.raises(RecipeError):
+        recipes.override(DEEP, ["recurrent=[false, false]", "recurrent_density=0.5"])
+    assert recipes.override(DEEP, ["recurrent_density=0.5"]).layers == DEEP.layers
 
 
 def test_texts_of_schema_1_are_completed() -> None:
@@ -380,6 +521,44 @@ def test_text_and_values_agree_after_any_override(**values: Any) -> None:
     assert recipes.parse_recipe(changed.text, "again") == changed
     assert changed.network.hidden == tuple(values["hidden"])
     assert changed.training.learning_rate == values["learning_rate"]
+
+
+LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(recipes.NEURON_RECIPES)))
+
+
+@given(st.lists(st.tuples(LAYER, st.booleans(), RANGE, POSITIVE), min_size=1, max_size=4))
+def test_any_layers_survive_their_text(layers: list[Any]) -> None:
+    """Written as a file of its own, read, and changed layer by layer."""
+    shipped_ones = {name: recipes.load_recipe(f"ecg-{name}") for name in ("rf", "brf", "alif")}
+    tables = {
+        "BRF": shipped_ones["brf"].neuron,
+        "BHRF": shipped_ones["brf"].neuron,
+        "ALIF": shipped_ones["alif"].neuron,
+        "RF": shipped_ones["rf"].neuron,
+        "HRF": shipped_ones["rf"].neuron,
+    }
+    names = tuple(name for (_, name), *_ in layers)
+    base = replace(
+        ECG,
+        network=recipes.NetworkRecipe(
+            hidden=tuple(neurons for (neurons, _), *_ in layers),
+            neuron=names,
+            recurrent=tuple(loop for _, loop, *_ in layers),
+        ),
+        neuron=tuple(tables[name] for name in names),
+    )
+    assert recipes.parse_recipe(strict_toml.write_table(base), "again") == base
+    changes, expected = [], []
+    for number, ((_, name), _, omega, theta) in enumerate(layers, start=1):
+        changes.append(f"neuron.{number}.theta={theta!r}")
+        table = replace(tables[name], theta=theta)
+        if name != "ALIF":
+            changes.append(f"neuron.{number}.omega={list(omega)!r}")
+            table = replace(table, omega=tuple(omega))
+        expected.append(table)
+    changed = recipes.override(base, changes)
+    assert [layer.parameters for layer in changed.layers] == expected
+    assert recipes.parse_recipe(changed.text, "again") == changed
 
 
 @given(st.text())

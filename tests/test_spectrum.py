@@ -133,7 +133,8 @@ def test_the_number_of_steps_in_the_message_is_enough() -> None:
 
 
 def test_the_recipe_says_what_was_chosen_and_why() -> None:
-    recipe, (low, high) = with_spectrum(load_recipe("ecg-bhrf"), data(waves(20.0)))
+    recipe, ranges = with_spectrum(load_recipe("ecg-bhrf"), data(waves(20.0)))
+    low, high = ranges["neuron.omega"]
     assert recipe.neuron == parse_recipe(recipe.text, "again").neuron
     assert f"omega = [{low}, {high}]" in recipe.text
     assert recipe.text.splitlines()[0] == (

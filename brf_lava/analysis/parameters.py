@@ -20,9 +20,10 @@ PLANE = {"RF": "RF", "BRF": "RF", "HRF": "HRF", "BHRF": "HRF"}  # whose equation
 
 @dataclass(frozen=True)
 class Resonators:
-    """One hidden layer. omega [N] rad/s; b_offset [N] 1/s, both as absolute values; damping [N]
-    1/s as the neuron uses it at rest."""
+    """One hidden layer, `layer` of all, from 1. omega [N] rad/s; b_offset [N] 1/s, both as absolute
+    values; damping [N] 1/s as the neuron uses it at rest."""
 
+    layer: int
     neuron: str
     dt: float  # s
     omega: NDArray[np.float64]
@@ -50,24 +51,28 @@ class Training:
 
 
 def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
-    """The hidden layers of a network. Raises: CheckpointError when they do not resonate.
+    """The hidden layers of a network that resonate. Raises: CheckpointError when none does.
 
     where: what to call the network in the message, such as its file.
     """
     layers = []
-    for block in network.hidden:
+    for number, block in enumerate(network.hidden, start=1):
         neuron = block.neuron
         if neuron.family.name not in PLANE:
-            raise CheckpointError(
-                f"{where}: its hidden neurons are {neuron.family.name}, which have no omega; "
-                f"{', '.join(PLANE)} have. Name another model."
-            )
+            continue
         omega, b_offset = (
             parameter.detach().abs().double().cpu().numpy()
             for parameter in (neuron.omega, neuron.b_offset)
         )
         damping = neuron.coefficients().detach().double().cpu().numpy()[0]
-        layers.append(Resonators(neuron.family.name, neuron.dt, omega, b_offset, damping))
+        name = neuron.family.name
+        layers.append(Resonators(number, name, neuron.dt, omega, b_offset, damping))
+    if not layers:
+        names = dict.fromkeys(block.neuron.family.name for block in network.hidden)
+        raise CheckpointError(
+            f"{where}: its hidden neurons are {', '.join(names)}, which have no omega; "
+            f"{', '.join(PLANE)} have. Name another model."
+        )
     return tuple(layers)
 
 

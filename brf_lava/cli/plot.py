@@ -86,7 +86,9 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
     from brf_lava.analysis.draw.style import check_picture, picture
 
     layers: tuple[Any, ...] = ()
-    points: dict[str, Any] = {}
+    shown: list[tuple[str, float, Any]] = [
+        (plane, 0.01 if dt is None else dt, None) for plane in stability.PLANES
+    ]  # plane, dt, and the neurons there
     title = "Divergence boundary of one step"
     check_picture(out, *([model] if model else []))
     if model is not None:
@@ -95,19 +97,21 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
         from brf_lava.analysis.parameters import resonators
 
         layers = resonators(_checkpoint(model).model(), str(model))
-        if dt is not None and dt != layers[0].dt:
-            raise ParameterError(
-                f"--dt {dt:g}: {model} has dt = {layers[0].dt:g} s, and its neurons belong to no "
-                "other. Leave --dt out."
-            )
-        dt = layers[0].dt
-        omega = np.concatenate([layer.omega for layer in layers])
-        damping = [array for layer in layers for array in (layer.damping, layer.bare_damping)]
-        points[layers[0].plane] = (omega, np.concatenate(damping))
-        title = f"{title}, and the {len(omega)} neurons of {model.name}"
-    step = 0.01 if dt is None else dt
-    planes = tuple(points) or tuple(stability.PLANES)
-    maps = [stability.stability_map(plane, step, points.get(plane)) for plane in planes]
+        for layer in layers:
+            if dt is not None and dt != layer.dt:
+                raise ParameterError(
+                    f"--dt {dt:g}: {model} has dt = {layer.dt:g} s, and its neurons belong to no "
+                    "other. Leave --dt out."
+                )
+        shown = []
+        for plane, step in dict.fromkeys((layer.plane, layer.dt) for layer in layers):
+            there = [layer for layer in layers if (layer.plane, layer.dt) == (plane, step)]
+            omega = np.concatenate([layer.omega for layer in there])
+            damping = [array for layer in there for array in (layer.damping, layer.bare_damping)]
+            shown.append((plane, step, (omega, np.concatenate(damping))))
+        count = sum(len(layer.omega) for layer in layers)
+        title = f"{title}, and the {count} neurons of {model.name}"
+    maps = [stability.stability_map(*each) for each in shown]
     with picture(out) as figure:
         draw_boundary(figure, maps, layers, title)
     _wrote(out)

@@ -124,8 +124,12 @@ def _choose_omega(
     if any(change.partition("=")[0].strip().endswith("omega") for change in changes):
         raise RecipeError("--init spectrum chooses omega; --set omega does not go with it.")
     dataset = in_order(dataset, recipe, seed)
-    chosen, (low, high) = with_spectrum(recipe, dataset)
-    click.echo(f"omega   {low:g} to {high:g} rad/s, from the spectrum of the data", err=True)
+    chosen, ranges = with_spectrum(recipe, dataset)
+    for key, (low, high) in ranges.items():
+        layer = "" if key == "neuron.omega" else f": {key}"
+        click.echo(
+            f"omega   {low:g} to {high:g} rad/s, from the spectrum of the data{layer}", err=True
+        )
     return chosen, dataset
 
 

@@ -93,10 +93,10 @@ def experiments(
     for task in tasks:
         for neuron in neurons:
             recipe = override(recipe_for(task, neuron), changes)
-            if (recipe.task, recipe.network.neuron) != (task, neuron):
+            if (recipe.task, recipe.neuron_names) != (task, neuron):
                 raise RecipeError(
                     f"reproduce: --set makes {task}-{neuron.lower()} a recipe of task "
-                    f"{recipe.task} and neuron {recipe.network.neuron}. Name tasks as arguments, "
+                    f"{recipe.task} and neuron {recipe.neuron_names}. Name tasks as arguments, "
                     "neurons with --neurons."
                 )
             found.append(Experiment(task, neuron, recipe, tuple(changes)))

@@ -148,7 +148,7 @@ def read_model(folder: RunFolder) -> Checkpoint:
     except CheckpointError as error:
         raise CheckpointError(f"{error} {REMEDY}") from error
     recipe = checkpoint.recipe
-    place = recipe.task, recipe.network.neuron, checkpoint.seed
+    place = recipe.task, recipe.neuron_names, checkpoint.seed
     if place != (folder.task, folder.neuron, folder.seed):
         raise CheckpointError(
             f"{folder.model}: is of task {place[0]}, neuron {place[1]}, seed {place[2]}; its "
@@ -301,10 +301,14 @@ def _values(part: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Dotted keys and values of a recipe, without what does not count in a comparison."""
     for field in fields(part):
         value = getattr(part, field.name)
+        name = prefix + field.name
         if is_dataclass(value):
-            yield from _values(value, f"{prefix}{field.name}.")
+            yield from _values(value, f"{name}.")
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):  # of each layer
+            for number, each in enumerate(value, start=1):
+                yield from _values(each, f"{name}.{number}.")
         elif field.compare:
-            yield prefix + field.name, list(value) if isinstance(value, tuple) else value
+            yield name, list(value) if isinstance(value, tuple) else value
 
 
 def data_differences(there: RunRecord, source: DataSource) -> list[str]:

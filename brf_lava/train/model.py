@@ -41,26 +41,27 @@ class Network(nn.Module):
         self.decision = recipe.decision
         self.loss_steps = recipe.training.loss_steps
         self.input_scale = input_scale
-        neuron_params = {**asdict(recipe.neuron), "surrogate": recipe.training.surrogate}
+        surrogate = recipe.training.surrogate
         widths = (inputs, *recipe.network.hidden)
         self.hidden = nn.ModuleList(
             Block(
-                recipe.network.neuron,
-                neuron_params,
-                widths[index],
-                widths[index + 1],
-                recurrent=recipe.network.recurrent,
+                layer.neuron,
+                {**asdict(layer.parameters), "surrogate": surrogate},
+                before,
+                layer.neurons,
+                recurrent=layer.recurrent,
                 generator=generator,
             )
-            for index in range(len(widths) - 1)
+            for before, layer in zip(widths[:-1], recipe.layers, strict=True)
         )
         self.readout = Block("LI", asdict(recipe.readout), widths[-1], classes, generator=generator)
         for block in (*self.hidden, self.readout):
             block.truncate = recipe.training.truncate
         if recipe.training.recurrent_density < 1:  # drawn last: the weights stay those of the seed
-            for block, neurons in zip(self.hidden, recipe.network.hidden, strict=True):
-                density = recipe.training.recurrent_density
-                block.recurrent_mask = _random_mask(neurons, density, generator)
+            for block, layer in zip(self.hidden, recipe.layers, strict=True):
+                if layer.recurrent:
+                    density = recipe.training.recurrent_density
+                    block.recurrent_mask = _random_mask(layer.neurons, density, generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """[B, I, T] to (readout [B, C, T], spikes [B, N, T] of each hidden block)."""

@@ -46,12 +46,17 @@ def import_published(
     """
     tensors = _read_tensors(path)
     if recipe is not None:
-        if neuron is not None and neuron.upper() != recipe.network.neuron:
+        if isinstance(recipe.neuron, tuple) or isinstance(recipe.network.neuron, tuple):
             raise RecipeError(
-                f"{recipe.name}: is for neuron {recipe.network.neuron}, not {neuron.upper()}. Name "
+                f"{recipe.name}: has a neuron for each layer, but a published checkpoint has one "
+                "hidden layer. Name a recipe with one network.neuron and one [neuron]."
+            )
+        if neuron is not None and neuron.upper() != recipe.neuron_names:
+            raise RecipeError(
+                f"{recipe.name}: is for neuron {recipe.neuron_names}, not {neuron.upper()}. Name "
                 "another recipe, or no neuron."
             )
-        neuron = recipe.network.neuron
+        neuron = recipe.neuron_names
     candidates = _candidates(path, tensors, neuron)
     _check_shapes(path, tensors, dataset)
     state_dict = _state_dict(tensors, dataset.train.x.shape[2])
@@ -72,7 +77,7 @@ def import_published(
     return Checkpoint(
         recipe=chosen,
         seed=None,
-        origin=f"imported from {path.name} as {chosen.network.neuron}{how}",
+        origin=f"imported from {path.name} as {chosen.neuron_names}{how}",
         inputs=dataset.train.x.shape[2],
         classes=dataset.classes,
         epoch=0,
@@ -126,7 +131,7 @@ def _most_accurate(
     ]
     best = max(range(len(recipes)), key=accuracies.__getitem__)
     tried = ", ".join(
-        f"{recipe.network.neuron} {accuracy:.1%}"
+        f"{recipe.neuron_names} {accuracy:.1%}"
         for recipe, accuracy in zip(recipes, accuracies, strict=True)
     )
     weak = accuracies[best] < CHANCES / len(dataset.classes)

@@ -31,19 +31,29 @@ LIMIT = 0.9  # of 1 / dt, the largest angular frequency of a stable resonator
 SHARES = (0.1, 0.9)  # of P / omega, below the range's ends
 
 
-def with_spectrum(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, tuple[float, float]]:
-    """`recipe` with ``neuron.omega`` chosen from the training half of `dataset`, and that range.
+def with_spectrum(
+    recipe: Recipe, dataset: Dataset
+) -> tuple[Recipe, dict[str, tuple[float, float]]]:
+    """`recipe` with every omega chosen from the training half of `dataset`, and those ranges.
 
-    Raises: RecipeError when its neurons have no omega, DataError as `omega_range`.
+    They are under their keys, ``neuron.omega`` or, one by one, ``neuron.2.omega``. Deeper layers
+    see the spikes of the one before; that these keep to the data's rhythms is assumed.
+    Raises: RecipeError when no neuron has an omega, DataError as `omega_range`.
     """
-    if not isinstance(recipe.neuron, ResonatorRecipe):
+    steps = {
+        f"{layer.key}.omega": layer.parameters.dt
+        for layer in recipe.layers
+        if isinstance(layer.parameters, ResonatorRecipe)
+    }
+    if not steps:
         raise RecipeError(
-            f"--init spectrum: neuron {recipe.network.neuron} has no omega to choose; RF, BRF, HRF "
+            f"--init spectrum: neuron {recipe.neuron_names} has no omega to choose; RF, BRF, HRF "
             "and BHRF have. Leave --init out."
         )
-    low, high = omega_range(dataset.train.x, recipe.neuron.dt)
-    change = f"neuron.omega=[{low!r}, {high!r}]"
-    return override(recipe, [change], "from the spectrum of the training data"), (low, high)
+    of_step = {dt: omega_range(dataset.train.x, dt) for dt in set(steps.values())}
+    ranges = {key: of_step[dt] for key, dt in steps.items()}
+    changes = [f"{key}=[{low!r}, {high!r}]" for key, (low, high) in ranges.items()]
+    return override(recipe, changes, "from the spectrum of the training data"), ranges
 
 
 def omega_range(x: NDArray[np.int8] | NDArray[np.uint8], dt: float) -> tuple[float, float]:

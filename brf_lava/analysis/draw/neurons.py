@@ -40,8 +40,8 @@ def draw_boundary(
         panel.axhline(0, color=style.GRAY, linewidth=0.8)
         panel.plot(found.omega, found.boundary, color=style.BLUE, label=EDGES[found.plane])
         for layer in layers:
-            if layer.plane == found.plane:
-                _mark_neurons(panel, layer)
+            if (layer.plane, layer.dt) == (found.plane, found.dt):
+                _mark_neurons(panel, layer, f", layer {layer.layer}" if len(layers) > 1 else "")
         panel.add_patch(Rectangle((0, 0), 0, 0, color=style.PALE, label="no state grows"))
         panel.set_xlim(0, found.omega[-1])
         panel.set_ylim(found.damping[0], found.damping[-1])
@@ -52,7 +52,7 @@ def draw_boundary(
     style.write_title(figure, title)
 
 
-def _mark_neurons(panel: Any, layer: Resonators) -> None:
+def _mark_neurons(panel: Any, layer: Resonators, which: str) -> None:
     if layer.neuron != layer.plane:  # a balanced one: where would it be without?
         bare = layer.bare_damping
         growing = np.count_nonzero(
@@ -67,7 +67,7 @@ def _mark_neurons(panel: Any, layer: Resonators) -> None:
             markerfacecolor="none",
             markeredgecolor=style.ORANGE,
             label=f"the same as {layer.plane}, b = {WITHOUT[layer.plane]}: "
-            f"{growing} of {len(bare)} grow",
+            f"{growing} of {len(bare)} grow{which}",
         )
     panel.plot(
         layer.omega,
@@ -76,7 +76,7 @@ def _mark_neurons(panel: Any, layer: Resonators) -> None:
         marker="o",
         markersize=4,
         color=style.RED,
-        label=f"trained {layer.neuron} neurons",
+        label=f"trained {layer.neuron} neurons{which}",
     )
 
 

@@ -86,7 +86,7 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
         panel.set_xlabel(r"angular frequency $\omega$ (rad/s)")
         panel.set_ylabel(r"damping offset $b_\mathrm{off}$ (1/s)")
-        panel.set_title(f"hidden layer {index + 1}, {len(after.omega)} {after.neuron}")
+        panel.set_title(f"hidden layer {after.layer}, {len(after.omega)} {after.neuron}")
         panel.legend()
     style.write_title(figure, f"{title}\n{found.note}", style.SMALL)
 
