@@ -15,6 +15,7 @@ from brf_lava.errors import RecipeError
 from brf_lava.resources import read_named
 from brf_lava.strict_toml import Interval, choice, real, text, texts, whole
 
+VALUE_MAX = 2**31 - 1  # of a number about a board: sums over the largest system stay exact
 CERTAINTIES = ("published", "quoted", "derived", "assumed")
 
 
@@ -38,7 +39,7 @@ class Sourced:
     the source. derived: worked out from published numbers. assumed: nothing is public.
     """
 
-    value: Annotated[int, whole(0)]
+    value: Annotated[int, whole(0, VALUE_MAX)]
     certainty: Annotated[str, choice(CERTAINTIES)]
     source: Annotated[str, text()]
 
@@ -47,7 +48,12 @@ class Sourced:
 class Limit(Sourced):
     """A number that may be reached and not exceeded."""
 
-    value: Annotated[int, whole(1)]
+    value: Annotated[int, whole(1, VALUE_MAX)]
+
+
+@dataclass(frozen=True)
+class WordBits(Limit):
+    value: Annotated[int, whole(1, 1024)]  # more neurons than bits are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Limits:
 class Packing:
     """What a part of a layer takes of a core's memory."""
 
-    word_bits: Limit
+    word_bits: WordBits
     row_bits: Sourced  # per input axon: the head of its row of weights
     synapse_bits: Limit  # per weight, zeros included; rows end on a word
     core_words: Sourced  # per core

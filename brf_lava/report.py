@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,8 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from brf_lava.neurons.fixed import STATE_WIDTH
+from brf_lava.printable import printable, unescaped
 
 if TYPE_CHECKING:  # so that a run need not wait for torch
     from brf_lava.export.network import FixedNetwork
@@ -30,10 +33,21 @@ if TYPE_CHECKING:  # so that a run need not wait for torch
 LINES_PER_RUN = 20  # how many epochs are printed where no bar can be drawn
 
 
+class _PlainConsole(Console):
+    """A console for texts that may be a user's: they are no markup, and printable."""
+
+    def __init__(self, *, stderr: bool, **options: Any) -> None:
+        file = unescaped(sys.stderr if stderr else sys.stdout)
+        super().__init__(file=file, highlight=False, markup=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
 def _console(*, stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False)  # texts may be a user's
+    console = _PlainConsole(stderr=stderr)
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, markup=False, width=110)
+        console = _PlainConsole(stderr=stderr, width=110)
     return console
 
 

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "decision": set(),
     "files": set(),
+    "printable": set(),
     "versions": set(),
     "resources": set(),
     "strict_toml": set(),

@@ -6,17 +6,26 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from networks import random_network
 
+from brf_lava.cli import main
 from brf_lava.cli.doctor import doctor as doctor_command
 from brf_lava.errors import BackendUnavailableError, ParameterError
-from brf_lava.loihi2 import doctor
+from brf_lava.export.hdf5 import write_network
+from brf_lava.loihi2 import assembler, doctor
 from brf_lava.loihi2.doctor import Finding, examine, explain, missing, up_boards, up_partitions
 from brf_lava.loihi2.hosts import Host
+from brf_lava.loihi2.machine import Program
+from brf_lava.run import stored
 from brf_lava.run.execute import require_backend
 
 SINFO = """PARTITION AVAIL TIMELIMIT NODES STATE NODELIST
@@ -44,10 +53,18 @@ def echo(command: Sequence[str]) -> str | None:
     return "" if command[0] == "ping" else None
 
 
+def everywhere(program: str) -> str | None:
+    return f"/bin/{program}"
+
+
+def nowhere(program: str) -> str | None:
+    return None
+
+
 def look(
     environment: Mapping[str, str], ask: doctor.Answer, *partitions: str
 ) -> dict[str, Finding]:
-    found = examine(environment=environment, ask=ask, partitions=partitions)
+    found = examine(environment=environment, ask=ask, partitions=partitions, search=everywhere)
     return {finding.name: finding for finding in found}
 
 
@@ -62,7 +79,9 @@ def look(
         ({"BOARD": "og-1"}, cluster, True, True, "og-1 is up"),
         ({"BOARD": "og-3"}, cluster, True, False, "og-3 is not"),
         ({"NXSDKHOST": "10.0.0.7"}, echo, True, True, "10.0.0.7 answers a ping"),
-        ({"NXSDKHOST": "10.0.0.7"}, nothing, True, False, "10.0.0.7 does not answer"),
+        ({"NXSDKHOST": "10.0.0.7"}, nothing, True, False, "10.0.0.7 does not answer .* within 5 s"),
+        ({"NXSDKHOST": "-f"}, echo, True, False, "'-f' is no address"),
+        ({"NXSDKHOST": "a b"}, echo, True, False, "'a b' is no address"),
     ],
 )
 def test_host_and_board(
@@ -106,31 +125,161 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lacking in missing([lacking])
 
 
-def test_assemblers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor, "assembler_names", lambda: ("one", "two"))
-    assert "plug-ins one, two (choose" in look({}, nothing)["neuron assembler"].line()
-    for named, found in (("two", True), ("three", False)):
-        finding = next(f for f in examine(assembler=named) if f.name == "neuron assembler")
+def test_a_program_that_is_absent_is_told_from_one_that_fails() -> None:
+    """Each of sinfo and ping."""
+    for search, host, board in (
+        (everywhere, "the scheduler's sinfo fails, or takes longer", "does not answer a ping"),
+        (nowhere, r"no scheduler \(sinfo\) and", "no program ping, .*install ping"),
+    ):
+        found = {f.name: f for f in examine(environment={}, ask=nothing, search=search)}
+        assert re.search(host, found["Loihi host"].line())
+        environment = {"NXSDKHOST": "10.0.0.7"}
+        found = {f.name: f for f in examine(environment=environment, ask=nothing, search=search)}
+        assert re.search(board, found["board"].line())
+        assert found["board"] in missing(found.values())
+
+
+class Assembler:
+    name = "a"
+
+    def assemble(self, program: Program) -> bytes:
+        return b"1"
+
+
+def exits() -> None:
+    sys.exit(0)
+
+
+class Exiting(Assembler):
+    def __init__(self) -> None:
+        exits()
+
+
+def on_assembler(**options: Any) -> Finding:
+    return next(f for f in examine(**options) if f.name == "neuron assembler")
+
+
+def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
+    """name: what its entry point names."""
+    entries = [EntryPoint(name, value, assembler.GROUP) for name, value in plug_ins.items()]
+    monkeypatch.setattr(assembler, "entry_points", lambda group: entries)
+    monkeypatch.setitem(sys.modules, "plug_ins", sys.modules[__name__])
+
+
+def test_assemblers(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, one="plug_ins:Assembler", two="plug_ins:Assembler", bad="no_such_module")
+    assert "plug-ins bad, one, two (choose" in look({}, nothing)["neuron assembler"].line()
+    for named, found in (("two", True), ("three", False), ("bad", False)):
+        finding = on_assembler(assembler=named)
         assert finding.found is found
         assert named in finding.detail
-    monkeypatch.setattr(doctor, "assembler_names", lambda: ())
+    install(monkeypatch)
     assert not look({}, nothing)["neuron assembler"].found
+    for broken in ("plug_ins:Exiting", "plug_ins:exits", "plug_ins:nothing_there"):
+        install(monkeypatch, broken=broken)
+        finding = on_assembler()
+        assert not finding.found
+        assert broken in finding.detail
+        assert finding.advice
+
+
+READY = '[files]\n0123456789abcdef = "a.bin"\nfedcba9876543210 = "b.bin"\n'
+
+
+def test_ready_files_are_read(tmp_path: Path) -> None:
     ready = tmp_path / "ready.toml"
-    for exists in (False, True):
-        finding = next(f for f in examine(microcode=ready) if f.name == "neuron assembler")
-        assert finding.found is exists
-        ready.write_text("")
+    for content, words in (
+        (None, "cannot be read (No such file"),
+        (b"", "empty"),
+        (b"\xff\xfe\x00", "is not text"),
+        (b"[files", "ready.toml"),
+        (b"[files]\nx = 1\n", "16 hexadecimal digits"),
+        (READY.encode() * 2, "ready.toml"),  # twice the same key
+        (READY.encode(), "2 assembled programs, instead of one, without"),  # neither file is there
+    ):
+        if content is not None:
+            ready.write_bytes(content)
+        finding = on_assembler(microcode=ready)
+        assert not finding.found, content
+        assert words in finding.line()
+        assert "correct --microcode" in finding.line()
+        assert "\n" not in finding.line()
+    assert "Is a directory" in on_assembler(microcode=tmp_path).line()
+    (tmp_path / "a.bin").write_bytes(b"1")
+    one = on_assembler(microcode=ready)
+    assert one.found
+    assert one.line().endswith(f"instead of one, without {tmp_path / 'b.bin'}")
+    (tmp_path / "b.bin").write_bytes(b"1")
+    assert on_assembler(microcode=ready).line().endswith("2 assembled programs, instead of one")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_ready_files_that_may_not_be_read(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.toml"
+    ready.write_text(READY)
+    ready.chmod(0)
+    assert "Permission denied" in on_assembler(microcode=ready).line()
+
+
+def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ready.toml")
+    assert not on_assembler(microcode=tmp_path / "ready.toml").found
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "found", "words"),
+    [
+        (None, None, True, "none named, no LOIHI_GEN"),
+        (None, "N3B3", True, "N3B3, no LOIHI_GEN to compare with"),
+        ("N3C1", None, True, "N3C1, as LOIHI_GEN"),
+        ("N3B3", "N3B3", True, "N3B3, as LOIHI_GEN"),
+        ("N3C1", "N3B3", False, "N3B3 is wanted, LOIHI_GEN=N3C1 (name the board's"),
+    ],
+)
+def test_chip_generation(said: str | None, wanted: str | None, found: bool, words: str) -> None:
+    environment = {} if said is None else {"LOIHI_GEN": said}
+    findings = examine(environment=environment, ask=nothing, generation=wanted)
+    finding = next(f for f in findings if f.name == "chip generation")
+    assert finding.found is found
+    assert words in finding.line()
+
+
+def test_a_named_generation_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The profile's is N3B3, the machine's another: the option settles it."""
+    monkeypatch.setenv("LOIHI_GEN", "N3C1")
+    for arguments, words in (
+        ([], "- chip generation: not found, N3B3 is wanted, LOIHI_GEN=N3C1"),
+        (["--chip-generation", "N3C1"], "+ chip generation: found, N3C1"),
+        (["--chip-generation", "N3B3"], "+ chip generation: found, N3B3"),
+    ):
+        assert words in CliRunner().invoke(doctor_command, arguments).output
 
 
 def test_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(doctor, "SECONDS", 0.2)
-    for name, script in (("good", "echo hello"), ("bad", "exit 3"), ("slow", "exec sleep 5")):
+    for name, script in (
+        ("good", "echo hello"),
+        ("bad", "exit 3"),
+        ("slow", "exec sleep 20"),
+        ("parent", "sleep 20"),  # a child of its own has the pipe
+        ("forking", "sleep 20 & exit 0"),
+        ("asking", "read line && echo heard"),  # stdin is closed
+        ("odd", r"printf '\377\n'"),
+    ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     assert doctor.answer(["good"]) == "hello\n"
     assert doctor.answer(["bad"]) is None
-    assert doctor.answer(["slow"]) is None
+    started = time.monotonic()
+    for slow in ("slow", "parent", "forking"):
+        assert doctor.answer([slow]) is None
+    assert time.monotonic() - started < 10
+    assert doctor.answer(["asking"]) is None
+    assert doctor.answer(["odd"]) == "\ufffd\n"
+    assert doctor.answer(["good", "a\0b"]) is None
+    (tmp_path / "good").write_text("no program")
+    assert doctor.answer(["good"]) is None
     assert doctor.answer(["no-such-program"]) is None
 
 
@@ -139,23 +288,53 @@ def test_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NXSDKHOST", "PARTITION", "BOARD"):
+    for name in ("NXSDKHOST", "PARTITION", "BOARD", "LOIHI_GEN"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.usefixtures("bare")
-def test_the_error_says_what_doctor_says() -> None:
-    with pytest.raises(BackendUnavailableError) as error:
-        require_backend("loihi2")
-    shown = CliRunner().invoke(doctor_command)
+@pytest.mark.parametrize("options", [(), ("--host", "slurm"), ("--microcode", "no.toml")])
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_the_error_says_what_doctor_says(command: str, options: tuple[str, ...]) -> None:
+    """Word by word, whatever the options; and before any file is looked at."""
+    failed = CliRunner().invoke(main, [command, "no.h5", "--backend", "loihi2", *options])
+    assert failed.exit_code == BackendUnavailableError.exit_code == 3
+    shown = CliRunner().invoke(doctor_command, options)
     assert shown.exit_code == 0
     lines = shown.output.splitlines()
     needed = [line[2:] for line in lines[:-1] if line[2:].split(":")[0] not in ("lava-dl", "torch")]
-    assert len(needed) == 6
-    for line in needed:
-        assert line in str(error.value)
+    assert len(needed) == 7
+    (message,) = failed.output.splitlines()
+    assert "; ".join(needed) in message
     assert lines[-1].startswith("--backend loihi2 lacks: ")
-    assert "\n" not in str(error.value)
+    with pytest.raises(BackendUnavailableError, match="Intel's Loihi extension: not found"):
+        require_backend("loihi2")
+
+
+WRONG_KIND = (
+    ("run", "NET", "--backend", "loihi2", "--profile", "sim"),
+    ("run", "NET", "--backend", "engine", "--profile", "loihi2-oheogulch"),
+    ("verify", "NET", "--backend", "loihi2", "--profile", "sim"),
+    ("map", "NET", "--profile", "sim"),
+    ("estimate", "RUN", "--profile", "sim"),
+    ("doctor", "--profile", "sim"),
+    ("loihi2", "program", "NET", "--profile", "sim"),  # it takes no profile
+)
+
+
+@pytest.mark.parametrize("arguments", WRONG_KIND, ids=" ".join)
+def test_a_profile_of_another_kind_is_wrong_input_everywhere(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = random_network(np.random.default_rng(0), (4, 3, 2))
+    write_network(network, tmp_path / "net.h5")
+    monkeypatch.setattr(stored, "read_run", lambda path: None)
+    places = {"NET": str(tmp_path / "net.h5"), "RUN": "run.json"}
+    failed = CliRunner().invoke(main, [places.get(each, each) for each in arguments])
+    assert failed.exit_code == 2, failed.output
+    error = failed.output.splitlines()[-1]
+    assert error.startswith("Error: ")
+    assert "--profile" in error
 
 
 @pytest.mark.usefixtures("bare")
@@ -190,6 +369,10 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"kind": "ethernet", "partition": "kp"}, "Use one kind"),
         ({"address": "10.0.0.7", "board": "og-1"}, "Use one kind"),
         ({"kind": "slurm", "address": "10.0.0.7"}, "needs no --address"),
+        ({"address": "-f"}, "--address '-f': not a name"),
+        ({"partition": ""}, "--partition '': not a name"),
+        ({"board": "a b"}, "--board 'a b': not a name"),
+        ({"generation": "N3\x1b[31m"}, "--chip-generation 'N3.x1b.31m': not a name"),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, str], message: str) -> None:

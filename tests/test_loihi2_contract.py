@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
+from brf_lava.cli import main
 from brf_lava.cli.run import run as run_command
 from brf_lava.cli.verify import verify as verify_command
 from brf_lava.errors import (
@@ -317,6 +319,31 @@ def test_the_host_is_told_to_lava(chip: Any, rng: np.random.Generator) -> None:
     assert "PARTITION" not in os.environ
 
 
+@pytest.mark.parametrize("answers", [2, 1])
+def test_a_board_on_the_network(
+    chip: Any, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    """Lava asks it by a ping of its own; one that then fails is an error of ours."""
+    ping, asked = tmp_path / "bin" / "ping", tmp_path / "asked"
+    ping.write_text(
+        f"#!/bin/sh\necho $@ >> {asked}\necho pong\n"
+        f'[ "$2" != "-c 1" ] || [ {answers} = 2 ]\n'  # Lava's has the address first
+    )
+    ping.chmod(0o755)
+    arguments = ("--backend", "loihi2", "--steps", "20", "--host", "ethernet")
+    found = invoke(verify_command, net, *arguments, "--address", "10.0.0.7")
+    assert "10.0.0.7 -c 1" in asked.read_text()
+    if answers == 2:
+        assert found.exception is None, found.output
+        assert "ethernet host 10.0.0.7, N3B3" in found.output
+        assert (os.environ["NXSDKHOST"], os.environ["NOSLURM"]) == ("10.0.0.7", "1")
+        assert "SLURM" not in os.environ
+    else:
+        assert isinstance(found.exception, BackendUnavailableError)
+        assert "ethernet host 10.0.0.7, N3B3: Lava refuses it" in str(found.exception)
+        assert not chip.calls
+
+
 # What is refused
 
 
@@ -341,12 +368,104 @@ def test_too_many_neurons(chip: Any, rng: np.random.Generator) -> None:
         run_on_loihi2(random_network(rng, (4, 17, 3)), x, OPTIONS)
 
 
+def test_the_compiler_report_is_met(chip: Any) -> None:
+    """784-128-64-10 leaky neurons took five cores: a row of 64 weights has 21 words, and 784 of
+    them are too many for one core."""
+    from loihi2_standin.chip import Layer, RefusedError
+
+    sizes = (784, 128, 64, 10)
+    layers = [
+        Layer(f"{inputs}-{neurons}", neurons, inputs, states=2, coefficients=0, receivers=1)
+        for inputs, neurons in pairwise(sizes)
+    ]
+    assert [layer.cores(4096) for layer in layers] == [3, 1, 1]
+    assert layers[0].short_of(2, 4096) == "16,464 words of synapses on a core, 16,000 at most"
+    for changes, message in (
+        ({"sources": 16_001}, "16,001 input axons on a core"),
+        ({"receivers": 16_001}, "16,001 output axons on a core"),
+        ({"states": 2 * 19_999}, "words of memory on a core"),
+    ):
+        with pytest.raises(RefusedError, match=message):
+            replace(layers[0], **changes).cores(4096)
+
+
+def test_synapse_memory_divides_a_layer(chip: Any, rng: np.random.Generator) -> None:
+    """Recurrent weights count: 250 rows of 200 neurons take 15,750 words, 300 more than fit."""
+    x = random_spikes(rng, 3, 1, 50)
+    run_on_loihi2(random_network(rng, (50, 200, 3)), x, OPTIONS)
+    assert chip.used == [1, 1]
+    x = random_spikes(rng, 3, 1, 100)
+    run_on_loihi2(random_network(rng, (100, 200, 3)), x, OPTIONS)
+    assert chip.used == [2, 1]
+    run_on_loihi2(random_network(rng, (100, 200, 3), recurrent=False), x, OPTIONS)
+    assert chip.used == [1, 1]
+    chip.cores = 2
+    with pytest.raises(LavaRunError, match="203 neurons need 3 cores; this board has 2"):
+        run_on_loihi2(random_network(rng, (100, 200, 3)), x, OPTIONS)
+
+
+@pytest.mark.parametrize("sizes", [(4, 36, 6), (1, 256, 10), (700, 128, 20)])
+def test_the_map_and_the_stand_in_divide_alike(
+    chip: Any, rng: np.random.Generator, sizes: tuple[int, ...]
+) -> None:
+    """Two models of memory, written apart: where layers share no core they must agree."""
+    from brf_lava.loihi2.describe import network_shape
+    from brf_lava.loihi2.place import place
+
+    board = load_profile("loihi2-oheogulch")
+    assert isinstance(board, Loihi2Profile)
+    network = random_network(rng, sizes, exponent=5)
+    run_on_loihi2(network, random_spikes(rng, 2, 1, sizes[0]), OPTIONS)
+    placed = place(network_shape(network, "x"), board)
+    assert chip.used == [split.parts for split in placed.splits]
+
+
 def test_a_fault_ends_the_run(chip: Any, rng: np.random.Generator) -> None:
     chip.fault = 7
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer") as error:
         run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
     assert error.value.exit_code == 4
     assert chip.calls == ["compile", "initialize", "start", "stop"]
+    chip.deaf = True  # the first fault is told all the same
+    with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer"):
+        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
+    assert chip.calls[-1] == "stop"
+
+
+def test_ctrl_c_gives_the_board_back(
+    chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, net: Path
+) -> None:
+    from loihi2_standin import chip as standin
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(standin, "run", interrupted)
+    ended = CliRunner().invoke(main, ["verify", str(net), "--backend", "loihi2"])
+    assert ended.exit_code == 130
+    assert ended.output.splitlines()[-1] == "Interrupted."
+    assert chip.calls == ["compile", "initialize", "start", "stop"]
+
+
+def test_a_fault_of_whoever_is_told_is_no_fault_of_the_board(
+    chip: Any, rng: np.random.Generator
+) -> None:
+    """Such as a closed pipe, which ends a command quietly; and nothing has started then."""
+
+    def told(lines: Any) -> None:
+        if len(lines) > 1:
+            raise BrokenPipeError
+
+    network, x = random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4)
+    with pytest.raises(BrokenPipeError):
+        run_on_loihi2(network, x, OPTIONS, on_placement=told)
+    assert chip.calls == ["compile"]
+
+
+def test_a_delay_beyond_reason_is_refused() -> None:
+    for delay in (-1, 1001, 10**20):
+        with pytest.raises(ParameterError, match="0 to 1000 steps"):
+            Loihi2Options(delay=delay)
 
 
 def chip_layer(**changes: Any) -> Any:
@@ -487,7 +606,7 @@ def test_assemblers_and_ready_files(
     with pytest.raises(BackendUnavailableError, match="neuron assembler: not found"):
         run_on_loihi2(network, x, OPTIONS)
     ready = tmp_path / "ready.toml"
-    with pytest.raises(BackendUnavailableError, match=r"ready\.toml, no such file"):
+    with pytest.raises(BackendUnavailableError, match=r"ready\.toml: cannot be read"):
         run_on_loihi2(network, x, Loihi2Options(partitions=("vpx",), microcode=ready))
     lines = ["[files]"]
     for program in network_programs(network):
@@ -578,8 +697,10 @@ def test_verify_on_the_chip(chip: Any, net: Path) -> None:
         (("--host", "ethernet"), BackendUnavailableError, "no address"),
         (("--partition", "vpx", "--board", "b"), ParameterError, "one of the two"),
         (("--chip-generation", "N9"), ParameterError, "Lava knows N2A2"),
-        (("--microcode", "no.toml"), BackendUnavailableError, "no.toml, no such file"),
-        (("--profile", "sim"), BackendUnavailableError, "loihi2-oheogulch"),
+        (("--microcode", "no.toml"), BackendUnavailableError, "no.toml: cannot be read"),
+        (("--profile", "sim"), ParameterError, "loihi2-oheogulch"),
+        (("--chip-generation", ""), ParameterError, "not a name"),
+        (("--address", "-f"), ParameterError, "--address '-f': not a name"),
         (("--board", "og-9"), BackendUnavailableError, "og-9 is not among those that are up"),
         (("--board", "kp-1"), BackendUnavailableError, "kp-1 is not among those that are up"),
     ],

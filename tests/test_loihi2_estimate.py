@@ -178,24 +178,28 @@ def test_energy_by_hand() -> None:
 def test_time_of_the_busiest_core_by_hand() -> None:
     found = estimate.estimate(*tiny())
     davies, sanafe, scaled = found.times
+    assert all(each.mean.low == each.mean.high for each in found.times)  # one chip
     synops, received = 0.5 * 4 + 0.8 * 4 + 0.8 * 2, 0.5 + 0.8 + 0.8
-    assert davies.mean == pytest.approx(synops * 3.5 + 6 * 8.4 + 465)
-    assert davies.peak == pytest.approx((2 * 4 + 3 * 4 + 3 * 2) * 3.5 + 6 * 8.4 + 465)
+    assert davies.mean.high == pytest.approx(synops * 3.5 + 6 * 8.4 + 465)
+    assert davies.peak.high == pytest.approx((2 * 4 + 3 * 4 + 3 * 2) * 3.5 + 6 * 8.4 + 465)
     assert davies.bound == "neuron updates"
-    assert sanafe.mean == pytest.approx(
+    assert sanafe.mean.high == pytest.approx(
         synops * 4.7 + 6 * 9.7 + 0.8 * 30 + 1.6 * 5.1 + received * 16 + 600
     )
-    assert (scaled.mean, scaled.bound) == (200.0, "shortest step")
-    assert found.seconds == Range(200e-9 * STEPS, sanafe.mean * 1e-9 * STEPS)
+    assert (scaled.mean, scaled.bound) == (Range(200.0, 200.0), "shortest step")
+    assert found.seconds == Range(200e-9 * STEPS, sanafe.mean.high * 1e-9 * STEPS)
     assert found.static.low == pytest.approx(0.232 * 200e-9 * STEPS)
     assert found.static.high == pytest.approx(0.282 * found.seconds.high)
 
 
 def test_work_is_side_by_side_in_the_scaled_set_alone() -> None:
     work = estimate.CoreWork(*(np.array([value]) for value in (1000.0, 500.0, 0.0, 0.0, 0.0)))
-    times = [estimate.step_time(work, work, 1, each) for each in costs.TIME_SETS]
-    assert times[0].mean == pytest.approx(3500 + 4200 + 465)
-    assert times[2].mean == pytest.approx(max(700, 2100))
+    times = [
+        estimate.step_time(work, work, estimate.barrier(1, 1, each), each)
+        for each in costs.TIME_SETS
+    ]
+    assert times[0].mean.high == pytest.approx(3500 + 4200 + 465)
+    assert times[2].mean.high == pytest.approx(max(700, 2100))
     assert times[2].bound == "neuron updates"
 
 
@@ -204,8 +208,37 @@ def test_work_is_side_by_side_in_the_scaled_set_alone() -> None:
 )
 def test_barrier_by_routers(routers: int, barrier: float) -> None:
     nothing = estimate.CoreWork(*(np.zeros(1) for _ in range(5)))
-    found = estimate.step_time(nothing, nothing, routers, costs.SANAFE_TIME)
-    assert found.mean == pytest.approx(barrier)
+    waiting = estimate.barrier(routers, 1, costs.SANAFE_TIME)
+    found = estimate.step_time(nothing, nothing, waiting, costs.SANAFE_TIME)
+    assert found.mean == Range(barrier, barrier)
+
+
+@pytest.mark.parametrize(
+    ("chips", "low", "high"),
+    [
+        (1, 465, 465),
+        (2, 465, 14_300),
+        (255, 465, 14_300),
+        (256, 14_300, 16_200),
+        (767, 14_300, 16_200),
+        (768, 16_200, 16_200),
+        (1152, 16_200, 16_200),
+    ],
+)
+def test_barrier_by_chips(chips: int, low: float, high: float) -> None:
+    assert estimate.barrier(8, chips, costs.LOIHI1_TIME) == Range(low, high)
+
+
+def test_several_chips_make_the_time_a_range() -> None:
+    """Six cores on two chips: as on one, but for the barrier's upper end."""
+    one = estimate.estimate(*tiny(neurons_per_core=1)).times
+    two = estimate.estimate(*tiny(neurons_per_core=1, cores_per_chip=4, chips=2)).times
+    for single, several in zip(one[:2], two[:2], strict=True):
+        assert several.mean.high > several.mean.low
+        assert several.peak.high - several.peak.low == several.mean.high - several.mean.low
+        assert several.mean.low <= single.mean.low + 1e-9  # fewer routers on each chip
+    assert (two[2].mean.low, two[2].bound) == (200.0, "neuron updates")
+    assert two[2].mean.high == pytest.approx(4.2 + 14_300)
 
 
 def test_every_constant_has_a_source_and_a_range() -> None:
@@ -265,6 +298,16 @@ def test_what_a_run_stores_is_read_back(stored: Path) -> None:
     assert spikes.sum() > 20
     assert run.spikes == pytest.approx((spikes.sum() / 5, 0))
     assert run.peaks == (spikes.sum(axis=2).max(), 0)
+
+
+def test_synops_of_an_estimate_are_those_of_the_run(stored: Path) -> None:
+    """Counted twice, weight by weight in the run and layer by layer in the estimate."""
+    cost = json.loads(stored.read_text())["result"]["cost"]
+    run = read_run(stored).run
+    synops = sum(cost[name] for name in ("input_synops", "recurrent_synops", "output_synops"))
+    counts = estimate.estimate(run, place(run.network, board())).counts
+    assert counts.synops == pytest.approx(synops)
+    assert synops > 0
 
 
 def test_graded_inputs_count_as_one_each() -> None:
@@ -333,6 +376,15 @@ def test_a_damaged_run_is_refused_in_one_line(stored: Path, name: str) -> None:
     assert part in str(error.value)
     assert "brf-lava run --out" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_key_that_stands_there_twice_is_refused(stored: Path) -> None:
+    """JSON leaves open which value is meant; Python would take the last."""
+    text = stored.read_text()
+    assert text.count('"steps": ') > 0
+    stored.write_text(text.replace('"steps": ', '"steps": 1, "steps": ', 1))
+    with pytest.raises(DataError, match=r"steps stands there twice\. Write it again"):
+        read_run(stored)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"format": NaN', b"[" * 100_000])
@@ -412,6 +464,13 @@ def test_nvml(monkeypatch: pytest.MonkeyPatch, fails: str, card: int, problem: s
     assert bool(problem) == bool(counter.problem)
     if not problem:
         assert counter.spent(counter.read(), counter.read()) == pytest.approx(2.5)
+
+
+def test_an_old_driver() -> None:
+    """A library of another kind stands for one that lacks the functions."""
+    problem = NvmlMeter(library="libc.so.6").problem
+    assert problem.startswith("libc.so.6 is too old (")
+    assert "nvmlInit_v2" in problem
 
 
 def test_without_a_driver() -> None:
@@ -564,6 +623,30 @@ def test_other_samples_or_networks_are_not_measured(
     run.write_text(json.dumps(change(json.loads(run.read_text()))))
     result = command(run, "--measure", network)
     assert part in one_error(result, 2)
+    assert result.output.count("│") == 0  # before anything is printed
+
+
+@pytest.mark.parametrize("what", ["weights", "state"])
+def test_another_export_of_the_model_is_not_measured(
+    synthetic: tuple[Path, Path], what: str
+) -> None:
+    """Same model and sizes, other integers: what was written down is not what it would do."""
+    run, path = synthetic
+    network = spiking_network()
+    hidden = network.layers[0]
+    if what == "weights":
+        changed = replace(hidden, weights=replace(hidden.weights, exponent=5))
+    else:
+        constants = hidden.constants._replace(theta=hidden.constants.theta // 2)
+        changed = replace(hidden, constants=constants)
+    other = replace(
+        network,
+        layers=(changed, *network.layers[1:]),
+        provenance={"task": "ecg", "model": "123"},
+    )
+    write_network(other, path)
+    result = command(run, "--measure", path)
+    assert "another export of the run's model" in one_error(result, 2)
     assert result.output.count("│") == 0  # before anything is printed
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,11 +22,21 @@ from brf_lava.cli.main import main
 from brf_lava.errors import ParameterError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.loihi2 import limits, place
-from brf_lava.loihi2.describe import LayerShape, NetworkShape, network_shape, read_description
+from brf_lava.loihi2.describe import (
+    LayerShape,
+    NetworkShape,
+    layer_shape,
+    network_shape,
+    read_description,
+)
+from brf_lava.loihi2.divide import Divider
 from brf_lava.loihi2.limits import RESOURCES, Load, neuron_words, part_load, row_words
+from brf_lava.loihi2.listing import count
 from brf_lava.loihi2.place import DoesNotFitError, Placement, lower_bound
+from brf_lava.loihi2.program import network_programs
 from brf_lava.neurons.families import NEURONS
-from brf_lava.profiles import Limits, Loihi2Profile, load_profile
+from brf_lava.profiles import Limits, Loihi2Profile, Packing, load_profile
+from brf_lava.resources import shipped
 
 BOARDS = ("loihi2-oheogulch", "loihi2-kapohopoint", "loihi2-halapoint")
 
@@ -56,7 +69,7 @@ def assert_valid(placement: Placement) -> None:
         if not split.parts:
             continue
         assert int(split.sizes.sum()) == placement.network.layers[index].neurons
-        assert split.sizes.max() - split.sizes.min() <= 1
+        assert split.sizes.min() > 0
         last = index + 1 == len(placement.splits)
         onward = 1 if last else placement.splits[index + 1].parts
         assert split.reached == onward + split.parts * split.layer.recurrent or not onward
@@ -87,6 +100,15 @@ def test_words_of_a_neuron() -> None:
         name: neuron_words(LayerShape(name, 1, 1, False, 8), packing) for name in NEURONS
     }  # states of 24 bits, two in a word, and two words of parameters
     assert words == {"RF": 3, "BRF": 4, "HRF": 3, "BHRF": 4, "ALIF": 4, "LI": 3}
+
+
+def test_words_of_coefficients_are_one_more_than_a_program_needs() -> None:
+    """A third parameter, such as a threshold of its own, has room: the safe side, as it says."""
+    network = random_network(np.random.default_rng(0), (2, 1, 1))
+    hidden = count(network_programs(network)[0])
+    packing = board().packing
+    assert (hidden.coefficient_words, packing.parameter_words.value) == (1, 2)
+    assert "'brf-lava loihi2 program' counts 1" in packing.parameter_words.source
 
 
 def test_a_part_by_hand() -> None:
@@ -135,13 +157,18 @@ def test_a_core_takes_no_more_groups_than_allowed() -> None:
     assert found.cores == found.bound.groups == 4
 
 
+def bound_of(network: NetworkShape, profile: Loihi2Profile) -> Load:
+    return lower_bound(Divider(network, profile))
+
+
 def test_the_lower_bound_by_hand() -> None:
-    """256 BRF neurons with 257 axons: rows of 24 + 20 n bits, so at most 198 on a core."""
-    assert 257 * (24 + 20 * 198) <= 16_000 * 64 < 257 * (24 + 20 * 199)
-    synapses = 256 / 198 * 257 * (24 + 20 * 198) / 64 + 256 * (24 + 20 * 10) / 64
-    axons = 256 / 198 * 257 + 256
+    """256 BRF neurons with 257 axons: at most 197 on a core, and 194 fill their rows' words."""
+    assert 257 * row_words(197, board().packing) <= 16_000 < 257 * row_words(198, board().packing)
+    assert 24 + 20 * 194 == 61 * 64
+    synapses = 256 / 194 * 257 * 61 + 256 * 4
+    axons = 256 / 194 * 257 + 256
     words = 256 * (4 + 3) + 10 * (3 + 1)  # two parts of the layer and one readout are reached
-    assert lower_bound(chain(1, ("BRF", 256, True)), board()) == Load(
+    assert bound_of(chain(1, ("BRF", 256, True)), board()) == Load(
         neurons=1,
         groups=1,
         input_axons=1,
@@ -155,14 +182,124 @@ def test_the_lower_bound_by_hand() -> None:
 def test_the_lower_bound_counts_axons_of_every_core_and_its_own_word() -> None:
     """100 neurons with 3 axons on 20 cores or more, 100 axons of the readout."""
     network = chain(3, ("RF", 100, False), classes=1)
-    found = lower_bound(network, board(neurons_per_core=5, input_axons=120, memory_words=749))
+    found = bound_of(network, board(neurons_per_core=5, input_axons=120, memory_words=784))
     assert found.neurons == 21
     assert found.input_axons == math.ceil((20 * 3 + 100) / 120)
     # words of 20 parts of 5, then of the readout
-    parts = 20 * (3 * (24 + 5 * 20) / 64 + 3 + 5 * (3 + 1))
-    assert parts + 100 * (24 + 20) / 64 + 100 + 3 + 1 == 749
+    assert 20 * (3 * 2 + 3 + 5 * (3 + 1)) + 100 * 1 + 100 + 3 + 1 == 784
     assert found.memory_words == 2  # one word of a core is not for neurons
-    assert lower_bound(network, board(neurons_per_core=5, memory_words=750)).memory_words == 1
+    assert bound_of(network, board(neurons_per_core=5, memory_words=785)).memory_words == 1
+
+
+parts_of_layers = given(
+    neurons=st.integers(1, 90),
+    inputs=st.integers(1, 60),
+    recurrent=st.booleans(),
+    reached=st.integers(1, 20),
+    synapse_bits=st.sampled_from([1, 3, 20, 64, 90]),
+    words=st.integers(0, 3000),
+)
+
+
+def packed(synapse_bits: int) -> Packing:
+    packing = board().packing
+    return replace(packing, synapse_bits=replace(packing.synapse_bits, value=synapse_bits))
+
+
+@settings(deadline=None, max_examples=100)
+@parts_of_layers
+def test_most_neurons_are_those_of_which_one_more_does_not_fit(
+    neurons: int, inputs: int, recurrent: bool, reached: int, synapse_bits: int, words: int
+) -> None:
+    layer, packing = LayerShape("BRF", neurons, inputs, recurrent, 8), packed(synapse_bits)
+    room = Load(80, 8, 100, 700, 2000, words)
+    held = [limits.fits(part_load(layer, n, reached, packing), room) for n in range(1, 82)]
+    assert limits.most_neurons(layer, reached, room, packing) == held.index(False)
+
+
+@settings(deadline=None, max_examples=60)
+@parts_of_layers
+def test_no_part_takes_less_per_neuron_than_the_least(
+    neurons: int, inputs: int, recurrent: bool, reached: int, synapse_bits: int, words: int
+) -> None:
+    layer, packing = LayerShape("BRF", neurons, inputs, recurrent, 8), packed(synapse_bits)
+    each = [
+        [Fraction(taken, n) for taken in part_load(layer, n, reached, packing)]
+        for n in range(1, neurons + 1)
+    ]
+    expected = tuple(map(min, zip(*each, strict=True)))
+    assert limits.least_per_neuron(layer, neurons, reached, packing) == expected
+
+
+def log_uniform(rng: np.random.Generator, most: int) -> int:
+    return int(np.exp(rng.uniform(0, np.log(most))))
+
+
+def random_chain(rng: np.random.Generator) -> NetworkShape:
+    """Up to 40 layers of up to 2000 neurons."""
+    layers = [
+        ("BRF", log_uniform(rng, 2000), bool(rng.integers(2))) for _ in range(rng.integers(1, 41))
+    ]
+    return chain(log_uniform(rng, 2000), *layers, classes=int(rng.integers(2, 101)))
+
+
+def test_cores_are_near_the_lower_bound() -> None:
+    """Over random networks; the even division alone has a median of 1.09."""
+    rng = np.random.default_rng(0)
+    found = [place.place(random_chain(rng), board("loihi2-halapoint")) for _ in range(60)]
+    ratios = [each.ratio for each in found if each.ratio is not None]
+    assert len(ratios) >= 50
+    assert np.median(ratios) < 1.06
+    assert max(ratios) < 1.26
+
+
+def test_layers_that_just_exceed_a_core_share_cores() -> None:
+    """158 of 160 neurons fill a core's synapses: two even parts would leave half of it empty."""
+    found = place.place(chain(160, *[("BRF", 160, True)] * 40), board())
+    assert_valid(found)
+    assert (found.cores, max(found.bound)) == (41, 41)
+    reason = "1 would need 16,320 of 16,000 synapse words"
+    assert found.splits[0].reason == reason
+    assert sorted(len(parts) for parts in found.core_parts()) == [1] + [2] * 40
+
+
+def test_a_layer_is_cut_once_more_to_use_room_and_says_so() -> None:
+    """100 neurons take 6400 synapse words: two and a half such layers fill a core."""
+    found = place.place(chain(100, *[("BRF", 100, True)] * 10, classes=1), board())
+    assert_valid(found)
+    assert (found.cores, max(found.bound)) == (5, 4)
+    even = Divider(found.network, found.profile).even()
+    assert even.cores == 5
+    assert found.splits[0].parts == 1  # no core is won: the even division is kept
+    many = place.place(chain(100, *[("BRF", 100, True)] * 40, classes=1), board())
+    assert_valid(many)
+    assert many.cores < Divider(many.network, many.profile).even().cores == 20
+    cut = [split.reason for split in many.splits if split.parts > 1]
+    assert set(cut) == {"fits into one core; 1 more to use room on other cores"}
+
+
+def test_time_grows_with_the_layers_alone() -> None:
+    """No core is looked at twice: 32 times the layers make 32 times the calls, not 1000."""
+
+    def calls(layers: int) -> int:
+        divider = Divider(chain(4, *[("RF", 4, False)] * layers), board())
+        with patch.object(limits, "fits", wraps=limits.fits) as fits:
+            divider.even()
+        return int(fits.call_count)
+
+    assert calls(3200) < 40 * calls(100)
+
+
+def test_a_cut_never_costs_the_layer_before_its_place() -> None:
+    """One more part of the second layer would take the first one's last output axon."""
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        network = random_chain(rng)
+        profile = board("loihi2-halapoint", output_axons=int(rng.integers(60, 2000)))
+        found = place.place(network, profile)
+        assert_valid(found)
+        placed = sum(split.parts > 0 for split in found.splits)
+        assert placed == Divider(network, profile).even().placed
 
 
 shapes = st.lists(
@@ -225,7 +362,8 @@ def test_no_fewer_parts_would_do(
         return limits.fits(limits.total(empty, load), room)
 
     fewest = next((parts for parts in range(1, neurons + 1) if fits(parts)), 0)
-    assert place._split(layer, reached, profile).parts == fewest
+    divider = Divider(NetworkShape("x", (layer,)), profile)
+    assert divider.fewest(layer, reached).parts == fewest
 
 
 def test_a_million_neurons_fit_the_large_system() -> None:
@@ -320,8 +458,25 @@ def test_the_sizes_of_a_network_in_integers() -> None:
     assert (hidden.neuron, hidden.neurons, hidden.inputs, hidden.recurrent) == ("BRF", 7, 4, True)
     assert (hidden.sources, hidden.synapses, shape.synapses) == (11, 77, 77 + 21)
     mantissa = network.layers[0].weights.mantissa.astype(int)
-    assert hidden.input_sum == 255 * np.abs(mantissa).sum(axis=1).max()
+    recurrent = network.layers[0].recurrent
+    assert recurrent is not None
+    assert (network.layers[0].weights.exponent, recurrent.exponent) == (7, 5)
+    both = 255 * 4 * np.abs(mantissa).sum(1) + np.abs(recurrent.mantissa.astype(int)).sum(1)
+    assert hidden.input_sum == both.max()
     assert readout.input_sum == np.abs(network.layers[1].weights.mantissa.astype(int)).sum(1).max()
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(3, 5 + 7), (5, 5 + 28), (2, 10 + 7)])
+def test_inputs_and_recurrent_spikes_add_up(exponent: int, expected: int) -> None:
+    """Weights 2, -3 with exponent 3 and a recurrent 7 with another: in units of the lesser."""
+    network = random_network(np.random.default_rng(0), (2, 1, 1))
+    hidden = network.layers[0]
+    weights = replace(hidden.weights, mantissa=np.array([[2, -3]], np.int8), exponent=3)
+    recurrent = replace(hidden.weights, mantissa=np.array([[7]], np.int8), exponent=exponent)
+    layer = replace(hidden, weights=weights, recurrent=recurrent)
+    assert layer_shape(layer).input_sum == expected
+    silent = replace(recurrent, mantissa=np.zeros((1, 1), np.int8), exponent=0)
+    assert layer_shape(replace(hidden, weights=weights, recurrent=silent)).input_sum == 5
 
 
 @pytest.mark.parametrize(
@@ -440,8 +595,6 @@ def test_map_prints_every_limit_with_its_source(network: Path, name: str) -> Non
     for resource in RESOURCES:
         assert f" {resource.title} " in text
     for key in Limits.__dataclass_fields__:
-        if key in ("advised_axons", "input_bits"):
-            continue  # named where they matter
         limit = getattr(profile.limits, key)
         assert f" {limit.value:,} " in text, key
         assert limit.source.split()[0] in text
@@ -472,7 +625,9 @@ def test_map_draws(tmp_path: Path, suffix: str) -> None:
     if suffix == "png":
         assert content.startswith(b"\x89PNG")
         return
-    for words in (b"SHD on oheogulch", b"synapse words", b"% of the limit", b">78<"):
+    fullest = place.place(read_description(path), board()).utilization.max()
+    share = f">{100 * fullest:.0f}<".encode()
+    for words in (b"SHD on oheogulch", b"synapse words", b"% of the limit", share):
         assert words in content
 
 
@@ -519,3 +674,32 @@ def test_integers_that_no_core_can_hold_do_not_fit(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["map", str(tmp_path / "net.h5")])
     assert result.exit_code == 1
     assert "does not fit oheogulch: hidden 1: weights of neuron" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("input_bits", 10**12, "1 to 64"),
+        ("word_bits", 2048, "1 to 1024"),
+        ("neurons_per_core", 10**30, "1 to 2147483647"),
+    ],
+)
+def test_numbers_beyond_reason_are_refused(
+    network: Path, tmp_path: Path, key: str, value: int, allowed: str
+) -> None:
+    """None of them makes a map that takes forever."""
+    own = (shipped("deploy") / "loihi2-oheogulch.toml").read_text()
+    path = tmp_path / "own.toml"
+    path.write_text(re.sub(rf"({key} = {{ value = )\d+", rf"\g<1>{value}", own))
+    message = one_error(command(network, "--profile", path), 2)
+    assert f"{key}.value: {value}; allowed is a whole number, {allowed}." in message
+
+
+def test_a_name_that_no_font_has_is_spelled_out(tmp_path: Path) -> None:
+    hidden = {"neuron": "BRF", "neurons": 3, "recurrent": True, "repeat": 1}
+    readout = {"neuron": "LI", "neurons": 2, "recurrent": False, "repeat": 1}
+    path, out = tmp_path / "net.json", tmp_path / "map.svg"
+    path.write_text(json.dumps({"name": "a\ud800", "inputs": 3, "layer": [hidden, readout]}))
+    result = command("--describe", path, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert b"a\\ud800 on oheogulch" in out.read_bytes()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
 from brf_lava.cli.verify import verify as verify_command
-from brf_lava.errors import BackendUnavailableError, MismatchError, ParameterError
+from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.export.network import Activity, FixedNetwork, TestVectors
 from brf_lava.neurons.families import Neuron
@@ -70,6 +70,11 @@ def test_vectors_go_from_few_inputs_to_many(network: FixedNetwork) -> None:
     assert rates[0] < 0.05
     assert 0.4 < rates[-1] < 0.6
     assert (x != vectors(network, 4, 1000, seed=1)).any()
+
+
+def test_more_than_memory_should_hold_is_refused(network: FixedNetwork) -> None:
+    with pytest.raises(ParameterError, match="12,000,000,000 values; at most 134,217,728"):
+        vectors(network, 10_000, 100_000, seed=0)
 
 
 @pytest.mark.parametrize("sizes", [(0, 5, 0), (1, 0, 0), (1, 1, -1)])
@@ -193,7 +198,7 @@ def test_a_difference_is_an_error(net: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         execute.engine,
         "run",
-        lambda network, x: changed(right(network, x), outputs=right(network, x).outputs + 1),
+        lambda network, x, *_: changed(right(network, x), outputs=right(network, x).outputs + 1),
     )
     failed = invoke(net, "--backend", "engine")
     assert isinstance(failed.exception, MismatchError)
@@ -226,6 +231,14 @@ def test_the_files_own_vectors_come_last(
     assert isinstance(failed.exception, MismatchError)
     assert "sample 1, step 30, neuron 0" in str(failed.exception)
     assert "the file has" in str(failed.exception)
+
+
+def test_vectors_that_were_asked_for_must_be_there(net: Path) -> None:
+    assert "No vectors are stored" in invoke(net, "--backend", "engine").output
+    for steps in ((), ("--steps", "5")):
+        failed = invoke(net, "--backend", "engine", "--stored", *steps)
+        assert isinstance(failed.exception, NetworkFileError)
+        assert "no vectors are stored" in str(failed.exception)
 
 
 def test_silence_is_noticed(tmp_path: Path, rng: np.random.Generator) -> None:

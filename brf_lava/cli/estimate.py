@@ -13,8 +13,10 @@ from brf_lava.cli.options import PATH, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rich.table import Table
 
+    from brf_lava.export.network import FixedNetwork
     from brf_lava.loihi2.costs import Constant
     from brf_lava.loihi2.estimate import Counts, Estimate, Range
     from brf_lava.run.meter import Measurement
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from brf_lava.tasks.task import Split
 
 SINGLES = 10  # samples that are measured one by one
-UJ, MS, US = 1e-6, 1e-3, 1e-6
+UJ, MS = 1e-6, 1e-3
+NS_PER_US, NS_PER_MS = 1e3, 1e6
 ENGINE, FLOAT_CPU, FLOAT_GPU = "integer engine, CPU", "float network, CPU", "float network, GPU"
 HEADLINE = "An estimate, not a measurement; nothing here was verified on hardware."
 
@@ -48,7 +51,7 @@ def estimate(
     two sets of Loihi 1 stand in. --measure and --float run the same samples on this computer.
     """
     from brf_lava import report
-    from brf_lava.loihi2.costs import REFERENCES
+    from brf_lava.loihi2 import costs
     from brf_lava.loihi2.estimate import estimate as estimate_run
     from brf_lava.loihi2.place import place
     from brf_lava.run.stored import read_run
@@ -58,7 +61,7 @@ def estimate(
             "--data: goes with --measure or --float, which run the samples again. Leave it out."
         )
     stored = read_run(run)
-    board = board_profile(profile, ParameterError)
+    board = board_profile(profile)
     placement = place(stored.run.network, board)
     placement.require_fit(str(run))
     found = estimate_run(stored.run, placement)
@@ -76,7 +79,7 @@ def estimate(
     for problem in dict.fromkeys(f"{each.what}: {each.problem}" for each in beside if each.problem):
         click.echo(f"Energy not measured, {problem}.")
     report.print_table(source_table())
-    for reference in REFERENCES:
+    for reference in costs.REFERENCES:
         click.echo(reference)
     report.print_table(published_table())
     click.echo(
@@ -87,6 +90,11 @@ def estimate(
             else "."
         )
     )
+    known = costs.CHIP_BARRIERS[-1][0]
+    if placement.chips > known:
+        click.echo(
+            f"Notice: no barrier of more than {known} chips is published; that of {known} is taken."
+        )
     for notice in placement.notices:
         click.echo(f"Notice: {notice}")
 
@@ -104,6 +112,7 @@ def _measurements(
         fixed, _ = read_network(network)
         _check_same(network, fixed.provenance.get("model"), stored)
         x = _samples(fixed.provenance, data, stored, str(network)).x.transpose(1, 0, 2)
+        _check_spikes(network, fixed, x.copy(), stored)
         for batch, starts in _batches(stored.run.samples):
             calls = [_call(engine.run, fixed, x[:, s : s + batch].copy()) for s in starts]
             yield measured(ENGINE, calls, batch, RaplMeter())
@@ -154,6 +163,35 @@ def _check_same(path: Path, model: str | None, stored: StoredRun) -> None:
         raise DataError(
             f"{path}: is not the network of the run (model {str(model)[:8]}, not "
             f"{str(stored.model)[:8]}). Name that one, or run this one with --out."
+        )
+
+
+def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: StoredRun) -> None:
+    """Another export of the model has other integers: its sizes or its spikes are not the run's.
+
+    x: [T, B, I], all samples of the run. Raises: DataError.
+    """
+    from dataclasses import replace
+    from math import isclose
+
+    from brf_lava.loihi2.describe import network_shape
+    from brf_lava.run import engine
+    from brf_lava.run.sop import layer_spikes
+
+    run = stored.run
+    shapes = network_shape(network, run.network.name).layers, run.network.layers
+    sizes = [[replace(layer, input_sum=None) for layer in layers] for layers in shapes]
+    same = sizes[0] == sizes[1]
+    if same:
+        found = [each.spikes for each in layer_spikes(network, engine.run(network, x))]
+        same = all(
+            each.peak == peak and isclose(each.mean, mean, rel_tol=1e-9)  # means of parts, rounded
+            for each, mean, peak in zip(found, run.spikes, run.peaks, strict=True)
+        )
+    if not same:
+        raise DataError(
+            f"{path}: is another export of the run's model: its integers give other spikes. Name "
+            "the file that was run, or run this one with --out."
         )
 
 
@@ -226,9 +264,9 @@ def time_table(found: Estimate, steps: int) -> Table:
     for each in found.times:
         table.add_row(
             each.name,
-            f"{each.mean / 1000:,.2f}",
-            f"{each.peak / 1000:,.2f}",
-            f"{each.mean * steps / 1e6:,.3g}",
+            _shown(each.mean, NS_PER_US),
+            _shown(each.peak, NS_PER_US),
+            _shown(each.mean.times(steps), NS_PER_MS),
             str(each.core),
             each.bound,
         )
@@ -289,6 +327,9 @@ def source_table() -> Table:
         for constant in each.constants:
             row(constant)
         table.add_section()
+    for _, barrier in costs.CHIP_BARRIERS:
+        row(barrier)
+    table.add_section()
     row(costs.STATIC_CHIP)
     row(costs.BOARD)
     return table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brf_lava.cli.options import PATH, Command
-from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
     from brf_lava.profiles import Loihi2Profile
@@ -67,15 +67,13 @@ def refuse_loihi2_options(backend: str) -> None:
         )
 
 
-def board_profile(
-    name: str, fault: Callable[[str], BrfLavaError] = BackendUnavailableError
-) -> Loihi2Profile:
-    """A board's profile. Raises: `fault` for one of another kind; RecipeError."""
+def board_profile(name: str) -> Loihi2Profile:
+    """A board's profile. Raises: ParameterError for one of another kind; RecipeError."""
     from brf_lava.profiles import Loihi2Profile, load_profile
 
     profile = load_profile(name)
     if not isinstance(profile, Loihi2Profile):
-        raise fault(
+        raise ParameterError(
             f"--profile {name}: is of kind {profile.kind!r}, not a Loihi 2 board. Name one, such "
             f"as {DEFAULT_PROFILE}."
         )
@@ -97,7 +95,7 @@ def loihi2_settings(profile: Loihi2Profile) -> Loihi2Options:
             partition=given.get("--partition"),
             board=given.get("--board"),
             address=given.get("--address"),
-            generation=given.get("--chip-generation", profile.generation),
+            generation=given.get("--chip-generation"),
         ),
         partitions=profile.partitions,
         microcode=given.get("--microcode"),

@@ -22,6 +22,7 @@ from brf_lava.cli.run import run
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import BrfLavaError
+from brf_lava.printable import printable, printable_streams
 
 INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
 
@@ -30,7 +31,7 @@ class Failure(click.ClickException):
     """An error of ours, shown by click on one line."""
 
     def __init__(self, error: BrfLavaError) -> None:
-        super().__init__(" ".join(str(error).split()))
+        super().__init__(printable(" ".join(str(error).split())))
         self.error = error
 
     @property
@@ -38,8 +39,29 @@ class Failure(click.ClickException):
         return self.error.exit_code
 
 
+def _printable_usage(error: click.UsageError) -> click.UsageError:
+    """The same where an argument that it quotes is not printable."""
+    message = error.format_message()
+    if printable(message) == message:
+        return error
+    return click.UsageError(printable(message), error.ctx)
+
+
 class Commands(click.Group):
-    """A group that turns this package's errors into one line and an exit code."""
+    """A group that turns this package's errors into one line and an exit code.
+
+    Whatever is printed is printable, be it names of files, texts in them or wrong arguments.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        with printable_streams():
+            return super().main(*args, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            raise _printable_usage(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
@@ -49,6 +71,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except BrfLavaError as error:
             raise Failure(error) from error
+        except click.UsageError as error:
+            raise _printable_usage(error) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
                 raise

@@ -49,7 +49,7 @@ def map_command(
         from brf_lava.analysis.draw.style import check_picture
 
         check_picture(out, source)
-    board = board_profile(profile, ParameterError)
+    board = board_profile(profile)
     shape, operations = _shape(network, source, board)
     placement = place(shape, board)
     click.echo(f"network  {source}: {shape.name}, {_sizes(shape)}")
@@ -209,11 +209,10 @@ def limit_table(placement: Placement) -> Table:
     table.add_column("source")
     peaks = placement.loads.max(axis=0).tolist() if placement.cores else [0] * len(RESOURCES)
 
-    def row(name: str, value: int, limit: Sourced, bound: str = "") -> None:
-        share = f"{value / limit.value:.0%}"
+    def row(name: str, value: int | None, limit: Sourced, bound: str = "") -> None:
+        most, share = ("-", "-") if value is None else (f"{value:,}", f"{value / limit.value:.0%}")
         table.add_row(
-            *(name, f"{value:,}", f"{limit.value:,}", share, bound),
-            *(limit.certainty, limit.source),
+            *(name, most, f"{limit.value:,}", share, bound), *(limit.certainty, limit.source)
         )
 
     for resource, peak, bound in zip(RESOURCES, peaks, placement.bound, strict=True):
@@ -222,6 +221,12 @@ def limit_table(placement: Placement) -> Table:
         "bits of a weight", max(x.weight_bits for x in placement.network.layers), limits.weight_bits
     )
     row("bits of a state", STATE_WIDTH, limits.state_bits)
+    sums = [layer.input_sum for layer in placement.network.layers]
+    known = [1 + each.bit_length() for each in sums if each is not None]  # with the sign
+    row("bits of summed weights, advised", max(known, default=None), limits.input_bits)
+    axons = [split.load for split in placement.splits if split.parts]
+    widest = max((max(each.input_axons, each.output_axons) for each in axons), default=0)
+    row("axons of a part, in or out, advised", widest, limits.advised_axons)
     used = min(placement.cores, limits.cores_per_chip.value)
     row("cores of a chip", used, limits.cores_per_chip)
     row("chips", placement.chips, limits.chips)
@@ -264,6 +269,7 @@ def _draw(placement: Placement, out: Path) -> None:
     from brf_lava.analysis.draw.cores import draw_cores
     from brf_lava.analysis.draw.style import picture
     from brf_lava.loihi2.limits import RESOURCES
+    from brf_lava.printable import printable
 
     first = np.array([parts[0][0] for parts in placement.core_parts()])
     title = (
@@ -277,5 +283,5 @@ def _draw(placement: Placement, out: Path) -> None:
             [resource.title for resource in RESOURCES],
             first,
             placement.profile.limits.cores_per_chip.value,
-            title,
+            printable(title),  # a font has no surrogates, which JSON may have
         )

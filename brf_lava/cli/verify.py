@@ -98,21 +98,35 @@ def verify(
             err=True,
         )
     if stored or (stored is None and samples is None and steps is None):
-        _verify_stored(network, fixed, run, backend)
+        _verify_stored(network, fixed, run, backend, named=bool(stored))
     if backend == "loihi2":
         click.echo("Saturations are counted by the engine alone: states do not leave the chip.")
 
 
 def _verify_stored(
-    network: Path, fixed: FixedNetwork, run: Callable[[NDArray[Any]], Activity], backend: str
+    network: Path,
+    fixed: FixedNetwork,
+    run: Callable[[NDArray[Any]], Activity],
+    backend: str,
+    *,
+    named: bool,
 ) -> None:
-    """What a backend makes of the file's own vectors, beside what the file says."""
+    """What a backend makes of the file's own vectors, beside what the file says.
+
+    named: they were asked for. Raises: NetworkFileError if there are none then.
+    """
+    from brf_lava.errors import NetworkFileError
     from brf_lava.export.hdf5 import read_vectors
     from brf_lava.run.check import DEFECT, ON_CHIP
     from brf_lava.run.execute import BACKEND_NAMES
     from brf_lava.run.verify import verify as verify_backend
 
     stored = read_vectors(network)
+    if stored is None and named:
+        raise NetworkFileError(
+            f"{network}: --stored, but no vectors are stored in it. Export it again, or leave "
+            "--stored out."
+        )
     if stored is None:
         click.echo("No vectors are stored in the file: it was exported without.")
         return

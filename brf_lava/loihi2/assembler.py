@@ -6,6 +6,7 @@ here. `deploy/assembler.md` says what an assembler gets and has to see to.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ class ReadyCode:
     name: str
     files: Mapping[str, Path]
 
+    def unreadable(self) -> tuple[Path, ...]:
+        """Those of the files that are not there, or cannot be read."""
+        return tuple(path for path in self.files.values() if not _can_read(path))
+
     def assemble(self, program: Program) -> bytes:
         """The bytes of its file. Raises: BackendUnavailableError when there is none."""
         path = self.files.get(program.fingerprint)
@@ -51,7 +56,7 @@ class ReadyCode:
                 "loihi2 program', assemble it and add its file."
             )
         try:
-            return path.read_bytes()
+            return _read(path)
         except OSError as error:
             raise BackendUnavailableError(
                 f"{self.name}: {path} cannot be read ({error.strerror}). Mend the path."
@@ -75,7 +80,7 @@ def find_assembler(microcode: Path | None = None, name: str | None = None) -> As
             raise ParameterError(
                 f"--assembler {name}: with --microcode nothing is assembled. Leave one out."
             )
-        return _ready_code(microcode)
+        return read_microcode(microcode)
     found = _plug_ins()
     if not found:
         raise BackendUnavailableError(
@@ -120,25 +125,41 @@ def _load(entry: EntryPoint) -> Assembler:
     try:
         loaded = entry.load()
         made: Assembler = loaded() if isinstance(loaded, type) else loaded
-    except Exception as error:  # whatever a stranger's module raises
+        usable = isinstance(getattr(made, "name", None), str) and callable(
+            getattr(made, "assemble", None)
+        )
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
         raise BackendUnavailableError(
             f"assembler {entry.name}: {entry.value} cannot be loaded ({type(error).__name__}: "
             f"{error}). Install it again, or remove it."
         ) from error
-    if not isinstance(getattr(made, "name", None), str) or not callable(
-        getattr(made, "assemble", None)
-    ):
+    if not usable:
         raise BackendUnavailableError(
             f"assembler {entry.name}: {entry.value} has no name and assemble(program). {GUIDE}"
         )
     return made
 
 
-def _ready_code(path: Path) -> ReadyCode:
-    """The ready files that a TOML file names, relative to its folder."""
+def _read(path: Path) -> bytes:
+    """Raises: OSError, for a pipe too, which would wait for whoever writes into it."""
+    if not path.is_file() and not path.is_dir() and path.exists():
+        raise OSError(errno.EINVAL, "neither a file nor a folder")
+    return path.read_bytes()
+
+
+def _can_read(path: Path) -> bool:
+    try:
+        _read(path)
+    except (OSError, ValueError):  # ValueError: what can be no path
+        return False
+    return True
+
+
+def read_microcode(path: Path) -> ReadyCode:
+    """The ready files that a TOML file names, relative to its folder. Raises: ParameterError."""
     where = f"--microcode {path}"
     try:
-        source = path.read_bytes().decode()
+        source = _read(path).decode()
     except OSError as error:
         raise ParameterError(
             f"{where}: cannot be read ({error.strerror}). {NAMING} {GUIDE}"

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 PJ, NS, W = "pJ", "ns", "W"
 DAVIES, SANAFE, INTEL = "Davies et al. 2018, Table 2", "SANA-FE, loihi.yaml", "Intel 2021"
+SPRINGS = "Davies et al. 2021, Pohoiki Springs (Loihi 1)"
 REFERENCES = (
     "Davies et al. 2018: IEEE Micro 38(1); Loihi 1 at 0.75 V, simulated before there was silicon.",
+    "Davies et al. 2021: Proceedings of the IEEE 109(5).",
     "SANA-FE: its examples/loihi.yaml, fitted to Loihi 1 silicon; Boyle et al. 2025, IEEE TCAD.",
     "Intel 2021: Technology Brief on Loihi 2; ratios and shortest step, partly simulated.",
 )
@@ -138,6 +140,11 @@ SCALED_TIME = TimeSet(
     floor=Constant("shortest step of a chip", 200.0, 200.0, NS, "quoted", INTEL),
 )
 TIME_SETS = (LOIHI1_TIME, SANAFE_TIME, SCALED_TIME)
+
+CHIP_BARRIERS = tuple(  # chips that a step of Loihi 1 synchronizes in such a time
+    (chips, Constant(f"barrier, {chips} chips", value, value, NS, "quoted", SPRINGS))
+    for chips, value in ((256, 14_300.0), (768, 16_200.0))
+)
 
 STATIC_CHIP = Constant(
     "static power of a chip, its rails",

@@ -37,8 +37,9 @@ REPEAT_MAX = 100_000
 class LayerShape:
     """The sizes of one layer.
 
-    weight_bits: that its weights need, with the sign. input_sum: the largest sum of weights before
-    their exponent that a neuron can receive, with the sign left out; None where it is not known.
+    weight_bits: that its weights need, with the sign. input_sum: the largest sum of weights, of
+    inputs and recurrent ones together, that a neuron can receive, with the sign left out and in
+    units of the lesser of their exponents; None where it is not known.
     """
 
     neuron: str
@@ -93,9 +94,7 @@ def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
         inputs=inputs,
         recurrent=layer.recurrent is not None,
         weight_bits=max(map(_weight_bits, connections)),
-        input_sum=max(
-            largest_input * _largest_sum(layer.weights), *map(_largest_sum, connections[1:]), 0
-        ),
+        input_sum=_largest_sum(connections, largest_input),
     )
 
 
@@ -113,8 +112,15 @@ def _weight_bits(connection: Connection) -> int:
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length())
 
 
-def _largest_sum(connection: Connection) -> int:
-    return int(np.abs(connection.mantissa.astype(np.int64)).sum(axis=1).max(initial=0))
+def _largest_sum(connections: list[Connection], largest_input: int) -> int:
+    """Of a neuron's weights if all its inputs come at once. connections: of inputs, then recurrent.
+
+    They arrive at one place: the lesser exponent is left out, what the other has more is not.
+    """
+    sums = [np.abs(each.integers).sum(axis=1) for each in connections]  # [N] each
+    sums[0] = sums[0] * largest_input
+    used = [each.exponent for each in connections if each.mantissa.any()]
+    return int(sum(sums).max(initial=0)) >> min(used, default=0)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,27 @@
 """What a run on Loihi 2 needs, and what of it is here.
 
 `brf-lava doctor` lists it; a command that needs the chip and does not have it says the same words.
-Nothing here loads Lava: it is looked for, not imported.
+Nothing here loads Lava: it is looked for, not imported. An assembler plug-in is loaded, and with
+it whatever it imports.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from brf_lava.loihi2.assembler import GROUP, assembler_names
+from brf_lava.errors import BrfLavaError
+from brf_lava.loihi2.assembler import GROUP, assembler_names, find_assembler, read_microcode
 
 LAVA_PYTHON = (3, 10)  # lava-nc requires >= 3.10, < 3.11
 EXTENSION = "lava.utils.loihi2_profiler"  # by this module Lava itself recognizes the extension
@@ -43,33 +47,65 @@ class Finding:
     def line(self) -> str:
         """It in one line: the words that all commands use."""
         state = "found" if self.found else "not found"
-        return f"{self.name}: {state}, {self.detail}" + (f" ({self.advice})" if self.advice else "")
+        advice = f" ({self.advice})" if self.advice else ""
+        return " ".join(f"{self.name}: {state}, {self.detail}{advice}".split())
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 Answer = Callable[[Sequence[str]], str | None]
+Search = Callable[[str], str | None]
 
 
 def answer(command: Sequence[str]) -> str | None:
-    """What a command prints; None where there is no such command, or it fails or hangs."""
+    """What a command prints; None where there is no such command, or it fails or hangs.
+
+    After the time limit all that it started is killed too: whoever keeps the pipe open would make
+    the limit void.
+    """
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(
-            list(command), capture_output=True, check=True, text=True, timeout=SECONDS
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError):  # not to be run, or an argument that no command can have
         return None
-    return done.stdout
+    with process:
+        try:
+            printed, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            _end_all(process.pid)
+            return None
+        except KeyboardInterrupt:
+            _end_all(process.pid)
+            raise
+    return printed.decode(errors="replace") if process.returncode == 0 else None
+
+
+def _end_all(group: int) -> None:
+    """Kill a process and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def is_name(text: str) -> bool:
+    """Whether a host, a board or a partition can be called so; no option of ``ping`` can."""
+    return text.isprintable() and len(text.split()) == 1 and not text.startswith("-")
 
 
 def examine(
     *,
     environment: Mapping[str, str] = os.environ,
     ask: Answer = answer,
+    search: Search = shutil.which,
     partitions: Sequence[str] = (),
+    generation: str | None = None,
     microcode: Path | None = None,
     assembler: str | None = None,
     host: str = "auto",
@@ -77,8 +113,9 @@ def examine(
     """Look for everything a run on Loihi 2 needs.
 
     environment: the variables that Lava reads to find the chip
-    ask:         runs ``sinfo`` and ``ping``
+    ask:         runs ``sinfo`` and ``ping``; search: finds a program, or gives None
     partitions:  those of the profile, any of which will do
+    generation:  of the chip that is wanted
     microcode:   the file that names assembled programs, with which no assembler is needed
     assembler:   the plug-in that was named
     host:        "auto", "slurm" or "ethernet"
@@ -92,7 +129,8 @@ def examine(
         _package("torch", "torch", "pip install torch", needed=False),
         _extension(),
         _assembler(microcode, assembler),
-        *_host_and_board(environment, ask, partitions, host),
+        *_host_and_board(environment, ask, search, partitions, host),
+        _generation(environment, generation),
     )
 
 
@@ -132,7 +170,7 @@ def _extension() -> Finding:
     name = "Intel's Loihi extension"
     try:
         found = find_spec(EXTENSION) is not None
-    except (ImportError, ValueError):  # not even Lava is here
+    except Exception:  # not even Lava is here, or its first lines fail
         found = False
     if found:
         return Finding(name, True, f"module {EXTENSION}")
@@ -147,10 +185,7 @@ def _extension() -> Finding:
 
 def _assembler(microcode: Path | None, named: str | None) -> Finding:
     if microcode is not None:
-        found = microcode.is_file()
-        advice = "" if found else "correct --microcode, or leave it out and use a plug-in"
-        what = "with assembled programs, instead of one" if found else "no such file"
-        return Finding("neuron assembler", found, f"{microcode}, {what}", advice)
+        return _ready_code(microcode)
     names = assembler_names()
     here = ", ".join(names)
     if named is not None and named not in names:
@@ -159,6 +194,10 @@ def _assembler(microcode: Path | None, named: str | None) -> Finding:
     if named is None and len(names) > 1:
         return Finding("neuron assembler", False, f"plug-ins {here}", "choose with --assembler")
     if names:
+        try:
+            find_assembler(name=named)
+        except BrfLavaError as error:
+            return Finding("neuron assembler", False, str(error).rstrip("."), "or use --microcode")
         return Finding("neuron assembler", True, f"plug-in {named or here}")
     return Finding(
         "neuron assembler",
@@ -168,8 +207,40 @@ def _assembler(microcode: Path | None, named: str | None) -> Finding:
     )
 
 
+def _ready_code(microcode: Path) -> Finding:
+    """Whether the file can be read, and any of those that it names."""
+    name, advice = "neuron assembler", "correct --microcode, or leave it out and use a plug-in"
+    try:
+        ready = read_microcode(microcode)
+    except BrfLavaError as error:
+        return Finding(name, False, str(error).rstrip("."), advice)
+    gone = ready.unreadable()
+    lacking = f", without {', '.join(map(str, gone))}" if gone else ""
+    some = len(gone) < len(ready.files)
+    what = f"{microcode}, {len(ready.files)} assembled programs, instead of one{lacking}"
+    return Finding(name, some, what, "" if some else advice)
+
+
+def _generation(environment: Mapping[str, str], wanted: str | None) -> Finding:
+    """No public command says what a board has; LOIHI_GEN is what its users set."""
+    said = environment.get("LOIHI_GEN")
+    if wanted and said and wanted != said:
+        return Finding(
+            "chip generation",
+            False,
+            f"{wanted} is wanted, LOIHI_GEN={said}",
+            "name the board's with --chip-generation, or with another --profile",
+        )
+    by = ", as LOIHI_GEN" if said else ", no LOIHI_GEN to compare with"
+    return Finding("chip generation", True, f"{wanted or said or 'none named'}{by}")
+
+
 def _host_and_board(
-    environment: Mapping[str, str], ask: Answer, partitions: Sequence[str], host: str
+    environment: Mapping[str, str],
+    ask: Answer,
+    search: Search,
+    partitions: Sequence[str],
+    host: str,
 ) -> tuple[Finding, Finding]:
     address = environment.get("NXSDKHOST", "") if host != "slurm" else ""
     if host == "ethernet" and not address:
@@ -177,30 +248,43 @@ def _host_and_board(
             Finding("Loihi host", False, "no address, no NXSDKHOST", "name it with --address"),
             Finding("board", False, "there is no host to ask", "find the host first"),
         )
-    listed = None if address else ask(["sinfo"])
     if address:
-        reached = ask(["ping", "-c", "1", address]) is not None
         return (
             Finding("Loihi host", True, f"ethernet, NXSDKHOST={address}"),
-            Finding(
-                "board",
-                reached,
-                f"{address} {'answers' if reached else 'does not answer'} a ping",
-                "" if reached else "switch it on, or correct NXSDKHOST or --address",
-            ),
+            _ethernet_board(address, ask, search),
         )
+    listed = ask(["sinfo"])
     if listed is None:
+        silent = f"the scheduler's sinfo fails, or takes longer than {SECONDS:g} s,"
+        what = silent if search("sinfo") else "no scheduler (sinfo)"
         return (
             Finding(
                 "Loihi host",
                 False,
-                "no scheduler (sinfo) and no NXSDKHOST",
+                f"{what} and no NXSDKHOST",
                 "log in to a host with boards, or name one with --host ethernet --address",
             ),
             Finding("board", False, "there is no host to ask", "find the host first"),
         )
     return Finding("Loihi host", True, "slurm, sinfo answers"), _slurm_board(
         environment, up_partitions(listed), partitions, ask
+    )
+
+
+def _ethernet_board(address: str, ask: Answer, search: Search) -> Finding:
+    """By a ping, with which Lava too asks: without it there, Lava takes no host."""
+    if not is_name(address):
+        return Finding("board", False, f"{address!r} is no address", "correct NXSDKHOST")
+    if ask(["ping", "-c", "1", address]) is not None:
+        return Finding("board", True, f"{address} answers a ping")
+    if search("ping") is None:
+        what = f"{address} cannot be asked, there is no program ping, which Lava asks with too"
+        return Finding("board", False, what, "install ping")
+    return Finding(
+        "board",
+        False,
+        f"{address} does not answer a ping within {SECONDS:g} s",
+        "switch it on, or correct NXSDKHOST or --address",
     )
 
 

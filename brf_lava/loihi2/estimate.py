@@ -2,7 +2,8 @@
 
 The counts follow from the spikes of the run and from the placement; within a layer spikes are taken
 as even. Energies and times are ranges over published constants, see `costs`. The host, the
-inputs' way to the chip and traffic between chips are left out.
+inputs' way to the chip and traffic between chips are left out; the barrier between chips is Loihi
+1's.
 """
 
 from __future__ import annotations
@@ -82,12 +83,13 @@ class CoreWork:
 class StepTime:
     """ns of a mean step and of one with the most spikes of every layer at once; the busiest core.
 
-    bound: what takes longest there.
+    Of several chips the time is a range, as wide as the barrier's. bound: what takes longest on
+    that core.
     """
 
     name: str
-    mean: float
-    peak: float
+    mean: Range
+    peak: Range
     core: int
     bound: str
 
@@ -131,10 +133,11 @@ def estimate(run: MeasuredRun, placement: Placement) -> Estimate:
     mean = core_work(run, placement, run.inputs / run.steps, [s / run.steps for s in run.spikes])
     peak = core_work(run, placement, run.peak_inputs, list(run.peaks))
     routers = mesh.routers_used(min(counts.cores, placement.profile.limits.cores_per_chip.value))
-    times = tuple(step_time(mean, peak, routers, each) for each in costs.TIME_SETS)
-    seconds = Range(min(t.mean for t in times), max(t.mean for t in times)).times(
-        run.steps / NS_PER_S
+    times = tuple(
+        step_time(mean, peak, barrier(routers, counts.chips, each), each)
+        for each in costs.TIME_SETS
     )
+    seconds = Range.around([each.mean for each in times]).times(run.steps / NS_PER_S)
     static = costs.STATIC_CHIP
     return Estimate(
         counts=counts,
@@ -215,16 +218,36 @@ def energy(counts: Counts, constants: EnergySet) -> Energy:
     )
 
 
-def step_time(mean: CoreWork, peak: CoreWork, routers: int, constants: TimeSet) -> StepTime:
-    """The time of a step, bounded by the busiest core. routers: in use on one chip."""
+def barrier(routers: int, chips: int, constants: TimeSet) -> Range:
+    """ns until all cores are ready for the next step. routers: in use on a chip.
+
+    Of several chips few numbers are known: it lies between those of fewer and of more chips. Beyond
+    the largest system with a known one, it is at least that.
+    """
+    single = next(
+        (each.high for up_to, each in constants.barrier if routers <= up_to),
+        constants.barrier[-1][1].high if constants.barrier else 0.0,
+    )
+    if chips == 1:
+        return Range(single, single)
+    low = single
+    for up_to, each in costs.CHIP_BARRIERS:
+        if chips < up_to:
+            return Range(low, each.high)
+        low = each.high
+    return Range(low, low)
+
+
+def step_time(mean: CoreWork, peak: CoreWork, waiting: Range, constants: TimeSet) -> StepTime:
+    """The time of a step, bounded by the busiest core. waiting: ns of the barrier."""
     parts = _parts(mean, constants)
     core = int(_busy(parts, constants).argmax())
-    step = _step(parts, routers, constants)
-    at_floor = constants.floor is not None and step == constants.floor.high
+    step = _step(parts, waiting, constants)
+    at_floor = constants.floor is not None and step.high == constants.floor.high
     return StepTime(
         name=constants.name,
         mean=step,
-        peak=_step(_parts(peak, constants), routers, constants),
+        peak=_step(_parts(peak, constants), waiting, constants),
         core=core,
         bound="shortest step" if at_floor else max(parts, key=lambda n: float(parts[n][core])),
     )
@@ -250,10 +273,7 @@ def _busy(parts: dict[str, NDArray[np.float64]], constants: TimeSet) -> NDArray[
     return busy
 
 
-def _step(parts: dict[str, NDArray[np.float64]], routers: int, constants: TimeSet) -> float:
+def _step(parts: dict[str, NDArray[np.float64]], waiting: Range, constants: TimeSet) -> Range:
     busy = float(_busy(parts, constants).max())
-    for up_to, barrier in constants.barrier:
-        if routers <= up_to or up_to == constants.barrier[-1][0]:
-            busy += barrier.high
-            break
-    return max(busy, constants.floor.high if constants.floor else 0.0)
+    floor = constants.floor.high if constants.floor else 0.0
+    return Range(max(busy + waiting.low, floor), max(busy + waiting.high, floor))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
-from brf_lava.loihi2.doctor import Answer, answer, up_boards, up_partitions
+from brf_lava.loihi2.doctor import Answer, answer, is_name, up_boards, up_partitions
 
 HOSTS = ("auto", "slurm", "ethernet")
 
@@ -22,7 +22,7 @@ class Host:
     address:    of an ethernet host
     generation: of the chip, such as N3B3
 
-    Raises: ParameterError for options that do not go together.
+    Raises: ParameterError for options that do not go together, and for what can be no name.
     """
 
     kind: str = "auto"
@@ -34,6 +34,14 @@ class Host:
     def __post_init__(self) -> None:
         if self.kind not in HOSTS:
             raise ParameterError(f"--host {self.kind}; choose one of {', '.join(HOSTS)}.")
+        for option in ("partition", "board", "address", "generation"):
+            name = getattr(self, option)
+            if name is not None and not is_name(name):
+                shown = "chip-generation" if option == "generation" else option
+                raise ParameterError(
+                    f"--{shown} {name!r}: not a name of one word that begins with a letter or a "
+                    "number. Correct it, or leave it out."
+                )
         if self.partition and self.board:
             raise ParameterError(
                 f"--partition {self.partition} and --board {self.board}: a board is in one "
@@ -63,11 +71,13 @@ class Host:
             variables.pop("BOARD", None)
         variables.update({"PARTITION": self.partition} if self.partition else {})
         variables.update({"BOARD": self.board} if self.board else {})
+        variables.update({"LOIHI_GEN": self.generation} if self.generation else {})
         return variables
 
     def resolved(
         self,
         partitions: Sequence[str] = (),
+        generation: str | None = None,
         *,
         inherited: Mapping[str, str] = os.environ,
         ask: Answer = answer,
@@ -75,9 +85,13 @@ class Host:
         """This choice without anything left open: slurm or ethernet, and where.
 
         partitions: those of the profile, in order of preference
+        generation: of the profile's chip, for a choice that names none
         Raises: BackendUnavailableError where there is nothing to choose from.
         """
         variables = self.environment(inherited)
+        if self.generation is None and (generation or variables.get("LOIHI_GEN")):
+            named = replace(self, generation=generation or variables["LOIHI_GEN"])
+            return named.resolved(partitions, inherited=inherited, ask=ask)
         address = variables.get("NXSDKHOST")
         if self.kind == "ethernet" or (self.kind == "auto" and address):
             if not address:

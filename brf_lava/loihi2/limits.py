@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import gcd
+from operator import add, le, sub
 from typing import NamedTuple
 
 from brf_lava.loihi2.describe import LayerShape
@@ -57,11 +59,15 @@ def empty_core(packing: Packing) -> Load:
 
 
 def total(first: Load, second: Load) -> Load:
-    return Load._make(a + b for a, b in zip(first, second, strict=True))
+    return Load(*map(add, first, second))
+
+
+def rest(room: Load, taken: Load) -> Load:
+    return Load(*map(sub, room, taken))
 
 
 def fits(load: Load, limit: Load) -> bool:
-    return all(value <= most for value, most in zip(load, limit, strict=True))
+    return all(map(le, load, limit))
 
 
 def row_words(neurons: int, packing: Packing) -> int:
@@ -95,12 +101,48 @@ def part_load(layer: LayerShape, neurons: int, reached: int, packing: Packing) -
     )
 
 
-def least_load(
-    layer: LayerShape, neurons: int, reached: int, packing: Packing
+def most_neurons(layer: LayerShape, reached: int, room: Load, packing: Packing) -> int:
+    """How many neurons with the axons of a layer fit into so much room on a core, at most.
+
+    reached: how many parts each of them sends its spikes to.
+    """
+    axons = layer.sources
+    if room.groups < 1 or room.input_axons < axons:
+        return 0
+    word, row, synapse = packing.word_bits.value, packing.row_bits.value, packing.synapse_bits.value
+    words = room.memory_words - axons * packing.axon_words.value
+    each = neuron_words(layer, packing) + reached * packing.output_words.value
+    most = min(
+        room.neurons,
+        room.output_axons // reached,
+        (room.synapse_words // axons * word - row) // synapse,
+        (words * word - axons * row) // (axons * synapse + each * word),  # if rows ended anywhere
+    )
+
+    def fits_memory(neurons: int) -> bool:
+        return axons * row_words(neurons, packing) + neurons * each <= words
+
+    if most <= 0 or fits_memory(most):
+        return max(most, 0)
+    # What rounding up adds to a row is less than a word, and a word has so many weights
+    fewest = max(most - -(-word // synapse), 0)
+    while most - fewest > 1:
+        middle = (fewest + most) // 2
+        fewest, most = (middle, most) if fits_memory(middle) else (fewest, middle)
+    return fewest
+
+
+def least_per_neuron(
+    layer: LayerShape, most: int, reached: int, packing: Packing
 ) -> tuple[Fraction, ...]:
-    """`part_load` with rows that need not end on a word, in the order of `Load`."""
-    exact = part_load(layer, neurons, reached, packing)
-    bits = packing.row_bits.value + packing.synapse_bits.value * neurons
-    synapses = Fraction(layer.sources * bits, packing.word_bits.value)
-    memory = exact.memory_words - exact.synapse_words + synapses
-    return (*map(Fraction, exact[:4]), synapses, memory)
+    """The least that one neuron takes of each resource, in parts of up to `most` neurons.
+
+    Words of a row come in a period of some neurons, after which a row has exactly so many words
+    more. A period more never makes a neuron take more: the last one has the least.
+    """
+    period = packing.word_bits.value // gcd(packing.word_bits.value, packing.synapse_bits.value)
+    parts = [
+        [Fraction(taken, neurons) for taken in part_load(layer, neurons, reached, packing)]
+        for neurons in range(max(most - period, 0) + 1, most + 1)
+    ]
+    return tuple(map(min, zip(*parts, strict=True)))

@@ -1,29 +1,25 @@
-"""Which neurons go to which core: layers are divided evenly, and small parts share a core.
-
-A layer is divided over the fewest cores that hold its parts, all parts alike or one neuron apart:
-the busiest core bounds the time of a step. Parts go, in the order of the layers, to the first core
-with room for them, so that numbers of connected cores are near each other.
-"""
+"""Where the neurons of a network are, whether all have a place, and how few cores could do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import groupby
-from math import ceil
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import BrfLavaError, ParameterError
 from brf_lava.loihi2 import limits
-from brf_lava.loihi2.describe import LayerShape, NetworkShape
+from brf_lava.loihi2.describe import NetworkShape
+from brf_lava.loihi2.divide import CUTS, Divider, Division, Split
 from brf_lava.loihi2.limits import RESOURCES, Load
 from brf_lava.neurons.fixed import STATE_WIDTH
 from brf_lava.profiles import Loihi2Profile
 
 CORES_MAX = 1_000_000  # that are placed one by one; the largest system has 140,544
+SHARE_UNIT = 2**60  # of a core: shares are added as whole numbers of it, rounded down
 SHOWN = 3  # limits that an error names; the map has them all
 
 
@@ -48,29 +44,6 @@ class Violation:
             f"{self.where}: {self.what}: {self.value:,} needed, {self.limit:,} allowed; "
             f"{self.remedy}"
         )
-
-
-@dataclass(frozen=True)
-class Split:
-    """How one layer is divided.
-
-    parts: over how many cores, 0 if even single neurons do not fit. reached: parts that each neuron
-    sends to. load: of the largest part. reason: why it is not fewer cores.
-    """
-
-    layer: LayerShape
-    parts: int
-    reached: int
-    load: Load
-    reason: str
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """Neurons of each part, the larger ones first; [parts]."""
-        if not self.parts:
-            return np.zeros(0, np.int64)
-        least, larger = divmod(self.layer.neurons, self.parts)
-        return least + (np.arange(self.parts, dtype=np.int64) < larger)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +120,16 @@ class Placement:
 
 def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
     """Place a network on a board. Raises: ParameterError for more cores than can be placed."""
-    splits = _divide(network, profile)
-    parts = sum(split.parts for split in splits)
+    divider = Divider(network, profile)
+    parts = divider.fewest_parts()
     if parts > CORES_MAX:
         raise ParameterError(
             f"{network.name}: divided into {parts:,} parts; at most {CORES_MAX:,} are placed, and "
             "the largest Loihi 2 system has 140,544 cores. Describe a smaller network."
         )
-    loads, cores_of = _first_fit(splits, profile)
+    bound = lower_bound(divider)
+    division = _best(divider, max(bound))
+    splits, loads = division.splits, division.loads
     violations = [each for i, split in enumerate(splits) for each in _too_large(i, split, profile)]
     violations += _formats(network, profile)
     chips = -(-len(loads) // profile.limits.cores_per_chip.value)
@@ -172,171 +147,49 @@ def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
         network=network,
         profile=profile,
         splits=splits,
-        cores_of=cores_of,
+        cores_of=division.cores_of,
         loads=loads,
-        bound=lower_bound(network, profile),
+        bound=bound,
         violations=tuple(violations),
         notices=tuple(_notices(network, splits, chips, profile)),
     )
 
 
-def lower_bound(network: NetworkShape, profile: Loihi2Profile) -> Load:
+def _best(divider: Divider, bound: int) -> Division:
+    """The even division, or the one with the fewest cores if that has fewer."""
+    best = divider.even()
+    for cut in CUTS:
+        if best.cores <= bound:
+            break
+        found = divider.filled(cut)
+        # More parts of a layer can leave the one before it without enough output axons
+        if found.cores < best.cores and found.placed == best.placed:
+            best = found
+    return best
+
+
+def lower_bound(divider: Divider) -> Load:
     """Per resource ceil(total / limit): cores that every division needs, even an uneven one.
 
-    What a part takes is a fixed amount, its axons and the heads of their rows, and as much again
-    for every neuron. So if a core holds at most m neurons of a layer, n of them take n / m of what
-    m take, or more. Rows count in bits, not in whole words; a core's own words are off its limit.
+    If a core holds at most m neurons of a layer, each of them takes what it takes in the best part
+    of up to m neurons, or more. A core's own words are off its limit.
     """
-    sums = [Fraction(0)] * len(RESOURCES)
-    onward = 1
-    known: dict[tuple[LayerShape, int], tuple[int, tuple[Fraction, ...]]] = {}
-    for layer in reversed(network.layers):
-        if (layer, onward) not in known:
-            known[layer, onward] = _least_shares(layer, onward, profile)
-        onward, shares = known[layer, onward]
-        sums = [total + share for total, share in zip(sums, shares, strict=True)]
-    return Load._make(map(ceil, sums))
-
-
-def _least_shares(
-    layer: LayerShape, onward: int, profile: Loihi2Profile
-) -> tuple[int, tuple[Fraction, ...]]:
-    """Cores that a layer takes at least, as parts and per resource.
-
-    onward: parts that the next layer has at least.
-    """
-    room = [Fraction(most) for most in limits.capacity(profile.limits)]
-    room[-1] = max(room[-1] - profile.packing.core_words.value, Fraction(1))
-    parts = 1
-    while True:
-        reached = onward + parts * layer.recurrent
-
-        def load(neurons: int, reached: int = reached) -> tuple[Fraction, ...]:
-            return limits.least_load(layer, neurons, reached, profile.packing)
-
-        def fits(neurons: int) -> bool:
-            return all(taken <= most for taken, most in zip(load(neurons), room, strict=True))
-
-        most, above = 0, layer.neurons + 1  # fits(most) holds, or nothing fits; fits(above) is not
-        while above - most > 1:
-            middle = (most + above) // 2
-            most, above = (middle, above) if fits(middle) else (most, middle)
-        most = most or layer.neurons  # of a layer that does not fit, as if it were undivided
-        needed = -(-layer.neurons // most)
-        if needed <= parts:
-            break
-        parts = needed  # so many are reached by recurrent spikes, which may need still more
-    factor = Fraction(layer.neurons, most)
-    return parts, tuple(factor * t / r for t, r in zip(load(most), room, strict=True))
-
-
-def _divide(network: NetworkShape, profile: Loihi2Profile) -> tuple[Split, ...]:
-    """From the last layer to the first: a layer must know how many parts it sends to."""
-    splits: list[Split] = []
-    reached = 1  # the readout sends to the host alone
-    known: dict[tuple[LayerShape, int], Split] = {}
-    for layer in reversed(network.layers):
-        if (layer, reached) not in known:
-            known[layer, reached] = _split(layer, reached, profile)
-        splits.append(known[layer, reached])
-        # A layer that does not fit is counted as if only its neurons had to
-        reached = splits[-1].parts or -(-layer.neurons // profile.limits.neurons_per_core.value)
-    return tuple(reversed(splits))
-
-
-def _split(layer: LayerShape, reached: int, profile: Loihi2Profile) -> Split:
-    """The fewest even parts. reached: parts of the next layer."""
-    room = limits.capacity(profile.limits)
-    empty = limits.empty_core(profile.packing)
-    neurons = layer.neurons
-
-    def load(parts: int) -> Load:
-        """Of the largest part."""
-        reach = reached + parts * layer.recurrent
-        return limits.part_load(layer, -(-neurons // parts), reach, profile.packing)
-
-    def may_fit(parts: int) -> bool:
-        """Leaves out what rounding up adds to the recurrent outputs: false until it stays true."""
-        size = -(-neurons // parts)
-        least = limits.part_load(layer, size, reached, profile.packing)
-        outputs = neurons * layer.recurrent
-        words = outputs * profile.packing.output_words.value
-        return limits.fits(limits.total(empty, limits.total(least, _outputs(outputs, words))), room)
-
-    def fits(parts: int) -> bool:
-        return limits.fits(limits.total(empty, load(parts)), room)
-
-    if not may_fit(neurons):
-        return Split(layer, 0, reached + neurons * layer.recurrent, load(neurons), "does not fit")
-    low, parts = 0, neurons  # may_fit(parts) holds, may_fit(low) does not
-    while parts - low > 1:
-        middle = (low + parts) // 2
-        low, parts = (low, middle) if may_fit(middle) else (middle, parts)
-    while not fits(parts):
-        parts += 1
-    reach = reached + parts * layer.recurrent
-    if parts == 1:
-        return Split(layer, 1, reach, load(1), "fits into one core")
-    value, limit, resource = max(
-        zip(limits.total(empty, load(parts - 1)), room, RESOURCES, strict=True),
-        key=lambda each: each[0] / each[1],
-    )
-    reason = f"{parts - 1:,} would need {value:,} of {limit:,} {resource.title}"
-    return Split(layer, parts, reach, load(parts), reason)
-
-
-def _outputs(axons: int, words: int) -> Load:
-    return Load(0, 0, 0, axons, 0, words)
-
-
-def _first_fit(
-    splits: tuple[Split, ...], profile: Loihi2Profile
-) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...]]:
-    """Loads [cores, resources], and for each layer the core of each part."""
-    room = np.array(limits.capacity(profile.limits))
-    needs = [_part_needs(split, profile) for split in splits]
-    loads = np.tile(limits.empty_core(profile.packing), (sum(s.parts for s in splits), 1))
-    loads = loads.astype(np.int64)
-    candidates = np.zeros(0, np.int64)  # cores that may take more
-    used = 0
-    cores_of = []
-    later = _least_of_later(needs, room)
-    for need, least in zip(needs, later, strict=True):
-        chosen = [np.zeros(0, np.int64)]
-        old = candidates
-        for load, count in need:
-            # Two parts of a layer never fit one core: else the layer had been divided into fewer
-            free = old[(loads[old] + load <= room).all(axis=1)][:count]
-            new = np.arange(used, used + count - len(free))
-            used += len(new)
-            chosen += [free, new]
-            candidates = np.concatenate([candidates, new])
-            loads[np.concatenate([free, new])] += load
-        cores_of.append(np.concatenate(chosen))
-        candidates = candidates[(loads[candidates] + least <= room).all(axis=1)]
-    return loads[:used], tuple(cores_of)
-
-
-def _part_needs(split: Split, profile: Loihi2Profile) -> list[tuple[NDArray[np.int64], int]]:
-    """The loads of the parts of one layer and how many there are of each, larger ones first."""
-    sizes, counts = np.unique(split.sizes, return_counts=True)
-    return [
-        (np.array(limits.part_load(split.layer, size, split.reached, profile.packing)), count)
-        for size, count in zip(sizes.tolist()[::-1], counts.tolist()[::-1], strict=True)
-    ]
-
-
-def _least_of_later(
-    needs: list[list[tuple[NDArray[np.int64], int]]], room: NDArray[np.int64]
-) -> list[NDArray[np.int64]]:
-    """For each layer the least that any part of a later one takes of each resource."""
-    least = room + 1
-    found = []
-    for need in reversed(needs):
-        found.append(least)
-        for load, _ in need:
-            least = np.minimum(least, load)
-    return found[::-1]
+    sums = [0] * len(RESOURCES)
+    known: dict[tuple[int, int], list[int]] = {}
+    for layer, onward, fewest in divider.backwards():
+        key = id(layer), onward  # equal layers are one object there
+        if key not in known:
+            reached = onward + fewest.parts * layer.recurrent
+            # A layer that does not fit counts as if it were undivided
+            most = divider.most_on_a_core(layer, reached) if fewest.parts else layer.neurons
+            most = min(most, layer.neurons)
+            least = limits.least_per_neuron(layer, most, reached, divider.packing)
+            known[key] = [
+                floor(layer.neurons * each / max(has, 1) * SHARE_UNIT)
+                for each, has in zip(least, divider.room, strict=True)
+            ]
+        sums = [total + share for total, share in zip(sums, known[key], strict=True)]
+    return Load._make(-(-total // SHARE_UNIT) for total in sums)
 
 
 def _too_large(index: int, split: Split, profile: Loihi2Profile) -> Iterator[Violation]:
@@ -389,9 +242,9 @@ def _notices(
     bits = profile.limits.input_bits.value
     if most := _most([layer.input_sum or 0 for layer in network.layers], 2 ** (bits - 1) - 1):
         yield (
-            f"The weights of one neuron add up to {most[1]}{most[0]}, exponents left out, if all "
-            f"its inputs come at once; {bits} bits hold {2 ** (bits - 1) - 1:,}, and the width on "
-            "the chip is not public."
+            f"The weights of one neuron add up to {most[1]}{most[0]}, their least exponent left "
+            f"out, if all its inputs come at once; {bits} bits hold {2 ** (bits - 1) - 1:,}, and "
+            "the width on the chip is not public."
         )
     if chips > 1:
         yield (

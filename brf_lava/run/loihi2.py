@@ -14,7 +14,8 @@ Lava is imported inside functions, Intel's extension for it in no other module o
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
+from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
 from brf_lava.loihi2 import doctor
 from brf_lava.loihi2.assembler import find_assembler, machine_code
@@ -36,6 +37,7 @@ from brf_lava.profiles import Loihi2Profile
 from brf_lava.run import engine
 
 GRADED_BITS = 16  # of an input message: the width that all published uses allow
+DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
 SUFFIX = ".dasm"  # of neuron programs, in Intel's public models
 NEURO_CORE, EMBEDDED, HOST = "neuro core", "embedded CPU", "host CPU"
 
@@ -49,7 +51,8 @@ class Loihi2Options:
     assembler:  the plug-in's name, where there are several
     delay:      steps by which the host adapters delay inputs and outputs together; 0 as in Lava's
                 simulation, to be measured in bring-up
-    board:      whose limits the network must keep to; None: they are not looked at
+    board:      whose limits the network must keep to, and whose generation of chip it is unless the
+                host names one; None: they are not looked at
     """
 
     host: Host = field(default_factory=Host)
@@ -60,14 +63,25 @@ class Loihi2Options:
     board: Loihi2Profile | None = None
 
     def __post_init__(self) -> None:
-        if self.delay < 0:
-            raise ParameterError(f"--io-delay {self.delay}; it must be 0 or more steps.")
+        if not 0 <= self.delay <= DELAY_MAX:
+            raise ParameterError(f"--io-delay {self.delay}; it must be 0 to {DELAY_MAX} steps.")
+        if self.microcode is not None and self.assembler is not None:
+            raise ParameterError(
+                f"--assembler {self.assembler}: with --microcode nothing is assembled. Leave one "
+                "out."
+            )
+
+    @property
+    def generation(self) -> str | None:
+        """Of the chip that is wanted."""
+        return self.host.generation or (self.board.generation if self.board else None)
 
     def findings(self) -> tuple[doctor.Finding, ...]:
         """What of a run's needs is here, with these options."""
         return doctor.examine(
             environment=self.host.environment(),
             partitions=self.partitions,
+            generation=self.generation,
             microcode=self.microcode,
             assembler=self.assembler,
             host=self.host.kind,
@@ -132,7 +146,7 @@ def run_on_loihi2(
     if options.board is not None:
         place(network_shape(network, "the network"), options.board).require_fit("the network")
     require_loihi2(options)
-    host = options.host.resolved(options.partitions)
+    host = options.host.resolved(options.partitions, options.generation)
     use_host(host)
     size = batch or samples
     parts = []
@@ -182,36 +196,53 @@ def _run_stream(
     on_placement: Callable[[Sequence[str]], None] | None,
 ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int8], ...]]:
     """Outputs [T, B, C] and spikes, one [T, B, N] per hidden layer. x: [T, B, I]."""
-    from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2HwCfg
 
     steps, samples, _ = x.shape
     interval = reset_interval(steps, delay)
     total = steps_needed(network, steps, samples, delay)
     graph = _build(network, _stream(x, interval), programs, interval, total)
-    try:
+    with _faults_of(f"Loihi 2 run of {total} steps"):
         executable = graph.readout.compile(Loihi2HwCfg(select_tag="fixed_pt"))
         placed = placements(executable.process_list)
-        if on_placement is not None:
-            on_placement([placement.line() for placement in placed])
-        _refuse_host(placed, executable.process_list)
-        graph.readout.create_runtime(executable=executable)
-        try:
-            graph.readout.run(RunSteps(num_steps=total))
-        finally:
-            graph.readout.stop()
-    except (BackendUnavailableError, ParameterError):
-        raise
-    except Exception as error:
-        raise LavaRunError(
-            f"Loihi 2 run of {total} steps: {type(error).__name__}: {' '.join(str(error).split())}"
-        ) from error
+    if on_placement is not None:
+        on_placement([placement.line() for placement in placed])
+    _refuse_host(placed, executable.process_list)
+    with _faults_of(f"Loihi 2 run of {total} steps"):
+        _run_and_stop(graph.readout, executable, total)
     first = np.arange(samples)[None, :] * interval + np.arange(steps)[:, None] + delay  # [T, B]
     recorded = [
         np.ascontiguousarray(record[first + layer + 1])
         for layer, record in enumerate(graph.records)
     ]
     return sign_extended(recorded[-1]), tuple(recorded[:-1])
+
+
+@contextmanager
+def _faults_of(what: str) -> Iterator[None]:
+    """Raises: LavaRunError for whatever Lava, its extension or a board raises meanwhile."""
+    try:
+        yield
+    except BrfLavaError:  # of our models
+        raise
+    except Exception as error:
+        raise LavaRunError(
+            f"{what}: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _run_and_stop(readout: Any, executable: Any, total: int) -> None:
+    """The board is given back in any case."""
+    from lava.magma.core.run_conditions import RunSteps
+
+    readout.create_runtime(executable=executable)
+    try:
+        readout.run(RunSteps(num_steps=total))
+    except BaseException:
+        with suppress(Exception):  # the first fault says more than what it makes of stopping
+            readout.stop()
+        raise
+    readout.stop()
 
 
 def _stream(x: NDArray[Any], interval: int) -> NDArray[Any]:

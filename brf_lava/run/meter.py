@@ -79,12 +79,18 @@ class NvmlMeter:
         except OSError:
             self.problem = f"no {library}, the driver's library"
             return
+        try:
+            self.problem = self._open(card)
+        except AttributeError as error:  # how ctypes says that a function is not there
+            self.problem = f"{library} is too old ({error})"
+
+    def _open(self, card: int) -> str:
+        """What is wrong with it, if anything."""
         if self._nvml.nvmlInit_v2():
-            self.problem = "the driver's library does not start"
-        elif self._nvml.nvmlDeviceGetHandleByIndex_v2(card, ctypes.byref(self._handle)):
-            self.problem = f"the driver knows no card {card}"
-        elif self._energy() is None:
-            self.problem = "the card does not count its energy"
+            return "the driver's library does not start"
+        if self._nvml.nvmlDeviceGetHandleByIndex_v2(card, ctypes.byref(self._handle)):
+            return f"the driver knows no card {card}"
+        return "" if self._energy() is not None else "the card does not count its energy"
 
     def _energy(self) -> float | None:
         value = ctypes.c_ulonglong()

@@ -18,6 +18,7 @@ from brf_lava.run import engine
 from brf_lava.run.check import DEFECT, assert_equal
 
 RATES = (0.02, 0.5)  # of inputs that are not 0, in the first sample and in the last
+VALUES_MAX = 2**27  # samples * steps * neurons of the widest layer: 1 GB as integers of 64 bits
 SHIFTS = 16  # steps by which the outputs of a chip may turn out to be late
 
 
@@ -47,11 +48,18 @@ def vectors(network: FixedNetwork, samples: int, steps: int, seed: int) -> NDArr
     """Inputs [T, B, I] over the network's range, from few that are not 0 to half of them.
 
     int8, or uint8 where the range goes beyond. Raises: ParameterError for sizes below 1 and a seed
-    below 0.
+    below 0, and for more values than memory should be asked for.
     """
     for name, value, least in (("samples", samples, 1), ("steps", steps, 1), ("seed", seed, 0)):
         if value < least:
             raise ParameterError(f"{name}: {value}; at least {least} is needed.")
+    widest = max(network.inputs, *(layer.shape[0] for layer in network.layers))
+    if samples * steps * widest > VALUES_MAX:
+        raise ParameterError(
+            f"samples: {samples} of {steps} steps in layers of up to {widest} are "
+            f"{samples * steps * widest:,} values; at most {VALUES_MAX:,} are compared at a time. "
+            "Lower --samples or --steps."
+        )
     low, high = network.input_range
     rng = np.random.default_rng(seed)
     shape = (steps, samples, network.inputs)
