@@ -42,7 +42,7 @@ from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.neurons import families, fixed
 from brf_lava.run import engine, lava_net
 from brf_lava.run.check import assert_equal
-from brf_lava.slayer.blocks import Block, Readout, Recurrent
+from brf_lava.slayer.blocks import Block
 
 GOLDEN_1 = Path(__file__).parent / "golden" / "network_v1.h5"
 GOLDEN = Path(__file__).parent / "golden" / "network_v2.h5"
@@ -669,9 +669,9 @@ def test_a_slayer_block_exports_a_layer_that_reads_back(tmp_path: Path, kind: st
     generator = torch.Generator().manual_seed(3)
     brf = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
     if kind == "readout":
-        block: Block = Readout({"tau_mean": 20.0, "tau_std": 1.0}, 4, 3, generator)
+        block: Block = Block("LI", {"tau_mean": 20.0, "tau_std": 1.0}, 4, 3, generator=generator)
     elif kind == "recurrent":
-        block = Recurrent(brf, 4, 5, generator)
+        block = Block("BRF", brf, 4, 5, recurrent=True, generator=generator)
     else:
         block = Block("BRF", brf, 4, 5, generator=generator)
     path = tmp_path / "block.h5"

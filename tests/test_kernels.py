@@ -14,7 +14,8 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.kernels import loop
-from brf_lava.kernels.layer import run_layer
+from brf_lava.kernels.layer import resume_layer, run_layer
+from brf_lava.kernels.memory import Memory
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
 from brf_lava.neurons.families import ALIF, BHRF, BRF, HRF, LI, NEURONS, RF, Neuron
@@ -391,3 +392,130 @@ def test_outputs_and_gradients_of_the_reference_code(
     assert_close(output.detach().transpose(0, 1), expected, GOLDEN_TOLERANCE, "output")
     for key, gradient in zip(parameters, gradients, strict=True):
         assert_close(gradient, torch.from_numpy(file[f"grad.{key}"]), GOLDEN_TOLERANCE, key)
+
+
+# Pieces of a sequence, and currents in place of inputs
+
+BACKEND_NAMES = ["reference", "cpu"]
+
+
+def resume(
+    neuron: Neuron,
+    x: Tensor,
+    parameters: dict[str, Tensor],
+    start: Memory | None,
+    backend: str,
+) -> tuple[Tensor, Memory]:
+    return resume_layer(
+        neuron,
+        x,
+        parameters.get("weights"),
+        parameters.get("recurrent"),
+        parameters["coefficients"],
+        CONSTANTS[neuron.name],
+        start,
+        backend=backend,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
+def test_pieces_in_a_row_equal_the_whole_sequence_in_every_bit(
+    neuron: Neuron, recurrent: bool, backend: str
+) -> None:
+    size = (3, 40, 4, 11)
+    parameters, x = make_layer(neuron, size, recurrent), make_input("sparse", size)
+    whole, end = resume(neuron, x, parameters, None, backend)
+    pieces, memory = [], None
+    for piece in x.split([1, 17, 1, 21]):
+        output, memory = resume(neuron, piece, parameters, memory, backend)
+        pieces.append(output)
+    assert torch.equal(torch.cat(pieces), whole)
+    assert memory is not None
+    assert torch.equal(memory.states, end.states)
+    assert torch.equal(memory.output, whole[-1])
+    afresh, _ = resume(neuron, x[18:], parameters, None, backend)
+    assert not torch.equal(afresh, whole[18:]), "the memory made no difference"
+
+
+@pytest.mark.parametrize("neurons", [11, loop.WIDE + 2])
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
+def test_gradients_of_a_piece_agree_and_stay_in_it(
+    neuron: Neuron, recurrent: bool, neurons: int
+) -> None:
+    """The spikes of the step before the piece met its first current, so W_rec hears of them."""
+    size = (3, 30, 4, neurons)
+    parameters, x = make_layer(neuron, size, recurrent), make_input("sparse", size)
+    found = {}
+    for backend in BACKEND_NAMES:
+        first = next(  # ends in a step with spikes
+            steps
+            for steps in range(12, 30)
+            if resume(neuron, x[:steps], parameters, None, backend)[1].output.any()
+        )
+        _, memory = resume(neuron, x[:first], parameters, None, backend)
+        assert not memory.states.requires_grad
+        assert not memory.output.requires_grad
+        piece = x.detach()[first:].requires_grad_()
+        output, _ = resume(neuron, piece, parameters, memory, backend)
+        leaves = {**parameters, "x": piece}
+        generator = torch.Generator().manual_seed(3)
+        projection = torch.randn(output.shape, generator=generator)
+        gradients = torch.autograd.grad((output * projection).sum(), list(leaves.values()))
+        found[backend] = dict(zip(leaves, gradients, strict=True))
+    for name, gradient in found["reference"].items():
+        assert_close(found["cpu"][name], gradient, GRADIENT_TOLERANCE, f"gradient of {name}")
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
+def test_a_current_is_an_input_through_the_identity(
+    neuron: Neuron, recurrent: bool, backend: str
+) -> None:
+    size = (3, 40, 9, 9)
+    parameters = make_layer(neuron, size, recurrent)
+    generator = torch.Generator().manual_seed(4)
+    current = (60 * torch.randn(40, 3, 9, generator=generator)).requires_grad_()
+    parameters["weights"] = torch.eye(9, requires_grad=True)
+    expected, expected_gradients = run(neuron, current, parameters, backend)
+    del parameters["weights"]
+    output, _ = resume(neuron, current, parameters, None, backend)
+    assert torch.equal(output, expected)
+    projection = torch.randn(output.shape, generator=torch.Generator().manual_seed(3))
+    leaves = {**parameters, "x": current}
+    gradients = torch.autograd.grad((output * projection).sum(), list(leaves.values()))
+    for name, gradient in zip(leaves, gradients, strict=True):
+        assert_close(gradient, expected_gradients[name], GRADIENT_TOLERANCE, name)
+
+
+def test_integers_come_in_pieces_and_as_currents_too() -> None:
+    rng = np.random.default_rng(2)
+    constants = fixed.BalancedConstants(round(0.01 * 2**16), 1 << 14, round(0.9 * 2**16), 14, 16)
+    x = rng.integers(-3000, 6000, (20, 2, 5))
+    w_rec = rng.integers(-3000, 3000, (5, 5))
+    coefficients = np.stack([rng.integers(-900, -10, 5), rng.integers(1000, 9000, 5)])
+
+    def forward(x: Any, w_in: Any, **start: Any) -> tuple[Any, Any]:
+        return loop.forward(
+            BRF, x, w_in, w_rec, coefficients, constants, integers=True, keep_states=False, **start
+        )
+
+    whole, end = forward(x, np.eye(5, dtype=np.int64))
+    assert whole.dtype == np.int8
+    assert 0 < whole.mean() < 1
+    first, states = forward(x[:9], None)
+    second, last = forward(x[9:], None, initial=states[-1], before=first[-1])
+    assert np.array_equal(np.concatenate([first, second]), whole)
+    assert np.array_equal(last, end)
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+def test_a_memory_of_another_batch_is_refused(backend: str) -> None:
+    size = (3, 5, 4, 6)
+    parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
+    _, memory = resume(BRF, x, parameters, None, backend)
+    with pytest.raises(ParameterError, match=r"start: states \(3, 3, 6\).* need \(3, 2, 6\)"):
+        resume(BRF, x[:, :2], parameters, memory, backend)
+    double = Memory(memory.states.double(), memory.output.double())
+    with pytest.raises(BackendUnavailableError, match="takes float32"):
+        resume(BRF, x, parameters, double, "cpu")

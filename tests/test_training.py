@@ -15,7 +15,7 @@ from brf_lava.decision import UNLABELED
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.recipes import SCHEMA_1, Recipe, load_recipe, override
-from brf_lava.slayer.blocks import Block, Readout, Recurrent
+from brf_lava.slayer.blocks import Block
 from brf_lava.tasks import synthetic_ecg
 from brf_lava.tasks.permutation import permutation_from_seed
 from brf_lava.tasks.task import Dataset, DataSource, Split
@@ -97,8 +97,8 @@ def assert_same_weights(found: dict[str, Any], expected: dict[str, Any]) -> None
 
 
 def test_blocks_have_slayers_interface() -> None:
-    hidden = Recurrent(BRF_PARAMS, 4, 9)
-    readout = Readout(LI_PARAMS, 9, 6)
+    hidden = Block("BRF", BRF_PARAMS, 4, 9, recurrent=True)
+    readout = Block("LI", LI_PARAMS, 9, 6)
     assert (hidden.shape, readout.shape) == ((9,), (6,))
     assert hidden.neuron.device_params["type"] == "BRF"
     assert len(hidden.neuron.device_params["omega"]) == 9
@@ -110,7 +110,7 @@ def test_blocks_have_slayers_interface() -> None:
 
 
 def test_blocks_in_a_row_copy_nothing() -> None:
-    hidden, readout = Recurrent(BRF_PARAMS, 4, 9), Readout(LI_PARAMS, 9, 6)
+    hidden, readout = Block("BRF", BRF_PARAMS, 4, 9, recurrent=True), Block("LI", LI_PARAMS, 9, 6)
     spikes = hidden(torch.ones(3, 4, 50))
     assert spikes.permute(2, 0, 1).is_contiguous()
     assert readout(spikes).permute(2, 0, 1).is_contiguous()
@@ -126,13 +126,13 @@ def test_initial_values_follow_the_recipe() -> None:
     for weight in (block.weight, block.recurrent_weight):
         assert float(weight.abs().max()) <= bound
         assert float(weight.detach().std()) == pytest.approx(bound / 3**0.5, rel=0.05)
-    tau = Readout(LI_PARAMS, 5, 4000).neuron.tau.detach()
+    tau = Block("LI", LI_PARAMS, 5, 4000).neuron.tau.detach()
     assert float(tau.mean()) == pytest.approx(20, abs=0.1)
     assert float(tau.std()) == pytest.approx(1, rel=0.1)
 
 
 def test_parameters_enter_through_their_absolute_value() -> None:
-    block = Recurrent(BRF_PARAMS, 4, 9)
+    block = Block("BRF", BRF_PARAMS, 4, 9, recurrent=True)
     before = block.neuron.coefficients()
     omega = block.neuron.omega.detach().abs()
     expected = divergence_boundary(omega, 0.01) - block.neuron.b_offset.detach()
@@ -144,7 +144,7 @@ def test_parameters_enter_through_their_absolute_value() -> None:
 
 
 def test_omega_that_leaves_the_stable_range_is_reported_with_its_neuron() -> None:
-    block = Recurrent(BRF_PARAMS, 4, 9)
+    block = Block("BRF", BRF_PARAMS, 4, 9, recurrent=True)
     with torch.no_grad():
         block.neuron.omega[5] = 123.0
     with pytest.raises(ParameterError, match="123 rad/s at neuron 5"):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import loop
+from brf_lava.kernels.memory import Memory
 from brf_lava.neurons.families import Neuron
 
 
@@ -23,31 +24,36 @@ class _Layer(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        weights: Tensor,
+        weights: Tensor | None,
         recurrent: Tensor | None,
         coefficients: Tensor,
         neuron: Neuron,
         constants: Any,
         surrogate: Callable[..., Any],
         truncate: int,
-    ) -> Tensor:
+        start: Memory | None,
+    ) -> tuple[Tensor, Tensor]:
         differentiable = any(ctx.needs_input_grad)
         output, states = loop.forward(
             neuron,
             x.contiguous().numpy(),
-            weights.t().contiguous().numpy(),
+            None if weights is None else weights.t().contiguous().numpy(),
             None if recurrent is None else recurrent.t().contiguous().numpy(),
             coefficients.contiguous().numpy(),
             constants,
             integers=False,
             keep_states=differentiable,
+            initial=None if start is None else start.states.contiguous().numpy(),
+            before=None if start is None else start.output.contiguous().numpy(),
         )
-        result = torch.from_numpy(output)
+        result, last = torch.from_numpy(output), torch.from_numpy(states[-1].copy())
+        ctx.mark_non_differentiable(last)
         if differentiable:
             ctx.save_for_backward(x, weights, recurrent, coefficients, result)
             ctx.states, ctx.neuron, ctx.constants = states, neuron, constants
             ctx.surrogate, ctx.truncate = surrogate, truncate
-        return result
+            ctx.before = None if start is None else start.output
+        return result, last
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -64,18 +70,24 @@ class _Layer(torch.autograd.Function):
         )
         grad_current = torch.from_numpy(into_current)
         flat = grad_current.flatten(0, 1)  # [T * B, N]
-        grad_recurrent = None
+        grad_recurrent: Tensor | None = None
         if recurrent is not None:  # spikes of the step before met the current of this one
             if output.shape[2] < loop.WIDE:
                 grad_recurrent = grad_current[1:].flatten(0, 1).t() @ output[:-1].flatten(0, 1)
             else:
                 summed = loop.recurrent_gradient(output.numpy(), into_current)
                 grad_recurrent = torch.from_numpy(np.ascontiguousarray(summed))
+            if ctx.before is not None:
+                grad_recurrent = grad_recurrent + grad_current[0].t() @ ctx.before
+        grad_x: Tensor | None = grad_current
+        if weights is not None:
+            grad_x = grad_current @ weights if ctx.needs_input_grad[0] else None
         return (
-            grad_current @ weights if ctx.needs_input_grad[0] else None,
-            flat.t() @ x.flatten(0, 1),
+            grad_x,
+            None if weights is None else flat.t() @ x.flatten(0, 1),
             grad_recurrent,
             torch.from_numpy(into_coefficients),
+            None,
             None,
             None,
             None,
@@ -86,15 +98,19 @@ class _Layer(torch.autograd.Function):
 def run_layer(
     neuron: Neuron,
     x: Tensor,
-    weights: Tensor,
+    weights: Tensor | None,
     recurrent: Tensor | None,
     coefficients: Tensor,
     constants: Any,
     surrogate: Callable[..., Any],
     truncate: int = 0,
-) -> Tensor:
-    """See `layer.run_layer`. Raises: BackendUnavailableError unless all is float32 on the CPU."""
-    for tensor in (x, weights, recurrent, coefficients):
+    start: Memory | None = None,
+) -> tuple[Tensor, Memory]:
+    """See `layer.resume_layer`.
+
+    Raises: BackendUnavailableError unless all is float32 on the CPU.
+    """
+    for tensor in (x, weights, recurrent, coefficients, *(start or ())):
         if tensor is None:
             continue
         if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
@@ -103,7 +119,7 @@ def run_layer(
                 "CPU. Choose kernel 'reference' or 'auto'."
             )
     single = type(constants)(*(np.float32(value) for value in constants))
-    result: Tensor = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        x, weights, recurrent, coefficients, neuron, single, surrogate, truncate
+    output, last = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start
     )
-    return result
+    return output, Memory(last, output.detach()[-1].clone())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import cpu, reference
+from brf_lava.kernels.memory import Memory
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.surrogate import SURROGATES
 
@@ -20,10 +21,19 @@ def choose_backend(device: torch.device, dtype: torch.dtype) -> str:
     return "cpu" if device.type == "cpu" and dtype == torch.float32 else "reference"
 
 
+def _check_memory(start: Memory, shape: tuple[int, int, int]) -> None:
+    found = tuple(start.states.shape), tuple(start.output.shape)
+    if found != (shape, shape[1:]):
+        raise ParameterError(
+            f"start: states {found[0]} and output {found[1]}; this layer and batch need {shape} "
+            f"and {shape[1:]}. Start another batch from None."
+        )
+
+
 def run_layer(
     neuron: Neuron,
     x: Tensor,
-    weights: Tensor,
+    weights: Tensor | None,
     recurrent: Tensor | None,
     coefficients: Tensor,
     constants: Any,
@@ -36,7 +46,7 @@ def run_layer(
 
     neuron:       which neuron, e.g. `families.BRF` for a hidden layer, `families.LI` for a readout
     x:            [T, B, I] inputs, spikes or real values
-    weights:      [N, I]
+    weights:      [N, I], or None: x [T, B, N] is the neurons' current itself
     recurrent:    [N, N] applied to the outputs of the step before, or None
     coefficients: [P, N] in the order of ``neuron.coefficients``
     constants:    ``neuron.real_constants`` with Python numbers
@@ -50,6 +60,40 @@ def run_layer(
     Raises: ParameterError for an unknown name; BackendUnavailableError for tensors that a named
     backend does not take.
     """
+    output, _ = resume_layer(
+        neuron,
+        x,
+        weights,
+        recurrent,
+        coefficients,
+        constants,
+        None,
+        surrogate=surrogate,
+        backend=backend,
+        truncate=truncate,
+    )
+    return output
+
+
+def resume_layer(
+    neuron: Neuron,
+    x: Tensor,
+    weights: Tensor | None,
+    recurrent: Tensor | None,
+    coefficients: Tensor,
+    constants: Any,
+    start: Memory | None,
+    *,
+    surrogate: str = "double-gaussian",
+    backend: str = "auto",
+    truncate: int = 0,
+) -> tuple[Tensor, Memory]:
+    """`run_layer` from where an earlier piece of the sequences ended, `start`; None: zero state.
+
+    Returns the outputs [T, B, N] and the memory after the last step. Pieces in a row give what one
+    long sequence gives, bit for bit; gradients stay within a piece.
+    Raises: ParameterError if `start` is of another shape, too.
+    """
     if surrogate not in SURROGATES:
         raise ParameterError(f"surrogate {surrogate!r}; choose one of {', '.join(SURROGATES)}.")
     if truncate < 0:
@@ -57,6 +101,17 @@ def run_layer(
     name = choose_backend(x.device, x.dtype) if backend == "auto" else backend
     if name not in BACKENDS:
         raise ParameterError(f"kernel {name!r}; choose one of auto, {', '.join(BACKENDS)}.")
+    if start is not None:
+        neurons = x.shape[2] if weights is None else weights.shape[0]
+        _check_memory(start, (len(neuron.states), x.shape[1], neurons))
     return BACKENDS[name](
-        neuron, x, weights, recurrent, coefficients, constants, SURROGATES[surrogate], truncate
+        neuron,
+        x,
+        weights,
+        recurrent,
+        coefficients,
+        constants,
+        SURROGATES[surrogate],
+        truncate,
+        start,
     )

@@ -175,12 +175,14 @@ def _forward(
     coefficients: Any,
     constants: Any,
     history: Any,
+    before: Any,
     output: Any,
     group: Any,
 ) -> None:
     steps, samples, inputs = x.shape
     recurrent = w_rec.shape[0]
     neurons = w_in.shape[1]
+    weighted = w_in.shape[0] > 0 or inputs == 0  # else x is the current already
     slots = history.shape[0]
     for index in numba.prange((samples + group - 1) // group):
         first = index * group
@@ -192,11 +194,14 @@ def _forward(
             current[:] = 0
             for b in range(first, last):
                 base = np.uintp((b - first) * neurons)
-                count = _collect(x[t, b], active, values)
-                _add_rows(current, base, w_in, active, values, count)
-                if t > 0 and recurrent > 0:
-                    spikes = output[t - 1, b * neurons : (b + 1) * neurons]
-                    count = _collect(spikes, active, values)
+                if weighted:
+                    count = _collect(x[t, b], active, values)
+                    _add_rows(current, base, w_in, active, values, count)
+                else:
+                    current[base : base + np.uintp(neurons)] = x[t, b]
+                if recurrent > 0:
+                    last_output = output[t - 1] if t > 0 else before
+                    count = _collect(last_output[b * neurons : (b + 1) * neurons], active, values)
                     _add_rows(current, base, w_rec, active, values, count)
             _advance(
                 history[t % slots],
@@ -407,37 +412,44 @@ def forward(
     integers: bool,
     keep_states: bool,
     initial: Any | None = None,
+    before: Any | None = None,
 ) -> tuple[Any, Any]:
     """Run one layer over a whole batch.
 
     x:            [T, B, I] array; zeros are skipped
-    w_in:         [I, N], one row per input
+    w_in:         [I, N], one row per input, or None: x [T, B, N] is the current itself
     w_rec:        [N, N], one row per presynaptic neuron, or None
     coefficients: [P, N], in the order of ``neuron.coefficients``
     constants:    the neuron's constants, of the same number system
-    integers:     run the fixed-point step, in int64, else the real one in the dtype of `w_in`
+    integers:     run the fixed-point step, in int64, else the real one in the dtype of `w_in` (x)
     keep_states:  keep the states of all steps, else only of the last
     initial:      [S, B, N] states before the first step, else zero
+    before:       [B, N] outputs of the step before the first, for recurrent weights, else zero
 
     Returns (output [T, B, N], states [T + 1, S, B, N], or [1, S, B, N] with the last step's alone).
     Spikes come as int8 in integer runs.
     """
-    steps, samples, _ = x.shape
-    neurons = w_in.shape[1]
-    number = np.int64 if integers else w_in.dtype
+    steps, samples, inputs = x.shape
+    neurons = inputs if w_in is None else w_in.shape[1]
+    number = np.int64 if integers else (x if w_in is None else w_in).dtype
     spikes = integers and neuron.spiking
     slots = steps + 1 if keep_states else 2
     history = np.empty((slots, len(neuron.states), samples * neurons), number)
     history[0] = 0 if initial is None else initial.reshape(len(neuron.states), -1)
     output = np.empty((steps, samples * neurons), np.int8 if spikes else number)
+    last_output = np.zeros(samples * neurons, output.dtype)
+    if before is not None:
+        last_output[:] = before.reshape(-1)
+    no_weights = np.empty((0, neurons), number if w_in is None else w_in.dtype)
     group = _group_size(samples)
     _forward_loop(neuron, integers)(
         x,
-        w_in,
-        np.empty((0, neurons), w_in.dtype) if w_rec is None else w_rec,
+        no_weights if w_in is None else w_in,
+        no_weights if w_rec is None else w_rec,
         np.tile(coefficients, group),
         constants,
         history,
+        last_output,
         output,
         group,
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from brf_lava.kernels.memory import Memory
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
@@ -42,26 +43,28 @@ def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]
 def run_layer(
     neuron: Neuron,
     x: Tensor,
-    weights: Tensor,
+    weights: Tensor | None,
     recurrent: Tensor | None,
     coefficients: Tensor,
     constants: Any,
     surrogate: Callable[..., Any],
     truncate: int = 0,
-) -> Tensor:
-    """See `layer.run_layer`; any device, any floating type."""
-    steps, samples, _ = x.shape
-    zeros = x.new_zeros(samples, weights.shape[0])
-    states = tuple(zeros for _ in neuron.states)
+    start: Memory | None = None,
+) -> tuple[Tensor, Memory]:
+    """See `layer.resume_layer`; any device, any floating type."""
+    steps, samples, inputs = x.shape
+    output = x.new_zeros(samples, inputs if weights is None else weights.shape[0])
+    states = tuple(output for _ in neuron.states)
+    if start is not None:
+        states, output = tuple(start.states.detach()), start.output.detach()
     step = bound(neuron.real_step, spike=_spike_function(surrogate))
-    output = zeros
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:
             states, output = tuple(state.detach() for state in states), output.detach()
-        current = functional.linear(x[t], weights)
+        current = x[t] if weights is None else functional.linear(x[t], weights)
         if recurrent is not None:
             current = current + functional.linear(output, recurrent)
         states, output = step(states, current, coefficients.unbind(), constants)
         outputs.append(output)
-    return torch.stack(outputs)
+    return torch.stack(outputs), Memory(torch.stack(states).detach(), output.detach())

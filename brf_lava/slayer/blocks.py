@@ -6,31 +6,86 @@ layout, so that blocks in a row copy nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import RealLayer
-from brf_lava.kernels.layer import run_layer
-from brf_lava.slayer.neurons import make_neuron
+from brf_lava.slayer.nct import nct, time_major
+from brf_lava.slayer.neuron import Neuron, find_neuron
 
 if TYPE_CHECKING:
     import h5py
 
+Hook = Callable[[Tensor], Tensor]
 
-class Block(nn.Module):
+
+class NeuronBlock(nn.Module, ABC):
+    """What all blocks share: a neuron, the delay behind it and the log of its activity.
+
+    delay_shift: outputs come one step later, as they do over a connection on the chip
+    count_log:   return the outputs together with the share of them that are above 0; None for
+                 neurons that do not spike
+    """
+
+    neuron: Neuron
+
+    def __init__(self, delay_shift: bool, count_log: bool) -> None:
+        super().__init__()
+        self.delay_shift = delay_shift
+        self.count_log = count_log
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one sample at one step: (neurons,)."""
+        return self.neuron.shape
+
+    def reset_state(self) -> None:
+        """Forget what ``persistent_state`` kept: the next call starts from zero."""
+        self.neuron.reset_state()
+
+    @abstractmethod
+    def to_real(self) -> RealLayer:
+        """This layer as plain arrays, in double precision."""
+
+    def export_hdf5(self, handle: h5py.Group) -> None:
+        """Write this layer into `handle`, a netx layer group, quantized in the default format."""
+        from brf_lava.export.hdf5 import write_layer
+        from brf_lava.export.quantize import LayerFormat, quantize_layer
+
+        layer, _ = quantize_layer(self.to_real(), LayerFormat())
+        write_layer(handle, layer)
+
+    def _logged(self, output: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
+        """What a call returns, for outputs [T, B, N]."""
+        x = nct(output)
+        if not self.count_log:
+            return x
+        return x, (x > 0).to(x.dtype).mean() if self.neuron.family.spiking else None
+
+
+class Block(NeuronBlock):
     """A layer of neurons behind dense weights, with or without recurrent ones.
 
     neuron:        "RF", "BRF", "HRF", "BHRF", "ALIF" or "LI"
-    neuron_params: what that neuron needs (see `neurons`), and optionally `surrogate`
+    neuron_params: see `neuron.params`
     in_neurons, out_neurons: channels in and out
-    recurrent:     feed the spikes of the step before back through weights of their own
+    recurrent:     feed the outputs of the step before back through weights of their own
+    weight_scale:  factor on the initial weights
+    weight_norm:   learn each neuron's weights as a length and a direction (torch's weight norm)
+    pre_hook_fx:   applied to input and recurrent weights on each call, e.g. a rounding to 8 bits;
+                   the export sees its result
+    mask:          [out, in], 0 where there is no synapse
     generator:     source of the initial values; torch's global one if None
+    delay_shift, count_log: see `NeuronBlock`
 
     Weights start Xavier-uniform over the concatenated [out, in (+ out)] matrix (reference code).
+    Raises: ParameterError for parameters that are not allowed, and for weights beyond memory.
     """
 
     def __init__(
@@ -41,11 +96,17 @@ class Block(nn.Module):
         out_neurons: int,
         *,
         recurrent: bool = False,
+        weight_scale: float = 1.0,
+        weight_norm: bool = False,
+        pre_hook_fx: Hook | None = None,
+        mask: Tensor | None = None,
+        delay_shift: bool = False,
+        count_log: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(delay_shift, count_log)
         columns = in_neurons + (out_neurons if recurrent else 0)
-        bound = (6 / (columns + out_neurons)) ** 0.5
+        bound = weight_scale * (6 / (columns + out_neurons)) ** 0.5
         try:
             initial = bound * (2 * torch.rand(out_neurons, columns, generator=generator) - 1)
         except RuntimeError as error:  # torch's out of memory
@@ -53,48 +114,62 @@ class Block(nn.Module):
                 f"network: {out_neurons} x {columns} weights do not fit into memory. Use fewer "
                 "hidden neurons."
             ) from error
+        self.in_neurons, self.out_neurons = in_neurons, out_neurons
         self.weight = nn.Parameter(initial[:, :in_neurons].clone())
         self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
-        self.neuron = make_neuron(neuron, out_neurons, neuron_params, generator)
-        self.surrogate = str(neuron_params.get("surrogate", "double-gaussian"))
+        self.neuron = find_neuron(neuron)(out_neurons, generator, **neuron_params)
+        self.input_mask: Tensor | None
+        self.register_buffer("input_mask", mask)
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
+        self.pre_hook_fx = pre_hook_fx
+        self.weight_norm_enabled = weight_norm
+        if weight_norm:
+            for name in ("weight", "recurrent_weight") if recurrent else ("weight",):
+                parametrizations.weight_norm(self, name)
         self.backend = "auto"  # kernel, see `brf_lava.kernels.layer`
         self.truncate = 0  # steps that gradients go back in time; 0: all
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample at one step: (neurons,)."""
-        return self.neuron.shape
+        return (self.out_neurons,)
 
     def _effective_weights(self) -> tuple[Tensor, Tensor | None]:
-        """Input and recurrent weights as the neurons feel them: pruned, times their input gain."""
-        gain = self.neuron.input_gain()
-        recurrent: Tensor | None = self.recurrent_weight
-        if recurrent is not None and self.recurrent_mask is not None:
-            recurrent = recurrent * self.recurrent_mask
-        if gain is None:
-            return self.weight, recurrent
-        return gain[:, None] * self.weight, None if recurrent is None else gain[:, None] * recurrent
+        """Input and recurrent weights as the neurons feel them.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, in, T] to [B, out, T]: spikes of a spiking neuron, else its state."""
+        They are hooked, pruned, and times the neurons' input gain.
+        """
+        gain = self.neuron.input_gain()
+
+        def felt(weight: Tensor, mask: Tensor | None) -> Tensor:
+            if self.pre_hook_fx is not None:
+                weight = self.pre_hook_fx(weight)
+            if mask is not None:
+                weight = weight * mask
+            return weight if gain is None else gain[:, None] * weight
+
+        weights = felt(self.weight, self.input_mask)
+        recurrent = self.recurrent_weight
+        return weights, None if recurrent is None else felt(recurrent, self.recurrent_mask)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
+        """[B, in, T] to [B, out, T]: spikes of a spiking neuron, else its state; see `count_log`.
+
+        Raises: ParameterError for an input of another shape.
+        """
         weights, recurrent = self._effective_weights()
-        output = run_layer(
-            self.neuron.family,
-            x.permute(2, 0, 1).contiguous(),
+        output = self.neuron.run(
+            time_major(x, self.in_neurons, f"{self.neuron.family.name} block"),
             weights,
             recurrent,
-            self.neuron.coefficients(),
-            self.neuron.constants,
-            surrogate=self.surrogate,
+            delayed=self.delay_shift,
             backend=self.backend,
             truncate=self.truncate,
         )
-        return output.permute(1, 2, 0)
+        return self._logged(output)
 
     def to_real(self) -> RealLayer:
-        """This layer as plain arrays, in double precision."""
         with torch.no_grad():
             weights, recurrent = self._effective_weights()
             return RealLayer(
@@ -104,39 +179,3 @@ class Block(nn.Module):
                 coefficients=self.neuron.coefficients().double().cpu().numpy(),
                 constants=self.neuron.constants,
             )
-
-    def export_hdf5(self, handle: h5py.Group) -> None:
-        """Write this layer into `handle`, a netx layer group, quantized in the default format."""
-        from brf_lava.export.hdf5 import write_layer
-        from brf_lava.export.quantize import LayerFormat, quantize_layer
-
-        layer, _ = quantize_layer(self.to_real(), LayerFormat())
-        write_layer(handle, layer)
-
-
-class Recurrent(Block):
-    """A fully recurrent hidden layer of BRF neurons; SLAYER's ``block.<neuron>.Recurrent``."""
-
-    def __init__(
-        self,
-        neuron_params: Mapping[str, Any],
-        in_neurons: int,
-        out_neurons: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(
-            "BRF", neuron_params, in_neurons, out_neurons, recurrent=True, generator=generator
-        )
-
-
-class Readout(Block):
-    """Leaky integrators that do not spike: the network's output, [B, classes, T]."""
-
-    def __init__(
-        self,
-        neuron_params: Mapping[str, Any],
-        in_neurons: int,
-        out_neurons: int,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__("LI", neuron_params, in_neurons, out_neurons, generator=generator)

@@ -54,7 +54,8 @@ class Network(nn.Module):
             )
             for before, layer in zip(widths[:-1], recipe.layers, strict=True)
         )
-        self.readout = Block("LI", asdict(recipe.readout), widths[-1], classes, generator=generator)
+        readout = {"tau_mean": recipe.readout.tau_mean, "tau_std": recipe.readout.tau_std}
+        self.readout = Block("LI", readout, widths[-1], classes, generator=generator)
         for block in (*self.hidden, self.readout):
             block.truncate = recipe.training.truncate
         if recipe.training.recurrent_density < 1:  # drawn last: the weights stay those of the seed

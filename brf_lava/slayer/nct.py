@@ -1,0 +1,26 @@
+"""NCT, [batch, channels, time], outside; the kernels' time-major memory inside."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from brf_lava.errors import ParameterError
+
+
+def time_major(x: Tensor, channels: int | None, where: str) -> Tensor:
+    """[B, C, T] as contiguous [T, B, C]; copies nothing that came out of `nct`.
+
+    channels: how many there must be, or None for any. Raises: ParameterError naming `where`.
+    """
+    if x.dim() != 3 or x.shape[2] == 0 or channels not in (None, x.shape[1]):
+        wanted = "channels" if channels is None else channels
+        raise ParameterError(
+            f"{where}: an input of shape {list(x.shape)}; [batch, {wanted}, time] with one step or "
+            "more is needed. Flatten images, and check the widths of neighboring blocks."
+        )
+    return x.permute(2, 0, 1).contiguous()
+
+
+def nct(x: Tensor) -> Tensor:
+    """[T, B, C] as [B, C, T], a view."""
+    return x.permute(1, 2, 0)

@@ -1,0 +1,556 @@
+"""Blocks and neurons with SLAYER's interface, alone and among stock SLAYER blocks."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import io
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.export.hdf5 import read_layer
+from brf_lava.export.quantize import LayerFormat, quantize_layer
+from brf_lava.run.lava_net import require_lava
+from brf_lava.slayer import block, neuron
+from brf_lava.slayer.blocks import Block
+from brf_lava.slayer.neuron import find_neuron
+
+SPIKING: dict[str, Any] = {
+    "RF": block.rf,
+    "BRF": block.brf,
+    "HRF": block.hrf,
+    "BHRF": block.bhrf,
+    "ALIF": block.alif,
+}
+PARAMS: dict[str, dict[str, Any]] = {
+    **{name: {"omega": (5.0, 40.0), "b_offset": (0.1, 3.0)} for name in SPIKING},
+    "ALIF": {"theta": 0.5, "tau_mem_mean": 5.0, "tau_mem_std": 1.0},
+    "LI": {},
+}
+SCALES = {**dict.fromkeys(SPIKING, 200.0), "ALIF": 20.0, "LI": 1.0}  # let some neurons spike
+every_spiking = pytest.mark.parametrize("name", SPIKING)
+both_backends = pytest.mark.parametrize("backend", ["cpu", "reference"])
+ROUNDING = 1e-6  # float32 weights, relative to the largest
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def spikes_in(samples: int = 3, channels: int = 4, steps: int = 40) -> Tensor:
+    return (torch.rand(samples, channels, steps, generator=seeded(7)) < 0.2).float()
+
+
+def make(name: str, kind: str = "Recurrent", **options: Any) -> Any:
+    """A block with 4 inputs and 9 neurons of which some spike."""
+    given = {"weight_scale": SCALES[name], "delay_shift": False, "generator": seeded(), **options}
+    neuron_params = {**PARAMS[name], **given.pop("neuron_params", {})}
+    return getattr(SPIKING[name], kind)(neuron_params, 4, 9, **given)
+
+
+# The interface
+
+
+@pytest.mark.parametrize("kind", ["Dense", "Recurrent"])
+@every_spiking
+def test_spikes_go_in_and_out_as_nct(name: str, kind: str) -> None:
+    made = make(name, kind)
+    assert made.shape == made.neuron.shape == (9,)
+    assert made.neuron.device_params["type"] == name
+    spikes = made(spikes_in())
+    assert spikes.shape == (3, 9, 40)
+    assert set(spikes.unique().tolist()) == {0.0, 1.0}
+
+
+def test_the_blocks_are_those_that_training_uses() -> None:
+    made = block.brf.Recurrent(PARAMS["BRF"], 4, 9, 200.0, delay_shift=False, generator=seeded())
+    same = Block("BRF", PARAMS["BRF"], 4, 9, recurrent=True, weight_scale=200.0, generator=seeded())
+    assert isinstance(made, Block)
+    assert made.state_dict().keys() == same.state_dict().keys()
+    assert torch.equal(made(spikes_in()), same(spikes_in()))
+
+
+@every_spiking
+def test_defaults_give_a_network_that_runs(name: str) -> None:
+    space = SPIKING[name]
+    blocks = [
+        space.Input({}, weight=400.0, neurons=4),
+        space.Recurrent({}, 4, 8),
+        space.Dense({}, 8, 8),
+        block.li.Affine({}, 8, 3),
+    ]
+    x = spikes_in()
+    for each in blocks:
+        x = each(x)
+    assert x.shape == (3, 3, 40)
+
+
+@pytest.mark.parametrize("kind", ["Dense", "Recurrent"])
+def test_delay_shift_is_one_step_and_slayers_default(kind: str) -> None:
+    prompt, late = make("BRF", kind), make("BRF", kind, delay_shift=True)
+    expected, found = prompt(spikes_in()), late(spikes_in())
+    assert torch.equal(found[..., 1:], expected[..., :-1])
+    assert not found[..., 0].any()
+    assert found.permute(2, 0, 1).is_contiguous()
+    assert getattr(block.brf, kind)({}, 4, 9).delay_shift
+
+
+def test_count_log_is_the_share_of_neurons_and_steps_that_spike() -> None:
+    spikes, count = make("BRF", count_log=True)(spikes_in())
+    assert 0 < float(count) < 1
+    assert float(count) == pytest.approx(float(spikes.sum()) / spikes.numel())
+    outputs, none = block.li.Affine({}, 4, 3, count_log=True)(spikes_in())
+    assert outputs.shape == (3, 3, 40)
+    assert none is None
+
+
+@pytest.mark.parametrize("name", [*SPIKING, "LI"])
+def test_a_neuron_alone_is_a_layer_of_identity_weights(name: str) -> None:
+    alone = find_neuron(name)(9, seeded(), **PARAMS[name])
+    layer = Block(name, PARAMS[name], 9, 9)
+    layer.neuron = alone
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(9))
+    current = 40 * torch.rand(3, 9, 30, generator=seeded())
+    found = alone(current)
+    assert torch.equal(found, layer(current))
+    assert found.any()
+
+
+def test_input_blocks_scale_and_shift_each_channel() -> None:
+    made = block.brf.Input(PARAMS["BRF"], 300.0, 5.0, False, neurons=4, generator=seeded())
+    expected = made.neuron(300.0 * spikes_in() + 5.0)
+    assert torch.equal(made(spikes_in()), expected)
+    assert expected.any()
+    made(spikes_in()).sum().backward()
+    assert made.weight.grad.abs() > 0
+    assert made.bias.grad.abs() > 0
+    shifted, count = block.brf.Input(PARAMS["BRF"], neurons=4, count_log=True)(spikes_in())
+    assert not shifted[..., 0].any()
+    assert float(count) == 0
+
+
+def test_synapses_have_the_names_that_scripts_for_slayer_use() -> None:
+    made = make("BRF")
+    assert made.input_synapse.grad_norm == 0
+    made(spikes_in()).sum().backward()
+    assert made.input_synapse.shape == (9, 4)
+    assert (made.recurrent_synapse.in_channels, made.recurrent_synapse.out_channels) == (9, 9)
+    assert made.recurrent_synapse.weight is made.recurrent_weight
+    expected = float(made.weight.grad.norm()) / 36
+    assert made.input_synapse.grad_norm == pytest.approx(expected)
+    dense = make("BRF", "Dense")
+    dense.synapse.pre_hook_fx = torch.zeros_like
+    assert not dense(spikes_in()).any()
+    normed = make("BRF", weight_norm=True)
+    normed(spikes_in()).sum().backward()
+    assert normed.recurrent_synapse.grad_norm > 0
+    assert normed.recurrent_synapse.weight_norm_enabled
+
+
+def test_modules_copy_load_and_pickle() -> None:
+    made = make("BRF")
+    expected = made(spikes_in())
+    assert torch.equal(copy.deepcopy(made)(spikes_in()), expected)
+    buffer = io.BytesIO()
+    torch.save(made, buffer)
+    buffer.seek(0)
+    assert torch.equal(torch.load(buffer, weights_only=False)(spikes_in()), expected)
+    other = make("BRF", generator=seeded(2))
+    assert not torch.equal(other(spikes_in()), expected)
+    other.load_state_dict(made.state_dict())
+    assert torch.equal(other(spikes_in()), expected)
+
+
+def test_double_precision_runs() -> None:
+    outputs = make("BRF").double()(spikes_in().double())
+    assert outputs.dtype == torch.float64
+    assert outputs.any()
+
+
+# Weights
+
+
+def test_weights_pass_through_the_hook_and_gradients_past_its_rounding() -> None:
+    seen = []
+
+    def hook(weight: Tensor) -> Tensor:
+        seen.append(tuple(weight.shape))
+        return weight + (torch.round(weight) - weight).detach()
+
+    made = make("BRF", pre_hook_fx=hook)
+    made(spikes_in()).sum().backward()
+    assert sorted(seen) == [(9, 4), (9, 9)]
+    rounded = make("BRF")
+    with torch.no_grad():
+        rounded.weight.round_()
+        rounded.recurrent_weight.round_()
+    rounded(spikes_in()).sum().backward()
+    assert torch.equal(made(spikes_in()), rounded(spikes_in()))
+    assert torch.allclose(made.weight.grad, rounded.weight.grad)
+    assert torch.allclose(made.recurrent_weight.grad, rounded.recurrent_weight.grad)
+    assert np.array_equal(made.to_real().weights, rounded.to_real().weights)
+
+
+@pytest.mark.parametrize("name", [*SPIKING, "LI"])
+def test_weights_trained_on_the_grid_of_the_export_are_not_rounded_again(name: str) -> None:
+    made = Block(name, PARAMS[name], 6, 11, recurrent=name != "LI", weight_scale=SCALES[name])
+    plain = quantize_layer(made.to_real(), LayerFormat())[1].deviations
+    made.pre_hook_fx = made.neuron.quantize_8bit
+    gridded = quantize_layer(made.to_real(), LayerFormat())[1].deviations
+    for before, after in zip(plain, gridded, strict=True):
+        if "weight" in after.parameter:
+            assert after.relative < ROUNDING < before.relative
+    made(spikes_in(channels=6)).sum().backward()
+    assert made.weight.grad.any()
+
+
+def test_the_grid_holds_weights_of_nothing_and_of_one_size() -> None:
+    cell = neuron.brf.Neuron(2, omega=5.0)
+    assert torch.equal(cell.quantize_8bit(torch.zeros(2, 3)), torch.zeros(2, 3))
+    equal = torch.full((2, 3), 100.0)  # times dt: 1, a power of two
+    assert torch.allclose(cell.quantize_8bit(equal), equal)
+    spread = torch.tensor([[127.6, 1.0]])  # rounds to mantissa 128 on a grid of 1: a coarser one
+    rounded = cell.quantize_8bit(spread / 0.01) * 0.01
+    assert rounded[0].tolist() == pytest.approx([128.0, 0.0])
+
+
+def test_weight_norm_learns_lengths_and_directions() -> None:
+    plain, normed = make("BRF"), make("BRF", weight_norm=True)
+    assert torch.equal(normed(spikes_in()), plain(spikes_in()))
+    normed(spikes_in()).sum().backward()
+    names = dict(normed.named_parameters())
+    assert "weight" not in names
+    assert all(parameter.grad.any() for parameter in names.values())
+    with torch.no_grad():
+        normed.parametrizations.weight.original0.fill_(3.0)
+    assert np.linalg.norm(normed.to_real().weights, axis=1) == pytest.approx(3.0)
+    frozen = make("BRF", weight_norm=True, requires_grad=False)
+    learned = {name for name, value in frozen.named_parameters() if value.requires_grad}
+    assert not any("recurrent" in name for name in learned)
+    assert any("weight" in name for name in learned)
+
+
+def test_masked_synapses_carry_nothing() -> None:
+    mask = torch.ones(9, 4)
+    mask[:, 2] = 0
+    made = make("BRF", "Dense", mask=mask)
+    x = spikes_in().requires_grad_()
+    made(x).sum().backward()
+    assert x.grad is not None
+    assert not x.grad[:, 2].any()
+    assert x.grad[:, 1].any()
+    assert not made.to_real().weights[:, 2].any()
+
+
+# Parameters of the neurons
+
+
+def test_parameters_can_be_frozen_and_shared() -> None:
+    made = make("BRF", neuron_params={"requires_grad": False, "shared_param": True})
+    assert {name for name, value in made.named_parameters() if value.requires_grad} == {
+        "weight",
+        "recurrent_weight",
+    }
+    assert made.neuron.omega.shape == (1,)
+    assert made.neuron.coefficients().shape == (2, 9)
+    assert made.to_real().coefficients.shape == (2, 9)
+    learning = make("BRF", neuron_params={"shared_param": True})
+    learning(spikes_in()).sum().backward()
+    assert learning.neuron.omega.grad.abs() > 0
+    own = make("BRF")
+    with torch.no_grad():
+        own.neuron.omega.fill_(float(made.neuron.omega))
+        own.neuron.b_offset.fill_(float(made.neuron.b_offset))
+        own.weight.copy_(made.weight)
+        own.recurrent_weight.copy_(made.recurrent_weight)
+    assert torch.equal(made(spikes_in()), own(spikes_in()))
+
+
+@pytest.mark.parametrize("name", [*SPIKING, "LI"])
+def test_shared_neurons_learn_their_number_from_the_first_input(name: str) -> None:
+    cell = find_neuron(name)(**PARAMS[name], shared_param=True)
+    assert cell.shape is None
+    assert cell(torch.zeros(2, 5, 3)).shape == (2, 5, 3)
+    assert cell.shape == (5,)
+    with pytest.raises(ParameterError, match=rf"{name}: an input of shape \[2, 6, 3\]"):
+        cell(torch.zeros(2, 6, 3))
+
+
+def test_one_number_stands_for_all_neurons() -> None:
+    cell = neuron.hrf.Neuron(4, omega=7, b_offset=np.float32(0.5))
+    assert cell.omega.tolist() == [7.0] * 4
+    assert cell.b_offset.tolist() == [0.5] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "neuron_params", "message"),
+    [
+        ("BRF", {"threshold": 1}, "BRF: neuron_params has 'threshold'; allowed are surrogate, "),
+        ("RF", {"gamma": 0.9}, "RF: neuron_params has 'gamma'"),
+        ("ALIF", {"theta": "high"}, r"ALIF\.theta: 'high'; a finite number is needed"),
+        ("BRF", {"omega": (3.0, 2.0)}, r"BRF\.omega: \(3\.0, 2\.0\); a finite number or a pair"),
+        ("BRF", {"omega": (3.0, float("nan"))}, r"BRF\.omega: \(3\.0, nan\)"),
+        ("BRF", {"shared_param": 1}, r"BRF\.shared_param: 1; True or False is needed"),
+        ("BRF", {"omega": 100.0}, r"BRF\.omega: 100 rad/s at neuron 0"),
+    ],
+)
+def test_what_a_neuron_does_not_know_is_refused(
+    name: str, neuron_params: dict[str, Any], message: str
+) -> None:
+    for build in (
+        lambda: SPIKING[name].Dense(neuron_params, 4, 9),
+        lambda: SPIKING[name].Recurrent(neuron_params, 4, 9),
+        lambda: SPIKING[name].Input(neuron_params, neurons=9),
+    ):
+        with pytest.raises(ParameterError, match=message) as caught:
+            build()
+        assert "\n" not in str(caught.value)
+
+
+def test_other_refusals() -> None:
+    with pytest.raises(ParameterError, match="learned axonal delays are not available"):
+        block.brf.Dense({}, 4, 9, delay=True)
+    with pytest.raises(ParameterError, match=r"BRF\.neurons: None"):
+        neuron.brf.Neuron()
+    with pytest.raises(ParameterError, match=r"shape \[3, 5, 40\]; \[batch, 4, time\] with one"):
+        make("BRF")(spikes_in(channels=5))
+    with pytest.raises(ParameterError, match=r"shape \[3, 4\]"):
+        make("BRF")(torch.zeros(3, 4))
+    with pytest.raises(ParameterError, match=r"shape \[3, 4, 0\]"):
+        make("BRF")(torch.zeros(3, 4, 0))
+
+
+# State between calls
+
+
+@both_backends
+@pytest.mark.parametrize("delay_shift", [False, True])
+@pytest.mark.parametrize("kind", ["Dense", "Recurrent"])
+@every_spiking
+def test_two_halves_are_one_sequence_in_every_bit(
+    name: str, kind: str, delay_shift: bool, backend: str
+) -> None:
+    x = spikes_in()
+    whole = make(name, kind, delay_shift=delay_shift)
+    pieces = make(name, kind, delay_shift=delay_shift, neuron_params={"persistent_state": True})
+    whole.backend = pieces.backend = backend
+    expected = whole(x)
+    found = torch.cat([pieces(x[..., :13]), pieces(x[..., 13:14]), pieces(x[..., 14:])], dim=2)
+    assert torch.equal(found, expected)
+    assert not torch.equal(whole(x[..., 14:]), expected[..., 14:]), "the state made no difference"
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.sets(st.integers(1, 39)), delay_shift=st.booleans())
+def test_any_pieces_are_one_sequence(cuts: set[int], delay_shift: bool) -> None:
+    x = spikes_in()
+    pieces = make("BRF", delay_shift=delay_shift, neuron_params={"persistent_state": True})
+    ends = [0, *sorted(cuts), 40]
+    found = [pieces(x[..., first:last]) for first, last in pairwise(ends)]
+    assert torch.equal(torch.cat(found, dim=2), make("BRF", delay_shift=delay_shift)(x))
+
+
+def test_state_is_kept_only_when_asked_for_and_dropped_with_the_batch() -> None:
+    x = spikes_in()
+    fresh, keeping = make("BRF"), make("BRF", neuron_params={"persistent_state": True})
+    expected = fresh(x)
+    assert torch.equal(fresh(x), expected)
+    assert torch.equal(keeping(x), expected)
+    assert not torch.equal(keeping(x), expected)
+    keeping.reset_state()
+    assert torch.equal(keeping(x), expected)
+    assert torch.equal(keeping(x[:2]), expected[:2])  # another batch starts from zero
+    assert keeping.state_dict().keys() == fresh.state_dict().keys()
+    keeping(x)
+    assert torch.equal(keeping.double()(x.double()), fresh.double()(x.double()))
+
+
+def test_a_piece_learns_from_itself_alone() -> None:
+    keeping = make("BRF", neuron_params={"persistent_state": True})
+    for _ in range(2):  # a second backward pass through the first piece would raise
+        keeping(spikes_in()).sum().backward()
+
+
+def test_input_blocks_and_readouts_keep_state_too() -> None:
+    for build in (
+        lambda **kept: block.brf.Input(
+            {**PARAMS["BRF"], **kept}, 300.0, neurons=4, generator=seeded()
+        ),
+        lambda **kept: block.li.Affine({**kept}, 4, 3, generator=seeded()),
+    ):
+        whole, pieces = build(), build(persistent_state=True)
+        x = spikes_in()
+        found = torch.cat([pieces(x[..., :9]), pieces(x[..., 9:])], dim=2)
+        assert torch.equal(found, whole(x))
+
+
+# Export
+
+
+@pytest.mark.parametrize("kind", ["Input", "Dense", "Recurrent", "Affine"])
+def test_every_block_exports_a_layer_that_reads_back(tmp_path: Path, kind: str) -> None:
+    options: dict[str, Any] = {"generator": seeded()}
+    if kind == "Input":
+        made: Any = block.alif.Input(PARAMS["ALIF"], 3.0, neurons=4, **options)
+    elif kind == "Affine":
+        made = block.li.Affine({}, 4, 9, weight_norm=True, **options)
+    else:
+        made = make("BRF", kind, count_log=True)
+    path = tmp_path / "block.h5"
+    with h5py.File(path, "w") as file:
+        made.export_hdf5(file.create_group("layer/1"))
+    with h5py.File(path) as file:
+        layer = read_layer(file["layer/1"], path)
+    expected, _ = quantize_layer(made.to_real(), LayerFormat())
+    assert layer.neuron is made.neuron.family
+    assert np.array_equal(layer.weights.integers, expected.weights.integers)
+    assert np.array_equal(layer.coefficients, expected.coefficients)
+    assert (layer.recurrent is not None) is (kind == "Recurrent")
+    if kind == "Input":
+        assert np.array_equal(np.diag(np.diag(layer.weights.integers)), layer.weights.integers)
+        assert np.diag(layer.weights.integers).all()
+
+
+def test_an_input_block_that_no_file_can_hold_is_refused() -> None:
+    with pytest.raises(ParameterError, match="has a bias"):
+        block.brf.Input({}, 1.0, 0.5, neurons=3).to_real()
+    with pytest.raises(ParameterError, match="not known before the first input"):
+        block.brf.Input({"shared_param": True}).to_real()
+
+
+# The gradient through the membrane
+
+
+def late_by_early(made: Any, steps: int = 20) -> Tensor:
+    """Gradient of the last output of the first neuron with respect to all inputs [1, 1, T]."""
+    x = torch.zeros(1, 1, steps)
+    x[0, 0, 0] = 1.0
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(made(x)[0, 0, -1], x)
+    return gradient.flatten()
+
+
+@every_spiking
+def test_gradients_pass_through_the_membrane_of_a_recurrent_block(name: str) -> None:
+    """Recurrent weights of 0 change nothing, in the gradient either."""
+    space = SPIKING[name]
+    dense, recurrent = (
+        getattr(space, kind)(PARAMS[name], 1, 1, delay_shift=False, generator=seeded())
+        for kind in ("Dense", "Recurrent")
+    )
+    with torch.no_grad():
+        dense.weight.fill_(50.0)
+        recurrent.weight.fill_(50.0)
+        recurrent.recurrent_weight.zero_()
+    recurrent.neuron.load_state_dict(dense.neuron.state_dict())
+    found = late_by_early(recurrent)
+    assert torch.equal(found, late_by_early(dense))
+    assert found[:-1].all()
+    exact = copy.deepcopy(recurrent)
+    exact.backend = "reference"
+    assert torch.allclose(found, late_by_early(exact), rtol=1e-4)
+
+
+# Among stock SLAYER blocks; needs lava-dl, hence Python 3.10
+
+CUBA = {"threshold": 1.0, "current_decay": 0.25, "voltage_decay": 0.1}
+
+
+@pytest.fixture
+def slayer() -> Any:
+    try:
+        require_lava()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    return importlib.import_module("lava.lib.dl.slayer")
+
+
+@pytest.mark.lava
+def test_slayers_own_recurrent_block_loses_that_gradient(slayer: Any) -> None:
+    """The same function as its Dense block, here: but the gradient through time is gone."""
+    dense = slayer.block.cuba.Dense(dict(CUBA), 1, 1, delay_shift=False)
+    recurrent = slayer.block.cuba.Recurrent(dict(CUBA), 1, 1, delay_shift=False)
+    with torch.no_grad():
+        dense.synapse.weight.fill_(0.5)
+        recurrent.input_synapse.weight.fill_(0.5)
+        recurrent.recurrent_synapse.weight.zero_()
+    x = torch.zeros(1, 1, 20)
+    x[0, 0, 0] = 1.0
+    assert torch.equal(recurrent(x), dense(x))
+    assert late_by_early(dense)[:-1].all()
+    recurrent = copy.deepcopy(recurrent)
+    assert not late_by_early(recurrent)[:-1].any()
+
+
+class Mixed(nn.Module):
+    """Blocks in a row, as in a script for SLAYER."""
+
+    def __init__(self, blocks: list[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Any:
+        counts = []
+        for each in self.blocks:
+            x = each(x)
+            if isinstance(x, tuple):
+                x, count = x
+                counts.append(float(count))
+        return (x, counts) if counts else x
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("order", ["cuba first", "BRF first", "BRF alone, counting"])
+def test_training_in_a_module_list_with_slayers_assistant(slayer: Any, order: str) -> None:
+    torch.manual_seed(3)
+    cuba, brf = slayer.block.cuba, block.brf
+    ours = {"omega": (10.0, 60.0), "b_offset": (0.5, 2.0)}
+    if order == "cuba first":
+        blocks = [cuba.Dense(dict(CUBA), 6, 16, weight_scale=4), brf.Recurrent(ours, 16, 16, 100)]
+        blocks.append(brf.Dense(ours, 16, 3, 100, weight_norm=True))
+    elif order == "BRF first":
+        hook = partial(slayer.utils.quantize_hook_fx, scale=4)  # from -128 to 127.5
+        blocks = [brf.Recurrent(ours, 6, 16, 100, pre_hook_fx=hook)]
+        blocks += [cuba.Dense(dict(CUBA), 16, 3, weight_scale=4, weight_norm=True)]
+    else:
+        blocks = [brf.Recurrent(ours, 6, 16, 100, count_log=True)]
+        blocks += [brf.Dense(ours, 16, 3, 100, count_log=True)]
+    net = Mixed(blocks)
+    counting = "counting" in order
+    labels = torch.arange(12) % 3
+    rates = 0.05 + 0.4 * (torch.arange(6)[None] // 2 == labels[:, None]).float()
+    x = (torch.rand(12, 6, 60, generator=seeded()) < rates[..., None]).float()
+    stats = slayer.utils.LearningStats()
+    rate = slayer.loss.SpikeRate(true_rate=0.3, false_rate=0.03, reduction="sum")
+    assistant = slayer.utils.Assistant(
+        net,
+        rate,
+        torch.optim.Adam(net.parameters(), lr=1.0),
+        stats,
+        classifier=slayer.classifier.Rate.predict,
+        count_log=counting,
+    )
+    losses = []
+    for _ in range(25):
+        answer = assistant.train(x, labels)
+        output, counts = answer if counting else (answer, [])
+        losses.append(float(rate(output, labels)))
+    assert output.shape == (12, 3, 60)
+    assert all(0 <= count <= 1 for count in counts)
+    assert len(counts) == 2 * counting
+    assert min(losses[-3:]) < 0.7 * losses[0], losses
+    assistant.test(x, labels)
+    learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None for parameter in learned)
