@@ -456,7 +456,7 @@ def forward(
     states = history if keep_states else history[steps % slots][None]
     return (
         output.reshape(steps, samples, neurons),
-        states.reshape(-1, len(neuron.states), samples, neurons),
+        states.reshape(len(states), len(neuron.states), samples, neurons),
     )
 
 

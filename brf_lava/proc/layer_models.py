@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 
@@ -26,6 +27,7 @@ class NeuronModel(PyLoihiProcessModel):
         super().__init__(proc_params)
         self.constants = proc_params["constants"]
         self.probe = proc_params["probe"] if self.number_system == "fixed" else None
+        self.blanks = proc_params["blanks"]
         needed = getattr(self.neuron, f"{self.number_system}_constants")
         if not isinstance(self.constants, needed):
             raise ParameterError(
@@ -43,6 +45,8 @@ class NeuronModel(PyLoihiProcessModel):
             tuple(getattr(self, name) for name in neuron.fixed_coefficients),
             self.constants,
         )
+        if self.blanks is not None and self.blanks.due(self.time_step):
+            states, output = tuple(map(np.zeros_like, states)), np.zeros_like(output)
         (self.s_out if neuron.spiking else self.o_out).send(output)
         for name, value in zip(neuron.states, states, strict=True):
             setattr(self, name, value)

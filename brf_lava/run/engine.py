@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import Activity, FixedNetwork, at_limit
 from brf_lava.kernels import loop
+from brf_lava.run.probing import Recording
 
 CHUNK = 32  # samples at a time; keeps the recorded states of a long sequence within memory
 
@@ -34,22 +35,26 @@ def check_input(network: FixedNetwork, x: NDArray[Any]) -> None:
         )
 
 
-def run(network: FixedNetwork, x: NDArray[Any]) -> Activity:
+def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = None) -> Activity:
     """Run the network from zero state.
 
-    x: [T, B, I], int8 or uint8 within the range of the network. Raises: ParameterError for
-    anything else.
+    x: [T, B, I], int8 or uint8 within the range of the network. recording: where the states of
+    chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
     """
     check_input(network, x)
     starts = range(0, max(x.shape[1], 1), CHUNK)
-    return Activity.of_batches([_run_chunk(network, x[:, b : b + CHUNK]) for b in starts])
+    parts = []
+    for b in starts:
+        recorded = None if recording is None else recording.samples(b, b + CHUNK)
+        parts.append(_run_chunk(network, x[:, b : b + CHUNK], recorded))
+    return Activity.of_batches(parts)
 
 
-def _run_chunk(network: FixedNetwork, x: NDArray[Any]) -> Activity:
+def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | None) -> Activity:
     signal: Any = np.ascontiguousarray(x)  # [T, B, ...] from layer to layer
     spikes = []
     saturations = 0
-    for layer in network.layers:
+    for index, layer in enumerate(network.layers):
         recurrent = layer.recurrent
         signal, states = loop.forward(
             layer.neuron,
@@ -62,6 +67,9 @@ def _run_chunk(network: FixedNetwork, x: NDArray[Any]) -> Activity:
             keep_states=True,
         )
         saturations += at_limit(states[1:])
+        recorded = None if recording is None else recording.of_layer(index)
+        if recorded is not None:
+            recorded.write(slice(None), signal, states[1:].swapaxes(0, 1))
         if layer.neuron.spiking:
             spikes.append(signal)
     return Activity(outputs=signal, spikes=tuple(spikes), saturations=saturations)

@@ -13,6 +13,7 @@ from brf_lava.export.network import Activity, FixedNetwork
 from brf_lava.run import engine
 from brf_lava.run.check import DEFECT, ON_CHIP, assert_equal
 from brf_lava.run.loihi2 import Loihi2Options, require_loihi2, run_on_loihi2
+from brf_lava.run.probing import Recording
 
 BACKEND_NAMES = {"sim": "Lava", "engine": "the engine", "loihi2": "Loihi 2"}
 BACKENDS = tuple(BACKEND_NAMES)
@@ -61,6 +62,7 @@ def execute(
     on_progress: Callable[[int], None] | None = None,
     loihi2: Loihi2Options | None = None,
     on_placement: Callable[[Sequence[str]], None] | None = None,
+    recording: Recording | None = None,
 ) -> tuple[Activity, float]:
     """Run `network` on x [T, B, I]; the activity and the backend's wall time in seconds.
 
@@ -69,6 +71,7 @@ def execute(
     check:       compare with the integer engine, every spike and output
     on_progress: told how many steps are done, except by Loihi 2
     loihi2:      how to use that backend; on_placement: told which process runs where on it
+    recording:   where the states of chosen neurons go, of T steps and B samples; not from Loihi 2
     Raises: MismatchError when the check fails; LavaRunError, BackendUnavailableError,
     ParameterError as the backends do.
     """
@@ -77,11 +80,17 @@ def execute(
     if timeout is not None and not timeout > 0:  # also catches NaN
         raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
     if backend == "engine":
+        engine.run(network, x[:1, :1])  # compiles, which is no part of the run
         started = time.perf_counter()
-        activity = engine.run(network, x)
+        activity = engine.run(network, x, recording)
         return activity, time.perf_counter() - started
     started = time.perf_counter()
     if backend == "loihi2":
+        if recording is not None:
+            raise ParameterError(
+                "probe: states are not recorded on Loihi 2. Use backend sim or engine, which "
+                "compute the same."
+            )
         if timeout is not None:
             raise ParameterError(
                 "timeout: a run on Loihi 2 cannot be ended from here. Use a partition with a limit."
@@ -92,7 +101,14 @@ def execute(
     else:
         from brf_lava.run.lava_net import run_on_lava
 
-        activity = run_on_lava(network, x, batch=batch, timeout=timeout, on_progress=on_progress)
+        activity = run_on_lava(
+            network,
+            x,
+            batch=batch,
+            timeout=timeout,
+            on_progress=on_progress,
+            recording=recording,
+        )
     seconds = time.perf_counter() - started
     if check:
         advice = ON_CHIP if backend == "loihi2" else DEFECT

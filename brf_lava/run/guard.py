@@ -11,7 +11,6 @@ Knows Lava, and nothing of any network.
 from __future__ import annotations
 
 import ctypes
-import mmap
 import multiprocessing
 import os
 import signal
@@ -21,11 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from math import prod
 from multiprocessing import connection
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
+from lava.magma.compiler.exceptions import ProcessAlreadyCompiled
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_conditions import RunSteps
@@ -33,11 +33,13 @@ from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProce
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from brf_lava.errors import LavaRunError
+from brf_lava.errors import LavaRunError, ParameterError
+from brf_lava.run.shared import shared_array as shared_array  # handed to processes, see there
 
 POLL = 0.01  # s, between two looks at the run
+ENDLESS = 2**53  # steps; Lava counts them in a float64
 GRACE = 2.0  # s, for a child to hand over its exception, or to end when told to stop
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 KILL_HINTS = {  # what the system itself kills for
@@ -49,17 +51,6 @@ HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 class ChildTracebackError(Exception):
     """The traceback of an exception in a child process, as text."""
-
-
-def shared_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros in memory that forked children share, so that what a process model writes is seen here.
-
-    Hand it to a process in its `proc_params`. Reading it costs nothing, whereas Lava's `Var.get`
-    takes some 20 microseconds per number.
-    """
-    number = np.dtype(dtype)
-    memory = mmap.mmap(-1, max(1, prod(shape) * number.itemsize))
-    return np.frombuffer(memory, number, count=prod(shape)).reshape(shape)
 
 
 def run_guarded(
@@ -87,11 +78,13 @@ def run_guarded(
     Whatever the models should hand over goes through `shared_array`: all processes have ended here.
 
     Raises: LavaRunError on an exception in a process model (its cause, with the child's traceback),
-    a killed child, the time-out, or when the system has no more processes, handles or memory.
+    a killed child, the time-out, a graph that Lava cannot compile or that has run before, or when
+    the system has no more processes, handles or memory; ParameterError for less than one step.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    executable = process.compile(run_cfg, compile_config)
-    runtime = _Runtime(executable, ActorType.MultiProcessing)
+    if steps < 1:
+        raise ParameterError(f"Lava run: {steps} steps; it needs at least 1.")
+    runtime = _compiled(process, run_cfg, compile_config)
     with _signals_held() as held:
         try:
             _start(runtime)
@@ -103,6 +96,50 @@ def run_guarded(
         raise LavaRunError(
             f"Lava run{_at_step(counter, steps)}: stopped by {signal.Signals(held[0]).name}."
         )
+
+
+class Running:
+    """A graph that `running` keeps under way.
+
+    handles: what becomes ready when one of the processes has ended or raised, for `select.poll`
+    or `multiprocessing.connection.wait`, beside whatever the models write to.
+    """
+
+    def __init__(self, runtime: _Runtime) -> None:
+        self._infrastructure = runtime._messaging_infrastructure
+        self.handles = _handles(self._infrastructure)
+
+    def raise_fault(self, where: str) -> NoReturn:
+        """Once a handle is ready: say which process ended, and why. where: ", 3 steps done".
+
+        Raises: LavaRunError.
+        """
+        _raise_fault(self._infrastructure.actors, self._infrastructure.manager, where)
+
+
+@contextmanager
+def running(
+    process: Any, run_cfg: Any, *, compile_config: dict[str, Any] | None = None
+) -> Iterator[Running]:
+    """Compile the graph that `process` belongs to and let it run until the ``with`` block ends.
+
+    Arguments as of `run_guarded`. There is no last step: a process of the graph must wait for its
+    input, and so must this process for its output, beside the `handles`. However the block is left,
+    all processes are killed and joined. Inside it Ctrl-C raises KeyboardInterrupt as usual, and on
+    Linux the processes end with the thread that entered it.
+
+    Raises: LavaRunError for a graph that Lava cannot compile or that has run before, and when the
+    system has no more processes, handles or memory.
+    """
+    runtime = _compiled(process, run_cfg, compile_config)
+    try:
+        with _signals_held():
+            _start(runtime)
+            runtime.start(RunSteps(num_steps=ENDLESS, blocking=False))
+        yield Running(runtime)
+    finally:
+        with _signals_held():
+            _dispose(runtime)
 
 
 class _Actors(MultiProcessing):
@@ -140,6 +177,23 @@ class _Runtime(Runtime):
         self._build_runtime_services()
         self._start_ports()
         self._is_initialized = True
+
+
+def _compiled(process: Any, run_cfg: Any, compile_config: dict[str, Any] | None) -> _Runtime:
+    """Raises: LavaRunError."""
+    try:
+        executable = process.compile(run_cfg, compile_config)
+    except ProcessAlreadyCompiled as error:
+        raise LavaRunError(
+            f"Lava run: {error} So a graph runs once; build a new one for every run."
+        ) from error
+    except Exception as error:  # of whatever kind: models, ports and tags each have their own
+        text = " ".join(str(error).split())
+        raise LavaRunError(
+            f"Lava run: the graph cannot be compiled, {type(error).__name__}: {text} Look at its "
+            "connections and at the tag of the run configuration."
+        ) from error
+    return _Runtime(executable, ActorType.MultiProcessing)
 
 
 def _describe(builder: Any) -> str:
@@ -181,10 +235,19 @@ def _signals_held() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield held
         return
+    owner = os.getpid()
     before = {number: signal.getsignal(number) for number in HELD_SIGNALS}
+
+    def hold(number: int, _: FrameType | None) -> None:
+        if os.getpid() == owner:
+            held.append(number)
+        else:  # a process that somebody else, such as a Pool in a thread, forked meanwhile
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+
     for number, handler in before.items():
         if handler not in (signal.SIG_IGN, None):
-            signal.signal(number, lambda number, _: held.append(number))
+            signal.signal(number, hold)
     try:
         yield held
     finally:
@@ -196,6 +259,12 @@ def _signals_held() -> Iterator[list[int]]:
 
 
 def _start(runtime: _Runtime) -> None:
+    if multiprocessing.current_process().daemon:
+        raise LavaRunError(
+            "Lava run: its processes could not be started: this is a daemonic process, such as a "
+            "worker of multiprocessing.Pool, which may have no children. Use "
+            "concurrent.futures.ProcessPoolExecutor instead."
+        )
     try:
         runtime.initialize()
     except OSError as error:
@@ -217,8 +286,7 @@ def _watch(
     infrastructure = runtime._messaging_infrastructure
     actors = infrastructure.actors
     manager = infrastructure.manager
-    reports = [handle for actor in actors for handle in (actor.sentinel, actor._pconn)]
-    reports.append(manager.sentinel)
+    reports = _handles(infrastructure)
     waiting = list(runtime.service_to_runtime)
     reported = 0
     while True:
@@ -242,6 +310,12 @@ def _watch(
                 f"Lava run{_at_step(counter, steps)}: not done within the time-out. Allow more "
                 "time, or look for an endless loop in a process model."
             )
+
+
+def _handles(infrastructure: _Actors) -> list[Any]:
+    """What tells of the end of a child, or of its exception."""
+    actors = [each for actor in infrastructure.actors for each in (actor.sentinel, actor._pconn)]
+    return [*actors, infrastructure.manager.sentinel]
 
 
 def _at_step(counter: NDArray[np.int64] | None, steps: int) -> str:
@@ -319,7 +393,8 @@ def _dispose(runtime: _Runtime) -> None:
         _release_memory(
             infrastructure.smm, [*runtime.runtime_to_service, *runtime.service_to_runtime]
         )
-    runtime._watchdog_manager.stop()
+    if runtime._watchdog_manager:  # or the runtime did not get that far
+        runtime._watchdog_manager.stop()
     known = ProcessServer().processes
     for process in runtime._executable.process_list:
         process.runtime = None

@@ -11,7 +11,7 @@ import logging
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork, at_limit
 from brf_lava.neurons.families import Neuron
+from brf_lava.proc.blanks import Blanks
+from brf_lava.proc.probe import Probe
 from brf_lava.run.engine import check_input
+from brf_lava.run.probing import LayerRecording, Recording
+from brf_lava.run.shared import shared_array
 
 # Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
 # cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
@@ -68,6 +72,7 @@ def run_on_lava(
     batch: int | None = None,
     timeout: float | None = None,
     on_progress: Callable[[int], None] | None = None,
+    recording: Recording | None = None,
 ) -> Activity:
     """Run the network from zero state; the result equals that of `engine.run` in every integer.
 
@@ -75,6 +80,7 @@ def run_on_lava(
     batch:       samples per Lava run; None: all in one, which is fastest
     timeout:     s, for all runs together; None: as long as it takes
     on_progress: called now and then with the number of steps done, of `steps_needed`
+    recording:   where the states of chosen neurons go, of T steps and B samples
 
     Raises: ParameterError for other input, BackendUnavailableError without Lava, LavaRunError if
     the run fails or takes too long.
@@ -98,6 +104,7 @@ def run_on_lava(
                 x[:, first : first + size],
                 None if deadline is None else deadline - time.monotonic(),
                 _counted_from(index * (steps + len(network.layers)), on_progress),
+                None if recording is None else recording.samples(first, first + size),
             )
         )
     return Activity.of_batches(parts)
@@ -121,15 +128,22 @@ class _Probe:
     outputs:     [steps, B, N], int8 spikes or int32 states of the readout
     saturations: [steps] int64, how many state variables stand at the limit of 24 bits
     counter:     [1] int64, steps done
+    window:      the Lava steps, counted from 0, in which the layer computes those of the input
+    recorded:    where the states of chosen neurons go in these, or None
     """
 
     outputs: NDArray[Any]
     saturations: NDArray[np.int64]
     counter: NDArray[np.int64]
+    window: slice
+    recorded: LayerRecording | None
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
         self.outputs[step - 1] = outputs
+        states = tuple(states)
         self.saturations[step - 1] = sum(map(at_limit, states))
+        if self.recorded is not None and self.window.start < step <= self.window.stop:
+            self.recorded.write(step - 1 - self.window.start, outputs, states)
         self.counter[0] = step
 
 
@@ -149,17 +163,15 @@ def _run_batch(
     x: NDArray[Any],
     timeout: float | None,
     on_progress: Callable[[int], None] | None,
+    recording: Recording | None,
 ) -> Activity:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.run.guard import run_guarded
 
-    # Every dense connection delays by one step: what the engine computes in step i comes out of
-    # layer l (counted from 0) in step i + l + 1.
-    steps = len(x)
-    total = steps + len(network.layers)
-    with _root_logger_kept():
-        graph = _build(network, x, total)
+    total = len(x) + len(network.layers)
+    with root_logger_kept():
+        graph = _build(network, x, total, recording)
         run_guarded(
             graph.readout,
             Loihi2SimCfg(select_tag="fixed_pt"),
@@ -169,57 +181,83 @@ def _run_batch(
             on_progress=on_progress,
             compile_config={"pypy_channel_size": CHANNEL_SIZE},
         )
-    windows = [slice(layer + 1, layer + 1 + steps) for layer in range(len(network.layers))]
-    outputs = [probe.outputs[window] for probe, window in zip(graph.probes, windows, strict=True)]
+    outputs = [probe.outputs[probe.window] for probe in graph.probes]
     return Activity(
         outputs=outputs[-1].astype(np.int64),
         spikes=tuple(outputs[:-1]),
-        saturations=sum(
-            int(probe.saturations[window].sum())
-            for probe, window in zip(graph.probes, windows, strict=True)
-        ),
+        saturations=sum(int(probe.saturations[probe.window].sum()) for probe in graph.probes),
     )
 
 
-def _build(network: FixedNetwork, x: NDArray[Any], total: int) -> _Graph:
+def _build(
+    network: FixedNetwork, x: NDArray[Any], total: int, recording: Recording | None
+) -> _Graph:
     """x: [T, B, I]; total: steps that Lava will run."""
     from brf_lava.proc.source.process import Source
 
     samples = x.shape[1]
+    # Every dense connection delays by one step: what the engine computes in step i comes out of
+    # layer l (counted from 0) in step i + l + 1.
+    probes = tuple(
+        _probe(
+            layer,
+            samples,
+            total,
+            slice(index + 1, index + 1 + len(x)),
+            None if recording is None else recording.of_layer(index),
+        )
+        for index, layer in enumerate(network.layers)
+    )
     sender = Source(recording=x, name="input").s_out
+    return _Graph(readout=wire(network, sender, samples, probes), probes=probes)
+
+
+def wire(
+    network: FixedNetwork,
+    sender: Any,
+    samples: int,
+    probes: Sequence[Probe | None],
+    blanks: Sequence[Blanks] | None = None,
+) -> Any:
+    """The processes of all layers behind the port `sender`, (B, I); the readout's is returned.
+
+    samples: B; probes, blanks: one per layer.
+    """
     largest = max(map(abs, network.input_range))
-    probes = []
     for index, layer in enumerate(network.layers):
         name = f"hidden {index + 1}" if layer.neuron.spiking else "readout"
-        probe = _probe(layer, samples, total)
-        neurons = _neurons(layer, samples, probe, name)
+        neurons = _neurons(layer, samples, name, probes[index], blanks[index] if blanks else None)
         _connect(sender, layer.weights, neurons.a_in, samples, f"weights of {name}", largest)
         if layer.neuron.spiking:
             sender, largest = neurons.s_out, 1
         if layer.recurrent is not None:
             _connect(sender, layer.recurrent, neurons.a_in, samples, f"recurrent weights of {name}")
-        probes.append(probe)
-    return _Graph(readout=neurons, probes=tuple(probes))
+    return neurons
 
 
-def _probe(layer: FixedLayer, samples: int, total: int) -> _Probe:
-    from brf_lava.run.guard import shared_array
-
+def _probe(
+    layer: FixedLayer, samples: int, total: int, window: slice, recorded: LayerRecording | None
+) -> _Probe:
     return _Probe(
         outputs=shared_array(
             (total, samples, layer.shape[0]), np.int8 if layer.neuron.spiking else np.int32
         ),
         saturations=shared_array((total,), np.int64),
         counter=shared_array((1,), np.int64),
+        window=window,
+        recorded=recorded,
     )
 
 
-def _neurons(layer: FixedLayer, samples: int, probe: _Probe, name: str) -> Any:
+def _neurons(
+    layer: FixedLayer, samples: int, name: str, probe: Probe | None, blanks: Blanks | None
+) -> Any:
     """The Lava process of a layer's neurons, straight from the layer."""
     return process_of(layer.neuron, name)(
         samples=samples,
         constants=layer.constants,
         probe=probe,
+        blanks=blanks,
         name=name,
         **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
     )
@@ -263,7 +301,7 @@ def _connect(
 
 
 @contextmanager
-def _root_logger_kept() -> Iterator[None]:
+def root_logger_kept() -> Iterator[None]:
     """Undo what each Lava process does to the root logger: one more handler that prints."""
     logger = logging.getLogger()
     handlers, level = list(logger.handlers), logger.level

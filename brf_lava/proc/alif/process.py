@@ -9,13 +9,19 @@ from brf_lava.proc.layer import NeuronLayer
 class ALIF(NeuronLayer):
     """Adaptive leaky integrate-and-fire neurons.
 
-    Equations: `neurons.fixed.alif_step`, `neurons.real.alif_step`.
+    Equations, `neurons.fixed.alif_step` (real numbers: `neurons.real.alif_step`)::
 
+        r  = u - z * (theta + mul(a, beta))
+        a' = mul(a, adaptation) + z * (1 - adaptation)
+        u' = saturate(mul(r, decay) + a_in)
+        z' = s_out = u' > theta + mul(a', beta)
+
+    Coefficients:
     decay:      [N], of the membrane per step, `parameter_bits` fraction bits | a real number
     adaptation: [N], decay of the adaptation per step, likewise
 
-    Vars besides these: u, a, z. The other arguments, the ports and the number formats are
-    those of `NeuronLayer`.
+    Vars: u, a (24 bits each), z (1 bit), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
     """
 
     neuron = families.ALIF

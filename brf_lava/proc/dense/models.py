@@ -17,7 +17,7 @@ from brf_lava.proc.dense.process import BatchDense
 
 
 def weighted_sum(spikes: Any, weights: Any, exponent: Any) -> NDArray[Any]:
-    """``spikes @ weights.T * 2**exponent``, [B, N], in the float type of `weights`.
+    """``spikes @ weights.T * 2**exponent``, [B, N] or [N], in the float type of `weights`.
 
     Exact for integers: the process has checked that no sum passes 2**24, and a power of two
     changes only the exponent of a float.

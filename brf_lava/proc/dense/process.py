@@ -21,16 +21,20 @@ class BatchDense(AbstractProcess):
 
     Lava's own Dense knows no batch and truncates weights of mixed sign to even numbers.
 
-    samples:  B
+    samples:  B, or None for one sample without an axis of its own: (I,) and (N,)
     weights:  [N, I], row = postsynaptic neuron; int8 mantissa (model fixed_pt) or real numbers
               (model floating_pt)
     exponent: shift of all products to the left, >= 0
     largest:  the largest absolute value that s_in will bring, 1 for spikes
     name:     what error messages call this process
 
+    Equation: `proc.dense.models.weighted_sum`. In integers no sum may pass 2**24, so that it is
+    exact in the float32 of the matrix product.
+
     Ports: s_in (B, I), int16, spikes 0 or 1 or graded; a_out (B, N), int32 currents. Both float in
     the floating_pt model. Vars: weights (N, I), exponent (1,), a_buff (B, N), the currents that are
-    sent in the next step.
+    sent in the next step. `get` and `set` work on them between two runs of a graph; weights that
+    are set so are not checked again.
 
     Raises: ParameterError if integer weights can add up to more than int32 holds.
     """
@@ -38,7 +42,7 @@ class BatchDense(AbstractProcess):
     def __init__(
         self,
         *,
-        samples: int,
+        samples: int | None,
         weights: NDArray[Any],
         exponent: int = 0,
         largest: int = 1,
@@ -48,11 +52,12 @@ class BatchDense(AbstractProcess):
         if np.issubdtype(weights.dtype, np.integer):
             _check_currents(weights, exponent, largest)
         neurons, inputs = weights.shape
-        self.s_in = InPort(shape=(samples, inputs))
-        self.a_out = OutPort(shape=(samples, neurons))
+        batch = () if samples is None else (samples,)
+        self.s_in = InPort(shape=(*batch, inputs))
+        self.a_out = OutPort(shape=(*batch, neurons))
         self.weights = Var(shape=weights.shape, init=weights)
         self.exponent = Var(shape=(1,), init=np.array([exponent]))
-        self.a_buff = Var(shape=(samples, neurons), init=0)
+        self.a_buff = Var(shape=(*batch, neurons), init=0)
 
 
 def _check_currents(weights: NDArray[Any], exponent: int, largest: int) -> None:

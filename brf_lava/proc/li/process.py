@@ -9,12 +9,15 @@ from brf_lava.proc.layer import NeuronLayer
 class LI(NeuronLayer):
     """A readout of leaky integrators.
 
-    Equations: `neurons.fixed.li_step`, `neurons.real.li_step`.
+    Equations, `neurons.fixed.li_step` (real numbers: `neurons.real.li_step`)::
 
+        o' = o_out = saturate(mul(o, decay) + a_in)
+
+    Coefficients:
     decay: [N], per step, `parameter_bits` fraction bits | a real number
 
-    Vars besides these: o. The other arguments, the ports and the number formats are
-    those of `NeuronLayer`.
+    Vars: o (24 bits), and the coefficients. Ports: a_in, o_out (24 bits).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
     """
 
     neuron = families.LI

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 class Sink(AbstractProcess):
     """Writes what arrives in step t to ``record[t]``; steps past its end are dropped.
 
-    record:  [steps, B, N] in shared memory (`run.guard.shared_array`), of a type that holds what
-             is sent: int8 for spikes, int32 for readouts, float for real numbers
+    record:  [steps, B, N], or [steps, N], in shared memory (`run.guard.shared_array`), of a type
+             that holds what is sent: int8 for spikes, int32 for readouts, float for real numbers
     counter: [1] int64 in shared memory, set to the steps done, or None
     name:    what error messages call this process
 
-    Port: a_in (B, N), of the sender's type.
+    Port: a_in (B, N), int32 | float. It has no Var, and no delay.
     """
 
     def __init__(

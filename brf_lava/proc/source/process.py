@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 class Source(AbstractProcess):
     """Sends ``recording[t]`` in step t, and zeros once the recording is over.
 
-    recording: [T, B, I], int8 or uint8, spikes or graded inputs (model fixed_pt) or real numbers
-               (floating_pt); read where it lies, children share it through fork
+    recording: [T, B, I], or [T, I] without an axis for samples; int8 or uint8, spikes
+               or graded inputs (model fixed_pt) or real numbers (floating_pt); read where it lies,
+               children share it through fork
     name:      what error messages call this process
 
-    Port: s_out (B, I), int16 | float.
+    Port: s_out (B, I), int16 | float. It has no Var, and no delay.
     """
 
     def __init__(self, *, recording: NDArray[Any], name: str = "") -> None:

@@ -1,0 +1,120 @@
+"""The options of brf-lava run that record states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brf_lava.cli.options import PATH, Command
+from brf_lava.errors import ParameterError
+
+if TYPE_CHECKING:
+    from brf_lava.export.network import FixedNetwork
+    from brf_lava.run.probing import Recording, Selection
+    from brf_lava.tasks.task import Dataset
+
+PREFIX = "brf_lava.probe."  # of keys of click's meta
+STATES, LAYER, NEURONS, OUT = "--probe", "--probe-layer", "--probe-neurons", "--probe-out"
+OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
+    (OUT, PATH, "FILE", "With --probe: where the states go, HDF5 (.h5) or .npz."),
+    (NEURONS, str, "0-7,12", "With --probe: only these, counted from 0."),
+    (LAYER, str, "LAYER", "With --probe: hidden1 (the default), hidden2, ... or readout."),
+    (STATES, str, "u,v,...", "Record these states of a layer's neurons; z are its spikes."),
+)
+
+
+def probe_options(command: Command) -> Command:
+    """Options for recording states, kept for `chosen_probe`."""
+    for name, kind, metavar, text in OPTIONS:
+        command = click.option(
+            name, type=kind, metavar=metavar, expose_value=False, callback=_keep(name), help=text
+        )(command)
+    return command
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        context.meta[PREFIX + name] = value
+
+    return keep
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What to record, and the file it goes to."""
+
+    selection: Selection
+    out: Path
+
+    def recording(self, network: FixedNetwork, steps: int, samples: int) -> Recording:
+        """Room for it. Raises: ParameterError as `run.probing.new_recording`."""
+        from brf_lava.run.probing import new_recording
+
+        return new_recording(network, [self.selection], steps, samples)
+
+    def write(
+        self, recording: Recording, network: FixedNetwork, backend: str, dataset: Dataset
+    ) -> None:
+        """Write it, and say so. Raises: BrfLavaError."""
+        from brf_lava.run.probing import write_recording
+
+        write_recording(
+            recording,
+            network,
+            self.out,
+            backend=backend,
+            data=dataset.source,
+            step_seconds=dataset.step_seconds,
+        )
+        (layer,) = recording.layers
+        steps, samples, neurons = next(iter(layer.values.values())).shape
+        click.echo(
+            f"Wrote {self.out}: {', '.join(layer.values)} of {neurons} neurons of {layer.name}, "
+            f"{steps} steps of {samples} samples."
+        )
+
+
+def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Probe | None:
+    """What the options ask for, None without --probe.
+
+    others: files that the command reads or writes; beside: it classifies something else than test
+    data. Raises: ParameterError for options that do not go together; BrfLavaError for a file that
+    could not be written.
+    """
+    from brf_lava.files import check_writable
+    from brf_lava.run.probing import Selection, check_suffix, parse_numbers
+
+    meta = click.get_current_context().meta
+    values: dict[str, Any] = {name: meta.get(PREFIX + name) for name, *_ in OPTIONS}
+    given = [name for name in (STATES, LAYER, NEURONS, OUT) if values[name] is not None]
+    if not given:
+        return None
+    if values[STATES] is None or values[OUT] is None:
+        missing = STATES if values[STATES] is None else OUT
+        raise ParameterError(
+            f"{', '.join(given)}: not without {missing}. Name the states with {STATES} and their "
+            f"file with {OUT}."
+        )
+    if beside:
+        raise ParameterError(
+            f"{STATES}: records runs on the test data; --input and --stream do not go with it. "
+            "Leave them out."
+        )
+    if backend == "loihi2":
+        raise ParameterError(
+            f"{STATES}: states are not recorded on Loihi 2. Use --backend sim or engine, which "
+            "compute the same."
+        )
+    out: Path = values[OUT]
+    check_suffix(out)
+    files = [path for path in others if path is not None]
+    if out.resolve() in {path.resolve() for path in files}:
+        raise ParameterError(f"{OUT} {out}: is the name of another file of this run. Name another.")
+    check_writable(out, *files)
+    numbers = None if values[NEURONS] is None else parse_numbers(values[NEURONS])
+    states = tuple(name.strip() for name in values[STATES].split(","))
+    return Probe(Selection(states, values[LAYER] or "hidden1", numbers), out)
