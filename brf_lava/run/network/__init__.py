@@ -1,0 +1,19 @@
+"""Our networks in lava-dl's netx; a folder of its own, because Lava executes all modules beside a
+process in search of its models."""
+
+from __future__ import annotations
+
+from brf_lava.errors import BackendUnavailableError
+from brf_lava.run.lava_net import require_lava
+
+
+def require_netx() -> None:
+    """Import lava-dl's netx, or say why that does not work. Raises: BackendUnavailableError."""
+    require_lava()
+    try:
+        import lava.lib.dl.netx.hdf5  # noqa: F401
+    except Exception as error:
+        advice = f"its import raised {type(error).__name__}: {error}."
+        if isinstance(error, ModuleNotFoundError):
+            advice = f"{error}. Install it: pip install lava-dl==0.6.0."
+        raise BackendUnavailableError(f"lava-dl's netx cannot be imported: {advice}") from error

@@ -1,0 +1,297 @@
+"""Random networks: the engine, plain NumPy, our batched processes and netx, equal in every integer.
+
+A Lava run costs the same for one neuron as for a hundred. So networks of one structure run side by
+side as the blocks of one large network, which no weight connects, and each is compared with its own
+run on the engine. Signs survive this: blocks without a positive weight make a matrix without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import SPIKING, fixed_constants, random_coefficients
+from netx_graph import TIMEOUT, run_networks
+from numpy.typing import NDArray
+
+from brf_lava.errors import BackendUnavailableError
+from brf_lava.export.hdf5 import write_network
+from brf_lava.export.network import (
+    EXPONENT_MAX,
+    PARAMETER_BITS_MAX,
+    PARAMETER_BITS_MIN,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Activity,
+    Connection,
+    FixedLayer,
+    FixedNetwork,
+    integer_ranges,
+)
+from brf_lava.neurons import families
+from brf_lava.run import engine, lava_net
+from brf_lava.run.verify import plain_run
+
+GROUPS = 20
+NETWORKS = 12  # in a group
+LARGEST = 12  # neurons of a layer
+RANGES = ((0, 1), (0, 1), (0, 255), (-128, 127))
+STEPS = (30, 1, 25, 40, 2, 20, 35)
+
+# mantissas of one connection, by shape
+SIGNS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Any]] = {
+    "all": lambda rng, shape: rng.integers(WEIGHT_MIN, WEIGHT_MAX + 1, shape),
+    "limits": lambda rng, shape: rng.choice([WEIGHT_MIN, WEIGHT_MAX], shape),
+    "not negative": lambda rng, shape: rng.integers(0, WEIGHT_MAX + 1, shape),
+    "not positive": lambda rng, shape: rng.integers(WEIGHT_MIN, 1, shape),
+    "lowest": lambda rng, shape: np.full(shape, WEIGHT_MIN),
+    "highest": lambda rng, shape: np.full(shape, WEIGHT_MAX),
+    "zero": lambda rng, shape: np.zeros(shape),
+}
+USUAL = [0.76, *[0.04] * 6]  # how often each of them is drawn
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What the networks of a group share in one layer.
+
+    signs: of the weights and of the recurrent ones; None: each network has its own
+    exponents: of both. bits: of states and parameters. stable: whether coefficients are those of
+    stable neurons, or anything that a file may hold.
+    """
+
+    neuron: families.Neuron
+    recurrent: bool
+    signs: tuple[str | None, str | None]
+    exponents: tuple[int, int]
+    bits: tuple[int, int]
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks of one structure. x: one [T, B, I] each."""
+
+    plans: tuple[LayerPlan, ...]
+    networks: tuple[FixedNetwork, ...]
+    x: tuple[NDArray[Any], ...]
+
+    @property
+    def merged(self) -> FixedNetwork:
+        """All of them as one network that no weight connects."""
+        layers = []
+        for parts in zip(*(network.layers for network in self.networks), strict=True):
+            first = parts[0]
+            layers.append(
+                FixedLayer(
+                    first.neuron,
+                    _blocks([part.weights for part in parts]),
+                    _blocks([part.recurrent for part in parts]) if first.recurrent else None,
+                    np.concatenate([part.coefficients for part in parts], axis=1),
+                    first.constants,
+                )
+            )
+        return FixedNetwork(tuple(layers), input_range=self.networks[0].input_range)
+
+
+def _blocks(parts: list[Any]) -> Connection:
+    rows, columns = np.sum([part.mantissa.shape for part in parts], axis=0)
+    mantissa = np.zeros((rows, columns), np.int8)
+    row = column = 0
+    for part in parts:
+        height, width = part.mantissa.shape
+        mantissa[row : row + height, column : column + width] = part.mantissa
+        row, column = row + height, column + width
+    return Connection(mantissa, parts[0].exponent)
+
+
+@cache
+def make_group(seed: int) -> Group:
+    rng = np.random.default_rng([seed, 2024])
+    low, high = RANGES[seed % len(RANGES)]
+    steps, samples = STEPS[seed % len(STEPS)], int(rng.integers(1, 4))
+    depth = 1 + seed % 3
+    neurons = [*(SPIKING[(seed + index) % len(SPIKING)] for index in range(depth)), families.LI]
+    plans = [_plan(rng, neuron, index, high) for index, neuron in enumerate(neurons)]
+    special = int(rng.integers(depth + 1))
+    sign = list(SIGNS)[1 + seed % (len(SIGNS) - 1)]
+    signs = (None, sign) if plans[special].recurrent and rng.random() < 0.5 else (sign, None)
+    plans[special] = replace(plans[special], signs=signs)
+    networks, x = [], []
+    for number in range(NETWORKS):
+        sizes = rng.integers(1, LARGEST + 1, depth + 2)
+        if number == 0:
+            sizes[:] = 1
+        layers = zip(plans, sizes[1:].tolist(), sizes[:-1].tolist(), strict=True)
+        networks.append(
+            FixedNetwork(tuple(_layer(rng, *layer) for layer in layers), input_range=(low, high))
+        )
+        values = rng.integers(low, high + 1, (steps, samples, sizes[0]))
+        values[rng.random(values.shape) < rng.uniform(0, 0.9)] = 0
+        values.flat[0] = high
+        x.append(values.astype(np.int8 if high <= np.iinfo(np.int8).max else np.uint8))
+    return Group(tuple(plans), tuple(networks), tuple(x))
+
+
+def _plan(rng: np.random.Generator, neuron: families.Neuron, index: int, high: int) -> LayerPlan:
+    state_bits = int(rng.integers(STATE_BITS_MIN, STATE_BITS_MAX + 1))
+    largest = EXPONENT_MAX if index or high == 1 else 8  # graded currents must fit 32 bits, too
+    exponents = np.clip(state_bits + rng.integers(-3, 4, 2) - (15 - largest), 0, largest)
+    return LayerPlan(
+        neuron=neuron,
+        recurrent=neuron.spiking and bool(rng.random() < 0.6),
+        signs=(None, None),
+        exponents=(int(exponents[0]), int(exponents[1])),
+        bits=(state_bits, int(rng.integers(PARAMETER_BITS_MIN, PARAMETER_BITS_MAX + 1))),
+        stable=bool(rng.random() < 0.6),
+    )
+
+
+def _layer(rng: np.random.Generator, plan: LayerPlan, neurons: int, inputs: int) -> FixedLayer:
+    shapes = [(neurons, inputs), (neurons, neurons)]
+    weights, recurrent = (
+        Connection(
+            SIGNS[sign or str(rng.choice(list(SIGNS), p=USUAL))](rng, shape).astype(np.int8),
+            exponent,
+        )
+        for sign, shape, exponent in zip(plan.signs, shapes, plan.exponents, strict=True)
+    )
+    state_bits, parameter_bits = plan.bits
+    ranges = integer_ranges(state_bits, parameter_bits)
+    if plan.stable:
+        real = random_coefficients(rng, plan.neuron, neurons)
+        coefficients = np.rint(real * 2**parameter_bits).astype(np.int64)
+    else:
+        coefficients = np.stack(
+            [
+                rng.integers(ranges[name][0], ranges[name][1] + 1, neurons)
+                for name in plan.neuron.fixed_coefficients
+            ]
+        )
+    return FixedLayer(
+        plan.neuron,
+        weights,
+        recurrent if plan.recurrent else None,
+        coefficients,
+        fixed_constants(plan.neuron, state_bits, parameter_bits),
+    )
+
+
+def assert_equal_parts(found: Activity, group: Group, expected: list[Activity], what: str) -> None:
+    """found: of the merged network; expected: of each network alone."""
+    whole = [*found.spikes, found.outputs]
+    start = [0] * len(whole)
+    for number, (network, reference) in enumerate(zip(group.networks, expected, strict=True)):
+        signals = [*reference.spikes, reference.outputs]
+        for layer, (ours, theirs) in enumerate(zip(whole, signals, strict=True)):
+            stop = start[layer] + network.layers[layer].shape[0]
+            np.testing.assert_array_equal(
+                ours[:, :, start[layer] : stop],
+                theirs,
+                err_msg=f"{what}, network {number}, layer {layer + 1}",
+            )
+            start[layer] = stop
+    assert start == [signal.shape[2] for signal in whole]
+
+
+def alone(group: Group, run: Callable[..., Activity] = engine.run) -> list[Activity]:
+    return [run(network, x) for network, x in zip(group.networks, group.x, strict=True)]
+
+
+def on_netx(network: FixedNetwork, x: NDArray[Any], path: Path) -> Activity:
+    """The first sample of x, [T, 1, N]."""
+    from brf_lava.run import Network
+
+    write_network(network, path)
+    *hidden, outputs = run_networks([Network(path)], x[:, 0])[0]
+    return Activity(
+        outputs[:, None].astype(np.int64), tuple(z[:, None].astype(np.int8) for z in hidden), 0
+    )
+
+
+def first_sample(activity: Activity) -> Activity:
+    return Activity(activity.outputs[:, :1], tuple(z[:, :1] for z in activity.spikes), 0)
+
+
+def test_there_are_enough_networks_and_they_differ() -> None:
+    groups = [make_group(seed) for seed in range(GROUPS)]
+    networks = [network for group in groups for network in group.networks]
+    plans = [plan for group in groups for plan in group.plans]
+    assert len(networks) >= 200
+    assert {plan.neuron.name for plan in plans} == set(families.NEURONS)
+    assert {len(network.hidden) for network in networks} == {1, 2, 3}
+    assert {sign for plan in plans for sign in plan.signs} == {None, *SIGNS} - {"all"}
+    assert {network.input_range for network in networks} == set(RANGES)
+    assert {len(group.x[0]) for group in groups} == set(STEPS)
+    assert {layer.shape[0] for network in networks for layer in network.hidden} >= {1, LARGEST}
+    assert {plan.recurrent for plan in plans if plan.neuron.spiking} == {True, False}
+    assert sum(len({plan.neuron for plan in group.plans}) > 2 for group in groups) > GROUPS / 3
+    activities = [activity for group in groups for activity in alone(group)]
+    assert sum(any(z.any() for z in found.spikes) for found in activities) > 150
+    assert sum(bool(found.outputs.any()) for found in activities) > 120
+    assert sum(found.saturations > 0 for found in activities) > 50
+
+
+@pytest.mark.parametrize("seed", range(GROUPS))
+def test_engine_and_plain_numpy_agree(seed: int) -> None:
+    group = make_group(seed)
+    for number, (ours, theirs) in enumerate(
+        zip(alone(group), alone(group, plain_run), strict=True)
+    ):
+        where = f"seed {seed}, network {number}"
+        np.testing.assert_array_equal(ours.outputs, theirs.outputs, err_msg=where)
+        for spikes, others in zip(ours.spikes, theirs.spikes, strict=True):
+            np.testing.assert_array_equal(spikes, others, err_msg=where)
+        assert ours.saturations == theirs.saturations, where
+
+
+def _need_lava() -> None:
+    try:
+        lava_net.require_lava()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.lava
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(GROUPS))
+def test_lava_and_netx_equal_the_engine(seed: int, tmp_path: Path) -> None:
+    _need_lava()
+    group = make_group(seed)
+    expected = alone(group)
+    x = np.concatenate(group.x, axis=2)
+    found = lava_net.run_on_lava(group.merged, x, timeout=TIMEOUT)
+    assert_equal_parts(found, group, expected, f"seed {seed}, batched processes")
+    assert found.saturations == sum(activity.saturations for activity in expected)
+    loaded = on_netx(group.merged, x, tmp_path / "net.h5")
+    firsts = [first_sample(activity) for activity in expected]
+    assert_equal_parts(loaded, group, firsts, f"seed {seed}, netx")
+
+
+@pytest.mark.lava
+def test_each_network_loads_alone(tmp_path: Path) -> None:
+    """As netx holds it: even weights and an exponent, coefficients as they are."""
+    _need_lava()
+    from brf_lava.run import Network
+
+    path = tmp_path / "net.h5"
+    for seed in range(0, GROUPS, 5):
+        network = make_group(seed).networks[seed % NETWORKS]
+        write_network(network, path)
+        for layer, block in zip(network.layers, Network(path).layers, strict=True):
+            pairs = [(layer.weights, block.synapse), (layer.recurrent, block.synapse_rec)]
+            for connection, synapse in pairs[: 2 if layer.recurrent else 1]:
+                exponent = synapse.proc_params.get("weight_exp")
+                held = synapse.weights.init.astype(np.int64) * 2 ** (exponent + 1) // 2
+                np.testing.assert_array_equal(held, connection.integers)
+            for name, values in zip(
+                layer.neuron.fixed_coefficients, layer.coefficients, strict=True
+            ):
+                np.testing.assert_array_equal(getattr(block.neuron, name).init, values)

@@ -1,0 +1,519 @@
+"""`brf_lava.run.Network`: our layers in lava-dl's netx, alone and among its own."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from networks import SPIKING, random_inputs, random_network, random_spikes
+from netx_graph import run_networks
+from numpy.typing import NDArray
+
+from brf_lava.errors import BackendUnavailableError, NetworkFileError, ParameterError
+from brf_lava.export.hdf5 import write_layer, write_network
+from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
+from brf_lava.neurons.families import ALIF, BRF
+from brf_lava.run import engine, lava_net
+
+ROOT = Path(__file__).parent.parent
+try:
+    lava_net.require_lava()
+    NO_LAVA = ""
+except BackendUnavailableError as error:
+    NO_LAVA = str(error)
+
+needs_lava = pytest.mark.skipif(bool(NO_LAVA), reason=NO_LAVA or "Lava is here")
+pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20261)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "net.h5"
+
+
+def load(path: Path, **arguments: Any) -> Any:
+    from brf_lava.run import Network
+
+    return Network(path, **arguments)
+
+
+def assert_engine(layers: list[NDArray[Any]], network: FixedNetwork, x: NDArray[Any]) -> Activity:
+    """layers: what each layer sent, [T, N]; x: [T, I]."""
+    reference = engine.run(network, x[:, None])
+    for ours, theirs in zip(layers, [*reference.spikes, reference.outputs], strict=True):
+        np.testing.assert_array_equal(ours, theirs[:, 0])
+    return reference
+
+
+# Without Lava, and how it is told.
+
+
+def test_importing_run_is_light() -> None:
+    script = "import sys, brf_lava.run; print(*{name.split('.')[0] for name in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
+    assert not set(run.stdout.decode().split()) & {"numpy", "h5py", "torch", "lava", "scipy"}
+
+
+@pytest.mark.parametrize("module", ["lava.magma.core.run_configs", "lava.lib.dl.netx.hdf5"])
+def test_missing_lava_is_said(module: str) -> None:
+    script = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from brf_lava.errors import BackendUnavailableError\n"
+        "try:\n    from brf_lava.run import Network\n"
+        "except BackendUnavailableError as error:\n    print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
+    (line,) = run.stdout.decode().splitlines()
+    assert "cannot be imported" in line
+    if not NO_LAVA:
+        assert "pip install lava-" in line
+
+
+def test_other_names_are_unknown_as_ever() -> None:
+    import brf_lava.run
+
+    with pytest.raises(AttributeError, match="no attribute 'Netwrok'"):
+        _ = brf_lava.run.Netwrok
+
+
+# Our own files.
+
+
+@needs_lava
+@pytest.mark.parametrize(
+    ("sizes", "neurons", "recurrent"),
+    [
+        ((4, 36, 6), BRF, True),
+        ((4, 36, 6), BRF, False),
+        ((3, 7, 9, 8, 7, 6, 4), SPIKING, (True, False, True, True, False)),
+    ],
+)
+def test_equals_the_engine(
+    rng: np.random.Generator, path: Path, sizes: Any, neurons: Any, recurrent: Any
+) -> None:
+    network = random_network(rng, sizes, neuron=neurons, recurrent=recurrent, exponent=11)
+    write_network(network, path)
+    x = random_spikes(rng, 60, 1, sizes[0], rate=0.4)[:, 0]
+    net = load(path)
+    assert [layer.block == "RecurrentDense" for layer in net.layers] == [
+        layer.recurrent is not None for layer in network.layers
+    ]
+    reference = assert_engine(run_networks([net], x)[0], network, x)
+    assert all(spikes.any() for spikes in reference.spikes)
+    assert reference.outputs.any()
+
+
+@needs_lava
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_graded_inputs(rng: np.random.Generator, path: Path, dtype: type) -> None:
+    limits = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    network = random_network(rng, (3, 12, 4), exponent=3, input_range=limits)
+    write_network(network, path)
+    x = random_inputs(rng, 60, 1, 3, dtype)[:, 0]
+    reference = assert_engine(run_networks([load(path)], x)[0], network, x)
+    assert 0 < reference.spikes[0].mean() < 1
+
+
+@needs_lava
+def test_matrices_of_one_sign_and_sparse_ones(rng: np.random.Generator, tmp_path: Path) -> None:
+    """Where lava-dl's own choice of weight bits fails. All of them side by side."""
+    base = random_network(rng, (5, 6, 3), exponent=12)
+    networks, nets = [], []
+    for value in (-128, 127, 0, None):
+        layers = tuple(
+            FixedLayer(
+                layer.neuron,
+                layer.weights if value is None else _filled(layer.weights, value),
+                None if layer.recurrent is None else _filled(layer.recurrent, value or -64),
+                layer.coefficients,
+                layer.constants,
+            )
+            for layer in base.layers
+        )
+        networks.append(FixedNetwork(layers))
+        write_network(networks[-1], tmp_path / f"{value}.h5")
+        nets.append(load(tmp_path / f"{value}.h5", sparse_fc_layer=value is None))
+    x = random_spikes(rng, 20, 1, 5, rate=0.5)[:, 0]
+    spikes = [
+        assert_engine(layers, network, x).spikes[0].any()
+        for layers, network in zip(run_networks(nets, x), networks, strict=True)
+    ]
+    assert spikes == [True, True, False, True]
+    assert type(nets[-1].layers[0].synapse).__name__ == "Sparse"
+
+
+def _filled(connection: Connection, value: int) -> Connection:
+    return Connection(np.full_like(connection.mantissa, value), connection.exponent)
+
+
+@needs_lava
+@pytest.mark.parametrize("root", ["network", "layer"])
+def test_a_run_may_start_anywhere(rng: np.random.Generator, path: Path, root: str) -> None:
+    network = random_network(rng, (4, 9, 3), exponent=11)
+    write_network(network, path)
+    x = random_spikes(rng, 20, 1, 4, rate=0.5)[:, 0]
+    net = load(path)
+    layers = run_networks([net], x, root=net if root == "network" else net.layers[0])[0]
+    assert_engine(layers, network, x)
+
+
+@needs_lava
+def test_what_netx_users_know_is_there(rng: np.random.Generator, path: Path) -> None:
+    network = random_network(rng, (4, 9, 7, 3), neuron=[BRF, ALIF], recurrent=[True, False])
+    write_network(network, path)
+    net = load(str(path))
+    assert len(net) == len(net.layers) == 3
+    assert net.in_layer is net.layers[0]
+    assert net.out_layer is net.layers[-1]
+    assert (net.inp.shape, net.out.shape) == ((4,), (3,))
+    assert [layer.shape for layer in net.layers] == [(9,), (7,), (3,)]
+    assert [layer.block for layer in net.layers] == ["RecurrentDense", "Dense", "Dense"]
+    assert [type(layer.neuron).__name__ for layer in net.layers] == ["BRF", "ALIF", "LI"]
+    assert net.layers[0].neuron.u.shape == (9,)
+    assert (net.layers[0].output_message_bits, net.output_message_bits) == (0, 24)
+    assert [line.split()[0].strip("|") for line in str(net).splitlines()[1:]] == ["Dense"] * 3
+    first, rest = load(path, num_layers=2), load(path, skip_layers=2)
+    assert (len(first), first.out.shape) == (1, (9,))
+    assert (len(rest), rest.inp.shape) == (2, (9,))
+
+
+@needs_lava
+def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
+    """Lava keeps all processes to the end of the interpreter; it must get there, too."""
+    write_network(random_network(rng, (4, 9, 3)), path)
+    script = (
+        "import h5py\nfrom brf_lava.run import Network\n"
+        f"net = Network({str(path)!r})\nh5py.File({str(path)!r}, 'w').close()\n"
+        "assert len(net.net_config['layer']) == 3\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+@needs_lava
+def test_the_example_of_the_docstring_runs(rng: np.random.Generator, path: Path) -> None:
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from brf_lava.proc.sink.process import Sink
+    from brf_lava.proc.source.process import Source
+    from brf_lava.run import Network
+    from brf_lava.run.guard import run_guarded, shared_array
+
+    names: dict[str, Any] = {
+        "Network": Network,
+        "Source": Source,
+        "Sink": Sink,
+        "Loihi2SimCfg": Loihi2SimCfg,
+        "shared_array": shared_array,
+        "run_guarded": run_guarded,
+        "np": np,
+    }
+    network = random_network(rng, (4, 9, 3), exponent=11)
+    write_network(network, path)
+    names["x"] = random_spikes(rng, 30, 1, 4, rate=0.4)[:, 0]
+    text = inspect.cleandoc(Network.__doc__ or "").split("::\n", 1)[1]
+    code = "\n".join(line for line in text.splitlines() if line.startswith("    ") or not line)
+    lines = inspect.cleandoc(code.split("\n\n\n")[0]).replace('"net.h5"', repr(str(path)))
+    exec(lines, names)
+    expected = engine.run(network, names["x"][:, None]).outputs[:, 0]
+    assert expected.any()
+    np.testing.assert_array_equal(names["outputs"], expected)
+
+
+@needs_lava
+def test_runs_as_lava_users_run(rng: np.random.Generator, path: Path) -> None:
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.sink import RingBuffer as Receiver
+    from lava.proc.io.source import RingBuffer as Sender
+
+    network = random_network(rng, (4, 9, 3), exponent=11)
+    write_network(network, path)
+    x = random_spikes(rng, 12, 1, 4, rate=0.5)[:, 0]
+    net = load(path)
+    total = len(x) + len(net)
+    sender = Sender(data=np.pad(x, ((0, len(net)), (0, 0))).T)
+    receiver = Receiver(shape=net.out.shape, buffer=total)
+    sender.s_out.connect(net.inp)
+    net.out.connect(receiver.a_in)
+    net.run(condition=RunSteps(num_steps=total), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+    outputs = receiver.data.get().astype(np.int64).T
+    net.stop()
+    expected = engine.run(network, x[:, None]).outputs[:, 0]
+    assert expected.any()
+    np.testing.assert_array_equal(outputs[len(net) :], expected)
+
+
+# With layers of lava-dl.
+
+
+def stock_layers() -> list[Any]:
+    """Blocks of SLAYER that spike: dense, recurrent, resonators with complex weights."""
+    import torch
+    from lava.lib.dl import slayer
+
+    torch.manual_seed(3)
+    cuba = {"threshold": 1.0, "current_decay": 0.2, "voltage_decay": 0.1}
+    resonator = {"threshold": 0.5, "period": 8, "decay": 0.1}
+    blocks = [
+        slayer.block.cuba.Dense(cuba, 4, 6, weight_scale=2),
+        slayer.block.cuba.Recurrent(cuba, 6, 5, weight_scale=2),
+        slayer.block.rf_iz.Dense(resonator, 5, 3, weight_scale=2),
+    ]
+    for block in blocks:  # SLAYER sets some of its shapes in the first pass
+        block(torch.zeros(1, block.synapse.in_channels, 2)) if hasattr(block, "synapse") else block(
+            torch.zeros(1, 6, 2)
+        )
+    return blocks
+
+
+def write_layers(path: Path, layers: list[Any]) -> None:
+    """Of SLAYER and of ours, in one file as SLAYER's users write it."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layer")
+        for index, layer in enumerate(layers):
+            handle = group.create_group(str(index))
+            if isinstance(layer, FixedLayer):
+                write_layer(handle, layer)
+            else:
+                layer.export_hdf5(handle)
+
+
+def run_stock(path: Path, x: NDArray[Any]) -> list[NDArray[Any]]:
+    from lava.lib.dl.netx import hdf5
+
+    layers: list[NDArray[Any]] = run_networks([hdf5.Network(str(path))], x)[0]
+    return layers
+
+
+@needs_lava
+def test_stock_networks_are_what_they_were(rng: np.random.Generator, path: Path) -> None:
+    from lava.lib.dl.netx import hdf5
+
+    write_layers(path, stock_layers())
+    stock, ours = hdf5.Network(net_config=str(path)), load(path)
+    assert str(ours) == str(stock)
+    assert [type(layer) for layer in ours.layers] == [type(layer) for layer in stock.layers]
+    x = random_spikes(rng, 60, 1, 4, rate=0.5)[:, 0]
+    for expected, found in zip(*run_networks([stock, ours], x), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert expected.any()
+
+
+@needs_lava
+def test_stock_convolutions_are_what_they_were(rng: np.random.Generator, path: Path) -> None:
+    import torch
+    from lava.lib.dl import slayer
+    from lava.lib.dl.netx import hdf5
+
+    torch.manual_seed(3)
+    cuba = {"threshold": 0.5, "current_decay": 0.2, "voltage_decay": 0.1}
+    blocks = [
+        slayer.block.cuba.Conv(cuba, 2, 3, 3, weight_scale=2),
+        slayer.block.cuba.Flatten(),
+        slayer.block.cuba.Dense(cuba, 48, 5, weight_scale=2),
+    ]
+    x = torch.zeros(1, 2, 6, 6, 1)
+    for block in blocks:
+        x = block(x)
+    write_layers(path, blocks)
+    nets = [hdf5.Network(str(path), input_shape=(6, 6, 2)), load(path, input_shape=(6, 6, 2))]
+    spikes = (rng.random((30, 6, 6, 2)) < 0.5).astype(np.int8)
+    for expected, found in zip(*run_networks(nets, spikes), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert expected.any()
+
+
+@needs_lava
+def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> None:
+    stock = stock_layers()[:2]
+    network = random_network(rng, (5, 9, 3), exponent=12)
+    write_layers(path, [*stock, *network.layers])
+    x = random_spikes(rng, 60, 1, 4, rate=0.5)[:, 0]
+    found = run_networks([load(path)], x)[0]
+    reference = assert_engine(found[2:], network, found[1].astype(np.int8))
+    assert reference.spikes[0].any()
+    write_layers(path, stock)
+    for ours, theirs in zip(found, run_stock(path, x), strict=False):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@needs_lava
+def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
+    stock = stock_layers()[1:]
+    network = random_network(rng, (4, 8, 6, 1), neuron=[BRF, ALIF], exponent=12)
+    write_layers(path, [*network.hidden, *stock])
+    x = random_spikes(rng, 60, 1, 4, rate=0.5)[:, 0]
+    found = run_networks([load(path)], x)[0]
+    for ours, theirs in zip(found, engine.run(network, x[:, None]).spikes, strict=False):
+        np.testing.assert_array_equal(ours, theirs[:, 0])
+        assert ours.any()
+    write_layers(path, stock)
+    for ours, theirs in zip(found[2:], run_stock(path, found[1].astype(np.int8)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.any()
+
+
+@needs_lava
+def test_blocks_of_ours_export_what_loads(rng: np.random.Generator, path: Path) -> None:
+    import torch
+
+    from brf_lava.export.hdf5 import read_layer
+    from brf_lava.slayer import block
+
+    torch.manual_seed(1)
+    params = {"omega": (10.0, 40.0), "b_offset": (0.1, 1.0), "dt": 0.01, "theta": 1.0, "gamma": 0.9}
+    blocks = [
+        block.brf.Recurrent(params, 4, 9),
+        block.li.Affine({"tau_mean": 20.0, "tau_std": 5.0}, 9, 3),
+    ]
+    with torch.no_grad():
+        blocks[0].weight *= 60
+    write_layers(path, blocks)
+    with h5py.File(path) as file:
+        layers = tuple(read_layer(file[f"layer/{index}"], path) for index in range(2))
+    x = random_spikes(rng, 60, 1, 4, rate=0.5)[:, 0]
+    reference = assert_engine(run_networks([load(path)], x)[0], FixedNetwork(layers), x)
+    assert reference.spikes[0].any()
+
+
+# What is refused.
+
+
+def _replace(name: str, value: Any) -> Callable[[h5py.File], None]:
+    def edit(file: h5py.File) -> None:
+        del file[name]
+        if value is not None:
+            file[name] = value
+
+    return edit
+
+
+def _unmark(file: h5py.File) -> None:
+    del file.attrs["format"]  # as if each layer had been written by its block
+
+
+def _in_order(*edits: Callable[[h5py.File], None]) -> Callable[[h5py.File], None]:
+    def edit(file: h5py.File) -> None:
+        for each in edits:
+            each(file)
+
+    return edit
+
+
+FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
+    "schema": (lambda file: file.attrs.modify("schema", 99), "schema 99, this version reads 1 to"),
+    "no layers": (_in_order(_unmark, _replace("layer", None)), "layer is missing or not a group"),
+    "a gap": (
+        _in_order(_unmark, lambda file: file.move("layer/2", "layer/7")),
+        "layer/2 is missing or not a group",
+    ),
+    "layer type": (
+        _in_order(_unmark, _replace("layer/2/type", np.array([b"pool"]))),
+        "layer/2/type: 'pool'; those that can be built are input, conv",
+    ),
+    "no layer type": (
+        _in_order(_unmark, _replace("layer/1/type", None)),
+        "layer/1/type is missing or not a text",
+    ),
+    "unknown neuron of ours": (
+        _in_order(_unmark, _replace("layer/1/neuron/type", np.array([b"XYZ"]))),
+        "layer/1/neuron/type: 'XYZ'; this version knows RF, BRF",
+    ),
+    "unknown neuron": (
+        _in_order(
+            _unmark,
+            _replace("layer/1/weight_exponent", None),
+            _replace("layer/1/neuron/type", np.array([b"XYZ"])),
+        ),
+        "layer/1/neuron/type: 'XYZ' is not known; brf_lava has RF, BRF.*netx LOIHI, CUBA",
+    ),
+    "half of a layer of ours": (
+        _in_order(_unmark, _replace("layer/1/weight_exponent", None)),
+        "layer/1: neuron 'BRF' without weight_exponent",
+    ),
+    "float weights": (
+        _in_order(_unmark, _replace("layer/1/weight", np.ones((9, 4)))),
+        "layer/1/weight: float64 values, integers are needed",
+    ),
+    "coefficient": (
+        _in_order(_unmark, _replace("layer/1/neuron/rotation", np.full(9, 2**40))),
+        r"layer/1/neuron/rotation: 1099511627776 is out of range",
+    ),
+    "fraction bits": (
+        _in_order(_unmark, _replace("layer/1/neuron/state_bits", 40)),
+        r"layer/1/neuron/state_bits: 40 is out of range",
+    ),
+    "sizes": (
+        _in_order(
+            _unmark,
+            _replace("layer/2/weight", np.ones((3, 5), np.int8)),
+        ),
+        "netx cannot build this network .*Shapes.*incompatible",
+    ),
+}
+
+
+@needs_lava
+@pytest.mark.parametrize("fault", FAULTS)
+def test_damage_is_refused_in_one_line(
+    rng: np.random.Generator, path: Path, fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_network(random_network(rng, (4, 9, 3)), path)
+    edit, message = FAULTS[fault]
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    with pytest.raises(NetworkFileError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    del caught
+    assert "Exception ignored" not in capfd.readouterr().err
+    with h5py.File(path, "r+"):  # it was let go
+        pass
+
+
+@needs_lava
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "truncated"])
+def test_what_is_no_network_file(rng: np.random.Generator, path: Path, kind: str) -> None:
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("weights = 1\n")
+    elif kind == "truncated":
+        write_network(random_network(rng, (4, 9, 3)), path)
+        os.truncate(path, path.stat().st_size // 2)
+    message = {"missing": "no such file", "folder": "not a file"}.get(kind, "netx cannot build")
+    with pytest.raises(NetworkFileError, match=message) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@needs_lava
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reset_interval": 16}, "reset_interval: 16; layer/1 is a layer of brf_lava"),
+        ({"input_message_bits": 0}, "input_message_bits: 0.*inputs from -128 to 127"),
+        ({"num_layers": 1}, "num_layers: 1, skip_layers: 0; no block"),
+        ({"skip_layers": 5}, "skip_layers: 5; no block"),
+    ],
+)
+def test_arguments_that_do_not_fit(
+    rng: np.random.Generator, path: Path, arguments: dict[str, int], message: str
+) -> None:
+    write_network(random_network(rng, (4, 9, 3), input_range=(-128, 127)), path)
+    with pytest.raises(ParameterError, match=message):
+        load(path, **arguments)
