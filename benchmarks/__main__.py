@@ -19,7 +19,7 @@ from brf_lava.files import check_writable, replacing
 if TYPE_CHECKING:
     from benchmarks.timing import Comparison, Row
 
-NAMES = ("start_up", "lava_run", "kernel", "epoch")
+NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "epoch")
 SCHEMA = 1
 WIDTH = 110  # of tables where there is no terminal
 
@@ -29,7 +29,7 @@ WIDTH = 110  # of tables where there is no terminal
 @click.option("--out", type=click.Path(path_type=Path), help="Also write all samples as JSON.")
 @click.option("--full", is_flag=True, help="lava_run: time every sample alone; takes minutes.")
 def main(names: tuple[str, ...], out: Path | None, full: bool) -> None:
-    """Measure NAME (start_up, lava_run, kernel, epoch), or all of them, on this machine."""
+    """Measure NAME (start_up, lava_run, netx_run, stream, ...), or all, on this machine."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, see there
     try:
         _run(names, out, full)

@@ -409,7 +409,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "timeout": (("run", "{net}", *ENGINE, "--timeout", "0"), 2, ("--timeout",)),
     "backend": (("run", "{net}", *ENGINE, "--backend", "gpu"), 2, ("gpu", "loihi2")),
     "no loihi2": (("run", "{net}", *ENGINE, "--backend", "loihi2"), 3, ("loihi2", "--backend sim")),
-    "board": (("run", "{net}", *ENGINE, "--profile", "loihi2-oheogulch"), 3, ("oheogulch", "sim")),
+    "board": (("run", "{net}", *ENGINE, "--profile", "loihi2-oheogulch"), 2, ("oheogulch", "sim")),
     "profile": (("run", "{net}", *ENGINE, "--profile", "simm"), 2, ("Did you mean sim",)),
     "reference": (("run", "{net}", *ENGINE, "--reference", "{text_pt}"), 2, ("text.pt",)),
     "no reference": (("run", "{net}", *ENGINE, "--reference", "{out}/m.pt"), 2, ("{out}/m.pt",)),

@@ -24,12 +24,10 @@ from brf_lava.cli.options import (
     device_option,
     network_data,
 )
-from brf_lava.errors import (
-    BackendUnavailableError,
-    DataError,
-    NetworkFileError,
-    ParameterError,
-)
+from brf_lava.cli.probe_options import chosen_probe, probe_options
+from brf_lava.cli.stream import early_table, stream_input
+from brf_lava.cli.stream_options import chosen_stream, stream_options
+from brf_lava.errors import DataError, NetworkFileError, ParameterError
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork, FloatActivity
@@ -58,6 +56,8 @@ if TYPE_CHECKING:
 @click.option("--input", "record", type=PATH, help="Classify this WFDB record instead (ecg).")
 @click.option("--csv", type=PATH, help="With --input: one line per sample with its wave.")
 @click.option("--annotations-out", type=PATH, help="With --input: a WFDB annotation file.")
+@stream_options
+@probe_options
 @loihi2_options
 def run(
     network: Path,
@@ -91,6 +91,11 @@ def run(
     from brf_lava.run.lava_net import steps_needed
     from brf_lava.run.result import measure, summarize, write_result
 
+    beside = (limit, reference, out, csv, annotations_out, batch, check)
+    asked = chosen_stream(
+        record=record is not None,
+        compared=bool(data_arguments(data)) or any(one is not None for one in beside),
+    )
     if record is None and (csv or annotations_out):
         raise DataError(
             "--csv and --annotations-out say where the waves of an --input go; name it."
@@ -105,10 +110,17 @@ def run(
         )
     target = _target(backend, profile, timeout)
     require_backend(backend, target.loihi2)
+    probe = chosen_probe(
+        backend, network, reference, out, beside=record is not None or asked.source is not None
+    )
     show = _shown_once()
     if out is not None:
         check_writable(out, network, *([reference] if reference else []))
     fixed, stored = read_network(network)
+    if asked.source is not None:
+        stream_input(fixed, asked.source, asked, backend=backend, timeout=target.timeout)
+        return
+    meter = asked.meter(fixed)
     missing = [key for key in ("task", "data", "metrics") if key not in fixed.provenance]
     if missing:
         raise NetworkFileError(
@@ -140,6 +152,7 @@ def run(
     steps = split.x.shape[1]
     if check is None:
         check = backend != "engine" and work(fixed, steps, samples) <= target.check_limit
+    recording = None if probe is None else probe.recording(fixed, steps, samples)
     float_reference = _reference(fixed, dataset, samples, stored, reference, device)
     batch = batch or target.batch
     size = samples_per_part(fixed, steps, batch)
@@ -156,11 +169,16 @@ def run(
                 check=check,
                 loihi2=target.loihi2,
                 on_placement=show,
+                recording=None
+                if recording is None
+                else recording.samples(first, first + x.shape[1]),
                 on_progress=_sample_progress(
                     on_samples, first, x.shape[1] / steps_needed(fixed, steps, x.shape[1], batch)
                 ),
             )
             parts.append(measure(fixed, x, activity, seconds))
+            if meter is not None:
+                meter.add(activity)
             on_samples(first + x.shape[1])
     checked = check and backend != "engine"
     result = summarize(fixed, parts, split.y, float_reference, backend=backend, checked=checked)
@@ -168,12 +186,16 @@ def run(
     click.echo(f"data     {dataset.source.description}")
     report.print_table(report.comparison_table(result))
     click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
+    if meter is not None:
+        report.print_table(early_table(meter.result(split.y)))
     if checked:
         spikes, outputs = (sum(p.spike_slots for p in parts), sum(p.outputs for p in parts))
         click.echo(
             f"{BACKEND_NAMES[backend]} equals the engine in all {spikes:,} spike slots and "
             f"{outputs:,} outputs."
         )
+    if probe is not None and recording is not None:
+        probe.write(recording, fixed, backend, dataset)
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)
         click.echo(f"Wrote {out}.")
@@ -190,8 +212,8 @@ class _Target:
 
 
 def _target(backend: str, profile: str | None, timeout: float | None) -> _Target:
-    """Raises: ParameterError for options that do not go together; BackendUnavailableError for the
-    profile of another kind of target; RecipeError."""
+    """Raises: ParameterError for options that do not go together, and for the profile of another
+    kind of target; RecipeError."""
     from brf_lava.profiles import SimProfile, load_profile
 
     if backend == "loihi2":
@@ -205,9 +227,9 @@ def _target(backend: str, profile: str | None, timeout: float | None) -> _Target
     refuse_loihi2_options(backend)
     settings = load_profile(profile or "sim")
     if not isinstance(settings, SimProfile):
-        raise BackendUnavailableError(
+        raise ParameterError(
             f"--profile {profile}: describes a Loihi 2 board; backend {backend} takes one of kind "
-            "'sim'."
+            "'sim', such as sim. Name that, or use --backend loihi2."
         )
     return _Target(
         timeout or settings.timeout_seconds, settings.check_limit, settings.batch or None

@@ -40,15 +40,33 @@ def encode(signal: npt.NDArray[np.floating[Any]], threshold: float) -> npt.NDArr
             "least one step and finite values only. Remove gaps (NaN) before encoding."
         )
     by_step = np.moveaxis(signal, -2, 0)  # [T, ..., leads]
-    spikes = np.zeros((*by_step.shape, 2), dtype=np.int8)  # last axis: up, down
-    reference = by_step[0].copy()
-    for t in range(1, len(by_step)):
-        change = by_step[t] - reference
-        up, down = change > threshold, change < -threshold
-        spikes[t, ..., 0], spikes[t, ..., 1] = up, down
-        np.copyto(reference, by_step[t], where=up | down)
-    channels = spikes.reshape(*by_step.shape[:-1], 2 * by_step.shape[-1])
+    encoder = Encoder(threshold)
+    channels = np.empty((*by_step.shape[:-1], 2 * by_step.shape[-1]), dtype=np.int8)
+    for t, values in enumerate(by_step):
+        channels[t] = encoder.push(values)
     return np.ascontiguousarray(np.moveaxis(channels, 0, -2))
+
+
+class Encoder:
+    """What `encode` does, step by step, for a signal that is still to come.
+
+    threshold: as of `encode`. Raises: ParameterError for one that is not positive.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        _check_threshold(threshold)
+        self._threshold = threshold
+        self._reference: npt.NDArray[np.floating[Any]] | None = None
+
+    def push(self, values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int8]:
+        """Spikes int8 [..., 2 * leads] at the next step of the signal, finite [..., leads]."""
+        if self._reference is None:
+            self._reference = values.copy()
+        change = values - self._reference
+        up, down = change > self._threshold, change < -self._threshold
+        np.copyto(self._reference, values, where=up | down)
+        spikes = np.stack([up, down], axis=-1).astype(np.int8)
+        return spikes.reshape(*values.shape[:-1], 2 * values.shape[-1])
 
 
 def decode(

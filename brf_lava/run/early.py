@@ -1,0 +1,163 @@
+"""Deciding before a sequence is over: at the first step where the best class leads by a margin.
+
+For networks that name one class per sequence. What counts is what the class would be read from if
+the sequence ended here (`Decision`): the readout of this step ("last") or its mean so far ("mean").
+The margin is the largest of it minus the second largest, as a real number: integers of the readout
+divided by ``2**state_bits``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.decision import Decision
+from brf_lava.errors import ParameterError
+from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.run.result import accuracy, decision_of
+
+
+def check_early(network: FixedNetwork, margins: Sequence[float], option: str) -> None:
+    """Refuse networks without one class per sequence, and margins that are none.
+
+    option: what the margins were given to. Raises: ParameterError.
+    """
+    if decision_of(network).prediction == "each-step":
+        raise ParameterError(
+            f"{option}: this network names a class at every step, so that there is nothing to "
+            "decide early. Name one with a class per sequence (prediction 'last' or 'mean')."
+        )
+    if network.classes < 2:
+        raise ParameterError(
+            f"{option}: the network has {network.classes} class; a margin needs two or more."
+        )
+    for margin in margins:
+        if not 0 <= margin < np.inf:  # also catches NaN
+            raise ParameterError(
+                f"{option}: {margin}; a margin is a finite number, 0 or more, in units of the "
+                "readout."
+            )
+
+
+def leaders(totals: NDArray[np.int64], scale: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best class and its lead over the second, [...], from totals [..., C] of two or more.
+
+    scale: [...], what to divide by for a real number; 0 where there is no total yet, and the lead
+    NaN, which reaches no margin.
+    """
+    ordered = np.partition(totals, -2, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leads: NDArray[np.float64] = (ordered[..., -1] - ordered[..., -2]) / scale
+    return totals.argmax(-1), leads
+
+
+def totals_so_far(
+    decision: Decision, outputs: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What the class is read from if the sequence ends at a step, [T, ...], and of how many steps
+    it is the sum, [T]; 0 where all steps are ignored. outputs: [T, ...]."""
+    steps = len(outputs)
+    if decision.prediction != "mean":
+        return outputs, np.ones(steps, np.int64)
+    counts = np.maximum(np.arange(1, steps + 1) - decision.ignore_first, 0)
+    counted = np.where(counts.reshape(-1, *[1] * (outputs.ndim - 1)) > 0, outputs, 0)
+    return counted.cumsum(axis=0), counts
+
+
+@dataclass(frozen=True, eq=False)
+class EarlyDecisions:
+    """What some samples would have got at each of M margins.
+
+    decided [M, B]: whether the lead reached the margin. latency [M, B]: steps until then, else all.
+    classes [M, B]: the class at that step. sops [M, B]: hidden spikes until then.
+    """
+
+    decided: NDArray[np.bool_]
+    latency: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    sops: NDArray[np.int64]
+
+
+def decide_early(
+    network: FixedNetwork, activity: Activity, margins: Sequence[float]
+) -> EarlyDecisions:
+    """Decide at each margin; a margin of infinity waits for the end. Raises: as `decision_of`."""
+    totals, counts = totals_so_far(decision_of(network), activity.outputs)
+    classes, leads = leaders(totals, (counts << _state_bits(network))[:, None])  # [T, B]
+    spikes = sum(layer.sum(axis=2, dtype=np.int64) for layer in activity.spikes)
+    sops = np.cumsum(spikes, axis=0)  # [T, B]
+    reached = leads >= np.reshape(margins, (-1, 1, 1))  # [M, T, B]
+    decided = reached.any(axis=1)
+    last = np.where(decided, reached.argmax(axis=1), len(leads) - 1)  # [M, B]
+    samples = np.arange(leads.shape[1])
+    return EarlyDecisions(decided, last + 1, classes[last, samples], sops[last, samples])
+
+
+def _state_bits(network: FixedNetwork) -> int:
+    return int(network.layers[-1].constants.state_bits)
+
+
+@dataclass(frozen=True)
+class EarlyRow:
+    """One margin, over all samples.
+
+    latency: mean steps until the decision, all of them where there was none; decided: share of
+    samples; accuracy: 0..1, of the class at the decision, else at the end; cost: accuracy at the
+    end minus this one; sops: mean hidden spikes until the decision.
+    """
+
+    margin: float
+    latency: float
+    decided: float
+    accuracy: float
+    cost: float
+    sops: float
+
+
+@dataclass(frozen=True)
+class Early:
+    """rows: one per margin. steps: of a whole sequence. accuracy, sops: at its end."""
+
+    rows: tuple[EarlyRow, ...]
+    steps: int
+    accuracy: float
+    sops: float
+
+
+class EarlyMeter:
+    """Collects the parts of a run. margins: at least one, see `check_early`."""
+
+    def __init__(self, network: FixedNetwork, margins: Sequence[float]) -> None:
+        self._network, self._margins = network, tuple(margins)
+        self._parts: list[EarlyDecisions] = []
+        self._steps = 0
+
+    def add(self, activity: Activity) -> None:
+        """The next samples of the run, all steps."""
+        self._steps = len(activity.outputs)
+        self._parts.append(decide_early(self._network, activity, (*self._margins, np.inf)))
+
+    def result(self, labels: NDArray[np.uint8]) -> Early:
+        """Judge the decisions. labels: [B, 1], of all samples in their order."""
+        decision = decision_of(self._network)
+        decided, latency, classes, sops = (
+            np.concatenate([getattr(part, name) for part in self._parts], axis=1)
+            for name in ("decided", "latency", "classes", "sops")
+        )
+        right = [accuracy(decision, each[:, None], labels) for each in classes]
+        rows = tuple(
+            EarlyRow(
+                margin=margin,
+                latency=float(latency[m].mean()),
+                decided=float(decided[m].mean()),
+                accuracy=right[m],
+                cost=right[-1] - right[m],
+                sops=float(sops[m].mean()),
+            )
+            for m, margin in enumerate(self._margins)
+        )
+        return Early(rows, self._steps, right[-1], float(sops[-1].mean()))

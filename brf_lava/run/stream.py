@@ -1,0 +1,199 @@
+"""A stream of sequences through one running network, an answer per step.
+
+    with Stream(network) as stream:
+        for x in steps:                      # [I] integers each
+            for answer in stream.push(x):    # of `stream.delay` steps ago
+                print(answer.label)
+        for answer in stream.reset():        # the rest of the sequence; the next one begins
+            print(answer.label)
+
+Every sequence starts from zero state, without a restart: its answers equal, in every integer, what
+the engine computes for it alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.errors import ParameterError
+from brf_lava.export.network import FixedNetwork
+from brf_lava.run.early import check_early, leaders
+from brf_lava.run.result import decision_of
+from brf_lava.run.stepwise import EngineSteps, Steps, lava_steps
+
+STREAM_BACKENDS = ("sim", "engine")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network says after one step of a sequence.
+
+    sequence, step: counted from 0; a sequence has one step or more.
+    outputs: [C] int64, the readout after this step, with `state_bits` fraction bits.
+    label: the class if the sequence ended here. margin: the lead of that class over the second, as
+    a real number; see `run.early`. Both are None in a mean's ignored steps, and the margin where
+    there is one class only.
+    decided: the class, at the first step of the sequence whose margin reaches that of the stream;
+    else None.
+    """
+
+    sequence: int
+    step: int
+    outputs: NDArray[np.int64]
+    label: int | None
+    margin: float | None
+    decided: int | None = None
+
+
+class Stream:
+    """A running network, to be used in a ``with`` block.
+
+    network: what to run, one sample at a time
+    backend: "sim", Lava on this computer, or "engine"
+    decide:  the margin that decides a sequence, in units of the readout; None: nothing is decided
+    timeout: s, that Lava may take for its start and for each step; None: as long as it takes
+
+    An answer comes `delay` steps after its input: one per layer on Lava, whose connections delay by
+    a step each, none on the engine. After an error the stream is closed.
+
+    Raises: ParameterError for another backend, a margin that is none or for a network that names
+    classes at every step, and from entering it BackendUnavailableError without Lava, LavaRunError
+    when it cannot be started.
+    """
+
+    def __init__(
+        self,
+        network: FixedNetwork,
+        *,
+        backend: str = "sim",
+        decide: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        if backend not in STREAM_BACKENDS:
+            raise ParameterError(
+                f"stream: backend {backend!r}; choose one of {', '.join(STREAM_BACKENDS)}."
+            )
+        if decide is not None:
+            check_early(network, [decide], "decide")
+        self._network, self._backend, self._timeout = network, backend, timeout
+        self._judge = _Judge(network, decide)
+        self._pending: deque[bool] = deque()  # per step on its way: whether it has an answer
+        self._begun = False  # whether the sequence has had a step
+        self._stack = ExitStack()
+        self._steps: Steps | None = None
+
+    def __enter__(self) -> Stream:
+        self._steps = self._stack.enter_context(self._backend_steps())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the network; answers on their way are dropped."""
+        self._steps = None
+        self._stack.close()
+
+    @property
+    def delay(self) -> int:
+        """How many steps after its input an answer comes."""
+        return len(self._network.layers) if self._backend == "sim" else EngineSteps.delay
+
+    def push(self, x: Any) -> tuple[Answer, ...]:
+        """One step of the sequence; the answer of `delay` steps ago, if there was a step.
+
+        x: [I], integers in the network's range. Raises: ParameterError for anything else, or when
+        the stream is closed; LavaRunError when Lava fails.
+        """
+        checked = _check_step(self._network, x)
+        self._begun = True
+        return self._step(checked)
+
+    def reset(self) -> tuple[Answer, ...]:
+        """End the sequence: all its answers still on their way. The next step starts another one.
+
+        Without a step since the last reset, nothing. Raises: as `push`.
+        """
+        if not self._begun:
+            return ()
+        answers = [answer for _ in range(max(1, self.delay)) for answer in self._step(None)]
+        self._begun = False
+        self._judge.next_sequence()
+        return tuple(answers)
+
+    def _backend_steps(self) -> AbstractContextManager[Steps]:
+        if self._backend == "engine":
+            return nullcontext(EngineSteps(self._network))
+        return lava_steps(self._network, self._timeout)
+
+    def _step(self, x: NDArray[np.int16] | None) -> tuple[Answer, ...]:
+        if self._steps is None:
+            raise ParameterError("stream: not open; use it inside 'with Stream(...) as stream:'.")
+        try:
+            outputs = self._steps.step(x)
+        except BaseException:  # Ctrl-C, too: a step half done cannot be taken up again
+            self.close()
+            raise
+        self._pending.append(x is not None)
+        if len(self._pending) <= self.delay or not self._pending.popleft():
+            return ()
+        return (self._judge.answer(outputs),)
+
+
+class _Judge:
+    """Makes answers of readouts, one step after the other."""
+
+    def __init__(self, network: FixedNetwork, decide: float | None) -> None:
+        self._decision = decision_of(network)
+        self._bits = int(network.layers[-1].constants.state_bits)
+        self._total = np.zeros(network.classes, np.int64)
+        self._sequence = self._step = 0
+        self._decide, self._open = decide, decide is not None
+
+    def next_sequence(self) -> None:
+        self._sequence += 1
+        self._step = 0
+        self._total = np.zeros_like(self._total)
+        self._open = self._decide is not None
+
+    def answer(self, outputs: NDArray[np.int64]) -> Answer:
+        """outputs: [C], of the next step."""
+        step, count = self._step, 1
+        self._step += 1
+        if self._decision.prediction == "mean":
+            count = self._step - self._decision.ignore_first
+            if count <= 0:
+                return Answer(self._sequence, step, outputs, None, None)
+            self._total = self._total + outputs
+        else:
+            self._total = outputs
+        if len(outputs) < 2:
+            return Answer(self._sequence, step, outputs, 0, None)
+        classes, leads = leaders(self._total, count << self._bits)
+        label, margin = int(classes), float(leads)
+        decided = None
+        if self._open and self._decide is not None and margin >= self._decide:
+            self._open, decided = False, label
+        return Answer(self._sequence, step, outputs, label, margin, decided)
+
+
+def _check_step(network: FixedNetwork, x: Any) -> NDArray[np.int16]:
+    """x as [I] int16. Raises: ParameterError."""
+    given = np.asarray(x)
+    low, high = network.input_range
+    if given.shape != (network.inputs,):
+        raise ParameterError(
+            f"stream: a step of shape {given.shape}; {network.inputs} inputs are needed."
+        )
+    if given.dtype.kind not in "biu" or given.min() < low or given.max() > high:
+        raise ParameterError(
+            f"stream: a step of {given.dtype} values from {given.min()} to {given.max()}; integers "
+            f"from {low} to {high} are needed."
+        )
+    return given.astype(np.int16)

@@ -1,0 +1,779 @@
+"""A stream equals the engine on each sequence alone, survives nothing silently, leaves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from networks import SPIKING, random_inputs, random_network, random_spikes
+from numpy.typing import NDArray
+
+from brf_lava.cli.main import main
+from brf_lava.cli.stream import speed_line
+from brf_lava.decision import Decision
+from brf_lava.errors import BackendUnavailableError, DataError, LavaRunError, ParameterError
+from brf_lava.export.hdf5 import write_network
+from brf_lava.export.network import FixedNetwork
+from brf_lava.neurons import families
+from brf_lava.run import engine
+from brf_lava.run.early import decide_early
+from brf_lava.run.lava_net import require_lava
+from brf_lava.run.live_ecg import LiveEcg
+from brf_lava.run.stream import Answer, Stream
+from brf_lava.run.stream_lines import LineReader, write_answer
+from brf_lava.tasks.level_cross import encode
+from brf_lava.tasks.wfdb_signal import encode_windows
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT = 60.0  # s, generous for a busy machine
+SOON = 20.0  # s
+BITS = 14  # state bits of the networks here
+
+
+def lava_is_there() -> str:
+    """Why it is not, else nothing."""
+    try:
+        require_lava()
+    except BackendUnavailableError as error:
+        return str(error)
+    return ""
+
+
+needs_lava = [
+    pytest.mark.lava,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(bool(lava_is_there()), reason=lava_is_there()),
+]
+BOTH = ["engine", pytest.param("sim", marks=needs_lava)]
+
+DEEP = {"neuron": [families.BRF, families.ALIF, families.BHRF], "recurrent": [True, False, True]}
+
+
+def deep_network(seed: int = 1) -> FixedNetwork:
+    return random_network(np.random.default_rng(seed), (3, 9, 8, 7, 4), exponent=11, **DEEP)
+
+
+def small_network(decision: Decision | None = None, **provenance: Any) -> FixedNetwork:
+    network = random_network(np.random.default_rng(0), (4, 9, 3), exponent=10)
+    if decision is not None:
+        provenance["decision"] = asdict(decision)
+    return replace(network, provenance=provenance)
+
+
+def stream_all(stream: Stream, sequences: Sequence[NDArray[Any]]) -> list[Answer]:
+    """What a stream says to sequences [T, I], with a reset behind each."""
+    answers: list[Answer] = []
+    for x in sequences:
+        for step, inputs in enumerate(x):
+            now = stream.push(inputs)
+            assert len(now) == (step >= stream.delay)  # never later than promised
+            answers.extend(now)
+        answers.extend(stream.reset())
+    return answers
+
+
+def assert_as_alone(
+    network: FixedNetwork, sequences: Sequence[NDArray[Any]], answers: Sequence[Answer]
+) -> None:
+    """Every integer is what the engine computes for each sequence alone."""
+    first = answers[0].sequence
+    rest = iter(answers)
+    for number, x in enumerate(sequences, first):
+        expected = engine.run(network, np.ascontiguousarray(x[:, None])).outputs[:, 0]
+        own = [next(rest) for _ in x]
+        assert [(answer.sequence, answer.step) for answer in own] == [
+            (number, step) for step in range(len(x))
+        ]
+        np.testing.assert_array_equal([answer.outputs for answer in own], expected)
+    assert not list(rest)
+
+
+# Equal to the engine
+
+
+@pytest.mark.parametrize("backend", BOTH)
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [
+        ((4, 36, 6), {}),
+        ((4, 12, 3), {"neuron": families.RF, "recurrent": False}),
+        ((3, 9, 9, 5), {"neuron": [families.BRF, families.ALIF], "recurrent": [False, True]}),
+        ((3, *[6] * len(SPIKING), 4), {"neuron": SPIKING, "exponent": 11}),
+        ((4, 12, 3), {"exponent": 15}),  # saturates
+        ((1, 1, 1), {}),
+    ],
+    ids=["ecg", "feed-forward", "mixed", "deep", "saturating", "one"],
+)
+def test_equals_the_engine(backend: str, sizes: Any, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(7)
+    network = random_network(rng, sizes, **{"exponent": 10, **options})
+    sequences = [random_spikes(rng, steps, 1, sizes[0], 0.4)[:, 0] for steps in (40, 1, 1, 3, 25)]
+    with Stream(network, backend=backend, timeout=TIMEOUT) as stream:
+        assert_as_alone(network, sequences, stream_all(stream, sequences))
+
+
+@pytest.mark.parametrize("backend", BOTH)
+def test_graded_inputs_equal_the_engine(backend: str) -> None:
+    rng = np.random.default_rng(8)
+    network = random_network(rng, (3, 12, 4), exponent=3, input_range=(-128, 127))
+    sequences = [random_inputs(rng, steps, 1, 3, np.int8)[:, 0] for steps in (30, 2, 20)]
+    with Stream(network, backend=backend, timeout=TIMEOUT) as stream:
+        assert_as_alone(network, sequences, stream_all(stream, sequences))
+
+
+@pytest.fixture(params=BOTH)
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[FixedNetwork, Stream]]:
+    """One deep network that stays under way through all examples."""
+    network = deep_network()
+    with Stream(network, backend=request.param, timeout=TIMEOUT) as stream:
+        yield network, stream
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    rate=st.sampled_from([0.0, 0.2, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_nothing_passes_a_reset(
+    running: tuple[FixedNetwork, Stream], lengths: list[int], rate: float, seed: int
+) -> None:
+    network, stream = running
+    rng = np.random.default_rng(seed)
+    sequences = [random_spikes(rng, length, 1, 3, rate)[:, 0] for length in lengths]
+    assert_as_alone(network, sequences, stream_all(stream, sequences))
+
+
+def test_sequences_would_differ_without_a_reset() -> None:
+    """Or the tests above would show nothing."""
+    network = deep_network()
+    x = random_spikes(np.random.default_rng(2), 12, 1, 3, 0.4)[:, 0]
+    with Stream(network, backend="engine") as stream:
+        twice = [answer.outputs for answer in stream_all(stream, [np.concatenate([x, x])])]
+    assert (np.array(twice[:12]) != np.array(twice[12:])).any()
+
+
+@pytest.mark.parametrize("backend", BOTH)
+def test_delay_is_one_step_per_layer_or_none(backend: str) -> None:
+    network = deep_network()
+    with Stream(network, backend=backend, timeout=TIMEOUT) as stream:
+        assert stream.delay == (4 if backend == "sim" else 0)
+        assert stream.reset() == ()  # nothing to end
+        given = [len(stream.push([1, 0, 1])) for _ in range(6)]
+        assert given == [int(step >= stream.delay) for step in range(6)]
+        assert len(stream.reset()) == stream.delay
+        assert stream.reset() == ()
+        assert [answer.sequence for answer in stream.push([1, 0, 1]) + stream.reset()] == [1]
+
+
+# What is said
+
+
+@pytest.mark.parametrize(
+    "decision", [Decision(), Decision("last"), Decision("mean"), Decision("mean", 5)]
+)
+def test_classes_are_those_of_the_decision(decision: Decision) -> None:
+    network = small_network(decision)
+    x = random_spikes(np.random.default_rng(4), 30, 1, 4, 0.4)
+    outputs = engine.run(network, x).outputs
+    with Stream(network, backend="engine") as stream:
+        answers = stream_all(stream, [x[:, 0], x[:, 0]])
+    for part in (answers[:30], answers[30:]):
+        ignored = decision.ignore_first if decision.prediction == "mean" else 0
+        for answer in part[:ignored]:
+            assert (answer.label, answer.margin) == (None, None)
+        for step, answer in enumerate(part[ignored:], ignored):
+            assert answer.label == decision.predict(outputs[: step + 1])[0, -1]
+            assert answer.margin is not None
+            assert answer.margin >= 0
+
+
+@pytest.mark.parametrize("decision", [Decision("last"), Decision("mean", 3)])
+def test_a_sequence_is_decided_as_on_the_test_set(decision: Decision) -> None:
+    network = small_network(decision)
+    x = random_spikes(np.random.default_rng(4), 30, 8, 4, 0.3)
+    margin = 20.0
+    expected = decide_early(network, engine.run(network, x), [margin])
+    with Stream(network, backend="engine", decide=margin) as stream:
+        answers = stream_all(stream, list(x.transpose(1, 0, 2)))
+    found = {a.sequence: (a.step + 1, a.decided) for a in answers if a.decided is not None}
+    decided = np.flatnonzero(expected.decided[0])
+    assert len(decided) > 0
+    assert (expected.latency[0, decided] > decision.ignore_first + 1).any()
+    assert found == {
+        int(b): (int(expected.latency[0, b]), int(expected.classes[0, b])) for b in decided
+    }
+    assert sum(a.decided is not None for a in answers) == len(decided)  # once each
+
+
+def test_one_class_has_no_margin() -> None:
+    network = random_network(np.random.default_rng(0), (1, 2, 1))
+    with Stream(network, backend="engine") as stream:
+        (answer,) = stream.push([1])
+    assert (answer.label, answer.margin) == (0, None)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([0, 1], r"shape \(2,\); 4 inputs"),
+        ([[0, 1, 0, 0]], "4 inputs are needed"),
+        ([0, 1, 2, 0], "from 0 to 2; integers from 0 to 1"),
+        ([0, -1, 1, 0], "from -1 to 1"),
+        ([0, 0.5, 1, 0], "float64 values"),
+    ],
+)
+def test_a_wrong_step_is_refused_and_the_stream_goes_on(x: Any, message: str) -> None:
+    network = small_network()
+    good = random_spikes(np.random.default_rng(4), 9, 1, 4, 0.4)[:, 0]
+    with Stream(network, backend="engine") as stream:
+        answers = [answer for step in good[:5] for answer in stream.push(step)]
+        with pytest.raises(ParameterError, match=message):
+            stream.push(x)
+        answers += [answer for step in good[5:] for answer in stream.push(step)]
+    assert_as_alone(network, [good], answers)
+
+
+def test_what_a_stream_cannot_be_is_refused() -> None:
+    with pytest.raises(ParameterError, match="'loihi2'; choose one of sim, engine"):
+        Stream(small_network(), backend="loihi2")
+    with pytest.raises(ParameterError, match="decide: this network names a class at every step"):
+        Stream(small_network(), backend="engine", decide=1.0)
+    stream = Stream(small_network(), backend="engine")
+    with pytest.raises(ParameterError, match="not open"):
+        stream.push([0, 0, 0, 0])
+    with stream:
+        stream.push([0, 0, 0, 0])
+    with pytest.raises(ParameterError, match="not open"):
+        stream.push([0, 0, 0, 0])
+
+
+# Lines
+
+
+def test_lines_are_read() -> None:
+    network = small_network()
+    for line, expected in {
+        b"[0, 1, 0, 1]": [0, 1, 0, 1],
+        b' {"events": [3, 0]} \r\n': [1, 0, 0, 1],
+        b'{"events": []}': [0, 0, 0, 0],
+        b'{"reset": true}\n': None,
+    }.items():
+        assert LineReader(network).read(line, "x") == expected
+
+
+BAD_LINES = {
+    b"[0, 1, 0": "is not JSON",
+    b"\xff\xfe[": "is not JSON",
+    b"[" * 100_000: "is not JSON",
+    b"[0, 1, 0]": "holds 3 inputs",
+    b"[0, 1, 2, 0]": "holds 2;",
+    b"[0, 1, true, 0]": "holds true",
+    b"[0, 1, 1.0, 0]": "holds 1.0",
+    b"[0, 1, NaN, 0]": "holds NaN",
+    b'[0, 1, "1", 0]': 'holds "1"',
+    b"7": "is none of what",
+    b"null": "is none of what",
+    b'{"reset": false}': "is none of what",
+    b'{"reset": true, "events": []}': "is none of what",
+    b'{"events": 3}': "is none of what",
+    b'{"events": [4]}': "holds the event 4",
+    b'{"events": [-1]}': "holds the event -1",
+    b'{"events": [true]}': "holds the event true",
+    b'{"events": [2, 2]}': "holds the event 2 twice",
+    b'{"signal": [0, 1]}': "is none of what",
+}
+
+
+@pytest.mark.parametrize(("line", "problem"), BAD_LINES.items(), ids=range(len(BAD_LINES)))
+def test_bad_lines_are_refused(line: bytes, problem: str) -> None:
+    with pytest.raises(DataError) as error:
+        LineReader(small_network()).read(line, "in.jsonl, line 7")
+    text = str(error.value)
+    assert text.startswith("in.jsonl, line 7: ")
+    assert problem in text
+    assert 'allowed are a list of 4 integers from 0 to 1, {"events"' in text
+    assert "\n" not in text
+    assert len(text) < 400
+
+
+def test_graded_networks_take_no_events() -> None:
+    network = random_network(np.random.default_rng(0), (1, 2, 2), input_range=(0, 255))
+    assert LineReader(network).read(b"[255]", "x") == [255]
+    with pytest.raises(DataError, match=r"allowed are a list of 1 integers from 0 to 255, and"):
+        LineReader(network).read(b'{"events": [0]}', "x")
+
+
+# Raw samples
+
+
+def ecg_network() -> FixedNetwork:
+    return small_network(task="ecg", data={"kind": "wfdb:threshold=0.25,delay=3"})
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10_000), steps=st.integers(1, 60), level=st.sampled_from([0.0, -5.0, 900.0])
+)
+def test_raw_samples_are_encoded_as_the_training_data(seed: int, steps: int, level: float) -> None:
+    rng = np.random.default_rng(seed)
+    scale = np.array([0.2, 150.0])
+    signals = [scale * rng.normal(level, 0.4, (steps, 2)).cumsum(axis=0) for _ in range(2)]
+    reader = LineReader(ecg_network(), LiveEcg(ecg_network(), scale.tolist()))
+    for values in signals:
+        lines = [json.dumps({"signal": sample}).encode() for sample in values.tolist()]
+        found = [reader.read(line, "x") for line in lines]
+        np.testing.assert_array_equal(found, encode(values / scale, 0.25))
+        assert reader.read(b'{"reset": true}', "x") is None
+
+
+def test_raw_samples_stand_for_normalized_windows() -> None:
+    """The mean that training data lost does not count."""
+    rng = np.random.default_rng(0)
+    window = 0.5 + 0.1 * rng.normal(0, 1, (1, 200, 2)).cumsum(axis=1)
+    ecg = LiveEcg(ecg_network(), window.std(axis=(0, 1)).tolist())
+    found = [ecg.push(sample) for sample in window[0].tolist()]
+    np.testing.assert_array_equal(found, encode_windows(window, 0.25)[0])
+    assert np.any(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    {
+        b'{"signal": [1]}': "holds 1 leads",
+        b'{"signal": [1, "2"]}': 'holds "2"',
+        b'{"signal": [1, NaN]}': "holds NaN",
+        b'{"signal": [1, 1e999]}': "holds Infinity",
+        b'{"signal": [true, 1]}': "holds true",
+        b'{"signal": 1}': "is none of what",
+    }.items(),
+)
+def test_bad_samples_are_refused(line: bytes, problem: str) -> None:
+    reader = LineReader(ecg_network(), LiveEcg(ecg_network(), [1.0, 1.0]))
+    with pytest.raises(DataError, match=re.escape(problem)) as error:
+        reader.read(line, "x")
+    assert '{"signal": [...]} with 2 numbers, and' in str(error.value)
+
+
+def test_scales_that_are_none_are_refused() -> None:
+    for scale in ([1.0], [1.0, 0.0], [1.0, float("nan")], [1.0, float("inf")], [1.0, 1.0, 1.0]):
+        with pytest.raises(ParameterError, match=r"--lead-scale 1.*: 2 positive numbers"):
+            LiveEcg(ecg_network(), scale)
+    with pytest.raises(ParameterError, match="the network is for task 'shd', 4 inputs"):
+        LiveEcg(small_network(task="shd"), [1.0, 1.0])
+
+
+def test_run_answers_raw_samples(tmp_path: Path) -> None:
+    write_network(ecg_network(), tmp_path / "net.h5")
+    values = np.random.default_rng(1).normal(0, 0.4, (30, 2)).cumsum(axis=0)
+    typed = "".join(f'{{"signal": {json.dumps(sample)}}}\n' for sample in values.tolist())
+    arguments = ("run", tmp_path / "net.h5", "--backend", "engine", "--stream", "-")
+    result = brf_lava(*arguments, "--lead-scale", "0.5,2", typed=typed)
+    assert result.exit_code == 0, result.output
+    x = encode(values / [0.5, 2], 0.25)
+    outputs = engine.run(ecg_network(), x[:, None]).outputs[:, 0]
+    found = [json.loads(line)["outputs"] for line in result.stdout.splitlines()]
+    np.testing.assert_array_equal(np.array(found) * 2**BITS, outputs)
+    assert "times the 250 steps/s of task ecg" in result.stderr
+    result = brf_lava(*arguments, typed=typed)
+    assert result.exit_code == 2
+    assert "line 1: " in result.stderr
+    assert "signal" not in result.stderr.split("allowed are")[1]
+
+
+@given(outputs=st.lists(st.integers(-(2**23), 2**23), min_size=2, max_size=9))
+def test_answers_hold_every_integer(outputs: list[int]) -> None:
+    answer = Answer(3, 5, np.array(outputs), 1, 0.25, 2)
+    line = write_answer(answer, BITS)
+    assert line.count(b"\n") == 1
+    found = json.loads(line)
+    assert [value * 2**BITS for value in found.pop("outputs")] == outputs
+    assert found == {"sequence": 3, "step": 5, "class": 1, "margin": 0.25, "decided": 2}
+    assert "decided" not in json.loads(write_answer(replace(answer, decided=None), BITS))
+
+
+# The command
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    write_network(small_network(), tmp_path / "net.h5")
+    return tmp_path / "net.h5"
+
+
+def lines_of(x: NDArray[Any]) -> str:
+    """Half of the steps as lists, half as events."""
+    return "".join(
+        json.dumps(step.tolist() if i % 2 else {"events": np.flatnonzero(step).tolist()}) + "\n"
+        for i, step in enumerate(x)
+    )
+
+
+def brf_lava(*arguments: Any, typed: str | bytes = "") -> Any:
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=typed, prog_name="brf-lava")
+
+
+@pytest.mark.parametrize("backend", BOTH)
+def test_run_answers_a_file(backend: str, net: Path, tmp_path: Path) -> None:
+    sequences = [
+        random_spikes(np.random.default_rng(n), steps, 1, 4, 0.4)[:, 0]
+        for n, steps in enumerate((12, 1, 7))
+    ]
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"reset": true}\n\n'.join(map(lines_of, sequences)))
+    result = brf_lava("run", net, "--backend", backend, "--stream", source)
+    assert result.exit_code == 0, result.output
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    answers = [
+        Answer(f["sequence"], f["step"], np.array(f["outputs"]) * 2**BITS, f["class"], f["margin"])
+        for f in found
+    ]
+    assert_as_alone(small_network(), sequences, answers)
+    assert re.search(r"^20 steps in [\d.]+ s of work: [\d,]+ steps/s\.$", result.stderr, re.M)
+
+
+@pytest.mark.parametrize("backend", BOTH)
+def test_a_bad_line_comes_after_the_answers_to_all_before(backend: str, net: Path) -> None:
+    x = random_spikes(np.random.default_rng(1), 5, 1, 4, 0.4)[:, 0]
+    typed = lines_of(x) + "\n[0, 1, 7, 0]\n" + lines_of(x)
+    result = brf_lava("run", net, "--backend", backend, "--stream", "-", typed=typed)
+    assert result.exit_code == 2
+    assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == list(range(5))
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: standard input, line 7: [0, 1, 7, 0] holds 7; allowed are")
+
+
+def test_an_empty_stream_is_one(net: Path) -> None:
+    for typed in ("", "\n\n", '{"reset": true}\n'):
+        result = brf_lava("run", net, "--backend", "engine", "--stream", "-", typed=typed)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 steps.\n")
+
+
+def test_decide_is_said_once_per_sequence(tmp_path: Path) -> None:
+    net = tmp_path / "net.h5"
+    write_network(small_network(Decision("mean")), net)
+    x = lines_of(random_spikes(np.random.default_rng(1), 9, 1, 4, 0.4)[:, 0])
+    typed = x + '{"reset": true}\n' + x
+    result = brf_lava(
+        "run", net, "--backend", "engine", "--stream", "-", "--decide", "0", typed=typed
+    )
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(f["sequence"], f["step"]) for f in found if "decided" in f] == [(0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stream", "missing.jsonl"], "--stream missing.jsonl: cannot be read"),
+        (["--decide", "1"], "say what becomes of a --stream; name it"),
+        (["--stream", "-", "--decide", "1"], "--decide: this network names a class at every step"),
+        (["--lead-scale", "1,1"], "say what becomes of a --stream; name it"),
+        (["--stream", "-", "--lead-scale", "1;1"], "numbers with commas between"),
+        (["--stream", "-", "--lead-scale", "1,1"], "the network is for task None, 4 inputs"),
+        (["--stream", "-", "--limit", "3"], "do not go with it"),
+        (["--stream", "-", "--check"], "do not go with it"),
+        (["--stream", "-", "--early", "1"], "do not go with it"),
+        (["--stream", "-", "--out", "run.json"], "do not go with it"),
+        (["--stream", "-", "--input", "sel100"], "do not go with it"),
+        (["--stream", "-", "--data", "."], "do not go with it"),
+    ],
+)
+def test_options_that_do_not_go_together(net: Path, options: list[str], message: str) -> None:
+    result = brf_lava("run", net, "--backend", "engine", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not result.stdout
+
+
+def test_speed_is_put_beside_the_task_s() -> None:
+    assert speed_line(small_network(), 500, 2.0) == "500 steps in 2.00 s of work: 250 steps/s."
+    line = speed_line(small_network(task="ecg"), 5000, 2.0)
+    assert line.endswith("2,500 steps/s, 10.0 times the 250 steps/s of task ecg.")
+    assert "times" not in speed_line(small_network(task="smnist"), 5000, 2.0)
+
+
+def test_help_states_the_delay() -> None:
+    text = " ".join(brf_lava("run", "--help").stdout.split())
+    assert "one step per layer late on sim, at once on engine" in text
+
+
+# Faults and ends, with Lava
+
+
+def descendants(pid: int) -> set[int]:
+    """Child processes of `pid`, theirs, and so on."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            parents[int(folder.name)] = int(fields[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def segments(pids: set[int]) -> set[str]:
+    """Shared memory with a name that these processes use."""
+    found: set[str] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found.update(re.findall(r"/dev/shm/(psm_\w+)", Path(f"/proc/{pid}/maps").read_text()))
+    return found
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SOON
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[list[str]]:
+    """A list for names of segments; after the test these, all children and handles are gone."""
+    handles = len(os.listdir("/proc/self/fd"))
+    names: list[str] = []
+    yield names
+    assert names
+    assert not multiprocessing.active_children()
+    assert not set(names) & set(os.listdir("/dev/shm"))
+    assert len(os.listdir("/proc/self/fd")) <= handles + 1  # Python's tracker of shared memory
+    network = small_network()
+    x = random_spikes(np.random.default_rng(1), 5, 1, 4, 0.4)[:, 0]
+    with Stream(network, timeout=TIMEOUT) as stream:
+        assert_as_alone(network, [x], stream_all(stream, [x]))
+
+
+def push_on(stream: Stream) -> None:
+    for _ in range(100):
+        stream.push([1, 0, 1, 0])
+
+
+def child(name: str) -> int:
+    return next(c.pid or 0 for c in multiprocessing.active_children() if name in c.name)
+
+
+def lava(*tests: Any) -> Any:
+    for mark in needs_lava:
+        tests = tuple(mark(test) for test in tests)
+    return tests[0]
+
+
+@lava
+@pytest.mark.parametrize("name", ["hidden 1", "input", "readout", "runtime service"])
+def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) -> None:
+    with Stream(small_network(), timeout=TIMEOUT) as stream:
+        stream.push([1, 0, 1, 0])
+        nothing_left.extend(segments(descendants(os.getpid())))
+        os.kill(child(name), signal.SIGKILL)
+        with pytest.raises(LavaRunError, match=rf"steps done: process .*{name}.* SIGKILL"):
+            push_on(stream)
+        with pytest.raises(ParameterError, match="not open"):
+            stream.push([1, 0, 1, 0])
+
+
+@lava
+def test_a_process_that_hangs_is_timed_out(nothing_left: list[str]) -> None:
+    with Stream(small_network(), timeout=5.0) as stream:
+        stream.push([1, 0, 1, 0])
+        nothing_left.extend(segments(descendants(os.getpid())))
+        os.kill(child("hidden 1"), signal.SIGSTOP)
+        with pytest.raises(LavaRunError, match="no answer within the time-out"):
+            push_on(stream)
+
+
+@lava
+def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
+    def fail() -> None:
+        with Stream(small_network(), timeout=TIMEOUT) as stream:
+            stream.push([1, 0, 1, 0])
+            nothing_left.extend(segments(descendants(os.getpid())))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+
+@lava
+def test_ctrl_c_at_any_moment(nothing_left: list[str]) -> None:
+    def interrupt(moment: float) -> None:
+        with Stream(small_network(), timeout=TIMEOUT) as stream:
+            nothing_left.extend(segments(descendants(os.getpid())))
+            signal.setitimer(signal.ITIMER_REAL, moment)
+            while True:
+                stream.push([1, 0, 1, 0])
+
+    def ctrl_c(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGALRM, ctrl_c)
+    try:
+        for moment in (1e-6, 0.1, 0.2):
+            with pytest.raises(KeyboardInterrupt):
+                interrupt(moment)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+Command = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def command(net: Path) -> Iterator[Command]:
+    """Starts the command on Lava, with all its children in one process group."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**options: Any) -> subprocess.Popen[bytes]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "brf_lava", "run", str(net), "--stream", "-"],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                **options,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if not group_is_empty(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=SOON)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def group_is_empty(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def assert_ends(process: subprocess.Popen[bytes], names: set[str]) -> str:
+    """Also its children, and their segments; returns what it wrote to stderr."""
+    assert names
+    assert process.stderr is not None
+    process.wait(timeout=SOON)
+    assert wait_until(lambda: group_is_empty(process.pid))
+    assert wait_until(lambda: not names & set(os.listdir("/dev/shm")))
+    text = process.stderr.read().decode()
+    assert "Traceback" not in text
+    return text
+
+
+def start_answering(process: subprocess.Popen[bytes]) -> set[str]:
+    """Give it three steps, which bring the first answer; the names of its segments."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"[1, 0, 1, 0]\n" * 3)
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["step"] == 0  # at once, not when a buffer is full
+    return segments({process.pid, *descendants(process.pid)})
+
+
+@lava
+def test_end_of_input(command: Command) -> None:
+    process = command()
+    names = start_answering(process)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    assert [json.loads(line)["step"] for line in process.stdout] == [1, 2]
+    assert "3 steps" in assert_ends(process, names)
+    assert process.returncode == 0
+
+
+@lava
+def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
+    process = command()
+    names = start_answering(process)
+    os.killpg(process.pid, signal.SIGINT)
+    text = assert_ends(process, names)
+    assert process.returncode == 130
+    assert "3 steps" in text
+    assert text.splitlines()[-1] == "Interrupted."
+
+
+@lava
+def test_a_reader_that_goes_away(command: Command) -> None:
+    process = command()
+    names = start_answering(process)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdin.write(b"[1, 0, 1, 0]\n" * 3)
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.flush()
+    assert "Error" not in assert_ends(process, names)
+
+
+@lava
+def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> None:
+    process = command()
+    names = start_answering(process)
+    assert process.stdin is not None
+    os.set_blocking(process.stdin.fileno(), False)
+    line = b"[1, 0, 1, 0]\n"
+
+    def full() -> bool:
+        """Fill its input; full once it has stopped to read, for it waits to write."""
+        before = time.monotonic()
+        while time.monotonic() < before + 1.0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(process.stdin.fileno(), line * 100)  # type: ignore[union-attr]
+                before = time.monotonic()
+            time.sleep(0.01)
+        return True
+
+    assert full()
+    os.killpg(process.pid, signal.SIGINT)
+    assert_ends(process, names)
+    assert process.returncode == 130
+
+
+@lava
+def test_the_parent_alone_is_killed(command: Command) -> None:
+    process = command()
+    names = start_answering(process)
+    os.kill(process.pid, signal.SIGKILL)
+    assert_ends(process, names)
+
+
+def test_example() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "stream.py"), "engine"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
