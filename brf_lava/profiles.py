@@ -16,6 +16,7 @@ from brf_lava.resources import read_named
 from brf_lava.strict_toml import Interval, choice, real, text, texts, whole
 
 VALUE_MAX = 2**31 - 1  # of a number about a board: sums over the largest system stay exact
+GENERATIONS = ("N2A2", "N3B2", "N3B3", "N3C1", "N3D1")  # of chips, in Lava's utils/loihi.py
 CERTAINTIES = ("published", "quoted", "derived", "assumed")
 
 
@@ -114,7 +115,7 @@ class Loihi2Profile:
 
     kind: Annotated[str, choice(["loihi2"])]
     board: Annotated[str, text()]
-    generation: Annotated[str, text()]  # of the chip
+    generation: Annotated[str, choice(GENERATIONS)]  # of the chip
     partitions: Annotated[
         tuple[str, ...], texts(least=0)
     ]  # of the job scheduler, in order of preference

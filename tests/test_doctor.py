@@ -109,6 +109,23 @@ def test_what_sinfo_prints() -> None:
         assert up_partitions(text) == up_boards(text) == ()
 
 
+@pytest.mark.parametrize(
+    ("state", "up"),
+    [
+        *(("idle", True), ("mix", True), ("alloc", True), ("resv", True)),
+        *(("down", False), ("drain", False), ("drng", False), ("fail", False), ("failg", False)),
+        *(("maint", False), ("idle*", False), ("alloc*", False), ("down*", False)),
+    ],
+)
+def test_a_node_that_takes_no_work_is_not_up(state: str, up: bool) -> None:
+    """States as sinfo's manual lists them; with a * the node does not answer."""
+    listed = f"PARTITION AVAIL TIMELIMIT NODES STATE NODELIST\nkp* up infinite 1 {state} kp-1\n"
+    assert up_partitions(listed) == (("kp",) if up else ())
+    assert up_boards(f"NODELIST NODES PARTITION STATE\nkp-1 1 kp* {state}\n") == (
+        ("kp-1",) if up else ()
+    )
+
+
 def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     found = look({}, nothing)
     assert found["torch"].found
@@ -372,6 +389,7 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"address": "-f"}, "--address '-f': not a name"),
         ({"partition": ""}, "--partition '': not a name"),
         ({"board": "a b"}, "--board 'a b': not a name"),
+        ({"generation": "N9"}, "--chip-generation N9; Lava knows N2A2, .*N3D1"),
         ({"generation": "N3\x1b[31m"}, "--chip-generation 'N3.x1b.31m': not a name"),
     ],
 )

@@ -101,6 +101,7 @@ def test_counts_on_one_core() -> None:
     assert counts.synops == 5 * 4 + 8 * 4 + 8 * 2
     assert counts.updates == 6 * STEPS
     assert (counts.spikes, counts.inputs, counts.chips) == (8.0, 5.0, 1)
+    assert counts.outputs == 2 * STEPS  # every state of the readout, to the host
     assert counts.traffic == mesh.Traffic(messages=16.0, local=16.0)
 
 
@@ -121,7 +122,7 @@ def test_work_of_the_cores_adds_up() -> None:
     assert work.synops.tolist() == pytest.approx([1.3] * 4 + [0.8] * 2)
     assert work.neurons.tolist() == [1.0] * 6
     assert work.spikes.tolist() == pytest.approx([0.2] * 4 + [0] * 2)
-    assert work.sent.tolist() == pytest.approx([0.2 * 6] * 4 + [0] * 2)
+    assert work.sent.tolist() == pytest.approx([0.2 * 6] * 4 + [1] * 2)
     assert work.received.tolist() == pytest.approx([1.3] * 4 + [0.8] * 2)
 
 
@@ -154,7 +155,7 @@ def test_no_operation_is_lost_between_cores(
     received = counts.traffic.messages + counts.inputs
     assert work.received.sum() * STEPS == pytest.approx(received)
     onward = work.sent.sum() * STEPS
-    assert onward == pytest.approx(counts.traffic.messages)
+    assert onward == pytest.approx(counts.traffic.messages + counts.outputs)
 
 
 # Energy and time
@@ -166,29 +167,32 @@ def test_energy_by_hand() -> None:
     assert davies.parts["synaptic operations"].low == pytest.approx(68 * 23.6e-12)
     updates = davies.parts["neuron updates"]
     assert (updates.low, updates.high) == pytest.approx((60 * 52e-12, 60 * 81e-12))
-    assert davies.parts["spike messages"].low == pytest.approx((48 + 20) * 1.7e-12)
+    messages = 48 + 20 + 2 * STEPS
+    assert davies.parts["messages"].low == pytest.approx(messages * 1.7e-12)
     assert davies.parts["hops along rows"].high == pytest.approx(16 * 3.0e-12)
     assert "spikes" not in davies.parts
     assert sanafe.parts["spikes"].low == pytest.approx(8 * 69.3e-12)
-    low = 68 * 33.6 + 60 * 51.2 + 8 * 69.3 + 68 * 111 + 16 * 3
-    high = 68 * 35.5 + 60 * 72.8 + 8 * 69.3 + 68 * 111 + 16 * 3
+    low = 68 * 33.6 + 60 * 51.2 + 8 * 69.3 + messages * 111 + 16 * 3
+    high = 68 * 35.5 + 60 * 72.8 + 8 * 69.3 + messages * 111 + 16 * 3
     assert (sanafe.total.low, sanafe.total.high) == pytest.approx((low * 1e-12, high * 1e-12))
 
 
 def test_time_of_the_busiest_core_by_hand() -> None:
     found = estimate.estimate(*tiny())
     davies, sanafe, scaled = found.times
-    assert all(each.mean.low == each.mean.high for each in found.times)  # one chip
+    assert davies.mean.high - davies.mean.low == pytest.approx(465 - 113)
+    assert all(each.mean.low == each.mean.high for each in (sanafe, scaled))
     synops, received = 0.5 * 4 + 0.8 * 4 + 0.8 * 2, 0.5 + 0.8 + 0.8
     assert davies.mean.high == pytest.approx(synops * 3.5 + 6 * 8.4 + 465)
     assert davies.peak.high == pytest.approx((2 * 4 + 3 * 4 + 3 * 2) * 3.5 + 6 * 8.4 + 465)
     assert davies.bound == "neuron updates"
     assert sanafe.mean.high == pytest.approx(
-        synops * 4.7 + 6 * 9.7 + 0.8 * 30 + 1.6 * 5.1 + received * 16 + 600
+        synops * 4.7 + 6 * 9.7 + 0.8 * 30 + (1.6 + 2) * 5.1 + received * 16 + 600
     )
     assert (scaled.mean, scaled.bound) == (Range(200.0, 200.0), "shortest step")
-    assert found.seconds == Range(200e-9 * STEPS, sanafe.mean.high * 1e-9 * STEPS)
-    assert found.static.low == pytest.approx(0.232 * 200e-9 * STEPS)
+    assert found.seconds.low == pytest.approx(davies.mean.low * 1e-9 * STEPS)
+    assert found.seconds.high == pytest.approx(sanafe.mean.high * 1e-9 * STEPS)
+    assert found.static.low == pytest.approx(0.232 * found.seconds.low)
     assert found.static.high == pytest.approx(0.282 * found.seconds.high)
 
 
@@ -216,9 +220,9 @@ def test_barrier_by_routers(routers: int, barrier: float) -> None:
 @pytest.mark.parametrize(
     ("chips", "low", "high"),
     [
-        (1, 465, 465),
-        (2, 465, 14_300),
-        (255, 465, 14_300),
+        (1, 113, 465),
+        (2, 113, 14_300),
+        (255, 113, 14_300),
         (256, 14_300, 16_200),
         (767, 14_300, 16_200),
         (768, 16_200, 16_200),
@@ -401,17 +405,19 @@ def test_what_is_no_run(tmp_path: Path, content: bytes) -> None:
 # Meters
 
 
-def write_rapl(folder: Path, name: str, value: int, most: int = 1_000_000) -> None:
+def write_rapl(folder: Path, name: str, value: int, zone: str = "package-0") -> None:
     package = folder / name
     package.mkdir(exist_ok=True)
+    (package / "name").write_text(f"{zone}\n")
     (package / "energy_uj").write_text(f"{value}\n")
-    (package / "max_energy_range_uj").write_text(f"{most}\n")
+    (package / "max_energy_range_uj").write_text("1000000\n")
 
 
 def test_rapl_counts_packages_and_goes_round(tmp_path: Path) -> None:
     write_rapl(tmp_path, "intel-rapl:0", 100)
     write_rapl(tmp_path, "intel-rapl:1", 999_000)
-    write_rapl(tmp_path, "intel-rapl:0:0", 5)  # a part of package 0, which has it already
+    write_rapl(tmp_path, "intel-rapl:0:0", 5, "core")  # package 0 has it already
+    write_rapl(tmp_path, "intel-rapl:2", 7, "psys")  # has the packages in it
     counter = RaplMeter(tmp_path)
     assert counter.problem == ""
     before = counter.read()
@@ -439,6 +445,10 @@ class Driver:
     def nvmlInit_v2(self) -> int:  # noqa: N802  # the library's own name
         return int(self.fails == "init")
 
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = 2 if self.fails == "order" else 1
+        return 0
+
     def nvmlDeviceGetHandleByIndex_v2(self, index: int, handle: Any) -> int:  # noqa: N802
         return int(index > 0)
 
@@ -454,16 +464,38 @@ class Driver:
         ("", 0, ""),
         ("", 3, "the driver knows no card 3"),
         ("init", 0, "does not start"),
+        ("order", 0, "which of the driver's 2 cards CUDA counts as 0 is certain only with"),
         ("energy", 0, "does not count its energy"),
     ],
 )
 def test_nvml(monkeypatch: pytest.MonkeyPatch, fails: str, card: int, problem: str) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(fails))
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     counter = NvmlMeter(card)
     assert problem in counter.problem
     assert bool(problem) == bool(counter.problem)
     if not problem:
         assert counter.spent(counter.read(), counter.read()) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("card", "cards", "order", "visible", "number"),
+    [
+        (0, 1, None, "GPU-1f", 0),  # the only one, whatever it is called
+        (0, 2, None, None, None),  # the fastest, which may be either
+        (1, 2, "PCI_BUS_ID", None, 1),
+        (0, 4, "PCI_BUS_ID", "3,1", 3),
+        (1, 4, "PCI_BUS_ID", "3, 1", 1),
+        (0, 4, "PCI_BUS_ID", "GPU-1f", None),
+        (2, 4, "PCI_BUS_ID", "3,1", None),
+    ],
+)
+def test_the_card_that_is_measured_is_the_one_in_use(
+    card: int, cards: int, order: str | None, visible: str | None, number: int | None
+) -> None:
+    variables = {"CUDA_DEVICE_ORDER": order, "CUDA_VISIBLE_DEVICES": visible}
+    environment = {name: value for name, value in variables.items() if value is not None}
+    assert meter.driver_number(card, cards, environment) == number
 
 
 def test_an_old_driver() -> None:
@@ -534,7 +566,7 @@ def test_estimate_is_labeled_and_sourced(stored: Path) -> None:
         "35.5 pJ",
         "static, chips in use",
         "not measured",
-        "Left out: the host",
+        "Left out: the host, the ways between it and the chip",
     ):
         assert part in text
     counts = estimate.estimate(

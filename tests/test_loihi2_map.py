@@ -550,6 +550,7 @@ def test_another_description_is_refused(tmp_path: Path, old: str, new: str, part
     [
         ("net.json", b"[1]", "list; a JSON object is needed"),
         ("net.json", b"{", "not valid JSON"),
+        ("net.json", b'{"inputs": 4, "inputs": 5}', "not valid JSON: inputs stands there twice"),
         ("net.json", b'{"layer": [1]}', "layer: a list of layers"),
         ("net.toml", b"\xff", "byte 0 is not UTF-8"),
         ("net.yaml", b"", "a description of type .yaml; .toml or .json"),

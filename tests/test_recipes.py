@@ -621,6 +621,10 @@ def changed(old: str, new: str) -> str:
         ('kind = "loihi2"\nboard = ""', ['board: ""', "not empty"]),
         (changed('"oheogulch",', "1,"), ["partitions", "a list of strings"]),
         (
+            changed('generation = "N3B3"', 'generation = "N9"'),
+            ['generation: "N9"', '"N3D1"'],
+        ),
+        (
             changed("weight_bits = { value = 8", "weight_bits = { value = 9"),
             ["limits.weight_bits.value: 9", "1 to 8"],
         ),

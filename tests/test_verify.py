@@ -257,6 +257,7 @@ def test_silence_is_noticed(tmp_path: Path, rng: np.random.Generator) -> None:
             "--host, --partition: only for --backend loihi2",
         ),
         (("--io-delay", "1"), "--io-delay: only"),
+        (("--profile", "loihi2-nix"), "--profile loihi2-nix: only for --backend loihi2"),
     ],
 )
 def test_options_of_another_backend_are_refused(

@@ -83,7 +83,7 @@ def estimate(
         click.echo(reference)
     report.print_table(published_table())
     click.echo(
-        "Left out: the host, the inputs' way to the chip and traffic between chips"
+        "Left out: the host, the ways between it and the chip, and traffic between chips"
         + (
             f", {found.counts.traffic.crossing:,.0f} messages a sample."
             if placement.chips > 1
@@ -236,6 +236,7 @@ def count_table(counts: Counts) -> Table:
         ("hops along rows of routers", way.hops_x),
         ("hops along columns", way.hops_y),
         ("messages of input spikes", counts.inputs),
+        ("messages of the readout to the host, at most", counts.outputs),
     ):
         table.add_row(name, f"{value:,.1f}", f"{value / counts.steps:,.2f}")
     return table

@@ -53,7 +53,7 @@ def map_command(
     shape, operations = _shape(network, source, board)
     placement = place(shape, board)
     click.echo(f"network  {source}: {shape.name}, {_sizes(shape)}")
-    click.echo(f"board    {board.board}: {_chips(board.chips)}, {profile}")
+    click.echo(f"board    {board.board}: {_number(board.chips, 'chip')}, {profile}")
     rows = None if everything else ROWS
     report.print_table(layer_table(placement, operations, rows))
     report.print_table(total_table(placement))
@@ -118,12 +118,13 @@ def _shape(
 
 def _sizes(shape: NetworkShape) -> str:
     hidden = len(shape.layers) - 1
-    layers = f"{hidden:,} hidden layer{'s' if hidden > 1 else ''}"
-    return f"{shape.inputs:,} inputs, {shape.neurons:,} neurons in {layers} and a readout"
+    layers = _number(hidden, "hidden layer")
+    inputs = _number(shape.inputs, "input")
+    return f"{inputs}, {shape.neurons:,} neurons in {layers} and a readout"
 
 
-def _chips(chips: int) -> str:
-    return f"{chips:,} chip{'s' if chips > 1 else ''}"
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' if count > 1 else ''}"
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
@@ -273,8 +274,9 @@ def _draw(placement: Placement, out: Path) -> None:
 
     first = np.array([parts[0][0] for parts in placement.core_parts()])
     title = (
-        f"{placement.network.name} on {placement.profile.board}: {placement.cores:,} cores "
-        f"(at least {max(placement.bound):,}), {_chips(placement.chips)}"
+        f"{placement.network.name} on {placement.profile.board}: "
+        f"{_number(placement.cores, 'core')} (at least {max(placement.bound):,}), "
+        f"{_number(placement.chips, 'chip')}"
     )
     with picture(out) as figure:
         draw_cores(

@@ -15,6 +15,7 @@ from brf_lava.cli.loihi2_options import (
     refuse_loihi2_options,
 )
 from brf_lava.cli.options import PATH
+from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ TIMEOUT = 600.0  # s, for Lava's simulation
     help="Then also those in the file; by default where neither --samples nor --steps is given.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="loihi2: the board.")
+@click.option("--profile", help=f"loihi2: the board; else {DEFAULT_PROFILE}.")
 @loihi2_options
 def verify(
     network: Path,
@@ -46,7 +47,7 @@ def verify(
     steps: int | None,
     stored: bool | None,
     seed: int,
-    profile: str,
+    profile: str | None,
 ) -> None:
     """Run test vectors through NETWORK and compare every spike and output.
 
@@ -63,9 +64,13 @@ def verify(
 
     options = None
     if backend == "loihi2":
-        options = loihi2_settings(board_profile(profile))
+        options = loihi2_settings(board_profile(profile or DEFAULT_PROFILE))
     else:
         refuse_loihi2_options(backend)
+        if profile is not None:
+            raise ParameterError(
+                f"--profile {profile}: only for --backend loihi2, not {backend}. Leave it out."
+            )
     require_backend(backend, options)
     fixed, _ = read_network(network)
     x = vectors(fixed, samples or 4, steps or 200, seed)

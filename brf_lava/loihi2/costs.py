@@ -111,7 +111,7 @@ LOIHI1_TIME = TimeSet(
     message_out=None,
     message_in=None,
     serial=True,
-    barrier=((32, _davies("barrier, 32 routers", NS, 465.0)),),
+    barrier=((32, _davies("barrier, 1 to 32 routers", NS, 113.0, 465.0)),),
     floor=None,
 )
 SANAFE_TIME = TimeSet(

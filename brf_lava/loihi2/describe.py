@@ -15,14 +15,13 @@ A description is a .toml or .json file, every key stated::
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
-from brf_lava import strict_toml
+from brf_lava import strict_json, strict_toml
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import NEURONS, Neuron
@@ -197,7 +196,7 @@ def _read(path: Path) -> dict[str, Any]:
     if path.suffix == ".toml":
         return strict_toml.read_table(source, str(path), ParameterError)
     try:
-        table = json.loads(source)
+        table = strict_json.parse(source)
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"{path}: not valid JSON: {error}. Mend it.") from None
     if not isinstance(table, dict):

@@ -26,7 +26,9 @@ from brf_lava.loihi2.assembler import GROUP, assembler_names, find_assembler, re
 LAVA_PYTHON = (3, 10)  # lava-nc requires >= 3.10, < 3.11
 EXTENSION = "lava.utils.loihi2_profiler"  # by this module Lava itself recognizes the extension
 SECONDS = 5.0  # that the scheduler or a host may take to answer
-DOWN = ("down", "drain")  # of a partition, in what the scheduler says
+# States of nodes in which the scheduler gives them no new work, as sinfo shortens them; a * after
+# any other says that the node does not answer
+NOT_UP = ("down", "drain", "drng", "fail", "maint", "inval", "unk")
 
 
 @dataclass(frozen=True)
@@ -320,7 +322,7 @@ def up_partitions(listed: str) -> tuple[str, ...]:
         dict.fromkeys(
             row[0].rstrip("*")
             for row in rows
-            if len(row) > 4 and row[1] == "up" and not row[4].startswith(DOWN)
+            if len(row) > 4 and row[1] == "up" and _takes_work(row[4])
         )
     )
 
@@ -328,6 +330,8 @@ def up_partitions(listed: str) -> tuple[str, ...]:
 def up_boards(listed: str) -> tuple[str, ...]:
     """The boards that are up, from what ``sinfo -N`` prints: node, number, partition, state."""
     rows = [line.split() for line in listed.splitlines()[1:]]
-    return tuple(
-        dict.fromkeys(row[0] for row in rows if len(row) > 3 and not row[3].startswith(DOWN))
-    )
+    return tuple(dict.fromkeys(row[0] for row in rows if len(row) > 3 and _takes_work(row[3])))
+
+
+def _takes_work(state: str) -> bool:
+    return not state.startswith(NOT_UP) and not state.endswith("*")

@@ -1,9 +1,9 @@
 """What a measured run would cost on a board: counts, energy and time per sample, as estimates.
 
 The counts follow from the spikes of the run and from the placement; within a layer spikes are taken
-as even. Energies and times are ranges over published constants, see `costs`. The host, the
-inputs' way to the chip and traffic between chips are left out; the barrier between chips is Loihi
-1's.
+as even, and the readout sends every state to the host in every step, which is the most it can.
+Energies and times are ranges over published constants, see `costs`. The host, the ways between it
+and the chip and traffic between chips are left out; the barrier between chips is Loihi 1's.
 """
 
 from __future__ import annotations
@@ -56,13 +56,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Counts:
-    """Per sample, but for `cores` and `chips`. inputs: messages of input spikes to the cores."""
+    """Per sample, but for `cores` and `chips`.
+
+    inputs: messages of input spikes to the cores. outputs: of the readout to the host.
+    """
 
     steps: int
     synops: float
     updates: float
     spikes: float
     inputs: float
+    outputs: float
     traffic: Traffic
     cores: int
     chips: int
@@ -83,8 +87,7 @@ class CoreWork:
 class StepTime:
     """ns of a mean step and of one with the most spikes of every layer at once; the busiest core.
 
-    Of several chips the time is a range, as wide as the barrier's. bound: what takes longest on
-    that core.
+    A range where the barrier's time is one. bound: what takes longest on that core.
     """
 
     name: str
@@ -171,6 +174,7 @@ def _count(run: MeasuredRun, placement: Placement) -> Counts:
         updates=float(run.network.neurons * run.steps),
         spikes=sum(run.spikes),
         inputs=run.inputs * placement.splits[0].parts,
+        outputs=float(run.steps * placement.splits[-1].layer.neurons),
         traffic=found,
         cores=placement.cores,
         chips=placement.chips,
@@ -187,11 +191,11 @@ def core_work(
         layer, cores = split.layer, placement.cores_of[index]
         share = of_layer * split.sizes / layer.neurons
         received = arriving + of_layer * layer.recurrent
-        reached = split.reached if layer.record.spiking else 0
+        sent = share * split.reached if layer.record.spiking else split.sizes  # to the host
         work.synops[cores] += split.sizes * received  # a layer has one part on a core
         work.neurons[cores] += split.sizes
         work.spikes[cores] += share
-        work.sent[cores] += share * reached
+        work.sent[cores] += sent
         work.received[cores] += received
         arriving = of_layer
     return work
@@ -199,12 +203,12 @@ def core_work(
 
 def energy(counts: Counts, constants: EnergySet) -> Energy:
     """The dynamic energy of a sample by one set of constants."""
-    messages = counts.traffic.messages + counts.inputs
+    messages = counts.traffic.messages + counts.inputs + counts.outputs
     amounts: tuple[tuple[str, Constant | None, float], ...] = (
         ("synaptic operations", constants.synop, counts.synops),
         ("neuron updates", constants.update, counts.updates),
         ("spikes", constants.spike, counts.spikes),
-        ("spike messages", constants.message, messages),
+        ("messages", constants.message, messages),
         ("hops along rows", constants.hop_x, counts.traffic.hops_x),
         ("hops along columns", constants.hop_y, counts.traffic.hops_y),
     )
@@ -224,13 +228,12 @@ def barrier(routers: int, chips: int, constants: TimeSet) -> Range:
     Of several chips few numbers are known: it lies between those of fewer and of more chips. Beyond
     the largest system with a known one, it is at least that.
     """
-    single = next(
-        (each.high for up_to, each in constants.barrier if routers <= up_to),
-        constants.barrier[-1][1].high if constants.barrier else 0.0,
-    )
+    known = [each for up_to, each in constants.barrier if routers <= up_to]
+    known += [each for _, each in constants.barrier[-1:]]
+    single = Range(known[0].low, known[0].high) if known else Range(0.0, 0.0)
     if chips == 1:
-        return Range(single, single)
-    low = single
+        return single
+    low = single.low
     for up_to, each in costs.CHIP_BARRIERS:
         if chips < up_to:
             return Range(low, each.high)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.loihi2.doctor import Answer, answer, is_name, up_boards, up_partitions
+from brf_lava.profiles import GENERATIONS
 
 HOSTS = ("auto", "slurm", "ethernet")
 
@@ -22,7 +23,8 @@ class Host:
     address:    of an ethernet host
     generation: of the chip, such as N3B3
 
-    Raises: ParameterError for options that do not go together, and for what can be no name.
+    Raises: ParameterError for options that do not go together, for what can be no name, and for a
+    generation that Lava does not know.
     """
 
     kind: str = "auto"
@@ -42,6 +44,11 @@ class Host:
                     f"--{shown} {name!r}: not a name of one word that begins with a letter or a "
                     "number. Correct it, or leave it out."
                 )
+        if self.generation is not None and self.generation not in GENERATIONS:
+            raise ParameterError(
+                f"--chip-generation {self.generation}; Lava knows {', '.join(GENERATIONS)}. "
+                "Choose one."
+            )
         if self.partition and self.board:
             raise ParameterError(
                 f"--partition {self.partition} and --board {self.board}: a board is in one "
@@ -134,16 +141,10 @@ class Host:
 def use_host(host: Host) -> None:
     """Tell Lava which Loihi 2 to run on. host: as `Host.resolved` gives it.
 
-    Raises: BackendUnavailableError for what Lava refuses; ParameterError for a chip generation that
-    Lava does not know.
+    Raises: BackendUnavailableError for what Lava refuses.
     """
     from lava.utils import loihi
 
-    known = [generation.value for generation in loihi.ChipGeneration]
-    if host.generation is not None and host.generation not in known:
-        raise ParameterError(
-            f"--chip-generation {host.generation}; Lava knows {', '.join(known)}. Choose one."
-        )
     chosen = {} if host.generation is None else {"loihi_gen": loihi.ChipGeneration(host.generation)}
     try:
         if host.kind == "ethernet":
@@ -157,5 +158,6 @@ def use_host(host: Host) -> None:
             f"{host.describe()}: Lava refuses it: {' '.join(str(error).split())} See 'brf-lava "
             "doctor'."
         ) from error
+    os.environ.pop("NXSDKHOST", None)  # names a board on the network, and Lava leaves it there
     os.environ.update({"PARTITION": host.partition} if host.partition else {})
     os.environ.update({"BOARD": host.board} if host.board else {})

@@ -8,8 +8,9 @@ programs and idle power included. What cannot be read is not measured, and said 
 from __future__ import annotations
 
 import ctypes
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,20 +38,25 @@ class Meter(Protocol):
 
 
 class RaplMeter:
-    """The packages of this computer's processors."""
+    """The packages of this computer's processors.
+
+    Other zones are parts of a package, or the whole platform, which has the packages in it.
+    """
 
     def __init__(self, folder: Path = POWERCAP) -> None:
-        packages = sorted(folder.glob("intel-rapl:*"))  # AMD's carry the same name
-        self._counters = [each / "energy_uj" for each in packages if each.name.count(":") == 1]
         self.problem = ""
+        self._counters: list[Path] = []
         try:
+            zones = sorted(folder.glob("intel-rapl:*/name"))  # AMD's carry the same name
+            packages = [zone for zone in zones if zone.read_text().startswith("package")]
+            self._counters = [each.with_name("energy_uj") for each in packages]
             self._ranges = [_number(c.with_name("max_energy_range_uj")) for c in self._counters]
             self.read()
         except OSError as error:
             self.problem = f"RAPL counters in {folder} cannot be read ({error.strerror})"
         except ValueError:
             self.problem = f"RAPL counters in {folder} hold no numbers"
-        if not self._counters:
+        if not self._counters and not self.problem:
             self.problem = f"no RAPL counters in {folder}"
 
     def read(self) -> list[float]:
@@ -69,7 +75,7 @@ def _number(path: Path) -> float:
 
 
 class NvmlMeter:
-    """One graphics card, by its number among those of the driver."""
+    """One graphics card, by its number among CUDA's."""
 
     def __init__(self, card: int = 0, library: str = NVML) -> None:
         self.problem = ""
@@ -88,8 +94,16 @@ class NvmlMeter:
         """What is wrong with it, if anything."""
         if self._nvml.nvmlInit_v2():
             return "the driver's library does not start"
-        if self._nvml.nvmlDeviceGetHandleByIndex_v2(card, ctypes.byref(self._handle)):
-            return f"the driver knows no card {card}"
+        cards = ctypes.c_uint()
+        self._nvml.nvmlDeviceGetCount_v2(ctypes.byref(cards))
+        number = driver_number(card, cards.value)
+        if number is None:
+            return (
+                f"which of the driver's {cards.value} cards CUDA counts as {card} is certain only "
+                "with CUDA_DEVICE_ORDER=PCI_BUS_ID and numbers in CUDA_VISIBLE_DEVICES"
+            )
+        if self._nvml.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(self._handle)):
+            return f"the driver knows no card {number}"
         return "" if self._energy() is not None else "the card does not count its energy"
 
     def _energy(self) -> float | None:
@@ -102,6 +116,21 @@ class NvmlMeter:
 
     def spent(self, before: list[float], after: list[float]) -> float:
         return after[0] - before[0]
+
+
+def driver_number(card: int, cards: int, environment: Mapping[str, str] = os.environ) -> int | None:
+    """The driver's number of a card, by its number among CUDA's; None where it is not certain.
+
+    cards: of the driver. CUDA counts only those that it may see, and the fastest first unless told
+    otherwise; the driver counts along the bus.
+    """
+    if cards <= 1:
+        return card
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    numbers = visible.split(",") if visible else list(map(str, range(cards)))
+    if environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" or card >= len(numbers):
+        return None
+    return int(numbers[card]) if numbers[card].strip().isdecimal() else None
 
 
 @dataclass(frozen=True)

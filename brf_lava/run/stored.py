@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from brf_lava import strict_json
 from brf_lava.errors import DataError
 from brf_lava.loihi2.describe import LayerShape, NetworkShape
 from brf_lava.loihi2.estimate import MeasuredRun
@@ -73,29 +73,15 @@ def read_run(path: Path) -> StoredRun:
         raise DataError(f"{path}: {error}. {REMEDY}") from None
 
 
-class _TwiceError(ValueError):
-    """A key that an object has twice: which of the values is meant, JSON leaves open."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises: _TwiceError."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _TwiceError(key)
-        found[key] = value
-    return found
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
-        contents = json.loads(path.read_bytes().decode(), object_pairs_hook=_once)
+        contents = strict_json.parse(path.read_bytes().decode())
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}). Name what brf-lava run --out wrote."
         ) from None
-    except _TwiceError as error:
-        raise DataError(f"{path}: {error.args[0]} stands there twice. {REMEDY}") from None
+    except strict_json.TwiceError as error:
+        raise DataError(f"{path}: {error}. {REMEDY}") from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: not a JSON text. Name what brf-lava run --out wrote.") from None
     if not isinstance(contents, dict):

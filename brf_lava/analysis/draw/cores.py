@@ -75,5 +75,5 @@ def draw_cores(
             if cores // cores_per_chip <= NUMBERED:
                 panel.axvline(chip - 0.5, color=style.GRAY, linewidth=0.8)
     lower.set_xlabel("core" if bins == 1 else f"core; the fullest of each {bins} is shown")
-    lower.xaxis.get_major_locator().set_params(integer=True)
+    lower.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # of one core too
     upper.set_title(title)
