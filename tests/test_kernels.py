@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
-from brf_lava.kernels import loop
+from brf_lava.kernels import compile, loop
 from brf_lava.kernels.layer import resume_layer, run_layer
 from brf_lava.kernels.memory import Memory
 from brf_lava.neurons import fixed, real
@@ -519,3 +520,28 @@ def test_a_memory_of_another_batch_is_refused(backend: str) -> None:
     double = Memory(memory.states.double(), memory.output.double())
     with pytest.raises(BackendUnavailableError, match="takes float32"):
         resume(BRF, x, parameters, double, "cpu")
+
+
+def _doubled(x: Any) -> Any:
+    return 2 * x
+
+
+def test_ctrl_c_waits_until_a_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside, LLVM would swallow it."""
+    from numba.core import event
+
+    class CtrlC(event.Listener):
+        def on_start(self, event: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    monkeypatch.setattr(compile, "_cache_folder", lambda: None)
+    handler = signal.getsignal(signal.SIGINT)
+    doubled = compile.specialized(_doubled, "doubled", parallel=True)
+    with event.install_listener("numba:compile", CtrlC()), pytest.raises(KeyboardInterrupt):
+        doubled(np.ones(3))
+    assert doubled.signatures
+    assert doubled(np.ones(3)).tolist() == [2, 2, 2]
+    assert signal.getsignal(signal.SIGINT) is handler

@@ -39,7 +39,7 @@ from brf_lava.loihi2.hosts import Host
 from brf_lava.loihi2.place import DoesNotFitError
 from brf_lava.neurons.families import LI, Neuron
 from brf_lava.neurons.fixed import STATE_MAX
-from brf_lava.profiles import Loihi2Profile, load_profile
+from brf_lava.profiles import GENERATIONS, Loihi2Profile, load_profile
 from brf_lava.run import engine, lava_net, loihi2
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
@@ -302,6 +302,21 @@ def test_where_it_runs_is_told(chip: Any, rng: np.random.Generator) -> None:
     assert sum(line.startswith("embedded CPU") for line in where.values()) == 3
 
 
+def test_generations_are_those_of_lava() -> None:
+    from lava.utils.loihi import ChipGeneration
+
+    assert {generation.value for generation in ChipGeneration} == set(GENERATIONS)
+
+
+def test_the_scheduler_rules_out_a_board_on_the_network(
+    chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NXSDKHOST", "10.0.0.7")
+    network = random_network(rng, (4, 12, 3))
+    run_on_loihi2(network, random_spikes(rng, 5, 1, 4), Loihi2Options(Host(partition="vpx")))
+    assert "NXSDKHOST" not in os.environ
+
+
 def test_the_host_is_told_to_lava(chip: Any, rng: np.random.Generator) -> None:
     options = Loihi2Options(Host(partition="vpx", generation="N3C1"))
     run_on_loihi2(random_network(rng, (4, 12, 3)), random_spikes(rng, 5, 1, 4), options)
@@ -430,6 +445,20 @@ def test_a_fault_ends_the_run(chip: Any, rng: np.random.Generator) -> None:
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer"):
         run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
     assert chip.calls[-1] == "stop"
+
+
+def test_a_start_that_fails_gives_the_board_back(
+    chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loihi2_standin import chip as standin
+
+    def half_way(_: Any) -> None:
+        raise RuntimeError("no board is free")
+
+    monkeypatch.setattr(standin.Runtime, "initialize", half_way)
+    with pytest.raises(LavaRunError, match="no board is free"):
+        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
+    assert chip.calls == ["compile", "stop"]
 
 
 def test_ctrl_c_gives_the_board_back(

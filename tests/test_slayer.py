@@ -299,9 +299,12 @@ def test_one_number_stands_for_all_neurons() -> None:
     [
         ("BRF", {"threshold": 1}, "BRF: neuron_params has 'threshold'; allowed are surrogate, "),
         ("RF", {"gamma": 0.9}, "RF: neuron_params has 'gamma'"),
-        ("ALIF", {"theta": "high"}, r"ALIF\.theta: 'high'; a finite number is needed"),
+        ("ALIF", {"theta": "high"}, r"ALIF\.theta: 'high'; a finite number above 0 is needed"),
         ("BRF", {"omega": (3.0, 2.0)}, r"BRF\.omega: \(3\.0, 2\.0\); a finite number or a pair"),
         ("BRF", {"omega": (3.0, float("nan"))}, r"BRF\.omega: \(3\.0, nan\)"),
+        ("BRF", {"dt": 0.0}, r"BRF\.dt: 0\.0; a finite number above 0 is needed"),
+        ("HRF", {"theta": -1}, r"HRF\.theta: -1; a finite number above 0 is needed"),
+        ("BHRF", {"gamma": 1.5}, r"BHRF\.gamma: 1\.5; a number from 0 to below 1 is needed"),
         ("BRF", {"shared_param": 1}, r"BRF\.shared_param: 1; True or False is needed"),
         ("BRF", {"omega": 100.0}, r"BRF\.omega: 100 rad/s at neuron 0"),
     ],
@@ -330,6 +333,20 @@ def test_other_refusals() -> None:
         make("BRF")(torch.zeros(3, 4))
     with pytest.raises(ParameterError, match=r"shape \[3, 4, 0\]"):
         make("BRF")(torch.zeros(3, 4, 0))
+    with pytest.raises(ParameterError, match=r"torch\.float64 on cpu for .* torch\.float32 on cpu"):
+        make("BRF")(spikes_in().double())
+    for sizes in ((-4, 9), (0, 9), (4, 0), (4, 2.0)):
+        with pytest.raises(ParameterError, match=r"BRF block: .*; a whole number, 1 or more"):
+            block.brf.Recurrent({}, *sizes)
+    with pytest.raises(ParameterError, match=r"mask of shape \[4, 9\]; .* \[9, 4\], is needed"):
+        block.brf.Dense({}, 4, 9, mask=torch.ones(4, 9))
+
+
+@pytest.mark.parametrize("name", SPIKING)
+def test_no_samples_are_no_gradient(name: str) -> None:
+    made = make(name)
+    made(torch.zeros(0, 4, 5)).sum().backward()
+    assert all(not parameter.grad.any() for parameter in made.parameters())
 
 
 # State between calls

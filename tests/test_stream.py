@@ -468,6 +468,33 @@ def test_an_empty_stream_is_one(net: Path) -> None:
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 steps.\n")
 
 
+def test_a_line_without_end_is_refused(net: Path) -> None:
+    result = brf_lava("run", net, "--backend", "engine", "--stream", "/dev/zero")
+    assert result.exit_code == 2
+    assert "/dev/zero, line 1: " in result.stderr
+    assert "has more than 16,777,216 bytes; allowed are" in result.stderr
+    assert len(result.stderr) < 1000
+
+
+@pytest.mark.parametrize(("closed", "message"), [("<&-", "input"), (">&-", "output")])
+def test_a_closed_standard_stream_is_an_error(net: Path, closed: str, message: str) -> None:
+    done = subprocess.run(
+        [
+            *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "brf_lava", "run"),
+            *(str(net), "--backend", "engine", "--stream", "-"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=b"" if closed == ">&-" else None,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert f"standard {message} is closed" in line
+
+
 def test_decide_is_said_once_per_sequence(tmp_path: Path) -> None:
     net = tmp_path / "net.h5"
     write_network(small_network(Decision("mean")), net)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -52,8 +53,12 @@ def stream_input(
         check_early(network, [options.decide], DECIDE)
     scale = options.lead_scale
     reader = LineReader(network, None if scale is None else LiveEcg(network, scale))
+    if sys.stdout is None:
+        raise ParameterError(
+            "--stream: standard output is closed, where the answers go. Leave it open."
+        )
     with ExitStack() as stack:
-        lines = _open(source, stack)
+        lines = _lines(_open(source, stack))
         stream = stack.enter_context(
             Stream(network, backend=backend, decide=options.decide, timeout=timeout)
         )
@@ -137,6 +142,13 @@ def early_table(early: Early) -> Table:
     return table
 
 
+def _lines(source: IO[bytes]) -> Iterator[bytes]:
+    """Its lines, cut where they are longer than `LineReader` takes: there may be no end of one."""
+    from brf_lava.run.stream_lines import LINE_MAX
+
+    return iter(partial(source.readline, LINE_MAX + 1), b"")
+
+
 def _name(source: Path) -> str:
     return "standard input" if source == Path("-") else str(source)
 
@@ -144,6 +156,8 @@ def _name(source: Path) -> str:
 def _open(source: Path, stack: ExitStack) -> IO[bytes]:
     """Raises: DataError when the file cannot be read."""
     if source == Path("-"):
+        if sys.stdin is None:
+            raise DataError("--stream -: standard input is closed. Name a file, or leave it open.")
         return sys.stdin.buffer
     try:
         return stack.enter_context(source.open("rb"))

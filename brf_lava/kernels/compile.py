@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import Any
 import numba
 
 from brf_lava.neurons.binding import bound
+from brf_lava.signals import signals_held
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -51,9 +53,24 @@ def specialized(
     options = {"parallel": True, "nogil": True, "error_model": "numpy"}
     folder = _cache_folder()
     if folder is None:
-        return numba.njit(**options)(twin)
+        return _compiling_undisturbed(numba.njit(**options)(twin))
     with _numba_cache(folder):
-        return numba.njit(cache=True, **options)(twin)
+        return _compiling_undisturbed(numba.njit(cache=True, **options)(twin))
+
+
+def _compiling_undisturbed(dispatcher: Any) -> Any:
+    """The same, with Ctrl-C held back while it compiles.
+
+    LLVM calls back into Python, where a KeyboardInterrupt would be printed and forgotten.
+    """
+    compile_now = dispatcher.compile
+
+    def compile_held(signature: Any) -> Any:
+        with signals_held(signal.SIGINT):
+            return compile_now(signature)
+
+    dispatcher.compile = compile_held
+    return dispatcher
 
 
 @cache

@@ -21,6 +21,15 @@ def choose_backend(device: torch.device, dtype: torch.dtype) -> str:
     return "cpu" if device.type == "cpu" and dtype == torch.float32 else "reference"
 
 
+def _check_alike(x: Tensor, *parameters: Tensor | None) -> None:
+    for tensor in parameters:
+        if tensor is not None and (tensor.dtype, tensor.device) != (x.dtype, x.device):
+            raise ParameterError(
+                f"layer: an input of {x.dtype} on {x.device} for parameters of {tensor.dtype} on "
+                f"{tensor.device}; they must be alike. Convert the input with .to(...)."
+            )
+
+
 def _check_memory(start: Memory, shape: tuple[int, int, int]) -> None:
     found = tuple(start.states.shape), tuple(start.output.shape)
     if found != (shape, shape[1:]):
@@ -57,8 +66,8 @@ def run_layer(
 
     Returns the outputs [T, B, N]: spikes 0/1 of a spiking neuron, else its first state. Gradients
     reach x, weights, recurrent and coefficients, through time and through the membrane.
-    Raises: ParameterError for an unknown name; BackendUnavailableError for tensors that a named
-    backend does not take.
+    Raises: ParameterError for an unknown name, and with "auto" for tensors that differ in dtype or
+    device; BackendUnavailableError for tensors that a named backend does not take.
     """
     output, _ = resume_layer(
         neuron,
@@ -98,6 +107,8 @@ def resume_layer(
         raise ParameterError(f"surrogate {surrogate!r}; choose one of {', '.join(SURROGATES)}.")
     if truncate < 0:
         raise ParameterError(f"truncate: {truncate} steps; 1 or more, or 0 for all, are allowed.")
+    if backend == "auto":
+        _check_alike(x, weights, recurrent, coefficients)
     name = choose_backend(x.device, x.dtype) if backend == "auto" else backend
     if name not in BACKENDS:
         raise ParameterError(f"kernel {name!r}; choose one of auto, {', '.join(BACKENDS)}.")

@@ -487,8 +487,8 @@ def backward(
     loop = _backward_loop(neuron, surrogate)
     with _one_thread_per_product():
         loop(
-            grad_output.reshape(steps, -1),
-            states.reshape(steps + 1, len(neuron.states), -1),
+            grad_output.reshape(steps, samples * neurons),
+            states.reshape(steps + 1, len(neuron.states), samples * neurons),
             np.empty((0, neurons), number) if w_rec is None else w_rec,
             np.tile(coefficients, group),
             constants,
@@ -498,6 +498,5 @@ def backward(
             group,
             truncate or steps,
         )
-    return grad_current.reshape(grad_output.shape), grad_coefficients.reshape(
-        -1, samples, neurons
-    ).sum(axis=1)
+    by_sample = grad_coefficients.reshape(len(neuron.coefficients), samples, neurons)
+    return grad_current.reshape(grad_output.shape), by_sample.sum(axis=1)

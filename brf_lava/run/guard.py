@@ -15,13 +15,11 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
-from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -37,6 +35,7 @@ from numpy.typing import NDArray
 
 from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.run.shared import shared_array as shared_array  # handed to processes, see there
+from brf_lava.signals import signals_held
 
 POLL = 0.01  # s, between two looks at the run
 ENDLESS = 2**53  # steps; Lava counts them in a float64
@@ -85,7 +84,7 @@ def run_guarded(
     if steps < 1:
         raise ParameterError(f"Lava run: {steps} steps; it needs at least 1.")
     runtime = _compiled(process, run_cfg, compile_config)
-    with _signals_held() as held:
+    with signals_held(*HELD_SIGNALS) as held:
         try:
             _start(runtime)
             runtime.start(RunSteps(num_steps=steps, blocking=False))
@@ -133,12 +132,12 @@ def running(
     """
     runtime = _compiled(process, run_cfg, compile_config)
     try:
-        with _signals_held():
+        with signals_held(*HELD_SIGNALS):
             _start(runtime)
             runtime.start(RunSteps(num_steps=ENDLESS, blocking=False))
         yield Running(runtime)
     finally:
-        with _signals_held():
+        with signals_held(*HELD_SIGNALS):
             _dispose(runtime)
 
 
@@ -222,40 +221,6 @@ def _tie_to_parent(parent: int) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
-
-
-@contextmanager
-def _signals_held() -> Iterator[list[int]]:
-    """Hold SIGINT and SIGTERM back; the list that this yields tells which came.
-
-    Afterwards the handlers are as before, and the first of the signals is delivered. In a thread
-    nothing is held: Python runs signal handlers in the main thread, which goes on undisturbed.
-    """
-    held: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield held
-        return
-    owner = os.getpid()
-    before = {number: signal.getsignal(number) for number in HELD_SIGNALS}
-
-    def hold(number: int, _: FrameType | None) -> None:
-        if os.getpid() == owner:
-            held.append(number)
-        else:  # a process that somebody else, such as a Pool in a thread, forked meanwhile
-            signal.signal(number, before[signal.Signals(number)])
-            signal.raise_signal(number)
-
-    for number, handler in before.items():
-        if handler not in (signal.SIG_IGN, None):
-            signal.signal(number, hold)
-    try:
-        yield held
-    finally:
-        for number, handler in before.items():
-            if handler not in (signal.SIG_IGN, None):
-                signal.signal(number, handler)
-        if held:
-            signal.raise_signal(held[0])
 
 
 def _start(runtime: _Runtime) -> None:

@@ -232,11 +232,11 @@ def _faults_of(what: str) -> Iterator[None]:
 
 
 def _run_and_stop(readout: Any, executable: Any, total: int) -> None:
-    """The board is given back in any case."""
+    """The board is given back in any case, after a start that fails half-way too."""
     from lava.magma.core.run_conditions import RunSteps
 
-    readout.create_runtime(executable=executable)
     try:
+        readout.create_runtime(executable=executable)
         readout.run(RunSteps(num_steps=total))
     except BaseException:
         with suppress(Exception):  # the first fault says more than what it makes of stopping
@@ -342,21 +342,10 @@ def _neurons(layer: FixedLayer, name: str, microcode: Any) -> Any:
 
 
 def _connect(sender: Any, connection: Connection, receiver: Any, name: str, bits: int) -> None:
-    """Lava's own Dense, which Intel's extension has a model for.
+    """Lava's own Dense, which Intel's extension has a model for. bits: of its messages."""
+    from brf_lava.run.exact_dense import exact_dense
 
-    In its mixed mode it takes even weights from -256 to 254: ours, doubled, for one exponent less.
-    """
-    from lava.proc.dense.process import Dense
-    from lava.utils.weightutils import SignMode
-
-    dense = Dense(
-        weights=2 * connection.mantissa.astype(np.int32),
-        weight_exp=connection.exponent - 1,
-        num_weight_bits=8,
-        sign_mode=SignMode.MIXED,
-        num_message_bits=bits,
-        name=name,
-    )
+    dense = exact_dense(connection, message_bits=bits, name=name, sparse=False)
     sender.connect(dense.s_in)
     dense.a_out.connect(receiver)
 

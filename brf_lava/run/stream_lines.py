@@ -12,6 +12,7 @@ from brf_lava.run.stream import Answer
 from brf_lava.tasks.synthetic_ecg import LEADS
 
 MOST = 1e100  # of a raw sample, in whatever unit; a change of it is still finite
+LINE_MAX = 2**24  # bytes; a list of a million inputs has fewer
 SHOWN = 60  # characters of a bad line that an error quotes
 
 
@@ -28,6 +29,8 @@ class LineReader:
     def read(self, line: bytes, where: str) -> list[int] | None:
         """The inputs [I] of one step, or None for the end of a sequence.
 
+        line: what is longer than `LINE_MAX` is refused, so that a reader may cut it there.
+
         A list of I integers in the network's range; for a network of spikes ``{"events": [...]}``,
         the inputs that spike, counted from 0; with `ecg` ``{"signal": [...]}``, a sample of each
         lead; or ``{"reset": true}``.
@@ -36,12 +39,14 @@ class LineReader:
         Raises: DataError for any other line.
         """
         try:
+            if len(line) > LINE_MAX:
+                raise _RefusedError(f"has more than {LINE_MAX:,} bytes")
             return self._step(json.loads(line))
         except _RefusedError as error:
             problem = str(error)
         except (ValueError, RecursionError):
             problem = "is not JSON"
-        text = _short(line.decode(errors="replace").strip())
+        text = _short(line[: 4 * SHOWN + 4].decode(errors="replace").strip())
         raise DataError(
             f"{where}: {text} {problem}; allowed are {self._allowed()}. Correct it and start again "
             "with the sequence that it is in."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -85,7 +86,8 @@ class Block(NeuronBlock):
     delay_shift, count_log: see `NeuronBlock`
 
     Weights start Xavier-uniform over the concatenated [out, in (+ out)] matrix (reference code).
-    Raises: ParameterError for parameters that are not allowed, and for weights beyond memory.
+    Raises: ParameterError for parameters that are not allowed, for less than one neuron on either
+    side, a mask of another shape, and weights beyond memory.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Block(NeuronBlock):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(delay_shift, count_log)
+        _check_sizes(neuron, in_neurons, out_neurons, mask)
         columns = in_neurons + (out_neurons if recurrent else 0)
         bound = weight_scale * (6 / (columns + out_neurons)) ** 0.5
         try:
@@ -179,3 +182,17 @@ class Block(NeuronBlock):
                 coefficients=self.neuron.coefficients().double().cpu().numpy(),
                 constants=self.neuron.constants,
             )
+
+
+def _check_sizes(neuron: str, in_neurons: Any, out_neurons: Any, mask: Tensor | None) -> None:
+    """Raises: ParameterError."""
+    for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ParameterError(
+                f"{neuron} block: {name}={value!r}; a whole number, 1 or more, is needed."
+            )
+    if mask is not None and tuple(mask.shape) != (out_neurons, in_neurons):
+        raise ParameterError(
+            f"{neuron} block: a mask of shape {list(mask.shape)}; [out, in], here "
+            f"{[out_neurons, in_neurons]}, is needed. Transpose it, or leave it out."
+        )

@@ -17,16 +17,13 @@ from lava.lib.dl.netx import hdf5
 from lava.lib.dl.netx.blocks.process import AbstractBlock
 from lava.lib.dl.netx.utils import NetDict
 from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.proc.dense.process import Dense as DenseSynapse
-from lava.proc.sparse.process import Sparse as SparseSynapse
-from lava.utils.weightutils import SignMode
-from scipy.sparse import csr_matrix
 
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
 from brf_lava.export.hdf5 import FORMAT, read_layer, read_network
-from brf_lava.export.network import Connection, FixedLayer
+from brf_lava.export.network import FixedLayer
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.microcode import MESSAGE_BITS
+from brf_lava.run.exact_dense import exact_dense
 from brf_lava.run.lava_net import process_of
 from brf_lava.run.loihi2 import GRADED_BITS
 
@@ -64,7 +61,12 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
             name=name,
             **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
         )
-        self.synapse = _synapse(layer.weights, input_message_bits, sparse, f"weights of {name}")
+        self.synapse = exact_dense(
+            layer.weights,
+            message_bits=input_message_bits,
+            name=f"weights of {name}",
+            sparse=sparse,
+        )
         sender = self.neuron.s_out if layer.neuron.spiking else self.neuron.o_out
         self.inp = InPort(shape=self.synapse.s_in.shape)
         self.out = OutPort(shape=self.shape)
@@ -73,9 +75,11 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
         sender.connect(self.out)
         self.synapse_rec = None
         if layer.recurrent is not None:
-            bits = self.output_message_bits
-            self.synapse_rec = _synapse(
-                layer.recurrent, bits, sparse, f"recurrent weights of {name}"
+            self.synapse_rec = exact_dense(
+                layer.recurrent,
+                message_bits=self.output_message_bits,
+                name=f"recurrent weights of {name}",
+                sparse=sparse,
             )
             sender.connect(self.synapse_rec.s_in)
             self.synapse_rec.a_out.connect(self.neuron.a_in)
@@ -85,22 +89,6 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
     def block(self) -> str:
         """Its name among netx's blocks."""
         return "Dense" if self.synapse_rec is None else "RecurrentDense"
-
-
-def _synapse(connection: Connection, bits: int, sparse: bool, name: str) -> Any:
-    """Lava's own connection, such that it is exact.
-
-    In its mixed mode it takes even weights from -256 to 254: ours, doubled, for one exponent less.
-    """
-    weights = 2 * connection.mantissa.astype(np.int32)
-    return (SparseSynapse if sparse else DenseSynapse)(
-        weights=csr_matrix(weights) if sparse else weights,
-        weight_exp=connection.exponent - 1,
-        num_weight_bits=8,
-        sign_mode=SignMode.MIXED,
-        num_message_bits=bits,
-        name=name,
-    )
 
 
 class Network(hdf5.Network):  # type: ignore[misc]

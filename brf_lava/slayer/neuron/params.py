@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from brf_lava.errors import ParameterError
 
+Positive = float  # above 0
+Fraction = float  # from 0 to below 1
 Span = float | tuple[float, float]  # one value for all neurons, or the ends of a uniform range
 
 
@@ -27,8 +29,8 @@ class Params:
 class ResonatorParams(Params):
     """Of RF and HRF. The ranges are those of S-MNIST in Higuchi et al. 2024."""
 
-    dt: float = 0.01  # step, s
-    theta: float = 1.0  # threshold
+    dt: Positive = 0.01  # step, s
+    theta: Positive = 1.0  # threshold
     omega: Span = (15.0, 50.0)  # angular frequency, rad/s; dt * omega stays below 1
     b_offset: Span = (0.1, 1.0)  # 1/s
 
@@ -37,14 +39,14 @@ class ResonatorParams(Params):
 class BalancedParams(ResonatorParams):
     """Of BRF and BHRF."""
 
-    gamma: float = 0.9  # decay of the refractory variable, per step
+    gamma: Fraction = 0.9  # decay of the refractory variable, per step
 
 
 @dataclass(frozen=True)
 class AdaptiveParams(Params):
     """Of ALIF: constants, and normal distributions of the time constants, in steps."""
 
-    theta: float = 0.01  # threshold at rest
+    theta: Positive = 0.01  # threshold at rest
     beta: float = 1.8  # rise of the threshold per adaptation
     tau_mem_mean: float = 20.0
     tau_mem_std: float = 5.0
@@ -86,6 +88,8 @@ _WANTED = {
     "str": "a name",
     "bool": "True or False",
     "float": "a finite number",
+    "Positive": "a finite number above 0",
+    "Fraction": "a number from 0 to below 1",
     "Span": "a finite number or a pair (low, high) of them",
 }
 
@@ -97,7 +101,11 @@ def _fits(kind: str, value: Any) -> bool:
         return isinstance(value, bool)
     if kind == "Span" and isinstance(value, tuple | list):
         return len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]
-    return _is_number(value)
+    if not _is_number(value):
+        return False
+    if kind == "Positive":
+        return bool(value > 0)
+    return kind != "Fraction" or bool(0 <= value < 1)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,0 +1,44 @@
+"""Signals that come at a bad moment, held back until it is over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def signals_held(*numbers: signal.Signals) -> Iterator[list[int]]:
+    """Hold these signals back; the list that this yields tells which came.
+
+    Afterwards the handlers are as before, and the first of the signals is delivered. In a thread
+    nothing is held: Python runs signal handlers in the main thread, which goes on undisturbed.
+    """
+    held: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield held
+        return
+    owner = os.getpid()
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def hold(number: int, _: FrameType | None) -> None:
+        if os.getpid() == owner:
+            held.append(number)
+        else:  # a process that somebody else, such as a Pool in a thread, forked meanwhile
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+
+    for number, handler in before.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, hold)
+    try:
+        yield held
+    finally:
+        for number, handler in before.items():
+            if handler not in (signal.SIG_IGN, None):
+                signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
