@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from networks import random_network
 
 from brf_lava.cli import main
-from brf_lava.cli.doctor import doctor as doctor_command
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.loihi2 import assembler, doctor
@@ -269,7 +268,7 @@ def test_a_named_generation_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--chip-generation", "N3C1"], "+ chip generation: found, N3C1"),
         (["--chip-generation", "N3B3"], "+ chip generation: found, N3B3"),
     ):
-        assert words in CliRunner().invoke(doctor_command, arguments).output
+        assert words in CliRunner().invoke(main, ["doctor", *arguments]).output
 
 
 def test_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +315,7 @@ def test_the_error_says_what_doctor_says(command: str, options: tuple[str, ...])
     """Word by word, whatever the options; and before any file is looked at."""
     failed = CliRunner().invoke(main, [command, "no.h5", "--backend", "loihi2", *options])
     assert failed.exit_code == BackendUnavailableError.exit_code == 3
-    shown = CliRunner().invoke(doctor_command, options)
+    shown = CliRunner().invoke(main, ["doctor", *options])
     assert shown.exit_code == 0
     lines = shown.output.splitlines()
     needed = [line[2:] for line in lines[:-1] if line[2:].split(":")[0] not in ("lava-dl", "torch")]
@@ -356,7 +355,7 @@ def test_a_profile_of_another_kind_is_wrong_input_everywhere(
 
 @pytest.mark.usefixtures("bare")
 def test_doctor_as_json() -> None:
-    shown = CliRunner().invoke(doctor_command, ["--json"])
+    shown = CliRunner().invoke(main, ["doctor", "--json"])
     assert shown.exit_code == 0
     contents = json.loads(shown.output)
     assert contents["loihi2"] is False
@@ -371,7 +370,7 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Lava: found, x" in explain(here)
     assert "torch" not in explain(here)
     monkeypatch.setattr(doctor, "examine", lambda **_: here)
-    shown = CliRunner().invoke(doctor_command)
+    shown = CliRunner().invoke(main, ["doctor"])
     assert "Next: brf-lava verify" in shown.output
 
 

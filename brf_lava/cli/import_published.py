@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, data_arguments, data_option, load_data, recipe_for_task
+from brf_lava.cli.options import PATH, data_option, load_data, next_command, recipe_for_task
 
 
 @click.command("import")
@@ -48,4 +48,4 @@ def import_command(
     save_checkpoint(checkpoint, out)
     report.print_table(report.checkpoint_table(checkpoint))
     click.echo(f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.")
-    click.echo(f"Wrote {out}. Next: brf-lava export {out} net.h5{data_arguments(data)}")
+    click.echo(f"Wrote {out}. Next: {next_command('export', out, 'net.h5', data=data)}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, Command
+from brf_lava.cli.options import PATH, Command, kept, kept_option
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from brf_lava.run.loihi2 import Loihi2Options
 
 DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
-PREFIX = "brf_lava.loihi2."  # of keys of click's meta
 OPTIONS: tuple[tuple[str, Any, str], ...] = (
     (
         "--io-delay",
@@ -39,24 +37,13 @@ OPTIONS: tuple[tuple[str, Any, str], ...] = (
 def loihi2_options(command: Command) -> Command:
     """Options for the backend loihi2, kept for `loihi2_settings` and `refuse_loihi2_options`."""
     for name, kind, text in OPTIONS:
-        command = click.option(
-            name, type=kind, expose_value=False, callback=_keep(name), help=f"loihi2: {text}"
-        )(command)
+        command = kept_option(name, type=kind, help=f"loihi2: {text}")(command)
     return command
-
-
-def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
-        context.meta[PREFIX + name] = value
-
-    return keep
 
 
 def _given() -> dict[str, Any]:
     """The options that were given, by name."""
-    meta = click.get_current_context().meta
-    values = {name: meta.get(PREFIX + name) for name, _, _ in OPTIONS}
-    return {name: value for name, value in values.items() if value is not None}
+    return kept(*(name for name, _, _ in OPTIONS))
 
 
 def refuse_loihi2_options(backend: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from typing import Any
 
 import click
@@ -67,6 +68,7 @@ class Commands(click.Group):
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
         # multiple of the run time, on a quiet one nothing measurable is gained by it.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's Ctrl-C
         try:
             return super().invoke(ctx)
         except BrfLavaError as error:

@@ -18,40 +18,48 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
-UNLABELED, PERMUTATION = "brf_lava.unlabeled", "brf_lava.permutation"  # keys of click's meta
+DATA, UNLABELED, PERMUTATION = "--data", "--unlabeled", "--permutation"
+KEPT = "brf_lava.kept."  # of keys of click's meta
 
 
-def _keep(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """A callback that keeps the value for `load_data`: the commands have no use for it."""
+def kept_option(name: str, **settings: Any) -> Callable[[Command], Command]:
+    """An option, such as ``--board``, whose value is for `kept` and no argument of the command.
 
-    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
-        context.meta[key] = value
+    settings: as of click's option.
+    """
+    return click.option(name, expose_value=False, callback=_keep, **settings)
 
-    return keep
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    context.meta[KEPT + option.opts[0]] = value
+
+
+def kept(*names: str) -> dict[str, Any]:
+    """What the command that runs was given for these options, those that it was given."""
+    context = click.get_current_context(silent=True)
+    meta = context.meta if context else {}
+    values = {name: meta.get(KEPT + name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def data_option(command: Command) -> Command:
     """--data, which the command gets, and what else says how data are read, for `load_data`."""
     for option in (
-        click.option(
-            "--permutation",
+        kept_option(
+            PERMUTATION,
             type=PATH,
             metavar="FILE",
-            expose_value=False,
-            callback=_keep(PERMUTATION),
             help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt. Else the "
             "model's, or drawn from the seed.",
         ),
-        click.option(
-            "--unlabeled",
+        kept_option(
+            UNLABELED,
             type=click.Choice(["first-class", "mask"]),
-            expose_value=False,
-            callback=_keep(UNLABELED),
             help="Count steps without a label as the first class, or not at all. Default: as "
             "published with the data.",
         ),
         click.option(
-            "--data",
+            DATA,
             type=PATH,
             help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache "
             "folder, else (ecg alone) synthetic data.",
@@ -77,8 +85,7 @@ def load_data(task: str, data: Path | None) -> Dataset:
     from brf_lava.tasks.permutation import read_permutation
     from brf_lava.tasks.task import find_task
 
-    context = click.get_current_context(silent=True)
-    chosen = context.meta if context else {}
+    chosen = kept(UNLABELED, PERMUTATION)
     found, permutation = find_task(task), chosen.get(PERMUTATION)
     if permutation is not None and not found.permuted:
         raise DataError(
@@ -110,16 +117,16 @@ def network_data(provenance: dict[str, Any], data: Path | None) -> Dataset:
     return dataset
 
 
-def data_arguments(data: Path | None) -> str:
-    """The options of this command that say how data are read, to be repeated with the next one."""
-    context = click.get_current_context(silent=True)
-    chosen = context.meta if context else {}
-    given = (
-        ("--data", data),
-        ("--unlabeled", chosen.get(UNLABELED)),
-        ("--permutation", chosen.get(PERMUTATION)),
-    )
-    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value)
+def data_arguments(data: Path | None) -> tuple[str, ...]:
+    """The options of this command that say how data are read, as arguments of the next one."""
+    given = {} if data is None else {DATA: data}
+    given.update(kept(UNLABELED, PERMUTATION))
+    return tuple(part for name, value in given.items() for part in (name, str(value)))
+
+
+def next_command(*words: str | Path, data: Path | None) -> str:
+    """A command to be printed and pasted. words: its own; the data options of this one follow."""
+    return shlex.join(["brf-lava", *map(str, words), *data_arguments(data)])
 
 
 def recipe_for_task(name: str, task: str | None) -> Recipe:

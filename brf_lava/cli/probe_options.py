@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, Command
+from brf_lava.cli.options import PATH, Command, kept, kept_option
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from brf_lava.run.probing import Recording, Selection
     from brf_lava.tasks.task import Dataset
 
-PREFIX = "brf_lava.probe."  # of keys of click's meta
 STATES, LAYER, NEURONS, OUT = "--probe", "--probe-layer", "--probe-neurons", "--probe-out"
 OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     (OUT, PATH, "FILE", "With --probe: where the states go, HDF5 (.h5) or .npz."),
@@ -30,17 +28,8 @@ OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
 def probe_options(command: Command) -> Command:
     """Options for recording states, kept for `chosen_probe`."""
     for name, kind, metavar, text in OPTIONS:
-        command = click.option(
-            name, type=kind, metavar=metavar, expose_value=False, callback=_keep(name), help=text
-        )(command)
+        command = kept_option(name, type=kind, metavar=metavar, help=text)(command)
     return command
-
-
-def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
-        context.meta[PREFIX + name] = value
-
-    return keep
 
 
 @dataclass(frozen=True)
@@ -88,13 +77,11 @@ def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Pr
     from brf_lava.files import check_writable
     from brf_lava.run.probing import Selection, check_suffix, parse_numbers
 
-    meta = click.get_current_context().meta
-    values: dict[str, Any] = {name: meta.get(PREFIX + name) for name, *_ in OPTIONS}
-    given = [name for name in (STATES, LAYER, NEURONS, OUT) if values[name] is not None]
+    given = kept(STATES, LAYER, NEURONS, OUT)
     if not given:
         return None
-    if values[STATES] is None or values[OUT] is None:
-        missing = STATES if values[STATES] is None else OUT
+    if STATES not in given or OUT not in given:
+        missing = OUT if STATES in given else STATES
         raise ParameterError(
             f"{', '.join(given)}: not without {missing}. Name the states with {STATES} and their "
             f"file with {OUT}."
@@ -109,12 +96,12 @@ def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Pr
             f"{STATES}: states are not recorded on Loihi 2. Use --backend sim or engine, which "
             "compute the same."
         )
-    out: Path = values[OUT]
+    out: Path = given[OUT]
     check_suffix(out)
     files = [path for path in others if path is not None]
     if out.resolve() in {path.resolve() for path in files}:
         raise ParameterError(f"{OUT} {out}: is the name of another file of this run. Name another.")
     check_writable(out, *files)
-    numbers = None if values[NEURONS] is None else parse_numbers(values[NEURONS])
-    states = tuple(name.strip() for name in values[STATES].split(","))
-    return Probe(Selection(states, values[LAYER] or "hidden1", numbers), out)
+    numbers = parse_numbers(given[NEURONS]) if NEURONS in given else None
+    states = tuple(name.strip() for name in given[STATES].split(","))
+    return Probe(Selection(states, given.get(LAYER, "hidden1"), numbers), out)

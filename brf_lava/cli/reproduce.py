@@ -9,8 +9,7 @@ import click
 
 from brf_lava.cli.options import (
     PATH,
-    PERMUTATION,
-    UNLABELED,
+    data_arguments,
     data_option,
     device_option,
     load_data,
@@ -130,7 +129,7 @@ def _run(
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         check_writable(out / name)
-    settings = Settings(core_share(jobs, len(planned)), _data_options(data), device)
+    settings = Settings(core_share(jobs, len(planned)), data_arguments(data), device)
     left = sum(bool(job.steps) for job in planned)
     click.echo(
         f"runs     {len(planned)}, of which {len(planned) - left} are done\n"
@@ -152,19 +151,6 @@ def _check_folder(out: Path) -> None:
         raise BrfLavaError(
             f"--out {out}: the folder {nearest} cannot be written to. Name another folder."
         )
-
-
-def _data_options(data: Path | None) -> tuple[str, ...]:
-    """What `data_option` read, to be handed on."""
-    chosen = click.get_current_context().meta
-    given = {
-        "--data": data,
-        "--unlabeled": chosen.get(UNLABELED),
-        "--permutation": chosen.get(PERMUTATION),
-    }
-    return tuple(
-        part for name, value in given.items() if value is not None for part in (name, str(value))
-    )
 
 
 def _tables(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from brf_lava.cli.options import PATH, Command
+from brf_lava.cli.options import PATH, Command, kept, kept_option
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork
     from brf_lava.run.early import EarlyMeter
 
-PREFIX = "brf_lava.stream."  # of keys of click's meta
 STREAM, LEAD_SCALE, DECIDE, EARLY = "--stream", "--lead-scale", "--decide", "--early"
 OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     (
@@ -55,17 +51,8 @@ OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
 def stream_options(command: Command) -> Command:
     """Options about streams, kept for `chosen_stream`."""
     for name, kind, metavar, text in OPTIONS:
-        command = click.option(
-            name, type=kind, metavar=metavar, expose_value=False, callback=_keep(name), help=text
-        )(command)
+        command = kept_option(name, type=kind, metavar=metavar, help=text)(command)
     return command
-
-
-def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
-        context.meta[PREFIX + name] = value
-
-    return keep
 
 
 @dataclass(frozen=True)
@@ -97,10 +84,8 @@ def chosen_stream(*, record: bool, compared: bool) -> StreamOptions:
     record, compared: whether it has an --input, or other options that do not go with a stream.
     Raises: ParameterError for options that do not go together, and for what are no numbers.
     """
-    meta = click.get_current_context().meta
-    source, scale, decide, early = (
-        meta.get(PREFIX + name) for name in (STREAM, LEAD_SCALE, DECIDE, EARLY)
-    )
+    options = STREAM, LEAD_SCALE, DECIDE, EARLY
+    source, scale, decide, early = map(kept(*options).get, options)
     if source is None and (decide is not None or scale is not None):
         raise ParameterError(f"{DECIDE} and {LEAD_SCALE} say what becomes of a {STREAM}; name it.")
     if source is not None and (record or compared or early is not None):

@@ -10,10 +10,10 @@ import click
 
 from brf_lava.cli.options import (
     PATH,
-    data_arguments,
     data_option,
     device_option,
     load_data,
+    next_command,
     recipe_for_task,
 )
 from brf_lava.errors import CheckpointError, RecipeError
@@ -144,7 +144,6 @@ def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> Non
     click.echo(f"recipe  {recipe.name}, seed {trainer.seed}", err=True)
     click.echo(f"data    {source.description}", err=True)
     click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}", err=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's Ctrl-C
     try:
         with ExitStack() as stack:
             progress = stack.enter_context(
@@ -157,8 +156,8 @@ def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> Non
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short and must be whole
         click.echo(
             f"Stopped after epoch {trainer.epoch} of {recipe.training.epochs}; state saved in "
-            f"{resume_path(out)}. Go on with: brf-lava train --resume --out {out}"
-            f"{data_arguments(data)}",
+            f"{resume_path(out)}. Go on with: "
+            f"{next_command('train', '--resume', '--out', out, data=data)}",
             err=True,
         )
         if trainer.epoch:
@@ -174,6 +173,6 @@ def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> Non
         )
     report.print_table(report.checkpoint_table(trainer.finish()))
     click.echo(
-        f"Wrote {out} and {metrics_path(out)}. Next: brf-lava export {out} "
-        f"net.h5{data_arguments(data)}"
+        f"Wrote {out} and {metrics_path(out)}. "
+        f"Next: {next_command('export', out, 'net.h5', data=data)}"
     )
