@@ -88,7 +88,7 @@ def test_defaults_give_a_network_that_runs(name: str) -> None:
         space.Input({}, weight=400.0, neurons=4),
         space.Recurrent({}, 4, 8),
         space.Dense({}, 8, 8),
-        block.li.Affine({}, 8, 3),
+        space.Affine({}, 8, 3),
     ]
     x = spikes_in()
     for each in blocks:

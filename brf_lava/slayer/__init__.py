@@ -7,11 +7,11 @@ In a script for SLAYER, ``slayer.block.cuba`` becomes ``brf_lava.slayer.block.br
     params = {"omega": (5.0, 50.0), "b_offset": (0.1, 1.0)}  # see `neuron.params`
     blocks = torch.nn.ModuleList([
         block.brf.Recurrent(params, 700, 128),
-        block.li.Affine({"tau_mean": 20.0}, 128, 20),
+        block.brf.Affine({"tau_mean": 20.0}, 128, 20),
     ])
 
-There is `Input`, `Dense` and `Recurrent` of every spiking neuron, and of `li` there is `Input` and
-`Affine`, the readout. What differs from SLAYER:
+There is `Input`, `Dense`, `Recurrent` and `Affine`, the readout, of every spiking neuron; of `li`
+there is `Input` and `Affine`. What differs from SLAYER:
 
 - Gradients pass through the membrane and the recurrence of `Recurrent`.
 - State is kept between calls only with ``persistent_state=True``.

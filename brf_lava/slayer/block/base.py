@@ -197,13 +197,14 @@ class Recurrent(Block):
 
 
 class Affine(Block):
-    """A readout: dense weights and neurons that do not spike; SLAYER's ``block.<n>.Affine``.
+    """A readout: dense weights and leaky integrators; SLAYER's ``block.<n>.Affine``.
 
-    The arguments are those of `Dense`. Outputs come in the step of their input.
+    The same for every neuron: it is what Higuchi et al. 2024 read all their networks out with.
+
+    neuron_params: those of LI, see `neuron.params.LeakyParams`
+    The other arguments are those of `Dense`. Outputs come in the step of their input.
     Raises: ParameterError for parameters that are not allowed.
     """
-
-    neuron_name: ClassVar[str]
 
     def __init__(
         self,
@@ -219,7 +220,7 @@ class Affine(Block):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(
-            self.neuron_name,
+            "LI",
             neuron_params,
             in_neurons,
             out_neurons,

@@ -15,3 +15,6 @@ class Dense(base.Dense):
 
 class Recurrent(base.Recurrent):
     neuron_name = "BHRF"
+
+
+Affine = base.Affine
