@@ -1,4 +1,4 @@
-"""Signals that come at a bad moment, held back until it is over."""
+"""Signals that come at a bad moment, held back until it is over; and SIGTERM as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, a job scheduler's Ctrl-C, raises KeyboardInterrupt; not outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:  # a handler that was not set from Python cannot be set again
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -745,3 +745,9 @@ def test_version() -> None:
     result = brf_lava("--version")
     assert_worked(result)
     assert result.output == f"brf-lava, version {__version__}\n"
+
+
+def test_a_command_gives_the_handler_of_sigterm_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert_worked(brf_lava("data", "list"))
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -22,7 +22,7 @@ def run(name: str, *arguments: str) -> str:
         [sys.executable, str(EXAMPLES / name), *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,  # takes 30 s on an idle machine
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from typing import Any
 
 import click
@@ -24,6 +23,7 @@ from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import BrfLavaError
 from brf_lava.printable import printable, printable_streams
+from brf_lava.signals import terminated_like_interrupted
 
 INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
 
@@ -68,9 +68,9 @@ class Commands(click.Group):
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
         # multiple of the run time, on a quiet one nothing measurable is gained by it.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's Ctrl-C
         try:
-            return super().invoke(ctx)
+            with terminated_like_interrupted():
+                return super().invoke(ctx)
         except BrfLavaError as error:
             raise Failure(error) from error
         except click.UsageError as error:
