@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, Command, kept, kept_option
+from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ OPTIONS: tuple[tuple[str, Any, str], ...] = (
 
 def loihi2_options(command: Command) -> Command:
     """Options for the backend loihi2, kept for `loihi2_settings` and `refuse_loihi2_options`."""
-    for name, kind, text in OPTIONS:
-        command = kept_option(name, type=kind, help=f"loihi2: {text}")(command)
-    return command
+    return kept_options(
+        command, [(name, kind, None, f"loihi2: {text}") for name, kind, text in OPTIONS]
+    )
 
 
 def _given() -> dict[str, Any]:

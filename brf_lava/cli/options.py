@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,13 @@ def kept_option(name: str, **settings: Any) -> Callable[[Command], Command]:
     settings: as of click's option.
     """
     return click.option(name, expose_value=False, callback=_keep, **settings)
+
+
+def kept_options(command: Command, options: Iterable[tuple[str, Any, str | None, str]]) -> Command:
+    """Several: name, type, metavar (None: the type's own) and help of each, the last one first."""
+    for name, kind, metavar, text in options:
+        command = kept_option(name, type=kind, metavar=metavar, help=text)(command)
+    return command
 
 
 def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:

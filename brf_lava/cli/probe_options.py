@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, Command, kept, kept_option
+from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
 
 def probe_options(command: Command) -> Command:
     """Options for recording states, kept for `chosen_probe`."""
-    for name, kind, metavar, text in OPTIONS:
-        command = kept_option(name, type=kind, metavar=metavar, help=text)(command)
-    return command
+    return kept_options(command, OPTIONS)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brf_lava.cli.options import PATH, Command, kept, kept_option
+from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
 
 def stream_options(command: Command) -> Command:
     """Options about streams, kept for `chosen_stream`."""
-    for name, kind, metavar, text in OPTIONS:
-        command = kept_option(name, type=kind, metavar=metavar, help=text)(command)
-    return command
+    return kept_options(command, OPTIONS)
 
 
 @dataclass(frozen=True)
