@@ -32,12 +32,12 @@ COEFFICIENTS = {  # as parts of a step
     "damping": -0.05,
     "friction": 0.1,
     "rotation": 0.3,
-    "decay": 0.9,
+    "decay": 0.7,
     "adaptation": 0.95,
 }
 CONSTANTS = {"theta": 1 << STATE_BITS, "state_bits": STATE_BITS, "parameter_bits": PARAMETER_BITS}
 CONSTANTS |= {name: round(x * 2**PARAMETER_BITS) for name, x in (("dt", 0.01), ("gamma", 0.9))}
-CONSTANTS["beta"] = round(1.8 * 2**PARAMETER_BITS)
+CONSTANTS |= {"beta": round(1.8 * 2**PARAMETER_BITS), "input_gain": 1}
 
 
 def constants_of(name: str) -> object:

@@ -51,19 +51,22 @@ def random_network(
     sizes:     inputs, neurons of each hidden layer, classes
     neuron:    of all hidden layers, or one by one
     recurrent: of all hidden layers, or one by one
-    exponent:  of input and readout weights; recurrent ones have two less. At 7 a quarter of the
-               neurons spikes now and then, from about 13 on states saturate
+    exponent:  of input and readout weights; recurrent ones have two less. ALIF, whose input gain
+               is about a sixteenth, gets up to four more. At 7 a quarter of the neurons spikes now
+               and then, from about 13 on states saturate
     """
     hidden = len(sizes) - 2
     kinds = [neuron] * hidden if isinstance(neuron, families.Neuron) else list(neuron)
     loops = [recurrent] * hidden if isinstance(recurrent, bool) else list(recurrent)
     layers = []
     for kind, inputs, neurons, loop in zip(kinds, sizes[:-2], sizes[1:-1], loops, strict=True):
+        leaky = "decay" in kind.fixed_coefficients
+        own = min(exponent + 4, max(exponent, 11)) if leaky else exponent
         layers.append(
             FixedLayer(
                 neuron=kind,
-                weights=random_connection(rng, neurons, inputs, exponent),
-                recurrent=random_connection(rng, neurons, neurons, max(0, exponent - 2))
+                weights=random_connection(rng, neurons, inputs, own),
+                recurrent=random_connection(rng, neurons, neurons, max(0, own - 2))
                 if loop
                 else None,
                 coefficients=_integers(random_coefficients(rng, kind, neurons), parameter_bits),
@@ -96,7 +99,9 @@ def random_coefficients(
     return np.stack([DT * (divergence_boundary(omega, DT) - offset), DT * omega])
 
 
-def fixed_constants(neuron: families.Neuron, state_bits: int, parameter_bits: int) -> Any:
+def fixed_constants(
+    neuron: families.Neuron, state_bits: int, parameter_bits: int, input_gain: int = 1
+) -> Any:
     """Its integer constants; threshold 1 and adaptation strength 1.8."""
     values = {
         "dt": round(DT * 2**parameter_bits),
@@ -105,6 +110,7 @@ def fixed_constants(neuron: families.Neuron, state_bits: int, parameter_bits: in
         "beta": round(1.8 * 2**parameter_bits),
         "state_bits": state_bits,
         "parameter_bits": parameter_bits,
+        "input_gain": input_gain,
     }
     kind: Any = neuron.fixed_constants
     return kind(*(values[name] for name in kind._fields))

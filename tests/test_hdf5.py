@@ -45,7 +45,8 @@ from brf_lava.run.check import assert_equal
 from brf_lava.slayer.blocks import Block
 
 GOLDEN_1 = Path(__file__).parent / "golden" / "network_v1.h5"
-GOLDEN = Path(__file__).parent / "golden" / "network_v2.h5"
+GOLDEN_2 = Path(__file__).parent / "golden" / "network_v2.h5"
+GOLDEN = Path(__file__).parent / "golden" / "network_v3.h5"
 GOLDEN_WEIGHT = [[-128, 0, -61], [-101, -68, 79], [89, -16, -90], [-90, 48, -103], [-124, -19, 127]]
 GOLDEN_COEFFICIENTS = [[-1454, -3210, -2323, -3040, -1395], [13239, 19057, 15725, 18988, 11567]]
 GOLDEN_DECAY = [[56041, 61946]]
@@ -186,7 +187,7 @@ def test_graded_vectors_keep_their_type(tmp_path: Path) -> None:
 def test_the_header_says_who_wrote_it(path: Path) -> None:
     with h5py.File(path) as file:
         assert file.attrs["format"] == b"brf-lava-network"
-        assert file.attrs["schema"] == 2
+        assert file.attrs["schema"] == 3
         assert file.attrs["brf_lava"] == brf_lava.__version__.encode()
         assert json.loads(file.attrs["provenance"]) == PROVENANCE
 
@@ -267,12 +268,12 @@ def test_another_format(path: Path, value: Any) -> None:
     assert_rejected(path)
 
 
-@pytest.mark.parametrize("schema", [0, 3, 99, "1", 1.5, np.array([1])])
+@pytest.mark.parametrize("schema", [0, 4, 99, "1", 1.5, np.array([1])])
 def test_another_schema_names_the_writer(path: Path, schema: Any) -> None:
     with edited(path) as file:
         file.attrs["schema"] = schema
         file.attrs["brf_lava"] = "9.8.7"
-    assert_rejected(path, "schema", "this version reads 1 to 2", "brf-lava 9.8.7")
+    assert_rejected(path, "schema", "this version reads 1 to 3", "brf-lava 9.8.7")
 
 
 def test_no_schema(path: Path) -> None:
@@ -339,7 +340,7 @@ OPTIONAL_GROUPS = {"reference", "vectors"}
 
 
 def test_the_walk_finds_every_kind_of_entry() -> None:
-    assert len(DATASETS) == 44
+    assert len(DATASETS) == 45
     assert {name.rsplit("/", 1)[-1] for name in DATASETS} == {
         *(
             "type",
@@ -351,6 +352,7 @@ def test_the_walk_finds_every_kind_of_entry() -> None:
             "weight_rec_exponent",
         ),
         *("damping", "rotation", "decay", "dt", "theta", "gamma", "state_bits", "parameter_bits"),
+        "input_gain",
         *("predictions", "sops", "inputs", "outputs", "saturations", "1", "2"),
     }
 
@@ -728,11 +730,14 @@ def as_json(network: FixedNetwork, predictions: FloatActivity | None) -> dict[st
     }
 
 
-@pytest.mark.parametrize("golden", [GOLDEN_1, GOLDEN], ids=lambda path: path.stem)
+@pytest.mark.parametrize("golden", [GOLDEN_1, GOLDEN_2, GOLDEN], ids=lambda path: path.stem)
 def test_the_golden_files_read_as_they_were_written(golden: Path) -> None:
     network, predictions = read_network(golden)
     expected = json.loads(golden.with_suffix(".json").read_text())
     expected.setdefault("input_range", [0, 1])  # what schema 1 did not say
+    for layer in expected["layers"]:
+        if layer["neuron"] in ("ALIF", "LI"):
+            layer["constants"].setdefault("input_gain", 0)  # nor schema 2
     assert as_json(network, predictions) == expected
 
 
@@ -746,7 +751,7 @@ def test_the_golden_integers_by_eye() -> None:
     assert hidden.constants == fixed.BalancedConstants(655, 16384, 58982, 14, 16)
     assert hidden.coefficients.tolist() == GOLDEN_COEFFICIENTS
     assert readout.coefficients.tolist() == GOLDEN_DECAY
-    assert readout.constants == fixed.LIConstants(14, 16)
+    assert readout.constants == fixed.LIConstants(14, 16, input_gain=0)
     assert predictions is not None
     assert predictions.predictions.tolist() == GOLDEN_PREDICTIONS
     assert predictions.sops.tolist() == GOLDEN_SOPS

@@ -686,7 +686,7 @@ def test_execute_checks_the_chip(
     with pytest.raises(ParameterError, match="cannot be ended"):
         execute(network, x, backend="loihi2", timeout=1.0, loihi2=OPTIONS)
     monkeypatch.setattr(loihi2, "sign_extended", lambda messages: messages.astype(np.int64))
-    with pytest.raises(MismatchError, match=r"Loihi 2 has 165.*Look at the neuron program"):
+    with pytest.raises(MismatchError, match=r"Loihi 2 has 167.*Look at the neuron program"):
         execute(network, x, backend="loihi2", check=True, loihi2=OPTIONS)
 
 

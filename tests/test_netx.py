@@ -353,7 +353,7 @@ def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> No
 @needs_lava
 def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
     stock = stock_layers()[1:]
-    network = random_network(rng, (4, 8, 6, 1), neuron=[BRF, ALIF], exponent=12)
+    network = random_network(rng, (4, 8, 6, 1), neuron=[BRF, ALIF], exponent=13)
     write_layers(path, [*network.hidden, *stock])
     x = random_spikes(rng, 60, 1, 4, rate=0.5)[:, 0]
     found = run_networks([load(path)], x)[0]

@@ -14,7 +14,7 @@ from networks import SPIKING, fixed_constants
 
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import RealLayer, integer_ranges
-from brf_lava.export.quantize import INPUT_GAINS, LayerFormat, quantize_layer
+from brf_lava.export.quantize import LayerFormat, quantize_layer, weight_gain
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.boundary import check_omega, divergence_boundary, harmonic_boundary
@@ -124,17 +124,20 @@ def test_fixed_step_follows_the_real_one(neuron: Neuron) -> None:
     assert not report.corrections
     assert not report.growth
     coefficients = tuple(int(value) for value in layer.coefficients[:, 0])
-    gain = INPUT_GAINS[neuron.name](exact)
+    gain = weight_gain(exact)
     ours: tuple[int, ...] = (0,) * len(neuron.states)
     theirs: tuple[float, ...] = (0.0,) * len(neuron.states)
     rng = np.random.default_rng(0)
     spikes = 0
     for _ in range(400):
-        current = int(rng.integers(0, 2)) * (60 if gain < 1 else 0.5)
+        current = int(rng.integers(0, 2)) * (60 if gain < 1 else 10)
         ours, z = neuron.fixed_step(
             ours, round(gain * current * 2**state_bits), coefficients, layer.constants
         )
-        theirs, expected = neuron.real_step(theirs, current, REAL_COEFFICIENTS[neuron.name], exact)
+        weighted = current * (
+            1 - REAL_COEFFICIENTS["ALIF"][0] if "decay" in neuron.coefficients else 1
+        )
+        theirs, expected = neuron.real_step(theirs, weighted, REAL_COEFFICIENTS[neuron.name], exact)
         assert bool(z) == bool(expected)
         spikes += int(z)
         scale = np.array([1 if name == "z" else 2**state_bits for name in neuron.states])
@@ -200,7 +203,9 @@ def test_alif_is_the_paper_s() -> None:
 def test_leaky_integrator_in_both_number_systems() -> None:
     _, o = real.li_step((2.0,), 0.5, (0.75,), real.LIConstants())
     assert o == 2.0
-    _, o = fixed.li_step((-1000,), 7, (3 << 14,), fixed.LIConstants(14, 16))
+    _, o = fixed.li_step((-1000,), 70, (3 << 14,), fixed.LIConstants(14, 16))
+    assert o == -750 + 70 // 4
+    _, o = fixed.li_step((-1000,), 7, (3 << 14,), fixed.LIConstants(14, 16, input_gain=0))
     assert o == -750 + 7
 
 

@@ -139,6 +139,7 @@ def test_32_bits_hold_every_state(neuron: Neuron) -> None:
         "theta": 1,
         "gamma": (1 << bits) - 1,
         "beta": 1,
+        "input_gain": 0,
         "state_bits": state_bits,
         "parameter_bits": bits,
     }

@@ -517,10 +517,11 @@ def test_a_resonator_by_hand() -> None:
 
 
 def test_a_readout_by_hand() -> None:
-    """tau = 20 steps; the weights carry the gain already."""
-    layer, _ = quantize_layer(li_layer([exp(-1 / 20)], [[0.1, -0.05]]), LayerFormat())
+    """tau = 20 steps; the real weights carry the gain, the integer ones do not."""
+    gain = 1 - exp(-1 / 20)
+    layer, _ = quantize_layer(li_layer([1 - gain], [[0.1 * gain, -0.05 * gain]]), LayerFormat())
     assert layer.coefficients.tolist() == [[62340]]  # 0.9512294 * 65536 = 62339.77
-    assert layer.constants == fixed.LIConstants(state_bits=14, parameter_bits=16)
+    assert layer.constants == fixed.LIConstants(14, 16, input_gain=1)
     # 1638.4 / 16 = 102.4, -819.2 / 16 = -51.2
     assert (layer.weights.mantissa.tolist(), layer.weights.exponent) == ([[102, -51]], 4)
 
@@ -620,7 +621,7 @@ def test_an_alif_layer_by_hand() -> None:
     layer, report = quantize_layer(
         RealLayer(
             families.ALIF,
-            np.array([[0.5], [-1.0]]),
+            (1 - np.array(decay))[:, None] * [[0.5], [-1.0]],
             None,
             np.array([decay, adaptation]),
             real.ALIFConstants(0.01, 1.8),
@@ -633,8 +634,22 @@ def test_an_alif_layer_by_hand() -> None:
         [round(adaptation[0] * one), one // 2],
     ]
     assert [change.neuron for change in report.corrections] == [1]
-    assert layer.constants == fixed.ALIFConstants(round(0.01 * 2**17), round(1.8 * one), 17, 16)
-    assert layer.weights.integers[1, 0] == pytest.approx(-(2**17), rel=0.01)
+    assert layer.constants == fixed.ALIFConstants(round(0.01 * 2**17), round(1.8 * one), 17, 16, 1)
+    np.testing.assert_allclose(layer.weights.integers, [[2**16], [-(2**17)]], rtol=0.01)
+
+
+def test_a_neuron_that_leaks_nothing_hears_nothing() -> None:
+    layer, _ = quantize_layer(li_layer([1.0, 0.9], [[0.0], [0.05]]), LayerFormat())
+    assert layer.weights.integers[:, 0].tolist() == [0, pytest.approx(0.5 * 2**14, rel=0.01)]
+
+
+def test_every_neuron_has_all_levels_whatever_its_gain() -> None:
+    """Two classes with the same weights, one of them 40 times slower: the same mantissas."""
+    decay = np.exp(-1 / np.array([3.0, 120.0]))
+    weights = (1 - decay)[:, None] * np.linspace(-1, 1, 9)
+    layer, _ = quantize_layer(li_layer(decay, weights), LayerFormat())
+    assert layer.weights.mantissa[0].tolist() == layer.weights.mantissa[1].tolist()
+    assert len(set(layer.weights.mantissa[1].tolist())) == 9
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
-another type, out of range or unknown is an error. Files of schema 1 had no range: their inputs are
-spikes.
+another type, out of range or unknown is an error. Files of schema 1
+had no range: their inputs are spikes. Those of schema 1 and 2 had no ``input_gain``: theirs is 0,
+see `neurons.fixed.li_step`.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS
 
 FORMAT = "brf-lava-network"
-SCHEMA = 2
-READABLE = (1, SCHEMA)
+SCHEMA = 3
+READABLE = range(1, SCHEMA + 1)
+WITHOUT_INPUT_GAIN = (1, 2)
 SPIKES = (0, 1)
 SPIKES_MAX = 2**31 - 1  # per sample
 LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
@@ -78,6 +80,7 @@ UNITS: dict[str, str] = {
     "dt": "seconds, 2**-parameter_bits",
     "gamma": "per step, 2**-parameter_bits",
     "theta": "state, 2**-state_bits",
+    "input_gain": "1: the neuron multiplies its current by 1 - decay; 0: its weights are, already",
     "state_bits": "bits",
     "parameter_bits": "bits",
     "weight": "state, 2**(weight_exponent - state_bits)",
@@ -186,7 +189,9 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     group = _group(handle, "neuron", path)
     neuron = NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
     constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
-    _reject_unknown(group, ("type", *neuron.fixed_coefficients, *constants), path)
+    lacking = ("input_gain",) if handle.file.attrs.get("schema") in WITHOUT_INPUT_GAIN else ()
+    stored = [name for name in constants if name not in lacking]
+    _reject_unknown(group, ("type", *neuron.fixed_coefficients, *stored), path)
     ranges = _read_ranges(group, path)
     return FixedLayer(
         neuron=neuron,
@@ -201,7 +206,8 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
             ]
         ),
         constants=neuron.fixed_constants(
-            *(int(_read_integers(group, name, (), ranges[name], path)) for name in constants)
+            **{name: int(_read_integers(group, name, (), ranges[name], path)) for name in stored},
+            **{name: 0 for name in constants if name in lacking},
         ),
     )
 

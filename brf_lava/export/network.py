@@ -43,6 +43,7 @@ def integer_ranges(state_bits: int, parameter_bits: int) -> dict[str, tuple[int,
         "dt": (1, one),
         "gamma": (0, one - 1),
         "theta": (1, fixed.STATE_MAX),
+        "input_gain": (0, 1),
     }
     check_range("state_bits", state_bits, state_bits, ranges["state_bits"])
     check_range("parameter_bits", parameter_bits, parameter_bits, ranges["parameter_bits"])

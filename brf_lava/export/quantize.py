@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import floor, log2
+from math import floor, inf, log2, nan
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from brf_lava.export.network import (
     integer_ranges,
 )
 from brf_lava.kernels import loop
-from brf_lava.neurons.fixed import STATE_WIDTH
+from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
 
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
@@ -111,14 +111,16 @@ def quantize(
     Raises: ParameterError when a state's range or a weight does not fit any format.
     """
     peaks = measure_peaks(network, x)
+    inputs = input_range(x)
     results = []
-    for layer, reached in zip(network.layers, peaks, strict=True):
+    for index, (layer, reached) in enumerate(zip(network.layers, peaks, strict=True)):
         bits = state_bits
         if bits is None:
-            bits = choose_state_bits(layer, reached, weight_bits)
+            largest_input = 1 if index else max(map(abs, inputs))
+            bits = choose_state_bits(layer, reached, weight_bits, largest_input)
         layer_format = LayerFormat(bits, parameter_bits, weight_bits)
         results.append(quantize_layer(layer, layer_format, reached))
-    fixed_network = FixedNetwork(tuple(fixed for fixed, _ in results), input_range=input_range(x))
+    fixed_network = FixedNetwork(tuple(fixed for fixed, _ in results), input_range=inputs)
     return fixed_network, tuple(report for _, report in results)
 
 
@@ -153,10 +155,15 @@ def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, floa
 
 
 def choose_state_bits(
-    layer: RealLayer, peaks: dict[str, float], weight_bits: int = WEIGHT_BITS_MAX
+    layer: RealLayer,
+    peaks: dict[str, float],
+    weight_bits: int = WEIGHT_BITS_MAX,
+    largest_input: int = 1,
 ) -> int:
     """The most fraction bits that leave `HEADROOM` above the largest state and hold the weights.
 
+    They also hold the largest current there can be in 24 bits, as far as that is possible at all:
+    more is not known of the chip. largest_input: by its absolute value.
     Raises: ParameterError when the states are too large for any format.
     """
     theta = float(getattr(layer.constants, "theta", 0.0))
@@ -173,17 +180,35 @@ def choose_state_bits(
             f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. "
             "Is the network trained, and the calibration data its own?"
         )
-    while bits > STATE_BITS_MIN and not _weights_fit(layer, bits, weight_bits):
-        bits -= 1
-    return min(bits, STATE_BITS_MAX)
+    most = min(bits, STATE_BITS_MAX)
+    allowed = range(most, STATE_BITS_MIN - 1, -1)
+    currents = [_largest_current(layer, each, weight_bits, largest_input) for each in allowed]
+    for limit in (STATE_MAX, inf):
+        for each, current in zip(allowed, currents, strict=True):
+            if current is not None and not current > limit:
+                return each
+    return STATE_BITS_MIN
 
 
-def _weights_fit(layer: RealLayer, state_bits: int, weight_bits: int) -> bool:
-    """Whether an exponent is allowed that the largest weight fits; NaN is reported elsewhere."""
-    matrices = [layer.weights] if layer.recurrent is None else [layer.weights, layer.recurrent]
-    largest = max(float(np.abs(matrix).max(initial=0.0)) for matrix in matrices)
-    integer = largest * INPUT_GAINS[layer.neuron.name](layer.constants) * 2.0**state_bits
-    return not np.isfinite(integer) or _smallest_exponent(integer, weight_bits) is not None
+def _largest_current(
+    layer: RealLayer, state_bits: int, weight_bits: int, largest_input: int
+) -> float | None:
+    """What can reach a neuron in one step, as a state integer; None if the weights do not fit.
+
+    NaN where they are not finite, which is reported elsewhere.
+    """
+    weights, recurrent, gain = _synapses(layer)
+    total = np.zeros(len(weights))
+    for matrix, largest in ((weights, largest_input), (recurrent, 1)):
+        if matrix is not None:
+            scaled = np.abs(matrix) * gain * 2.0**state_bits
+            if not np.isfinite(scaled).all():
+                return nan
+            exponent = _smallest_exponent(float(scaled.max(initial=0.0)), weight_bits)
+            if exponent is None:
+                return None
+            total += largest * 2.0**exponent * np.rint(scaled / 2.0**exponent).sum(axis=1)
+    return float(total.max(initial=0.0))
 
 
 def _mantissa_limit(weight_bits: int) -> int:
@@ -202,14 +227,14 @@ def quantize_layer(
 ) -> tuple[FixedLayer, LayerReport]:
     """One layer in integers, and what that cost. Raises: ParameterError if a weight cannot fit."""
     quantized = QUANTIZERS[layer.neuron.name](layer, layer_format)
-    gain = INPUT_GAINS[layer.neuron.name](layer.constants)
+    real_weights, real_recurrent, gain = _synapses(layer)
     weight_unit = gain * 2.0**layer_format.state_bits
-    weights, deviation = quantize_weights("weight", layer.weights, weight_unit, layer_format)
+    weights, deviation = quantize_weights("weight", real_weights, weight_unit, layer_format)
     deviations = [deviation]
     recurrent = None
-    if layer.recurrent is not None:
+    if real_recurrent is not None:
         recurrent, deviation = quantize_weights(
-            "recurrent weight", layer.recurrent, weight_unit, layer_format
+            "recurrent weight", real_recurrent, weight_unit, layer_format
         )
         deviations.append(deviation)
     fixed_layer = FixedLayer(
@@ -412,10 +437,31 @@ QUANTIZERS: dict[str, Callable[[RealLayer, LayerFormat], QuantizedNeuron]] = {
     "ALIF": _quantize_alif,
     "LI": _quantize_li,
 }
-INPUT_GAINS: dict[str, Callable[[Any], float]] = {  # what a neuron multiplies its current by
-    **dict.fromkeys(("RF", "BRF", "HRF", "BHRF"), lambda constants: float(constants.dt)),
-    **dict.fromkeys(("ALIF", "LI"), lambda constants: 1.0),
-}
+
+
+def weight_gain(constants: Any) -> float:
+    """What the integer weights of neurons with these constants carry beside the synapse's weight.
+
+    A resonator's integer step leaves dt to them. Neurons that leak apply ``1 - decay`` themselves,
+    where it is exact.
+    """
+    return float(getattr(constants, "dt", 1.0))
+
+
+def _synapses(
+    layer: RealLayer,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float]:
+    """Input and recurrent weights, bare of what the integer step applies, and `weight_gain`.
+
+    The real weights of neurons that leak carry ``1 - decay``; one that leaks nothing has none.
+    """
+    weights, recurrent = layer.weights, layer.recurrent
+    if "decay" in layer.neuron.coefficients:
+        leak = 1 - layer.coefficients[layer.neuron.coefficients.index("decay")]
+        bare = np.divide(1, leak, out=np.zeros_like(leak), where=leak > 0)[:, None]
+        weights = bare * weights
+        recurrent = None if recurrent is None else bare * recurrent
+    return weights, recurrent, weight_gain(layer.constants)
 
 
 def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:

@@ -145,7 +145,7 @@ class _Builder:
             self._declare(name, COEFFICIENT, *ranges[name])
         self._declare("current", INPUT, *current)
         for name, value in constants._asdict().items():
-            if name not in ("state_bits", "parameter_bits"):  # those are shifts
+            if name not in ("state_bits", "parameter_bits", "input_gain"):  # those shape it
                 self.constant(name, value)
 
     def _declare(self, name: str, role: str, low: int, high: int) -> None:
@@ -190,6 +190,11 @@ class _Builder:
     def gated(self, target: str, spike: str, value: str) -> str:
         """``value`` on a spike, else 0"""
         return self.run("SEL", target, spike, value, self.constant("zero", 0))
+
+    @property
+    def one(self) -> str:
+        """1 as a coefficient."""
+        return self.constant("one", 1 << self.constants.parameter_bits)
 
     @property
     def unit(self) -> str:
@@ -241,19 +246,26 @@ def _bhrf(p: _Builder) -> str:
     return _refractory(p)
 
 
+def _leaky(p: _Builder, name: str, before: str) -> str:
+    """What is left of a state, and its input, times 1 - decay where the neuron has that to do."""
+    kept, gained = p.scale(f"{name}_kept", before, "decay"), "x"
+    if p.constants.input_gain:
+        gained = p.scale(f"{name}_gained", "x", p.minus("gain", p.one, "decay"))
+    return p.add(f"{name}_sum", kept, gained)
+
+
 def _alif(p: _Builder) -> str:
-    one = p.constant("one", 1 << p.constants.parameter_bits)
     before = p.add("threshold_old", "theta", p.scale("raised_old", "a_old", "beta"))
     rest = p.minus("rest", "u_old", p.gated("reset", "z_old", before))
-    p.saturate("u", p.add("u_sum", p.scale("u_kept", rest, "decay"), "x"))
-    rise = p.scale("rise", p.minus("a_share", one, "adaptation"), p.unit)
+    p.saturate("u", _leaky(p, "u", rest))
+    rise = p.scale("rise", p.minus("a_share", p.one, "adaptation"), p.unit)
     p.add("a", p.scale("a_kept", "a_old", "adaptation"), p.gated("a_gain", "z_old", rise))
     threshold = p.add("threshold", "theta", p.scale("raised", "a", "beta"))
     return p.run("LT", "z", threshold, "u")
 
 
 def _li(p: _Builder) -> str:
-    return p.saturate("o", p.add("o_sum", p.scale("o_kept", "o_old", "decay"), "x"))
+    return p.saturate("o", _leaky(p, "o", "o_old"))
 
 
 _STEPS: dict[str, Callable[[_Builder], str]] = {

@@ -41,6 +41,7 @@ class ALIFConstants(NamedTuple):
     beta: int  # of the adaptation in the threshold, parameter_bits fraction bits
     state_bits: int
     parameter_bits: int
+    input_gain: int = 1  # see `li_step`
 
 
 class LIConstants(NamedTuple):
@@ -48,6 +49,7 @@ class LIConstants(NamedTuple):
 
     state_bits: int
     parameter_bits: int
+    input_gain: int = 1  # see `li_step`
 
 
 def mul(a: Any, b: Any, bits: Any) -> Any:
@@ -131,8 +133,9 @@ def bhrf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
 def alif_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
     """Adaptive leaky integrate-and-fire in integers; `real.alif_step` times ``2**state_bits``.
 
-    state: (u, a, z), z being 0 or 1. coefficients: (decay, adaptation) with parameter_bits fraction
-    bits. Returns ((u, a, z), z).
+    state: (u, a, z), z being 0 or 1. current: W applied to the spikes, as state integers.
+    coefficients: (decay, adaptation) with parameter_bits fraction bits. The input gain is that of
+    `li_step`. Returns ((u, a, z), z).
     """
     u, a, z = state
     decay, adaptation = coefficients
@@ -140,17 +143,24 @@ def alif_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
     rise = mul((1 << bits) - adaptation, 1 << constants.state_bits, bits)
     rest = u - z * (constants.theta + mul(a, constants.beta, bits))
     a_next = mul(a, adaptation, bits) + z * rise
-    u_next = saturate(mul(rest, decay, bits) + current)
+    gain = (1 << bits) - constants.input_gain * decay
+    u_next = saturate(mul(rest, decay, bits) + mul(current, gain, bits))
     z_next = u_next > constants.theta + mul(a_next, constants.beta, bits)
     return (u_next, a_next, z_next * 1), z_next
 
 
 def li_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
-    """Leaky integrator in integers: ``o <- saturate(decay * o + current)``.
+    """Leaky integrator in integers: ``o <- saturate(decay * o + (1 - decay) * current)``.
 
-    state: (o,). coefficients: (decay,) with parameter_bits fraction bits.
+    state: (o,). current: W applied to the spikes, as state integers. coefficients: (decay,) with
+    parameter_bits fraction bits. The input gain ``1 - decay`` differs between neurons. In the
+    weights, where real numbers have it, it would leave some neurons few levels of the one format
+    that all weights of a matrix share; files of schema 2 and before have it there, too: input_gain
+    0, which leaves the current as it is.
     """
     (o,) = state
     (decay,) = coefficients
-    o_next = saturate(mul(o, decay, constants.parameter_bits) + current)
+    bits = constants.parameter_bits
+    gain = (1 << bits) - constants.input_gain * decay
+    o_next = saturate(mul(o, decay, bits) + mul(current, gain, bits))
     return (o_next,), o_next

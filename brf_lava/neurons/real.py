@@ -128,7 +128,7 @@ def li_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
     """Leaky integrator, the readout of all networks: ``o <- decay * o + current``.
 
     state: (o,). coefficients: (decay,), ``exp(-1/tau)`` per step. The input gain ``1 - decay`` is
-    part of the weights, so that the fixed-point form is the same equation.
+    part of the weights here, of the step in `fixed.li_step`.
     """
     (o,) = state
     (decay,) = coefficients

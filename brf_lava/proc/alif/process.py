@@ -9,11 +9,12 @@ from brf_lava.proc.layer import NeuronLayer
 class ALIF(NeuronLayer):
     """Adaptive leaky integrate-and-fire neurons.
 
-    Equations, `neurons.fixed.alif_step` (real numbers: `neurons.real.alif_step`)::
+    Equations, `neurons.fixed.alif_step` (real numbers: `neurons.real.alif_step`, where the input
+    gain ``1 - decay`` is part of the weights instead)::
 
         r  = u - z * (theta + mul(a, beta))
         a' = mul(a, adaptation) + z * (1 - adaptation)
-        u' = saturate(mul(r, decay) + a_in)
+        u' = saturate(mul(r, decay) + mul(a_in, 1 - input_gain * decay))
         z' = s_out = u' > theta + mul(a', beta)
 
     Coefficients:

@@ -9,9 +9,10 @@ from brf_lava.proc.layer import NeuronLayer
 class LI(NeuronLayer):
     """A readout of leaky integrators.
 
-    Equations, `neurons.fixed.li_step` (real numbers: `neurons.real.li_step`)::
+    Equations, `neurons.fixed.li_step` (real numbers: `neurons.real.li_step`, where the input gain
+    ``1 - decay`` is part of the weights instead)::
 
-        o' = o_out = saturate(mul(o, decay) + a_in)
+        o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
 
     Coefficients:
     decay: [N], per step, `parameter_bits` fraction bits | a real number

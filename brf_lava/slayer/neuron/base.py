@@ -133,20 +133,17 @@ class Neuron(nn.Module, ABC):
     def quantize_8bit(self, weight: Tensor) -> Tensor:
         """Weights [N, I] on the grid that export will round them to; gradients pass unchanged.
 
-        The grid is that of signed 8-bit mantissas with one exponent, after the neuron's own input
-        gain. A ``pre_hook_fx``.
+        The grid is that of signed 8-bit mantissas with one exponent. A ``pre_hook_fx``.
         """
-        from brf_lava.export.quantize import INPUT_GAINS, WEIGHT_BITS_MAX
+        from brf_lava.export.quantize import WEIGHT_BITS_MAX, weight_gain
 
         with torch.no_grad():
-            gain = self.input_gain()
-            unit = weight.new_tensor(INPUT_GAINS[self.family.name](self.constants)).double()
-            unit = unit if gain is None else unit * gain.double()[:, None]
-            felt = unit * weight.double()
+            gain = weight_gain(self.constants)
+            integer = gain * weight.double()
             limit = 2.0 ** (WEIGHT_BITS_MAX - 1) - 0.5  # from here on the mantissa would round up
-            _, exponent = torch.frexp(felt.abs().max() / limit)
-            step = torch.ldexp(felt.new_ones(()), exponent)
-            rounded = ((felt / step).round() * step / unit).to(weight.dtype)
+            _, exponent = torch.frexp(integer.abs().max() / limit)
+            step = torch.ldexp(integer.new_ones(()), exponent)
+            rounded = ((integer / step).round() * step / gain).to(weight.dtype)
         return weight + (rounded - weight).detach()
 
     def _uniform(self, span: Any, generator: torch.Generator | None) -> nn.Parameter:
