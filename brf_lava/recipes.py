@@ -30,6 +30,7 @@ from brf_lava.strict_toml import (
     span,
     whole,
     wholes,
+    zero_or_whole,
 )
 
 # those of brf_lava.tasks, whose import would load NumPy; a test compares them
@@ -152,6 +153,7 @@ class TrainingRecipe:
     recurrent_density: Annotated[float, real(SHARE)]  # share of W_rec that is there; 1: all of it
     patience: Annotated[int, whole(0)]  # epochs without a better validation loss; 0: any number
     averaging: Annotated[float, real(FRACTION)]  # decay per step of averaged weights; 0: as trained
+    weight_bits: Annotated[int, zero_or_whole(2, 8)]  # weights as the export rounds them; 0: real
 
 
 @dataclass(frozen=True)
@@ -267,32 +269,40 @@ def recipe_for(task: str, neuron: str = "brf") -> Recipe:
     return load_recipe(f"{task}-{neuron}".lower())
 
 
-# What training did before these keys existed.
-SCHEMA_1: dict[str, dict[str, Any]] = {
-    "readout": {"prediction": "each-step"},
-    "training": {
-        "loss_steps": "all",
-        "ignore_first": 0,
-        "clip_norm": 0.0,
-        "truncate": 0,
-        "recurrent_density": 1.0,
-        "patience": 0,
-        "averaging": 0.0,
+# The keys that a schema of model files and training states brought, with what training did before.
+BROUGHT: dict[int, dict[str, dict[str, Any]]] = {
+    2: {
+        "readout": {"prediction": "each-step"},
+        "training": {
+            "loss_steps": "all",
+            "ignore_first": 0,
+            "clip_norm": 0.0,
+            "truncate": 0,
+            "recurrent_density": 1.0,
+            "patience": 0,
+            "averaging": 0.0,
+        },
     },
+    3: {"training": {"weight_bits": 0}},
 }
 
 
-def parse_schema_1(text: str, where: str) -> Recipe:
-    """A recipe from the text that a file of schema 1 holds, the keys it lacks added as `SCHEMA_1`.
+def parse_stored(text: str, schema: int, where: str) -> Recipe:
+    """A recipe from the text that a file of this schema holds, the keys it lacks as in `BROUGHT`.
 
-    Its text is the completed one, without the comments of the old. Raises: as `parse_recipe`.
+    A text that lacked some is completed, without its comments. Raises: as `parse_recipe`.
     """
+    later = [sections for brought, sections in BROUGHT.items() if brought > schema]
+    if not later:
+        return parse_recipe(text, where)
     table = strict_toml.read_table(text, where, RecipeError)
-    for section, values in SCHEMA_1.items():
-        if isinstance(table.get(section), dict):
-            table[section] = {**values, **table[section]}
+    for sections in later:
+        for section, values in sections.items():
+            if isinstance(table.get(section), dict):
+                table[section] = {**values, **table[section]}
     recipe = _build(table, "", where)
-    return replace(recipe, text=f"# completed from schema 1\n{strict_toml.write_table(recipe)}")
+    completed = f"# completed from schema {schema}\n{strict_toml.write_table(recipe)}"
+    return replace(recipe, text=completed)
 
 
 def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe:

@@ -64,6 +64,14 @@ def whole(low: int, high: int | None = None) -> Rule:
     )
 
 
+def zero_or_whole(low: int, high: int) -> Rule:
+    """A key that holds 0 or an integer from low to high, both allowed."""
+    return Rule(
+        f"0, or a whole number, {low} to {high}",
+        lambda value: value if _is_whole(value, low, high) or _is_whole(value, 0, 0) else None,
+    )
+
+
 @dataclass(frozen=True)
 class Interval:
     """The finite numbers from `low`, or above `above`, to `high`, or below `below`."""

@@ -60,6 +60,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
                 recurrent_density=1.0,
                 patience=0,
                 averaging=0.0,
+                weight_bits=0,
             ),
         )
         == ECG
@@ -172,7 +173,7 @@ def test_tasks_are_those_of_the_package() -> None:
         (r"^surrogate = \S+", 'surrogate = "box"', ['"box"', '"multi-gaussian"']),
         (r"^optimizer = \S+", "optimizer = 1979-05-27", ["training.optimizer", '"radam"']),
         (r"^gamma = \S+", "gamma = ", ["not valid TOML", "line 16"]),
-        (r"^averaging = .*\n", "averaging = [", ["not valid TOML", "line 40", "the last"]),
+        (r"^averaging = .*\n", "averaging = [", ["not valid TOML", "line 40"]),
         (r"^prediction = \S+", 'prediction = "max"', ['readout.prediction: "max"', '"mean"']),
         (r"^prediction = .*\n", "", ["readout.prediction is missing"]),
         (r"^loss_steps = \S+", "loss_steps = 3", ["training.loss_steps: 3", '"last"']),
@@ -181,6 +182,9 @@ def test_tasks_are_those_of_the_package() -> None:
         (r"^truncate = \S+", "truncate = 0.5", ["training.truncate: 0.5", "a whole number"]),
         (r"^patience = \S+", "patience = -1", ["training.patience: -1", "0 or more"]),
         (r"^averaging = \S+", "averaging = 1", ["training.averaging: 1", "and below 1"]),
+        (r"^weight_bits = \S+", "weight_bits = 1", ["training.weight_bits: 1", "0, or", "2 to 8"]),
+        (r"^weight_bits = \S+", "weight_bits = 9", ["training.weight_bits: 9", "2 to 8"]),
+        (r"^weight_bits = \S+", "weight_bits = true", ["training.weight_bits: true"]),
         (
             r"^recurrent_density = \S+",
             "recurrent_density = 1.01",
@@ -385,18 +389,20 @@ def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
     assert recipes.override(DEEP, ["recurrent_density=0.5"]).layers == DEEP.layers
 
 
-def test_texts_of_schema_1_are_completed() -> None:
-    new = {key for section in recipes.SCHEMA_1.values() for key in section}
+@pytest.mark.parametrize("schema", [1, 2])
+def test_texts_of_earlier_schemas_are_completed(schema: int) -> None:
+    brought = [sections for number, sections in recipes.BROUGHT.items() if number > schema]
+    new = {key for sections in brought for section in sections.values() for key in section}
     lines = ECG.text.splitlines()
     old = "\n".join(line for line in lines if line.partition(" ")[0] not in new)
     assert len(old.splitlines()) == len(lines) - len(new)
     with pytest.raises(RecipeError):
         recipes.parse_recipe(old, "old")
-    completed = recipes.parse_schema_1(old, "old")
+    completed = recipes.parse_stored(old, schema, "old")
     assert completed == ECG
     assert recipes.parse_recipe(completed.text, "again") == ECG
     with pytest.raises(RecipeError) as error:
-        recipes.parse_schema_1(old + "\nepoch = 3\n", "old")
+        recipes.parse_stored(old + "\nepoch = 3\n", schema, "old")
     assert_refused(error, "old: training.epoch: no such key")
 
 

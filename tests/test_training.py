@@ -13,8 +13,9 @@ import torch
 
 from brf_lava.decision import UNLABELED
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
+from brf_lava.export.quantize import quantize
 from brf_lava.neurons.boundary import divergence_boundary
-from brf_lava.recipes import SCHEMA_1, Recipe, load_recipe, override
+from brf_lava.recipes import BROUGHT, Recipe, load_recipe, override
 from brf_lava.slayer.blocks import Block
 from brf_lava.tasks import synthetic_ecg
 from brf_lava.tasks.permutation import permutation_from_seed
@@ -646,7 +647,7 @@ def model_file(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> Path:
 def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     plain = torch.load(model_file, weights_only=True)
     assert plain["format"] == "brf-lava-model"
-    assert plain["schema"] == 2
+    assert plain["schema"] == 3
     loaded = load_checkpoint(model_file)
     assert loaded.recipe.network.hidden == (7,)
     assert loaded.seed == 0
@@ -670,10 +671,38 @@ def test_stored_metrics_are_those_of_the_stored_model(model_file: Path, dataset:
     assert metrics.accuracy == float(np.mean(activity.predictions == dataset.test.y))
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "bits"), [("ecg-brf", "dataset", 8), ("smnist-alif", "digits", 4)]
+)
+def test_weights_trained_in_few_bits_are_what_is_exported(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, data: str, bits: int
+) -> None:
+    """Averaged, pruned, in two layers, with inputs that are spikes or in units of 1 / 255."""
+    data_set: Dataset = request.getfixturevalue(data)
+    changes = ["epochs=2", "validation=3", "batch_size=8", "network.hidden=[7, 5]"]
+    changes += ["recurrent_density=0.5", "averaging=0.9", f"weight_bits={bits}"]
+    recipe = override(load_recipe(name), changes)
+    checkpoint = train(recipe, data_set, tmp_path / "m.pt").checkpoint()
+    x = np.ascontiguousarray(data_set.train.x.transpose(1, 0, 2))
+    network, reports = quantize(checkpoint.model().to_real(), x)
+    for report in reports:
+        for deviation in report.deviations:
+            if "weight" in deviation.parameter:
+                assert deviation.relative < 1e-6
+    for layer in network.layers:
+        for weights in (layer.weights, layer.recurrent):
+            if weights is not None:
+                levels = weights.mantissa // np.gcd.reduce(weights.mantissa, axis=None)
+                assert 1 < np.abs(levels).max() < 2 ** (bits - 1)
+    plain = train(override(recipe, ["weight_bits=0"]), data_set, tmp_path / "p.pt").checkpoint()
+    _, reports = quantize(plain.model().to_real(), x)
+    assert all(report.deviations[0].relative > 1e-4 for report in reports)
+
+
 def as_schema_1(contents: dict[str, Any]) -> None:
     """Take from a model file or a training state what schema 1 did not have."""
     contents["schema"] = 1
-    new = {key for section in SCHEMA_1.values() for key in section}
+    new = {key for new in BROUGHT.values() for section in new.values() for key in section}
     lines = contents["recipe"].splitlines()
     contents["recipe"] = "\n".join(line for line in lines if line.split(" ")[0] not in new)
     for key in ("input_scale", "permutation", "averaged"):
@@ -710,7 +739,7 @@ def test_a_training_state_of_schema_1_goes_on(
     ("change", "message"),
     [
         (lambda c: c.update(format="other"), "format 'other', expected 'brf-lava-model'"),
-        (lambda c: c.update(schema=99), "schema 99, this version reads 1 to 2. It was written by"),
+        (lambda c: c.update(schema=99), "schema 99, this version reads 1 to 3. It was written by"),
         (lambda c: c.pop("recipe"), "damaged model file"),
         (lambda c: c["state_dict"].pop("readout.weight"), "damaged model file"),
         (lambda c: c["metrics"].pop("loss"), "damaged model file"),

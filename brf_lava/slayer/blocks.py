@@ -80,7 +80,8 @@ class Block(NeuronBlock):
     weight_scale:  factor on the initial weights
     weight_norm:   learn each neuron's weights as a length and a direction (torch's weight norm)
     pre_hook_fx:   applied to input and recurrent weights on each call, e.g. a rounding to 8 bits;
-                   the export sees its result
+                   the export sees its result. An attribute `recurrent_pre_hook_fx` that is not None
+                   is applied to recurrent ones instead
     mask:          [out, in], 0 where there is no synapse
     generator:     source of the initial values; torch's global one if None
     delay_shift, count_log: see `NeuronBlock`
@@ -126,6 +127,7 @@ class Block(NeuronBlock):
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
         self.pre_hook_fx = pre_hook_fx
+        self.recurrent_pre_hook_fx: Hook | None = None
         self.weight_norm_enabled = weight_norm
         if weight_norm:
             for name in ("weight", "recurrent_weight") if recurrent else ("weight",):
@@ -145,16 +147,18 @@ class Block(NeuronBlock):
         """
         gain = self.neuron.input_gain()
 
-        def felt(weight: Tensor, mask: Tensor | None) -> Tensor:
-            if self.pre_hook_fx is not None:
-                weight = self.pre_hook_fx(weight)
+        def felt(weight: Tensor, mask: Tensor | None, hook: Hook | None) -> Tensor:
+            if hook is not None:
+                weight = hook(weight)
             if mask is not None:
                 weight = weight * mask
             return weight if gain is None else gain[:, None] * weight
 
-        weights = felt(self.weight, self.input_mask)
-        recurrent = self.recurrent_weight
-        return weights, None if recurrent is None else felt(recurrent, self.recurrent_mask)
+        weights = felt(self.weight, self.input_mask, self.pre_hook_fx)
+        if self.recurrent_weight is None:
+            return weights, None
+        hook = self.recurrent_pre_hook_fx or self.pre_hook_fx
+        return weights, felt(self.recurrent_weight, self.recurrent_mask, hook)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
         """[B, in, T] to [B, out, T]: spikes of a spiking neuron, else its state; see `count_log`.

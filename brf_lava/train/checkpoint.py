@@ -20,12 +20,12 @@ from torch import Tensor
 from brf_lava.errors import CheckpointError
 from brf_lava.export.network import FloatActivity
 from brf_lava.files import write_bytes
-from brf_lava.recipes import Recipe, parse_recipe, parse_schema_1
+from brf_lava.recipes import Recipe, parse_stored
 from brf_lava.tasks.task import DataSource
 from brf_lava.train.model import Metrics, Network
 
 FORMAT = "brf-lava-model"
-SCHEMA = 2  # 1 had neither input_scale nor permutation, and shorter recipes
+SCHEMA = 3  # 1 had neither input_scale nor permutation; recipes had fewer keys before
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
     """The recipe in a model file or a training state, of whichever schema."""
-    parse = parse_schema_1 if contents["schema"] == 1 else parse_recipe
-    return parse(contents["recipe"], f"{path} (stored recipe)")
+    return parse_stored(contents["recipe"], contents["schema"], f"{path} (stored recipe)")
 
 
 def permutation_tensor(permutation: NDArray[np.int64] | None) -> Tensor | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,12 @@ class Network(nn.Module):
         )
         readout = {"tau_mean": recipe.readout.tau_mean, "tau_std": recipe.readout.tau_std}
         self.readout = Block("LI", readout, widths[-1], classes, generator=generator)
-        for block in (*self.hidden, self.readout):
+        for index, block in enumerate((*self.hidden, self.readout)):
             block.truncate = recipe.training.truncate
+            if bits := recipe.training.weight_bits:
+                scale = 1.0 if index else input_scale  # part of the exported weights, see `to_real`
+                block.pre_hook_fx = partial(block.neuron.quantize, bits=bits, scale=scale)
+                block.recurrent_pre_hook_fx = partial(block.neuron.quantize, bits=bits)
         if recipe.training.recurrent_density < 1:  # drawn last: the weights stay those of the seed
             for block, layer in zip(self.hidden, recipe.layers, strict=True):
                 if layer.recurrent:

@@ -39,7 +39,7 @@ from brf_lava.versions import versions
 
 STATE_FORMAT = "brf-lava-training"
 MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
-STATE_SCHEMA = 2  # 1 had neither averaged weights nor a permutation, and shorter recipes
+STATE_SCHEMA = 3  # 1 had neither averages nor a permutation; recipes had fewer keys before
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,

@@ -135,12 +135,16 @@ class Neuron(nn.Module, ABC):
 
         The grid is that of signed 8-bit mantissas with one exponent. A ``pre_hook_fx``.
         """
-        from brf_lava.export.quantize import WEIGHT_BITS_MAX, weight_gain
+        return self.quantize(weight, 8)
+
+    def quantize(self, weight: Tensor, bits: int, scale: float = 1.0) -> Tensor:
+        """`quantize_8bit` for mantissas of `bits`; the export sees the weights times `scale`."""
+        from brf_lava.export.quantize import weight_gain
 
         with torch.no_grad():
-            gain = weight_gain(self.constants)
+            gain = scale * weight_gain(self.constants)
             integer = gain * weight.double()
-            limit = 2.0 ** (WEIGHT_BITS_MAX - 1) - 0.5  # from here on the mantissa would round up
+            limit = 2.0 ** (bits - 1) - 0.5  # from here on the mantissa would round up
             _, exponent = torch.frexp(integer.abs().max() / limit)
             step = torch.ldexp(integer.new_ones(()), exponent)
             rounded = ((integer / step).round() * step / gain).to(weight.dtype)
