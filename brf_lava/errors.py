@@ -5,6 +5,8 @@ A message says where, what it got, what is allowed and what to do next, on one l
 
 from __future__ import annotations
 
+INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
+
 
 class BrfLavaError(Exception):
     """Base of all errors that are the user's to mend. Exit code 2."""

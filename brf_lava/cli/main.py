@@ -21,11 +21,9 @@ from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
-from brf_lava.errors import BrfLavaError
+from brf_lava.errors import INTERRUPTED, BrfLavaError
 from brf_lava.printable import printable, printable_streams
 from brf_lava.signals import terminated_like_interrupted
-
-INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
 
 
 class Failure(click.ClickException):

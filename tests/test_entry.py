@@ -1,0 +1,36 @@
+"""The command before its own code has begun."""
+
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from brf_lava.__main__ import main
+from brf_lava.errors import INTERRUPTED
+
+
+def test_ctrl_c_while_the_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported = builtins.__import__
+
+    def interrupted(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "brf_lava.cli":
+            raise KeyboardInterrupt
+        return imported(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_module_is_the_command() -> None:
+    command = [sys.executable, "-m", "brf_lava", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("brf-lava")
