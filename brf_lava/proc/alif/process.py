@@ -17,6 +17,8 @@ class ALIF(NeuronLayer):
         u' = saturate(mul(r, decay) + mul(a_in, 1 - input_gain * decay))
         z' = s_out = u' > theta + mul(a', beta)
 
+    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+
     Coefficients:
     decay:      [N], of the membrane per step, `parameter_bits` fraction bits | a real number
     adaptation: [N], decay of the adaptation per step, likewise

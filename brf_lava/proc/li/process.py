@@ -14,6 +14,8 @@ class LI(NeuronLayer):
 
         o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
 
+    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+
     Coefficients:
     decay: [N], per step, `parameter_bits` fraction bits | a real number
 
