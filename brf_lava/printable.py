@@ -25,6 +25,11 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(_spelled, text)
 
 
+def on_one_line(name: object) -> str:
+    r"""The text of a name, as of a file, within a line: printable, line feeds as ``\n``."""
+    return printable(str(name)).replace("\n", "\\n")
+
+
 def _spelled(found: re.Match[str]) -> str:
     return found.group().encode("unicode_escape").decode()
 

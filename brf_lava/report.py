@@ -51,6 +51,11 @@ def _console(*, stderr: bool = False) -> Console:
     return console
 
 
+def width() -> int:
+    """How many letters a line of stdout holds: as many as the terminal has, else 110."""
+    return _console().width
+
+
 def print_table(table: Table) -> None:
     _console().print(table)
 

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "decision": set(),
     "files": set(),
+    "metrics_file": set(),
     "printable": set(),
     "versions": set(),
     "resources": set(),
@@ -45,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         *("neurons", "kernels", "export", "tasks", "proc", "loihi2", "signals", "strict_json"),
         *DATA,
     },
-    "analysis": {"neurons", "kernels", "export", "tasks", "run", "train", *DATA},
+    "analysis": {"neurons", "kernels", "export", "tasks", "run", "train", "metrics_file", *DATA},
 }
 
 HEAVY = {"torch", "lava", "numpy", "numba", "h5py", "scipy"}

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from brf_lava.cli.data import data
+from brf_lava.cli.data import RAW_RECORDS, data
 from brf_lava.cli.main import Commands
 from brf_lava.cli.options import data_option, load_data
 from brf_lava.errors import BrfLavaError, DataError
@@ -217,6 +217,13 @@ def test_no_server(server: Server, tmp_path: Path) -> None:
         assert_refused(gone, tmp_path / "a.bin", url, "not reached", "Check the network")
 
 
+def test_without_a_network_the_advice_is_one_that_works() -> None:
+    mirror = ("--mirror", "http://127.0.0.1:9/")
+    assert_failed(brf_lava("fetch", "smnist", *mirror), "not reached", "with --data FOLDER")
+    result = brf_lava("fetch", "ecg", *mirror)
+    assert_failed(result, "not reached", "brf-lava data prepare ecg --records FOLDER")
+
+
 def test_server_that_falls_silent(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +257,13 @@ def test_redirected_to_what_is_no_address(server: Server, tmp_path: Path, target
     server.leads_to = target
     assert_refused(server, tmp_path / "a.bin", f"{server.url}a.bin")
     assert not part_of(tmp_path / "a.bin").exists()
+
+
+def test_redirected_in_a_circle(server: Server, tmp_path: Path) -> None:
+    server.leads_to = f"{server.url}a.bin"
+    assert_refused(
+        server, tmp_path / "a.bin", "answers 302 and leads to no file, maybe in a circle."
+    )
 
 
 def test_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +374,7 @@ def test_fetch_to_a_folder_goes_on_where_it_was_cut(
         find_task("smnist").load(to)
     server.cut_after = None
     result = brf_lava("fetch", "smnist", "--to", to)
-    assert f"Name it with --data {to}" in result.output
+    assert f"Next: name it with --data {to}" in result.output
     assert server.requests[1] == (f"{mnist.IDX[0]}.gz", "bytes=1000-")
     assert len(find_task("smnist").load(to).train.x) == 7
     assert names(to) == {f"{name}.gz" for name in mnist.IDX}
@@ -416,6 +430,7 @@ def test_fetch_by_a_list_of_checksums(server: Server, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert names(to) == {*bodies, "SHA256SUMS.txt"}
     assert f"brf-lava data prepare ecg --records {to}" in result.output
+    assert "brf-lava train --task ecg --data ecg.h5" in result.output
     (to / "sel100.dat").write_bytes(b"damage")
     again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
     assert_failed(again, "sel100.dat: is there, but has sha256")
@@ -475,18 +490,54 @@ def test_list_names_all_tasks_and_what_is_here(
     text = listed()
     for task in TASKS:
         source = sources.SOURCES[task]
-        for part in (task, source.url, source.license):
+        for part in (task, source.origin, source.url, source.license):
             assert part in text
+        for remote in source.files:
+            assert remote.name in text
+            if remote.checksum is not None:
+                assert f"{remote.checksum.algorithm} {remote.checksum.digest}" in text
     assert "no; synthetic data are used" in text
     folder = tmp_path / "cache" / "brf-lava" / "data" / "mnist"
     folder.mkdir(parents=True)
     for name in mnist.IDX:
         (folder / name).touch()
-    assert mnist.IDX[3] not in text
-    assert mnist.IDX[3] in listed()
+    here = f"/data/mnist/{mnist.IDX[3]}"
+    assert here not in text
+    assert here in listed().replace(" ", "")  # twice, for both tasks, however long the folder
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "nowhere"))
     assert "does not exist" not in text
     assert "does not exist" in listed()
+
+
+def test_listed_names_are_those_that_are_fetched() -> None:
+    listed = sources.SOURCES["ecg"].listed
+    assert listed is not None
+    names = RAW_RECORDS.replace("*", "100").split(", ")
+    assert all(re.fullmatch(listed, name) for name in names)
+    assert {name.rpartition(".")[2] for name in names[1:]} == set(
+        re.findall(r"\w+", listed.rpartition("(")[2])
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_list_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    whole = listed()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = click.unstyle(brf_lava("list").output).splitlines()
+    assert max(map(len, lines)) <= width
+    assert {line[-1] for line in lines if line.startswith("│")} == {"│"}
+    shown = " ".join(re.sub("[│┌┐└┘┬┴─]", " ", "\n".join(lines)).split())
+    assert re.sub("[┬┴]", "", shown).split() == re.sub("[┬┴]", " ", whole).split()
+
+
+def test_list_says_what_to_do_with_raw_records() -> None:
+    raw = sources.SOURCES["ecg"].target
+    raw.mkdir(parents=True)
+    assert "raw records" not in listed().partition("smnist")[0].partition("here")[2]
+    (raw / "sel100.hea").touch()
+    assert f"brf-lava data prepare ecg --records {raw}" in listed().replace("\n", "")
 
 
 def test_info(tmp_path: Path) -> None:
@@ -519,6 +570,8 @@ def test_info_of_a_permuted_task(tmp_path: Path) -> None:
     options = ("--data", tmp_path, "--permutation", order)
     assert "steps permuted (" in brf_lava("info", "psmnist", *options).output
     assert_failed(brf_lava("info", "smnist", *options), "steps of task smnist are not permuted")
+    identity = brf_lava("info", "psmnist", "--data", tmp_path, "--permutation", "identity")
+    assert "steps in their own order" in identity.output
     order.write_text("1 2 3")
     assert_failed(brf_lava("info", "psmnist", *options), "int64 of shape [3]")
 

@@ -265,8 +265,8 @@ def test_a_named_generation_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOIHI_GEN", "N3C1")
     for arguments, words in (
         ([], "- chip generation: not found, N3B3 is wanted, LOIHI_GEN=N3C1"),
-        (["--chip-generation", "N3C1"], "+ chip generation: found, N3C1"),
-        (["--chip-generation", "N3B3"], "+ chip generation: found, N3B3"),
+        (["--chip-generation", "N3C1"], "+ chip generation: found, N3C1, as --chip-generation\n"),
+        (["--chip-generation", "N3B3"], "+ chip generation: found, N3B3, as --chip-generation\n"),
     ):
         assert words in CliRunner().invoke(main, ["doctor", *arguments]).output
 

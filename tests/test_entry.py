@@ -8,8 +8,10 @@ import sys
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from brf_lava.__main__ import main
+from brf_lava.cli import main as command
 from brf_lava.errors import INTERRUPTED
 
 
@@ -28,6 +30,26 @@ def test_ctrl_c_while_the_command_is_imported(
         main()
     assert ended.value.code == INTERRUPTED
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], "No such command 'trian'."),
+        (["train", "--bogus"], "No such option '--bogus'."),
+        (["export"], "Missing argument 'MODEL'."),
+        (["run", "--backend", "x\n\x1b[31m", "net.h5"], "Invalid value for '--backend'"),
+        (["data", "fetch"], "Missing argument 'TASK'."),
+        (["data", "bogus"], "No such command 'bogus'."),
+    ],
+)
+def test_wrong_arguments_take_one_line(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(command, arguments, prog_name="brf-lava")
+    (line,) = done.output.splitlines()
+    assert done.exit_code == 2
+    assert line.startswith(f"Error: {said}")
+    assert line.endswith("--help'.")
+    assert line.isprintable()
 
 
 def test_the_module_is_the_command() -> None:

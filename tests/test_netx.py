@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import subprocess
@@ -483,6 +484,17 @@ def test_damage_is_refused_in_one_line(
     assert "Exception ignored" not in capfd.readouterr().err
     with h5py.File(path, "r+"):  # it was let go
         pass
+
+
+@needs_lava
+@pytest.mark.parametrize("name", [None, 3, b"net.h5", ["net.h5"]])
+def test_what_is_no_name_of_a_file(name: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    message = r"^net_config: .*; the name of a file is needed"
+    with pytest.raises(NetworkFileError, match=message) as caught:
+        load(name)
+    del caught
+    gc.collect()
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 @needs_lava

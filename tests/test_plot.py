@@ -222,6 +222,17 @@ def test_the_peak_comes_to_omega_as_the_step_shrinks() -> None:
     assert offsets[2] <= 0.005 + ROUNDING
 
 
+@pytest.mark.parametrize(
+    ("neuron", "peaks"), [(families.BRF, (1.03, 1.01, 1.0)), (families.BHRF, (1.09, 1.02, 1.0))]
+)
+def test_the_offset_that_the_help_tells_shrinks_with_the_step(
+    neuron: families.Neuron, peaks: tuple[float, ...]
+) -> None:
+    relative = relative_frequencies(0.01, 1.2, start=0.9)
+    for dt, peak in zip((0.01, 0.005, 0.001), peaks, strict=True):
+        assert frequency_response(neuron, 40.0, dt, relative).peak == pytest.approx(peak)
+
+
 def test_responses_of_both_models() -> None:
     found = frequency_responses((5.0, 7.0), 0.01, relative_frequencies(0.1, 1.2), 0.1)
     assert [(r.neuron, r.omega) for r in found] == [
@@ -396,7 +407,7 @@ def test_curves_read_what_training_writes(dataset: Dataset, tmp_path: Path) -> N
             (
                 f'{{"epoch": 1, "train_loss": {value}, "validation_accuracy": 1, '
                 '"validation_sops": 1}',
-                "line 1: train_loss is .*; must be a number from",
+                r"line 1: train_loss is .*; must be a number, -1e\+100 to",
             )
             for value in ("NaN", "Infinity", "-Infinity", "1e300", "1" * 300, "1" * 400)
         ),
@@ -407,7 +418,7 @@ def test_no_metrics(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(text)
     with pytest.raises(DataError, match=message) as error:
-        learning.read_metrics(path)
+        learning.read_curves(path)
     assert len(str(error.value)) < len(str(path)) + 250
 
 
@@ -800,7 +811,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "single-neuron": ((), ("time (s)", "membrane u", "refractory q", "smooth reset")),
     "learning-curves": (
         ("run.jsonl", "again=run.jsonl", "again=run.jsonl"),
-        ("epoch", "training loss", "(%)", "SOPs", "again (n = 2)"),
+        ("epoch", "training loss", "(%)", "SOPs", "again (n = 2)", "run (n = 1)"),
     ),
     "parameters": (
         ("model.pt",),
@@ -930,6 +941,39 @@ def test_inputs_are_not_replaced(files: dict[str, Path], tmp_path: Path) -> None
     assert result.exit_code == 2
     assert "would replace" in result.output
     assert run.read_bytes() == before
+
+
+@pytest.mark.parametrize("case", ["raster", "pruning", "robustness", "parameters"])
+def test_data_of_another_label_delay_are_noticed(
+    case: str,
+    files: dict[str, Path],
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = replace(dataset, source=replace(dataset.source, kind="wfdb:threshold=0.3,delay=19"))
+    notice = "Notice: the network learned labels that trail the signal by 0 steps; those of this"
+    result = brf_lava(*arguments_of(case, files), "-o", tmp_path / "x.png")
+    assert "Notice" not in result.output
+    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda task, data: late)
+    result = brf_lava(*arguments_of(case, files), "-o", tmp_path / "x.png")
+    if case != "parameters":  # which refuses other data than those of the training
+        assert result.exit_code == 0, result.output
+    assert result.stderr.count(notice) == 1
+    assert "'brf-lava data prepare ecg --delay 0'" in result.stderr
+
+
+@pytest.mark.parametrize("case", ["single-neuron", "robustness"])
+def test_an_odd_name_of_a_picture_is_one_line(
+    case: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "two\nlines\x1b[2J.png"
+    result = brf_lava(*arguments_of(case, files), "-o", out)
+    assert result.exit_code == 0, result.output
+    assert out.exists()
+    (line,) = result.output.splitlines()
+    assert line.startswith("Wrote ")
+    assert "/two\\nlines\\x1b[2J.png" in line
 
 
 def test_without_recurrent_weights(dataset: Dataset, tmp_path: Path) -> None:

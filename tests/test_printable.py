@@ -23,7 +23,7 @@ from brf_lava import report
 from brf_lava.cli import main
 from brf_lava.export.hdf5 import write_network
 from brf_lava.export.network import FixedNetwork
-from brf_lava.printable import printable, printable_streams, unescaped
+from brf_lava.printable import on_one_line, printable, printable_streams, unescaped
 
 ROOT = Path(__file__).parent.parent
 CLEAR, TITLE = "\x1b[2J", "\x1b]0;title\x07"
@@ -45,6 +45,13 @@ def test_it_is_spelled_out() -> None:
     assert printable("a\x1b[31m\udcff\x9b\r\u202e\tb\n") == (
         "a\\x1b[31m\\udcff\\x9b\\r\\u202e\tb\n"
     )
+
+
+@given(st.text(st.integers(0, sys.maxunicode).map(chr)))
+def test_a_name_is_on_one_line(text: str) -> None:
+    found = on_one_line(text)
+    assert found.splitlines() in ([found], [])  # nothing that anybody takes for the end of a line
+    assert found == printable(text).replace("\n", "\\n")
 
 
 def streams(monkeypatch: pytest.MonkeyPatch, encoding: str = "utf-8") -> list[io.TextIOWrapper]:
@@ -157,6 +164,14 @@ def test_commands_on_a_terminal(odd: str, arguments: tuple[str, ...], code: int)
     assert found == code, written
     for raw in (b"Traceback", TITLE.encode(), CLEAR.encode(), b"\xff"):
         assert raw not in written
+
+
+def test_a_file_that_was_written_is_named_on_one_line(odd: str, tmp_path: Path) -> None:
+    picture = tmp_path / f"two\nlines{CLEAR}.png"
+    result = CliRunner().invoke(main, ["map", odd, "--out", str(picture)])
+    assert picture.exists(), result.output
+    (line,) = (line for line in result.output.splitlines() if line.startswith("Wrote "))
+    assert line == f"Wrote {tmp_path}/two\\nlines\\x1b[2J.png."
 
 
 GONE = ODD + "\ngone"

@@ -189,6 +189,20 @@ def test_a_permuted_network_keeps_its_permutation_to_the_end(images: Path) -> No
     assert "same prediction as float" in output
 
 
+def test_a_network_published_without_a_permutation(images: Path) -> None:
+    """RF on PS-MNIST was: its own evaluation takes the pixels in their order."""
+    path = save(images / "psmnist.pt", tensors("psmnist", adaptive=False))
+    arguments = ("import", path, "--task", "psmnist", "--data", images, "-o", images / "m.pt")
+    code, output = command(*arguments, "--neuron", "rf")
+    assert code == 2
+    assert "--permutation identity" in output
+    code, output = command(*arguments, "--neuron", "rf", "--permutation", "identity")
+    assert code == 0, output
+    checkpoint = load_checkpoint(images / "m.pt")
+    assert np.array_equal(checkpoint.permutation, np.arange(STEPS))
+    assert "steps in their own order" in checkpoint.data.description
+
+
 def test_a_recipe_for_another_task_is_refused(images: Path) -> None:
     path = save(images / "smnist.pt", tensors("smnist", adaptive=False))
     arguments = ("import", path, "--task", "smnist", "--data", images, "-o", images / "m.pt")

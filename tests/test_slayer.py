@@ -322,6 +322,20 @@ def test_what_a_neuron_does_not_know_is_refused(
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("params", [None, 3, [("theta", 1)], "theta", {1: 2}, {"neurons": 3}])
+@every_spiking
+def test_parameters_that_are_none_are_refused(name: str, params: Any) -> None:
+    for build in (
+        lambda: SPIKING[name].Dense(params, 4, 9),
+        lambda: SPIKING[name].Recurrent(params, 4, 9),
+        lambda: SPIKING[name].Input(params, neurons=9),
+        lambda: SPIKING[name].Affine(params, 4, 9),
+    ):
+        with pytest.raises(ParameterError, match=r"^(\w+): neuron_params (is|has) ") as caught:
+            build()
+        assert "\n" not in str(caught.value)
+
+
 def test_other_refusals() -> None:
     with pytest.raises(ParameterError, match="learned axonal delays are not available"):
         block.brf.Dense({}, 4, 9, delay=True)

@@ -238,10 +238,32 @@ def test_fingerprint_knows_every_part(tmp_path: Path) -> None:
     assert len(seen) == 7
 
 
-def test_notice_says_how_to_get_the_real_data() -> None:
+def test_notice_says_how_to_get_the_real_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (notice,) = ecg.load_synthetic().notices
     for part in ("synthetic", "--data", ecg.DATA_VARIABLE, ecg.TRAIN_FILE, ecg.TEST_FILE):
-        assert part in ecg.SYNTHETIC_NOTICE
-    assert "Yin et al. 2021" in ecg.SYNTHETIC_NOTICE
+        assert part in notice
+    assert "Yin et al. 2021" in notice
+
+
+def test_raw_records_are_not_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has fetched them is told what comes next, wherever they would be used."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(ecg.DATA_VARIABLE, raising=False)
+    raw = tmp_path / "brf-lava" / "data" / "qtdb-raw"
+    raw.mkdir(parents=True)
+    (raw / "sel100.hea").touch()
+    command = f"brf-lava data prepare ecg --records {raw}"
+    dataset = ecg.load()
+    assert dataset.source.kind == "synthetic-ecg"
+    assert command in dataset.notices[0]
+    for place in (raw, raw.parent):
+        with pytest.raises(DataError, match="does not read raw records") as error:
+            ecg.load(place)
+        assert command in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 # Damaged files

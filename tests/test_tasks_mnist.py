@@ -52,9 +52,9 @@ def write_npz(folder: Path, content: Arrays | None = None) -> Path:
     return folder
 
 
-def write_idx(folder: Path, packed: bool = False) -> Path:
+def write_idx(folder: Path, packed: bool = False, content: Arrays | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    content = arrays()
+    content = arrays() if content is None else content
     for name, array in zip(mnist.IDX, mnist.ARRAYS, strict=True):
         data = idx(content[array])
         if packed:
@@ -194,6 +194,14 @@ def test_wrong_npz(tmp_path: Path, content: Arrays, found: str) -> None:
     assert str(tmp_path / mnist.NPZ) in str(error.value)
     assert found in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("half", [0, 2])
+def test_wrong_labels_are_those_of_their_file(tmp_path: Path, half: int) -> None:
+    write_idx(tmp_path, content=changed(mnist.ARRAYS[half + 1], lambda y: y + 10))
+    with pytest.raises(DataError, match="labels from 1") as error:
+        SMNIST.load(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path / mnist.IDX[half + 1]}: ")
 
 
 def cut(keep: float) -> Callable[[bytes], bytes]:

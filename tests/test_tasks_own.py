@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +13,23 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from brf_lava.cli.main import main
 from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError
 from brf_lava.tasks.own import Grid
+from brf_lava.tasks.places import DATA_VARIABLE
 from brf_lava.tasks.task import Dataset, find_task
+from brf_lava.train.checkpoint import load_checkpoint
+from brf_lava.train.trainer import Progress, Trainer
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "own_task"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "examples" / "own_task"
 STEPS, INPUTS = 6, 2
 KEYS: dict[str, str] = {
     "name": '"gestures"',
@@ -88,8 +97,10 @@ def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(load(path, data=elsewhere).train.x) == 2
     with pytest.raises(DataError, match="is not a folder; task gestures wants"):
         load(path, data=elsewhere / "train.npz")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="cannot be read"):
-        load(path, data=tmp_path)
+        load(path, data=tmp_path / "empty")
+    assert len(load(path, data=tmp_path).train.x) == 4  # the task's folder is below that one
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
@@ -180,10 +191,24 @@ def test_rounding_is_to_the_nearest_that_fits(x: np.ndarray, dtype: Any, scale: 
     assert clipped == outside.sum()
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.int16])
+@pytest.mark.parametrize(("factor", "kept"), [(1, np.int8), (-128, np.int8), (255, np.uint8)])
+def test_wider_integers_are_taken_where_they_fit(
+    tmp_path: Path, dtype: Any, factor: int, kept: Any
+) -> None:
+    if factor < 0 and dtype is np.uint64:
+        factor = 127
+    data = load(write(tmp_path, x=SPIKES.astype(dtype) * dtype(factor)))
+    assert data.train.x.dtype == data.test.x.dtype == kept
+    np.testing.assert_array_equal(data.train.x, SPIKES.astype(int) * factor)
+    assert data.input_scale == 1
+
+
 @pytest.mark.parametrize(
     ("x", "found"),
     [
-        (SPIKES.astype(np.int16), "x: int16 [4, 6, 2]; must be bool, int8, uint8 or real"),
+        (SPIKES.astype(np.int16) - 200, "x: int16 [4, 6, 2] from -200 to -199; must be bool, "),
+        (SPIKES.astype(int) * 256, "x: int64 [4, 6, 2] from 0 to 256; must be bool, integers of 8"),
         (SPIKES.astype(complex), "complex128"),
         (SPIKES[:, :5], "int8 [4, 5, 2]"),
         (SPIKES[..., :1], "int8 [4, 6, 1]"),
@@ -314,19 +339,150 @@ def test_no_file_or_no_text(tmp_path: Path) -> None:
         find_task(str(tmp_path / "bad.toml"))
 
 
-def test_the_example() -> None:
-    """From arrays of one's own to a network of integers, by labels of whole samples."""
+def call(folder: Path, *arguments: str) -> str:
+    """What a Python that runs in this folder prints."""
     done = subprocess.run(
-        [sys.executable, str(EXAMPLE / "rhythms.py")],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         timeout=250,
         check=False,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},  # as the commands have it
+        cwd=folder,
+        env={
+            **os.environ,
+            "OMP_WAIT_POLICY": "PASSIVE",  # as the commands have it
+            "PYTHONPATH": str(ROOT),
+        },
     )
     assert done.returncode == 0, done.stderr
-    data, *results = done.stdout.splitlines()
+    return done.stdout
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A copy of the example, as it comes."""
+    folder = tmp_path / "own_task"
+    folder.mkdir()
+    for name in ("rhythms.py", "rhythms.toml", "rhythms-brf.toml"):
+        shutil.copy(EXAMPLE / name, folder)
+    return folder
+
+
+def test_the_example(example: Path, tmp_path: Path) -> None:
+    """As its text says: the script, then the commands, from arrays to a network of integers."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    data, *results, wrote = call(example, "rhythms.py").splitlines()
     assert data == "rhythms (train.npz, test.npz): 192 training and 64 test samples"
     shares = [float(line.split()[2].rstrip("%")) for line in results]
     assert shares[0] > 75  # a guess would be 50
     assert abs(shares[1] - shares[0]) < 8  # 5 of 64 samples
+    assert wrote == f"Wrote train.npz, test.npz, model.pt and net.h5 in {example}."
+    assert not list(elsewhere.iterdir())
+    call(example, "rhythms.py", str(elsewhere))
+    assert {file.suffix for file in elsewhere.iterdir()} >= {".toml", ".npz", ".pt", ".h5"}
+
+    commands = re.findall(r"^    brf-lava (.*)$", (example / "rhythms.py").read_text(), re.M)
+    assert [line.split()[0] for line in commands] == ["train", "export", "run"]
+    for file in ("model.pt", "net.h5"):
+        (example / file).unlink()
+    for line in commands:
+        output = call(example, "-m", "brf_lava", *line.split())
+    assert "equals the engine" in output
+    assert f"{shares[0]:.2f} %" in output or f"{shares[0]:.2f}%" in output
+
+
+RECIPE_CHANGES = ("--epochs", "1", "--set", "hidden=[4]", "--set", "validation=1")
+RECIPE_KEYS = ("--set", "prediction=mean", "--set", "batch_size=4", "--set", "ignore_first=0")
+
+
+def brf_lava(*arguments: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which gestures.toml was learned and exported, as one that is handed over."""
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    folder = tmp_path / "task"
+    write(folder)
+    monkeypatch.chdir(folder)
+    words = ("--task", "gestures.toml", "--recipe", "ecg-brf", *RECIPE_CHANGES, *RECIPE_KEYS)
+    code, output = brf_lava("train", *words)
+    assert code == 0, output
+    code, output = brf_lava("export", "model.pt", "net.h5")
+    assert code == 0, output
+    return folder
+
+
+def test_a_network_runs_from_any_folder(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
+    elsewhere.mkdir()
+    alone.mkdir()
+    for name in ("net.h5", "model.pt"):
+        shutil.copy(trained / name, alone)
+    monkeypatch.chdir(elsewhere)
+    run = ("run", "--backend", "engine")
+
+    def assert_works(*arguments: str | Path) -> None:
+        code, output = brf_lava(*arguments)
+        assert code == 0, output
+        assert "Notice" not in output
+
+    assert_works(*run, trained / "net.h5")  # the task is beside it
+    assert_works("export", trained / "model.pt", elsewhere / "again.h5")
+    assert_works("plot", "raster", trained / "net.h5", "-o", elsewhere / "a.png")
+    assert_works("plot", "raster", trained / "model.pt", "-o", elsewhere / "a.png")
+    assert_works(*run, alone / "net.h5", "--data", trained)
+    assert_works("export", alone / "model.pt", elsewhere / "again.h5", "--data", trained)
+    assert_works("data", "info", "gestures.toml", "--data", trained)
+    code, output = brf_lava(*run, alone / "net.h5")
+    assert code == 2
+    assert output.count("Error:") == 1
+    for place in ("gestures.toml: no such file", alone / "gestures.toml", "--data"):
+        assert str(place) in output
+    monkeypatch.setenv(DATA_VARIABLE, str(trained))
+    assert_works(*run, alone / "net.h5")
+
+
+def test_training_from_another_folder(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task lies beside the recipe, or below --data; what is made of it works where it is."""
+    recipe = trained / "recipe.toml"
+    recipe.write_text(load_checkpoint(trained / "model.pt").recipe.text)
+    (trained / "model.pt").unlink()
+    monkeypatch.chdir(tmp_path)
+    recipe = recipe.relative_to(tmp_path)
+    code, output = brf_lava("train", "--recipe", recipe)
+    assert code == 0, output
+    assert load_checkpoint(Path("model.pt")).recipe.task == "task/gestures.toml"
+    code, output = brf_lava("export", "model.pt", "net.h5")
+    assert code == 0, output
+    moved = tmp_path / "recipe.toml"
+    shutil.move(recipe, moved)
+    code, output = brf_lava("train", "--recipe", moved, "--data", "task")
+    assert code == 0, output
+    code, output = brf_lava("train", "--recipe", moved)
+    assert code == 2
+    assert "gestures.toml: no such file, looked for at gestures.toml" in output
+
+
+def test_a_stopped_training_goes_on_from_another_folder(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = load_checkpoint(trained / "model.pt")
+    dataset = find_task("gestures.toml").load(None)
+    stopped = Trainer(checkpoint.recipe, dataset, 0, torch.device("cpu"), trained / "late.pt")
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(Progress(on_epoch=interrupt))
+    monkeypatch.chdir(tmp_path)
+    code, output = brf_lava("train", "--resume", "--out", trained / "late.pt")
+    assert code == 0, output
+
+
+def interrupt(_: object) -> None:
+    raise KeyboardInterrupt

@@ -162,6 +162,14 @@ def test_tensors_that_numpy_does_not_have(tmp_path: Path, tensor: torch.Tensor, 
     assert "\n" not in str(error.value)
 
 
+def test_identity_is_a_word_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "identity").write_text("2 1 0")
+    np.testing.assert_array_equal(read_permutation(Path("identity"), 3), [0, 1, 2])
+    with pytest.raises(DataError, match="or identity for the steps"):
+        read_permutation(Path("identity.dat"))
+
+
 @pytest.mark.parametrize("per_step", [False, True])
 def test_permuted_data(per_step: bool) -> None:
     plain, order = dataset(6, per_step), np.array([3, 0, 5, 1, 2, 4])

@@ -18,6 +18,7 @@ from brf_lava.tasks.places import DATA_VARIABLE
 from brf_lava.tasks.task import SHD
 
 Spikes = list[tuple[float, int]]  # time in s, unit
+GOOD: Spikes = [(0.1, 5), (0.2, 6)]
 
 
 @pytest.fixture(autouse=True)
@@ -76,14 +77,14 @@ def bins_one_by_one(times: np.ndarray, units: np.ndarray) -> np.ndarray:
     ],
 )
 def test_boundaries(tmp_path: Path, dtype: Any, time: float, step: int | None) -> None:
-    path = write(tmp_path / "a.h5", [[(dtype(time), 1)]], dtype=dtype)
+    path = write(tmp_path / "a.h5", [[(dtype(time), 1)], GOOD], dtype=dtype)
     found = np.argwhere(shd.read_split(path).x[0]).tolist()
     assert found == ([] if step is None else [[step, 699]])
 
 
 @pytest.mark.parametrize(("unit", "channel"), [(0, None), (1, 699), (2, 698), (699, 1), (700, 0)])
 def test_units(tmp_path: Path, unit: int, channel: int | None) -> None:
-    path = write(tmp_path / "a.h5", [[(0.1, unit)]])
+    path = write(tmp_path / "a.h5", [[(0.1, unit)], GOOD])
     found = np.argwhere(shd.read_split(path).x[0]).tolist()
     assert found == ([] if channel is None else [[25, channel]])
 
@@ -179,6 +180,7 @@ def set_list(name: str, values: np.ndarray) -> Callable[[Any], None]:
         (replace("labels", np.array([0.0, 1.0])), "labels float64"),
         (set_list("times", np.array([0.1, 0.2, 0.3], np.float16)), "times float16 [3], units"),
         (set_list("times", np.array([np.nan, 0.2], np.float16)), "of sample 1 that is not finite"),
+        (set_list("times", np.array([-0.1, 0.2], np.float16)), "a time of sample 1 of -0.0999"),
         (set_list("units", np.array([701, 2], np.uint16)), "units from 2 to 701 of sample 1"),
     ],
 )
@@ -192,6 +194,36 @@ def test_wrong_content(tmp_path: Path, change: Callable[[Any], None], found: str
     assert str(folder / shd.FILES[1]) in message
     assert found in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("samples", "found"),
+    [
+        ([[(100.0, 5), (220.0, 7)], [(0.5, 1), (650.0, 9)]], "times from 0.5 to 650"),  # ms
+        ([[(5.1, 5), (5.2, 7)], [(5.5, 1)]], "times from 5.1 to 5.5"),  # begins late
+        ([[(0.1, 0)], [(0.2, 0)]], "times from 0.1 to 0.2"),  # unit 0 alone
+        ([[], []], "no spike at all"),
+    ],
+)
+def test_times_of_another_unit(tmp_path: Path, samples: list[Spikes], found: str) -> None:
+    path = write(tmp_path / "a.h5", samples, dtype=np.float32)
+    with pytest.raises(DataError) as error:
+        shd.read_split(path)
+    for part in (str(path), found, "must be s", "0.996 s"):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_late_spikes_and_empty_samples_are_allowed(tmp_path: Path) -> None:
+    write_both(tmp_path, [[], [*GOOD, (1.2, 3)], [(1.1, 4), (0.1, 0)]])
+    data = SHD.load(tmp_path)
+    assert data.train.x.sum(axis=(1, 2)).tolist() == [0, 2, 0]
+    assert data.notices == tuple(
+        f"{name}: 2 of 3 recordings have no spike in any step, sample 0 first."
+        for name in shd.FILES
+    )
+    write_both(tmp_path)
+    assert SHD.load(tmp_path).notices == ()
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.3, 0.9])

@@ -252,6 +252,12 @@ def test_a_damaged_state_is_refused_in_one_line(
             Trainer.resumed(dataset, CPU, out)
 
 
+def test_a_single_sample_is_too_few(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    alone = replace(dataset, train=dataset.train.first(1))
+    with pytest.raises(RecipeError, match=r"1 sample to train with; at least 2 are needed"):
+        Trainer(recipe, alone, 0, CPU, tmp_path / "m.pt")
+
+
 def test_too_many_samples_held_out(dataset: Dataset, recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="12 samples of 12; between 1 and 11"):
         Trainer(override(recipe, ["validation=12"]), dataset, 0, CPU, tmp_path / "m.pt")

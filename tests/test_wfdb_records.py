@@ -40,12 +40,14 @@ from brf_lava.tasks.wfdb_marks import (
     read_waves,
     waves_from_labels,
 )
+from brf_lava.tasks.wfdb_patients import patient, read_patients
 from brf_lava.tasks.wfdb_prepare import SUDDEN_DEATH, Settings
 from brf_lava.tasks.wfdb_signal import (
     PUBLISHED_DELAY,
     Encoding,
     delay_notice,
     label_delay,
+    parse_leads,
     read_record,
     resample,
 )
@@ -200,7 +202,59 @@ def test_record_is_read_as_written(tmp_path: Path) -> None:
 
 def test_more_leads_than_two_are_left_aside(tmp_path: Path) -> None:
     signal = np.repeat(ecg_signal(2000, beats(8)), 2, axis=1)
-    assert read_record(write_record(tmp_path, "r", signal)).signal.shape == (2000, 2)
+    record = read_record(write_record(tmp_path, "r", signal))
+    assert record.signal.shape == (2000, 2)
+    assert record.leads == ("lead 0", "lead 1")
+    assert record.signals == ("lead 0", "lead 1", "lead 2", "lead 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "channels"),
+    [("lead 3,lead 1", (3, 1)), ("0, 2", (0, 2)), ("LEAD 2,0", (2, 0)), (None, (0, 1))],
+)
+def test_leads_by_name_or_number(
+    tmp_path: Path, text: str | None, channels: tuple[int, int]
+) -> None:
+    signal = np.random.default_rng(0).standard_normal((2000, 4))
+    record = read_record(write_record(tmp_path, "r", signal), parse_leads(text))
+    np.testing.assert_allclose(record.signal, signal[:, channels], atol=0.0006)
+    assert record.leads == tuple(f"lead {channel}" for channel in channels)
+
+
+def test_a_name_goes_before_a_number(tmp_path: Path) -> None:
+    signal = np.random.default_rng(0).standard_normal((2000, 3))
+    path = write_record(tmp_path, "r", signal)
+    header = path.with_suffix(".hea")
+    lines = header.read_text().replace("lead 0", "2").replace("lead 2", "0")
+    header.write_text(lines)
+    np.testing.assert_allclose(read_record(path, ("2", "0")).signal, signal[:, [0, 2]], atol=0.0006)
+    np.testing.assert_allclose(read_record(path).signal, signal[:, :2], atol=0.0006)
+
+
+@pytest.mark.parametrize("text", ["", "II", "II,II", "II,", "I,II,III"])
+def test_leads_are_two(text: str) -> None:
+    with pytest.raises(ParameterError) as error:
+        parse_leads(text)
+    one_line(error, "--leads", "two different signals")
+
+
+@pytest.mark.parametrize(
+    ("leads", "parts"),
+    [
+        (("V5", "0"), ("no signals 'V5'; there are lead 0, lead 1, lead 2", "0 to 2")),
+        (("0", "3"), ("'3'",)),
+        (("0", "-1"), ("'-1'",)),
+        (("lead 1", "1"), ("lead 1,1 are one signal",)),
+    ],
+)
+def test_leads_that_are_not_there(
+    tmp_path: Path, leads: tuple[str, str], parts: tuple[str, ...]
+) -> None:
+    signal = np.random.default_rng(0).standard_normal((2000, 3))
+    path = write_record(tmp_path, "r", signal)
+    with pytest.raises(DataError) as error:
+        read_record(path, leads)
+    one_line(error, "r.hea", *parts)
 
 
 @pytest.mark.parametrize("fs", [128.0, 360.0, 500.0, 1000.0])
@@ -275,7 +329,8 @@ def test_record_that_does_not_fit(tmp_path: Path) -> None:
     [
         (None, ("no such file", "--annotator")),
         (b"\x07", ("not a complete WFDB annotation file",)),
-        (b"", ("no QRS complex", "found: none")),
+        (b"", ("end mark is missing",)),
+        (b"\x00\x00", ("no QRS complex", "found: none")),
         (("+", "~", "("), ("no QRS complex", "found: +, ~")),
     ],
 )
@@ -288,6 +343,85 @@ def test_annotations_that_mark_no_beat(tmp_path: Path, content: Any, parts: tupl
     with pytest.raises(DataError) as error:
         read_waves(path, "q1c", 250, 250)
     one_line(error, "r.q1c", *parts)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
+def test_annotations_that_were_cut_off(tmp_path: Path, keep: float) -> None:
+    marked = beats(38)
+    path = write_record(tmp_path, "r", ecg_signal(8000, marked), marked)
+    file = path.with_suffix(".q1c")
+    content = file.read_bytes()
+    file.write_bytes(content[: 2 * int(keep * len(content) / 2)])  # between two annotations
+    with pytest.raises(DataError) as error:
+        read_waves(path, "q1c", 250, 250)
+    one_line(error, "r.q1c", "end mark is missing", "Copy it again")
+
+
+# Patients
+
+
+def copies(folder: Path, rates: dict[str, float]) -> None:
+    """Records of one signal at several rates."""
+    marked = beats(38)
+    signal = ecg_signal(8000, marked, noise=0.0)
+    for name, fs in rates.items():
+        times = np.arange(int(8000 * fs / 250)) * (250 / fs)
+        sampled = np.stack([np.interp(times, np.arange(8000), lead) for lead in signal.T], axis=1)
+        write_record(folder, name, sampled, marked, fs=fs)
+
+
+def test_patients_that_are_named_stay_together(records: Path, tmp_path: Path) -> None:
+    file = tmp_path / "patients.csv"
+    file.write_text('Record, Patient\n\na1,x\na2,x\na3,x\nelsewhere,x\n"a4",y\n')
+    names = wfdb_prepare.find_records(records)
+    told = read_patients(file, names)
+    assert told == {"a1": "x", "a2": "x", "a3": "x", "a4": "y"}
+    for seed in range(8):
+        prepared = wfdb_prepare.prepare(records, Settings(seed=seed), patients=told)
+        test = {segments.name for segments in prepared.test}
+        assert len(test & {"a1", "a2", "a3"}) in (0, 3)
+        unknown = next(iter(prepared.notices()))
+        assert unknown.startswith("2 of 6 records do not say whose they are (a")
+        assert "--patients" in unknown
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (None, ("cannot be read",)),
+        (b"\xff\xfe", ("not a CSV file in UTF-8",)),
+        (b"", ("none of its 0 lines", "such as a1")),
+        (b"b1,x\n", ("none of its 1 lines", "such as a1")),
+        (b"a1,x\na2\n", ("line 2: 'a2'; must be record,patient",)),
+        (b"a1,x,y\n", ("line 1",)),
+        (b"a1,\n", ("line 1",)),
+        (b"a1,x\na1,y\n", ("line 2: record a1 is of y, and of x in a line before",)),
+    ],
+)
+def test_patients_that_cannot_be_read(
+    tmp_path: Path, content: bytes | None, parts: tuple[str, ...]
+) -> None:
+    file = tmp_path / "patients.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_patients(file, ("a1", "a2"))
+    one_line(error, "patients.csv", *parts)
+
+
+def test_the_same_signal_in_both_halves_is_noticed(tmp_path: Path) -> None:
+    copies(tmp_path, {"c1": 250, "c2": 128, "c3": 360, "c4": 1000})
+    prepared = wfdb_prepare.prepare(tmp_path, Settings(test_share=0.25))
+    unknown, alike = prepared.notices()
+    assert "4 of 4 records do not say whose" in unknown
+    (test,) = prepared.test
+    for segments in prepared.train:
+        assert f"{segments.name} and {test.name}" in alike
+    other = beats(30, durations=(28, 14, 11, 9, 80, 95))
+    write_record(tmp_path, "other", ecg_signal(8000, other), other)
+    told = {f"c{number}": "one" for number in range(1, 5)}
+    prepared = wfdb_prepare.prepare(tmp_path, Settings(), patients=told)
+    assert len(list(prepared.notices())) == 1  # other alone, of whom nothing is known
 
 
 # Cutting, splitting, encoding
@@ -381,9 +515,10 @@ def test_records_that_may_be_of_one_patient_stay_together(tmp_path: Path) -> Non
     marked = beats(8)
     for name, lines in comments.items():
         write_record(tmp_path, name, ecg_signal(2000, marked), marked, comments=lines)
-    patients = {n: wfdb_prepare.patient(read_record(tmp_path / n)) for n in comments}
-    assert patients["e1"] == patients["e2"]
-    assert len(set(patients.values())) == 4
+    patients = {n: patient(read_record(tmp_path / n), {}) for n in comments}
+    assert patients["e1"] == patients["e2"] != patients["e5"]
+    assert {n for n in comments if patients[n] is None} == {"e3", "e4"}
+    assert patient(read_record(tmp_path / "e1"), {"e1": "me"}) == "me"
     for seed in range(10):
         prepared = wfdb_prepare.prepare(tmp_path, Settings(seed=seed))
         test = {s.name for s in prepared.test}
@@ -581,13 +716,39 @@ def test_records_that_cannot_be_used_are_listed(records: Path, tmp_path: Path) -
         write_record(folder, name, ecg_signal(8000, marked), marked)
     (folder / "unmarked.q1c").unlink()
     (folder / "lost.dat").unlink()
+    (folder / "headless.q1c").write_bytes((folder / "good1.q1c").read_bytes())
     write_record(folder, "single", ecg_signal(8000, marked)[:, :1], marked)
     result = command("ecg", "--records", folder, "--out", tmp_path / "ecg.h5")
     assert result.exit_code == 0, result.output
-    assert "3 records left out" in result.output
+    assert "4 records left out" in result.output
     text = " ".join(result.output.split())
-    for part in ("unmarked", "lost", "single", "1 signal"):
+    for part in ("unmarked", "lost", "single", "1 signal", "headless"):
         assert part in text
+
+
+def test_leads_and_patients_of_the_command(tmp_path: Path) -> None:
+    folder, marked = tmp_path / "records", beats(38)
+    for name in ("r1", "r2", "r3"):
+        leads = ecg_signal(8000, marked)
+        breath = np.sin(np.arange(8000) / 400)[:, None]
+        write_record(folder, name, np.concatenate([breath, leads], axis=1), marked)
+    patients = tmp_path / "patients.csv"
+    patients.write_text("r1,a\nr2,b\nr3,b\n")
+    out = ("--records", folder, "--out", tmp_path / "ecg.h5", "--patients", patients)
+    result = command("ecg", *out)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    assert "do not say whose" not in text
+    assert "3 of 3 records with more than two signals" in text
+    assert "lead 0 and lead 1 of r" in text
+    chosen = command("ecg", *out, "--leads", "1,lead 2")
+    assert chosen.exit_code == 0, chosen.output
+    assert "more than two signals" not in chosen.output
+    with h5py.File(tmp_path / "ecg.h5") as stored:
+        assert b'"leads": ["1", "lead 2"]' in stored["source"][()]
+    failed(command("ecg", *out, "--leads", "1"), "--leads 1", "two different")
+    failed(command("ecg", *out, "--leads", "1,V5"), "V5")
+    failed(command("ecg", *out[:-1], tmp_path / "none.csv"), "none.csv", "cannot be read")
 
 
 def test_command_refuses(records: Path, tmp_path: Path) -> None:
@@ -735,7 +896,7 @@ def test_no_mark_lies_behind_the_record(tmp_path: Path, fs: float) -> None:
         length = int(np.ceil(samples * 250 / fs))
         steps = np.full(length, 5, np.uint8)
         steps[-60:-30], steps[-30:] = 3, 4  # a T wave to the very end
-        found = classify.RecordLabels("r", fs, samples, steps, np.zeros(length), 1, 0, 0.0)
+        found = classify.RecordLabels("r", fs, samples, steps, np.zeros(length), 1, 0, 0.0, (), 2)
         ends = found.samples_of((*found.marks(), Mark(length, ")", "t")))
         assert ends[-1] == samples - 1
         assert (np.diff(ends) >= 0).all()
@@ -772,7 +933,10 @@ def test_missing_record(tmp_path: Path) -> None:
 @click.argument("record", type=click.Path(path_type=Path))
 @click.option("--csv", type=click.Path(path_type=Path))
 @click.option("--annotations-out", type=click.Path(path_type=Path))
-def classify_command(record: Path, csv: Path | None, annotations_out: Path | None) -> None:
+@click.option("--leads")
+def classify_command(
+    record: Path, csv: Path | None, annotations_out: Path | None, leads: str | None
+) -> None:
     network = ecg_network("synthetic-ecg")
     classify_input(
         network,
@@ -780,6 +944,7 @@ def classify_command(record: Path, csv: Path | None, annotations_out: Path | Non
         lambda x: engine.run(network, x),
         csv=csv,
         annotations_out=annotations_out,
+        leads=leads,
     )
 
 
@@ -795,9 +960,26 @@ def test_classify_command(tmp_path: Path) -> None:
     csv = tmp_path / "labels.csv"
     result = classified(path, "--csv", csv)
     assert result.exit_code == 0, result.output
-    for part in ("r, 15.6 s", "windows run", "Notice: 1 windows", f"Wrote {csv}: 3,900 samples"):
+    for part in ("r, 15.6 s", "windows run", "Notice: 1 window has", f"Wrote {csv}: 3,900 samples"):
         assert part in result.output
     assert len(csv.read_text().splitlines()) == 3901
+
+
+def test_leads_of_a_record_to_classify(tmp_path: Path) -> None:
+    leads = ecg_signal(STEPS, beats(6))
+    flat = np.zeros((STEPS, 1))
+    path = write_record(tmp_path, "two", leads)
+    whole = classified(path, "--csv", tmp_path / "two.csv")
+    assert "Leads:" not in whole.output
+    path = write_record(tmp_path, "three", np.concatenate([flat, leads], axis=1))
+    failed(classified(path), "flat lead")
+    chosen = classified(path, "--csv", tmp_path / "three.csv", "--leads", "1,2")
+    assert chosen.exit_code == 0, chosen.output
+    assert "Leads: lead 1 and lead 2 of 3 signals." in chosen.output
+    assert (tmp_path / "three.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    path = write_record(tmp_path, "last", np.concatenate([leads, flat], axis=1))
+    default = "lead 0 and lead 1 of 3 signals, the first two; --leads names others"
+    assert default in classified(path).output
 
 
 def test_a_record_without_any_wave_is_no_failure(
@@ -858,7 +1040,10 @@ def test_the_database_without_the_sudden_death_records(qtdb: Path) -> None:
     assert (split.y == UNLABELED).mean() < 0.1
     share = np.bincount(split.y[split.y != UNLABELED], minlength=6) / split.y.size
     assert (share > 0.04).all()
-    assert not {s.patient for s in prepared.train} & {s.patient for s in prepared.test}
+    assert not {s.group for s in prepared.train} & {s.group for s in prepared.test}
+    notices = list(prepared.notices())  # no two records look alike
+    assert len(notices) == 1
+    assert notices[0].startswith("49 of 81 records do not say whose they are (")
 
 
 def test_labels_are_those_of_the_published_files(qtdb: Path) -> None:

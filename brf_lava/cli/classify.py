@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.errors import ParameterError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,10 +25,12 @@ def classify_input(
     batch: int | None = None,
     csv: Path | None = None,
     annotations_out: Path | None = None,
+    leads: str | None = None,
 ) -> None:
     """Classify a WFDB record, show a summary and write the files that were asked for.
 
-    Arguments as of `run.classify.classify_record`; annotations_out: see `annotation_path`.
+    Arguments as of `run.classify.classify_record`; annotations_out: see `annotation_path`; leads:
+    as the user wrote them.
     A record without any wave gets no annotation file, but a notice.
     Raises: what that raises; BrfLavaError, before the run, when a file could not be written, and
     ParameterError when both would be one file.
@@ -35,8 +38,9 @@ def classify_input(
     from brf_lava import report
     from brf_lava.files import check_writable
     from brf_lava.run import classify
-    from brf_lava.tasks.wfdb_signal import record_path
+    from brf_lava.tasks.wfdb_signal import parse_leads, record_path
 
+    chosen = parse_leads(leads)
     path = record_path(record)
     sources = [path.with_name(path.name + suffix) for suffix in (".hea", ".dat")]
     marks = annotations_out and classify.annotation_path(annotations_out, path.name)
@@ -54,27 +58,30 @@ def classify_input(
             network,
             path,
             run,
+            leads=chosen,
             batch=batch or classify.BATCH,
             on_window=lambda done, total: show(100 * done // total),
         )
     report.print_table(labels_table(labels))
+    if labels.signals > len(labels.leads):
+        default = "" if chosen else ", the first two; --leads names others"
+        used = " and ".join(labels.leads)
+        click.echo(f"Leads: {used} of {labels.signals} signals{default}.", err=True)
     if labels.skipped:
-        click.echo(
-            f"Notice: {labels.skipped} windows have invalid samples or a flat lead, and no class.",
-            err=True,
-        )
+        which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
+        click.echo(f"Notice: {which} invalid samples or a flat lead, and no class.", err=True)
     if csv is not None:
         classify.write_csv(labels, csv)
-        click.echo(f"Wrote {csv}: {labels.samples:,} samples.")
+        click.echo(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")
     if marks is not None and not labels.marks():
         click.echo(
-            f"Notice: {marks} is not written: the classes of {labels.record} describe no wave, so "
-            "there are no marks. Look at them with --csv.",
+            f"Notice: {on_one_line(marks)} is not written: the classes of {labels.record} describe "
+            "no wave, so there are no marks. Look at them with --csv.",
             err=True,
         )
     elif marks is not None:
         count = classify.write_annotation(labels, marks)
-        click.echo(f"Wrote {marks}: {count:,} marks.")
+        click.echo(f"Wrote {on_one_line(marks)}: {count:,} marks.")
 
 
 def labels_table(labels: RecordLabels) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,14 @@ import click
 
 from brf_lava.cli.options import PATH, data_option, load_data
 from brf_lava.cli.prepare import prepare
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.tasks.download import OnBytes
-    from brf_lava.tasks.sources import Step
+    from brf_lava.tasks.sources import Source, Step
     from brf_lava.tasks.task import Dataset, Split
+
+RAW_RECORDS = "RECORDS, sel*.dat, sel*.hea, sel*.q1c"  # what the QT database's pattern means
 
 
 @click.group()
@@ -29,25 +33,32 @@ data.add_command(prepare)
 
 @data.command("list")
 def list_command() -> None:
-    """Show every task: its data, their source and license, and where they were found."""
+    """Show every task: its data, their source, license and checksums, and where they are here."""
     from rich.table import Table
 
     from brf_lava import report
     from brf_lava.tasks.sources import SOURCES
     from brf_lava.tasks.task import TASKS
 
+    told: dict[int, str] = {}  # sources, and the first task of each
     for task in TASKS.values():
         source = SOURCES[task.name]
-        table = Table(title=task.name, title_justify="left", show_header=False, width=100)
-        table.add_column(style="bold")
+        table = Table(title=task.name, title_justify="left", show_header=False)
+        table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         inputs = "1 input" if task.inputs == 1 else f"{task.inputs} inputs"
         shape = f"{inputs}, {task.steps} steps, {len(task.classes)} classes"
         table.add_row("shape", shape + (", steps permuted" if task.permuted else ""))
-        table.add_row("needs", source.needs)
-        table.add_row("source", f"{source.origin}, {source.license}, {source.url}")
-        size = "not published" if source.size is None else f"{source.size / 1e6:.1f} MB"
-        table.add_row("download", size)
+        first = told.setdefault(id(source), task.name)
+        if first == task.name:
+            table.add_row("needs", source.needs)
+            table.add_row("source", source.origin)
+            table.add_row("license", source.license)
+            table.add_row("address", source.url)
+            size = "size not published" if source.size is None else f"{source.size / 1e6:.1f} MB"
+            table.add_row("download", "\n".join((size, *_files(source))))
+        else:
+            table.add_row("needs", f"the files of {first}, from the same source")
         table.add_row("here", _found(task.name))
         report.print_table(table)
     click.echo("Get what is missing with: brf-lava data fetch TASK")
@@ -96,18 +107,28 @@ def fetch(task: str, to: Path | None, mirror: str | None) -> None:
             err=True,
         )
         raise
-    click.echo(f"Complete in {folder}.")
-    if source.note:
-        click.echo(source.note.format(folder=folder))
-    elif to is not None:
-        click.echo(f"Name it with --data {folder}")
+    click.echo(f"Complete in {on_one_line(folder)}.")
+    if source.prepared or to is not None:
+        use = source.use.format(folder=shlex.quote(str(folder)))
+        click.echo(f"Next: {use}.")
+
+
+def _files(source: Source) -> Iterator[str]:
+    """A line for each file that is fetched, with its checksum."""
+    if source.listed is not None:
+        yield f"{RAW_RECORDS}; sha256 of each in {source.files[0].name} at that address"
+        return
+    longest = max(len(each.name) for each in source.files)
+    for each in source.files:
+        if each.checksum is not None:
+            yield f"{each.name:{longest}} {each.checksum.algorithm} {each.checksum.digest}"
 
 
 def _found(task: str) -> str:
     """Where a command without --data would find the files of a task; or what it would do."""
     from brf_lava.errors import DataError
     from brf_lava.tasks import ecg, mnist, shd
-    from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, look
+    from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, cache_folder, look
 
     search = {"ecg": ecg.find, "shd": shd.find_files}.get(task, mnist.find_files)
     try:
@@ -118,8 +139,12 @@ def _found(task: str) -> str:
         return f"no: {error}"
     if files is None:
         named = bool(os.environ.get(DATA_VARIABLE))  # then nothing synthetic takes its place
-        return "no; synthetic data are used" if task == "ecg" and not named else "no"
-    return ", ".join(map(str, files))
+        if task != "ecg" or named:
+            return "no"
+        raw = ecg.raw_records(cache_folder())
+        synthetic = "no; synthetic data are used"
+        return synthetic if raw is None else f"{synthetic}. For real ones, {ecg.advice(raw)}"
+    return "\n".join(map(on_one_line, files))
 
 
 def _facts(dataset: Dataset) -> Iterator[tuple[str, Callable[[Split], str]]]:

@@ -199,7 +199,7 @@ def _samples(provenance: dict[str, Any], data: Path | None, stored: StoredRun, w
     """The samples of the run. Raises: DataError for others."""
     if "task" not in provenance:
         raise DataError(f"{where}: names no task, so that its data are not known.")
-    dataset = network_data(provenance, data)
+    dataset = network_data(provenance, data, Path(where))
     if dataset.source.fingerprint != stored.data or len(dataset.test.x) < stored.run.samples:
         raise DataError(
             f"{where}: the data here, {dataset.source.description}, are not those of the run. Name "

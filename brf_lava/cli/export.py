@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.cli.options import PATH, data_option, load_data, located
+from brf_lava.printable import on_one_line
 
 
 @click.command()
@@ -33,7 +34,8 @@ def export(
 
     check_writable(network, model)
     checkpoint = load_checkpoint(model)
-    dataset = load_data(checkpoint.recipe.task, data).ordered_as(checkpoint.permutation)
+    task = located(checkpoint.recipe.task, data, model)
+    dataset = load_data(task, data).ordered_as(checkpoint.permutation)
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
         click.echo(
             f"Notice: the model was measured on {checkpoint.data.description}; the ranges are "
@@ -55,4 +57,5 @@ def export(
     click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
     for line in report.growth_lines(reports):
         click.echo(line)
-    click.echo(f"Wrote {network}: {report.network_line(exported)}. Next: brf-lava run {network}")
+    name = on_one_line(network)
+    click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from brf_lava.cli.options import PATH, data_option, load_data, next_command, recipe_for_task
+from brf_lava.printable import on_one_line
 
 
 @click.command("import")
@@ -28,7 +29,8 @@ def import_command(
     from brf_lava import report
     from brf_lava.errors import CheckpointError, RecipeError
     from brf_lava.files import check_writable
-    from brf_lava.tasks.task import find_task
+    from brf_lava.tasks.permutation import IDENTITY
+    from brf_lava.tasks.task import is_permuted
     from brf_lava.train.checkpoint import save_checkpoint
     from brf_lava.train.published import import_published
 
@@ -39,13 +41,15 @@ def import_command(
         )
     chosen = recipe_for_task(recipe, task) if recipe else None
     dataset = load_data(task, data)
-    if find_task(task).permuted and dataset.permutation is None:
+    if is_permuted(task) and dataset.permutation is None:
         raise CheckpointError(
-            f"{published}: a network for {task} needs the order of steps it was trained with. "
-            "Name the file that holds it with --permutation."
+            f"{published}: a network for {task} needs the order of steps it was trained with. Name "
+            "the file that was published with it with --permutation; RF was published without one "
+            f"and measured in the pixels' own order: --permutation {IDENTITY}."
         )
     checkpoint = import_published(published, dataset, neuron, chosen)
     save_checkpoint(checkpoint, out)
     report.print_table(report.checkpoint_table(checkpoint))
     click.echo(f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.")
-    click.echo(f"Wrote {out}. Next: {next_command('export', out, 'net.h5', data=data)}")
+    following = next_command("export", out, "net.h5", data=data)
+    click.echo(f"Wrote {on_one_line(out)}. Next: {on_one_line(following)}")

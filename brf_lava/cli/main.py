@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -38,12 +38,20 @@ class Failure(click.ClickException):
         return self.error.exit_code
 
 
-def _printable_usage(error: click.UsageError) -> click.UsageError:
-    """The same where an argument that it quotes is not printable."""
-    message = error.format_message()
-    if printable(message) == message:
+class WrongUsage(click.UsageError):
+    """Wrong arguments, on one line; click itself takes three."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it to standard error, or to `file`."""
+        command = self.ctx.command_path if self.ctx else "brf-lava"
+        click.echo(f"Error: {self.message} See '{command} --help'.", file=file, err=True)
+
+
+def _usage(error: click.UsageError) -> click.UsageError:
+    """The same on one line, all of it printable; one that shows the help stays as it is."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
         return error
-    return click.UsageError(printable(message), error.ctx)
+    return WrongUsage(printable(" ".join(error.format_message().split())), error.ctx)
 
 
 class Commands(click.Group):
@@ -60,7 +68,7 @@ class Commands(click.Group):
         try:
             return super().make_context(*args, **extra)
         except click.UsageError as error:
-            raise _printable_usage(error) from None
+            raise _usage(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
@@ -72,7 +80,7 @@ class Commands(click.Group):
         except BrfLavaError as error:
             raise Failure(error) from error
         except click.UsageError as error:
-            raise _printable_usage(error) from None
+            raise _usage(error) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
                 raise

@@ -10,6 +10,7 @@ import click
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH
 from brf_lava.errors import ParameterError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,7 +72,7 @@ def map_command(
         click.echo(f"Does not fit: {violation}.")
     if out is not None and placement.cores:
         _draw(placement, out)
-        click.echo(f"Wrote {out}.")
+        click.echo(f"Wrote {on_one_line(out)}.")
     placement.require_fit(str(source))
     click.echo(
         f"Fits: {placement.cores:,} of {board.chips * board.limits.cores_per_chip.value:,} cores; "

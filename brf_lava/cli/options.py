@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,9 +56,9 @@ def data_option(command: Command) -> Command:
         kept_option(
             PERMUTATION,
             type=PATH,
-            metavar="FILE",
-            help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt. Else the "
-            "model's, or drawn from the seed.",
+            metavar="FILE|identity",
+            help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt, or the word "
+            "identity for their own. Else the model's, or drawn from the seed.",
         ),
         kept_option(
             UNLABELED,
@@ -81,34 +82,51 @@ device_option = click.option(
 )
 
 
-def load_data(task: str, data: Path | None) -> Dataset:
-    """The task's data, with a visible notice when it is synthetic.
+def located(task: str, data: Path | None, beside: Path | None = None) -> str:
+    """A task's name as it is, or where the .toml of a task of one's own is found.
 
-    Reads --unlabeled and --permutation of the command that runs, see `data_option`.
-    Raises: DataError as `Task.load`; for a permutation of a task that has none.
+    It is looked for at the path itself, below --data (else BRF_LAVA_DATA), and in the folder of
+    `beside`, the model, network or recipe that names it. Raises: DataError naming these.
+    """
+    from brf_lava.tasks.own import find_file
+    from brf_lava.tasks.places import DATA_VARIABLE
+
+    if not task.endswith(".toml"):
+        return task
+    named = str(data) if data is not None else os.environ.get(DATA_VARIABLE)
+    places = ([Path(named)] if named else []) + ([beside.parent] if beside is not None else [])
+    return str(find_file(Path(task), places))
+
+
+def load_data(task: str, data: Path | None) -> Dataset:
+    """The task's data, with a visible notice when it is synthetic, and what else it tells.
+
+    task: as `located` takes it. Reads --unlabeled and --permutation of the command that runs, see
+    `data_option`. Raises: DataError as `Task.load`; for a permutation of a task that has none.
     """
     from brf_lava.errors import DataError
-    from brf_lava.tasks.ecg import SYNTHETIC_NOTICE
     from brf_lava.tasks.permutation import read_permutation
     from brf_lava.tasks.task import find_task
 
     chosen = kept(UNLABELED, PERMUTATION)
-    found, permutation = find_task(task), chosen.get(PERMUTATION)
+    found, permutation = find_task(located(task, data)), chosen.get(PERMUTATION)
     if permutation is not None and not found.permuted:
         raise DataError(
             f"--permutation {permutation}: the steps of task {found.name} are not permuted. Leave "
             "it out."
         )
     dataset = found.load(data, unlabeled=chosen.get(UNLABELED))
-    if dataset.source.kind.startswith("synthetic"):
-        click.secho(f"Notice: {SYNTHETIC_NOTICE}", fg="yellow", err=True)
+    for notice in dataset.notices:
+        click.secho(f"Notice: {notice}", fg="yellow", err=True)
     return dataset.permuted(read_permutation(permutation)) if permutation else dataset
 
 
-def network_data(provenance: dict[str, Any], data: Path | None) -> Dataset:
+def network_data(
+    provenance: dict[str, Any], data: Path | None, beside: Path | None = None
+) -> Dataset:
     """The data for an exported network, its steps in the order that the network was trained with.
 
-    provenance: the network file's. Raises: as `load_data`.
+    provenance: the network file's. beside: the file, see `located`. Raises: as `load_data`.
     """
     import numpy as np
 
@@ -116,7 +134,8 @@ def network_data(provenance: dict[str, Any], data: Path | None) -> Dataset:
 
     stored = provenance.get("permutation")
     order = None if stored is None else np.array(stored)
-    dataset = load_data(provenance["task"], data).ordered_as(order)
+    task = located(provenance["task"], data, beside)
+    dataset = load_data(task, data).ordered_as(order)
     trained = provenance.get("data", {}).get("kind")
     notice = delay_notice(trained, dataset.source.kind) if trained else None
     if notice is not None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data, network_data
+from brf_lava.cli.options import PATH, data_option, load_data, located, network_data
 from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.analysis.activity import Samples
@@ -140,7 +141,11 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
 def frequency_response(
     out: Path, dt: float, omega: tuple[float, ...], b_offset: float, width: float, upto: float
 ) -> None:
-    """How strongly BRF and BHRF neurons answer to spike trains near their omega."""
+    """How strongly BRF and BHRF neurons answer to spike trains near their omega.
+
+    The peak comes to omega as dt * omega shrinks. With a dt of 0.01 s it is within 2 % up to
+    20 rad/s; at 40 rad/s BRF has it at 1.03 and BHRF at 1.09 of omega, with 0.001 s both at 1.00.
+    """
     from brf_lava.analysis.draw.neurons import draw_responses
     from brf_lava.analysis.draw.style import check_picture, picture
     from brf_lava.analysis.resonance import DURATION, frequency_responses, relative_frequencies
@@ -217,7 +222,7 @@ def parameters(model: Path, out: Path, data: Path | None) -> None:
     check_picture(out, model)
     checkpoint = _checkpoint(model)
     resonators(checkpoint.model(), str(model))  # before data are read for nothing
-    dataset = _data(checkpoint, data) if checkpoint.seed is not None else None
+    dataset = _data(checkpoint, data, model) if checkpoint.seed is not None else None
     found = training(checkpoint, dataset, str(model))
     with picture(out) as figure:
         draw_parameters(figure, found, model.name)
@@ -246,7 +251,7 @@ def raster(model: Path, out: Path, data: Path | None, sample: int) -> None:
     else:
         checkpoint = _checkpoint(model)
         network, decision = checkpoint.model().to_real(), checkpoint.recipe.decision
-        dataset = _data(checkpoint, data)
+        dataset = _data(checkpoint, data, model)
         kind = "real numbers"
     found = run_raster(network, _question(dataset, decision, sample))
     with picture(out) as figure:
@@ -276,7 +281,7 @@ def pruning(
 
     check_picture(out, model)
     checkpoint = _checkpoint(model)
-    dataset = _data(checkpoint, data)
+    dataset = _data(checkpoint, data, model)
     samples = _samples(checkpoint, dataset, limit)
     with report.step_progress("pruning", sweeps.runs(points, repeats)) as on_progress:
         found = sweeps.pruning(
@@ -320,7 +325,7 @@ def robustness(
     table = out.with_suffix(".csv")
     check_writable(table, model)
     checkpoint = _checkpoint(model)
-    dataset = _data(checkpoint, data)
+    dataset = _data(checkpoint, data, model)
     samples = _samples(checkpoint, dataset, limit)
     calibration = _time_first(dataset.train.first(CALIBRATION))
     with report.step_progress("robustness", sweeps.robustness_runs(points, repeats)) as on_progress:
@@ -336,11 +341,11 @@ def robustness(
     with picture(out) as figure:
         draw_robustness(figure, found, _title(model, dataset, samples))
     write_bytes(table, sweeps.as_csv(found).encode())
-    click.echo(f"Wrote {out} and {table}.")
+    _wrote(out, table)
 
 
-def _wrote(out: Path) -> None:
-    click.echo(f"Wrote {out}.")
+def _wrote(*files: Path) -> None:
+    click.echo(f"Wrote {' and '.join(map(on_one_line, files))}.")
 
 
 def _labeled(text: str) -> tuple[str, Path]:
@@ -374,15 +379,21 @@ def _checkpoint(path: Path) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def _data(checkpoint: Checkpoint, data: Path | None) -> Dataset:
-    """The data of a model's task, in its order of steps."""
-    dataset = load_data(checkpoint.recipe.task, data).ordered_as(checkpoint.permutation)
+def _data(checkpoint: Checkpoint, data: Path | None, model: Path) -> Dataset:
+    """The data of a model's task, in its order of steps. model: the file."""
+    from brf_lava.tasks.wfdb_signal import delay_notice
+
+    task = located(checkpoint.recipe.task, data, model)
+    dataset = load_data(task, data).ordered_as(checkpoint.permutation)
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
     if (inputs, classes) != (checkpoint.inputs, len(checkpoint.classes)):
         raise DataError(
             f"task {dataset.task}: {inputs} inputs and {classes} classes, the model has "
             f"{checkpoint.inputs} and {len(checkpoint.classes)}. Name its own data with --data."
         )
+    notice = delay_notice(checkpoint.data.kind, dataset.source.kind)
+    if notice is not None:
+        click.echo(f"Notice: {notice}", err=True)
     return dataset
 
 
@@ -398,7 +409,7 @@ def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Dec
             f"{path}: its provenance has no task, so its data are not known. Name a file written "
             "by 'brf-lava export'."
         )
-    dataset = network_data(known, data)
+    dataset = network_data(known, data, path)
     inputs, classes = dataset.test.x.shape[2], len(dataset.classes)
     if (inputs, classes) != (network.inputs, network.classes):
         raise DataError(

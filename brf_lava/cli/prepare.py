@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.cli.options import PATH
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,8 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("task", type=click.Choice(["ecg"]))
+@click.argument("task", metavar="TASK", type=click.Choice(["ecg"]))
 @click.option("--records", type=PATH, required=True, help="Folder with WFDB records.")
+@click.option(
+    "--patients",
+    type=PATH,
+    help="CSV file, record,patient a line: records of one patient go to one half. Else what the "
+    "headers say.",
+)
+@click.option(
+    "--leads",
+    metavar="A,B",
+    help="Two signals by name or number, 0 the first. Default: the first two.",
+)
 @click.option("--out", type=PATH, default=Path("ecg.h5"), show_default=True)
 @click.option("--annotator", default="q1c", show_default=True, help="Suffix of the wave marks.")
 @click.option("--threshold", type=float, help="In standard deviations of a lead. Default: 0.32.")
@@ -44,6 +56,8 @@ if TYPE_CHECKING:
 def prepare(
     task: str,
     records: Path,
+    patients: Path | None,
+    leads: str | None,
     out: Path,
     annotator: str,
     threshold: float | None,
@@ -64,8 +78,9 @@ def prepare(
     from brf_lava.files import check_writable
     from brf_lava.tasks import wfdb_prepare
     from brf_lava.tasks.synthetic_ecg import THRESHOLD
+    from brf_lava.tasks.wfdb_patients import read_patients
     from brf_lava.tasks.wfdb_records import check_suffix, write_prepared
-    from brf_lava.tasks.wfdb_signal import Encoding
+    from brf_lava.tasks.wfdb_signal import Encoding, parse_leads
     from brf_lava.versions import versions
 
     check_suffix(out)
@@ -78,17 +93,22 @@ def prepare(
         stride=stride,
         unlabeled=unlabeled,
         all_records=all_records,
+        leads=parse_leads(leads),
     )
-    total = len(wfdb_prepare.find_records(records))
-    with report.step_progress("records", total) as on_record:
-        prepared = wfdb_prepare.prepare(records, settings, on_record)
+    names = wfdb_prepare.find_records(records)
+    told = None if patients is None else read_patients(patients, names)
+    with report.step_progress("records", len(names)) as on_record:
+        prepared = wfdb_prepare.prepare(records, settings, on_record, told)
     packages = {name: version(name) for name in ("scipy", "wfdb")}
     write_prepared(prepared, out, {**versions(), **packages})
     report.print_table(_content_table(prepared))
     report.print_table(_records_table(prepared))
     if prepared.skipped:
         report.print_table(_skipped_table(prepared))
-    click.echo(f"Wrote {out}. Next: brf-lava train --task {task} --data {out}")
+    for notice in prepared.notices():
+        click.secho(f"Notice: {notice}", fg="yellow", err=True)
+    name = on_one_line(out)
+    click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
 
 
 def _content_table(prepared: Prepared) -> Table:

@@ -10,6 +10,7 @@ import click
 
 from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork
@@ -60,8 +61,8 @@ class Probe:
         (layer,) = recording.layers
         steps, samples, neurons = next(iter(layer.values.values())).shape
         click.echo(
-            f"Wrote {self.out}: {', '.join(layer.values)} of {neurons} neurons of {layer.name}, "
-            f"{steps} steps of {samples} samples."
+            f"Wrote {on_one_line(self.out)}: {', '.join(layer.values)} of {neurons} neurons of "
+            f"{layer.name}, {steps} steps of {samples} samples."
         )
 
 

@@ -15,8 +15,11 @@ from brf_lava.cli.options import (
     load_data,
 )
 from brf_lava.errors import BrfLavaError, RecipeError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from brf_lava.reproduce.jobs import Outcome
 
 DEFAULT_SEEDS = 5  # as many runs as the published means are of
@@ -126,7 +129,12 @@ def _run(
     asked = experiments(*cells, changes, epochs)
     _check_folder(out)
     planned = plan(asked, seeds, out, lambda task: load_data(task, data), restart)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrfLavaError(
+            f"--out {out}: cannot be made ({error.strerror}). Name another folder."
+        ) from error
     for name in FILES:
         check_writable(out / name)
     settings = Settings(core_share(jobs, len(planned)), data_arguments(data), device)
@@ -167,7 +175,7 @@ def _tables(
 
     from brf_lava import report
     from brf_lava.reproduce.plan import check_changes, collect
-    from brf_lava.reproduce.tables import FILES, as_text, notes, write_tables
+    from brf_lava.reproduce.tables import FILES, HEAD, as_text, notes, write_tables
 
     everything = collect(out)
     runs = everything.of(*cells)
@@ -176,17 +184,18 @@ def _tables(
     rows = write_tables(everything.complete, everything.unfinished, out)
     tasks, neurons = cells
     shown = [row for row in rows if row.task in tasks and row.neuron in neurons]
-    for text in as_text(shown):
-        table = Table(title=text.title, title_justify="left", box=None)
+    for text in (part for whole in as_text(shown) for part in whole.parts(report.width())):
+        table = Table(title=text.title, title_justify="left", box=None, pad_edge=False)
         for index, name in enumerate(text.columns):
-            table.add_column(name, justify="left" if index < 2 else "right")
+            justify: JustifyMethod = "left" if index < len(HEAD) else "right"
+            table.add_column(name, justify=justify, overflow="fold")
         for row in text.rows:
             table.add_row(*row)
         report.print_table(table)
         click.echo()
     for line in notes(runs.complete, runs.unfinished):
         click.echo(line)
-    click.echo(f"Wrote {', '.join(FILES)} in {out}.")
+    click.echo(f"Wrote {', '.join(FILES)} in {on_one_line(out)}.")
 
 
 def _end(outcome: Outcome, out: Path) -> None:
@@ -196,8 +205,8 @@ def _end(outcome: Outcome, out: Path) -> None:
     total = outcome.total
     if outcome.stopped and len(outcome.done) < total:
         click.echo(
-            f"Stopped: {len(outcome.done)} of {total} runs in {out} are done, the others keep what "
-            "they have. Go on with the same command.",
+            f"Stopped: {len(outcome.done)} of {total} runs in {on_one_line(out)} are done, the "
+            "others keep their finished epochs. Go on with the same command.",
             err=True,
         )
         raise KeyboardInterrupt

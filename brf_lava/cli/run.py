@@ -28,6 +28,7 @@ from brf_lava.cli.probe_options import chosen_probe, probe_options
 from brf_lava.cli.stream import early_table, stream_input
 from brf_lava.cli.stream_options import chosen_stream, stream_options
 from brf_lava.errors import DataError, NetworkFileError, ParameterError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.export.network import FixedNetwork, FloatActivity
@@ -54,6 +55,11 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--out", type=PATH, help="Also write the result to this JSON file.")
 @click.option("--input", "record", type=PATH, help="Classify this WFDB record instead (ecg).")
+@click.option(
+    "--leads",
+    metavar="A,B",
+    help="With --input: two signals by name or number; else the first two.",
+)
 @click.option("--csv", type=PATH, help="With --input: one line per sample with its wave.")
 @click.option("--annotations-out", type=PATH, help="With --input: a WFDB annotation file.")
 @stream_options
@@ -72,6 +78,7 @@ def run(
     device: str,
     out: Path | None,
     record: Path | None,
+    leads: str | None,
     csv: Path | None,
     annotations_out: Path | None,
 ) -> None:
@@ -91,14 +98,15 @@ def run(
     from brf_lava.run.lava_net import steps_needed
     from brf_lava.run.result import measure, summarize, write_result
 
-    beside = (limit, reference, out, csv, annotations_out, batch, check)
+    beside = (limit, reference, out, leads, csv, annotations_out, batch, check)
     asked = chosen_stream(
         record=record is not None,
         compared=bool(data_arguments(data)) or any(one is not None for one in beside),
     )
-    if record is None and (csv or annotations_out):
+    if record is None and (csv or annotations_out or leads):
         raise DataError(
-            "--csv and --annotations-out say where the waves of an --input go; name it."
+            "--csv and --annotations-out say where the waves of an --input go, --leads which of "
+            "its signals are used; name it."
         )
     if record is not None and (
         limit or check is not None or reference or out or data_arguments(data)
@@ -144,9 +152,10 @@ def run(
             batch=batch,
             csv=csv,
             annotations_out=annotations_out,
+            leads=leads,
         )
         return
-    dataset = network_data(fixed.provenance, data)
+    dataset = network_data(fixed.provenance, data, network)
     samples = len(dataset.test.x) if limit is None else min(limit, len(dataset.test.x))
     split = dataset.test.first(samples)
     steps = split.x.shape[1]
@@ -198,7 +207,7 @@ def run(
         probe.write(recording, fixed, backend, dataset)
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)
-        click.echo(f"Wrote {out}.")
+        click.echo(f"Wrote {on_one_line(out)}.")
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def speed_line(network: FixedNetwork, steps: int, seconds: float) -> str:
     if not steps:
         return "0 steps."
     rate = steps / max(seconds, 1e-9)
-    line = f"{steps:,} steps in {seconds:.2f} s of work: {rate:,.0f} steps/s"
+    count = "1 step" if steps == 1 else f"{steps:,} steps"
+    line = f"{count} in {seconds:.2f} s of work: {rate:,.0f} steps/s"
     name = network.provenance.get("task")
     if name in REAL_TIME:
         needed = 1 / TASKS[name].step_seconds

@@ -13,10 +13,12 @@ from brf_lava.cli.options import (
     data_option,
     device_option,
     load_data,
+    located,
     next_command,
     recipe_for_task,
 )
 from brf_lava.errors import CheckpointError, RecipeError
+from brf_lava.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.recipes import Recipe
@@ -76,14 +78,14 @@ def train(
                 "--epochs, --seed, --init and --restart do not go with it."
             )
         stored = Trainer.stored_task(out)
-        trainer = Trainer.resumed(load_data(stored, data), target, out)
+        trainer = Trainer.resumed(load_data(located(stored, data, out), data), target, out)
     else:
         if resume_path(out).exists() and not restart:
             raise CheckpointError(
                 f"{resume_path(out)}: a stopped run lies there. Go on with it (--resume), give it "
                 "up (--restart), or name another --out."
             )
-        chosen = _choose_recipe(task, recipe, changes, epochs)
+        chosen = _with_task_found(_choose_recipe(task, recipe, changes, epochs), recipe, data)
         dataset = load_data(chosen.task, data)
         if init == "spectrum":
             chosen, dataset = _choose_omega(chosen, dataset, seed or 0, changes)
@@ -112,6 +114,17 @@ def _choose_recipe(
     if task is not None and changed.task != recipe.task:
         raise RecipeError(f"--set task={changed.task}: --task names {task}. Leave one of them out.")
     return changed
+
+
+def _with_task_found(recipe: Recipe, name: str | None, data: Path | None) -> Recipe:
+    """The recipe with the path of a task of one's own as it was found, for what is made of it."""
+    from brf_lava.recipes import override
+    from brf_lava.strict_toml import to_toml
+
+    found = located(recipe.task, data, Path(name) if name else None)
+    if Path(found) == Path(recipe.task):
+        return recipe
+    return override(recipe, [f"task={to_toml(found)}"])
 
 
 def _choose_omega(
@@ -173,6 +186,6 @@ def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> Non
         )
     report.print_table(report.checkpoint_table(trainer.finish()))
     click.echo(
-        f"Wrote {out} and {metrics_path(out)}. "
-        f"Next: {next_command('export', out, 'net.h5', data=data)}"
+        f"Wrote {on_one_line(out)} and {on_one_line(metrics_path(out))}. "
+        f"Next: {on_one_line(next_command('export', out, 'net.h5', data=data))}"
     )

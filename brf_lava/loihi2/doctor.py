@@ -108,6 +108,7 @@ def examine(
     search: Search = shutil.which,
     partitions: Sequence[str] = (),
     generation: str | None = None,
+    named: bool = False,
     microcode: Path | None = None,
     assembler: str | None = None,
     host: str = "auto",
@@ -117,7 +118,7 @@ def examine(
     environment: the variables that Lava reads to find the chip
     ask:         runs ``sinfo`` and ``ping``; search: finds a program, or gives None
     partitions:  those of the profile, any of which will do
-    generation:  of the chip that is wanted
+    generation:  of the chip that is wanted; named: by an option, not by the profile
     microcode:   the file that names assembled programs, with which no assembler is needed
     assembler:   the plug-in that was named
     host:        "auto", "slurm" or "ethernet"
@@ -132,7 +133,7 @@ def examine(
         _extension(),
         _assembler(microcode, assembler),
         *_host_and_board(environment, ask, search, partitions, host),
-        _generation(environment, generation),
+        _generation(environment, generation, named),
     )
 
 
@@ -223,7 +224,7 @@ def _ready_code(microcode: Path) -> Finding:
     return Finding(name, some, what, "" if some else advice)
 
 
-def _generation(environment: Mapping[str, str], wanted: str | None) -> Finding:
+def _generation(environment: Mapping[str, str], wanted: str | None, named: bool) -> Finding:
     """No public command says what a board has; LOIHI_GEN is what its users set."""
     said = environment.get("LOIHI_GEN")
     if wanted and said and wanted != said:
@@ -233,6 +234,8 @@ def _generation(environment: Mapping[str, str], wanted: str | None) -> Finding:
             f"{wanted} is wanted, LOIHI_GEN={said}",
             "name the board's with --chip-generation, or with another --profile",
         )
+    if named:
+        return Finding("chip generation", True, f"{wanted}, as --chip-generation")
     by = ", as LOIHI_GEN" if said else ", no LOIHI_GEN to compare with"
     return Finding("chip generation", True, f"{wanted or said or 'none named'}{by}")
 

@@ -14,7 +14,7 @@ from brf_lava.reproduce.jobs import Display
 from brf_lava.reproduce.plan import EXPORT, RESUME, TRAIN, Job
 
 STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", "run": "integer engine"}
-STOPPING = "Stopping {running}, which save their state; Ctrl-C once more kills them."
+STOPPING = "Stopping {running}; finished epochs are kept. Ctrl-C once more kills them."
 
 
 @contextmanager

@@ -11,18 +11,19 @@ from typing import Any
 
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.files import write_bytes
+from brf_lava.metrics_file import read_metrics
 from brf_lava.recipes import Recipe
 from brf_lava.reproduce.folders import RunFolder
 from brf_lava.run import result
 from brf_lava.strict_toml import shown
 from brf_lava.tasks.task import DataSource
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
-from brf_lava.train.trainer import EpochReport
 
 REMEDY = "Delete it and run 'brf-lava reproduce' again, or let that start over with --restart."
 NO_OTHER = (  # of metrics: only a training makes them
     "Put back the one that this training wrote, or let 'brf-lava reproduce --restart' train again."
 )
+SECONDS, ACCURACY = "seconds", "validation_accuracy"  # of the metrics file
 LARGEST = sys.float_info.max
 
 
@@ -99,7 +100,7 @@ def read_record(folder: RunFolder) -> RunRecord:
 
     Raises: CheckpointError, DataError for a file that is damaged or belongs to another run.
     """
-    checkpoint, reports = read_training(folder)
+    checkpoint, epochs = read_training(folder)
     metrics = checkpoint.metrics
     return RunRecord(
         task=folder.task,
@@ -114,8 +115,8 @@ def read_record(folder: RunFolder) -> RunRecord:
         steps=metrics.steps,
         samples=metrics.samples,
         device=metrics.device,
-        seconds=sum(report.seconds for report in reports),
-        validation_accuracy=tuple(report.validation_accuracy for report in reports),
+        seconds=sum(epochs[SECONDS]),
+        validation_accuracy=tuple(epochs[ACCURACY]),
         integer=read_integer_result(folder.result, checkpoint),
         shares=read_shares(folder.shares),
         permuted=checkpoint.permutation is not None,
@@ -125,20 +126,21 @@ def read_record(folder: RunFolder) -> RunRecord:
     )
 
 
-def read_training(folder: RunFolder) -> tuple[Checkpoint, list[EpochReport]]:
-    """What a finished training left: the model, and its epochs.
+def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]]:
+    """What a finished training left: the model, and `SECONDS` and `ACCURACY` of every epoch.
 
     Raises: CheckpointError, DataError for a file that is damaged, missing or of another training.
     """
     checkpoint = read_model(folder)
-    reports = read_epochs(folder.metrics)
-    if len(reports) != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= len(reports):
+    epochs = read_metrics(folder.metrics, (SECONDS, ACCURACY), NO_OTHER)
+    count = len(epochs[SECONDS])
+    if count != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= count:
         raise DataError(
-            f"{folder.metrics}: {len(reports)} epochs, the model beside it had "
+            f"{folder.metrics}: {count} epochs, the model beside it had "
             f"{checkpoint.epochs_done} and is of epoch {checkpoint.epoch}; both must be of one "
             f"training. {NO_OTHER}"
         )
-    return checkpoint, reports
+    return checkpoint, epochs
 
 
 def read_model(folder: RunFolder) -> Checkpoint:
@@ -155,26 +157,6 @@ def read_model(folder: RunFolder) -> Checkpoint:
             f"folder is for {folder.name}. {REMEDY}"
         )
     return checkpoint
-
-
-def read_epochs(path: Path) -> list[EpochReport]:
-    """The metrics file of a training. Raises: DataError for a damaged or missing one."""
-    reports = []
-    lines = _text(path, damaged=NO_OTHER, missing=NO_OTHER).splitlines()
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}, line {number}"
-        try:
-            report = EpochReport(**json.loads(line))
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{where}: not the metrics of an epoch. {NO_OTHER}") from error
-        if report.epoch != number:
-            raise DataError(
-                f"{where}: is of epoch {report.epoch!r}; epoch {number} is needed. {NO_OTHER}"
-            )
-        _number(report.seconds, f"{where}: seconds", NO_OTHER)
-        _number(report.validation_accuracy, f"{where}: validation_accuracy", NO_OTHER, high=1)
-        reports.append(report)
-    return reports
 
 
 def _number(value: Any, name: str, remedy: str, high: float = LARGEST) -> float:
@@ -268,22 +250,20 @@ def add_share(path: Path, share: CoreShare) -> None:
         write_bytes(path, (json.dumps(contents) + "\n").encode())
 
 
-def _text(
-    path: Path,
-    damaged: str = REMEDY,
-    missing: str = "'brf-lava reproduce' makes it again, without a training.",
-) -> str:
-    """What a file says. damaged, missing: what helps in that case. Raises: DataError."""
+def _text(path: Path) -> str:
+    """What a file says that can be made again without a training. Raises: DataError."""
     try:
         return path.read_bytes().decode()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. {missing}") from error
+        raise DataError(
+            f"{path}: no such file. 'brf-lava reproduce' makes it again, without a training."
+        ) from error
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}). Make it a file that you may read."
         ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file. {damaged}") from error
+        raise DataError(f"{path}: not a text file. {REMEDY}") from error
 
 
 def differences(there: Recipe, other: Recipe) -> list[str]:

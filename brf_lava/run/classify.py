@@ -34,6 +34,7 @@ from brf_lava.tasks.wfdb_marks import (
 from brf_lava.tasks.wfdb_signal import (
     FS,
     Encoding,
+    Leads,
     encode_windows,
     read_record,
     record_path,
@@ -55,6 +56,7 @@ class RecordLabels:
     steps: class uint8 [T] at 250 Hz, `UNLABELED` where it was not classified.
     signal: [T], the first lead at 250 Hz. windows: how many were run, skipped: not run because of
     an invalid sample or a flat lead. sops: hidden spikes, per window that was run.
+    leads: the names of the two signals that were used; signals: how many the record has.
     """
 
     record: str
@@ -65,6 +67,8 @@ class RecordLabels:
     windows: int
     skipped: int
     sops: float
+    leads: tuple[str, ...]
+    signals: int
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -90,6 +94,7 @@ def classify_record(
     run: Run,
     *,
     encoding: Encoding | None = None,
+    leads: Leads | None = None,
     batch: int = BATCH,
     on_window: Callable[[int, int], None] | None = None,
 ) -> RecordLabels:
@@ -98,6 +103,7 @@ def classify_record(
     record:    WFDB record, with or without the suffix of its header
     run:       the activity of `network` on spikes int8 [1300, B, 4], on whatever backend
     encoding:  that of the training data; else `encoding_of` the network
+    leads:     as `wfdb_signal.parse_leads` gives them; else the first two signals
     batch:     windows in one call of `run`, at most
     on_window: told how many windows are done, of how many
     Raises: NetworkFileError if the network is not for the ecg task; DataError as `read_record`, and
@@ -105,7 +111,7 @@ def classify_record(
     """
     check_network(network)
     encoding = encoding_of(network) if encoding is None else encoding
-    found = read_record(record_path(record))
+    found = read_record(record_path(record), leads)
     starts, padded = place_windows(found.signal, encoding.delay)
     length = len(found.signal)
     steps = np.full(length, UNLABELED, dtype=np.uint8)
@@ -139,6 +145,8 @@ def classify_record(
         windows=windows,
         skipped=len(starts) - windows,
         sops=spikes / windows,
+        leads=found.leads,
+        signals=len(found.signals),
     )
 
 

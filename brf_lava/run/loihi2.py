@@ -82,6 +82,7 @@ class Loihi2Options:
             environment=self.host.environment(),
             partitions=self.partitions,
             generation=self.generation,
+            named=self.host.generation is not None,
             microcode=self.microcode,
             assembler=self.assembler,
             host=self.host.kind,

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations
 from brf_lava.errors import ParameterError
 from brf_lava.export.network import RealLayer
 from brf_lava.slayer.nct import nct, time_major
-from brf_lava.slayer.neuron import Neuron, find_neuron
+from brf_lava.slayer.neuron import Neuron, make_neuron
 
 if TYPE_CHECKING:
     import h5py
@@ -121,7 +121,7 @@ class Block(NeuronBlock):
         self.in_neurons, self.out_neurons = in_neurons, out_neurons
         self.weight = nn.Parameter(initial[:, :in_neurons].clone())
         self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
-        self.neuron = find_neuron(neuron)(out_neurons, generator, **neuron_params)
+        self.neuron = make_neuron(neuron, neuron_params, out_neurons, generator)
         self.input_mask: Tensor | None
         self.register_buffer("input_mask", mask)
         self.recurrent_mask: Tensor | None

@@ -43,11 +43,16 @@ class Checksum:
 
 
 def download(
-    url: str, path: Path, checksum: Checksum | None, on_bytes: OnBytes | None = None
+    url: str,
+    path: Path,
+    checksum: Checksum | None,
+    on_bytes: OnBytes | None = None,
+    elsewhere: str = "name its folder with --data",
 ) -> None:
     """Get `url` into `path`, unless the file is there already with this checksum.
 
     checksum: None where the publisher gives none, as for a list of checksums itself.
+    elsewhere: what to do with a file that was fetched by other means, for the message.
     Raises: DataError when the server or the disk refuses, the connection is cut or the checksum is
     wrong; the message says whether what came is kept. KeyboardInterrupt keeps it.
     """
@@ -56,7 +61,7 @@ def download(
         return
     with only_writer(path):
         part = part_of(path)
-        _receive(url, part, on_bytes or (lambda there, of: None))
+        _receive(url, part, on_bytes or (lambda there, of: None), elsewhere)
         if checksum is not None:
             found = checksum.of(part)
             if found != checksum.digest:
@@ -83,7 +88,7 @@ def _check(path: Path, checksum: Checksum, advice: str) -> None:
         )
 
 
-def _receive(url: str, part: Path, on_bytes: OnBytes) -> None:
+def _receive(url: str, part: Path, on_bytes: OnBytes, elsewhere: str) -> None:
     """Append to `part` what is still missing, or get it all where the server cannot resume."""
     there = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "brf-lava"}  # some servers turn Python's own name away
@@ -96,15 +101,18 @@ def _receive(url: str, part: Path, on_bytes: OnBytes) -> None:
     except urllib.error.HTTPError as error:
         if there and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # nothing is missing; the checksum tells whether it is right
+        circle = error.code < http.HTTPStatus.BAD_REQUEST  # a redirect that was not followed
+        said = "and leads to no file, maybe in a circle" if circle else error.reason
         raise DataError(
-            f"{url}: the server answers {error.code} {error.reason}. Try later, or another server "
+            f"{url}: the server answers {error.code} {said}. Try later, or another server "
             "with --mirror."
         ) from None
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no URL
         reason = getattr(error, "reason", None) or error
         raise DataError(
             f"{url}: not reached ({str(reason) or type(reason).__name__}). Check the network (and "
-            "HTTPS_PROXY), or fetch the file elsewhere and name its folder with --data."
+            f"HTTPS_PROXY), or get the files of this task into a folder by other means and "
+            f"{elsewhere}."
         ) from None
     with response:
         goes_on = response.status == http.HTTPStatus.PARTIAL_CONTENT and _starts_at(response, there)

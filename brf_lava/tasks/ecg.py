@@ -8,6 +8,8 @@ Which of these is recorded in `DataSource`.
 from __future__ import annotations
 
 import os
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,13 @@ from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError
 from brf_lava.tasks import synthetic_ecg
 from brf_lava.tasks.arrays import HDF5_SUFFIXES
-from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, first_complete, look
+from brf_lava.tasks.places import (
+    DATA_VARIABLE,
+    NotHereError,
+    cache_folder,
+    first_complete,
+    look,
+)
 from brf_lava.tasks.task import ECG, Dataset, DataSource, Split, fingerprint
 
 TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"
@@ -29,10 +37,8 @@ HOW_TO_GET = (
     f"pass --data (or set {DATA_VARIABLE} to) the folder with {TRAIN_FILE} and {TEST_FILE}, the "
     "preprocessed QT database of Yin et al. 2021 as shipped with the published BRF reference code"
 )
-SYNTHETIC_NOTICE = (
-    "Using a synthetic ECG: its scores say nothing about the published ones. "
-    f"For the real data, {HOW_TO_GET}."
-)
+SYNTHETIC_NOTICE = "Using a synthetic ECG: its scores say nothing about the published ones."
+RAW_FOLDER = "qtdb-raw"  # in the cache folder, of raw records as fetched
 
 
 def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
@@ -68,7 +74,26 @@ def load_synthetic(seed: int = SYNTHETIC_SEED) -> Dataset:
         f"synthetic ECG (dynamical model of McSharry et al. 2003, seed {seed}): "
         f"{len(train.x)} training and {len(test.x)} test segments"
     )
-    return _dataset(train, test, "synthetic-ecg", description)
+    dataset = _dataset(train, test, "synthetic-ecg", description)
+    raw = raw_records(cache_folder())
+    how = HOW_TO_GET if raw is None else advice(raw)
+    return replace(dataset, notices=(f"{SYNTHETIC_NOTICE} For the real data, {how}.",))
+
+
+def raw_records(place: Path) -> Path | None:
+    """The folder `place`, or the one in it that records are fetched to, if it holds raw records."""
+    for folder in (place, place / RAW_FOLDER):
+        if next(folder.glob("*.hea"), None) is not None:
+            return folder
+    return None
+
+
+def advice(raw: Path) -> str:
+    """What to do with a folder of raw records before a network can learn from them."""
+    return (
+        f"prepare the raw records in {raw}: brf-lava data prepare ecg --records "
+        f"{shlex.quote(str(raw))}, and name the .h5 it writes with --data"
+    )
 
 
 def load_qtdb(train_file: Path, test_file: Path, unlabeled: str = "first-class") -> Dataset:
@@ -138,6 +163,9 @@ def find_files(place: Path, where: str) -> tuple[Path, Path]:
             for name in (TRAIN_FILE, TEST_FILE)
             if os.path.isfile(folder / name)
         ]
+        raw = raw_records(place)
+        if raw is not None and not found:
+            raise NotHereError(f"{where}: the ecg task does not read raw records; {advice(raw)}.")
         raise NotHereError(
             f"{where}: {place} holds {f'only {found[0]}' if found else 'neither data file'}; both "
             f"{TRAIN_FILE} and {TEST_FILE} must be in it or in its sub-folder {SUBFOLDER}. "

@@ -49,7 +49,8 @@ def load(task: Task, data: Path | None = None) -> Dataset:
     if files is None:
         raise DataError(f"task {task.name}: MNIST is not on this computer; {HOW_TO_GET}.")
     x_train, y_train, x_test, y_test = _read(files)
-    train, test = _split(files[0], x_train, y_train), _split(files[-1], x_test, y_test)
+    paths = files if len(files) > 1 else files * len(ARRAYS)  # of each array
+    train, test = _split(paths[:2], x_train, y_train), _split(paths[2:], x_test, y_test)
     description = (
         f"MNIST, pixel by pixel ({files[0].name if len(files) == 1 else 'IDX files'}): "
         f"{len(train.x)} training and {len(test.x)} test images"
@@ -125,7 +126,8 @@ def _read(files: list[Path]) -> list[npt.NDArray[Any]]:
     return [arrays[name] for name in ARRAYS]
 
 
-def _split(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Split:
+def _split(paths: list[Path], images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Split:
+    """One half. paths: of the images and of the labels, for messages."""
     found = (
         f"images {images.dtype} {list(images.shape)}, labels {labels.dtype} {list(labels.shape)}"
     )
@@ -138,9 +140,9 @@ def _split(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Sp
         or labels.shape != (count,)
     ):
         expected = f"images uint8 [B, {SIDE}, {SIDE}] and as many integer labels"
-        raise damaged(path, found, expected)
+        raise damaged(paths[0], found, expected)
     if labels.min() < 0 or labels.max() > 9:
-        raise damaged(path, f"labels from {labels.min()} to {labels.max()}", "0 to 9")
+        raise damaged(paths[1], f"labels from {labels.min()} to {labels.max()}", "0 to 9")
     return Split(
         np.ascontiguousarray(images).reshape(count, SIDE * SIDE, 1),
         labels.astype(np.uint8)[:, None],

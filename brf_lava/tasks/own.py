@@ -24,6 +24,8 @@ one per step; -1 or 255 says that there is none.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -68,18 +70,35 @@ class OwnTask:
     scale: Annotated[float | str, _scale()]
 
 
+def find_file(path: Path, places: Iterable[Path]) -> Path:
+    """Where the TOML file `path` is: there, else below one of the places, with its folder or bare.
+
+    A network keeps the path as it was in the training, and may be used in any other folder.
+    Raises: DataError naming where it was looked for.
+    """
+    below = (place / part for place in places for part in (path, Path(path.name)))
+    candidates = list(dict.fromkeys((path, *below)))
+    for candidate in candidates:
+        if os.path.isfile(candidate):  # False, no error, where it may not look
+            return candidate
+    raise DataError(
+        f"{path}: no such file, looked for at {', '.join(map(str, candidates))}. Name the folder "
+        "that holds it and its arrays with --data."
+    )
+
+
 def read_task(path: Path) -> Task:
     """The task that a TOML file describes; its data are not read yet.
 
-    Its `load` takes another folder for the data, or None for that of the TOML file.
+    Its `load` takes another folder for the arrays, or None for that of the TOML file. That is also
+    taken where it is below the other one and the arrays are not there.
     Raises: DataError for a file that cannot be read, or a key that is missing, unknown or refused.
     """
     try:
         source = path.read_bytes().decode()
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Name the .toml of a task of your own; a "
-            "model names it as its recipe did, from the folder it was trained in: go there."
+            f"{path}: cannot be read ({error.strerror}). Name the .toml of a task of your own."
         ) from None
     except UnicodeDecodeError as error:
         raise DataError(
@@ -109,12 +128,13 @@ def read_task(path: Path) -> Task:
 def _load(
     own: OwnTask, folder: Path, data: Path | None = None, *, unlabeled: str | None = None
 ) -> Dataset:
-    folder = data or folder
-    if not folder.is_dir():
+    if data is not None and not data.is_dir():
         raise DataError(
-            f"--data: {folder} is not a folder; task {own.name} wants the one with {own.train} and "
+            f"--data: {data} is not a folder; task {own.name} wants the one with {own.train} and "
             f"{own.test}. Name it."
         )
+    if data is not None and ((data / own.train).exists() or not _is_below(folder, data)):
+        folder = data
     train_x, train_y = _read(own, folder / own.train)
     test_x, test_y = _read(own, folder / own.test)
     if (train_x.dtype.kind == "f") is not (test_x.dtype.kind == "f"):
@@ -155,6 +175,10 @@ def _load(
     return replace(dataset, source=replace(dataset.source, fingerprint=_fingerprint(dataset)))
 
 
+def _is_below(folder: Path, other: Path) -> bool:
+    return other.resolve() in folder.resolve().parents
+
+
 def _fingerprint(dataset: Dataset) -> str:
     """That of the arrays, and of what the task says of them that a network depends on, too."""
     told = f"step_seconds={dataset.step_seconds!r}"
@@ -186,14 +210,17 @@ def _one_type(
 
 
 def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
-    """Inputs, int8, uint8 or real, and labels of one half. Raises: DataError for any others."""
+    """Inputs, int8 or uint8 unless real, and labels of one half. Raises: DataError for others."""
     arrays = read_arrays(path, dict.fromkeys((own.input, own.label)))
     x, y = arrays[own.input], arrays[own.label]
     if x.dtype == np.bool_:
         x = x.astype(np.int8)
     shape = f"{x.dtype} {list(x.shape)}"
-    expected = f"bool, int8, uint8 or real numbers [B, {own.steps}, {own.inputs}]"
+    x = _narrow(x)
+    expected = f"bool, integers of 8 bits or real numbers [B, {own.steps}, {own.inputs}]"
     if x.dtype not in (np.int8, np.uint8) and x.dtype.kind != "f":
+        if x.dtype.kind in "iu":
+            shape += f" from {x.min()} to {x.max()}"
         raise DataError(f"{path}: {own.input}: {shape}; must be {expected}. Convert it.")
     if x.ndim != 3 or not len(x) or x.shape[1:] != (own.steps, own.inputs):
         raise DataError(
@@ -205,6 +232,16 @@ def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
             f"{path}: {own.input}: values that are not finite; must be numbers. Remove gaps (NaN)."
         )
     return x, _labels(own, path, y, x.shape[:2])
+
+
+def _narrow(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Wider integers, such as NumPy's own, in 8 bits where they fit; else as they are."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize > 1 and x.size:
+        for dtype in (np.int8, np.uint8):
+            limits = np.iinfo(dtype)
+            if limits.min <= x.min() and x.max() <= limits.max:
+                return x.astype(dtype)
+    return x
 
 
 def _labels(

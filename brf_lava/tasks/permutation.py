@@ -16,6 +16,7 @@ from brf_lava.errors import DataError
 from brf_lava.tasks.arrays import read_npy, read_npz
 
 SUFFIXES = (".npy", ".npz", ".pt", ".txt")
+IDENTITY = "identity"  # in place of a file: the steps in their own order
 
 
 def permutation_from_seed(seed: int, steps: int = 28 * 28) -> npt.NDArray[np.int64]:
@@ -35,14 +36,16 @@ def read_permutation(path: Path, steps: int = 28 * 28) -> npt.NDArray[np.int64]:
 
     .npy or .npz: one array. .txt: numbers between white space or commas. .pt: one torch tensor, as
     the published reference code stores it beside its checkpoints. Step t shows pixel
-    permutation[t].
+    permutation[t]. `IDENTITY`, which is no file, is the order of the pixels themselves.
     Raises: DataError for a file that cannot be read or holds anything else.
     """
+    if str(path) == IDENTITY:
+        return np.arange(steps, dtype=np.int64)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(
             f"{path}: a permutation is read from {', '.join(SUFFIXES)}, not {suffix or 'this'}. "
-            "Name such a file."
+            f"Name such a file, or {IDENTITY} for the steps in their own order."
         )
     readers = {".npy": read_npy, ".npz": _read_npz, ".pt": _read_torch, ".txt": _read_text}
     values = readers[suffix](path)

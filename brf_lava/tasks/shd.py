@@ -24,6 +24,8 @@ from brf_lava.tasks.task import SHD, Dataset, DataSource, Split, fingerprint
 FILES = ("shd_train.h5", "shd_test.h5")
 FOLDERS = ("", "shd", "hdspikes", "SHD")
 BLOCK = 256  # samples whose spikes are in memory at once
+LAST = (SHD.steps - 1) * SHD.step_seconds  # s, the end of the last step
+LATE = 0.5  # of the spikes; with more of them after LAST, the times cannot be what they should
 HOW_TO_GET = (
     f"get it with 'brf-lava data fetch shd', or pass --data (or set {DATA_VARIABLE} to) the "
     f"folder with {FILES[0]} and {FILES[1]}"
@@ -40,12 +42,21 @@ def load(data: Path | None = None) -> Dataset:
     if files is None:
         raise DataError(f"task {SHD.name}: SHD is not on this computer; {HOW_TO_GET}.")
     train, test = (read_split(file) for file in files)
+    notices = (_empty_notice(file, split) for file, split in zip(files, (train, test), strict=True))
     description = (
         f"Spiking Heidelberg Digits ({FILES[0]}, {FILES[1]}): {len(train.x)} training and "
         f"{len(test.x)} test recordings"
     )
     source = DataSource("shd", description, fingerprint(train, test))
-    return Dataset(SHD.name, SHD.classes, SHD.step_seconds, train, test, source)
+    return Dataset(
+        SHD.name,
+        SHD.classes,
+        SHD.step_seconds,
+        train,
+        test,
+        source,
+        notices=tuple(notice for notice in notices if notice),
+    )
 
 
 def find_files(place: Path, where: str) -> list[Path]:
@@ -75,7 +86,8 @@ def find_files(place: Path, where: str) -> list[Path]:
 def read_split(path: Path) -> Split:
     """One file: ``spikes/times`` (s) and ``spikes/units``, a list each per sample, and ``labels``.
 
-    Raises: DataError for a file that cannot be read or does not hold these.
+    Raises: DataError for a file that cannot be read or does not hold these, and for one whose
+    spikes mostly come after the last step: its times are of another unit or origin.
     """
     import h5py
 
@@ -119,6 +131,8 @@ def _read(file: Any, path: Path) -> Split:
         expected = f"0 to {len(SHD.classes) - 1}"
         raise damaged(path, f"labels from {labels.min()} to {labels.max()}", expected)
     x = np.zeros((samples, SHD.steps, SHD.inputs), dtype=np.int8)
+    earliest, latest = np.inf, -np.inf
+    spikes = late = placed = 0
     for start in range(0, samples, BLOCK):
         block = slice(start, start + BLOCK)
         pairs = zip(times[block], units[block], strict=True)
@@ -126,6 +140,17 @@ def _read(file: Any, path: Path) -> Split:
             _check_spikes(when, which, path, sample)
             steps, channels = bin_spikes(when, which)
             x[sample, steps, channels] = 1
+            placed += len(steps)
+            if when.size:
+                earliest, latest = min(earliest, float(when.min())), max(latest, float(when.max()))
+                spikes, late = spikes + when.size, late + int((when > LAST).sum())
+    if late > LATE * spikes or not placed:
+        found = f"times from {earliest:g} to {latest:g}" if spikes else "no spike at all"
+        raise DataError(
+            f"{path}: spikes/times: {found}; must be s from the start of each recording, 0 to "
+            f"about 1, but {placed} of {spikes} spikes fall into a step, the last of which ends at "
+            f"{LAST:g} s. Convert them, or get the published file: brf-lava data fetch shd."
+        )
     return Split(x, labels.astype(np.uint8)[:, None])
 
 
@@ -136,6 +161,20 @@ def _check_spikes(times: Any, units: Any, path: Path, sample: int) -> None:
         raise damaged(path, f"{found} {where}", "as many real times as integer units")
     if not np.isfinite(times).all():
         raise damaged(path, f"a time {where} that is not finite", "times in s")
+    if times.size and times.min() < 0:
+        found = f"a time {where} of {times.min():g}"
+        raise damaged(path, found, "s from the start of the recording, 0 to about 1")
     if units.size and (units.min() < 0 or units.max() > SHD.inputs):
         found = f"units from {units.min()} to {units.max()} {where}"
         raise damaged(path, found, f"0 to {SHD.inputs}")
+
+
+def _empty_notice(path: Path, split: Split) -> str | None:
+    """One line about samples without any spike, or None."""
+    empty = np.flatnonzero(~split.x.any(axis=(1, 2)))
+    if not len(empty):
+        return None
+    return (
+        f"{path.name}: {len(empty)} of {len(split.x)} recordings have no spike in any step, sample "
+        f"{empty[0]} first."
+    )

@@ -11,6 +11,7 @@ from shutil import copyfileobj
 
 from brf_lava.errors import DataError
 from brf_lava.files import replacing
+from brf_lava.tasks import ecg
 from brf_lava.tasks.download import Checksum, OnBytes, download
 from brf_lava.tasks.mnist import IDX
 from brf_lava.tasks.places import cache_folder
@@ -34,7 +35,8 @@ class Source:
     needs: what the task reads. origin: whose data. folder: in the cache folder.
     size: to be downloaded, bytes; None where the publisher does not say.
     listed: the names to fetch of those in the list of checksums that the server holds, a pattern;
-    None where `files` has them all. note: what to do with it afterwards.
+    None where `files` has them all. use: what to do with a folder of these files that is not the
+    one they are found in. prepared: whether the task cannot read them before that is done.
     """
 
     needs: str
@@ -45,7 +47,8 @@ class Source:
     folder: str
     files: tuple[Remote, ...]
     listed: str | None = None
-    note: str = ""
+    use: str = "name it with --data {folder}"
+    prepared: bool = False
 
     @property
     def target(self) -> Path:
@@ -99,11 +102,12 @@ QTDB = Source(
     url="https://physionet.org/files/qtdb/1.0.0/",
     license="ODC-BY 1.0",
     size=71_004_389,
-    folder="qtdb-raw",
+    folder=ecg.RAW_FOLDER,
     files=(Remote("SHA256SUMS.txt", None),),
     listed=r"RECORDS|sel\w+\.(dat|hea|q1c)",
-    note="These are raw records: make data of them with 'brf-lava data prepare ecg --records "
-    "{folder}'.",
+    use="make data of these raw records with 'brf-lava data prepare ecg --records {folder}', then "
+    "'brf-lava train --task ecg --data ecg.h5'",
+    prepared=True,
 )
 SOURCES = {"ecg": QTDB, "smnist": MNIST, "psmnist": MNIST, "shd": SHD}
 
@@ -139,18 +143,19 @@ def fetch(source: Source, folder: Path, on_file: Callable[[Step], OnBytes]) -> N
         raise DataError(
             f"{folder}: cannot be made ({error.strerror}). Name another folder with --to."
         ) from None
-    remotes = source.files
+    remotes, elsewhere = source.files, source.use.format(folder="FOLDER")
     if source.listed is not None:
         listing = remotes[0]
-        download(source.url + listing.name, folder / listing.name, None)
+        download(source.url + listing.name, folder / listing.name, None, elsewhere=elsewhere)
         remotes = tuple(_listed(folder / listing.name, source.listed))
     for index, remote in enumerate(remotes, 1):
         path = folder / remote.name
         on_bytes = on_file(Step(remote.name, index, len(remotes)))
-        if path.suffix != ".zip":
-            download(source.url + remote.name, path, remote.checksum, on_bytes)
-        elif not path.with_suffix("").exists():
-            download(source.url + remote.name, path, remote.checksum, on_bytes)
+        packed = path.suffix == ".zip"
+        if packed and path.with_suffix("").exists():
+            continue
+        download(source.url + remote.name, path, remote.checksum, on_bytes, elsewhere)
+        if packed:
             _unpack(path)
 
 

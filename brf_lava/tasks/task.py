@@ -75,6 +75,7 @@ class Dataset:
     input_scale: the network sees ``x * input_scale``: 1 for spikes, 1 / 255 for 8-bit pixels.
     permutation: int64 [T], where the steps have been reordered: step t is step permutation[t] of
         the data as they were read; else None.
+    notices: what whoever uses the data should know, a line each.
     Raises: DataError if the halves differ in steps or inputs, or a class has no name.
     """
 
@@ -86,6 +87,7 @@ class Dataset:
     source: DataSource
     input_scale: float = 1.0
     permutation: Permutation | None = None
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.train.x.shape[1:] != self.test.x.shape[1:]:
@@ -119,9 +121,9 @@ class Dataset:
             return Split(split.x[:, permutation], y)
 
         digest = hashlib.sha256(permutation.astype("<i8").tobytes()).hexdigest()
-        return self._with_halves(
-            reorder(self.train), reorder(self.test), f"steps permuted ({digest[:8]})", permutation
-        )
+        identity = np.array_equal(permutation, np.arange(steps))
+        note = "steps in their own order" if identity else f"steps permuted ({digest[:8]})"
+        return self._with_halves(reorder(self.train), reorder(self.test), note, permutation)
 
     def ordered_as(self, permutation: Permutation | None) -> Dataset:
         """`permuted` as a network was trained, unless the steps are in another order already."""
@@ -243,6 +245,11 @@ SHD = Task(
     load=_load_shd,
 )
 TASKS: dict[str, Task] = {task.name: task for task in (ECG, SMNIST, PSMNIST, SHD)}
+
+
+def is_permuted(name: str) -> bool:
+    """Whether the task of this name is `Task.permuted`; one of the user's own never is."""
+    return name in TASKS and TASKS[name].permuted
 
 
 def find_task(name: str) -> Task:

@@ -35,6 +35,7 @@ BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # symbols of QRS complexes in WFDB ann
 WAVES = {**dict.fromkeys(BEATS, "N"), "p": "p", "t": "t", "u": "u"}
 WAVE_NUMBERS = {"p": 0, "N": 1, "t": 2}  # the "num" of an onset or offset in the QT database
 MAX_RR = 1.6  # times the median RR interval of the record; above, a beat may have gone unmarked
+END_MARK = bytes(2)  # the last bytes of every WFDB annotation file
 MIN_WAVE = 5  # steps; a shorter P, QRS or ST in predicted classes is not written as a wave
 
 Labels = npt.NDArray[np.uint8]
@@ -77,10 +78,16 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
         found = wfdb.rdann(str(record), annotator)
         samples = np.asarray(found.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in found.symbol]
+        whole = path.read_bytes()[-len(END_MARK) :] == END_MARK
     except Exception as error:  # damage surfaces as errors of many kinds
         raise DataError(
             f"{path}: not a complete WFDB annotation file ({first_line(error)}). Copy it again."
         ) from error
+    if not whole:
+        raise DataError(
+            f"{path}: its end mark is missing, so that it was cut off, behind {len(samples)} "
+            "annotations. Copy it again."
+        )
     order = np.argsort(samples, kind="stable")
     steps = np.rint(samples * (to_fs / (found.fs or fs))).astype(np.int64)
     waves = tuple(find_waves([int(steps[i]) for i in order], [symbols[i] for i in order]))

@@ -6,13 +6,13 @@ A segment of which less than `LEAST_LABELED` is labeled, that is not valid throu
 flat lead, is left out.
 
 **Splitting.** A record is in the training or in the test half as a whole, and so are records that
-may be of one patient (`patient`). The seed decides which.
+may be of one patient (`wfdb_patients`). The seed decides which.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,13 +23,14 @@ from brf_lava.decision import UNLABELED
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.tasks.task import ECG, UNLABELED_CHOICES, Split
 from brf_lava.tasks.wfdb_marks import Labels, label_steps, read_waves
-from brf_lava.tasks.wfdb_signal import FS, Encoding, Record, encode_windows, read_record, usable
+from brf_lava.tasks.wfdb_patients import ALIKE, outline, patient
+from brf_lava.tasks.wfdb_signal import FS, Encoding, Leads, encode_windows, read_record, usable
 
 LEAST_LABELED = 0.5  # share of a segment's steps
 LEFT_OUT = "sudden-death record, left out by default; --all-records keeps it"
 # The records of the QT database that are excerpts of its "sudden death" source, 24 of 105
 SUDDEN_DEATH = frozenset({"sel17152", *(f"sel{number}" for number in range(30, 53))})
-NOT_OF_THE_PATIENT = re.compile(r"\s*(produced by|recorder type|the signal|-+$)", re.IGNORECASE)
+NAMED = 3  # records, or pairs of them, that a notice names
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Settings:
 
     annotator: suffix of the annotation files. test_share: of the records, 0..1. stride: steps from
     one segment to the next; below 1300 they overlap. unlabeled: as in `Dataset.with_unlabeled`.
-    all_records: keep the QT database's sudden-death records. Raises: ParameterError.
+    all_records: keep the QT database's sudden-death records. leads: as of `read_record`.
+    Raises: ParameterError.
     """
 
     encoding: Encoding = field(default_factory=Encoding)
@@ -48,6 +50,7 @@ class Settings:
     stride: int = ECG.steps
     unlabeled: str = "mask"
     all_records: bool = False
+    leads: Leads | None = None
 
     def __post_init__(self) -> None:
         problem = None
@@ -71,15 +74,25 @@ class Segments:
 
     x: spikes int8 [B, 1300, 4]. y: uint8 [B, 1300]. starts: first step of each, at 250 Hz, int64
     [B]. invalid: how many more were left out for an invalid sample or a flat lead.
+    patient: None if unknown. leads: the names of the two; signals: how many the record has.
+    outline: of the first segment, see `wfdb_patients.outline`.
     """
 
     name: str
-    patient: str
+    patient: str | None
+    leads: tuple[str, ...]
+    signals: int
     x: npt.NDArray[np.int8]
     y: Labels
     starts: npt.NDArray[np.int64]
     fs: float
     invalid: int
+    outline: npt.NDArray[np.float32]
+
+    @property
+    def group(self) -> str:
+        """Records of one group are in one half. A record of an unknown patient has its own."""
+        return self.patient or self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +103,34 @@ class Prepared:
     train: tuple[Segments, ...]
     test: tuple[Segments, ...]
     skipped: tuple[tuple[str, str], ...]
+
+    def notices(self) -> Iterator[str]:
+        """What may be wrong with it and only the user can know, a line each."""
+        records = (*self.train, *self.test)
+        unknown = [segments.name for segments in records if segments.patient is None]
+        if unknown:
+            yield (
+                f"{len(unknown)} of {len(records)} records do not say whose they are "
+                f"({_some(unknown)}); each is taken for a patient of its own. Where that is wrong, "
+                "name their patients with --patients FILE."
+            )
+        pairs = [
+            f"{self.train[a].name} and {self.test[b].name}"
+            for a, b in np.argwhere(_outlines(self.train) @ _outlines(self.test).T > ALIKE)
+        ]
+        if pairs:
+            yield (
+                f"{_some(pairs)} have the same signal, one in the training half, the other in the "
+                "test half, whose score says too much then. Remove one, or name their patient "
+                "with --patients FILE."
+            )
+        several = [segments for segments in records if segments.signals > len(segments.leads)]
+        if several and self.settings.leads is None:
+            named = _some([f"{' and '.join(s.leads)} of {s.name}" for s in several])
+            yield (
+                f"{len(several)} of {len(records)} records with more than two signals: the first "
+                f"two are taken, {named}. Others are named with --leads."
+            )
 
 
 def find_records(folder: Path) -> tuple[str, ...]:
@@ -107,28 +148,32 @@ def find_records(folder: Path) -> tuple[str, ...]:
 
 
 def prepare(
-    folder: Path, settings: Settings, on_record: Callable[[int], None] | None = None
+    folder: Path,
+    settings: Settings,
+    on_record: Callable[[int], None] | None = None,
+    patients: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Read, encode, label and split all records of a folder.
 
-    on_record: told how many records are done.
+    on_record: told how many records are done. patients: as `wfdb_patients.read_patients` gives
+    them; else what the headers say.
     A record that cannot be used is left out and listed. Raises: DataError if fewer than two
     patients remain, of which one is needed for either half.
     """
     names = find_records(folder)
     kept: list[Segments] = []
-    skipped: list[tuple[str, str]] = []
+    skipped = list(_without_header(folder, settings.annotator, names))
     for done, name in enumerate(names, start=1):
         if name in SUDDEN_DEATH and not settings.all_records:
             skipped.append((name, LEFT_OUT))
         else:
             try:
-                kept.append(read_segments(folder / name, settings))
+                kept.append(read_segments(folder / name, settings, patients or {}))
             except DataError as error:
                 skipped.append((name, str(error)))
         if on_record is not None:
             on_record(done)
-    if len({segments.patient for segments in kept}) < 2:
+    if len({segments.group for segments in kept}) < 2:
         reason = next((why for _, why in skipped if why != LEFT_OUT), LEFT_OUT)
         raise DataError(
             f"--records {folder}: {len(kept)} of {len(names)} records can be used, of fewer than "
@@ -144,9 +189,11 @@ def prepare(
     )
 
 
-def read_segments(path: Path, settings: Settings) -> Segments:
-    """The segments of one record. Raises: DataError if there is none."""
-    record = read_record(path)
+def read_segments(
+    path: Path, settings: Settings, patients: Mapping[str, str] | None = None
+) -> Segments:
+    """The segments of one record; arguments as of `prepare`. Raises: DataError if there is none."""
+    record = read_record(path, settings.leads)
     waves = read_waves(path, settings.annotator, record.fs, FS)
     labels = label_steps(waves, len(record.signal))
     delay = settings.encoding.delay
@@ -169,12 +216,15 @@ def read_segments(path: Path, settings: Settings) -> Segments:
         y = np.where(y == UNLABELED, np.uint8(0), y)
     return Segments(
         name=record.name,
-        patient=patient(record),
+        patient=patient(record, patients or {}),
+        leads=record.leads,
+        signals=len(record.signals),
         x=encode_windows(windows[good], settings.encoding.threshold),
         y=y[good],
         starts=starts[good],
         fs=record.fs,
         invalid=int((~good).sum()),
+        outline=outline(windows[good][0]),
     )
 
 
@@ -193,27 +243,15 @@ def cut(labels: Labels, stride: int) -> Iterator[int]:
         earliest = start + stride
 
 
-def patient(record: Record) -> str:
-    """What stands for the patient: records with the same value may be of the same one.
-
-    The European ST-T database, a source of the QT database, has 90 records of 79 subjects, and its
-    headers do not say which belong together: those with the same age, sex and diagnoses are taken
-    for one. Any other record has a patient of its own.
-    """
-    about = [line for line in record.comments if not NOT_OF_THE_PATIENT.match(line)]
-    text = " ".join(" ".join(about).lower().split())
-    return text if re.search(r"age: *\d+ +sex: *\w", text) else record.name
-
-
 def draw_test(kept: list[Segments], settings: Settings) -> frozenset[str]:
     """The names of the records for the test: patients at random until there are enough records."""
-    patients = sorted({segments.patient for segments in kept})
+    patients = sorted({segments.group for segments in kept})
     wanted = settings.test_share * len(kept)
     names: set[str] = set()
     for index in np.random.default_rng(settings.seed).permutation(len(patients))[:-1]:
         if names and len(names) >= wanted:
             break
-        names |= {segments.name for segments in kept if segments.patient == patients[index]}
+        names |= {segments.name for segments in kept if segments.group == patients[index]}
     return frozenset(names)
 
 
@@ -223,3 +261,23 @@ def joined(half: tuple[Segments, ...]) -> Split:
         np.concatenate([segments.x for segments in half]),
         np.concatenate([segments.y for segments in half]),
     )
+
+
+def _without_header(
+    folder: Path, annotator: str, names: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Annotation files of records whose header is not there."""
+    for path in sorted(folder.glob(f"*.{annotator}")):
+        if path.stem not in names:
+            header = path.with_suffix(".hea")
+            yield path.stem, f"{header}: no such file, though {path.name} is. Copy it there."
+
+
+def _outlines(half: tuple[Segments, ...]) -> npt.NDArray[np.float32]:
+    return np.stack([segments.outline for segments in half])
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,7 +1,8 @@
 """The signal of a WFDB record at the rate of the ECG task, and its spikes.
 
 Read with the `wfdb` package: a header ``NAME.hea`` and the signal file that it names. The first two
-signals are the leads. A record of another sampling frequency is resampled by a polyphase filter.
+signals are the leads unless others are named. A record of another sampling frequency is resampled
+by a polyphase filter.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PUBLISHED_DELAY = 19  # steps by which labels trail spikes in the files of Yin e
 KIND = re.compile(r"wfdb:threshold=([0-9.e+-]+),delay=([0-9]+)")
 
 Signal = npt.NDArray[np.float64]
+Leads = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,18 @@ def delay_notice(trained_kind: str, data_kind: str) -> str | None:
 class Record:
     """One record.
 
-    signal: [T, 2] of the first two leads at `FS`, in the record's unit, NaN where it is invalid.
+    signal: [T, 2] of the two leads at `FS`, in the record's unit, NaN where it is invalid.
     fs: sampling frequency of the file, Hz. samples: how many it holds per lead.
-    comments: lines of the header.
+    leads: the names of the two, signals: of all that the record has; as the header has them, or
+    their numbers. comments: lines of the header.
     """
 
     name: str
     signal: Signal
     fs: float
     samples: int
+    leads: tuple[str, ...]
+    signals: tuple[str, ...]
     comments: tuple[str, ...] = ()
 
 
@@ -112,21 +117,41 @@ def record_path(path: Path) -> Path:
     return path.with_suffix("") if path.suffix in (".hea", ".dat") else path
 
 
-def read_record(path: Path) -> Record:
-    """Read a record. path: as `record_path` returns it, without suffix.
+def parse_leads(text: str | None) -> Leads | None:
+    """Two leads out of ``II,V5``. Raises: ParameterError for anything but two different ones."""
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != LEADS or len(set(names)) != LEADS or not all(names):
+        raise ParameterError(
+            f"--leads {text}: must be two different signals, separated by a comma: their names in "
+            "the header, or their numbers, 0 the first, such as II,V5 or 0,1."
+        )
+    return names[0], names[1]
 
-    Raises: DataError if a file is missing, damaged or too short, or the record has not two leads or
-    a sampling frequency that does not fit.
+
+def read_record(path: Path, leads: Leads | None = None) -> Record:
+    """Read a record. path: as `record_path` returns it, without suffix. leads: as `parse_leads`
+    gives them, None for the first two signals.
+
+    Raises: DataError if a file is missing, damaged or too short, or the record has not two leads,
+    or not these, or a sampling frequency that does not fit.
     """
     header = path.with_name(f"{path.name}.hea")
     if not os.path.isfile(header):
         raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
     found = _read_header(path, header)
     _check_header(found, header)
+    signals = _signal_names(found)
+    channels = list(range(LEADS))
+    if leads is not None:
+        channels = [_channel(lead, signals, header) for lead in leads]
+        if channels[0] == channels[1]:
+            raise DataError(f"{header}: --leads {','.join(leads)} are one signal. Name two.")
     try:
         import wfdb
 
-        record = wfdb.rdrecord(str(path), channels=list(range(LEADS)))
+        record = wfdb.rdrecord(str(path), channels=channels)
         signal = np.asarray(record.p_signal, dtype=np.float64)
     except FileNotFoundError as error:
         raise DataError(
@@ -142,6 +167,8 @@ def read_record(path: Path) -> Record:
         resample(signal, float(record.fs)),
         float(record.fs),
         len(signal),
+        tuple(signals[channel] for channel in channels),
+        signals,
         tuple(found.comments),
     )
 
@@ -203,6 +230,26 @@ def _check_header(found: Any, header: Path) -> None:
             f"{header}: {leads} signals, but {'no samples' if described else 'none is described'}; "
             "the header is not complete. Copy it again."
         )
+
+
+def _signal_names(found: Any) -> tuple[str, ...]:
+    """The names of all signals; the number of one that has none, or of all in a record that
+    consists of several."""
+    names = getattr(found, "sig_name", None) or [None] * found.n_sig
+    return tuple(str(name or number) for number, name in enumerate(names))
+
+
+def _channel(lead: str, signals: tuple[str, ...], header: Path) -> int:
+    """The number of the signal of this name, or else of this number."""
+    named = [number for number, name in enumerate(signals) if name.lower() == lead.lower()]
+    if len(named) == 1:
+        return named[0]
+    if lead.isdecimal() and int(lead) < len(signals):
+        return int(lead)
+    raise DataError(
+        f"{header}: {len(named) or 'no'} signals {lead!r}; there are {', '.join(signals)}. Name "
+        f"two of them with --leads, or their numbers, 0 to {len(signals) - 1}."
+    )
 
 
 def _signal_file(found: Any) -> str:

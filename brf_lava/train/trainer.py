@@ -23,7 +23,7 @@ from brf_lava.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
 from brf_lava.recipes import Recipe
 from brf_lava.tasks.permutation import permutation_from_seed
-from brf_lava.tasks.task import Dataset, DataSource, Split, find_task
+from brf_lava.tasks.task import Dataset, DataSource, Split, is_permuted
 from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import (
     Checkpoint,
@@ -93,7 +93,7 @@ def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
 
     That of a permuted task is drawn from the seed, unless the data has one already.
     """
-    if dataset.permutation is not None or not find_task(recipe.task).permuted:
+    if dataset.permutation is not None or not is_permuted(recipe.task):
         return dataset
     return dataset.permuted(permutation_from_seed(seed, dataset.train.x.shape[1]))
 
@@ -123,6 +123,11 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         samples = len(dataset.train.x)
         held_out = recipe.training.validation
+        if samples < 2:
+            raise RecipeError(
+                f"{dataset.source.description}: 1 sample to train with; at least 2 are needed, one "
+                "of which is held out for validation. Add samples."
+            )
         if not 0 < held_out < samples:
             raise RecipeError(
                 f"training.validation: {held_out} samples of {samples}; between 1 and "

@@ -1,12 +1,17 @@
 """A task of one's own, from arrays to integers: is this spike train's rhythm slow or fast?
 
 ``rhythms.toml`` says what the data are, ``rhythms-brf.toml`` how a network learns them. This script
-copies both to a folder, writes the arrays there, and trains, exports and runs. In that folder the
-commands do the same:
+writes the arrays beside them, train.npz and test.npz, and trains, exports and runs:
+
+    python rhythms.py
+
+Then the commands do the same:
 
     brf-lava train --recipe rhythms-brf.toml
     brf-lava export model.pt net.h5
     brf-lava run net.h5
+
+With the name of a folder, ``python rhythms.py FOLDER``, all of it is written there.
 """
 
 from __future__ import annotations
@@ -14,7 +19,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +48,12 @@ def write_arrays(folder: Path, samples: tuple[int, int] = (192, 64), seed: int =
         np.savez(folder / f"{name}.npz", x=x, y=y)
 
 
-def main(folder: Path, backend: str = "engine") -> None:
-    for file in HERE.glob("*.toml"):
-        shutil.copy(file, folder)
+def main(folder: Path = HERE) -> None:
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder != HERE:
+        for file in HERE.glob("*.toml"):
+            shutil.copy(file, folder)
     write_arrays(folder)
     os.chdir(folder)
 
@@ -60,13 +67,13 @@ def main(folder: Path, backend: str = "engine") -> None:
     network, _ = read_network(Path("net.h5"))
 
     x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
-    activity, _ = execute(network, x, backend=backend)
+    activity, _ = execute(network, x, backend="engine")
     decision = recipe.decision
     hits, counted = decision.hits(decision.predict(activity.outputs), dataset.test.y)
     print(f"float accuracy   {checkpoint.metrics.accuracy:.2%}")
-    print(f"integer accuracy {hits / counted:.2%} on {backend}")
+    print(f"integer accuracy {hits / counted:.2%}")
+    print(f"Wrote train.npz, test.npz, model.pt and net.h5 in {folder}.")
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        main(Path(temporary), *sys.argv[1:])
+    main(*map(Path, sys.argv[1:]))

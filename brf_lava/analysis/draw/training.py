@@ -26,6 +26,7 @@ def draw_learning_curves(figure: Figure, curves: Sequence[Curves]) -> None:
     """Loss, accuracy and SOPs over epochs: the mean of each label, with a band of one s.d."""
     figure.set_size_inches(12.0, 3.8)
     panels = figure.subplots(1, len(PANELS), sharex=True)
+    single = all(found.runs == 1 for found in curves)
     for panel, (quantity, title, factor) in zip(panels, PANELS, strict=True):
         for index, found in enumerate(curves):
             _draw_band(
@@ -34,13 +35,13 @@ def draw_learning_curves(figure: Figure, curves: Sequence[Curves]) -> None:
                 factor * found.mean(quantity),
                 factor * found.deviation(quantity),
                 index,
-                found.label if found.runs == 1 else f"{found.label} (n = {found.runs})",
+                found.label if single else f"{found.label} (n = {found.runs})",
             )
         panel.set_xlabel("epoch")
         panel.set_ylabel(title)
         panel.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend()
-    if any(found.runs > 1 for found in curves):
+    if not single:
         figure.suptitle("lines: mean; bands: one standard deviation over the runs")
 
 

@@ -142,9 +142,10 @@ class Network(hdf5.Network):  # type: ignore[misc]
         spike_exp: int = 6,
         sparse_fc_layer: bool = False,
     ) -> None:
-        with _errors_of(Path(net_config)):
+        with _errors_of(net_config):
             super().__init__(
-                net_config=str(net_config),
+                # "" is refused where Lava's process is made already: without, its end would fail
+                net_config=str(net_config) if isinstance(net_config, str | PathLike) else "",
                 num_layers=num_layers,
                 skip_layers=skip_layers,
                 input_message_bits=input_message_bits,
@@ -213,13 +214,18 @@ class Network(hdf5.Network):  # type: ignore[misc]
 
 
 @contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def _errors_of(net_config: Any) -> Iterator[None]:
     """Turn whatever netx stumbles over into one clear line."""
     try:
         yield
     except BrfLavaError:
         raise
     except Exception as error:
+        if not isinstance(net_config, str | PathLike):
+            raise NetworkFileError(
+                f"net_config: {net_config!r}; the name of a file is needed. Name a network file."
+            ) from error
+        path = Path(net_config)
         if not path.is_file():
             problem = "not a file" if path.exists() else "no such file"
             raise NetworkFileError(f"{path}: {problem}. Name a network file.") from error

@@ -16,7 +16,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.export.network import RealLayer
 from brf_lava.slayer.blocks import Block, Hook, NeuronBlock
 from brf_lava.slayer.nct import time_major
-from brf_lava.slayer.neuron import find_neuron
+from brf_lava.slayer.neuron import make_neuron
 from brf_lava.slayer.synapse import Synapse
 
 
@@ -47,7 +47,7 @@ class Input(NeuronBlock):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(delay_shift, count_log)
-        self.neuron = find_neuron(self.neuron_name)(neurons, generator, **neuron_params)
+        self.neuron = make_neuron(self.neuron_name, neuron_params, neurons, generator)
         self.weight = None if weight is None else nn.Parameter(torch.tensor([float(weight)]))
         self.bias = None if bias is None else nn.Parameter(torch.tensor([float(bias)]))
         self.pre_hook_fx = pre_hook_fx
