@@ -43,7 +43,7 @@ def network() -> FixedNetwork:
         weights=weights(2, 8),
         recurrent=None,
         coefficients=np.array([[9 * ONE // 10] * 2]),
-        constants=fixed.LIConstants(STATE_BITS, PARAMETER_BITS),
+        constants=fixed.LIConstants(STATE_BITS, PARAMETER_BITS, input_gain=1),
     )
     return FixedNetwork((hidden, readout))
 

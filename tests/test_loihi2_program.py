@@ -18,7 +18,7 @@ from networks import SPIKING, fixed_constants, random_inputs, random_network, ra
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.main import Commands
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
-from brf_lava.export.hdf5 import write_network
+from brf_lava.export.hdf5 import read_network, write_network
 from brf_lava.export.network import (
     PARAMETER_BITS_MAX,
     PARAMETER_BITS_MIN,
@@ -449,6 +449,13 @@ def test_the_readout_counted_by_hand() -> None:
     counts = count(build_program(LI, fixed_constants(LI, 14, 16, input_gain=0)))
     assert (counts.operations, counts.classes["MUL_SHR"]) == (9, 1)
     assert (counts.live, counts.register, counts.product) == (2, 33, 40)
+
+
+def test_old_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> None:
+    network, _ = read_network(Path(__file__).parent / "golden" / "network_v2.h5")
+    *_, alif, readout = network_programs(network)
+    assert (alif.neuron.name, alif.fingerprint) == ("ALIF", "fc225377c66b419f")
+    assert (readout.neuron.name, readout.fingerprint) == ("LI", "ece0450c55e76741")
 
 
 def test_a_coefficient_wider_than_a_state_takes_a_word_of_its_own() -> None:

@@ -487,6 +487,19 @@ def test_damage_is_refused_in_one_line(
 
 
 @needs_lava
+@pytest.mark.parametrize("neuron", ["ALIF", "LI"])
+def test_layers_in_a_file_without_a_schema_and_input_gain_are_old(
+    rng: np.random.Generator, path: Path, neuron: str
+) -> None:
+    write_layers(path, list(random_network(rng, (4, 9, 3), neuron=[ALIF]).layers))
+    index = ("ALIF", "LI").index(neuron)
+    assert load(path).layers[index].neuron.proc_params["constants"].input_gain == 1
+    with h5py.File(path, "r+") as file:
+        del file[f"layer/{index}/neuron/input_gain"]
+    assert load(path).layers[index].neuron.proc_params["constants"].input_gain == 0
+
+
+@needs_lava
 @pytest.mark.parametrize("name", [None, 3, b"net.h5", ["net.h5"]])
 def test_what_is_no_name_of_a_file(name: Any, capfd: pytest.CaptureFixture[str]) -> None:
     message = r"^net_config: .*; the name of a file is needed"

@@ -203,7 +203,7 @@ def test_alif_is_the_paper_s() -> None:
 def test_leaky_integrator_in_both_number_systems() -> None:
     _, o = real.li_step((2.0,), 0.5, (0.75,), real.LIConstants())
     assert o == 2.0
-    _, o = fixed.li_step((-1000,), 70, (3 << 14,), fixed.LIConstants(14, 16))
+    _, o = fixed.li_step((-1000,), 70, (3 << 14,), fixed.LIConstants(14, 16, input_gain=1))
     assert o == -750 + 70 // 4
     _, o = fixed.li_step((-1000,), 7, (3 << 14,), fixed.LIConstants(14, 16, input_gain=0))
     assert o == -750 + 7

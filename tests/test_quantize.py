@@ -544,6 +544,15 @@ def test_a_weight_beyond_every_exponent_is_refused_however_large(largest: float)
         quantize_weights("weight", weights, 1.0, LayerFormat())
 
 
+def test_currents_beyond_24_bits_still_fit_an_int32_if_they_can() -> None:
+    """255 * 1000 weights of 1: 2**5 times that fits 24 bits, 2**13 times that an int32."""
+    layer = li_layer([0.5], np.full((1, 1000), 0.5).tolist())
+    bits = choose_state_bits(layer, {"o": 1.0}, largest_input=255)
+    fixed_layer, _ = quantize_layer(layer, LayerFormat(bits))
+    fixed_layer.weights.check_currents(255)
+    assert bits == 13
+
+
 # The other neurons
 
 
@@ -641,6 +650,14 @@ def test_an_alif_layer_by_hand() -> None:
 def test_a_neuron_that_leaks_nothing_hears_nothing() -> None:
     layer, _ = quantize_layer(li_layer([1.0, 0.9], [[0.0], [0.05]]), LayerFormat())
     assert layer.weights.integers[:, 0].tolist() == [0, pytest.approx(0.5 * 2**14, rel=0.01)]
+    with pytest.raises(ParameterError, match=r"^LI: decay 1 at neuron 1, .* must be below 1"):
+        quantize_layer(li_layer([0.9, 1.0], [[0.0], [0.05]]), LayerFormat())
+
+
+def test_the_report_tells_what_the_input_gain_loses() -> None:
+    _, report = quantize_layer(li_layer([1 - 2.25 / 1024], [[0.0]]), LayerFormat(14, 10))
+    gain = next(found for found in report.deviations if found.parameter == "1 - decay")
+    assert (gain.bits, gain.relative) == (3, pytest.approx(0.25 / 2.25))
 
 
 def test_every_neuron_has_all_levels_whatever_its_gain() -> None:

@@ -70,7 +70,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
 @pytest.mark.parametrize("name", names("training"))
 def test_every_shipped_recipe_is_valid_and_sourced(name: str) -> None:
     recipe = recipes.load_recipe(name)
-    assert name == f"{recipe.task}-{recipe.network.neuron}".lower()
+    assert name.removesuffix("-steady") == f"{recipe.task}-{recipe.network.neuron}".lower()
     for line in recipe.text.splitlines():
         assert "=" not in line.partition("#")[0] or "#" in line, f"no source: {line}"
 
@@ -78,7 +78,17 @@ def test_every_shipped_recipe_is_valid_and_sourced(name: str) -> None:
 def test_there_is_a_recipe_for_every_task_and_published_neuron() -> None:
     neurons = ("RF", "BRF", "BHRF", "ALIF")
     expected = {f"{task}-{neuron}".lower() for task in recipes.TASKS for neuron in neurons}
-    assert set(names("training")) == expected
+    assert set(names("training")) == expected | {"ecg-brf-steady"}
+
+
+def test_the_steadied_recipe_is_the_published_one_but_for_what_it_names() -> None:
+    steady = recipes.load_recipe("ecg-brf-steady")
+    changes = ["batch_size=4", "clip_norm=100", "averaging=0.999", "weight_bits=8"]
+    assert steady == recipes.override(ECG, changes)
+    named = [
+        line for line in steady.text.splitlines() if "found here;" in line or "export;" in line
+    ]
+    assert len(named) == len(changes)
 
 
 @pytest.mark.parametrize("name", names("training"))

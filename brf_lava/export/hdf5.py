@@ -20,9 +20,9 @@
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
-another type, out of range or unknown is an error. Files of schema 1
-had no range: their inputs are spikes. Those of schema 1 and 2 had no ``input_gain``: theirs is 0,
-see `neurons.fixed.li_step`.
+another type, out of range or unknown is an error. Files of schema 1 had no range: their inputs are
+spikes. Those of schema 1 and 2 had no ``input_gain``: theirs is 0, see `neurons.fixed.li_step`. So
+it is where a layer in a file of netx itself, which says no schema, has none.
 """
 
 from __future__ import annotations
@@ -189,7 +189,9 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     group = _group(handle, "neuron", path)
     neuron = NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
     constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
-    lacking = ("input_gain",) if handle.file.attrs.get("schema") in WITHOUT_INPUT_GAIN else ()
+    schema = handle.file.attrs.get("schema")
+    old = schema in WITHOUT_INPUT_GAIN or (schema is None and "input_gain" not in group)
+    lacking = ("input_gain",) if old else ()
     stored = [name for name in constants if name not in lacking]
     _reject_unknown(group, ("type", *neuron.fixed_coefficients, *stored), path)
     ranges = _read_ranges(group, path)

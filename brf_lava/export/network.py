@@ -65,7 +65,7 @@ class RealLayer:
 
     weights [N, I] and recurrent [N, N] (or None): row = postsynaptic neuron.
     coefficients [P, N] in the order of ``neuron.coefficients``.
-    A readout's weights carry its input gain ``1 - decay``.
+    The weights of neurons that leak, LI and ALIF, carry their input gain ``1 - decay``.
     """
 
     neuron: Neuron

@@ -28,7 +28,7 @@ from brf_lava.export.network import (
     integer_ranges,
 )
 from brf_lava.kernels import loop
-from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
+from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, STATE_WIDTH
 
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
@@ -163,7 +163,7 @@ def choose_state_bits(
     """The most fraction bits that leave `HEADROOM` above the largest state and hold the weights.
 
     They also hold the largest current there can be in 24 bits, as far as that is possible at all:
-    more is not known of the chip. largest_input: by its absolute value.
+    more is not known of the chip. Else in an int32. largest_input: by its absolute value.
     Raises: ParameterError when the states are too large for any format.
     """
     theta = float(getattr(layer.constants, "theta", 0.0))
@@ -183,7 +183,7 @@ def choose_state_bits(
     most = min(bits, STATE_BITS_MAX)
     allowed = range(most, STATE_BITS_MIN - 1, -1)
     currents = [_largest_current(layer, each, weight_bits, largest_input) for each in allowed]
-    for limit in (STATE_MAX, inf):
+    for limit in (STATE_MAX, CURRENT_MAX, inf):
         for each, current in zip(allowed, currents, strict=True):
             if current is not None and not current > limit:
                 return each
@@ -391,8 +391,10 @@ def _quantize_alif(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeur
         beta=int(nearest(beta * one)),
         state_bits=layer_format.state_bits,
         parameter_bits=layer_format.parameter_bits,
+        input_gain=1,
     )
     deviations = (
+        _leak_deviation(coefficients[0], layer.coefficients[0], one),
         _deviation("theta", constants.theta, constants.theta / 2**layer_format.state_bits, theta),
         _deviation("beta", constants.beta, constants.beta / one, beta),
     )
@@ -405,11 +407,19 @@ def _quantize_li(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron
     one = 2**layer_format.parameter_bits
     coefficients, corrections = _decays(layer, one)
     constants = layer.neuron.fixed_constants(
-        state_bits=layer_format.state_bits, parameter_bits=layer_format.parameter_bits
+        state_bits=layer_format.state_bits,
+        parameter_bits=layer_format.parameter_bits,
+        input_gain=1,
     )
-    return QuantizedNeuron(coefficients, constants, corrections=corrections).with_deviations(
-        layer.coefficients, one, layer.neuron.coefficients
-    )
+    deviations = (_leak_deviation(coefficients[0], layer.coefficients[0], one),)
+    return QuantizedNeuron(
+        coefficients, constants, deviations, corrections=corrections
+    ).with_deviations(layer.coefficients, one, layer.neuron.coefficients)
+
+
+def _leak_deviation(decay: NDArray[np.int64], real: NDArray[np.float64], one: int) -> Deviation:
+    """Of the input gain, which the decay leaves."""
+    return _deviation("1 - decay", one - decay, (one - decay) / one, 1 - real)
 
 
 def _decays(layer: RealLayer, one: int) -> tuple[NDArray[np.int64], tuple[Correction, ...]]:
@@ -458,6 +468,13 @@ def _synapses(
     weights, recurrent = layer.weights, layer.recurrent
     if "decay" in layer.neuron.coefficients:
         leak = 1 - layer.coefficients[layer.neuron.coefficients.index("decay")]
+        unheard = np.flatnonzero((leak <= 0) & (np.abs(weights).max(axis=1, initial=0.0) > 0))
+        if len(unheard):
+            k = int(unheard[0])
+            raise ParameterError(
+                f"{layer.neuron.name}: decay {1 - leak[k]:g} at neuron {k}, whose weights carry "
+                "the gain 1 - decay and are not 0; it must be below 1. Lower tau."
+            )
         bare = np.divide(1, leak, out=np.zeros_like(leak), where=leak > 0)[:, None]
         weights = bare * weights
         recurrent = None if recurrent is None else bare * recurrent

@@ -255,10 +255,11 @@ def _leaky(p: _Builder, name: str, before: str) -> str:
 
 
 def _alif(p: _Builder) -> str:
+    one = p.one  # declared here, the fingerprint of programs without input_gain stays as it was
     before = p.add("threshold_old", "theta", p.scale("raised_old", "a_old", "beta"))
     rest = p.minus("rest", "u_old", p.gated("reset", "z_old", before))
     p.saturate("u", _leaky(p, "u", rest))
-    rise = p.scale("rise", p.minus("a_share", p.one, "adaptation"), p.unit)
+    rise = p.scale("rise", p.minus("a_share", one, "adaptation"), p.unit)
     p.add("a", p.scale("a_kept", "a_old", "adaptation"), p.gated("a_gain", "z_old", rise))
     threshold = p.add("threshold", "theta", p.scale("raised", "a", "beta"))
     return p.run("LT", "z", threshold, "u")

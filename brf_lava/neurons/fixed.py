@@ -41,7 +41,7 @@ class ALIFConstants(NamedTuple):
     beta: int  # of the adaptation in the threshold, parameter_bits fraction bits
     state_bits: int
     parameter_bits: int
-    input_gain: int = 1  # see `li_step`
+    input_gain: int  # 1 or 0, see `li_step`
 
 
 class LIConstants(NamedTuple):
@@ -49,7 +49,7 @@ class LIConstants(NamedTuple):
 
     state_bits: int
     parameter_bits: int
-    input_gain: int = 1  # see `li_step`
+    input_gain: int  # 1 or 0, see `li_step`
 
 
 def mul(a: Any, b: Any, bits: Any) -> Any:

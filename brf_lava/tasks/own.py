@@ -217,7 +217,8 @@ def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
         x = x.astype(np.int8)
     shape = f"{x.dtype} {list(x.shape)}"
     x = _narrow(x)
-    expected = f"bool, integers of 8 bits or real numbers [B, {own.steps}, {own.inputs}]"
+    values = "bool, integers from -128 to 127 or from 0 to 255, or real numbers"
+    expected = f"{values} [B, {own.steps}, {own.inputs}]"
     if x.dtype not in (np.int8, np.uint8) and x.dtype.kind != "f":
         if x.dtype.kind in "iu":
             shape += f" from {x.min()} to {x.max()}"

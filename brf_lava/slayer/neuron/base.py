@@ -138,7 +138,12 @@ class Neuron(nn.Module, ABC):
         return self.quantize(weight, 8)
 
     def quantize(self, weight: Tensor, bits: int, scale: float = 1.0) -> Tensor:
-        """`quantize_8bit` for mantissas of `bits`; the export sees the weights times `scale`."""
+        """`quantize_8bit` for mantissas of `bits`; the export sees the weights times `scale`.
+
+        A grid finer than the finest state has is not taken; the states that the export chooses may
+        be coarser still, where weights are as small as those of a resonator for inputs in 1/255.
+        """
+        from brf_lava.export.network import STATE_BITS_MAX
         from brf_lava.export.quantize import weight_gain
 
         with torch.no_grad():
@@ -146,7 +151,7 @@ class Neuron(nn.Module, ABC):
             integer = gain * weight.double()
             limit = 2.0 ** (bits - 1) - 0.5  # from here on the mantissa would round up
             _, exponent = torch.frexp(integer.abs().max() / limit)
-            step = torch.ldexp(integer.new_ones(()), exponent)
+            step = torch.ldexp(integer.new_ones(()), exponent.clamp(min=-STATE_BITS_MAX))
             rounded = ((integer / step).round() * step / gain).to(weight.dtype)
         return weight + (rounded - weight).detach()
 
