@@ -33,22 +33,23 @@ def test_ctrl_c_while_the_command_is_imported(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "where"),
     [
-        (["trian"], "No such command 'trian'."),
-        (["train", "--bogus"], "No such option '--bogus'."),
-        (["export"], "Missing argument 'MODEL'."),
-        (["run", "--backend", "x\n\x1b[31m", "net.h5"], "Invalid value for '--backend'"),
-        (["data", "fetch"], "Missing argument 'TASK'."),
-        (["data", "bogus"], "No such command 'bogus'."),
+        (["trian"], "No such command 'trian'.", ""),
+        (["train", "--bogus"], "No such option '--bogus'.", " train"),
+        (["train", "--set"], "Option '--set' requires an argument.", " train"),
+        (["export"], "Missing argument 'MODEL'.", " export"),
+        (["run", "--backend", "x\n\x1b[31m", "net.h5"], "Invalid value for '--backend'", " run"),
+        (["data", "fetch"], "Missing argument 'TASK'.", " data fetch"),
+        (["data", "bogus"], "No such command 'bogus'.", " data"),
     ],
 )
-def test_wrong_arguments_take_one_line(arguments: list[str], said: str) -> None:
+def test_wrong_arguments_take_one_line(arguments: list[str], said: str, where: str) -> None:
     done = CliRunner().invoke(command, arguments, prog_name="brf-lava")
     (line,) = done.output.splitlines()
     assert done.exit_code == 2
     assert line.startswith(f"Error: {said}")
-    assert line.endswith("--help'.")
+    assert line.endswith(f"See 'brf-lava{where} --help'.")
     assert line.isprintable()
 
 

@@ -43,15 +43,20 @@ class WrongUsage(click.UsageError):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it to standard error, or to `file`."""
-        command = self.ctx.command_path if self.ctx else "brf-lava"
+        command = "brf-lava"
+        if self.ctx:  # of the group where click did not say which of its commands
+            command = " ".join(filter(None, (self.ctx.command_path, self.ctx.invoked_subcommand)))
         click.echo(f"Error: {self.message} See '{command} --help'.", file=file, err=True)
 
 
-def _usage(error: click.UsageError) -> click.UsageError:
-    """The same on one line, all of it printable; one that shows the help stays as it is."""
+def _usage(error: click.UsageError, ctx: click.Context | None = None) -> click.UsageError:
+    """The same on one line, all of it printable; one that shows the help stays as it is.
+
+    ctx: of the group, for an error that knows of none.
+    """
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
         return error
-    return WrongUsage(printable(" ".join(error.format_message().split())), error.ctx)
+    return WrongUsage(printable(" ".join(error.format_message().split())), error.ctx or ctx)
 
 
 class Commands(click.Group):
@@ -80,7 +85,7 @@ class Commands(click.Group):
         except BrfLavaError as error:
             raise Failure(error) from error
         except click.UsageError as error:
-            raise _usage(error) from None
+            raise _usage(error, ctx) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
                 raise
