@@ -134,7 +134,7 @@ def test_the_example_is_a_script() -> None:
     done = subprocess.run(script, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(
-        r"BRF: \d+, \d+, \d+ spikes\nLI: 59, 59, 59 steps above 0\n", done.stdout
+        r"BRF: \d+, \d+, \d+ spikes\nLI: 39, 42, 44 steps above 0\n", done.stdout
     ), done.stdout
 
 
