@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data, located
+from brf_lava.cli.options import PATH, data_option, load_data
 from brf_lava.printable import on_one_line
 
 
@@ -34,8 +34,7 @@ def export(
 
     check_writable(network, model)
     checkpoint = load_checkpoint(model)
-    task = located(checkpoint.recipe.task, data, model)
-    dataset = load_data(task, data).ordered_as(checkpoint.permutation)
+    dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
         click.echo(
             f"Notice: the model was measured on {checkpoint.data.description}; the ranges are "

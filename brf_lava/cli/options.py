@@ -98,18 +98,19 @@ def located(task: str, data: Path | None, beside: Path | None = None) -> str:
     return str(find_file(Path(task), places))
 
 
-def load_data(task: str, data: Path | None) -> Dataset:
+def load_data(task: str, data: Path | None, beside: Path | None = None) -> Dataset:
     """The task's data, with a visible notice when it is synthetic, and what else it tells.
 
-    task: as `located` takes it. Reads --unlabeled and --permutation of the command that runs, see
-    `data_option`. Raises: DataError as `Task.load`; for a permutation of a task that has none.
+    task, beside: as `located` takes them. Reads --unlabeled and --permutation of the command that
+    runs, see `data_option`. Raises: DataError as `Task.load` and `located`; for a permutation of a
+    task that has none.
     """
     from brf_lava.errors import DataError
     from brf_lava.tasks.permutation import read_permutation
     from brf_lava.tasks.task import find_task
 
     chosen = kept(UNLABELED, PERMUTATION)
-    found, permutation = find_task(located(task, data)), chosen.get(PERMUTATION)
+    found, permutation = find_task(located(task, data, beside)), chosen.get(PERMUTATION)
     if permutation is not None and not found.permuted:
         raise DataError(
             f"--permutation {permutation}: the steps of task {found.name} are not permuted. Leave "
@@ -134,8 +135,7 @@ def network_data(
 
     stored = provenance.get("permutation")
     order = None if stored is None else np.array(stored)
-    task = located(provenance["task"], data, beside)
-    dataset = load_data(task, data).ordered_as(order)
+    dataset = load_data(provenance["task"], data, beside).ordered_as(order)
     trained = provenance.get("data", {}).get("kind")
     notice = delay_notice(trained, dataset.source.kind) if trained else None
     if notice is not None:

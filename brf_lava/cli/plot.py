@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data, located, network_data
+from brf_lava.cli.options import PATH, data_option, load_data, network_data
 from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
 from brf_lava.printable import on_one_line
 
@@ -383,8 +383,7 @@ def _data(checkpoint: Checkpoint, data: Path | None, model: Path) -> Dataset:
     """The data of a model's task, in its order of steps. model: the file."""
     from brf_lava.tasks.wfdb_signal import delay_notice
 
-    task = located(checkpoint.recipe.task, data, model)
-    dataset = load_data(task, data).ordered_as(checkpoint.permutation)
+    dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
     if (inputs, classes) != (checkpoint.inputs, len(checkpoint.classes)):
         raise DataError(

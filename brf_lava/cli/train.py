@@ -78,7 +78,7 @@ def train(
                 "--epochs, --seed, --init and --restart do not go with it."
             )
         stored = Trainer.stored_task(out)
-        trainer = Trainer.resumed(load_data(located(stored, data, out), data), target, out)
+        trainer = Trainer.resumed(load_data(stored, data, out), target, out)
     else:
         if resume_path(out).exists() and not restart:
             raise CheckpointError(

@@ -180,8 +180,7 @@ def choose_state_bits(
             f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. "
             "Is the network trained, and the calibration data its own?"
         )
-    most = min(bits, STATE_BITS_MAX)
-    allowed = range(most, STATE_BITS_MIN - 1, -1)
+    allowed = range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
     currents = [_largest_current(layer, each, weight_bits, largest_input) for each in allowed]
     for limit in (STATE_MAX, CURRENT_MAX, inf):
         for each, current in zip(allowed, currents, strict=True):
