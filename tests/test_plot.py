@@ -796,7 +796,7 @@ def files(
 @pytest.fixture(autouse=True)
 def short_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """The command finds the short data set, whatever this machine has."""
-    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda task, data: dataset)
+    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda *_: dataset)
 
 
 def brf_lava(*arguments: str | Path) -> Result:
@@ -955,7 +955,7 @@ def test_data_of_another_label_delay_are_noticed(
     notice = "Notice: the network learned labels that trail the signal by 0 steps; those of this"
     result = brf_lava(*arguments_of(case, files), "-o", tmp_path / "x.png")
     assert "Notice" not in result.output
-    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda task, data: late)
+    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda *_: late)
     result = brf_lava(*arguments_of(case, files), "-o", tmp_path / "x.png")
     if case != "parameters":  # which refuses other data than those of the training
         assert result.exit_code == 0, result.output

@@ -21,7 +21,7 @@
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
 another type, out of range or unknown is an error. Files of schema 1 had no range: their inputs are
-spikes. Those of schema 1 and 2 had no ``input_gain``: theirs is 0, see `neurons.fixed.li_step`. So
+spikes. Those of schema 1 and 2 had no ``input_gain``: theirs is 0, see `neurons.fixed.leaky`. So
 it is where a layer in a file of netx itself, which says no schema, has none.
 """
 

@@ -41,7 +41,7 @@ class ALIFConstants(NamedTuple):
     beta: int  # of the adaptation in the threshold, parameter_bits fraction bits
     state_bits: int
     parameter_bits: int
-    input_gain: int  # 1 or 0, see `li_step`
+    input_gain: int  # 1 or 0, see `leaky`
 
 
 class LIConstants(NamedTuple):
@@ -49,7 +49,7 @@ class LIConstants(NamedTuple):
 
     state_bits: int
     parameter_bits: int
-    input_gain: int  # 1 or 0, see `li_step`
+    input_gain: int  # 1 or 0, see `leaky`
 
 
 def mul(a: Any, b: Any, bits: Any) -> Any:
@@ -65,6 +65,18 @@ def mul(a: Any, b: Any, bits: Any) -> Any:
 def saturate(x: Any) -> Any:
     """``x`` clipped to the 24-bit state range, both limits symmetric."""
     return x + (STATE_MAX - x) * (x > STATE_MAX) + (STATE_MIN - x) * (STATE_MIN > x)
+
+
+def leaky(state: Any, current: Any, decay: Any, constants: Any) -> Any:
+    """``decay * state + (1 - decay) * current``, the step of a leaky integrator.
+
+    The input gain ``1 - decay`` differs between neurons. In the weights, where real numbers have
+    it, it would leave some neurons few levels of the one format that all weights of a matrix share;
+    files of schema 2 and before have it there, too: input_gain 0 leaves the current as it is.
+    """
+    bits = constants.parameter_bits
+    gain = (1 << bits) - constants.input_gain * decay
+    return mul(state, decay, bits) + mul(current, gain, bits)
 
 
 def rf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
@@ -134,8 +146,8 @@ def alif_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
     """Adaptive leaky integrate-and-fire in integers; `real.alif_step` times ``2**state_bits``.
 
     state: (u, a, z), z being 0 or 1. current: W applied to the spikes, as state integers.
-    coefficients: (decay, adaptation) with parameter_bits fraction bits. The input gain is that of
-    `li_step`. Returns ((u, a, z), z).
+    coefficients: (decay, adaptation) with parameter_bits fraction bits. See `leaky`.
+    Returns ((u, a, z), z).
     """
     u, a, z = state
     decay, adaptation = coefficients
@@ -143,8 +155,7 @@ def alif_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
     rise = mul((1 << bits) - adaptation, 1 << constants.state_bits, bits)
     rest = u - z * (constants.theta + mul(a, constants.beta, bits))
     a_next = mul(a, adaptation, bits) + z * rise
-    gain = (1 << bits) - constants.input_gain * decay
-    u_next = saturate(mul(rest, decay, bits) + mul(current, gain, bits))
+    u_next = saturate(leaky(rest, current, decay, constants))
     z_next = u_next > constants.theta + mul(a_next, constants.beta, bits)
     return (u_next, a_next, z_next * 1), z_next
 
@@ -153,14 +164,9 @@ def li_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
     """Leaky integrator in integers: ``o <- saturate(decay * o + (1 - decay) * current)``.
 
     state: (o,). current: W applied to the spikes, as state integers. coefficients: (decay,) with
-    parameter_bits fraction bits. The input gain ``1 - decay`` differs between neurons. In the
-    weights, where real numbers have it, it would leave some neurons few levels of the one format
-    that all weights of a matrix share; files of schema 2 and before have it there, too: input_gain
-    0, which leaves the current as it is.
+    parameter_bits fraction bits.
     """
     (o,) = state
     (decay,) = coefficients
-    bits = constants.parameter_bits
-    gain = (1 << bits) - constants.input_gain * decay
-    o_next = saturate(mul(o, decay, bits) + mul(current, gain, bits))
+    o_next = saturate(leaky(o, current, decay, constants))
     return (o_next,), o_next
