@@ -98,8 +98,10 @@ def _read_text(path: Path) -> npt.NDArray[Any]:
 def _read_torch(path: Path) -> npt.NDArray[Any]:
     import torch
 
+    from brf_lava.torch_file import load_torch_file
+
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_torch_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Name another.") from None
     except Exception as error:  # damage surfaces in torch as errors of many kinds

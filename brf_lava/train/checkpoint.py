@@ -22,6 +22,7 @@ from brf_lava.export.network import FloatActivity
 from brf_lava.files import write_bytes
 from brf_lava.recipes import Recipe, parse_stored
 from brf_lava.tasks.task import DataSource
+from brf_lava.torch_file import load_torch_file
 from brf_lava.train.model import Metrics, Network
 
 FORMAT = "brf-lava-model"
@@ -162,7 +163,7 @@ def read_torch_file(path: Path) -> Any:
         problem = "not a file" if path.exists() else "no such file"
         raise CheckpointError(f"{path}: {problem}. Name a model file.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_torch_file(path)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
