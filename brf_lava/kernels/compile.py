@@ -8,6 +8,7 @@ needs a decorator or a second copy.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 import sys
@@ -19,11 +20,13 @@ from types import FunctionType
 from typing import Any
 
 import numba
+from numba.core.event import Event, Listener, install_listener
 
 from brf_lava.neurons.binding import bound
 from brf_lava.signals import signals_held
 
 PACKAGE = Path(__file__).parent.parent
+logger = logging.getLogger(__name__)
 
 
 @cache
@@ -66,11 +69,26 @@ def _compiling_undisturbed(dispatcher: Any) -> Any:
     compile_now = dispatcher.compile
 
     def compile_held(signature: Any) -> Any:
-        with signals_held(signal.SIGINT):
+        with signals_held(signal.SIGINT), install_listener("numba:compile", _Announcement()):
             return compile_now(signature)
 
     dispatcher.compile = compile_held
     return dispatcher
+
+
+class _Announcement(Listener):  # type: ignore[misc]  # numba leaves it untyped
+    """Logs, once, that machine code is compiled and not read from the disk."""
+
+    def on_start(self, event: Event) -> None:
+        _announce()
+
+    def on_end(self, event: Event) -> None:
+        pass
+
+
+@cache
+def _announce() -> None:
+    logger.info("Compiling kernels, up to a minute; later runs read them from the disk.")
 
 
 @cache
