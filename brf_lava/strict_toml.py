@@ -193,7 +193,8 @@ def _several(
 def read_table(source: str, where: str, fault: Fault) -> dict[str, Value]:
     """The tables of a TOML text. Raises: `fault` with the line of a syntax error."""
     try:
-        return tomllib.loads(source)
+        table: dict[str, Value] = tomllib.loads(source)
+        return table
     except tomllib.TOMLDecodeError as error:
         lines = source.count("\n") + 1
         message = str(error).replace("at end of document", f"at line {lines}, the last one")

@@ -2,8 +2,8 @@
 
     python examples/each_neuron.py BHRF      one of RF, BRF, HRF, BHRF, ALIF, LI; without: all
 
-Three neurons of different strength hear two spikes, with 16 steps between them. Needs Lava, hence
-Python 3.10.
+Three neurons of different strength hear two spikes, with 16 steps between them. Needs Lava
+(brf-lava install-lava).
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
 
 from brf_lava.neurons.families import NEURONS
-from brf_lava.run.lava_net import process_of, require_lava
-
-require_lava()
-
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402  # only after require_lava
-
-from brf_lava.proc.dense.process import BatchDense  # noqa: E402
-from brf_lava.proc.sink.process import Sink  # noqa: E402
-from brf_lava.proc.source.process import Source  # noqa: E402
-from brf_lava.run.guard import run_guarded, shared_array  # noqa: E402
+from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.sink.process import Sink
+from brf_lava.proc.source.process import Source
+from brf_lava.run.guard import run_guarded, shared_array
+from brf_lava.run.lava_net import process_of
 
 STATE_BITS, PARAMETER_BITS = 14, 16  # fraction bits
 RECORDING = np.zeros((60, 1), np.int8)  # [T, I]

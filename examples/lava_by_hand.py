@@ -1,25 +1,20 @@
 """Lava processes wired by hand: source -> dense -> BRF -> sink, in real numbers.
 
-One neuron at 2 rad/s hears one spike and rings. Needs Lava, hence Python 3.10.
+One neuron at 2 rad/s hears one spike and rings. Needs Lava: brf-lava install-lava.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
 
-from brf_lava.run.lava_net import require_lava
-
-require_lava()
-
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402  # only after require_lava
-
-from brf_lava.neurons.boundary import divergence_boundary  # noqa: E402
-from brf_lava.neurons.real import BalancedConstants  # noqa: E402
-from brf_lava.proc.brf.process import BRF  # noqa: E402
-from brf_lava.proc.dense.process import BatchDense  # noqa: E402
-from brf_lava.proc.sink.process import Sink  # noqa: E402
-from brf_lava.proc.source.process import Source  # noqa: E402
-from brf_lava.run.guard import run_guarded, shared_array  # noqa: E402
+from brf_lava.neurons.boundary import divergence_boundary
+from brf_lava.neurons.real import BalancedConstants
+from brf_lava.proc.brf.process import BRF
+from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.sink.process import Sink
+from brf_lava.proc.source.process import Source
+from brf_lava.run.guard import run_guarded, shared_array
 
 DT, OMEGA, B_OFFSET = 0.01, 2.0, 0.1
 STEPS = 800

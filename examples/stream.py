@@ -1,7 +1,7 @@
 """A stream of sequences through one running network, from Python.
 
-Two sequences of 100 random steps through a small BRF network, an answer per step. On Lava (Python
-3.10) with ``sim``, else with ``engine``; both say the same.
+Two sequences of 100 random steps through a small BRF network, an answer per step. On Lava with
+``sim``, without it with ``engine``; both say the same.
 """
 
 from __future__ import annotations

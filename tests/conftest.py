@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import signal
 
+from brf_lava.lava_support import require_lava
+
+require_lava()  # before any test runs a parallel loop of numba, and before tests import Lava
+
 
 def pytest_configure() -> None:
     """Hear signals that a suite in the background would ignore, as would all that it starts."""

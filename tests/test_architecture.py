@@ -17,7 +17,16 @@ PACKAGE = ROOT / "brf_lava"
 
 # What each part may import besides itself and `errors`. A part that is not listed (the command
 # line, the demo) is on the outside: it may import everything, and none of these may import it.
-DATA = {"decision", "recipes", "profiles", "resources", "strict_toml", "files", "versions"}
+DATA = {
+    "decision",
+    "recipes",
+    "profiles",
+    "resources",
+    "strict_toml",
+    "files",
+    "versions",
+    "torch_file",
+}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "decision": set(),
@@ -28,12 +37,14 @@ ALLOWED: dict[str, set[str]] = {
     "resources": set(),
     "signals": set(),
     "strict_json": set(),
+    "torch_file": set(),
+    "lava_support": set(),
     "strict_toml": set(),
     "recipes": {"decision", "neurons", "resources", "strict_toml"},
     "profiles": {"resources", "strict_toml"},
     "neurons": set(),
     "kernels": {"neurons", "signals"},
-    "tasks": {"decision", "files", "strict_toml"},
+    "tasks": {"decision", "files", "strict_toml", "torch_file"},
     "proc": {"neurons"},
     "export": {"neurons", "kernels", "files", "decision"},
     "slayer": {"neurons", "kernels", "export", "tasks", "proc", "train", *DATA},
@@ -44,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "run": {
         *("neurons", "kernels", "export", "tasks", "proc", "loihi2", "signals", "strict_json"),
+        "lava_support",
         *DATA,
     },
     "analysis": {"neurons", "kernels", "export", "tasks", "run", "train", "metrics_file", *DATA},

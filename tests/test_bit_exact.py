@@ -19,7 +19,6 @@ from networks import SPIKING, fixed_constants, random_coefficients
 from netx_graph import TIMEOUT, run_networks
 from numpy.typing import NDArray
 
-from brf_lava.errors import BackendUnavailableError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.export.network import (
     EXPONENT_MAX,
@@ -252,18 +251,9 @@ def test_engine_and_plain_numpy_agree(seed: int) -> None:
         assert ours.saturations == theirs.saturations, where
 
 
-def _need_lava() -> None:
-    try:
-        lava_net.require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.lava
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(GROUPS))
 def test_lava_and_netx_equal_the_engine(seed: int, tmp_path: Path) -> None:
-    _need_lava()
     group = make_group(seed)
     expected = alone(group)
     x = np.concatenate(group.x, axis=2)
@@ -275,10 +265,8 @@ def test_lava_and_netx_equal_the_engine(seed: int, tmp_path: Path) -> None:
     assert_equal_parts(loaded, group, firsts, f"seed {seed}, netx")
 
 
-@pytest.mark.lava
 def test_each_network_loads_alone(tmp_path: Path) -> None:
     """As netx holds it: even weights and an exponent, coefficients as they are."""
-    _need_lava()
     from brf_lava.run import Network
 
     path = tmp_path / "net.h5"

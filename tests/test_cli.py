@@ -22,7 +22,7 @@ from networks import random_network
 
 from brf_lava import __version__
 from brf_lava.cli import main
-from brf_lava.errors import BackendUnavailableError, LavaRunError
+from brf_lava.errors import LavaRunError
 from brf_lava.export.hdf5 import read_network, write_network
 from brf_lava.export.network import Activity, FixedNetwork
 from brf_lava.export.quantize import quantize
@@ -252,12 +252,7 @@ def test_run_on_the_engine(shared: Path, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-@pytest.mark.lava
 def test_run_on_lava(shared: Path, tmp_path: Path) -> None:
-    try:
-        lava_net.require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
     out = tmp_path / "run.json"
     arguments = ("--data", shared / "data", "--batch", "1", "--out", out)
     run = subprocess.run(
@@ -507,7 +502,6 @@ def on_lava(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
         change(activity)
         return activity
 
-    monkeypatch.setattr(lava_net, "require_lava", lambda: None)
     monkeypatch.setattr(lava_net, "run_on_lava", run_on_lava)
 
 

@@ -15,14 +15,13 @@ from click.testing import CliRunner
 
 from brf_lava.analysis.parameters import resonators, training
 from brf_lava.cli import main
-from brf_lava.errors import BackendUnavailableError, CheckpointError, RecipeError
+from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.export.hdf5 import read_network
 from brf_lava.recipes import Recipe, load_recipe, override, parse_recipe
 from brf_lava.reproduce.records import differences
 from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
-from brf_lava.run.lava_net import require_lava
 from brf_lava.tasks import synthetic_ecg
 from brf_lava.tasks.task import Dataset, DataSource, Split, find_task, fingerprint
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
@@ -199,10 +198,6 @@ def assert_same_on_lava(checkpoint: Checkpoint, dataset: Dataset, path: Path) ->
     x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))
     expected = engine.run(network, x)
     assert all(layer.any() for layer in expected.spikes)
-    try:
-        require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(f"engine alone: {error}")
     found, _ = execute(network, x, backend="sim")
     assert_equal(found, expected, "sim", "engine")
 

@@ -129,15 +129,15 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     found = look({}, nothing)
     assert found["torch"].found
     assert not found["torch"].needed
-    assert found["Python 3.10"].found == (sys.version_info[:2] == (3, 10))
+    assert found["Lava on Python 3.10 to 3.13"].found
     assert not found["Intel's Loihi extension"].found
 
     def no_version(name: str) -> str:
         raise doctor.PackageNotFoundError(name)
 
     monkeypatch.setattr(doctor, "version", no_version)
-    lacking = look({}, nothing)["Lava"]
-    assert "pip install lava-nc==0.10.0" in lacking.line()
+    lacking = look({}, nothing)["Lava on Python 3.10 to 3.13"]
+    assert "brf-lava install-lava" in lacking.line()
     assert lacking in missing([lacking])
 
 

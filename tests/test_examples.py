@@ -7,12 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from brf_lava.errors import BackendUnavailableError
 from brf_lava.neurons import real
 from brf_lava.neurons.boundary import divergence_boundary
-from brf_lava.run.lava_net import require_lava
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -39,10 +36,6 @@ def test_train_export_run() -> None:
 
 def test_lava_by_hand() -> None:
     """The spikes are those of the equation, one step later: a dense connection takes one."""
-    try:
-        require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
     output = run("lava_by_hand.py")
     constants = real.BalancedConstants(0.01, 1.0, 0.9)
     state, spikes = (0.0, 0.0, 0.0), []

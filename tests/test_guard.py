@@ -20,27 +20,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
-from brf_lava.run import lava_net
-
-try:
-    lava_net.require_lava()
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
-
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 from lava_faults import chain
 from lava_faults.chain import STEPS, run_chain
 
+from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run import guard
+from brf_lava.run import guard, lava_net
 from brf_lava.run.guard import run_guarded, shared_array
 
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 SOON = 8.0  # s, generous for a busy machine; the faults are reported in under 0.2 s on an idle one
 SENT = list(range(1, STEPS + 1))
 TESTS = Path(__file__).parent

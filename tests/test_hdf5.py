@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
 import brf_lava
-from brf_lava.errors import BackendUnavailableError, BrfLavaError, NetworkFileError
+from brf_lava.errors import BrfLavaError, NetworkFileError
 from brf_lava.export import hdf5
 from brf_lava.export.hdf5 import (
     read_layer,
@@ -40,7 +40,7 @@ from brf_lava.export.network import (
 )
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.neurons import families, fixed
-from brf_lava.run import engine, lava_net
+from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
 from brf_lava.slayer.blocks import Block
 
@@ -199,12 +199,7 @@ def test_every_integer_of_a_layer_has_its_unit(path: Path) -> None:
                 assert file[name].attrs["unit"], name
 
 
-@pytest.mark.lava
 def test_stock_netx_reads_types_shapes_and_weights(path: Path) -> None:
-    try:
-        lava_net.require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
     utils = pytest.importorskip("lava.lib.dl.netx.utils")
     network = sample_network()
     stock = utils.NetDict(str(path))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lava.magma.core.run_configs import Loihi2SimCfg
 from networks import (
     SPIKING,
     random_connection,
@@ -19,17 +20,9 @@ from networks import (
 
 from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
+from brf_lava.lava_support import require_lava
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.families import Neuron
-from brf_lava.run import engine, lava_net
-
-try:
-    lava_net.require_lava()
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
-
-from lava.magma.core.run_configs import Loihi2SimCfg
-
 from brf_lava.proc.alif.process import ALIF
 from brf_lava.proc.bhrf.process import BHRF
 from brf_lava.proc.brf.process import BRF
@@ -39,9 +32,10 @@ from brf_lava.proc.li.process import LI
 from brf_lava.proc.rf.process import RF
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
+from brf_lava.run import engine, lava_net
 from brf_lava.run.guard import run_guarded, shared_array
 
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 30.0  # s, for one Lava run; they take well under one
 
@@ -227,8 +221,8 @@ def test_currents_that_leave_int32_are_refused() -> None:
 
 def test_missing_lava_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lava.magma.core.run_configs", None)
-    with pytest.raises(BackendUnavailableError, match="pip install lava-nc"):
-        lava_net.require_lava()
+    with pytest.raises(BackendUnavailableError, match="brf-lava install-lava"):
+        require_lava()
 
 
 def test_importing_lava_net_does_not_import_lava() -> None:

@@ -40,18 +40,13 @@ from brf_lava.loihi2.place import DoesNotFitError
 from brf_lava.neurons.families import LI, Neuron
 from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.profiles import GENERATIONS, Loihi2Profile, load_profile
-from brf_lava.run import engine, lava_net, loihi2
+from brf_lava.run import engine, loihi2
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
 from brf_lava.run.loihi2 import Loihi2Options, reset_interval, run_on_loihi2, sign_extended
 from brf_lava.run.verify import vectors, verify
 
-try:
-    lava_net.require_lava()
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
-
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 SITE = Path(__file__).parent / "loihi2_standin" / "site"
 NC = ("rf", "brf", "hrf", "bhrf", "alif", "li")
 EXTENSION = (  # what the extension brings; and what is defined only where it is

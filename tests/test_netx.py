@@ -18,21 +18,14 @@ from networks import SPIKING, random_inputs, random_network, random_spikes
 from netx_graph import run_networks
 from numpy.typing import NDArray
 
-from brf_lava.errors import BackendUnavailableError, NetworkFileError, ParameterError
+from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.export.hdf5 import write_layer, write_network
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import ALIF, BRF
-from brf_lava.run import engine, lava_net
+from brf_lava.run import engine
 
 ROOT = Path(__file__).parent.parent
-try:
-    lava_net.require_lava()
-    NO_LAVA = ""
-except BackendUnavailableError as error:
-    NO_LAVA = str(error)
-
-needs_lava = pytest.mark.skipif(bool(NO_LAVA), reason=NO_LAVA or "Lava is here")
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -79,8 +72,7 @@ def test_missing_lava_is_said(module: str) -> None:
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
     (line,) = run.stdout.decode().splitlines()
     assert "cannot be imported" in line
-    if not NO_LAVA:
-        assert "pip install lava-" in line
+    assert "brf-lava install-lava" in line
 
 
 def test_other_names_are_unknown_as_ever() -> None:
@@ -93,7 +85,6 @@ def test_other_names_are_unknown_as_ever() -> None:
 # Our own files.
 
 
-@needs_lava
 @pytest.mark.parametrize(
     ("sizes", "neurons", "recurrent"),
     [
@@ -117,7 +108,6 @@ def test_equals_the_engine(
     assert reference.outputs.any()
 
 
-@needs_lava
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 def test_graded_inputs(rng: np.random.Generator, path: Path, dtype: type) -> None:
     limits = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
@@ -128,7 +118,6 @@ def test_graded_inputs(rng: np.random.Generator, path: Path, dtype: type) -> Non
     assert 0 < reference.spikes[0].mean() < 1
 
 
-@needs_lava
 def test_matrices_of_one_sign_and_sparse_ones(rng: np.random.Generator, tmp_path: Path) -> None:
     """Where lava-dl's own choice of weight bits fails. All of them side by side."""
     base = random_network(rng, (5, 6, 3), exponent=12)
@@ -160,7 +149,6 @@ def _filled(connection: Connection, value: int) -> Connection:
     return Connection(np.full_like(connection.mantissa, value), connection.exponent)
 
 
-@needs_lava
 @pytest.mark.parametrize("root", ["network", "layer"])
 def test_a_run_may_start_anywhere(rng: np.random.Generator, path: Path, root: str) -> None:
     network = random_network(rng, (4, 9, 3), exponent=11)
@@ -171,7 +159,6 @@ def test_a_run_may_start_anywhere(rng: np.random.Generator, path: Path, root: st
     assert_engine(layers, network, x)
 
 
-@needs_lava
 def test_what_netx_users_know_is_there(rng: np.random.Generator, path: Path) -> None:
     network = random_network(rng, (4, 9, 7, 3), neuron=[BRF, ALIF], recurrent=[True, False])
     write_network(network, path)
@@ -191,7 +178,6 @@ def test_what_netx_users_know_is_there(rng: np.random.Generator, path: Path) -> 
     assert (len(rest), rest.inp.shape) == (2, (9,))
 
 
-@needs_lava
 def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
     """Lava keeps all processes to the end of the interpreter; it must get there, too."""
     write_network(random_network(rng, (4, 9, 3)), path)
@@ -203,7 +189,6 @@ def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
-@needs_lava
 def test_the_example_of_the_docstring_runs(rng: np.random.Generator, path: Path) -> None:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
@@ -233,7 +218,6 @@ def test_the_example_of_the_docstring_runs(rng: np.random.Generator, path: Path)
     np.testing.assert_array_equal(names["outputs"], expected)
 
 
-@needs_lava
 def test_runs_as_lava_users_run(rng: np.random.Generator, path: Path) -> None:
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -299,7 +283,6 @@ def run_stock(path: Path, x: NDArray[Any]) -> list[NDArray[Any]]:
     return layers
 
 
-@needs_lava
 def test_stock_networks_are_what_they_were(rng: np.random.Generator, path: Path) -> None:
     from lava.lib.dl.netx import hdf5
 
@@ -313,7 +296,6 @@ def test_stock_networks_are_what_they_were(rng: np.random.Generator, path: Path)
         assert expected.any()
 
 
-@needs_lava
 def test_stock_convolutions_are_what_they_were(rng: np.random.Generator, path: Path) -> None:
     import torch
     from lava.lib.dl import slayer
@@ -337,7 +319,6 @@ def test_stock_convolutions_are_what_they_were(rng: np.random.Generator, path: P
         assert expected.any()
 
 
-@needs_lava
 def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> None:
     stock = stock_layers()[:2]
     network = random_network(rng, (5, 9, 3), exponent=12)
@@ -351,7 +332,6 @@ def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> No
         np.testing.assert_array_equal(ours, theirs)
 
 
-@needs_lava
 def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
     stock = stock_layers()[1:]
     network = random_network(rng, (4, 8, 6, 1), neuron=[BRF, ALIF], exponent=13)
@@ -367,7 +347,6 @@ def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
         assert ours.any()
 
 
-@needs_lava
 def test_blocks_of_ours_export_what_loads(rng: np.random.Generator, path: Path) -> None:
     import torch
 
@@ -467,7 +446,6 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
 }
 
 
-@needs_lava
 @pytest.mark.parametrize("fault", FAULTS)
 def test_damage_is_refused_in_one_line(
     rng: np.random.Generator, path: Path, fault: str, capfd: pytest.CaptureFixture[str]
@@ -486,7 +464,6 @@ def test_damage_is_refused_in_one_line(
         pass
 
 
-@needs_lava
 @pytest.mark.parametrize("neuron", ["ALIF", "LI"])
 def test_layers_in_a_file_without_a_schema_and_input_gain_are_old(
     rng: np.random.Generator, path: Path, neuron: str
@@ -499,7 +476,6 @@ def test_layers_in_a_file_without_a_schema_and_input_gain_are_old(
     assert load(path).layers[index].neuron.proc_params["constants"].input_gain == 0
 
 
-@needs_lava
 @pytest.mark.parametrize("name", [None, 3, b"net.h5", ["net.h5"]])
 def test_what_is_no_name_of_a_file(name: Any, capfd: pytest.CaptureFixture[str]) -> None:
     message = r"^net_config: .*; the name of a file is needed"
@@ -510,7 +486,6 @@ def test_what_is_no_name_of_a_file(name: Any, capfd: pytest.CaptureFixture[str])
     assert "Exception ignored" not in capfd.readouterr().err
 
 
-@needs_lava
 @pytest.mark.parametrize("kind", ["missing", "folder", "text", "truncated"])
 def test_what_is_no_network_file(rng: np.random.Generator, path: Path, kind: str) -> None:
     if kind == "folder":
@@ -526,7 +501,6 @@ def test_what_is_no_network_file(rng: np.random.Generator, path: Path, kind: str
     assert "\n" not in str(caught.value)
 
 
-@needs_lava
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

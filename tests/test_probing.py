@@ -22,7 +22,7 @@ from brf_lava.export.hdf5 import read_network, write_network
 from brf_lava.export.network import FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron
-from brf_lava.run import engine, lava_net, probing
+from brf_lava.run import engine, probing
 from brf_lava.run.execute import execute
 from brf_lava.run.probing import (
     Recording,
@@ -160,16 +160,6 @@ def test_32_bits_hold_every_state(neuron: Neuron) -> None:
 # Lava
 
 
-@pytest.fixture
-def lava() -> None:
-    try:
-        lava_net.require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.lava
-@pytest.mark.usefixtures("lava")
 @pytest.mark.parametrize("batch", [None, 2])
 def test_lava_records_what_the_engine_does(rng: np.random.Generator, batch: int | None) -> None:
     """A layer of every neuron, of which each delays by one step more."""
@@ -183,8 +173,6 @@ def test_lava_records_what_the_engine_does(rng: np.random.Generator, batch: int 
             assert values.any(), f"{layer.name} {name}"
 
 
-@pytest.mark.lava
-@pytest.mark.usefixtures("lava")
 @pytest.mark.parametrize(("steps", "samples"), [(1, 1), (1, 3), (2, 1)])
 def test_lava_records_runs_of_one_step(rng: np.random.Generator, steps: int, samples: int) -> None:
     network = random_network(rng, (2, 3, 2), exponent=12)
@@ -430,8 +418,6 @@ def test_run_writes_the_states(net: Path, tmp_path: Path) -> None:
     assert about["network"]["provenance"]["task"] == "ecg"
 
 
-@pytest.mark.lava
-@pytest.mark.usefixtures("lava")
 def test_run_on_lava_writes_the_same_states(net: Path, tmp_path: Path) -> None:
     for backend in ("sim", "engine"):
         out = tmp_path / f"{backend}.h5"

@@ -14,29 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import fixed_constants, random_coefficients
-
-from brf_lava.errors import BackendUnavailableError, ParameterError
-from brf_lava.neurons import fixed
-from brf_lava.neurons.families import NEURONS, Neuron
-from brf_lava.run import lava_net
-
-try:
-    lava_net.require_lava()
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
-
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense as LavaDense
+from networks import fixed_constants, random_coefficients
 
+from brf_lava.errors import ParameterError
+from brf_lava.neurons import fixed
+from brf_lava.neurons.families import NEURONS, Neuron
 from brf_lava.proc.dense.process import BatchDense
 from brf_lava.proc.layer import NeuronLayer
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
+from brf_lava.run import lava_net
 from brf_lava.run.guard import shared_array
 
-pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCALE = 2**16
 ALL = list(NEURONS.values())

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brf_lava.errors import BackendUnavailableError, CheckpointError
+from brf_lava.errors import CheckpointError
 from brf_lava.export.hdf5 import read_network
 from brf_lava.export.network import FixedNetwork
 from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
-from brf_lava.run.lava_net import require_lava, run_on_lava
+from brf_lava.run.lava_net import run_on_lava
 from brf_lava.run.result import decision_of
 from brf_lava.tasks.task import Dataset, find_task
 from brf_lava.train.checkpoint import Checkpoint
@@ -137,10 +137,6 @@ def test_integers_lose_little(
 def test_lava_equals_the_engine_in_every_spike_and_output(
     network: FixedNetwork, dataset: Dataset
 ) -> None:
-    try:
-        require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
     x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))
     assert x.shape == (1300, 141, 4)
     found = run_on_lava(network, x, timeout=120)

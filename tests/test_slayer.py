@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.errors import ParameterError
 from brf_lava.export.hdf5 import read_layer
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.run.lava_net import require_lava
 from brf_lava.slayer import block, neuron
 from brf_lava.slayer.blocks import Block
 from brf_lava.slayer.neuron import find_neuron
@@ -494,21 +493,16 @@ def test_gradients_pass_through_the_membrane_of_a_recurrent_block(name: str) -> 
     assert torch.allclose(found, late_by_early(exact), rtol=1e-4)
 
 
-# Among stock SLAYER blocks; needs lava-dl, hence Python 3.10
+# Among stock SLAYER blocks
 
 CUBA = {"threshold": 1.0, "current_decay": 0.25, "voltage_decay": 0.1}
 
 
 @pytest.fixture
 def slayer() -> Any:
-    try:
-        require_lava()
-    except BackendUnavailableError as error:
-        pytest.skip(str(error))
     return importlib.import_module("lava.lib.dl.slayer")
 
 
-@pytest.mark.lava
 def test_slayers_own_recurrent_block_loses_that_gradient(slayer: Any) -> None:
     """The same function as its Dense block, here: but the gradient through time is gone."""
     dense = slayer.block.cuba.Dense(dict(CUBA), 1, 1, delay_shift=False)
@@ -542,7 +536,6 @@ class Mixed(nn.Module):
         return (x, counts) if counts else x
 
 
-@pytest.mark.lava
 @pytest.mark.parametrize("order", ["cuba first", "BRF first", "BRF alone, counting"])
 def test_training_in_a_module_list_with_slayers_assistant(slayer: Any, order: str) -> None:
     torch.manual_seed(3)

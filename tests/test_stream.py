@@ -27,13 +27,12 @@ from numpy.typing import NDArray
 from brf_lava.cli.main import main
 from brf_lava.cli.stream import speed_line
 from brf_lava.decision import Decision
-from brf_lava.errors import BackendUnavailableError, DataError, LavaRunError, ParameterError
+from brf_lava.errors import DataError, LavaRunError, ParameterError
 from brf_lava.export.hdf5 import write_network
 from brf_lava.export.network import FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.run import engine
 from brf_lava.run.early import decide_early
-from brf_lava.run.lava_net import require_lava
 from brf_lava.run.live_ecg import LiveEcg
 from brf_lava.run.stream import Answer, Stream
 from brf_lava.run.stream_lines import LineReader, write_answer
@@ -46,21 +45,7 @@ SOON = 20.0  # s
 BITS = 14  # state bits of the networks here
 
 
-def lava_is_there() -> str:
-    """Why it is not, else nothing."""
-    try:
-        require_lava()
-    except BackendUnavailableError as error:
-        return str(error)
-    return ""
-
-
-needs_lava = [
-    pytest.mark.lava,
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(bool(lava_is_there()), reason=lava_is_there()),
-]
-BOTH = ["engine", pytest.param("sim", marks=needs_lava)]
+BOTH = ["engine", "sim"]
 
 DEEP = {"neuron": [families.BRF, families.ALIF, families.BHRF], "recurrent": [True, False, True]}
 
@@ -601,13 +586,6 @@ def child(name: str) -> int:
     return next(c.pid or 0 for c in multiprocessing.active_children() if name in c.name)
 
 
-def lava(*tests: Any) -> Any:
-    for mark in needs_lava:
-        tests = tuple(mark(test) for test in tests)
-    return tests[0]
-
-
-@lava
 @pytest.mark.parametrize("name", ["hidden 1", "input", "readout", "runtime service"])
 def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) -> None:
     with Stream(small_network(), timeout=TIMEOUT) as stream:
@@ -620,7 +598,6 @@ def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) ->
             stream.push([1, 0, 1, 0])
 
 
-@lava
 def test_a_process_that_hangs_is_timed_out(nothing_left: list[str]) -> None:
     with Stream(small_network(), timeout=5.0) as stream:
         stream.push([1, 0, 1, 0])
@@ -630,7 +607,6 @@ def test_a_process_that_hangs_is_timed_out(nothing_left: list[str]) -> None:
             push_on(stream)
 
 
-@lava
 def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
     def fail() -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
@@ -642,7 +618,6 @@ def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
         fail()
 
 
-@lava
 def test_ctrl_c_at_any_moment(nothing_left: list[str]) -> None:
     def interrupt(moment: float) -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
@@ -726,7 +701,6 @@ def start_answering(process: subprocess.Popen[bytes]) -> set[str]:
     return segments({process.pid, *descendants(process.pid)})
 
 
-@lava
 def test_end_of_input(command: Command) -> None:
     process = command()
     names = start_answering(process)
@@ -738,7 +712,6 @@ def test_end_of_input(command: Command) -> None:
     assert process.returncode == 0
 
 
-@lava
 def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
     process = command()
     names = start_answering(process)
@@ -749,7 +722,6 @@ def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
     assert text.splitlines()[-1] == "Interrupted."
 
 
-@lava
 def test_a_reader_that_goes_away(command: Command) -> None:
     process = command()
     names = start_answering(process)
@@ -762,7 +734,6 @@ def test_a_reader_that_goes_away(command: Command) -> None:
     assert "Error" not in assert_ends(process, names)
 
 
-@lava
 def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> None:
     process = command()
     names = start_answering(process)
@@ -786,7 +757,6 @@ def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> 
     assert process.returncode == 130
 
 
-@lava
 def test_the_parent_alone_is_killed(command: Command) -> None:
     process = command()
     names = start_answering(process)

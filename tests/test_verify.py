@@ -175,7 +175,6 @@ def test_a_silent_answer_is_not_called_late(network: FixedNetwork) -> None:
 # The command
 
 
-@pytest.mark.lava
 def test_verify_on_the_simulation(net: Path) -> None:
     worked = invoke(net, "--steps", "60", "--samples", "3")
     if isinstance(worked.exception, BackendUnavailableError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,8 @@ def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
     where: what to call the network in the message, such as its file.
     """
     layers = []
-    for number, block in enumerate(network.hidden, start=1):
-        neuron = block.neuron
+    for number, block in enumerate(network.hidden_blocks, start=1):
+        neuron: Any = block.neuron  # the parameters differ from neuron to neuron
         if neuron.family.name not in PLANE:
             continue
         omega, b_offset = (
@@ -68,7 +69,7 @@ def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
         name = neuron.family.name
         layers.append(Resonators(number, name, neuron.dt, omega, b_offset, damping))
     if not layers:
-        names = dict.fromkeys(block.neuron.family.name for block in network.hidden)
+        names = dict.fromkeys(block.neuron.family.name for block in network.hidden_blocks)
         raise CheckpointError(
             f"{where}: its hidden neurons are {', '.join(names)}, which have no omega; "
             f"{', '.join(PLANE)} have. Name another model."

@@ -47,7 +47,7 @@ class Response:
 def relative_frequencies(width: float, upto: float, start: float = 0.2) -> NDArray[np.float64]:
     """Bins at the multiples of `width` from about `start` to about `upto`; 1 is among them."""
     below, above = int((1 - start) / width + 1e-9), int((upto - 1) / width + 1e-9)
-    return 1 + width * np.arange(-below, above + 1)
+    return 1 + width * np.arange(-below, above + 1, dtype=np.float64)
 
 
 def spike_trains(frequencies: NDArray[np.float64], dt: float, steps: int) -> NDArray[np.int8]:

@@ -127,7 +127,7 @@ def single_neuron(drive: Drive) -> SingleNeuron:
                 f"{drive.weight:g}: u or q of variant '{trace.variant.title}' grows "
                 f"beyond {LARGEST:g}. Lower b_offset, gamma, the weight or dt."
             )
-    return SingleNeuron(drive, drive.dt * np.arange(1, steps + 1), x, traces)
+    return SingleNeuron(drive, drive.dt * np.arange(1, steps + 1, dtype=np.float64), x, traces)
 
 
 def _trace(variant: Variant, drive: Drive, x: NDArray[np.int8]) -> Trace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ from brf_lava.cli.doctor import doctor
 from brf_lava.cli.estimate import estimate
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
+from brf_lava.cli.install_lava import install_lava
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.map import map_command
 from brf_lava.cli.plot import plot
@@ -59,6 +61,13 @@ def _usage(error: click.UsageError, ctx: click.Context | None = None) -> click.U
     return WrongUsage(printable(" ".join(error.format_message().split())), error.ctx or ctx)
 
 
+class _OnStandardError(logging.Handler):
+    """Shows what the library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(record.getMessage(), err=True)
+
+
 class Commands(click.Group):
     """A group that turns this package's errors into one line and an exit code.
 
@@ -79,6 +88,10 @@ class Commands(click.Group):
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
         # multiple of the run time, on a quiet one nothing measurable is gained by it.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        logger = logging.getLogger("brf_lava")
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # Lava gives the root logger a handler that prints, too
+        logger.handlers = [_OnStandardError()]
         try:
             with terminated_like_interrupted():
                 return super().invoke(ctx)
@@ -105,6 +118,6 @@ def main() -> None:
 for command in (
     *(train, import_command, export, run, data),
     *(reproduce, plot),
-    *(loihi2, map_command, estimate, doctor, verify),
+    *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):
     main.add_command(command)

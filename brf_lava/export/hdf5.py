@@ -255,13 +255,15 @@ def _check_header(file: h5py.File, path: Path) -> int:
             "'brf-lava export'."
         )
     schema = file.attrs.get("schema")
-    if not isinstance(schema, (int, np.integer)) or schema not in READABLE:
+    if isinstance(schema, np.integer):
+        schema = int(schema)
+    if not isinstance(schema, int) or schema not in READABLE:
         raise NetworkFileError(
             f"{path}: schema {schema!r}, this version reads {READABLE[0]} to {SCHEMA}. It was "
             f"written by brf-lava {_text(file.attrs.get('brf_lava', 'unknown'))}: use "
             "that version, or export again."
         )
-    return int(schema)
+    return schema
 
 
 def _read_provenance(file: h5py.File, path: Path) -> dict[str, Any]:

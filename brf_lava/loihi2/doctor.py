@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +22,6 @@ from typing import Any
 from brf_lava.errors import BrfLavaError
 from brf_lava.loihi2.assembler import GROUP, assembler_names, find_assembler, read_microcode
 
-LAVA_PYTHON = (3, 10)  # lava-nc requires >= 3.10, < 3.11
 EXTENSION = "lava.utils.loihi2_profiler"  # by this module Lava itself recognizes the extension
 SECONDS = 5.0  # that the scheduler or a host may take to answer
 # States of nodes in which the scheduler gives them no new work, as sinfo shortens them; a * after
@@ -124,11 +122,8 @@ def examine(
     host:        "auto", "slurm" or "ethernet"
     """
     return (
-        _python(),
-        _package("Lava", "lava-nc", "pip install lava-nc==0.10.0, with Python 3.10"),
-        _package(
-            "lava-dl", "lava-dl", "pip install lava-dl==0.6.0, with Python 3.10", needed=False
-        ),
+        _package("Lava on Python 3.10 to 3.13", "lava-nc", "brf-lava install-lava"),
+        _package("lava-dl", "lava-dl", "brf-lava install-lava", needed=False),
         _package("torch", "torch", "pip install torch", needed=False),
         _extension(),
         _assembler(microcode, assembler),
@@ -148,17 +143,6 @@ def explain(findings: Sequence[Finding]) -> str:
     return (
         f"backend 'loihi2' cannot run here. Looked for: {'; '.join(needed)}. See 'brf-lava doctor' "
         "and deploy/README.md, or use --backend sim or engine."
-    )
-
-
-def _python() -> Finding:
-    here = ".".join(map(str, sys.version_info[:3]))
-    right = sys.version_info[:2] == LAVA_PYTHON
-    return Finding(
-        "Python 3.10",
-        right,
-        f"this is {here}",
-        "" if right else "Lava runs on Python 3.10 only: make an environment with it",
     )
 
 

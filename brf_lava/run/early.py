@@ -91,7 +91,7 @@ def decide_early(
     spikes = sum(layer.sum(axis=2, dtype=np.int64) for layer in activity.spikes)
     sops = np.cumsum(spikes, axis=0)  # [T, B]
     reached = leads >= np.reshape(margins, (-1, 1, 1))  # [M, T, B]
-    decided = reached.any(axis=1)
+    decided = np.asarray(reached.any(axis=1))
     last = np.where(decided, reached.argmax(axis=1), len(leads) - 1)  # [M, B]
     samples = np.arange(leads.shape[1])
     return EarlyDecisions(decided, last + 1, classes[last, samples], sops[last, samples])

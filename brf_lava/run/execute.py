@@ -29,7 +29,7 @@ def require_backend(backend: str, loihi2: Loihi2Options | None = None) -> None:
     if backend == "loihi2":
         require_loihi2(loihi2)
     if backend == "sim":
-        from brf_lava.run.lava_net import require_lava
+        from brf_lava.lava_support import require_lava
 
         require_lava()
 

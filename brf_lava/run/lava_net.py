@@ -2,14 +2,12 @@
 
     source -> dense -> neurons (<-> dense) -> dense -> ... -> dense -> LI
 
-Lava is imported inside functions: it needs Python 3.10, and nothing else here does.
+Lava is imported inside functions, because nothing else here needs it.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.errors import ParameterError
 from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork, at_limit
+from brf_lava.lava_support import require_lava
 from brf_lava.neurons.families import Neuron
 from brf_lava.proc.blanks import Blanks
 from brf_lava.proc.probe import Probe
@@ -31,38 +30,6 @@ from brf_lava.run.shared import shared_array
 # Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
 # cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
 CHANNEL_SIZE = 4
-LAVA_PYTHON = (3, 10)  # lava-nc requires >= 3.10, < 3.11
-
-
-def require_lava() -> None:
-    """Import Lava, or say why that does not work. Raises: BackendUnavailableError.
-
-    Call it before any other import of Lava: that fails once numba has run a parallel loop, because
-    numba asks for the start method of processes, which settles it, and Lava then sets it again.
-    """
-    method = multiprocessing.get_start_method(allow_none=True)
-    try:
-        if method == "fork" and "lava.magma.runtime.runtime" not in sys.modules:
-            multiprocessing.set_start_method(None, force=True)
-        import lava.magma.core.process.process
-        import lava.magma.core.run_configs  # noqa: F401
-    except Exception as error:  # on Python 3.11 a ValueError inside Lava, not an ImportError
-        version = ".".join(map(str, sys.version_info[:2]))
-        if sys.version_info[:2] != LAVA_PYTHON:
-            advice = (
-                f"Lava needs Python 3.10 and this is {version}. Use an environment with 3.10, or "
-                "run on the integer engine, which gives the same integers."
-            )
-        elif isinstance(error, ModuleNotFoundError):
-            advice = f"{error}. Install it: pip install lava-nc==0.10.0."
-        else:
-            advice = (
-                f"its import raised {type(error).__name__}: {error}. If that is about the context "
-                f"of processes: their start method is {method}, and Lava needs fork."
-            )
-        if method is not None:
-            multiprocessing.set_start_method(method, force=True)
-        raise BackendUnavailableError(f"Lava cannot be imported: {advice}") from error
 
 
 def run_on_lava(

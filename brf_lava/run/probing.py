@@ -339,5 +339,6 @@ def _npz(recording: Recording, about: dict[str, Any]) -> bytes:
             }
     buffer = io.BytesIO()
     text = json.dumps({**about, "arrays": told}, sort_keys=True)
-    np.savez_compressed(buffer, about=np.array(text), **arrays)
+    members: dict[str, Any] = {"about": np.array(text), **arrays}
+    np.savez_compressed(buffer, **members)
     return buffer.getvalue()

@@ -96,7 +96,8 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
     Raises: BackendUnavailableError without Lava; LavaRunError when the graph cannot be started in
     time, and `step` when one of its processes fails or a step takes too long.
     """
-    from brf_lava.run.lava_net import CHANNEL_SIZE, require_lava, root_logger_kept, wire
+    from brf_lava.lava_support import require_lava
+    from brf_lava.run.lava_net import CHANNEL_SIZE, root_logger_kept, wire
 
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg

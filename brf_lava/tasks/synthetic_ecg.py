@@ -114,7 +114,7 @@ def simulate(segments: int, rng: np.random.Generator) -> Recording:
     """
     hearts = draw_hearts(segments, rng)
     steps = SETTLING_STEPS + ECG.steps
-    seconds = ECG.step_seconds * np.arange(steps)
+    seconds = ECG.step_seconds * np.arange(steps, dtype=np.float64)
     breath = _rhythm(segments, BREATHING, rng)
     theta = beat_angle(hearts.rate, seconds, breath, rng)
     wander = rng.uniform(*WANDER_RANGE, (segments, LEADS, 1))

@@ -188,7 +188,7 @@ def resample(signal: Signal, fs: float) -> Signal:
 
 def usable(windows: Signal) -> npt.NDArray[np.bool_]:
     """Which of the windows [B, T, leads] can be normalized: all valid, and no lead flat."""
-    finite = np.isfinite(windows).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(windows).all(axis=(1, 2)))
     spread = np.ptp(np.where(finite[:, None, None], windows, 0.0), axis=1)
     usable_windows: npt.NDArray[np.bool_] = finite & (spread > 0).all(axis=1)
     return usable_windows

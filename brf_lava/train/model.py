@@ -6,7 +6,7 @@ import platform
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -77,10 +77,15 @@ class Network(nn.Module):
             spikes.append(x)
         return self.readout(x), spikes
 
+    @property
+    def hidden_blocks(self) -> tuple[Block, ...]:
+        """The hidden layers, as what they are; torch's ModuleList knows them as modules only."""
+        return cast(tuple[Block, ...], tuple(self.hidden))
+
     def growing_neurons(self) -> int:
         """How many hidden resonators of the RF kind grow without input, as vanilla RF allows."""
         growing = 0
-        for block in self.hidden:
+        for block in self.hidden_blocks:
             if block.neuron.family.name in ("RF", "BRF"):
                 damping, omega = block.neuron.coefficients().detach().double()
                 dt = block.neuron.dt

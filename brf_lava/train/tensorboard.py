@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.train.trainer import EpochReport, Progress
@@ -24,7 +25,8 @@ def events(progress: Progress, out: Path) -> Iterator[Progress]:
             "--tensorboard: TensorBoard is not installed. Install the extra: "
             "pip install 'brf-lava[tensorboard]'."
         ) from error
-    with SummaryWriter(str(out.with_name(f"{out.stem}.tensorboard"))) as writer:  # type: ignore[no-untyped-call]
+    create: Any = SummaryWriter  # typed in some versions of torch only
+    with create(str(out.with_name(f"{out.stem}.tensorboard"))) as writer:
 
         def on_epoch(report: EpochReport) -> None:
             for name, value in asdict(report).items():

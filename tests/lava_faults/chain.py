@@ -7,20 +7,15 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-
-from brf_lava.run.lava_net import require_lava
-
-require_lava()
-
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.magma.runtime.message_infrastructure.shared_memory_manager import (  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.runtime.message_infrastructure.shared_memory_manager import (
     SharedMemoryManager,
 )
 
-from brf_lava.proc.sink.process import Sink  # noqa: E402
-from brf_lava.proc.source.process import Source  # noqa: E402
-from brf_lava.run.guard import run_guarded, shared_array  # noqa: E402
-from lava_faults.process import Faulty  # noqa: E402
+from brf_lava.proc.sink.process import Sink
+from brf_lava.proc.source.process import Source
+from brf_lava.run.guard import run_guarded, shared_array
+from lava_faults.process import Faulty
 
 STEPS = 10
 

@@ -4,7 +4,7 @@ process in search of its models."""
 from __future__ import annotations
 
 from brf_lava.errors import BackendUnavailableError
-from brf_lava.run.lava_net import require_lava
+from brf_lava.lava_support import require_lava
 
 
 def require_netx() -> None:
@@ -15,5 +15,5 @@ def require_netx() -> None:
     except Exception as error:
         advice = f"its import raised {type(error).__name__}: {error}."
         if isinstance(error, ModuleNotFoundError):
-            advice = f"{error}. Install it: pip install lava-dl==0.6.0."
+            advice = f"{error}. Install it: brf-lava install-lava."
         raise BackendUnavailableError(f"lava-dl's netx cannot be imported: {advice}") from error
