@@ -62,7 +62,7 @@ def large_case() -> Case:
     changes = ["network.hidden=[256]", "neuron.omega=[15.0, 50.0]"]
     network = Network(override(load_recipe(ecg.RECIPE), changes), 1, 10, generator)
     with torch.no_grad():
-        network.hidden[0].weight.mul_(LARGE_INPUT_GAIN)
+        network.hidden_blocks[0].weight.mul_(LARGE_INPUT_GAIN)
     gray, share = torch.rand(2, 32, 1, 784, generator=generator)
     labels = torch.randint(10, (32, 1), generator=generator).expand(-1, 784)
     note = (
@@ -93,7 +93,7 @@ def _compare(case: Case, rounds: int, bar: Bar) -> Comparison:
     }
     seconds = alternate(contenders, rounds=rounds, warm_up=WARM_UP)
     samples, inputs, steps = x.shape
-    widths = f"{inputs}-{len(network.hidden[0].weight)}-{len(network.readout.weight)}"
+    widths = f"{inputs}-{len(network.hidden_blocks[0].weight)}-{len(network.readout.weight)}"
     return Comparison(
         title=f"Training step, {case.title}: {widths} recurrent, batch {samples} x {steps} steps",
         rows=tuple(
@@ -121,7 +121,7 @@ def _run_on(network: Network, backend: str) -> Callable[[Tensor], Tensor]:
 
 def _spike_rate(network: Network, x: Tensor) -> float:
     with torch.no_grad():
-        return float(network.hidden[0](x).mean())
+        return float(network.hidden_blocks[0](x).mean())
 
 
 def _step(

@@ -66,7 +66,7 @@ def _compare_batching(network: FixedNetwork, experiment: ecg.Experiment, full: b
 
     def one_at_a_time() -> float:
         _, seconds = execute(network, few, backend="sim", batch=1)
-        return seconds * samples / timed_samples
+        return float(seconds * samples / timed_samples)
 
     contenders: dict[str, Callable[[], float]] = {
         batched: lambda: execute(network, x, backend="sim")[1],

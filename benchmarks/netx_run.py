@@ -68,7 +68,7 @@ def _compare(
             started = time.perf_counter()
             for sample in range(few.shape[1]):
                 _run_network(kind(str(path)), few[:, sample])
-            return (time.perf_counter() - started) * scale
+            return float((time.perf_counter() - started) * scale)
 
         return run
 

@@ -7,6 +7,7 @@ benchmark compares their outputs and gradients with ours before it times anythin
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -111,7 +112,7 @@ _scripted_lean = torch.jit.script(_lean_loop)
 
 def run_published(network: Network, x: Tensor) -> Tensor:
     """The readout [B, C, T] of `network`, one recurrent hidden BRF block, for x [B, I, T]."""
-    (hidden,) = network.hidden
+    hidden: Any = network.hidden_blocks[0]  # BRF, recurrent
     result: Tensor = _scripted_published(
         x.permute(2, 0, 1).contiguous(),
         torch.cat((hidden.weight, hidden.recurrent_weight), 1),
@@ -126,7 +127,7 @@ def run_published(network: Network, x: Tensor) -> Tensor:
 
 def run_lean(network: Network, x: Tensor) -> Tensor:
     """As `run_published`, with the coefficients computed once for the whole sequence."""
-    (hidden,) = network.hidden
+    hidden: Any = network.hidden_blocks[0]
     damping, omega = hidden.neuron.coefficients()
     (decay,) = network.readout.neuron.coefficients()
     result: Tensor = _scripted_lean(

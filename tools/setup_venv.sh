@@ -1,26 +1,48 @@
 #!/bin/sh
-# Make or bring up to date a virtual environment with brf-lava (editable) and the developer tools.
+# Make or bring up to date a virtual environment with brf-lava (editable), Lava and the tools.
 #
-#   tools/setup_venv.sh FOLDER PYTHON VERSION...
+#   tools/setup_venv.sh FOLDER PYTHON TORCH
 #
-# PYTHON: make FOLDER anew with this interpreter. If empty, a FOLDER that works is brought up to date,
-# and else a Python of one of the VERSIONs is searched for. Run from the root of the repository.
+# PYTHON: make FOLDER anew with this interpreter. If empty, a FOLDER that works is brought up to
+# date; otherwise the newest Python from 3.10 to 3.13 that is found is used.
+# TORCH: cpu for torch's build for the CPU. If empty, pip decides; on Linux that is a CUDA build.
+# Run from the root of the repository.
 set -eu
 
 folder=$1
 python=$2
-shift 2
+torch=$3
+versions='3.13 3.12 3.11 3.10'
+
+case $torch in
+    '' | cpu) ;;
+    *) echo "error: TORCH=$torch; must be cpu, or left out for pip's choice." >&2 && exit 2 ;;
+esac
 
 rm -f "$folder/ready"
 here=$folder/bin/python
-if [ -z "$python" ] && tools/find_python.sh --use "$here" "$@" >/dev/null 2>&1 && "$here" -m pip --version >/dev/null 2>&1; then
+# shellcheck disable=SC2086  # one word each
+if [ -z "$python" ] && tools/find_python.sh --use "$here" $versions >/dev/null 2>&1 && "$here" -m pip --version >/dev/null 2>&1; then
     echo "Bringing $folder up to date ..."
 else
-    base=$(tools/find_python.sh --use "$python" "$@")
+    base=$(tools/find_python.sh --use "$python" $versions)
     version=$("$base" -c 'import platform; print(platform.python_version())')
-    echo "Setting up $folder with Python $version (downloads about 2.5 GB of packages the first time) ..."
+    echo "Setting up $folder with Python $version."
+    if [ "$torch" = cpu ]; then
+        echo "The first time this downloads about 0.5 GB and takes 1.9 GB on disk."
+    else
+        echo "The first time this downloads about 3 GB and takes 5.6 GB on disk, most of it for CUDA;"
+        echo "'make clean setup TORCH=cpu' takes torch for the CPU: 1.9 GB."
+    fi
     "$base" -m venv --clear "$folder"
+fi
+if [ "$torch" = cpu ]; then # uv knows where torch keeps its builds for the CPU
+    "$here" -m pip install -qq --disable-pip-version-check --constraint constraints.txt uv
+    "$here" -m uv pip install --quiet --python "$here" --constraint constraints.txt \
+        --torch-backend cpu --no-deps torch
 fi
 "$here" -m pip install -qq --disable-pip-version-check \
     --constraint constraints.txt --editable '.[dev]'
+PIP_CONSTRAINT=$PWD/constraints.txt PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    "$here" -m brf_lava install-lava
 echo "$folder is ready."
