@@ -37,9 +37,12 @@ else
     "$base" -m venv --clear "$folder"
 fi
 if [ "$torch" = cpu ]; then # uv knows where torch keeps its builds for the CPU
+    builds=torch
+    "$here" -c 'import sys; sys.exit(sys.version_info >= (3, 11))' && builds='torch torchvision' # lava-dl
     "$here" -m pip install -qq --disable-pip-version-check --constraint constraints.txt uv
+    # shellcheck disable=SC2086  # one word each
     "$here" -m uv pip install --quiet --python "$here" --constraint constraints.txt \
-        --torch-backend cpu --no-deps torch
+        --torch-backend cpu --no-deps $builds
 fi
 "$here" -m pip install -qq --disable-pip-version-check \
     --constraint constraints.txt --editable '.[dev]'
