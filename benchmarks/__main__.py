@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brf_lava.errors import BackendUnavailableError, BrfLavaError
-from brf_lava.files import check_writable, replacing
+from brf_lava.io.files import check_writable, replacing
 
 if TYPE_CHECKING:
     from benchmarks.timing import Comparison, Row

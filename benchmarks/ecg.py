@@ -7,9 +7,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from brf_lava.recipes import load_recipe
-from brf_lava.tasks.places import DATA_VARIABLE
-from brf_lava.tasks.task import Dataset, find_task
+from brf_lava.data.dataset import Dataset
+
+from brf_lava.config.recipe import load_recipe
+from brf_lava.data.places import DATA_VARIABLE
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import choose_device
 from brf_lava.train.published import import_published
@@ -32,7 +34,7 @@ def load() -> Experiment:
     """The data as the commands find them, with the published network if it lies beside them.
 
     That is BRF_LAVA_DATA/checkpoints/ecg_brf.pt; without it the network is freshly initialized.
-    Raises: as `brf_lava.tasks.ecg.load` and `import_published`.
+    Raises: as `brf_lava.ecg.task.load` and `import_published`.
     """
     dataset = find_task("ecg").load(None)
     recipe = load_recipe(RECIPE)

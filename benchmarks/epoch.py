@@ -9,8 +9,8 @@ from statistics import median
 
 from benchmarks import ecg
 from benchmarks.timing import Comparison, Row
-from brf_lava.recipes import load_recipe
-from brf_lava.tasks.task import find_task
+from brf_lava.config.recipe import load_recipe
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.model import choose_device
 from brf_lava.train.trainer import EpochReport, Progress, Trainer
 

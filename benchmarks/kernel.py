@@ -11,8 +11,8 @@ from torch import Tensor
 from benchmarks import ecg
 from benchmarks.timing import Bar, Comparison, Row, alternate, timed
 from benchmarks.torchscript import run_lean, run_published
+from brf_lava.config.recipe import load_recipe, override
 from brf_lava.errors import MismatchError
-from brf_lava.recipes import load_recipe, override
 from brf_lava.train.model import Network, as_batch, loss_per_sample
 
 TITLE = "training step"

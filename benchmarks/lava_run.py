@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import ecg
 from benchmarks.subprocesses import COMMAND, run_python
 from benchmarks.timing import Bar, Comparison, Row, alternate
-from brf_lava.export.network import FixedNetwork
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.execute import execute, require_backend
 from brf_lava.train.export import export_model
 
@@ -27,7 +27,7 @@ COMMAND_BAR = Bar(seconds_at_most=6)
 # scipy is imported first: only reading and checking the files counts as loading.
 LOAD = """
 import time, scipy.io
-from brf_lava.tasks.task import find_task
+from brf_lava.tasks.registry import find_task
 started = time.perf_counter()
 find_task("ecg").load(None)
 print(time.perf_counter() - started)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from benchmarks import ecg
 from benchmarks.timing import Comparison, Row, alternate
+from brf_lava.backends import engine
+from brf_lava.backends.netx import require_netx
 from brf_lava.errors import MismatchError
-from brf_lava.export.network import FixedNetwork
-from brf_lava.run import engine
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.execute import execute, require_backend
-from brf_lava.run.network import require_netx
 from brf_lava.train.export import export_model
 
 TITLE = "ECG samples on Lava through netx"
@@ -55,7 +55,7 @@ def _compare(
 ) -> Comparison:
     from lava.lib.dl.netx import hdf5
 
-    from brf_lava.run.network.process import Network
+    from brf_lava.backends.netx.process import Network
 
     steps, samples, _ = x.shape
     few = np.ascontiguousarray(x[:, :SAMPLES_TIMED])
@@ -99,10 +99,10 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     """The last layer's outputs, [T, N]. x: [T, I]."""
     from lava.magma.core.run_configs import Loihi2SimCfg
 
+    from brf_lava.backends.sim.guard import run_guarded, shared_array
+    from brf_lava.backends.sim.lava_net import CHANNEL_SIZE
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
-    from brf_lava.run.guard import run_guarded, shared_array
-    from brf_lava.run.lava_net import CHANNEL_SIZE
 
     source = Source(recording=x, name="input")
     record = shared_array((len(x) + len(net), *net.out.shape), np.int32)
@@ -120,7 +120,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
 
 def _check(network: FixedNetwork, path: Path, x: NDArray[Any]) -> None:
     """x: [T, 1, I]."""
-    from brf_lava.run.network.process import Network
+    from brf_lava.backends.netx.process import Network
 
     found = _run_network(Network(path), x[:, 0])
     if not np.array_equal(found, engine.run(network, x).outputs[:, 0]):

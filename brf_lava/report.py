@@ -19,12 +19,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from brf_lava.io.printable import printable, unescaped
 from brf_lava.neurons.fixed import STATE_WIDTH
-from brf_lava.printable import printable, unescaped
 
 if TYPE_CHECKING:  # so that a run need not wait for torch
-    from brf_lava.export.network import FixedNetwork
     from brf_lava.export.quantize import LayerReport
+    from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.result import RunResult
     from brf_lava.train.checkpoint import Checkpoint
     from brf_lava.train.trainer import EpochReport

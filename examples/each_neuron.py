@@ -13,12 +13,12 @@ import sys
 import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
+from brf_lava.backends.sim.guard import run_guarded, shared_array
+from brf_lava.backends.sim.lava_net import process_of
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.dense.process import BatchDense
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run.guard import run_guarded, shared_array
-from brf_lava.run.lava_net import process_of
 
 STATE_BITS, PARAMETER_BITS = 14, 16  # fraction bits
 RECORDING = np.zeros((60, 1), np.int8)  # [T, I]

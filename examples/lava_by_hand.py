@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
+from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.neurons.real import BalancedConstants
 from brf_lava.proc.brf.process import BRF
 from brf_lava.proc.dense.process import BatchDense
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run.guard import run_guarded, shared_array
 
 DT, OMEGA, B_OFFSET = 0.01, 2.0, 0.1
 STEPS = 800

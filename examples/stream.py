@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from brf_lava.export.network import Connection, FixedLayer, FixedNetwork
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families, fixed
 from brf_lava.run.stream import Stream
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from brf_lava.export.hdf5 import read_network
-from brf_lava.recipes import load_recipe, override
+from brf_lava.config.recipe import load_recipe, override
+from brf_lava.ecg.task import load_synthetic
+from brf_lava.network.file import read_network
 from brf_lava.run.execute import execute
-from brf_lava.tasks.ecg import load_synthetic
 from brf_lava.train.export import export_model
 from brf_lava.train.model import choose_device
 from brf_lava.train.trainer import Trainer

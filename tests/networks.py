@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.export.network import (
-    WEIGHT_MAX,
-    WEIGHT_MIN,
-    Connection,
-    FixedLayer,
-    FixedNetwork,
-)
+from brf_lava.network.layers import WEIGHT_MAX, WEIGHT_MIN, Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
 

@@ -20,9 +20,9 @@ def run_networks(
     """
     from lava.magma.core.run_configs import Loihi2SimCfg
 
+    from brf_lava.backends.sim.guard import run_guarded, shared_array
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
-    from brf_lava.run.guard import run_guarded, shared_array
 
     steps = len(x)
     total = steps + max(map(len, nets))

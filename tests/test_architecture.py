@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,67 +16,34 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "brf_lava"
 
-# What each part may import besides itself and `errors`. A part that is not listed (the command
-# line, the demo) is on the outside: it may import everything, and none of these may import it.
-DATA = {
-    "decision",
-    "recipes",
-    "profiles",
-    "resources",
-    "strict_toml",
-    "files",
-    "versions",
-    "torch_file",
-}
-ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
-    "decision": set(),
-    "files": set(),
-    "metrics_file": set(),
-    "printable": set(),
-    "versions": set(),
-    "resources": set(),
-    "signals": set(),
-    "strict_json": set(),
-    "torch_file": set(),
-    "lava_support": set(),
-    "strict_toml": set(),
-    "recipes": {"decision", "neurons", "resources", "strict_toml"},
-    "profiles": {"resources", "strict_toml"},
-    "neurons": set(),
-    "kernels": {"neurons", "signals"},
-    "tasks": {"decision", "files", "strict_toml", "torch_file"},
-    "proc": {"neurons"},
-    "export": {"neurons", "kernels", "files", "decision"},
-    "slayer": {"neurons", "kernels", "export", "tasks", "proc", "train", *DATA},
-    "train": {"neurons", "kernels", "export", "tasks", "proc", "slayer", *DATA},
-    "loihi2": {
-        *("neurons", "export", "files", "profiles", "resources", "strict_json", "strict_toml"),
-        *("decision", "tasks", "proc"),
-    },
-    "run": {
-        *("neurons", "kernels", "export", "tasks", "proc", "loihi2", "signals", "strict_json"),
-        "lava_support",
-        *DATA,
-    },
-    "analysis": {"neurons", "kernels", "export", "tasks", "run", "train", "metrics_file", *DATA},
-}
+# The rooms, from the innermost to the outermost: each imports itself and those in lines before its.
+LAYERS = (
+    ("errors",),
+    ("io", "versions", "neurons", "lava_support"),
+    ("kernels", "network"),
+    ("config", "data", "proc", "export"),
+    ("ecg", "board", "nn"),
+    ("tasks", "slayer"),
+    ("train", "backends"),
+    ("run",),
+    ("report",),
+    ("analysis", "reproduce", "lava_install"),
+    ("cli",),
+)
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+MAIN = ("__init__", "__main__")  # the package itself
 
 HEAVY = {"torch", "lava", "numpy", "numba", "h5py", "scipy"}
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of every module that a source text imports, at whatever depth."""
+    """Line and dotted name of all that a source text imports, at whatever depth."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                yield node.lineno, "." * node.level + (node.module or "")
-            elif node.module == "brf_lava":
-                yield from ((node.lineno, f"brf_lava.{alias.name}") for alias in node.names)
-            else:
-                yield node.lineno, node.module or ""
+            module = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
 
 
 def part_of(module: str) -> str | None:
@@ -89,21 +57,38 @@ def sources() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_go_one_way(path: Path) -> None:
-    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    allowed = ALLOWED.get(part)
-    for line, module in imported(path.read_text()):
-        assert not module.startswith("."), f"{path.name}:{line}: relative import {module}"
-        target = part_of(module)
-        if allowed is not None and target is not None and target not in {part, "errors", *allowed}:
-            pytest.fail(f"{path.name}:{line}: {part} must not import brf_lava.{target}")
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sources()
+}
 
 
-def test_every_declared_arrow_points_inward() -> None:
-    inner = {"errors", "neurons", "kernels", "export", "run", "proc", "tasks"}
-    assert all(not ALLOWED[part] & {"train", "slayer"} for part in inner)
-    assert ALLOWED["neurons"] == set()
+def test_every_room_has_a_rank() -> None:
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in sources()}
+    assert rooms - set(MAIN) == set(RANK)
+
+
+@pytest.mark.parametrize("room", RANK)
+def test_arrows_go_one_way(room: str) -> None:
+    files = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else []
+    for path in [*files, *(PACKAGE / room).rglob("*.py")]:
+        for line, module in imported(path.read_text()):
+            where = f"{path.relative_to(ROOT)}:{line}"
+            assert not module.startswith("."), f"{where}: relative import {module}"
+            target = part_of(module)
+            if target is not None and target != room:
+                assert RANK[target] < RANK[room], f"{where}: {room} must not import {target}"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    graph = {name: set[str]() for name in MODULES}
+    for name, path in MODULES.items():
+        for _, module in imported(path.read_text()):
+            for target in (module, module.rpartition(".")[0]):
+                if target in MODULES and target != name and target != "brf_lava":
+                    graph[name].add(target)
+                    break
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "neurons").glob("*.py")), ids=lambda p: p.stem)
@@ -128,9 +113,9 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("brf_lava.run.engine", {"torch", "lava", "click"}),
-        ("brf_lava.recipes", {*HEAVY, "click"}),
-        ("brf_lava.profiles", {*HEAVY, "click"}),
+        ("brf_lava.backends.engine", {"torch", "lava", "click"}),
+        ("brf_lava.config.recipe", {*HEAVY, "click"}),
+        ("brf_lava.config.profile", {*HEAVY, "click"}),
         ("brf_lava.neurons.families", HEAVY),
         ("brf_lava.cli", HEAVY),
         ("brf_lava.report", HEAVY),

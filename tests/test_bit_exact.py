@@ -15,12 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brf_lava.network.activity import Activity
 from networks import SPIKING, fixed_constants, random_coefficients
 from netx_graph import TIMEOUT, run_networks
 from numpy.typing import NDArray
 
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import (
+from brf_lava.backends import engine
+from brf_lava.backends.sim import lava_net
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import (
     EXPONENT_MAX,
     PARAMETER_BITS_MAX,
     PARAMETER_BITS_MIN,
@@ -28,14 +31,12 @@ from brf_lava.export.network import (
     STATE_BITS_MIN,
     WEIGHT_MAX,
     WEIGHT_MIN,
-    Activity,
     Connection,
     FixedLayer,
     FixedNetwork,
     integer_ranges,
 )
 from brf_lava.neurons import families
-from brf_lava.run import engine, lava_net
 from brf_lava.run.verify import plain_run
 
 GROUPS = 20

@@ -17,19 +17,21 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from brf_lava.data.dataset import Split
+from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from networks import random_network
 
 from brf_lava import __version__
+from brf_lava.backends import engine
+from brf_lava.backends.sim import lava_net
 from brf_lava.cli import main
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import LavaRunError
-from brf_lava.export.hdf5 import read_network, write_network
-from brf_lava.export.network import Activity, FixedNetwork
 from brf_lava.export.quantize import quantize
-from brf_lava.run import engine, lava_net
-from brf_lava.tasks import ecg
-from brf_lava.tasks.synthetic_ecg import generate
-from brf_lava.tasks.task import Split
+from brf_lava.network.file import read_network, write_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -730,8 +732,9 @@ def test_help(name: str | None, option: str) -> None:
 
 def test_every_command_is_covered_here() -> None:
     tested = {arguments[0] for arguments, _, _ in WRONG.values()}
-    # each in a file of its own: test_data_cli, test_plot, test_reproduce, test_loihi2_*
+    # each in a file of its own: test_data_cli, test_plot, test_reproduce, test_loihi2_*, ...
     elsewhere = {"data", "plot", "reproduce", "loihi2", "map", "estimate", "doctor", "verify"}
+    elsewhere |= {"install-lava"}
     assert set(main.commands) <= tested | elsewhere
 
 

@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from click.testing import CliRunner
 
 from brf_lava.analysis.parameters import resonators, training
+from brf_lava.backends import engine
 from brf_lava.cli import main
+from brf_lava.config.recipe import Recipe, load_recipe, override, parse_recipe
+from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import CheckpointError, RecipeError
-from brf_lava.export.hdf5 import read_network
-from brf_lava.recipes import Recipe, load_recipe, override, parse_recipe
+from brf_lava.network.file import read_network
 from brf_lava.reproduce.records import differences
-from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
-from brf_lava.tasks import synthetic_ecg
-from brf_lava.tasks.task import Dataset, DataSource, Split, find_task, fingerprint
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
 from brf_lava.train.export import export_model
 from brf_lava.train.model import Network

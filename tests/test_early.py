@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brf_lava.network.activity import Activity
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,10 +17,10 @@ from networks import random_network, random_spikes
 from brf_lava.cli.main import main
 from brf_lava.cli.stream import early_table
 from brf_lava.cli.stream_options import parse_numbers
-from brf_lava.decision import UNLABELED, Decision
 from brf_lava.errors import ParameterError
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.network.decision import UNLABELED, Decision
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.early import (
     EarlyMeter,
     check_early,

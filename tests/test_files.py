@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from brf_lava.errors import BrfLavaError
-from brf_lava.files import check_writable, only_writer, write_bytes
+from brf_lava.io.files import check_writable, only_writer, write_bytes
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     code = (
-        "import sys; from pathlib import Path; from brf_lava.files import only_writer\n"
+        "import sys; from pathlib import Path; from brf_lava.io.files import only_writer\n"
         "with only_writer(Path(sys.argv[1])): print('mine')"
     )
     command = [sys.executable, "-c", code, str(path)]

@@ -26,11 +26,11 @@ from lava.magma.runtime.message_infrastructure.shared_memory_manager import Shar
 from lava_faults import chain
 from lava_faults.chain import STEPS, run_chain
 
+from brf_lava.backends.sim import guard, lava_net
+from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run import guard, lava_net
-from brf_lava.run.guard import run_guarded, shared_array
 
 pytestmark = pytest.mark.timeout(60)
 SOON = 8.0  # s, generous for a busy machine; the faults are reported in under 0.2 s on an idle one

@@ -17,32 +17,21 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from brf_lava.network.activity import FloatActivity, TestVectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
 import brf_lava
+from brf_lava.backends import engine
 from brf_lava.errors import BrfLavaError, NetworkFileError
-from brf_lava.export import hdf5
-from brf_lava.export.hdf5 import (
-    read_layer,
-    read_network,
-    read_vectors,
-    write_layer,
-    write_network,
-)
-from brf_lava.export.network import (
-    Connection,
-    FixedLayer,
-    FixedNetwork,
-    FloatActivity,
-    TestVectors,
-)
 from brf_lava.export.quantize import LayerFormat, quantize_layer
+from brf_lava.network import file as hdf5
+from brf_lava.network.file import read_layer, read_network, read_vectors, write_layer, write_network
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families, fixed
-from brf_lava.run import engine
+from brf_lava.nn.blocks import Block
 from brf_lava.run.check import assert_equal
-from brf_lava.slayer.blocks import Block
 
 GOLDEN_1 = Path(__file__).parent / "golden" / "network_v1.h5"
 GOLDEN_2 = Path(__file__).parent / "golden" / "network_v2.h5"
@@ -575,7 +564,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from brf_lava.errors import NetworkFileError
-from brf_lava.export.hdf5 import read_network
+from brf_lava.network.file import read_network
 path = Path(sys.argv[1])
 rng = np.random.default_rng(0)
 whole = np.frombuffer(path.read_bytes(), np.uint8)

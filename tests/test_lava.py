@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brf_lava.network.activity import Activity
 from lava.magma.core.run_configs import Loihi2SimCfg
 from networks import (
     SPIKING,
@@ -18,9 +19,12 @@ from networks import (
     random_spikes,
 )
 
+from brf_lava.backends import engine
+from brf_lava.backends.sim import lava_net
+from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
-from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
 from brf_lava.lava_support import require_lava
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.families import Neuron
 from brf_lava.proc.alif.process import ALIF
@@ -32,8 +36,6 @@ from brf_lava.proc.li.process import LI
 from brf_lava.proc.rf.process import RF
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run import engine, lava_net
-from brf_lava.run.guard import run_guarded, shared_array
 
 pytestmark = pytest.mark.timeout(60)
 ROOT = Path(__file__).parent.parent
@@ -226,7 +228,7 @@ def test_missing_lava_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_lava_net_does_not_import_lava() -> None:
-    script = "import sys, brf_lava.run.lava_net; sys.exit('lava' in sys.modules)"
+    script = "import sys, brf_lava.backends.sim.lava_net; sys.exit('lava' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30, cwd=ROOT)
 
 

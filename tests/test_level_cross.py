@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from brf_lava.ecg.level_cross import decode, encode
 from brf_lava.errors import DataError, ParameterError
-from brf_lava.tasks.level_cross import decode, encode
 
 ROUNDING = 1e-9  # relative; cumulative sums of float64 over a few dozen steps
 

@@ -22,9 +22,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
+from brf_lava.backends import engine
+from brf_lava.backends.loihi2 import assembler
+from brf_lava.backends.loihi2 import backend as loihi2
+from brf_lava.backends.loihi2.backend import (
+    Loihi2Options,
+    reset_interval,
+    run_on_loihi2,
+    sign_extended,
+)
+from brf_lava.backends.loihi2.hosts import Host
+from brf_lava.board.place import DoesNotFitError
 from brf_lava.cli import main
 from brf_lava.cli.run import run as run_command
 from brf_lava.cli.verify import verify as verify_command
+from brf_lava.config.profile import GENERATIONS, Loihi2Profile, load_profile
 from brf_lava.errors import (
     BackendUnavailableError,
     BrfLavaError,
@@ -32,18 +44,12 @@ from brf_lava.errors import (
     MismatchError,
     ParameterError,
 )
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import Connection, FixedLayer, FixedNetwork
-from brf_lava.loihi2 import assembler
-from brf_lava.loihi2.hosts import Host
-from brf_lava.loihi2.place import DoesNotFitError
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import LI, Neuron
 from brf_lava.neurons.fixed import STATE_MAX
-from brf_lava.profiles import GENERATIONS, Loihi2Profile, load_profile
-from brf_lava.run import engine, loihi2
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
-from brf_lava.run.loihi2 import Loihi2Options, reset_interval, run_on_loihi2, sign_extended
 from brf_lava.run.verify import vectors, verify
 
 pytestmark = pytest.mark.timeout(60)
@@ -419,8 +425,8 @@ def test_the_map_and_the_stand_in_divide_alike(
     chip: Any, rng: np.random.Generator, sizes: tuple[int, ...]
 ) -> None:
     """Two models of memory, written apart: where layers share no core they must agree."""
-    from brf_lava.loihi2.describe import network_shape
-    from brf_lava.loihi2.place import place
+    from brf_lava.board.describe import network_shape
+    from brf_lava.board.place import place
 
     board = load_profile("loihi2-oheogulch")
     assert isinstance(board, Loihi2Profile)
@@ -508,7 +514,7 @@ def chip_layer(**changes: Any) -> Any:
 def chip_code(folder: Path, **changes: Any) -> Any:
     from loihi2_standin.assembler import StandInAssembler
 
-    from brf_lava.loihi2.program import program_for
+    from brf_lava.backends.loihi2.program import program_for
     from brf_lava.proc.microcode import Microcode
 
     program = program_for(random_network(np.random.default_rng(0), (1, 5, 1)).layers[0])
@@ -616,7 +622,7 @@ def test_assemblers_and_ready_files(
 ) -> None:
     from loihi2_standin.assembler import StandInAssembler
 
-    from brf_lava.loihi2.program import network_programs
+    from brf_lava.backends.loihi2.program import network_programs
 
     network = random_network(rng, (4, 12, 3), exponent=10)
     x = random_spikes(rng, 20, 2, 4, rate=0.3)

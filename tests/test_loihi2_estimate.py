@@ -17,24 +17,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network, random_spikes
 
+from brf_lava.backends import engine
+from brf_lava.board import costs, estimate, mesh, meter
+from brf_lava.board.describe import LayerShape, NetworkShape, network_shape
+from brf_lava.board.estimate import MeasuredRun, Range
+from brf_lava.board.meter import NvmlMeter, RaplMeter, measured
+from brf_lava.board.place import Placement, place
 from brf_lava.cli.main import main
+from brf_lava.config.profile import Loihi2Profile, load_profile
+from brf_lava.config.recipe import load_recipe, override
+from brf_lava.config.shipped import shipped
+from brf_lava.data.dataset import DataSource
+from brf_lava.ecg import task as ecg
 from brf_lava.errors import DataError, ParameterError
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import FixedNetwork, FloatActivity
-from brf_lava.loihi2 import costs, estimate, mesh
-from brf_lava.loihi2.describe import LayerShape, NetworkShape, network_shape
-from brf_lava.loihi2.estimate import MeasuredRun, Range
-from brf_lava.loihi2.place import Placement, place
-from brf_lava.profiles import Loihi2Profile, load_profile
-from brf_lava.recipes import load_recipe, override
-from brf_lava.resources import shipped
-from brf_lava.run import engine, meter
-from brf_lava.run.meter import NvmlMeter, RaplMeter, measured
+from brf_lava.network.activity import FloatActivity
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.result import measure, summarize, write_result
 from brf_lava.run.sop import Spikes
 from brf_lava.run.stored import read_run
-from brf_lava.tasks import ecg
-from brf_lava.tasks.task import DataSource
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from brf_lava.train.model import Metrics, Network
 

@@ -18,25 +18,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
 
-from brf_lava.cli.main import main
-from brf_lava.errors import ParameterError
-from brf_lava.export.hdf5 import write_network
-from brf_lava.loihi2 import limits, place
-from brf_lava.loihi2.describe import (
+from brf_lava.backends.loihi2.listing import count
+from brf_lava.backends.loihi2.program import network_programs
+from brf_lava.board import limits, place
+from brf_lava.board.describe import (
     LayerShape,
     NetworkShape,
     layer_shape,
     network_shape,
     read_description,
 )
-from brf_lava.loihi2.divide import Divider
-from brf_lava.loihi2.limits import RESOURCES, Load, neuron_words, part_load, row_words
-from brf_lava.loihi2.listing import count
-from brf_lava.loihi2.place import DoesNotFitError, Placement, lower_bound
-from brf_lava.loihi2.program import network_programs
+from brf_lava.board.divide import Divider
+from brf_lava.board.limits import RESOURCES, Load, neuron_words, part_load, row_words
+from brf_lava.board.place import DoesNotFitError, Placement, lower_bound
+from brf_lava.cli.main import main
+from brf_lava.config.profile import Limits, Loihi2Profile, Packing, load_profile
+from brf_lava.config.shipped import shipped
+from brf_lava.errors import ParameterError
+from brf_lava.network.file import write_network
 from brf_lava.neurons.families import NEURONS
-from brf_lava.profiles import Limits, Loihi2Profile, Packing, load_profile
-from brf_lava.resources import shipped
 
 BOARDS = ("loihi2-oheogulch", "loihi2-kapohopoint", "loihi2-halapoint")
 

@@ -10,27 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from networks import SPIKING, fixed_constants, random_inputs, random_network, random_spikes
 
-from brf_lava.cli.loihi2 import loihi2
-from brf_lava.cli.main import Commands
-from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
-from brf_lava.export.hdf5 import read_network, write_network
-from brf_lava.export.network import (
-    PARAMETER_BITS_MAX,
-    PARAMETER_BITS_MIN,
-    STATE_BITS_MAX,
-    STATE_BITS_MIN,
-    Activity,
-    FixedNetwork,
-    integer_ranges,
-)
-from brf_lava.loihi2 import assembler, machine
-from brf_lava.loihi2.listing import assumptions, count, listing
-from brf_lava.loihi2.machine import (
+from brf_lava.backends import engine
+from brf_lava.backends.loihi2 import assembler, machine
+from brf_lava.backends.loihi2.listing import assumptions, count, listing
+from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
     INPUT,
@@ -42,10 +31,26 @@ from brf_lava.loihi2.machine import (
     Register,
     width,
 )
-from brf_lava.loihi2.program import build_program, current_range, network_programs, run_program
+from brf_lava.backends.loihi2.program import (
+    build_program,
+    current_range,
+    network_programs,
+    run_program,
+)
+from brf_lava.cli.loihi2 import loihi2
+from brf_lava.cli.main import Commands
+from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.network.file import read_network, write_network
+from brf_lava.network.layers import (
+    PARAMETER_BITS_MAX,
+    PARAMETER_BITS_MIN,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
+    FixedNetwork,
+    integer_ranges,
+)
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import BRF, LI, NEURONS, Neuron
-from brf_lava.run import engine
 
 EVERY = list(NEURONS.values())
 DRAWS = 400  # random states, for every combination of limits beside them

@@ -14,15 +14,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from brf_lava.network.activity import Activity
 from networks import SPIKING, random_inputs, random_network, random_spikes
 from netx_graph import run_networks
 from numpy.typing import NDArray
 
+from brf_lava.backends import engine
 from brf_lava.errors import NetworkFileError, ParameterError
-from brf_lava.export.hdf5 import write_layer, write_network
-from brf_lava.export.network import Activity, Connection, FixedLayer, FixedNetwork
+from brf_lava.network.file import write_layer, write_network
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import ALIF, BRF
-from brf_lava.run import engine
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.timeout(120)
@@ -192,10 +193,10 @@ def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
 def test_the_example_of_the_docstring_runs(rng: np.random.Generator, path: Path) -> None:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
+    from brf_lava.backends.sim.guard import run_guarded, shared_array
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
     from brf_lava.run import Network
-    from brf_lava.run.guard import run_guarded, shared_array
 
     names: dict[str, Any] = {
         "Network": Network,
@@ -350,7 +351,7 @@ def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
 def test_blocks_of_ours_export_what_loads(rng: np.random.Generator, path: Path) -> None:
     import torch
 
-    from brf_lava.export.hdf5 import read_layer
+    from brf_lava.network.file import read_layer
     from brf_lava.slayer import block
 
     torch.manual_seed(1)

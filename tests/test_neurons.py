@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from networks import SPIKING, fixed_constants
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import RealLayer, integer_ranges
 from brf_lava.export.quantize import LayerFormat, quantize_layer, weight_gain
+from brf_lava.network.layers import RealLayer, integer_ranges
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.boundary import check_omega, divergence_boundary, harmonic_boundary

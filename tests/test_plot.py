@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,25 +42,25 @@ from brf_lava.analysis.stability import (
     spectral_radius,
     stability_map,
 )
+from brf_lava.backends import engine
 from brf_lava.cli.main import INTERRUPTED, Commands
 from brf_lava.cli.plot import plot
-from brf_lava.decision import Decision
+from brf_lava.config.recipe import Recipe, load_recipe, override
+from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import (
     BrfLavaError,
     CheckpointError,
     DataError,
     ParameterError,
 )
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import RealNetwork
 from brf_lava.export.quantize import quantize
 from brf_lava.kernels import loop
+from brf_lava.network.decision import Decision
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons import families
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
-from brf_lava.recipes import Recipe, load_recipe, override
-from brf_lava.run import engine
-from brf_lava.tasks import synthetic_ecg
-from brf_lava.tasks.task import Dataset, DataSource, Split, find_task, fingerprint
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint, save_checkpoint
 from brf_lava.train.model import Network, evaluate
 from brf_lava.train.published import import_published

@@ -21,9 +21,9 @@ from rich.table import Table
 
 from brf_lava import report
 from brf_lava.cli import main
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import FixedNetwork
-from brf_lava.printable import on_one_line, printable, printable_streams, unescaped
+from brf_lava.io.printable import on_one_line, printable, printable_streams, unescaped
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedNetwork
 
 ROOT = Path(__file__).parent.parent
 CLEAR, TITLE = "\x1b[2J", "\x1b]0;title\x07"

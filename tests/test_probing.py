@@ -16,15 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SPIKING, random_network, random_spikes
 
-from brf_lava.cli import main
-from brf_lava.errors import BackendUnavailableError, ParameterError
-from brf_lava.export.hdf5 import read_network, write_network
-from brf_lava.export.network import FixedNetwork
-from brf_lava.neurons import fixed
-from brf_lava.neurons.families import NEURONS, Neuron
-from brf_lava.run import engine, probing
-from brf_lava.run.execute import execute
-from brf_lava.run.probing import (
+from brf_lava.backends import engine
+from brf_lava.backends.states import (
     Recording,
     Selection,
     fingerprint,
@@ -34,9 +27,17 @@ from brf_lava.run.probing import (
     state_names,
     write_recording,
 )
-from brf_lava.tasks import ecg
-from brf_lava.tasks.synthetic_ecg import generate
-from brf_lava.tasks.task import Dataset, DataSource
+from brf_lava.cli import main
+from brf_lava.data.dataset import Dataset, DataSource
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.synthetic import generate
+from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.network.file import read_network, write_network
+from brf_lava.network.layers import FixedNetwork
+from brf_lava.neurons import fixed
+from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.run import states as probing
+from brf_lava.run.execute import execute
 
 STEPS, SAMPLES = 40, 5
 

@@ -19,6 +19,8 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense as LavaDense
 from networks import fixed_constants, random_coefficients
 
+from brf_lava.backends.sim import lava_net
+from brf_lava.backends.sim.guard import shared_array
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron
@@ -26,8 +28,6 @@ from brf_lava.proc.dense.process import BatchDense
 from brf_lava.proc.layer import NeuronLayer
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run import lava_net
-from brf_lava.run.guard import shared_array
 
 pytestmark = pytest.mark.timeout(60)
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brf_lava.data.dataset import Dataset
 
+from brf_lava.backends import engine
+from brf_lava.backends.sim.lava_net import run_on_lava
 from brf_lava.errors import CheckpointError
-from brf_lava.export.hdf5 import read_network
-from brf_lava.export.network import FixedNetwork
-from brf_lava.run import engine
+from brf_lava.network.file import read_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.check import assert_equal
-from brf_lava.run.lava_net import run_on_lava
 from brf_lava.run.result import decision_of
-from brf_lava.tasks.task import Dataset, find_task
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.export import export_model
 from brf_lava.train.published import import_published

@@ -14,18 +14,6 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import (
-    EXPONENT_MAX,
-    PARAMETER_BITS_MAX,
-    PARAMETER_BITS_MIN,
-    STATE_BITS_MAX,
-    STATE_BITS_MIN,
-    Connection,
-    FixedLayer,
-    FixedNetwork,
-    RealLayer,
-    RealNetwork,
-)
 from brf_lava.export.quantize import (
     HEADROOM,
     WEIGHT_BITS_MAX,
@@ -42,6 +30,18 @@ from brf_lava.export.quantize import (
     stabilize_resonator,
 )
 from brf_lava.kernels import loop
+from brf_lava.network.layers import (
+    EXPONENT_MAX,
+    PARAMETER_BITS_MAX,
+    PARAMETER_BITS_MIN,
+    STATE_BITS_MAX,
+    STATE_BITS_MIN,
+    Connection,
+    FixedLayer,
+    FixedNetwork,
+    RealLayer,
+    RealNetwork,
+)
 from brf_lava.neurons import families, fixed, real
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
 from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH

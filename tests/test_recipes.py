@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brf_lava import profiles, recipes, strict_toml
-from brf_lava.decision import Decision
+from brf_lava.config import profile as profiles
+from brf_lava.config import recipe as recipes
+from brf_lava.config import toml as strict_toml
+from brf_lava.config.shipped import names, shipped
 from brf_lava.errors import BrfLavaError, RecipeError
+from brf_lava.network.decision import Decision
 from brf_lava.neurons.families import NEURONS
-from brf_lava.resources import names, shipped
 
 ECG = recipes.load_recipe("ecg-brf")
 
@@ -131,7 +133,7 @@ def test_every_shipped_recipe_makes_its_network(name: str) -> None:
 def network_of(name: str) -> Any:
     """The untrained network of a shipped recipe."""
     model = pytest.importorskip("brf_lava.train.model")
-    tasks = pytest.importorskip("brf_lava.tasks.task")
+    tasks = pytest.importorskip("brf_lava.tasks.registry")
     recipe = recipes.load_recipe(name)
     task = tasks.find_task(recipe.task)
     return model.Network(recipe, task.inputs, len(task.classes))
@@ -150,7 +152,7 @@ def test_text_is_that_of_the_file_byte_for_byte() -> None:
 
 
 def test_tasks_are_those_of_the_package() -> None:
-    task = pytest.importorskip("brf_lava.tasks.task")
+    task = pytest.importorskip("brf_lava.tasks.registry")
     assert set(recipes.TASKS) == set(task.TASKS)
 
 

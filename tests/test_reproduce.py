@@ -21,16 +21,18 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+from brf_lava.data.dataset import Dataset, DataSource
+from brf_lava.network.activity import FloatActivity
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brf_lava.cli.main import Commands
 from brf_lava.cli.reproduce import reproduce
+from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import BrfLavaError, DataError, RecipeError
-from brf_lava.export.network import FloatActivity
-from brf_lava.metrics_file import LIMITS
-from brf_lava.recipes import Recipe, override, recipe_for
 from brf_lava.reproduce import jobs, plan, tables
 from brf_lava.reproduce.display import display
 from brf_lava.reproduce.folders import RunFolder, found
@@ -45,11 +47,9 @@ from brf_lava.reproduce.records import (
     read_record,
 )
 from brf_lava.run import result as run_result
-from brf_lava.tasks import ecg
-from brf_lava.tasks.synthetic_ecg import generate
-from brf_lava.tasks.task import TASKS as ALL_TASKS
-from brf_lava.tasks.task import Dataset, DataSource
+from brf_lava.tasks.registry import TASKS as ALL_TASKS
 from brf_lava.train.checkpoint import Checkpoint, save_checkpoint, write_archive
+from brf_lava.train.metrics import LIMITS
 from brf_lava.train.model import Metrics, Network
 from brf_lava.train.trainer import STATE_FORMAT, STATE_SCHEMA, EpochReport
 
@@ -1122,7 +1122,7 @@ def test_failed_jobs_end_in_one_line_and_the_tables_of_the_others(
 def test_a_second_reproduce_in_the_same_folder_is_refused(
     out: Path, pretended: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
 ) -> None:
-    from brf_lava.files import only_writer
+    from brf_lava.io.files import only_writer
 
     monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
     changes = [part for change in (*SMALL, "epochs=3") for part in ("--set", change)]

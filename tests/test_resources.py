@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from brf_lava import resources
+from brf_lava.config import shipped as resources
 from brf_lava.errors import BrfLavaError
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOW = """
-import json, brf_lava, brf_lava.resources as r
-from brf_lava.recipes import load_recipe
+import json, brf_lava, brf_lava.config.shipped as r
+from brf_lava.config.recipe import load_recipe
 print(json.dumps({
     "package": brf_lava.__file__,
     "folders": [str(r.shipped("training")), str(r.shipped("deploy"))],

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brf_lava.data.dataset import DataSource
+from brf_lava.network.activity import Activity, FloatActivity
 from networks import random_network, random_spikes
 
-from brf_lava.decision import UNLABELED, Decision
+from brf_lava.backends import engine
 from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
-from brf_lava.export.network import Activity, Connection, FixedNetwork, FloatActivity
+from brf_lava.network.decision import UNLABELED, Decision
+from brf_lava.network.layers import Connection, FixedNetwork
 from brf_lava.neurons import fixed
-from brf_lava.run import engine
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute, require_backend, work
 from brf_lava.run.result import (
@@ -27,7 +29,6 @@ from brf_lava.run.result import (
     write_result,
 )
 from brf_lava.run.sop import spike_cost
-from brf_lava.tasks.task import DataSource
 
 
 @pytest.fixture

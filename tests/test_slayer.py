@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.hdf5 import read_layer
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.slayer import block, neuron
-from brf_lava.slayer.blocks import Block
-from brf_lava.slayer.neuron import find_neuron
+from brf_lava.network.file import read_layer
+from brf_lava.nn import neurons as neuron
+from brf_lava.nn.blocks import Block
+from brf_lava.nn.neurons import find_neuron
+from brf_lava.slayer import block
 
 SPIKING: dict[str, Any] = {
     "RF": block.rf,

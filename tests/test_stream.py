@@ -24,20 +24,20 @@ from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 from numpy.typing import NDArray
 
+from brf_lava.backends import engine
 from brf_lava.cli.main import main
 from brf_lava.cli.stream import speed_line
-from brf_lava.decision import Decision
+from brf_lava.ecg.level_cross import encode
+from brf_lava.ecg.live import LiveEcg
+from brf_lava.ecg.signal import encode_windows
 from brf_lava.errors import DataError, LavaRunError, ParameterError
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import FixedNetwork
+from brf_lava.network.decision import Decision
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import families
-from brf_lava.run import engine
 from brf_lava.run.early import decide_early
-from brf_lava.run.live_ecg import LiveEcg
 from brf_lava.run.stream import Answer, Stream
 from brf_lava.run.stream_lines import LineReader, write_answer
-from brf_lava.tasks.level_cross import encode
-from brf_lava.tasks.wfdb_signal import encode_windows
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 60.0  # s, generous for a busy machine

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from brf_lava.data.dataset import Split
+from brf_lava.ecg import synthetic as synthetic_ecg
+from brf_lava.ecg.spec import ECG
+from brf_lava.ecg.synthetic import Array, Recording
 from brf_lava.errors import ParameterError
-from brf_lava.tasks import synthetic_ecg
-from brf_lava.tasks.synthetic_ecg import Array, Recording
-from brf_lava.tasks.task import ECG, Split
 
 Indices = npt.NDArray[np.intp]
 

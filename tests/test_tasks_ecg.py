@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from brf_lava.decision import UNLABELED
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.tasks import ecg
-from brf_lava.tasks.task import ECG, TASKS, Dataset, DataSource, Split, find_task, fingerprint
+from brf_lava.network.decision import UNLABELED
+from brf_lava.tasks.registry import TASKS, find_task
 
 REAL_DATA = os.environ.get(ecg.DATA_VARIABLE)  # read before the fixture below removes it
 Arrays = dict[str, Any]
@@ -199,7 +201,7 @@ def test_prepared_records_are_read_as_stored(
         seen.append(path)
         return prepared
 
-    monkeypatch.setattr("brf_lava.tasks.wfdb_records.load_prepared", load_prepared)
+    monkeypatch.setattr("brf_lava.ecg.records.load_prepared", load_prepared)
     path = tmp_path / "mine.h5"
     path.touch()
     label = 0 if choice == "first-class" else UNLABELED

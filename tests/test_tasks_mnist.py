@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brf_lava.decision import UNLABELED
+from brf_lava.data.dataset import Dataset
+from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
+from brf_lava.network.decision import UNLABELED
 from brf_lava.tasks import mnist
-from brf_lava.tasks.places import DATA_VARIABLE
-from brf_lava.tasks.task import PSMNIST, SMNIST, Dataset
+from brf_lava.tasks.mnist import PSMNIST, SMNIST
 
 REAL_DATA = os.environ.get(DATA_VARIABLE)  # read before the fixture below removes it
 TRAIN, TEST = 5, 3
@@ -242,8 +243,8 @@ def test_idx_header_that_promises_too_much(tmp_path: Path) -> None:
 
 def test_the_tasks_load_no_torch() -> None:
     script = (
-        "import sys, brf_lava.tasks.task, brf_lava.tasks.mnist, brf_lava.tasks.shd,"
-        "brf_lava.tasks.ecg, brf_lava.tasks.own, brf_lava.tasks.sources; print(*sys.modules)"
+        "import sys, brf_lava.tasks.registry, brf_lava.tasks.mnist, brf_lava.tasks.shd,"
+        "brf_lava.ecg.task, brf_lava.tasks.own, brf_lava.tasks.fetch; print(*sys.modules)"
     )
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run(

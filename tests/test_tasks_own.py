@@ -14,17 +14,18 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from brf_lava.data.dataset import Dataset
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from brf_lava.cli.main import main
-from brf_lava.decision import UNLABELED
+from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
+from brf_lava.network.decision import UNLABELED
 from brf_lava.tasks.own import Grid
-from brf_lava.tasks.places import DATA_VARIABLE
-from brf_lava.tasks.task import Dataset, find_task
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import load_checkpoint
 from brf_lava.train.trainer import Progress, Trainer
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brf_lava.data.permutation import permutation_from_seed, read_permutation
 from brf_lava.errors import DataError
-from brf_lava.tasks.permutation import permutation_from_seed, read_permutation
-from brf_lava.tasks.task import Dataset, DataSource, Split, fingerprint
 
 ORDER = permutation_from_seed(3)
 PINNED = ([6, 3, 5, 0, 7, 2, 1, 4], [2, 3, 0, 5, 7, 1, 6, 4])

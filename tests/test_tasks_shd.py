@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
 from brf_lava.tasks import shd
-from brf_lava.tasks.places import DATA_VARIABLE
-from brf_lava.tasks.task import SHD
+from brf_lava.tasks.shd import SHD
 
 Spikes = list[tuple[float, int]]  # time in s, unit
 GOOD: Spikes = [(0.1, 5), (0.2, 6)]

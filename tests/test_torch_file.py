@@ -17,8 +17,8 @@ from networks import random_network
 from torch import Tensor, nn
 
 from brf_lava.cli import main
-from brf_lava.export.hdf5 import write_network
-from brf_lava.torch_file import load_torch_file
+from brf_lava.io.torch_file import load_torch_file
+from brf_lava.network.file import write_network
 from brf_lava.train.trainer import resume_path
 
 TARGET = "written-by-the-model-file"

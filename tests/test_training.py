@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from brf_lava.data.dataset import Dataset, DataSource, Split
 
-from brf_lava.decision import UNLABELED
+from brf_lava.config.recipe import BROUGHT, Recipe, load_recipe, override
+from brf_lava.data.permutation import permutation_from_seed
+from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
 from brf_lava.export.quantize import quantize
+from brf_lava.network.decision import UNLABELED
 from brf_lava.neurons.boundary import divergence_boundary
-from brf_lava.recipes import BROUGHT, Recipe, load_recipe, override
-from brf_lava.slayer.blocks import Block
-from brf_lava.tasks import synthetic_ecg
-from brf_lava.tasks.permutation import permutation_from_seed
-from brf_lava.tasks.task import Dataset, DataSource, Split
+from brf_lava.nn.blocks import Block
 from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
 from brf_lava.train.model import Metrics, Network, as_batch, evaluate, loss_per_sample

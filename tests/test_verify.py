@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from brf_lava.network.activity import Activity, TestVectors
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
+from brf_lava.backends import engine
 from brf_lava.cli.verify import verify as verify_command
 from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import Activity, FixedNetwork, TestVectors
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import Neuron
-from brf_lava.run import engine, execute
+from brf_lava.run import execute
 from brf_lava.run.check import assert_equal
 from brf_lava.run.verify import plain_run, vectors, verify
 

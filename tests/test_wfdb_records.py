@@ -13,24 +13,23 @@ import h5py
 import numpy as np
 import pytest
 import wfdb
+from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
 from wfdb_files import BEAT, beats, ecg_signal, labels_of, write_record
 
+from brf_lava.backends import engine
 from brf_lava.cli.classify import classify_input
 from brf_lava.cli.main import Commands, main
 from brf_lava.cli.prepare import prepare as prepare_command
-from brf_lava.decision import UNLABELED
-from brf_lava.errors import BrfLavaError, DataError, NetworkFileError, ParameterError
-from brf_lava.export.hdf5 import read_network
-from brf_lava.export.network import Activity, FixedNetwork
-from brf_lava.run import classify, engine
-from brf_lava.tasks import ecg, wfdb_prepare, wfdb_records
-from brf_lava.tasks.level_cross import encode
-from brf_lava.tasks.synthetic_ecg import THRESHOLD, normalize
-from brf_lava.tasks.wfdb_marks import (
+from brf_lava.ecg import classify
+from brf_lava.ecg import prepare as wfdb_prepare
+from brf_lava.ecg import records as wfdb_records
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.level_cross import encode
+from brf_lava.ecg.marks import (
     Mark,
     P,
     Wave,
@@ -40,9 +39,9 @@ from brf_lava.tasks.wfdb_marks import (
     read_waves,
     waves_from_labels,
 )
-from brf_lava.tasks.wfdb_patients import patient, read_patients
-from brf_lava.tasks.wfdb_prepare import SUDDEN_DEATH, Settings
-from brf_lava.tasks.wfdb_signal import (
+from brf_lava.ecg.patients import patient, read_patients
+from brf_lava.ecg.prepare import SUDDEN_DEATH, Settings
+from brf_lava.ecg.signal import (
     PUBLISHED_DELAY,
     Encoding,
     delay_notice,
@@ -51,6 +50,11 @@ from brf_lava.tasks.wfdb_signal import (
     read_record,
     resample,
 )
+from brf_lava.ecg.synthetic import THRESHOLD, normalize
+from brf_lava.errors import BrfLavaError, DataError, NetworkFileError, ParameterError
+from brf_lava.network.decision import UNLABELED
+from brf_lava.network.file import read_network
+from brf_lava.network.layers import FixedNetwork
 
 DATA = os.environ.get("BRF_LAVA_DATA")
 ARCHIVE = Path(DATA or "") / "qtdb" / "qtdb-raw.tar.gz"

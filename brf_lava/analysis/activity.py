@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.decision import Decision
+from brf_lava.backends import engine
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import FixedNetwork, RealLayer, RealNetwork
 from brf_lava.kernels import loop
-from brf_lava.run import engine
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import FixedNetwork, RealLayer, RealNetwork
 
 CHUNK = 32  # samples at a time; bounds memory, changes no result
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import DataError
-from brf_lava.metrics_file import read_metrics
+from brf_lava.train.metrics import read_metrics
 
 QUANTITIES = ("train_loss", "validation_accuracy", "validation_sops")
 HOW_TO_GET = "Name a metrics file, .jsonl, that 'brf-lava train' wrote beside a model."

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, DataError
-from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import Network
 from brf_lava.train.trainer import Trainer

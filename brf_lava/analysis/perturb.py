@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import RealLayer, RealNetwork
+from brf_lava.network.layers import RealLayer, RealNetwork
 
 
 def add_spikes(x: Any, rate: float, rng: np.random.Generator) -> Any:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.analysis.activity import run_real
-from brf_lava.decision import Decision
-from brf_lava.export.network import FixedNetwork, RealNetwork
-from brf_lava.run import engine
+from brf_lava.backends import engine
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import FixedNetwork, RealNetwork
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from brf_lava.analysis import perturb
 from brf_lava.analysis.activity import Samples, Score, score, score_fixed
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import RealNetwork
 from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, quantize
+from brf_lava.network.layers import RealNetwork
 
 NOISE_MAX = 0.1  # probability of an additional spike per input and step
 DELETION_MAX = 1.0  # probability that a spike is lost

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.errors import ParameterError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.export.network import FixedNetwork
-    from brf_lava.run.classify import RecordLabels, Run
+    from brf_lava.ecg.classify import RecordLabels, Run
+    from brf_lava.network.layers import FixedNetwork
 
 
 def classify_input(
@@ -29,16 +29,16 @@ def classify_input(
 ) -> None:
     """Classify a WFDB record, show a summary and write the files that were asked for.
 
-    Arguments as of `run.classify.classify_record`; annotations_out: see `annotation_path`; leads:
+    Arguments as of `ecg.classify.classify_record`; annotations_out: see `annotation_path`; leads:
     as the user wrote them.
     A record without any wave gets no annotation file, but a notice.
     Raises: what that raises; BrfLavaError, before the run, when a file could not be written, and
     ParameterError when both would be one file.
     """
     from brf_lava import report
-    from brf_lava.files import check_writable
-    from brf_lava.run import classify
-    from brf_lava.tasks.wfdb_signal import parse_leads, record_path
+    from brf_lava.ecg import classify
+    from brf_lava.ecg.signal import parse_leads, record_path
+    from brf_lava.io.files import check_writable
 
     chosen = parse_leads(leads)
     path = record_path(record)
@@ -89,8 +89,8 @@ def labels_table(labels: RecordLabels) -> Table:
     import numpy as np
     from rich.table import Table
 
-    from brf_lava.decision import UNLABELED
-    from brf_lava.tasks.task import ECG
+    from brf_lava.ecg.spec import ECG
+    from brf_lava.network.decision import UNLABELED
 
     seconds = labels.samples / labels.fs
     table = Table(title=f"{labels.record}, {seconds:.1f} s", title_justify="left")

@@ -13,12 +13,12 @@ import click
 
 from brf_lava.cli.options import PATH, data_option, load_data
 from brf_lava.cli.prepare import prepare
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.tasks.download import OnBytes
-    from brf_lava.tasks.sources import Source, Step
-    from brf_lava.tasks.task import Dataset, Split
+    from brf_lava.data.dataset import Dataset, Split
+    from brf_lava.data.download import OnBytes
+    from brf_lava.tasks.fetch import Source, Step
 
 RAW_RECORDS = "RECORDS, sel*.dat, sel*.hea, sel*.q1c"  # what the QT database's pattern means
 
@@ -37,8 +37,8 @@ def list_command() -> None:
     from rich.table import Table
 
     from brf_lava import report
-    from brf_lava.tasks.sources import SOURCES
-    from brf_lava.tasks.task import TASKS
+    from brf_lava.tasks.fetch import SOURCES
+    from brf_lava.tasks.registry import TASKS
 
     told: dict[int, str] = {}  # sources, and the first task of each
     for task in TASKS.values():
@@ -91,7 +91,7 @@ def info(task: str, data: Path | None) -> None:
 @click.option("--mirror", metavar="URL", help="Another server that has the same files.")
 def fetch(task: str, to: Path | None, mirror: str | None) -> None:
     """Download the data of TASK, check and unpack them. Goes on where it was stopped."""
-    from brf_lava.tasks import sources
+    from brf_lava.tasks import fetch as sources
 
     source = sources.find_source(task)
     if mirror is not None:
@@ -126,9 +126,10 @@ def _files(source: Source) -> Iterator[str]:
 
 def _found(task: str) -> str:
     """Where a command without --data would find the files of a task; or what it would do."""
+    from brf_lava.data.places import DATA_VARIABLE, NotHereError, cache_folder, look
+    from brf_lava.ecg import task as ecg
     from brf_lava.errors import DataError
-    from brf_lava.tasks import ecg, mnist, shd
-    from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, cache_folder, look
+    from brf_lava.tasks import mnist, shd
 
     search = {"ecg": ecg.find, "shd": shd.find_files}.get(task, mnist.find_files)
     try:
@@ -151,7 +152,7 @@ def _facts(dataset: Dataset) -> Iterator[tuple[str, Callable[[Split], str]]]:
     """Name and value, of a half, of what there is to say about a data set."""
     import numpy as np
 
-    from brf_lava.decision import UNLABELED
+    from brf_lava.network.decision import UNLABELED
 
     yield "samples", lambda split: f"{len(split.x):,}"
     yield "steps", lambda split: f"{split.x.shape[1]} of {dataset.step_seconds * 1e3:g} ms"

@@ -19,8 +19,8 @@ def doctor(profile: str, json: bool) -> None:
     Exit code 0 whatever is missing: it was asked for, and answered. Whether a network runs,
     'brf-lava verify' says.
     """
+    from brf_lava.backends.loihi2.doctor import missing
     from brf_lava.cli.loihi2_options import loihi2_settings
-    from brf_lava.loihi2.doctor import missing
 
     findings = loihi2_settings(board_profile(profile)).findings()
     if json:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from brf_lava.export.network import FixedNetwork
-    from brf_lava.loihi2.costs import Constant
-    from brf_lava.loihi2.estimate import Counts, Estimate, Range
-    from brf_lava.run.meter import Measurement
+    from brf_lava.board.costs import Constant
+    from brf_lava.board.estimate import Counts, Estimate, Range
+    from brf_lava.board.meter import Measurement
+    from brf_lava.data.dataset import Split
+    from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.stored import StoredRun
-    from brf_lava.tasks.task import Split
 
 SINGLES = 10  # samples that are measured one by one
 UJ, MS = 1e-6, 1e-3
@@ -51,9 +51,9 @@ def estimate(
     two sets of Loihi 1 stand in. --measure and --float run the same samples on this computer.
     """
     from brf_lava import report
-    from brf_lava.loihi2 import costs
-    from brf_lava.loihi2.estimate import estimate as estimate_run
-    from brf_lava.loihi2.place import place
+    from brf_lava.board import costs
+    from brf_lava.board.estimate import estimate as estimate_run
+    from brf_lava.board.place import place
     from brf_lava.run.stored import read_run
 
     if data is not None and network is None and model is None:
@@ -103,11 +103,11 @@ def _measurements(
     stored: StoredRun, network: Path | None, model: Path | None, data: Path | None, device: str
 ) -> Iterator[Measurement]:
     """What --measure and --float ask for, each with one sample at a time and with all at once."""
-    from brf_lava.run.meter import NvmlMeter, RaplMeter, measured
+    from brf_lava.board.meter import NvmlMeter, RaplMeter, measured
 
     if network is not None:
-        from brf_lava.export.hdf5 import read_network
-        from brf_lava.run import engine
+        from brf_lava.backends import engine
+        from brf_lava.network.file import read_network
 
         fixed, _ = read_network(network)
         _check_same(network, fixed.provenance.get("model"), stored)
@@ -174,8 +174,8 @@ def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: St
     from dataclasses import replace
     from math import isclose
 
-    from brf_lava.loihi2.describe import network_shape
-    from brf_lava.run import engine
+    from brf_lava.backends import engine
+    from brf_lava.board.describe import network_shape
     from brf_lava.run.sop import layer_spikes
 
     run = stored.run
@@ -311,7 +311,7 @@ def beside_table(found: Estimate, measurements: list[Measurement]) -> Table:
 
 def source_table() -> Table:
     """Every constant of the estimate."""
-    from brf_lava.loihi2 import costs
+    from brf_lava.board import costs
 
     table = _table("Constants", "", "value")
     table.add_column("certainty")
@@ -338,7 +338,7 @@ def source_table() -> Table:
 
 def published_table() -> Table:
     """Measurements of others, on Loihi 2."""
-    from brf_lava.loihi2 import costs
+    from brf_lava.board import costs
 
     table = _table("Measured on Loihi 2 by others, other networks", "")
     table.add_column("values")

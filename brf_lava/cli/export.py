@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from brf_lava.cli.options import PATH, data_option, load_data
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 
 @click.command()
@@ -27,8 +27,8 @@ def export(
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
-    from brf_lava.files import check_writable
-    from brf_lava.run import engine
+    from brf_lava.backends import engine
+    from brf_lava.io.files import check_writable
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from brf_lava.cli.options import PATH, data_option, load_data, next_command, recipe_for_task
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 
 @click.command("import")
@@ -27,10 +27,10 @@ def import_command(
 ) -> None:
     """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report
+    from brf_lava.data.permutation import IDENTITY
     from brf_lava.errors import CheckpointError, RecipeError
-    from brf_lava.files import check_writable
-    from brf_lava.tasks.permutation import IDENTITY
-    from brf_lava.tasks.task import is_permuted
+    from brf_lava.io.files import check_writable
+    from brf_lava.tasks.registry import is_permuted
     from brf_lava.train.checkpoint import save_checkpoint
     from brf_lava.train.published import import_published
 

@@ -20,9 +20,9 @@ def loihi2() -> None:
 @click.option("--layer", type=int, help="Of this layer alone; the first hidden one is 1.")
 def program(network: Path, layer: int | None) -> None:
     """List the neuron programs of NETWORK: operations, their number, and what they assume."""
-    from brf_lava.export.hdf5 import read_network
-    from brf_lava.loihi2.listing import assumption_lines, listing
-    from brf_lava.loihi2.program import network_programs
+    from brf_lava.backends.loihi2.listing import assumption_lines, listing
+    from brf_lava.backends.loihi2.program import network_programs
+    from brf_lava.network.file import read_network
 
     fixed, _ = read_network(network)
     programs = network_programs(fixed)

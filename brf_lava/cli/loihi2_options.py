@@ -10,8 +10,8 @@ from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
-    from brf_lava.profiles import Loihi2Profile
-    from brf_lava.run.loihi2 import Loihi2Options
+    from brf_lava.backends.loihi2.backend import Loihi2Options
+    from brf_lava.config.profile import Loihi2Profile
 
 DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
 OPTIONS: tuple[tuple[str, Any, str], ...] = (
@@ -56,7 +56,7 @@ def refuse_loihi2_options(backend: str) -> None:
 
 def board_profile(name: str) -> Loihi2Profile:
     """A board's profile. Raises: ParameterError for one of another kind; RecipeError."""
-    from brf_lava.profiles import Loihi2Profile, load_profile
+    from brf_lava.config.profile import Loihi2Profile, load_profile
 
     profile = load_profile(name)
     if not isinstance(profile, Loihi2Profile):
@@ -72,8 +72,8 @@ def loihi2_settings(profile: Loihi2Profile) -> Loihi2Options:
 
     Raises: ParameterError for options that do not go together.
     """
-    from brf_lava.loihi2.hosts import Host
-    from brf_lava.run.loihi2 import Loihi2Options
+    from brf_lava.backends.loihi2.backend import Loihi2Options
+    from brf_lava.backends.loihi2.hosts import Host
 
     given = _given()
     return Loihi2Options(

@@ -24,8 +24,8 @@ from brf_lava.cli.run import run
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import INTERRUPTED, BrfLavaError
-from brf_lava.printable import printable, printable_streams
-from brf_lava.signals import terminated_like_interrupted
+from brf_lava.io.printable import printable, printable_streams
+from brf_lava.io.signals import terminated_like_interrupted
 
 
 class Failure(click.ClickException):

@@ -10,14 +10,14 @@ import click
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH
 from brf_lava.errors import ParameterError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.loihi2.describe import NetworkShape
-    from brf_lava.loihi2.place import Placement
-    from brf_lava.profiles import Loihi2Profile, Sourced
+    from brf_lava.board.describe import NetworkShape
+    from brf_lava.board.place import Placement
+    from brf_lava.config.profile import Loihi2Profile, Sourced
 
 ROWS = 24  # of a table with one row per layer or kind of core
 KB = 1000
@@ -43,7 +43,7 @@ def map_command(
     is. Nothing of it was verified on hardware.
     """
     from brf_lava import report
-    from brf_lava.loihi2.place import place
+    from brf_lava.board.place import place
 
     source = _source(network, describe)
     if out is not None:
@@ -97,15 +97,15 @@ def _shape(
 
     Raises: DoesNotFitError for integers that no core can hold, however many there are.
     """
-    from brf_lava.loihi2.describe import network_shape, read_description
+    from brf_lava.board.describe import network_shape, read_description
 
     if network is None:
         shape = read_description(source)
         return shape, [None] * len(shape.layers)
-    from brf_lava.export.hdf5 import read_network
-    from brf_lava.loihi2.place import DoesNotFitError
-    from brf_lava.loihi2.program import network_programs
-    from brf_lava.loihi2.values import check_values
+    from brf_lava.backends.loihi2.program import network_programs
+    from brf_lava.backends.loihi2.values import check_values
+    from brf_lava.board.place import DoesNotFitError
+    from brf_lava.network.file import read_network
 
     fixed, _ = read_network(source)
     try:
@@ -172,7 +172,7 @@ def layer_table(
 
 def total_table(placement: Placement) -> Table:
     """Sums over the network."""
-    from brf_lava.loihi2.limits import neuron_words
+    from brf_lava.board.limits import neuron_words
 
     network, packing = placement.network, placement.profile.packing
     word = packing.word_bits.value / 8 / KB
@@ -199,7 +199,7 @@ def total_table(placement: Placement) -> Table:
 
 def limit_table(placement: Placement) -> Table:
     """Each limit, what comes nearest to it, and where it is from."""
-    from brf_lava.loihi2.limits import RESOURCES
+    from brf_lava.board.limits import RESOURCES
     from brf_lava.neurons.fixed import STATE_WIDTH
 
     limits = placement.profile.limits
@@ -251,7 +251,7 @@ def packing_table(board: Loihi2Profile) -> Table:
 
 def core_table(placement: Placement, rows: int | None = None) -> Table:
     """How full the cores are; cores in a row that hold the same share a line."""
-    from brf_lava.loihi2.limits import RESOURCES
+    from brf_lava.board.limits import RESOURCES
 
     table = _table("Cores", "core", "holds", *(each.title for each in RESOURCES), left=2)
     runs = list(placement.alike())
@@ -270,8 +270,8 @@ def _draw(placement: Placement, out: Path) -> None:
 
     from brf_lava.analysis.draw.cores import draw_cores
     from brf_lava.analysis.draw.style import picture
-    from brf_lava.loihi2.limits import RESOURCES
-    from brf_lava.printable import printable
+    from brf_lava.board.limits import RESOURCES
+    from brf_lava.io.printable import printable
 
     first = np.array([parts[0][0] for parts in placement.core_parts()])
     title = (

@@ -13,8 +13,8 @@ import click
 from brf_lava.errors import RecipeError
 
 if TYPE_CHECKING:
-    from brf_lava.recipes import Recipe
-    from brf_lava.tasks.task import Dataset
+    from brf_lava.config.recipe import Recipe
+    from brf_lava.data.dataset import Dataset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -88,8 +88,8 @@ def located(task: str, data: Path | None, beside: Path | None = None) -> str:
     It is looked for at the path itself, below --data (else BRF_LAVA_DATA), and in the folder of
     `beside`, the model, network or recipe that names it. Raises: DataError naming these.
     """
+    from brf_lava.data.places import DATA_VARIABLE
     from brf_lava.tasks.own import find_file
-    from brf_lava.tasks.places import DATA_VARIABLE
 
     if not task.endswith(".toml"):
         return task
@@ -105,9 +105,9 @@ def load_data(task: str, data: Path | None, beside: Path | None = None) -> Datas
     runs, see `data_option`. Raises: DataError as `Task.load` and `located`; for a permutation of a
     task that has none.
     """
+    from brf_lava.data.permutation import read_permutation
     from brf_lava.errors import DataError
-    from brf_lava.tasks.permutation import read_permutation
-    from brf_lava.tasks.task import find_task
+    from brf_lava.tasks.registry import find_task
 
     chosen = kept(UNLABELED, PERMUTATION)
     found, permutation = find_task(located(task, data, beside)), chosen.get(PERMUTATION)
@@ -131,7 +131,7 @@ def network_data(
     """
     import numpy as np
 
-    from brf_lava.tasks.wfdb_signal import delay_notice
+    from brf_lava.ecg.signal import delay_notice
 
     stored = provenance.get("permutation")
     order = None if stored is None else np.array(stored)
@@ -160,8 +160,8 @@ def recipe_for_task(name: str, task: str | None) -> Recipe:
 
     Raises: RecipeError as `load_recipe`, and when it is for another task.
     """
-    from brf_lava.recipes import load_recipe, override
-    from brf_lava.strict_toml import to_toml
+    from brf_lava.config.recipe import load_recipe, override
+    from brf_lava.config.toml import to_toml
 
     recipe = load_recipe(name)
     if task is not None and task.endswith(".toml"):

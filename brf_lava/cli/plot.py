@@ -10,14 +10,14 @@ import click
 
 from brf_lava.cli.options import PATH, data_option, load_data, network_data
 from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.analysis.activity import Samples
     from brf_lava.analysis.raster import Question
-    from brf_lava.decision import Decision
-    from brf_lava.export.network import FixedNetwork, RealNetwork
-    from brf_lava.tasks.task import Dataset, Split
+    from brf_lava.data.dataset import Dataset, Split
+    from brf_lava.network.decision import Decision
+    from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -319,7 +319,7 @@ def robustness(
     from brf_lava.analysis import sweeps
     from brf_lava.analysis.draw.network import draw_robustness
     from brf_lava.analysis.draw.style import check_picture, picture
-    from brf_lava.files import check_writable, write_bytes
+    from brf_lava.io.files import check_writable, write_bytes
 
     check_picture(out, model)
     table = out.with_suffix(".csv")
@@ -359,7 +359,7 @@ def _labeled(text: str) -> tuple[str, Path]:
 
 
 def _is_hdf5(path: Path) -> bool:
-    from brf_lava.tasks.arrays import HDF5_SUFFIXES
+    from brf_lava.data.arrays import HDF5_SUFFIXES
 
     try:
         with path.open("rb") as file:
@@ -381,7 +381,7 @@ def _checkpoint(path: Path) -> Checkpoint:
 
 def _data(checkpoint: Checkpoint, data: Path | None, model: Path) -> Dataset:
     """The data of a model's task, in its order of steps. model: the file."""
-    from brf_lava.tasks.wfdb_signal import delay_notice
+    from brf_lava.ecg.signal import delay_notice
 
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
@@ -398,7 +398,7 @@ def _data(checkpoint: Checkpoint, data: Path | None, model: Path) -> Dataset:
 
 def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Decision]:
     """A network file, with its task's data and its way to answer."""
-    from brf_lava.export.hdf5 import read_network
+    from brf_lava.network.file import read_network
     from brf_lava.run.result import decision_of
 
     network, _ = read_network(path)

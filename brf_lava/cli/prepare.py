@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.cli.options import PATH
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.tasks.wfdb_prepare import Prepared
+    from brf_lava.ecg.prepare import Prepared
 
 
 @click.command()
@@ -75,12 +75,12 @@ def prepare(
     from importlib.metadata import version
 
     from brf_lava import report
-    from brf_lava.files import check_writable
-    from brf_lava.tasks import wfdb_prepare
-    from brf_lava.tasks.synthetic_ecg import THRESHOLD
-    from brf_lava.tasks.wfdb_patients import read_patients
-    from brf_lava.tasks.wfdb_records import check_suffix, write_prepared
-    from brf_lava.tasks.wfdb_signal import Encoding, parse_leads
+    from brf_lava.ecg import prepare as wfdb_prepare
+    from brf_lava.ecg.patients import read_patients
+    from brf_lava.ecg.records import check_suffix, write_prepared
+    from brf_lava.ecg.signal import Encoding, parse_leads
+    from brf_lava.ecg.synthetic import THRESHOLD
+    from brf_lava.io.files import check_writable
     from brf_lava.versions import versions
 
     check_suffix(out)
@@ -115,9 +115,9 @@ def _content_table(prepared: Prepared) -> Table:
     """How much came out of the records, by half and class."""
     from rich.table import Table
 
-    from brf_lava.decision import UNLABELED
-    from brf_lava.tasks.task import ECG
-    from brf_lava.tasks.wfdb_prepare import joined
+    from brf_lava.ecg.prepare import joined
+    from brf_lava.ecg.spec import ECG
+    from brf_lava.network.decision import UNLABELED
 
     table = Table(title="ECG from WFDB records", title_justify="left")
     for column in ("", "train", "test"):

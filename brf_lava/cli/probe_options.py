@@ -10,12 +10,12 @@ import click
 
 from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.export.network import FixedNetwork
-    from brf_lava.run.probing import Recording, Selection
-    from brf_lava.tasks.task import Dataset
+    from brf_lava.backends.states import Recording, Selection
+    from brf_lava.data.dataset import Dataset
+    from brf_lava.network.layers import FixedNetwork
 
 STATES, LAYER, NEURONS, OUT = "--probe", "--probe-layer", "--probe-neurons", "--probe-out"
 OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
@@ -39,8 +39,8 @@ class Probe:
     out: Path
 
     def recording(self, network: FixedNetwork, steps: int, samples: int) -> Recording:
-        """Room for it. Raises: ParameterError as `run.probing.new_recording`."""
-        from brf_lava.run.probing import new_recording
+        """Room for it. Raises: ParameterError as `backends.states.new_recording`."""
+        from brf_lava.backends.states import new_recording
 
         return new_recording(network, [self.selection], steps, samples)
 
@@ -48,7 +48,7 @@ class Probe:
         self, recording: Recording, network: FixedNetwork, backend: str, dataset: Dataset
     ) -> None:
         """Write it, and say so. Raises: BrfLavaError."""
-        from brf_lava.run.probing import write_recording
+        from brf_lava.backends.states import write_recording
 
         write_recording(
             recording,
@@ -73,8 +73,8 @@ def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Pr
     data. Raises: ParameterError for options that do not go together; BrfLavaError for a file that
     could not be written.
     """
-    from brf_lava.files import check_writable
-    from brf_lava.run.probing import Selection, check_suffix, parse_numbers
+    from brf_lava.backends.states import Selection, check_suffix, parse_numbers
+    from brf_lava.io.files import check_writable
 
     given = kept(STATES, LAYER, NEURONS, OUT)
     if not given:

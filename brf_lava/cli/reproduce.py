@@ -15,7 +15,7 @@ from brf_lava.cli.options import (
     load_data,
 )
 from brf_lava.errors import BrfLavaError, RecipeError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -118,7 +118,7 @@ def _run(
     device: str,
     restart: bool,
 ) -> Outcome:
-    from brf_lava.files import check_writable, only_writer
+    from brf_lava.io.files import check_writable, only_writer
     from brf_lava.reproduce.display import display
     from brf_lava.reproduce.jobs import Settings, core_share, run_jobs
     from brf_lava.reproduce.plan import experiments, plan

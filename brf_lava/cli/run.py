@@ -28,13 +28,14 @@ from brf_lava.cli.probe_options import chosen_probe, probe_options
 from brf_lava.cli.stream import early_table, stream_input
 from brf_lava.cli.stream_options import chosen_stream, stream_options
 from brf_lava.errors import DataError, NetworkFileError, ParameterError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.export.network import FixedNetwork, FloatActivity
-    from brf_lava.run.loihi2 import Loihi2Options
+    from brf_lava.backends.loihi2.backend import Loihi2Options
+    from brf_lava.data.dataset import Dataset
+    from brf_lava.network.activity import FloatActivity
+    from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.result import Reference
-    from brf_lava.tasks.task import Dataset
 
 
 @click.command()
@@ -86,8 +87,9 @@ def run(
     import numpy as np
 
     from brf_lava import report
-    from brf_lava.export.hdf5 import read_network
-    from brf_lava.files import check_writable
+    from brf_lava.backends.sim.lava_net import steps_needed
+    from brf_lava.io.files import check_writable
+    from brf_lava.network.file import read_network
     from brf_lava.run.execute import (
         BACKEND_NAMES,
         execute,
@@ -95,7 +97,6 @@ def run(
         samples_per_part,
         work,
     )
-    from brf_lava.run.lava_net import steps_needed
     from brf_lava.run.result import measure, summarize, write_result
 
     beside = (limit, reference, out, leads, csv, annotations_out, batch, check)
@@ -223,7 +224,7 @@ class _Target:
 def _target(backend: str, profile: str | None, timeout: float | None) -> _Target:
     """Raises: ParameterError for options that do not go together, and for the profile of another
     kind of target; RecipeError."""
-    from brf_lava.profiles import SimProfile, load_profile
+    from brf_lava.config.profile import SimProfile, load_profile
 
     if backend == "loihi2":
         if timeout is not None:

@@ -18,7 +18,7 @@ from brf_lava.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.export.network import FixedNetwork
+    from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.early import Early
     from brf_lava.run.stream import Answer, Stream
     from brf_lava.run.stream_lines import LineReader
@@ -40,8 +40,8 @@ def stream_input(
     line on standard error says how fast the network was.
     Raises: as `Stream`; DataError for a bad line, after the answers to all lines before it.
     """
+    from brf_lava.ecg.live import LiveEcg
     from brf_lava.run.early import check_early
-    from brf_lava.run.live_ecg import LiveEcg
     from brf_lava.run.stream import STREAM_BACKENDS, Stream
     from brf_lava.run.stream_lines import LineReader
 
@@ -108,7 +108,7 @@ class _Session:
 
 def speed_line(network: FixedNetwork, steps: int, seconds: float) -> str:
     """How fast the network took so many steps. seconds: without the time that input took."""
-    from brf_lava.tasks.task import TASKS
+    from brf_lava.tasks.registry import TASKS
 
     if not steps:
         return "0 steps."

@@ -10,7 +10,7 @@ from brf_lava.cli.options import PATH, Command, kept, kept_options
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
-    from brf_lava.export.network import FixedNetwork
+    from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.early import EarlyMeter
 
 STREAM, LEAD_SCALE, DECIDE, EARLY = "--stream", "--lead-scale", "--decide", "--early"
@@ -57,7 +57,7 @@ def stream_options(command: Command) -> Command:
 class StreamOptions:
     """What was asked for. source: the stream, or None for a run on the test data.
 
-    lead_scale: as of `run.live_ecg.LiveEcg`; decide: as of `run.stream.Stream`; early: margins,
+    lead_scale: as of `ecg.live.LiveEcg`; decide: as of `run.stream.Stream`; early: margins,
     none if empty.
     """
 

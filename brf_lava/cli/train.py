@@ -18,11 +18,11 @@ from brf_lava.cli.options import (
     recipe_for_task,
 )
 from brf_lava.errors import CheckpointError, RecipeError
-from brf_lava.printable import on_one_line
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.recipes import Recipe
-    from brf_lava.tasks.task import Dataset
+    from brf_lava.config.recipe import Recipe
+    from brf_lava.data.dataset import Dataset
     from brf_lava.train.trainer import Trainer
 
 
@@ -64,7 +64,7 @@ def train(
     tensorboard: bool,
 ) -> None:
     """Train a network and write it to a model file."""
-    from brf_lava.files import check_writable, only_writer
+    from brf_lava.io.files import check_writable, only_writer
     from brf_lava.train.model import choose_device
     from brf_lava.train.trainer import Trainer, resume_path
 
@@ -97,7 +97,7 @@ def train(
 def _choose_recipe(
     task: str | None, name: str | None, changes: tuple[str, ...], epochs: int | None
 ) -> Recipe:
-    from brf_lava.recipes import override, recipe_for
+    from brf_lava.config.recipe import override, recipe_for
 
     if name is None and task is None:
         raise RecipeError("train: name what to learn: --task ecg, or --recipe FILE.")
@@ -118,8 +118,8 @@ def _choose_recipe(
 
 def _with_task_found(recipe: Recipe, name: str | None, data: Path | None) -> Recipe:
     """The recipe with the path of a task of one's own as it was found, for what is made of it."""
-    from brf_lava.recipes import override
-    from brf_lava.strict_toml import to_toml
+    from brf_lava.config.recipe import override
+    from brf_lava.config.toml import to_toml
 
     found = located(recipe.task, data, Path(name) if name else None)
     if Path(found) == Path(recipe.task):

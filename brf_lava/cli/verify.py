@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from brf_lava.export.network import Activity, FixedNetwork
+    from brf_lava.network.activity import Activity
+    from brf_lava.network.layers import FixedNetwork
 
 TIMEOUT = 600.0  # s, for Lava's simulation
 
@@ -56,7 +57,7 @@ def verify(
     evaluated by NumPy. No data set is needed. Exit code 1 at the first difference.
     """
     from brf_lava import report
-    from brf_lava.export.hdf5 import read_network
+    from brf_lava.network.file import read_network
     from brf_lava.run.check import DEFECT, ON_CHIP
     from brf_lava.run.execute import BACKEND_NAMES, execute, require_backend
     from brf_lava.run.verify import plain_run, vectors
@@ -121,7 +122,7 @@ def _verify_stored(
     named: they were asked for. Raises: NetworkFileError if there are none then.
     """
     from brf_lava.errors import NetworkFileError
-    from brf_lava.export.hdf5 import read_vectors
+    from brf_lava.network.file import read_vectors
     from brf_lava.run.check import DEFECT, ON_CHIP
     from brf_lava.run.execute import BACKEND_NAMES
     from brf_lava.run.verify import verify as verify_backend

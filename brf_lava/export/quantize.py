@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import (
+from brf_lava.kernels import loop
+from brf_lava.network.layers import (
     EXPONENT_MAX,
     STATE_BITS_MAX,
     STATE_BITS_MIN,
@@ -27,7 +28,6 @@ from brf_lava.export.network import (
     check_range,
     integer_ranges,
 )
-from brf_lava.kernels import loop
 from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, STATE_WIDTH
 
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate

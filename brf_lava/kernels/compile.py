@@ -22,8 +22,8 @@ from typing import Any
 import numba
 from numba.core.event import Event, Listener, install_listener
 
+from brf_lava.io.signals import signals_held
 from brf_lava.neurons.binding import bound
-from brf_lava.signals import signals_held
 
 PACKAGE = Path(__file__).parent.parent
 logger = logging.getLogger(__name__)

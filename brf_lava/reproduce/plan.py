@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.config.toml import nearest
+from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, RecipeError
-from brf_lava.recipes import Recipe, override, recipe_for
 from brf_lava.reproduce.folders import RunFolder, found
 from brf_lava.reproduce.published import NEURONS, TASKS
 from brf_lava.reproduce.records import (
@@ -18,8 +20,6 @@ from brf_lava.reproduce.records import (
     read_record,
     read_training,
 )
-from brf_lava.strict_toml import nearest
-from brf_lava.tasks.task import Dataset, DataSource
 from brf_lava.train.checkpoint import read_archive, stored_recipe
 from brf_lava.train.trainer import STATE_FORMAT, STATE_SCHEMA, in_order
 

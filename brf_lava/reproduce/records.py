@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from brf_lava.config.recipe import Recipe
+from brf_lava.config.toml import shown
+from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
-from brf_lava.files import write_bytes
-from brf_lava.metrics_file import read_metrics
-from brf_lava.recipes import Recipe
+from brf_lava.io.files import write_bytes
 from brf_lava.reproduce.folders import RunFolder
 from brf_lava.run import result
-from brf_lava.strict_toml import shown
-from brf_lava.tasks.task import DataSource
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
+from brf_lava.train.metrics import read_metrics
 
 REMEDY = "Delete it and run 'brf-lava reproduce' again, or let that start over with --restart."
 NO_OTHER = (  # of metrics: only a training makes them

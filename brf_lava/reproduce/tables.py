@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brf_lava.files import write_bytes
-from brf_lava.recipes import recipe_for
+from brf_lava.config.recipe import recipe_for
+from brf_lava.io.files import write_bytes
 from brf_lava.reproduce.folders import RunFolder
 from brf_lava.reproduce.published import FRACTIONS, NEURONS, PUBLISHED, TASKS, Published
 from brf_lava.reproduce.records import RunRecord, differences

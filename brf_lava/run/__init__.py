@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brf_lava.run.network.process import Network as Network
+    from brf_lava.backends.netx.process import Network as Network
 
 
 def __getattr__(name: str) -> Any:
     if name != "Network":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from brf_lava.run.network import require_netx
+    from brf_lava.backends.netx import require_netx
 
     require_netx()
-    from brf_lava.run.network.process import Network
+    from brf_lava.backends.netx.process import Network
 
     return Network

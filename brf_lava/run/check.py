@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from brf_lava.errors import MismatchError
-from brf_lava.export.network import Activity
+from brf_lava.network.activity import Activity
 
 DEFECT = "This is a defect of the toolkit: please report it with the network file."
 ON_CHIP = (  # what an error may have its cause in, where the toolkit is not all that ran

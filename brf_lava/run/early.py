@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.decision import Decision
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import Activity, FixedNetwork
+from brf_lava.network.activity import Activity
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.result import accuracy, decision_of
 
 

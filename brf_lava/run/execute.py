@@ -8,12 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from brf_lava.backends import engine
+from brf_lava.backends.loihi2.backend import Loihi2Options, require_loihi2, run_on_loihi2
+from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import Activity, FixedNetwork
-from brf_lava.run import engine
+from brf_lava.network.activity import Activity
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.check import DEFECT, ON_CHIP, assert_equal
-from brf_lava.run.loihi2 import Loihi2Options, require_loihi2, run_on_loihi2
-from brf_lava.run.probing import Recording
 
 BACKEND_NAMES = {"sim": "Lava", "engine": "the engine", "loihi2": "Loihi 2"}
 BACKENDS = tuple(BACKEND_NAMES)
@@ -99,7 +100,7 @@ def execute(
             network, x, loihi2 or Loihi2Options(), batch=batch, on_placement=on_placement
         )
     else:
-        from brf_lava.run.lava_net import run_on_lava
+        from brf_lava.backends.sim.lava_net import run_on_lava
 
         activity = run_on_lava(
             network,

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.decision import Decision
+from brf_lava.data.dataset import DataSource
 from brf_lava.errors import NetworkFileError
-from brf_lava.export.network import Activity, FixedNetwork, FloatActivity
-from brf_lava.files import write_bytes
+from brf_lava.io.files import write_bytes
+from brf_lava.network.activity import Activity, FloatActivity
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.sop import LayerSpikes, SpikeCost, Spikes, layer_spikes, spike_cost
-from brf_lava.tasks.task import DataSource
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.export.network import Activity, FixedNetwork
-from brf_lava.loihi2.describe import LayerShape, network_shape
+from brf_lava.board.describe import LayerShape, network_shape
+from brf_lava.network.activity import Activity
+from brf_lava.network.layers import FixedNetwork
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brf_lava import strict_json
+from brf_lava.board.describe import LayerShape, NetworkShape
+from brf_lava.board.estimate import MeasuredRun
 from brf_lava.errors import DataError
-from brf_lava.loihi2.describe import LayerShape, NetworkShape
-from brf_lava.loihi2.estimate import MeasuredRun
+from brf_lava.io import strict_json
 from brf_lava.neurons.families import NEURONS
 from brf_lava.run.result import FORMAT, SCHEMA
 

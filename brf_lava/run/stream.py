@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.backends.stepwise import EngineSteps, Steps, lava_steps
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import FixedNetwork
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.early import check_early, leaders
 from brf_lava.run.result import decision_of
-from brf_lava.run.stepwise import EngineSteps, Steps, lava_steps
 
 STREAM_BACKENDS = ("sim", "engine")
 

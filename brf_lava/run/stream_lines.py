@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from brf_lava.ecg.live import LiveEcg
+from brf_lava.ecg.synthetic import LEADS
 from brf_lava.errors import DataError
-from brf_lava.export.network import FixedNetwork
-from brf_lava.run.live_ecg import LiveEcg
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.stream import Answer
-from brf_lava.tasks.synthetic_ecg import LEADS
 
 MOST = 1e100  # of a raw sample, in whatever unit; a change of it is still finite
 LINE_MAX = 2**24  # bytes; a list of a million inputs has fewer

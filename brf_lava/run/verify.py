@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.backends import engine
 from brf_lava.errors import MismatchError, ParameterError
-from brf_lava.export.network import Activity, FixedLayer, FixedNetwork, at_limit
-from brf_lava.run import engine
+from brf_lava.network.activity import Activity, at_limit
+from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.run.check import DEFECT, assert_equal
 
 RATES = (0.02, 0.5)  # of inputs that are not 0, in the first sample and in the last

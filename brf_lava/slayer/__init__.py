@@ -24,6 +24,7 @@ there is `Input` and `Affine`. What differs from SLAYER:
   ``quantize_hook_fx`` works with a ``scale`` for such weights.
 """
 
-from brf_lava.slayer import block, neuron
+from brf_lava.nn import neurons as neuron
+from brf_lava.slayer import block
 
 __all__ = ["block", "neuron"]

@@ -11,16 +11,18 @@ import gzip
 import math
 import os
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import damaged, read_npz
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
+from brf_lava.data.places import DATA_VARIABLE, NotHereError, first_complete, look
+from brf_lava.data.task import TaskSpec
 from brf_lava.errors import DataError
-from brf_lava.tasks.arrays import damaged, read_npz
-from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, first_complete, look
-from brf_lava.tasks.task import Dataset, DataSource, Split, Task, fingerprint
 
 SIDE = 28  # pixels
 BRIGHTEST = 255
@@ -39,8 +41,17 @@ HOW_TO_GET = (
     f"folder with {NPZ} or with the four IDX files"
 )
 
+SMNIST = TaskSpec(
+    name="smnist",
+    inputs=1,
+    classes=tuple(map(str, range(10))),
+    steps=SIDE * SIDE,
+    step_seconds=0.01,  # pixels have no duration: that of a neuron's step in Higuchi et al. 2024
+)
+PSMNIST = replace(SMNIST, name="psmnist", permuted=True)
 
-def load(task: Task, data: Path | None = None) -> Dataset:
+
+def load(task: TaskSpec, data: Path | None = None) -> Dataset:
     """MNIST as the data of `task`, smnist or psmnist, from the first place in `places.look`.
 
     Labels are uint8 [B, 1]. Raises: DataError if it is nowhere or damaged.

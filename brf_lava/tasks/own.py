@@ -34,12 +34,13 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava import strict_toml
-from brf_lava.decision import UNLABELED
+from brf_lava.config import toml as strict_toml
+from brf_lava.config.toml import Interval, Rule, real, text, texts, whole
+from brf_lava.data.arrays import read_arrays
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
+from brf_lava.data.task import Task
 from brf_lava.errors import DataError
-from brf_lava.strict_toml import Interval, Rule, real, text, texts, whole
-from brf_lava.tasks.arrays import read_arrays
-from brf_lava.tasks.task import Dataset, DataSource, Split, Task, fingerprint
+from brf_lava.network.decision import UNLABELED
 
 BLOCK = 1024  # samples that are in memory as real numbers a second time
 POSITIVE = Interval(above=0)

@@ -16,11 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import damaged
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
+from brf_lava.data.places import DATA_VARIABLE, NotHereError, first_complete, look
+from brf_lava.data.task import TaskSpec
 from brf_lava.errors import DataError
-from brf_lava.tasks.arrays import damaged
-from brf_lava.tasks.places import DATA_VARIABLE, NotHereError, first_complete, look
-from brf_lava.tasks.task import SHD, Dataset, DataSource, Split, fingerprint
 
+SHD = TaskSpec(
+    name="shd",
+    inputs=700,
+    classes=tuple(map(str, range(20))),
+    steps=250,
+    step_seconds=0.004,
+)
 FILES = ("shd_train.h5", "shd_test.h5")
 FOLDERS = ("", "shd", "hdspikes", "SHD")
 BLOCK = 256  # samples whose spikes are in memory at once

@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from brf_lava.config.recipe import Recipe, parse_stored
+from brf_lava.data.dataset import DataSource
 from brf_lava.errors import CheckpointError
-from brf_lava.export.network import FloatActivity
-from brf_lava.files import write_bytes
-from brf_lava.recipes import Recipe, parse_stored
-from brf_lava.tasks.task import DataSource
-from brf_lava.torch_file import load_torch_file
+from brf_lava.io.files import write_bytes
+from brf_lava.io.torch_file import load_torch_file
+from brf_lava.network.activity import FloatActivity
 from brf_lava.train.model import Metrics, Network
 
 FORMAT = "brf-lava-model"
@@ -41,7 +41,7 @@ class Checkpoint:
     data:        what it was trained and measured on
     metrics:     on the test split; activity: what it did there, sample by sample
     state_dict:  of `model.Network`
-    input_scale: what the values of the data are times, see `tasks.task.Dataset`
+    input_scale: what the values of the data are times, see `data.dataset.Dataset`
     permutation: [T], step t shows step permutation[t] of the data; None for their own order
     """
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError
-from brf_lava.export.hdf5 import write_network
-from brf_lava.export.network import Activity, FixedNetwork, TestVectors
 from brf_lava.export.quantize import LayerReport, quantize
-from brf_lava.tasks.task import Dataset
+from brf_lava.network.activity import Activity, TestVectors
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.versions import versions
 

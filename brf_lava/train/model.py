@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from brf_lava.decision import UNLABELED, Decision
+from brf_lava.config.recipe import Recipe
+from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, DataError, RecipeError
-from brf_lava.export.network import FloatActivity, RealNetwork
 from brf_lava.export.quantize import STABLE_MARGIN
-from brf_lava.recipes import Recipe
-from brf_lava.slayer.blocks import Block
-from brf_lava.tasks.task import Split
+from brf_lava.network.activity import FloatActivity
+from brf_lava.network.decision import UNLABELED, Decision
+from brf_lava.network.layers import RealNetwork
+from brf_lava.nn.blocks import Block
 
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
 
@@ -212,7 +213,7 @@ def as_batch(
 ) -> tuple[Tensor, Tensor]:
     """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`.
 
-    input_scale: see `tasks.task.Dataset`.
+    input_scale: see `data.dataset.Dataset`.
     """
     x = torch.from_numpy(split.x[index]).to(device).to(torch.float32)
     if input_scale != 1:

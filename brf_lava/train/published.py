@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, ParameterError, RecipeError
 from brf_lava.neurons.families import ALIF, HRF, NEURONS, RF
-from brf_lava.recipes import Recipe, override, recipe_for
-from brf_lava.tasks.task import Dataset
 from brf_lava.train.checkpoint import Checkpoint, read_torch_file
 from brf_lava.train.model import Network, choose_device, evaluate
 from brf_lava.versions import versions

@@ -21,9 +21,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.config.recipe import Recipe, ResonatorRecipe, override
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError, RecipeError
-from brf_lava.recipes import Recipe, ResonatorRecipe, override
-from brf_lava.tasks.task import Dataset
 
 SAMPLES = 512  # at most, evenly spaced
 PERIODS = 4  # per sample, at least

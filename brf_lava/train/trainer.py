@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from brf_lava.config.recipe import Recipe
+from brf_lava.data.dataset import Dataset, DataSource, Split
+from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
-from brf_lava.files import write_bytes
+from brf_lava.io.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
-from brf_lava.recipes import Recipe
-from brf_lava.tasks.permutation import permutation_from_seed
-from brf_lava.tasks.task import Dataset, DataSource, Split, is_permuted
+from brf_lava.tasks.registry import is_permuted
 from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import (
     Checkpoint,

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from brf_lava.export.hdf5 import read_network
-from brf_lava.recipes import load_recipe
+from brf_lava.config.recipe import load_recipe
+from brf_lava.network.file import read_network
 from brf_lava.run.execute import execute
-from brf_lava.tasks.task import find_task
+from brf_lava.tasks.registry import find_task
 from brf_lava.train.export import export_model
 from brf_lava.train.model import choose_device
 from brf_lava.train.trainer import Trainer

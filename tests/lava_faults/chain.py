@@ -12,9 +12,9 @@ from lava.magma.runtime.message_infrastructure.shared_memory_manager import (
     SharedMemoryManager,
 )
 
+from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run.guard import run_guarded, shared_array
 from lava_faults.process import Faulty
 
 STEPS = 10

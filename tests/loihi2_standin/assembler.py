@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brf_lava.loihi2.machine import Program
+from brf_lava.backends.loihi2.machine import Program
 
 PROGRAMS: dict[bytes, Program] = {}  # by their machine code
 

@@ -16,7 +16,7 @@ from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs, find_processe
 from lava.magma.core.model.py.model import AbstractPyProcessModel
 from lava.utils.weightutils import SignMode
 
-from brf_lava.loihi2.machine import COEFFICIENT, STATE, run_program
+from brf_lava.backends.loihi2.machine import COEFFICIENT, STATE, run_program
 from loihi2_standin.assembler import PROGRAMS
 
 WEIGHTS = {SignMode.MIXED: (-256, 254)}  # Lava utils/weightutils.py; the others are not used here

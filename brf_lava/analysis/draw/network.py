@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from brf_lava.analysis.draw import style
-from brf_lava.decision import UNLABELED
+from brf_lava.network.decision import UNLABELED
 
 if TYPE_CHECKING:
     from brf_lava.analysis.raster import Raster

@@ -20,7 +20,7 @@ from matplotlib.rcsetup import cycler
 from matplotlib.textpath import text_to_path
 
 from brf_lava.errors import ParameterError
-from brf_lava.files import check_writable, write_bytes
+from brf_lava.io.files import check_writable, write_bytes
 
 SUFFIXES = (".png", ".svg", ".pdf")
 BLACK, GRAY, PALE = "#000000", "#808080", "#d9d9d9"

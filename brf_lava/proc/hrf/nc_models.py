@@ -22,7 +22,7 @@ if is_installed():  # Lava imports every module beside a process in search of mo
     @requires(Loihi2NeuroCore)
     @tag("fixed_pt")
     class NcHRFModel(NcNeuronModel):
-        """Integers in the neuro cores, by the program of `loihi2.program`."""
+        """Integers in the neuro cores, by the program of `backends.loihi2.program`."""
 
         neuron = families.HRF
         a_in: NcInPort = LavaNcType(NcInPort, np.int32, precision=24)

@@ -19,7 +19,7 @@ class Feed(Protocol):
 class LiveSource(AbstractProcess):
     """Sends in step t what ``feed.receive(t)`` returns; all of the graph waits for that.
 
-    Run its graph with `run.guard.running`: the run has no last step of its own.
+    Run its graph with `backends.sim.guard.running`: the run has no last step of its own.
 
     feed:  where the inputs come from, integers of 8 bits, signed or not (model fixed_pt) or real
            numbers (floating_pt)

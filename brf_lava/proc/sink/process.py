@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 class Sink(AbstractProcess):
     """Writes what arrives in step t to ``record[t]``; steps past its end are dropped.
 
-    record:  [steps, B, N], or [steps, N], in shared memory (`run.guard.shared_array`), of a type
+    record:  [steps, B, N], or [steps, N], in shared memory (`io.shared_memory`), of a type
              that holds what is sent: int8 for spikes, int32 for readouts, float for real numbers
     counter: [1] int64 in shared memory, set to the steps done, or None
     name:    what error messages call this process

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.network import RealLayer
-from brf_lava.slayer.blocks import Block, Hook, NeuronBlock
-from brf_lava.slayer.nct import time_major
-from brf_lava.slayer.neuron import make_neuron
-from brf_lava.slayer.synapse import Synapse
+from brf_lava.network.layers import RealLayer
+from brf_lava.nn.blocks import Block, Hook, NeuronBlock
+from brf_lava.nn.nct import time_major
+from brf_lava.nn.neurons import make_neuron
+from brf_lava.nn.synapse import Synapse
 
 
 class Input(NeuronBlock):

@@ -1,0 +1,76 @@
+"""The integer engine: a whole network in fixed point, without Lava, bit for bit what Lava computes.
+
+It is the compiled loop over time with the fixed-point steps of `brf_lava.neurons.fixed`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.backends.states import Recording
+from brf_lava.errors import ParameterError
+from brf_lava.kernels import loop
+from brf_lava.network.activity import Activity, at_limit
+from brf_lava.network.layers import FixedNetwork
+
+CHUNK = 32  # samples at a time; keeps the recorded states of a long sequence within memory
+
+
+def check_input(network: FixedNetwork, x: NDArray[Any]) -> None:
+    """Refuse inputs of another width or range than the network's.
+
+    x: [T, B, I]. Raises: ParameterError.
+    """
+    if x.ndim != 3 or x.shape[2] != network.inputs:
+        raise ParameterError(
+            f"input: shape {x.shape}; [steps, samples, {network.inputs}] is needed for this net."
+        )
+    low, high = network.input_range
+    if x.dtype not in (np.int8, np.uint8) or (x.size and (x.min() < low or x.max() > high)):
+        raise ParameterError(
+            f"input: {x.dtype} values from {x.min()} to {x.max()}; this net takes int8 or uint8 "
+            f"from {low} to {high}."
+        )
+
+
+def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = None) -> Activity:
+    """Run the network from zero state.
+
+    x: [T, B, I], int8 or uint8 within the range of the network. recording: where the states of
+    chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
+    """
+    check_input(network, x)
+    starts = range(0, max(x.shape[1], 1), CHUNK)
+    parts = []
+    for b in starts:
+        recorded = None if recording is None else recording.samples(b, b + CHUNK)
+        parts.append(_run_chunk(network, x[:, b : b + CHUNK], recorded))
+    return Activity.of_batches(parts)
+
+
+def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | None) -> Activity:
+    signal: Any = np.ascontiguousarray(x)  # [T, B, ...] from layer to layer
+    spikes = []
+    saturations = 0
+    for index, layer in enumerate(network.layers):
+        recurrent = layer.recurrent
+        signal, states = loop.forward(
+            layer.neuron,
+            signal,
+            np.ascontiguousarray(layer.weights.integers.T),
+            None if recurrent is None else np.ascontiguousarray(recurrent.integers.T),
+            layer.coefficients,
+            layer.constants,
+            integers=True,
+            keep_states=True,
+        )
+        saturations += at_limit(states[1:])
+        recorded = None if recording is None else recording.of_layer(index)
+        if recorded is not None:
+            recorded.write(slice(None), signal, states[1:].swapaxes(0, 1))
+        if layer.neuron.spiking:
+            spikes.append(signal)
+    return Activity(outputs=signal, spikes=tuple(spikes), saturations=saturations)

@@ -1,0 +1,279 @@
+"""The program of each neuron: the steps of `neurons.fixed`, written with public operations only.
+
+The tests run every program with the interpreter and compare it, integer by integer, with the step
+it stands for. Differences are sums with a negated term; clipping to the symmetric state range is
+MIN, NEG, MIN, NEG; ranges of all registers follow from those of states, coefficients and input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from brf_lava.backends.loihi2.machine import (
+    COEFFICIENT,
+    CONSTANT,
+    INPUT,
+    INSTRUCTIONS,
+    STATE,
+    TEMPORARY,
+    Operation,
+    Program,
+    Register,
+    run_program,
+    width,
+)
+from brf_lava.errors import ParameterError
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork, integer_ranges
+from brf_lava.neurons import fixed
+from brf_lava.neurons.families import Neuron
+
+__all__ = [
+    "Operation",
+    "Program",
+    "Register",
+    "build_program",
+    "network_programs",
+    "program_for",
+    "run_program",
+]
+
+ANY_CURRENT = (-fixed.CURRENT_MAX, fixed.CURRENT_MAX)
+SPIKES = (0, 1)
+
+
+def program_for(layer: FixedLayer, current: tuple[int, int] = ANY_CURRENT) -> Program:
+    """The program of a layer's neurons. Raises: as `build_program`."""
+    return build_program(layer.neuron, layer.constants, current)
+
+
+def network_programs(network: FixedNetwork) -> tuple[Program, ...]:
+    """One program per layer, its input as wide as the layer's weights can make it.
+
+    Raises: as `build_program`.
+    """
+    ranges = [network.input_range, *(SPIKES for _ in network.hidden)]
+    return tuple(
+        program_for(layer, current_range(layer, inputs))
+        for layer, inputs in zip(network.layers, ranges, strict=True)
+    )
+
+
+def current_range(layer: FixedLayer, inputs: tuple[int, int] = SPIKES) -> tuple[int, int]:
+    """The range of the fewest bits, sign included, that holds all a neuron can be sent in a step.
+
+    inputs: least and largest input. Whole bits, so that retraining seldom changes the program.
+    """
+    low, high = _sums(layer.weights, inputs)
+    if layer.recurrent is not None:
+        low, high = (
+            a + b for a, b in zip((low, high), _sums(layer.recurrent, SPIKES), strict=True)
+        )
+    most = 1 << (width(min(low, -1), max(high, 0)) - 1)
+    return max(-most, -fixed.CURRENT_MAX), min(most - 1, fixed.CURRENT_MAX)
+
+
+def _sums(weights: Connection, inputs: tuple[int, int]) -> tuple[int, int]:
+    """The least and largest sum over a neuron's weights times inputs in this range."""
+    ends = np.stack([weights.integers * end for end in inputs])  # [2, n_out, n_in]
+    return int(ends.min(0).sum(1).min(initial=0)), int(ends.max(0).sum(1).max(initial=0))
+
+
+def build_program(
+    neuron: Neuron, constants: Any, current: tuple[int, int] = ANY_CURRENT
+) -> Program:
+    """The program of a neuron with these integer constants.
+
+    constants: ``neuron.fixed_constants``. current: least and largest input of one step; any int32
+    by default. Raises: ParameterError for a neuron without a program, and when a state variable
+    could leave its 24 bits or a product 64 bits.
+    """
+    if neuron.name not in _STEPS:
+        raise ParameterError(
+            f"neuron {neuron.name}: has no program; there are ones for {', '.join(_STEPS)}."
+        )
+    builder = _Builder(neuron, constants, current)
+    builder.run("RDC", "x", "current")
+    for name in neuron.states:
+        builder.run("RMW", f"{name}_old", name)
+    output = _STEPS[neuron.name](builder)
+    builder.operations.append(Operation("SPIKE", "", (output,)))
+    return Program(neuron, tuple(builder.registers.values()), tuple(builder.operations))
+
+
+def state_ranges(neuron: Neuron, constants: Any) -> dict[str, tuple[int, int]]:
+    """The values that each state variable takes, having started from 0.
+
+    The refractory variable decays or, on a spike, gains one. A spike needs u above theta + q, and u
+    is at most `STATE_MAX`: q then is below `STATE_MAX - theta`. The adaptation is a mean of zeros
+    and ones. Raises: ParameterError when one does not fit a signed 24-bit variable.
+    """
+    one = 1 << constants.parameter_bits
+    unit = 1 << constants.state_bits
+    ranges = dict.fromkeys(neuron.states, (fixed.STATE_MIN, fixed.STATE_MAX))
+    if "q" in ranges:
+        spiking = max(0, fixed.STATE_MAX - constants.theta - 1)
+        steady = unit * one // (one - constants.gamma)
+        kept = fixed.mul(min(spiking, steady), constants.gamma, constants.parameter_bits)
+        ranges["q"] = (0, kept + unit)
+    if "a" in ranges:
+        ranges["a"] = (0, unit)
+    if "z" in ranges:
+        ranges["z"] = (0, 1)
+    for name, (_, high) in ranges.items():
+        if high > fixed.STATE_MAX:
+            raise ParameterError(
+                f"{neuron.name}.{name}: can reach {high}; a {fixed.STATE_WIDTH}-bit state holds at "
+                f"most {fixed.STATE_MAX}. Use fewer state bits, a larger theta or a smaller gamma."
+            )
+    return ranges
+
+
+class _Builder:
+    """Collects operations and works out the range of every register they write."""
+
+    def __init__(self, neuron: Neuron, constants: Any, current: tuple[int, int]) -> None:
+        self.constants = constants
+        self.operations: list[Operation] = []
+        self.registers: dict[str, Register] = {}
+        for name, (low, high) in state_ranges(neuron, constants).items():
+            self._declare(name, STATE, low, high)
+        ranges = integer_ranges(constants.state_bits, constants.parameter_bits)
+        for name in neuron.fixed_coefficients:
+            self._declare(name, COEFFICIENT, *ranges[name])
+        self._declare("current", INPUT, *current)
+        for name, value in constants._asdict().items():
+            if name not in ("state_bits", "parameter_bits", "input_gain"):  # those shape it
+                self.constant(name, value)
+
+    def _declare(self, name: str, role: str, low: int, high: int) -> None:
+        self.registers[name] = Register(name, role, int(low), int(high))
+
+    def constant(self, name: str, value: int) -> str:
+        """The register of this constant, declared when it is first wanted."""
+        if name not in self.registers:
+            self._declare(name, CONSTANT, value, value)
+        return name
+
+    def run(self, kind: str, target: str, *sources: str, shift: int = 0) -> str:
+        """Append one operation. target: a state variable, or the name of a new temporary."""
+        ranges = [(self.registers[name].low, self.registers[name].high) for name in sources]
+        if target not in self.registers:
+            self._declare(target, TEMPORARY, *INSTRUCTIONS[kind].bounds(ranges, shift))
+        self.operations.append(Operation(kind, target, sources, int(shift)))
+        return target
+
+    def scale(self, target: str, a: str, b: str) -> str:
+        """``mul(a, b, parameter_bits)``"""
+        return self.run("MUL_SHR", target, a, b, shift=self.constants.parameter_bits)
+
+    def add(self, target: str, first: str, *others: str) -> str:
+        """The sum, term by term; those before the last are ``<target>_2``, ``<target>_3``, ..."""
+        for count, other in enumerate(others, start=2):
+            name = target if count == len(others) + 1 else f"{target}_{count}"
+            first = self.run("ADD", name, first, other)
+        return first
+
+    def minus(self, target: str, a: str, b: str) -> str:
+        """``a - b``"""
+        return self.run("ADD", target, a, self.run("NEG", f"minus_{b}", b))
+
+    def saturate(self, state: str, source: str) -> str:
+        """`fixed.saturate` into a state variable; the limits must be symmetric."""
+        limit = self.constant("limit", fixed.STATE_MAX)
+        high = self.run("MIN", f"{state}_high", source, limit)
+        low = self.run("MIN", f"{state}_low", self.run("NEG", f"{state}_neg", high), limit)
+        return self.run("NEG", state, low)
+
+    def gated(self, target: str, spike: str, value: str) -> str:
+        """``value`` on a spike, else 0"""
+        return self.run("SEL", target, spike, value, self.constant("zero", 0))
+
+    @property
+    def one(self) -> str:
+        """1 as a coefficient."""
+        return self.constant("one", 1 << self.constants.parameter_bits)
+
+    @property
+    def unit(self) -> str:
+        """1 as a state integer."""
+        return self.constant("unit", 1 << self.constants.state_bits)
+
+
+def _rotate(p: _Builder, growth: str) -> None:
+    """u and v of an RF or BRF; growth: the register of what multiplies both."""
+    grown, turned = p.scale("u_grown", "u_old", growth), p.scale("v_turned", "v_old", "rotation")
+    p.saturate("u", p.add("u_sum", "u_old", grown, p.run("NEG", "minus_v_turned", turned), "x"))
+    grown, turned = p.scale("v_grown", "v_old", growth), p.scale("u_turned", "u_old", "rotation")
+    p.saturate("v", p.add("v_sum", "v_old", grown, turned))
+
+
+def _swing(p: _Builder, friction: str) -> None:
+    """w and u of an HRF or BHRF, w first."""
+    p.saturate("w", p.add("w_sum", "w_old", p.scale("u_turned", "u_old", "rotation")))
+    loss = p.add("loss", p.scale("u_lost", "u_old", friction), p.scale("w_turned", "w", "rotation"))
+    p.saturate("u", p.add("u_sum", "u_old", p.run("NEG", "minus_loss", loss), "x"))
+
+
+def _refractory(p: _Builder) -> str:
+    """Spike of a balanced neuron, then its refractory variable."""
+    z = p.run("LT", "z", p.add("threshold", "theta", "q_old"), "u")
+    p.add("q", p.scale("q_kept", "q_old", "gamma"), p.gated("q_gain", z, p.unit))
+    return z
+
+
+def _rf(p: _Builder) -> str:
+    _rotate(p, "damping")
+    return p.run("LT", "z", "theta", "u")
+
+
+def _brf(p: _Builder) -> str:
+    change = p.run("MUL_SHR", "b_change", "q_old", "dt", shift=p.constants.state_bits)
+    _rotate(p, p.minus("b", "damping", change))
+    return _refractory(p)
+
+
+def _hrf(p: _Builder) -> str:
+    _swing(p, "friction")
+    return p.run("LT", "z", "theta", "u")
+
+
+def _bhrf(p: _Builder) -> str:
+    change = p.run("MUL_SHR", "b_change", "q_old", "dt", shift=p.constants.state_bits)
+    _swing(p, p.add("b", "friction", p.run("SHL", "b_twice", change, shift=1)))
+    return _refractory(p)
+
+
+def _leaky(p: _Builder, name: str, before: str) -> str:
+    """What is left of a state, and its input, times 1 - decay where the neuron has that to do."""
+    kept, gained = p.scale(f"{name}_kept", before, "decay"), "x"
+    if p.constants.input_gain:
+        gained = p.scale(f"{name}_gained", "x", p.minus("gain", p.one, "decay"))
+    return p.add(f"{name}_sum", kept, gained)
+
+
+def _alif(p: _Builder) -> str:
+    one = p.one  # declared here, the fingerprint of programs without input_gain stays as it was
+    before = p.add("threshold_old", "theta", p.scale("raised_old", "a_old", "beta"))
+    rest = p.minus("rest", "u_old", p.gated("reset", "z_old", before))
+    p.saturate("u", _leaky(p, "u", rest))
+    rise = p.scale("rise", p.minus("a_share", one, "adaptation"), p.unit)
+    p.add("a", p.scale("a_kept", "a_old", "adaptation"), p.gated("a_gain", "z_old", rise))
+    threshold = p.add("threshold", "theta", p.scale("raised", "a", "beta"))
+    return p.run("LT", "z", threshold, "u")
+
+
+def _li(p: _Builder) -> str:
+    return p.saturate("o", _leaky(p, "o", "o_old"))
+
+
+_STEPS: dict[str, Callable[[_Builder], str]] = {
+    "RF": _rf,
+    "BRF": _brf,
+    "HRF": _hrf,
+    "BHRF": _bhrf,
+    "ALIF": _alif,
+    "LI": _li,
+}

@@ -1,0 +1,285 @@
+"""netx's Network for files that hold our layers, alone or among those of lava-dl.
+
+Importable only with Lava and lava-dl: use ``from brf_lava.run import Network``, which says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from lava.lib.dl.netx import hdf5
+from lava.lib.dl.netx.blocks.process import AbstractBlock
+from lava.lib.dl.netx.utils import NetDict
+from lava.magma.core.process.ports.ports import InPort, OutPort
+
+from brf_lava.backends.exact_dense import exact_dense
+from brf_lava.backends.loihi2.backend import GRADED_BITS
+from brf_lava.backends.sim.lava_net import process_of
+from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
+from brf_lava.network.file import FORMAT, read_layer, read_network
+from brf_lava.network.layers import FixedLayer
+from brf_lava.neurons.families import NEURONS
+from brf_lava.proc.microcode import MESSAGE_BITS
+
+NETX_LAYERS = ("input", "conv", "flatten", "dense", "dense_rec")  # those that netx builds
+NETX_NEURONS = ("LOIHI", "CUBA", "SDNN")  # and all with "RF" in their name
+OWN_MARK = "weight_exponent"  # a dataset that our layers have and netx's have not
+
+
+class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
+    """One layer of ours as a netx block: Lava's connections, and our neurons behind them.
+
+    layer:              as `network.file.read_layer` gives it
+    name:               what error messages call it
+    input_message_bits: of graded inputs; 0: spikes
+    sparse:             keep the weights in Lava's Sparse instead of its Dense
+
+    Ports: inp (I,), out (N,), int8 spikes or int32 states of a readout, one step later. The
+    processes behind them are `synapse`, `synapse_rec` (None in a layer that is not recurrent) and
+    `neuron`, whose variables are those of `proc.layer.NeuronLayer` with shape (N,).
+    """
+
+    def __init__(
+        self, *, layer: FixedLayer, name: str, input_message_bits: int = 0, sparse: bool = False
+    ) -> None:
+        super().__init__(
+            name=name,
+            shape=(layer.shape[0],),
+            neuron_params={},
+            input_message_bits=input_message_bits,
+        )
+        self.output_message_bits = 0 if layer.neuron.spiking else MESSAGE_BITS
+        self.neuron = process_of(layer.neuron, name)(
+            samples=None,
+            constants=layer.constants,
+            name=name,
+            **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
+        )
+        self.synapse = exact_dense(
+            layer.weights,
+            message_bits=input_message_bits,
+            name=f"weights of {name}",
+            sparse=sparse,
+        )
+        sender = self.neuron.s_out if layer.neuron.spiking else self.neuron.o_out
+        self.inp = InPort(shape=self.synapse.s_in.shape)
+        self.out = OutPort(shape=self.shape)
+        self.inp.connect(self.synapse.s_in)
+        self.synapse.a_out.connect(self.neuron.a_in)
+        sender.connect(self.out)
+        self.synapse_rec = None
+        if layer.recurrent is not None:
+            self.synapse_rec = exact_dense(
+                layer.recurrent,
+                message_bits=self.output_message_bits,
+                name=f"recurrent weights of {name}",
+                sparse=sparse,
+            )
+            sender.connect(self.synapse_rec.s_in)
+            self.synapse_rec.a_out.connect(self.neuron.a_in)
+        self._clean()
+
+    @property
+    def block(self) -> str:
+        """Its name among netx's blocks."""
+        return "Dense" if self.synapse_rec is None else "RecurrentDense"
+
+
+class Network(hdf5.Network):  # type: ignore[misc]
+    """A network file as one Lava process, ours, lava-dl's, or with layers of both.
+
+    ::
+
+        net = Network("net.h5")
+        source = Source(recording=x)  # [T, I]
+        record = shared_array((len(x) + len(net), *net.out.shape), np.int32)
+        sink = Sink(record=record)
+        source.s_out.connect(net.inp)
+        net.out.connect(sink.a_in)
+        run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
+        outputs = record[len(net) :]  # [T, C], those of the integer engine
+
+    `Source` and `Sink` are in `brf_lava.proc`, `shared_array` and `run_guarded` in
+    `brf_lava.backends.sim.guard`; Lava's own sources and sinks and ``net.run(...)`` work as well.
+
+    Every layer delays by one step, as dense connections do on Loihi: what the engine computes in
+    step t leaves layer l, counted from 1, in step t + l. With that, and with the models tagged
+    fixed_pt, all spikes and outputs are those of the engine in every integer. An output layer of
+    ours is a readout that does not spike: `out` then carries its states.
+
+    net_config: a file that `brf-lava export` wrote, or one whose groups ``layer/0``, ``layer/1``,
+                ... were written by ``export_hdf5`` of lava-dl's blocks and of ours, in any order
+    input_message_bits: of graded inputs; 0: spikes; None: what a file of `brf-lava export` says,
+                else 0
+    The other arguments are netx's. Layers of lava-dl are built as by netx, whatever that does;
+    `reset_interval` is not for ours.
+
+    `layers` are the blocks; `in_layer` and `out_layer` the first and the last of them; `inp` and
+    `out` the network's ports.
+
+    Raises: NetworkFileError for a file that is damaged or holds what nobody knows; ParameterError
+    for arguments that do not fit it.
+    """
+
+    input_message_bits: int | None
+    net_config: NetDict
+
+    def __init__(
+        self,
+        net_config: str | PathLike[str],
+        num_layers: int | None = None,
+        skip_layers: int = 0,
+        input_message_bits: int | None = None,
+        input_shape: tuple[int, ...] | None = None,
+        reset_interval: int | None = None,
+        reset_offset: int = 0,
+        spike_exp: int = 6,
+        sparse_fc_layer: bool = False,
+    ) -> None:
+        with _errors_of(net_config):
+            super().__init__(
+                # "" is refused where Lava's process is made already: without, its end would fail
+                net_config=str(net_config) if isinstance(net_config, str | PathLike) else "",
+                num_layers=num_layers,
+                skip_layers=skip_layers,
+                input_message_bits=input_message_bits,
+                input_shape=input_shape,
+                reset_interval=reset_interval,
+                reset_offset=reset_offset,
+                spike_exp=spike_exp,
+                sparse_fc_layer=sparse_fc_layer,
+            )
+
+    def _create(self) -> list[Any]:
+        """The blocks, connected. netx calls it once, with all arguments in place."""
+        path = Path(self.filename)
+        self.net_config.f.close()
+        # Lava keeps every process until the interpreter ends. Were the file held open, no one could
+        # write it again; an image in memory can be left open to the end, a BytesIO crashes there.
+        file = h5py.File(h5py.h5f.open_file_image(path.read_bytes()))
+        self.net_config = NetDict(f=file)
+        _check_layers(file, path)
+        graded = False
+        if _text(file.attrs.get("format")) == FORMAT:
+            network, _ = read_network(path)
+            graded = network.input_range != (0, 1)
+            if graded and self.input_message_bits == 0:
+                raise ParameterError(
+                    f"input_message_bits: 0, which is for spikes; {path} takes inputs from "
+                    f"{network.input_range[0]} to {network.input_range[1]}. Leave it out."
+                )
+        if self.input_message_bits is None:
+            self.input_message_bits = GRADED_BITS if graded else 0
+        layers: list[Any] = super()._create()
+        if not layers:
+            raise ParameterError(
+                f"num_layers: {self.num_layers}, skip_layers: {self.skip_layers}; no block of the "
+                f"{len(file['layer'])} layers in {path}, layer/0 included, is left. Keep one."
+            )
+        return layers
+
+    def create_dense(
+        self, layer_config: Any, input_message_bits: int = 0, **arguments: Any
+    ) -> tuple[Any, str]:
+        """A layer's block and its line in the table; netx's own for layers that are not ours."""
+        handle = layer_config.f
+        if OWN_MARK not in handle:
+            return hdf5.Network.create_dense(  # type: ignore[no-any-return]
+                layer_config, input_message_bits=input_message_bits, **arguments
+            )
+        where = handle.name.strip("/")
+        if arguments.get("reset_interval") is not None:
+            raise ParameterError(
+                f"reset_interval: {arguments['reset_interval']}; {where} is a layer of brf_lava, "
+                "which has no reset while it runs. Leave it out and build a Network for each run."
+            )
+        path = Path(self.filename)
+        try:
+            layer = read_layer(handle, path)
+        except ParameterError as error:
+            raise NetworkFileError(f"{path}: {where}: {error}") from error
+        block = Dense(
+            layer=layer,
+            name=where.replace("/", " "),
+            input_message_bits=input_message_bits,
+            sparse=bool(arguments.get("sparse_synapse")),
+        )
+        return block, self._table_str(type_str="Dense", width=1, height=1, channel=layer.shape[0])
+
+
+@contextmanager
+def _errors_of(net_config: Any) -> Iterator[None]:
+    """Turn whatever netx stumbles over into one clear line."""
+    try:
+        yield
+    except BrfLavaError:
+        raise
+    except Exception as error:
+        if not isinstance(net_config, str | PathLike):
+            raise NetworkFileError(
+                f"net_config: {net_config!r}; the name of a file is needed. Name a network file."
+            ) from error
+        path = Path(net_config)
+        if not path.is_file():
+            problem = "not a file" if path.exists() else "no such file"
+            raise NetworkFileError(f"{path}: {problem}. Name a network file.") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise NetworkFileError(
+            f"{path}: netx cannot build this network ({reason}). Export it again, "
+            "from blocks that netx knows."
+        ) from error
+
+
+def _check_layers(file: h5py.File, path: Path) -> None:
+    """Raises: NetworkFileError for a layer that neither netx nor we can build."""
+    layers = _group(file, "layer", path)
+    for index in range(len(layers)):
+        handle = _group(layers, str(index), path)
+        where = f"{path}: layer/{index}"
+        kind = _word(handle, "type", where)
+        if kind not in NETX_LAYERS:
+            raise NetworkFileError(
+                f"{where}/type: {kind!r}; those that can be built are {', '.join(NETX_LAYERS)}."
+            )
+        if "neuron" not in handle:
+            continue  # netx has a default
+        neuron = _word(_group(handle, "neuron", path), "type", f"{where}/neuron")
+        if OWN_MARK in handle:
+            continue  # `read_layer` has the last word
+        if neuron in NEURONS:
+            raise NetworkFileError(
+                f"{where}: neuron {neuron!r} without {OWN_MARK}; that is no layer of brf_lava, and "
+                "netx does not know the neuron. Export it with a block of brf_lava.slayer."
+            )
+        if neuron not in NETX_NEURONS and "RF" not in neuron:
+            raise NetworkFileError(
+                f"{where}/neuron/type: {neuron!r} is not known; brf_lava has {', '.join(NEURONS)}, "
+                f"netx {', '.join(NETX_NEURONS)}, RF_PHASE and RF_IZHIKEVICH."
+            )
+
+
+def _group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:
+    found = parent.get(name)
+    if not isinstance(found, h5py.Group):
+        where = f"{parent.name.rstrip('/')}/{name}".lstrip("/")
+        raise NetworkFileError(f"{path}: {where} is missing or not a group. Export it again.")
+    return found
+
+
+def _word(group: h5py.Group, name: str, where: str) -> str:
+    """Text as netx reads it: of fixed or variable length, alone or the first of an array."""
+    found = group.get(name)
+    values = np.ravel(found[()]).tolist() if isinstance(found, h5py.Dataset) else []
+    if not values or not isinstance(values[0], (bytes, str)):
+        raise NetworkFileError(f"{where}/{name} is missing or not a text. Export it again.")
+    return str(_text(values[0]))
+
+
+def _text(value: Any) -> Any:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

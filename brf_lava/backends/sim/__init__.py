@@ -1,0 +1,1 @@
+"""Lava on this computer."""

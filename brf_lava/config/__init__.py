@@ -1,0 +1,1 @@
+"""Recipes and profiles: TOML texts with nothing undeclared in them."""

@@ -1,0 +1,1 @@
+"""Data sets: their arrays, where they are looked for, and how they are downloaded."""

@@ -1,0 +1,166 @@
+"""A data set: what every task hands to training, quantization and deployment."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from brf_lava.data.permutation import check_permutation
+from brf_lava.errors import DataError
+from brf_lava.network.decision import UNLABELED
+
+Permutation = npt.NDArray[np.int64]
+
+UNLABELED_CHOICES = ("first-class", "mask")  # see `Dataset.with_unlabeled`
+INPUT_TYPES = (np.int8, np.uint8)  # what a graded spike of the exported network can carry
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The training or the test half of a data set.
+
+    x: int8 or uint8 [B, T, I], spikes 0 or 1, or graded inputs (see `Dataset.input_scale`).
+    y: uint8 [B, T], the class of each step, or [B, 1], that of the whole sample;
+       `decision.UNLABELED` where there is none.
+    Raises: DataError if dtypes, shapes or values are not these.
+    """
+
+    x: npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+    y: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        for name, array, dtypes, axes in (
+            ("x", self.x, INPUT_TYPES, "[B, T, I]"),
+            ("y", self.y, (np.uint8,), "[B, T] or [B, 1]"),
+        ):
+            dimensions = 1 + axes.split("]")[0].count(",")
+            if array.dtype not in dtypes or array.ndim != dimensions or array.size == 0:
+                allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+                raise DataError(
+                    f"Split.{name}: {array.dtype} of shape {array.shape}; must be {allowed} {axes} "
+                    "and not empty. Convert it with astype."
+                )
+        if self.y.shape not in (self.x.shape[:2], (len(self.x), 1)):
+            raise DataError(
+                f"Split: x has shape {self.x.shape}, y {self.y.shape}; there must be one class per "
+                "step or one per sample."
+            )
+
+    def first(self, samples: int) -> Split:
+        """The first `samples` samples."""
+        return Split(self.x[:samples], self.y[:samples])
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a data set came from, kept in every report and network file made from it."""
+
+    kind: str  # "qtdb", "synthetic-ecg", "mnist", "shd", "own", ...
+    description: str  # one line for a person; file names, no absolute path
+    fingerprint: str  # see `fingerprint`
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The data of one task, both halves, with their origin.
+
+    step_seconds: length of one step, s.
+    input_scale: the network sees ``x * input_scale``: 1 for spikes, 1 / 255 for 8-bit pixels.
+    permutation: int64 [T], where the steps have been reordered: step t is step permutation[t] of
+        the data as they were read; else None.
+    notices: what whoever uses the data should know, a line each.
+    Raises: DataError if the halves differ in steps or inputs, or a class has no name.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    step_seconds: float
+    train: Split
+    test: Split
+    source: DataSource
+    input_scale: float = 1.0
+    permutation: Permutation | None = None
+    notices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.train.x.shape[1:] != self.test.x.shape[1:]:
+            raise DataError(
+                f"Dataset {self.task}: train has [T, I] = {list(self.train.x.shape[1:])}, test "
+                f"{list(self.test.x.shape[1:])}; they must agree. Encode both in the same way."
+            )
+        for half, split in (("train", self.train), ("test", self.test)):
+            labels = split.y[split.y != UNLABELED]
+            if labels.size and labels.max() >= len(self.classes):
+                raise DataError(
+                    f"Dataset {self.task}, {half}: class {labels.max()} found; there are names "
+                    f"for classes 0 to {len(self.classes) - 1}. Name it or mend the labels."
+                )
+
+    def permuted(self, permutation: Permutation) -> Dataset:
+        """The same data with step permutation[t] at step t, labels of steps along with them.
+
+        Raises: DataError if it is no permutation of the steps, or they are permuted already.
+        """
+        steps = self.train.x.shape[1]
+        check_permutation(permutation, steps, f"Dataset {self.task}")
+        if self.permutation is not None:
+            raise DataError(
+                f"Dataset {self.task}: its steps are permuted already, and a second permutation "
+                "would undo the first. Load the data anew, or give one permutation only."
+            )
+
+        def reorder(split: Split) -> Split:
+            y = split.y[:, permutation] if split.y.shape[1] == steps else split.y
+            return Split(split.x[:, permutation], y)
+
+        digest = hashlib.sha256(permutation.astype("<i8").tobytes()).hexdigest()
+        identity = np.array_equal(permutation, np.arange(steps))
+        note = "steps in their own order" if identity else f"steps permuted ({digest[:8]})"
+        return self._with_halves(reorder(self.train), reorder(self.test), note, permutation)
+
+    def ordered_as(self, permutation: Permutation | None) -> Dataset:
+        """`permuted` as a network was trained, unless the steps are in another order already."""
+        if permutation is None or self.permutation is not None:
+            return self
+        return self.permuted(permutation)
+
+    def with_unlabeled(self, choice: str) -> Dataset:
+        """What steps without a label count as.
+
+        choice: "first-class", as class 0, the published convention; "mask", not at all, neither in
+        a loss nor in an accuracy, which is how a `Dataset` holds them.
+        Raises: DataError for another choice.
+        """
+        if choice not in UNLABELED_CHOICES:
+            raise DataError(
+                f"Dataset {self.task}: unlabeled steps as {choice!r}; must be one of "
+                f"{', '.join(UNLABELED_CHOICES)}. Choose one."
+            )
+        halves = (self.train, self.test)
+        if choice == "mask" or not any((split.y == UNLABELED).any() for split in halves):
+            return self
+        train, test = (
+            Split(split.x, np.where(split.y == UNLABELED, np.uint8(0), split.y)) for split in halves
+        )
+        note = f"unlabeled steps as {self.classes[0]}"
+        return self._with_halves(train, test, note, self.permutation)
+
+    def _with_halves(
+        self, train: Split, test: Split, note: str, permutation: Permutation | None
+    ) -> Dataset:
+        source = DataSource(
+            self.source.kind, f"{self.source.description}, {note}", fingerprint(train, test)
+        )
+        return replace(self, train=train, test=test, source=source, permutation=permutation)
+
+
+def fingerprint(train: Split, test: Split) -> str:
+    """SHA-256, in hex, over the shapes and bytes of train.x, train.y, test.x and test.y."""
+    digest = hashlib.sha256()
+    for array in (train.x, train.y, test.x, test.y):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)  # no copy: SHD fills a gigabyte
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Everything about ECG: the task, its synthetic data, records, wave marks and live signals."""

@@ -1,0 +1,245 @@
+"""Name the wave at every sample of an unlabeled ECG record, with a network for the ecg task.
+
+The record is encoded as the network's training data were: windows of 1300 steps, each normalized by
+itself and run from zero state. They follow each other; the last one ends with the record, and a
+record shorter than one window is padded with its last value. Where labels trailed the signal in
+training by a delay, the class of a step is read that much later, and windows overlap by the delay.
+A window with an invalid sample or a flat lead is not classified.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.ecg.marks import OFFSET, ONSET, WAVE_NUMBERS, Mark, marks, waves_from_labels
+from brf_lava.ecg.signal import (
+    FS,
+    Encoding,
+    Leads,
+    encode_windows,
+    read_record,
+    record_path,
+    usable,
+)
+from brf_lava.ecg.spec import ECG
+from brf_lava.errors import DataError, NetworkFileError
+from brf_lava.io.files import replacing, write_bytes
+from brf_lava.network.activity import Activity
+from brf_lava.network.decision import UNLABELED, Decision
+from brf_lava.network.layers import FixedNetwork
+
+EXTENSION = "brf"  # of the annotation file; the wfdb package writes letters only
+BATCH = 64  # windows in one run
+CSV_ROWS = 100_000  # written at a time
+
+Run = Callable[[NDArray[np.int8]], Activity]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordLabels:
+    """The classes of one record.
+
+    fs: sampling frequency of the record, Hz. samples: how many it has.
+    steps: class uint8 [T] at 250 Hz, `UNLABELED` where it was not classified.
+    signal: [T], the first lead at 250 Hz. windows: how many were run, skipped: not run because of
+    an invalid sample or a flat lead. sops: hidden spikes, per window that was run.
+    leads: the names of the two signals that were used; signals: how many the record has.
+    """
+
+    record: str
+    fs: float
+    samples: int
+    steps: NDArray[np.uint8]
+    signal: NDArray[np.float64]
+    windows: int
+    skipped: int
+    sops: float
+    leads: tuple[str, ...]
+    signals: int
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """The class of every sample of the record, uint8 [samples]."""
+        nearest = np.rint(np.arange(self.samples) * (FS / self.fs)).astype(np.int64)
+        labels: NDArray[np.uint8] = self.steps[np.minimum(nearest, len(self.steps) - 1)]
+        return labels
+
+    def marks(self) -> tuple[Mark, ...]:
+        """The wave marks that the classes describe, at steps of 250 Hz."""
+        return tuple(marks(waves_from_labels(self.steps, self.signal)))
+
+    def samples_of(self, found: tuple[Mark, ...]) -> NDArray[np.int64]:
+        """The samples of the record nearest to marks."""
+        steps = np.array([mark.step for mark in found], dtype=np.float64)
+        samples: NDArray[np.int64] = np.rint(steps * (self.fs / FS)).astype(np.int64)
+        return np.minimum(samples, self.samples - 1)
+
+
+def classify_record(
+    network: FixedNetwork,
+    record: Path,
+    run: Run,
+    *,
+    encoding: Encoding | None = None,
+    leads: Leads | None = None,
+    batch: int = BATCH,
+    on_window: Callable[[int, int], None] | None = None,
+) -> RecordLabels:
+    """Classify every step of a record.
+
+    record:    WFDB record, with or without the suffix of its header
+    run:       the activity of `network` on spikes int8 [1300, B, 4], on whatever backend
+    encoding:  that of the training data; else `encoding_of` the network
+    leads:     as `wfdb_signal.parse_leads` gives them; else the first two signals
+    batch:     windows in one call of `run`, at most
+    on_window: told how many windows are done, of how many
+    Raises: NetworkFileError if the network is not for the ecg task; DataError as `read_record`, and
+    if no window can be classified; what `run` raises.
+    """
+    check_network(network)
+    encoding = encoding_of(network) if encoding is None else encoding
+    found = read_record(record_path(record), leads)
+    starts, padded = place_windows(found.signal, encoding.delay)
+    length = len(found.signal)
+    steps = np.full(length, UNLABELED, dtype=np.uint8)
+    done = windows = 0
+    spikes = 0
+    for first in range(0, len(starts), batch):
+        chosen = starts[first : first + batch]
+        signal = padded[chosen[:, None] + np.arange(ECG.steps)]
+        good = usable(signal)
+        if good.any():
+            x = encode_windows(signal[good], encoding.threshold)
+            activity = run(np.ascontiguousarray(x.transpose(1, 0, 2)))
+            spikes += sum(int(layer.sum()) for layer in activity.spikes)
+            predictions = Decision().predict(activity.outputs).astype(np.uint8)
+            _place(steps, chosen[good], predictions, encoding.delay)
+            windows += int(good.sum())
+        done += len(chosen)
+        if on_window is not None:
+            on_window(done, len(starts))
+    if not windows:
+        raise DataError(
+            f"{record}: every window of {ECG.steps} steps has invalid samples or a flat lead, so "
+            "that nothing can be classified. Check the record's signals."
+        )
+    return RecordLabels(
+        record=found.name,
+        fs=found.fs,
+        samples=found.samples,
+        steps=steps,
+        signal=found.signal[:, 0],
+        windows=windows,
+        skipped=len(starts) - windows,
+        sops=spikes / windows,
+        leads=found.leads,
+        signals=len(found.signals),
+    )
+
+
+def check_network(network: FixedNetwork) -> None:
+    """Raises: NetworkFileError unless the network is for the ecg task."""
+    task = network.provenance.get("task")
+    sizes = (network.inputs, network.classes)
+    wanted = (ECG.inputs, len(ECG.classes))
+    if task != ECG.name or sizes != wanted:
+        raise NetworkFileError(
+            f"--input: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
+            f"classes; a record is classified by one for {ECG.name}, {wanted[0]} inputs and "
+            f"{wanted[1]} classes. Name another network."
+        )
+
+
+def encoding_of(network: FixedNetwork) -> Encoding:
+    """The encoding of the data that a network was trained on, from its provenance."""
+    return Encoding.of(str(network.provenance.get("data", {}).get("kind", "")))
+
+
+def place_windows(
+    signal: NDArray[np.float64], delay: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The first steps of the windows of a signal [T, leads], and the signal, padded at its end.
+
+    A class is read `delay` steps late, so the signal must go on for that long after its end.
+    """
+    missing = max(ECG.steps, len(signal) + delay) - len(signal)
+    signal = np.concatenate([signal, np.repeat(signal[-1:], missing, axis=0)])
+    last = len(signal) - ECG.steps
+    starts = np.arange(0, last, ECG.steps - delay, dtype=np.int64)
+    return np.append(starts, last), signal
+
+
+def write_csv(labels: RecordLabels, path: Path) -> None:
+    """Write one row per sample: its number, its time in s, its class or nothing.
+
+    Raises: BrfLavaError when the file cannot be written.
+    """
+    names = np.full(UNLABELED + 1, "", dtype=object)
+    names[: len(ECG.classes)] = ECG.classes
+    classes = labels.labels
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("sample,time_s,class\n")
+        for start in range(0, len(classes), CSV_ROWS):
+            rows = enumerate(names[classes[start : start + CSV_ROWS]], start=start)
+            text = io.StringIO()
+            text.writelines(f"{i},{i / labels.fs:.6f},{name}\n" for i, name in rows)
+            file.write(text.getvalue())
+
+
+def annotation_path(prefix: Path, record: str) -> Path:
+    """Where the annotations go: ``prefix.brf``, or into the folder `prefix` under the record's
+    name, where WFDB programs look for them."""
+    prefix = prefix / record if prefix.is_dir() else prefix
+    return prefix.with_name(f"{prefix.name}.{EXTENSION}")
+
+
+def write_annotation(labels: RecordLabels, path: Path) -> int:
+    """Write the waves as a WFDB annotation file; how many marks it holds.
+
+    path: as `annotation_path` gives it. "(" and ")" have the wave's number as in the QT database.
+    Raises: DataError if the classes describe no wave; BrfLavaError when it cannot be written.
+    """
+    import wfdb
+
+    found = labels.marks()
+    if not found:
+        raise DataError(
+            f"{path}: the classes of {labels.record} describe no wave, so that there is nothing to "
+            "annotate. Look at them with --csv."
+        )
+    numbers = [WAVE_NUMBERS[m.wave] if m.symbol in (ONSET, OFFSET) else 0 for m in found]
+    with TemporaryDirectory() as folder:
+        wfdb.wrann(
+            "labels",
+            EXTENSION,
+            sample=labels.samples_of(found),
+            symbol=[mark.symbol for mark in found],
+            num=np.array(numbers),
+            fs=labels.fs,
+            write_dir=folder,
+        )
+        write_bytes(path, (Path(folder) / f"labels.{EXTENSION}").read_bytes())
+    return len(found)
+
+
+def _place(
+    steps: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    predictions: NDArray[np.uint8],
+    delay: int,
+) -> None:
+    """Write predictions [B, 1300] of windows at `starts` into `steps`, where none is yet.
+
+    The prediction at step t of a window is about the signal at step t - delay of it.
+    """
+    for start, classes in zip(starts, predictions[:, delay:], strict=True):
+        free = steps[start : start + len(classes)]
+        kept = classes[: len(free)]
+        np.copyto(free, kept, where=free == UNLABELED)

@@ -1,0 +1,196 @@
+"""Wave marks of WFDB annotations, the class of every step from them, and marks from classes.
+
+An annotation file of the QT database's kind ("q1c") marks each wave of a beat with "(" at its
+onset, a symbol at its peak and ")" at its offset: "p", a beat symbol such as "N" at the R peak, "t"
+and, in some records, "u". An onset or offset may be missing: most T waves have no onset. From the
+marks of one beat to the next::
+
+    P    P onset to P offset            RS   R peak to QRS offset
+    PQ   P offset to QRS onset          ST   QRS offset to T offset, the T wave included
+    QR   QRS onset to R peak            TP   T offset to the next P onset, a U wave included
+
+A step whose class this does not say is UNLABELED: where a mark is missing, between T and a beat
+without a P wave, and where a beat may have gone unmarked (see `MAX_RR`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from brf_lava.ecg.signal import first_line
+from brf_lava.ecg.spec import ECG
+from brf_lava.errors import DataError
+from brf_lava.network.decision import UNLABELED
+
+P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
+ONSET, OFFSET = "(", ")"
+BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # symbols of QRS complexes in WFDB annotations
+WAVES = {**dict.fromkeys(BEATS, "N"), "p": "p", "t": "t", "u": "u"}
+WAVE_NUMBERS = {"p": 0, "N": 1, "t": 2}  # the "num" of an onset or offset in the QT database
+MAX_RR = 1.6  # times the median RR interval of the record; above, a beat may have gone unmarked
+END_MARK = bytes(2)  # the last bytes of every WFDB annotation file
+MIN_WAVE = 5  # steps; a shorter P, QRS or ST in predicted classes is not written as a wave
+
+Labels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One marked wave; times in steps. kind: "p", "N", "t" or "u"."""
+
+    kind: str
+    onset: int | None
+    peak: int
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One annotation. wave: the kind of the wave it belongs to."""
+
+    step: int
+    symbol: str
+    wave: str
+
+
+def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[Wave, ...]:
+    """The waves of the annotation file ``record.annotator``, at `to_fs` steps per second.
+
+    fs: sampling frequency of the record, Hz; that of the annotation file itself goes before it.
+    Raises: DataError if there is no such file, it is damaged, or marks no wave.
+    """
+    import wfdb
+
+    path = record.with_name(f"{record.name}.{annotator}")
+    if not os.path.isfile(path):
+        raise DataError(
+            f"{path}: no such file, so that no wave is marked. Name the annotations with "
+            "--annotator, or leave the record out."
+        )
+    try:
+        found = wfdb.rdann(str(record), annotator)
+        samples = np.asarray(found.sample, dtype=np.int64)
+        symbols = [str(symbol) for symbol in found.symbol]
+        whole = path.read_bytes()[-len(END_MARK) :] == END_MARK
+    except Exception as error:  # damage surfaces as errors of many kinds
+        raise DataError(
+            f"{path}: not a complete WFDB annotation file ({first_line(error)}). Copy it again."
+        ) from error
+    if not whole:
+        raise DataError(
+            f"{path}: its end mark is missing, so that it was cut off, behind {len(samples)} "
+            "annotations. Copy it again."
+        )
+    order = np.argsort(samples, kind="stable")
+    steps = np.rint(samples * (to_fs / (found.fs or fs))).astype(np.int64)
+    waves = tuple(find_waves([int(steps[i]) for i in order], [symbols[i] for i in order]))
+    if not any(wave.kind == "N" for wave in waves):
+        known = ", ".join(sorted(set(symbols) - {ONSET, OFFSET})) or "none"
+        raise DataError(
+            f"{path}: no QRS complex is marked (symbols found: {known}); waves are marked with "
+            "( p ) ( N ) ( t ). Name another annotation file with --annotator."
+        )
+    return waves
+
+
+def find_waves(steps: list[int], symbols: list[str]) -> Iterator[Wave]:
+    """The waves in marks that are in order of time.
+
+    A symbol that is no wave (a rhythm, a comment, an unknown code) ends the wave before it, and the
+    onset before it belongs to nothing.
+    """
+    onset: int | None = None
+    wave: Wave | None = None  # awaits its offset
+    for step, symbol in zip(steps, symbols, strict=True):
+        if symbol == OFFSET:
+            if wave is not None:
+                yield Wave(wave.kind, wave.onset, wave.peak, step)
+            wave = onset = None
+            continue
+        if wave is not None:
+            yield wave
+            wave = None
+        if symbol == ONSET:
+            onset = step
+            continue
+        kind = WAVES.get(symbol)
+        wave = None if kind is None else Wave(kind, onset, step, None)
+        onset = None
+    if wave is not None:
+        yield wave
+
+
+def label_steps(waves: tuple[Wave, ...], steps: int) -> Labels:
+    """The class of every step, [steps]; `UNLABELED` where the waves do not say it."""
+    labels = np.full(steps, UNLABELED, dtype=np.uint8)
+
+    def mark(start: int | None, stop: int | None, label: int) -> None:
+        if start is not None and stop is not None:
+            labels[max(start, 0) : max(stop, 0)] = label
+
+    peaks = [wave.peak for wave in waves if wave.kind == "N"]
+    longest = MAX_RR * float(np.median(np.diff(peaks))) if len(peaks) > 1 else 0.0
+    within = {peak for peak, following in pairwise(peaks) if following - peak <= longest}
+    beat: int | None = None  # R peak of the beat that the wave belongs to
+    named = [wave for wave in waves if wave.kind != "u"]
+    for wave, following in zip(named, [*named[1:], None], strict=True):
+        beat = wave.peak if wave.kind == "N" else beat
+        kinds = (wave.kind, following.kind if following else None)
+        begin = following.onset if following else None
+        if wave.kind == "p":
+            mark(wave.onset, wave.offset, P)
+        elif wave.kind == "N":
+            mark(wave.onset, wave.peak, QR)
+            mark(wave.peak, wave.offset, RS)
+        if kinds == ("p", "N"):
+            mark(wave.offset, begin, PQ)
+        elif kinds == ("N", "t") and following is not None:
+            mark(wave.offset, following.offset, ST)
+        elif kinds == ("t", "p") and beat in within:
+            mark(wave.offset, begin, TP)
+    return labels
+
+
+def waves_from_labels(labels: Labels, signal: npt.NDArray[np.float64]) -> tuple[Wave, ...]:
+    """The waves that predicted classes [T] describe, on the signal [T] of one lead.
+
+    P is a run of P; QRS a run of QR followed by one of RS; T lies in a run of ST and has no onset.
+    The R peak is where RS begins, the other peaks where the signal is farthest from the line
+    between the ends of the run. Runs below `MIN_WAVE` are left out, as are QR without RS and RS
+    without QR.
+    """
+    borders = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+    runs = [(int(labels[start]), start, stop) for start, stop in pairwise(borders) if start < stop]
+    waves = []
+    for (label, start, stop), following in zip(runs, [*runs[1:], None], strict=True):
+        if label == QR and following is not None and following[0] == RS:
+            if following[2] - start >= MIN_WAVE:
+                waves.append(Wave("N", start, stop, following[2]))
+        elif label in (P, ST) and stop - start >= MIN_WAVE:
+            peak = _farthest_from_chord(signal, start, stop)
+            kind, onset = ("p", start) if label == P else ("t", None)
+            waves.append(Wave(kind, onset, peak, stop))
+    return tuple(waves)
+
+
+def marks(waves: tuple[Wave, ...]) -> Iterator[Mark]:
+    """The marks of waves, in order of time."""
+    for wave in waves:
+        if wave.onset is not None:
+            yield Mark(wave.onset, ONSET, wave.kind)
+        yield Mark(wave.peak, wave.kind, wave.kind)
+        if wave.offset is not None:
+            yield Mark(wave.offset, OFFSET, wave.kind)
+
+
+def _farthest_from_chord(signal: npt.NDArray[np.float64], start: int, stop: int) -> int:
+    run = signal[start:stop]
+    distance = np.abs(run - np.linspace(run[0], run[-1], len(run)))
+    return start + int(np.argmax(np.nan_to_num(distance, nan=-1.0)))

@@ -1,0 +1,284 @@
+"""From a folder of annotated WFDB records to segments for training and test.
+
+**Cutting.** The first segment of a record begins at its first labeled step, the next one at the
+first labeled step that is `Settings.stride` steps or more after it, as long as the record lasts.
+A segment of which less than `LEAST_LABELED` is labeled, that is not valid throughout, or that has a
+flat lead, is left out.
+
+**Splitting.** A record is in the training or in the test half as a whole, and so are records that
+may be of one patient (`wfdb_patients`). The seed decides which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from brf_lava.data.dataset import UNLABELED_CHOICES, Split
+from brf_lava.ecg.marks import Labels, label_steps, read_waves
+from brf_lava.ecg.patients import ALIKE, outline, patient
+from brf_lava.ecg.signal import FS, Encoding, Leads, encode_windows, read_record, usable
+from brf_lava.ecg.spec import ECG
+from brf_lava.errors import DataError, ParameterError
+from brf_lava.network.decision import UNLABELED
+
+LEAST_LABELED = 0.5  # share of a segment's steps
+LEFT_OUT = "sudden-death record, left out by default; --all-records keeps it"
+# The records of the QT database that are excerpts of its "sudden death" source, 24 of 105
+SUDDEN_DEATH = frozenset({"sel17152", *(f"sel{number}" for number in range(30, 53))})
+NAMED = 3  # records, or pairs of them, that a notice names
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How records become a data set.
+
+    annotator: suffix of the annotation files. test_share: of the records, 0..1. stride: steps from
+    one segment to the next; below 1300 they overlap. unlabeled: as in `Dataset.with_unlabeled`.
+    all_records: keep the QT database's sudden-death records. leads: as of `read_record`.
+    Raises: ParameterError.
+    """
+
+    encoding: Encoding = field(default_factory=Encoding)
+    annotator: str = "q1c"
+    seed: int = 0
+    test_share: float = 0.2
+    stride: int = ECG.steps
+    unlabeled: str = "mask"
+    all_records: bool = False
+    leads: Leads | None = None
+
+    def __post_init__(self) -> None:
+        problem = None
+        if not 0 < self.test_share < 1:
+            problem = f"test share {self.test_share}: must be above 0 and below 1"
+        elif not 1 <= self.stride <= ECG.steps:
+            problem = f"stride {self.stride}: must be 1 to {ECG.steps} steps"
+        elif self.seed < 0:
+            problem = f"seed {self.seed}: must be 0 or more"
+        elif self.unlabeled not in UNLABELED_CHOICES:
+            problem = f"unlabeled {self.unlabeled!r}: must be one of {', '.join(UNLABELED_CHOICES)}"
+        elif not re.fullmatch(r"\w+", self.annotator):
+            problem = f"annotator {self.annotator!r}: must be letters and digits, e.g. q1c"
+        if problem:
+            raise ParameterError(f"prepare: {problem}. Choose another.")
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """The segments of one record.
+
+    x: spikes int8 [B, 1300, 4]. y: uint8 [B, 1300]. starts: first step of each, at 250 Hz, int64
+    [B]. invalid: how many more were left out for an invalid sample or a flat lead.
+    patient: None if unknown. leads: the names of the two; signals: how many the record has.
+    outline: of the first segment, see `wfdb_patients.outline`.
+    """
+
+    name: str
+    patient: str | None
+    leads: tuple[str, ...]
+    signals: int
+    x: npt.NDArray[np.int8]
+    y: Labels
+    starts: npt.NDArray[np.int64]
+    fs: float
+    invalid: int
+    outline: npt.NDArray[np.float32]
+
+    @property
+    def group(self) -> str:
+        """Records of one group are in one half. A record of an unknown patient has its own."""
+        return self.patient or self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A data set from records. skipped: records without a segment, and why."""
+
+    settings: Settings
+    train: tuple[Segments, ...]
+    test: tuple[Segments, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def notices(self) -> Iterator[str]:
+        """What may be wrong with it and only the user can know, a line each."""
+        records = (*self.train, *self.test)
+        unknown = [segments.name for segments in records if segments.patient is None]
+        if unknown:
+            yield (
+                f"{len(unknown)} of {len(records)} records do not say whose they are "
+                f"({_some(unknown)}); each is taken for a patient of its own. Where that is wrong, "
+                "name their patients with --patients FILE."
+            )
+        pairs = [
+            f"{self.train[a].name} and {self.test[b].name}"
+            for a, b in np.argwhere(_outlines(self.train) @ _outlines(self.test).T > ALIKE)
+        ]
+        if pairs:
+            yield (
+                f"{_some(pairs)} have the same signal, one in the training half, the other in the "
+                "test half, whose score says too much then. Remove one, or name their patient "
+                "with --patients FILE."
+            )
+        several = [segments for segments in records if segments.signals > len(segments.leads)]
+        if several and self.settings.leads is None:
+            named = _some([f"{' and '.join(s.leads)} of {s.name}" for s in several])
+            yield (
+                f"{len(several)} of {len(records)} records with more than two signals: the first "
+                f"two are taken, {named}. Others are named with --leads."
+            )
+
+
+def find_records(folder: Path) -> tuple[str, ...]:
+    """The names of the records in a folder, sorted. Raises: DataError if there is none."""
+    if not folder.is_dir():
+        problem = "is a file; unpack an archive first" if folder.exists() else "does not exist"
+        raise DataError(f"--records {folder}: {problem}. Name the folder with the .hea files.")
+    names = tuple(sorted(path.stem for path in folder.glob("*.hea")))
+    if not names:
+        raise DataError(
+            f"--records {folder}: holds no WFDB record, no .hea file. Name the folder with the "
+            ".hea, .dat and annotation files of the records."
+        )
+    return names
+
+
+def prepare(
+    folder: Path,
+    settings: Settings,
+    on_record: Callable[[int], None] | None = None,
+    patients: Mapping[str, str] | None = None,
+) -> Prepared:
+    """Read, encode, label and split all records of a folder.
+
+    on_record: told how many records are done. patients: as `wfdb_patients.read_patients` gives
+    them; else what the headers say.
+    A record that cannot be used is left out and listed. Raises: DataError if fewer than two
+    patients remain, of which one is needed for either half.
+    """
+    names = find_records(folder)
+    kept: list[Segments] = []
+    skipped = list(_without_header(folder, settings.annotator, names))
+    for done, name in enumerate(names, start=1):
+        if name in SUDDEN_DEATH and not settings.all_records:
+            skipped.append((name, LEFT_OUT))
+        else:
+            try:
+                kept.append(read_segments(folder / name, settings, patients or {}))
+            except DataError as error:
+                skipped.append((name, str(error)))
+        if on_record is not None:
+            on_record(done)
+    if len({segments.group for segments in kept}) < 2:
+        reason = next((why for _, why in skipped if why != LEFT_OUT), LEFT_OUT)
+        raise DataError(
+            f"--records {folder}: {len(kept)} of {len(names)} records can be used, of fewer than "
+            "two patients; one is needed for training and one for the test."
+            + (f" The first left out: {reason}" if skipped else " Add records.")
+        )
+    test = draw_test(kept, settings)
+    return Prepared(
+        settings,
+        tuple(segments for segments in kept if segments.name not in test),
+        tuple(segments for segments in kept if segments.name in test),
+        tuple(skipped),
+    )
+
+
+def read_segments(
+    path: Path, settings: Settings, patients: Mapping[str, str] | None = None
+) -> Segments:
+    """The segments of one record; arguments as of `prepare`. Raises: DataError if there is none."""
+    record = read_record(path, settings.leads)
+    waves = read_waves(path, settings.annotator, record.fs, FS)
+    labels = label_steps(waves, len(record.signal))
+    delay = settings.encoding.delay
+    labels = np.concatenate([np.full(delay, UNLABELED, np.uint8), labels])[: len(labels)]
+    starts = np.array(list(cut(labels, settings.stride)), dtype=np.int64)
+    if not len(starts):
+        raise DataError(
+            f"{path}: no {ECG.steps} steps ({ECG.steps * ECG.step_seconds:g} s) in a row of which "
+            f"{LEAST_LABELED:.0%} are labeled. Leave the record out, or mark more waves."
+        )
+    steps = starts[:, None] + np.arange(ECG.steps)
+    windows, y = record.signal[steps], labels[steps]
+    good = usable(windows)
+    if not good.any():
+        raise DataError(
+            f"{path}: every annotated segment has invalid samples or a flat lead. Leave the record "
+            "out."
+        )
+    if settings.unlabeled == "first-class":
+        y = np.where(y == UNLABELED, np.uint8(0), y)
+    return Segments(
+        name=record.name,
+        patient=patient(record, patients or {}),
+        leads=record.leads,
+        signals=len(record.signals),
+        x=encode_windows(windows[good], settings.encoding.threshold),
+        y=y[good],
+        starts=starts[good],
+        fs=record.fs,
+        invalid=int((~good).sum()),
+        outline=outline(windows[good][0]),
+    )
+
+
+def cut(labels: Labels, stride: int) -> Iterator[int]:
+    """The first steps of all segments of a record with these labels [T]."""
+    labeled = np.concatenate([[0], np.cumsum(labels != UNLABELED)])
+    candidates = np.flatnonzero(labels != UNLABELED)
+    earliest = 0
+    while True:
+        index = int(np.searchsorted(candidates, earliest))
+        if index == len(candidates) or candidates[index] + ECG.steps > len(labels):
+            return
+        start = int(candidates[index])
+        if labeled[start + ECG.steps] - labeled[start] >= LEAST_LABELED * ECG.steps:
+            yield start
+        earliest = start + stride
+
+
+def draw_test(kept: list[Segments], settings: Settings) -> frozenset[str]:
+    """The names of the records for the test: patients at random until there are enough records."""
+    patients = sorted({segments.group for segments in kept})
+    wanted = settings.test_share * len(kept)
+    names: set[str] = set()
+    for index in np.random.default_rng(settings.seed).permutation(len(patients))[:-1]:
+        if names and len(names) >= wanted:
+            break
+        names |= {segments.name for segments in kept if segments.group == patients[index]}
+    return frozenset(names)
+
+
+def joined(half: tuple[Segments, ...]) -> Split:
+    """The segments of all records of a half, in order."""
+    return Split(
+        np.concatenate([segments.x for segments in half]),
+        np.concatenate([segments.y for segments in half]),
+    )
+
+
+def _without_header(
+    folder: Path, annotator: str, names: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Annotation files of records whose header is not there."""
+    for path in sorted(folder.glob(f"*.{annotator}")):
+        if path.stem not in names:
+            header = path.with_suffix(".hea")
+            yield path.stem, f"{header}: no such file, though {path.name} is. Copy it there."
+
+
+def _outlines(half: tuple[Segments, ...]) -> npt.NDArray[np.float32]:
+    return np.stack([segments.outline for segments in half])
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

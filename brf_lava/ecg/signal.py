@@ -1,0 +1,263 @@
+"""The signal of a WFDB record at the rate of the ECG task, and its spikes.
+
+Read with the `wfdb` package: a header ``NAME.hea`` and the signal file that it names. The first two
+signals are the leads unless others are named. A record of another sampling frequency is resampled
+by a polyphase filter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brf_lava.ecg.level_cross import encode
+from brf_lava.ecg.spec import ECG
+from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
+from brf_lava.errors import DataError, ParameterError
+
+FS = round(1 / ECG.step_seconds)  # Hz
+LEAST_FS = 100.0  # Hz; a QRS complex lasts about 0.1 s, and below that it is a few samples
+MOST_FS = 20_000.0  # Hz; above, the header is more likely damaged than right
+RESAMPLING_DENOMINATOR = 1000  # largest, of the fraction that stands for a ratio of frequencies
+PUBLISHED_DELAY = 19  # steps by which labels trail spikes in the files of Yin et al. 2021
+KIND = re.compile(r"wfdb:threshold=([0-9.e+-]+),delay=([0-9]+)")
+
+Signal = npt.NDArray[np.float64]
+Leads = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a signal became the spikes and labels of a data set.
+
+    threshold: of level-cross encoding, in standard deviations of a lead over a segment.
+    delay: steps by which a label trails the signal that it describes.
+    Raises: ParameterError for values out of range.
+    """
+
+    threshold: float = THRESHOLD
+    delay: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < np.inf:
+            raise ParameterError(
+                f"threshold {self.threshold}: must be positive and finite, in standard deviations "
+                f"of a lead. Leave it out for {THRESHOLD}."
+            )
+        if not 0 <= self.delay < ECG.steps:
+            raise ParameterError(
+                f"delay {self.delay}: must be 0 to {ECG.steps - 1} steps. The published files have "
+                f"{PUBLISHED_DELAY}."
+            )
+
+    @property
+    def kind(self) -> str:
+        """As kept in `DataSource.kind`."""
+        return f"wfdb:threshold={self.threshold!r},delay={self.delay}"
+
+    @classmethod
+    def of(cls, kind: str) -> Encoding:
+        """That of a data source. Files that say nothing of it have the threshold of this package,
+        and those of Yin et al. 2021 their delay."""
+        found = KIND.fullmatch(kind)
+        if found:
+            return cls(float(found[1]), int(found[2]))
+        return cls(delay=PUBLISHED_DELAY if kind == "qtdb" else 0)
+
+
+def label_delay(kind: str) -> int:
+    """Steps by which labels trail the signal in data of this `DataSource.kind`."""
+    return Encoding.of(kind).delay
+
+
+def delay_notice(trained_kind: str, data_kind: str) -> str | None:
+    """One line for data whose labels trail by another delay than those a network learned, or None.
+
+    trained_kind, data_kind: the `DataSource.kind` of the network's training data, and of the data
+    that it is to run on. Raises: ParameterError as `Encoding`.
+    """
+    learned, here = label_delay(trained_kind), label_delay(data_kind)
+    if learned == here:
+        return None
+    return (
+        f"the network learned labels that trail the signal by {learned} steps; those of this data "
+        f"trail by {here}, which lowers its accuracy. Prepare records with 'brf-lava data prepare "
+        f"ecg --delay {learned}'."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One record.
+
+    signal: [T, 2] of the two leads at `FS`, in the record's unit, NaN where it is invalid.
+    fs: sampling frequency of the file, Hz. samples: how many it holds per lead.
+    leads: the names of the two, signals: of all that the record has; as the header has them, or
+    their numbers. comments: lines of the header.
+    """
+
+    name: str
+    signal: Signal
+    fs: float
+    samples: int
+    leads: tuple[str, ...]
+    signals: tuple[str, ...]
+    comments: tuple[str, ...] = ()
+
+
+def record_path(path: Path) -> Path:
+    """The record that a user named, with or without the suffix of its header or signal file."""
+    return path.with_suffix("") if path.suffix in (".hea", ".dat") else path
+
+
+def parse_leads(text: str | None) -> Leads | None:
+    """Two leads out of ``II,V5``. Raises: ParameterError for anything but two different ones."""
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != LEADS or len(set(names)) != LEADS or not all(names):
+        raise ParameterError(
+            f"--leads {text}: must be two different signals, separated by a comma: their names in "
+            "the header, or their numbers, 0 the first, such as II,V5 or 0,1."
+        )
+    return names[0], names[1]
+
+
+def read_record(path: Path, leads: Leads | None = None) -> Record:
+    """Read a record. path: as `record_path` returns it, without suffix. leads: as `parse_leads`
+    gives them, None for the first two signals.
+
+    Raises: DataError if a file is missing, damaged or too short, or the record has not two leads,
+    or not these, or a sampling frequency that does not fit.
+    """
+    header = path.with_name(f"{path.name}.hea")
+    if not os.path.isfile(header):
+        raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
+    found = _read_header(path, header)
+    _check_header(found, header)
+    signals = _signal_names(found)
+    channels = list(range(LEADS))
+    if leads is not None:
+        channels = [_channel(lead, signals, header) for lead in leads]
+        if channels[0] == channels[1]:
+            raise DataError(f"{header}: --leads {','.join(leads)} are one signal. Name two.")
+    try:
+        import wfdb
+
+        record = wfdb.rdrecord(str(path), channels=channels)
+        signal = np.asarray(record.p_signal, dtype=np.float64)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{header}: its signal file {_signal_file(found)} is missing. Copy it there, too."
+        ) from error
+    except Exception as error:  # damage surfaces as errors of many kinds
+        raise DataError(
+            f"{header}: the signal file {_signal_file(found)} is damaged or does not hold the "
+            f"{found.sig_len} samples that the header says ({first_line(error)}). Copy it again."
+        ) from error
+    return Record(
+        path.name,
+        resample(signal, float(record.fs)),
+        float(record.fs),
+        len(signal),
+        tuple(signals[channel] for channel in channels),
+        signals,
+        tuple(found.comments),
+    )
+
+
+def resample(signal: Signal, fs: float) -> Signal:
+    """A signal [N, leads] of `fs` Hz at `FS`; an invalid sample (NaN) makes its neighbors so."""
+    ratio = Fraction(FS / fs).limit_denominator(RESAMPLING_DENOMINATOR)
+    if ratio == 1 or not len(signal):
+        return signal
+    from scipy.signal import resample_poly
+
+    level = np.nanmean(signal, axis=0) if np.isfinite(signal).any(axis=0).all() else 0.0
+    # About its level, not about zero: the filter takes the signal for zero outside the record.
+    resampled: Signal = resample_poly(signal - level, ratio.numerator, ratio.denominator) + level
+    return resampled
+
+
+def usable(windows: Signal) -> npt.NDArray[np.bool_]:
+    """Which of the windows [B, T, leads] can be normalized: all valid, and no lead flat."""
+    finite = np.asarray(np.isfinite(windows).all(axis=(1, 2)))
+    spread = np.ptp(np.where(finite[:, None, None], windows, 0.0), axis=1)
+    usable_windows: npt.NDArray[np.bool_] = finite & (spread > 0).all(axis=1)
+    return usable_windows
+
+
+def encode_windows(windows: Signal, threshold: float) -> npt.NDArray[np.int8]:
+    """Spikes int8 [B, T, 4] of usable windows [B, T, 2], each normalized by itself."""
+    if not len(windows):
+        return np.zeros((0, windows.shape[1], 2 * windows.shape[2]), dtype=np.int8)
+    return encode(normalize(windows), threshold)
+
+
+def _read_header(path: Path, header: Path) -> Any:
+    import wfdb
+
+    try:
+        return wfdb.rdheader(str(path))
+    except Exception as error:  # damage surfaces as errors of many kinds
+        raise DataError(
+            f"{header}: not a WFDB header ({first_line(error)}). Copy it again."
+        ) from error
+
+
+def _check_header(found: Any, header: Path) -> None:
+    leads, fs = found.n_sig or 0, found.fs or 0
+    if leads < LEADS:
+        raise DataError(
+            f"{header}: {leads} signal{'' if leads == 1 else 's'}; an ECG network needs the "
+            f"{LEADS} leads of a record. Leave the record out."
+        )
+    if not LEAST_FS <= fs <= MOST_FS:
+        raise DataError(
+            f"{header}: {fs:g} samples per second; must be {LEAST_FS:g} to {MOST_FS:g}. Leave the "
+            "record out, or mend the header."
+        )
+    described = getattr(found, "seg_name", None) or found.sig_name  # segments or signals
+    if not described or found.sig_len == 0:
+        raise DataError(
+            f"{header}: {leads} signals, but {'no samples' if described else 'none is described'}; "
+            "the header is not complete. Copy it again."
+        )
+
+
+def _signal_names(found: Any) -> tuple[str, ...]:
+    """The names of all signals; the number of one that has none, or of all in a record that
+    consists of several."""
+    names = getattr(found, "sig_name", None) or [None] * found.n_sig
+    return tuple(str(name or number) for number, name in enumerate(names))
+
+
+def _channel(lead: str, signals: tuple[str, ...], header: Path) -> int:
+    """The number of the signal of this name, or else of this number."""
+    named = [number for number, name in enumerate(signals) if name.lower() == lead.lower()]
+    if len(named) == 1:
+        return named[0]
+    if lead.isdecimal() and int(lead) < len(signals):
+        return int(lead)
+    raise DataError(
+        f"{header}: {len(named) or 'no'} signals {lead!r}; there are {', '.join(signals)}. Name "
+        f"two of them with --leads, or their numbers, 0 to {len(signals) - 1}."
+    )
+
+
+def _signal_file(found: Any) -> str:
+    """The name of the first signal file, or of the first segment, of a header."""
+    names = getattr(found, "seg_name", None) or found.file_name
+    return str(names[0])
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign error says, short and on one line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__

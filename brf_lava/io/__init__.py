@@ -1,0 +1,1 @@
+"""Files, signals and shared memory of this process."""

@@ -1,0 +1,1 @@
+"""The network between training and deployment: layers, activity, decision and file."""

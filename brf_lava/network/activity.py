@@ -1,0 +1,71 @@
+"""What a network computed: the common currency of all comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.neurons import fixed
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What one backend computed for a batch: the common currency of all comparisons.
+
+    outputs [T, B, C] int64 of the readout; spikes: one [T, B, N] int8 array per hidden layer;
+    saturations: how often a state variable stood at the limit of the 24-bit range.
+    """
+
+    outputs: NDArray[np.int64]
+    spikes: tuple[NDArray[np.int8], ...]
+    saturations: int
+
+    @classmethod
+    def of_batches(cls, batches: Sequence[Activity]) -> Activity:
+        """The activity of all samples, from that of one batch after the other."""
+        return cls(
+            outputs=np.concatenate([batch.outputs for batch in batches], axis=1),
+            spikes=tuple(
+                np.concatenate(layer, axis=1)
+                for layer in zip(*(batch.spikes for batch in batches), strict=True)
+            ),
+            saturations=sum(batch.saturations for batch in batches),
+        )
+
+
+@dataclass(frozen=True)
+class TestVectors:
+    """Inputs, and what the integer engine made of them when the network was exported.
+
+    inputs [T, B, I], int8 or uint8.
+    """
+
+    __test__ = False  # no test of pytest's
+
+    inputs: NDArray[Any]
+    activity: Activity
+
+
+@dataclass(frozen=True)
+class FloatActivity:
+    """What the float network did on the test data, sample by sample.
+
+    predictions [B, P] uint8, the class at every step or one for all; sops [B] int64, the spikes of
+    all hidden neurons.
+    """
+
+    predictions: NDArray[np.uint8]
+    sops: NDArray[np.int64]
+
+    def first(self, samples: int) -> FloatActivity:
+        """That of the first `samples` samples."""
+        return FloatActivity(self.predictions[:samples], self.sops[:samples])
+
+
+def at_limit(states: NDArray[np.int64]) -> int:
+    """How many of these state variables stand at a limit of the 24-bit range."""
+    return int(np.count_nonzero(np.abs(states) >= fixed.STATE_MAX))

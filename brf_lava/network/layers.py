@@ -1,0 +1,217 @@
+"""The network as plain arrays, in real numbers and in integers: the hinge of the toolkit.
+
+Training ends in a `RealNetwork`; `quantize` makes a `FixedNetwork` of it, and only that is written
+to a file, run by the engine and run on Lava. Layers are in order, the last one is the readout.
+Neither torch nor Lava is needed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.errors import ParameterError
+from brf_lava.neurons import fixed
+from brf_lava.neurons.families import Neuron
+
+WEIGHT_MIN, WEIGHT_MAX = -128, 127  # Loihi 2: signed 8-bit weight mantissa
+EXPONENT_MAX = 15  # a full-scale weight then still fits the 24-bit state
+INPUT_MIN, INPUT_MAX = -128, 255  # graded inputs, int8 or uint8
+STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory current would not fit
+PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
+
+
+def integer_ranges(state_bits: int, parameter_bits: int) -> dict[str, tuple[int, int]]:
+    """The least and largest integer of every coefficient and constant, by name.
+
+    Raises: ParameterError when these fraction bits are themselves out of range.
+    """
+    one = 1 << min(max(parameter_bits, 0), PARAMETER_BITS_MAX)
+    ranges = {
+        "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
+        "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
+        "damping": (-one, 0),
+        "rotation": (0, one),
+        "friction": (0, 4 * one),
+        "adaptation": (0, one - 1),
+        "beta": (0, 8 * one),
+        "decay": (0, one - 1),
+        "dt": (1, one),
+        "gamma": (0, one - 1),
+        "theta": (1, fixed.STATE_MAX),
+        "input_gain": (0, 1),
+    }
+    check_range("state_bits", state_bits, state_bits, ranges["state_bits"])
+    check_range("parameter_bits", parameter_bits, parameter_bits, ranges["parameter_bits"])
+    return ranges
+
+
+def check_range(name: str, low: int, high: int, allowed: tuple[int, int]) -> None:
+    """Raises: ParameterError when a value, or the least or largest of several, is not allowed."""
+    if low < allowed[0] or high > allowed[1]:
+        raise ParameterError(
+            f"{name}: {low if low < allowed[0] else high} is out of range; allowed are "
+            f"{allowed[0]} to {allowed[1]}."
+        )
+
+
+@dataclass(frozen=True)
+class RealLayer:
+    """One layer in real numbers, as its kernel takes it.
+
+    weights [N, I] and recurrent [N, N] (or None): row = postsynaptic neuron.
+    coefficients [P, N] in the order of ``neuron.coefficients``.
+    The weights of neurons that leak, LI and ALIF, carry their input gain ``1 - decay``.
+    """
+
+    neuron: Neuron
+    weights: NDArray[np.float64]
+    recurrent: NDArray[np.float64] | None
+    coefficients: NDArray[np.float64]
+    constants: Any
+
+
+@dataclass(frozen=True)
+class RealNetwork:
+    """A trained network in real numbers, hidden layers first, readout last.
+
+    Its inputs are integers: what training multiplied them by is part of the first weights.
+    """
+
+    layers: tuple[RealLayer, ...]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Integer weights ``mantissa * 2**exponent`` in units of the postsynaptic state's last bit.
+
+    mantissa [n_out, n_in] is within -128..127, exponent within 0..15, and what reaches a neuron
+    when all inputs spike fits an int32 current. Raises: ParameterError for anything else.
+    """
+
+    mantissa: NDArray[np.int8]
+    exponent: int
+
+    def __post_init__(self) -> None:
+        if self.mantissa.ndim != 2 or self.mantissa.dtype != np.int8:
+            raise ParameterError(
+                f"weights: {self.mantissa.dtype} with shape {self.mantissa.shape}; "
+                "an int8 matrix [n_out, n_in] is needed."
+            )
+        if not 0 <= self.exponent <= EXPONENT_MAX:
+            raise ParameterError(
+                f"weight exponent: {self.exponent}; allowed are 0 to {EXPONENT_MAX}."
+            )
+        self.check_currents(1)
+
+    def check_currents(self, largest_input: int) -> None:
+        """Refuse weights whose sum, all inputs at their largest, does not fit a current.
+
+        Raises: ParameterError.
+        """
+        largest = largest_input * int(np.abs(self.integers).sum(axis=1).max(initial=0))
+        if largest > fixed.CURRENT_MAX:
+            raise ParameterError(
+                f"weights: those of one neuron add up to {largest} for the largest inputs; a "
+                f"current holds at most {fixed.CURRENT_MAX}. Use fewer inputs or fewer state bits."
+            )
+
+    @property
+    def integers(self) -> NDArray[np.int64]:
+        """The weights as state integers, [n_out, n_in]."""
+        return self.mantissa.astype(np.int64) << self.exponent
+
+
+@dataclass(frozen=True)
+class FixedLayer:
+    """One layer in integers, complete: the dynamics need nothing else.
+
+    coefficients [P, N] int64 in the order of ``neuron.fixed_coefficients``; constants:
+    ``neuron.fixed_constants``. Raises: ParameterError for wrong shapes and for integers outside
+    `integer_ranges`.
+    """
+
+    neuron: Neuron
+    weights: Connection
+    recurrent: Connection | None
+    coefficients: NDArray[np.int64]
+    constants: Any
+
+    def __post_init__(self) -> None:
+        neurons = self.weights.mantissa.shape[0]
+        expected = (len(self.neuron.fixed_coefficients), neurons)
+        if self.coefficients.shape != expected:
+            raise ParameterError(
+                f"{self.neuron.name} coefficients: shape {self.coefficients.shape}; {expected} "
+                f"({', '.join(self.neuron.fixed_coefficients)} of {neurons} neurons) is needed."
+            )
+        if self.recurrent is not None and self.recurrent.mantissa.shape != (neurons, neurons):
+            raise ParameterError(
+                f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
+                f"{(neurons, neurons)} is needed."
+            )
+        ranges = integer_ranges(self.constants.state_bits, self.constants.parameter_bits)
+        named = dict(zip(self.neuron.fixed_coefficients, self.coefficients, strict=True))
+        for name, values in {**named, **self.constants._asdict()}.items():
+            low, high = int(np.min(values)), int(np.max(values))
+            check_range(f"{self.neuron.name}.{name}", low, high, ranges[name])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(neurons, inputs)."""
+        neurons, inputs = self.weights.mantissa.shape
+        return neurons, inputs
+
+
+@dataclass(frozen=True)
+class FixedNetwork:
+    """A network in integers: hidden layers that spike, then one readout that does not.
+
+    input_range: least and largest input; (0, 1) for spikes, else graded ones of 8 bits.
+    provenance: where it came from (task, recipe, seed, versions, float reference), plain JSON.
+    """
+
+    layers: tuple[FixedLayer, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    input_range: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        low, high = self.input_range
+        if not INPUT_MIN <= low <= 0 < high <= INPUT_MAX:
+            raise ParameterError(
+                f"input range: {low} to {high}; it must include 0 and 1 and lie within "
+                f"{INPUT_MIN} to {INPUT_MAX}."
+            )
+        if len(self.layers) < 2:
+            raise ParameterError(
+                f"network: {len(self.layers)} layers; a hidden layer and a readout are needed."
+            )
+        for index, layer in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            if layer.neuron.spiking == last:
+                raise ParameterError(
+                    f"layer {index + 1}: neuron {layer.neuron.name}; hidden layers spike, and the "
+                    "last layer is a readout that does not."
+                )
+            if not index:
+                layer.weights.check_currents(max(-low, high))
+            elif layer.shape[1] != self.layers[index - 1].shape[0]:
+                raise ParameterError(
+                    f"layer {index + 1}: {layer.shape[1]} inputs, but the layer before has "
+                    f"{self.layers[index - 1].shape[0]} neurons."
+                )
+
+    @property
+    def inputs(self) -> int:
+        return self.layers[0].shape[1]
+
+    @property
+    def classes(self) -> int:
+        return self.layers[-1].shape[0]
+
+    @property
+    def hidden(self) -> tuple[FixedLayer, ...]:
+        return self.layers[:-1]

@@ -1,0 +1,62 @@
+"""The tasks a network is trained on, by name."""
+
+from __future__ import annotations
+
+import difflib
+from functools import partial
+from pathlib import Path
+
+from brf_lava.data.dataset import Dataset
+from brf_lava.data.task import Task, TaskSpec
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.spec import ECG
+from brf_lava.errors import DataError
+from brf_lava.tasks import mnist, own, shd
+from brf_lava.tasks.mnist import PSMNIST, SMNIST
+from brf_lava.tasks.shd import SHD
+
+
+def _load_mnist(
+    spec: TaskSpec, data: Path | None = None, *, unlabeled: str | None = None
+) -> Dataset:
+    dataset = mnist.load(spec, data)
+    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+
+
+def _load_shd(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
+    dataset = shd.load(data)
+    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task.of(ECG, ecg.load),
+        Task.of(SMNIST, partial(_load_mnist, SMNIST)),
+        Task.of(PSMNIST, partial(_load_mnist, PSMNIST)),
+        Task.of(SHD, _load_shd),
+    )
+}
+
+
+def is_permuted(name: str) -> bool:
+    """Whether the task of this name is `TaskSpec.permuted`; one of the user's own never is."""
+    return name in TASKS and TASKS[name].permuted
+
+
+def find_task(name: str) -> Task:
+    """The task of this name, or the user's own one in the file `name`, which ends in .toml.
+
+    Raises: DataError with the nearest name there is, and as `own.read_task`.
+    """
+    if name.endswith(".toml"):
+        return own.read_task(Path(name))
+    try:
+        return TASKS[name]
+    except KeyError:
+        close = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise DataError(
+            f"task {name!r} is not known; choose one of {', '.join(TASKS)}, or give the path of a "
+            f".toml that describes a task of your own.{hint}"
+        ) from None
