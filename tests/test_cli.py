@@ -17,8 +17,6 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from brf_lava.data.dataset import Split
-from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from networks import random_network
 
@@ -26,10 +24,12 @@ from brf_lava import __version__
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
 from brf_lava.cli import main
+from brf_lava.data.dataset import Split
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import LavaRunError
 from brf_lava.export.quantize import quantize
+from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import load_checkpoint

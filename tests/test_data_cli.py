@@ -28,11 +28,12 @@ from click.testing import CliRunner, Result
 from brf_lava.cli.data import RAW_RECORDS, data
 from brf_lava.cli.main import Commands
 from brf_lava.cli.options import data_option, load_data
-from brf_lava.data import download, sources
+from brf_lava.data import download
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.download import Checksum, part_of
 from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import BrfLavaError, DataError
+from brf_lava.tasks import fetch as sources
 from brf_lava.tasks import mnist, shd
 from brf_lava.tasks.fetch import Remote
 from brf_lava.tasks.registry import TASKS, find_task

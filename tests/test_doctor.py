@@ -28,10 +28,10 @@ from brf_lava.backends.loihi2.doctor import (
 )
 from brf_lava.backends.loihi2.hosts import Host
 from brf_lava.backends.loihi2.machine import Program
-from brf_lava.board import stored
 from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.network.file import write_network
+from brf_lava.run import stored
 from brf_lava.run.execute import require_backend
 
 SINFO = """PARTITION AVAIL TIMELIMIT NODES STATE NODELIST

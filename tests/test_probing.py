@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from networks import SPIKING, random_network, random_spikes
 
 from brf_lava.backends import engine
+from brf_lava.backends import states as probing
 from brf_lava.backends.states import (
     Recording,
     Selection,
@@ -36,7 +37,6 @@ from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron
-from brf_lava.run import states as probing
 from brf_lava.run.execute import execute
 
 STEPS, SAMPLES = 40, 5
