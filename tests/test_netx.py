@@ -14,14 +14,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from networks import SPIKING, random_inputs, random_network, random_spikes
 from netx_graph import run_networks
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.errors import NetworkFileError, ParameterError
-from brf_lava.network.file import write_layer, write_network
+from brf_lava.network.activity import Activity
+from brf_lava.network.file import read_layer, write_layer, write_network
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import ALIF, BRF
 
@@ -331,6 +331,48 @@ def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> No
     write_layers(path, stock)
     for ours, theirs in zip(found, run_stock(path, x), strict=False):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_blocks_trained_together_run_together(path: Path) -> None:
+    """A block of SLAYER's and two of ours, trained in one network, exported, and run on Lava."""
+    import torch
+    from lava.lib.dl import slayer
+
+    from brf_lava.slayer import block
+
+    torch.manual_seed(3)
+    cuba = {"threshold": 1.0, "current_decay": 0.25, "voltage_decay": 0.1}
+    blocks = torch.nn.ModuleList(
+        [
+            slayer.block.cuba.Dense(cuba, 6, 16, weight_scale=4),
+            block.brf.Recurrent({"omega": (10.0, 60.0)}, 16, 12, 100, delay_shift=False),
+            block.brf.Affine({"tau_mean": 20.0}, 12, 3),
+        ]
+    )
+    generator = np.random.default_rng(3)
+    labels = torch.arange(12) % 3
+    x = torch.zeros(12, 6, 60)
+    for sample, label in enumerate(labels.tolist()):
+        x[sample] = torch.from_numpy(generator.random((6, 60)) < 0.1)
+        x[sample, 2 * label : 2 * label + 2] = 1.0
+    optimizer = torch.optim.Adam(blocks.parameters(), lr=0.3)
+    losses = []
+    for _ in range(20):
+        output = x
+        for each in blocks:
+            output = each(output)
+        loss = torch.nn.functional.cross_entropy(output.mean(dim=2), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0], losses
+    write_layers(path, list(blocks))
+    with h5py.File(path) as file:
+        ours = FixedNetwork(tuple(read_layer(file[f"layer/{index}"], path) for index in (1, 2)))
+    found = run_networks([load(path)], x[0].numpy().astype(np.int8).T)[0]
+    reference = assert_engine(found[1:], ours, found[0].astype(np.int8))
+    assert reference.spikes[0].any()
 
 
 def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
