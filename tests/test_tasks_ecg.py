@@ -13,13 +13,14 @@ import scipy.io
 
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg import task as ecg
-from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED
 from brf_lava.tasks.registry import TASKS, find_task
 
 REAL_DATA = os.environ.get(ecg.DATA_VARIABLE)  # read before the fixture below removes it
 Arrays = dict[str, Any]
+
+ECG = TASKS["ecg"]
 
 
 @pytest.fixture(autouse=True)

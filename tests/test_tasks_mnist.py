@@ -19,9 +19,10 @@ from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED
 from brf_lava.tasks import mnist
-from brf_lava.tasks.mnist import PSMNIST, SMNIST
+from brf_lava.tasks.registry import TASKS
 
 REAL_DATA = os.environ.get(DATA_VARIABLE)  # read before the fixture below removes it
+SMNIST, PSMNIST = TASKS["smnist"], TASKS["psmnist"]
 TRAIN, TEST = 5, 3
 Arrays = dict[str, Any]
 

@@ -17,6 +17,8 @@ from networks import random_network
 from torch import Tensor, nn
 
 from brf_lava.cli import main
+from brf_lava.data.permutation import read_permutation
+from brf_lava.errors import DataError
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.file import write_network
 from brf_lava.train.trainer import resume_path
@@ -62,7 +64,6 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ["plot", "parameters", "model.pt", "-o", "x.png"],
         ["train", "--resume", "--out", "model.pt"],
         ["run", "net.h5", "--backend", "engine", "--reference", "model.pt"],
-        ["train", "--task", "psmnist", "--permutation", "model.pt"],
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -77,6 +78,12 @@ def test_every_command_refuses_it(file: Path, arguments: list[str]) -> None:
     assert result.exit_code == 2, result.output
     assert "not a torch file of plain tensors" in result.output.splitlines()[-1]
     assert sorted(file.parent.iterdir()) == before
+
+
+def test_it_is_no_permutation(file: Path) -> None:
+    with pytest.raises(DataError, match="not a torch file of plain tensors"):
+        read_permutation(file)
+    assert not (file.parent / TARGET).exists()
 
 
 def test_the_loader_refuses_it(file: Path) -> None:
