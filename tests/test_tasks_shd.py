@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
 from brf_lava.tasks import shd
-from brf_lava.tasks.shd import SHD
+from brf_lava.tasks.registry import TASKS
 
 Spikes = list[tuple[float, int]]  # time in s, unit
 GOOD: Spikes = [(0.1, 5), (0.2, 6)]
+
+SHD = TASKS["shd"]
 
 
 @pytest.fixture(autouse=True)
