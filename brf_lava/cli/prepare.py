@@ -106,7 +106,7 @@ def prepare(
     if prepared.skipped:
         report.print_table(_skipped_table(prepared))
     for notice in prepared.notices():
-        click.secho(f"Notice: {notice}", fg="yellow", err=True)
+        report.notice(notice)
     name = on_one_line(out)
     click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
 
