@@ -95,6 +95,12 @@ def test_tables_and_notices(monkeypatch: pytest.MonkeyPatch) -> None:
         assert content(stream).count(rb"\udcff\x1b[2J") == count
 
 
+def test_only_the_report_draws() -> None:
+    """Drawings and colors on a stream of `printable_streams` would be spelled out."""
+    drawing = re.compile(r"\b(secho|click\.style|Console)\(")
+    assert not [path for path in PACKAGE.rglob("*.py") if drawing.search(path.read_text())]
+
+
 # The commands, on a terminal
 
 

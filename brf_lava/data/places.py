@@ -46,8 +46,9 @@ def look(data: Path | None, search: Callable[[Path, str], Found]) -> Found | Non
 
 def cache_folder() -> Path:
     """``brf-lava/data`` in the user's cache folder; it need not exist."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "brf-lava" / "data"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("brf-lava", appauthor=False) / "data"
 
 
 def first_complete(place: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> list[Path]:
