@@ -34,8 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise BrfLavaError(
-            f"{path}: cannot write there ({error.strerror or error}). Name a folder that exists, has space "
-            "and that you may write to."
+            f"{path}: cannot write there ({error.strerror or error}). Name a folder that exists, "
+            "has space and that you may write to."
         ) from error
 
 
