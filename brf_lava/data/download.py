@@ -34,7 +34,7 @@ def download(
         path: Where it goes.
         known_hash: Algorithm and digest as published, such as ``"md5:9fb6..."``.
         bar: Shows the progress.
-        elsewhere: What to do with a file from elsewhere, for the error message.
+        elsewhere: What to do with files from elsewhere, for the error message.
 
     Raises:
         DataError: The server refuses, the connection ends early or the hash differs, also that of
@@ -63,6 +63,7 @@ def receive(url: str, file: IO[bytes], bar: Bar | None = None, elsewhere: str = 
     """Write what a server sends to an open file. Arguments and errors are those of `download`."""
     import pooch
 
+    # Some servers refuse Python's own name; a file that is packed on the way has another length.
     headers = {"User-Agent": "brf-lava", "Accept-Encoding": "identity"}
     get = pooch.HTTPDownloader(bar or False, BLOCK, headers=headers, timeout=TIMEOUT)
     try:

@@ -1,7 +1,7 @@
 """The ECG task: name the wave, P, PQ, QR, RS, ST or TP, at each of 1300 steps of 4 ms.
 
 The data are the preprocessed QT database of Yin et al. 2021, records prepared with ``brf-lava data
-prepare ecg`` or, where neither is at hand, a synthetic ECG of the same shape (`synthetic_ecg`).
+prepare ecg`` or, where neither is at hand, a synthetic ECG of the same shape (`ecg.synthetic`).
 Which of these is recorded in `DataSource`.
 """
 
@@ -40,7 +40,7 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
     """The ECG data set from the first of these places:
 
     1. `data`, a folder that holds both files, itself or in a sub-folder "qtdb", or one of the two
-       files with the other beside it, or a .h5 that ``brf-lava data prepare ecg`` wrote;
+       files with the other in the same folder, or a .h5 that ``brf-lava data prepare ecg`` wrote;
     2. the same named by the environment variable BRF_LAVA_DATA, unless empty;
     3. ``brf-lava/data`` in the user's cache folder, if both files are there;
     4. the synthetic ECG.
