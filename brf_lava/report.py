@@ -38,26 +38,30 @@ class _PlainConsole(Console):
 
     def __init__(self, *, stderr: bool, **options: Any) -> None:
         file = unescaped(sys.stderr if stderr else sys.stdout)
-        super().__init__(file=file, highlight=False, markup=False, **options)
+        super().__init__(file=file, highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
 
-def _console(*, stderr: bool = False) -> Console:
-    console = _PlainConsole(stderr=stderr)
-    if not console.is_terminal:
-        console = _PlainConsole(stderr=stderr, width=110)
-    return console
+def make_console(*, stderr: bool = False) -> Console:
+    """Where rich draws: on stdout or stderr, 110 letters wide where that is no terminal."""
+    drawn = _PlainConsole(stderr=stderr)
+    return drawn if drawn.is_terminal else _PlainConsole(stderr=stderr, width=110)
 
 
 def width() -> int:
     """How many letters a line of stdout holds: as many as the terminal has, else 110."""
-    return _console().width
+    return make_console().width
 
 
 def print_table(table: Table) -> None:
-    _console().print(table)
+    make_console().print(table)
+
+
+def notice(text: str) -> None:
+    """Print what a user should know, on stderr."""
+    make_console(stderr=True).print(f"Notice: {text}", style="yellow", soft_wrap=True)
 
 
 def _epoch_text(report: EpochReport) -> str:
@@ -72,7 +76,7 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     """A bar over all epochs with metrics and the time left; lines where there is no terminal."""
     from brf_lava.train.trainer import Progress as TrainingProgress
 
-    console = _console(stderr=True)
+    console = make_console(stderr=True)
     if not console.is_terminal:
         every = max(1, epochs // LINES_PER_RUN)
 
@@ -112,7 +116,7 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
     """A bar over time steps; nothing where there is no terminal."""
-    console = _console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(
         TextColumn(label),
         BarColumn(bar_width=24),

@@ -71,3 +71,16 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         assert "another process is writing it" in refused.stderr
     assert os.listdir(tmp_path) == []
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "mine\n"
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from brf_lava.io.files import only_writer\n"
+        "with only_writer(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)
+    assert killed.returncode == -9
+    assert os.listdir(tmp_path) == [".a.lock"]
+    with only_writer(tmp_path / "a"):
+        pass
+    assert os.listdir(tmp_path) == []

@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from brf_lava.ecg.level_cross import decode, encode
+from brf_lava.ecg.level_cross import encode
 from brf_lava.errors import DataError, ParameterError
-
-ROUNDING = 1e-9  # relative; cumulative sums of float64 over a few dozen steps
 
 Array = npt.NDArray[np.float64]
 
@@ -83,36 +81,10 @@ def test_signal_stays_near_its_last_crossing(signal: Array, threshold: float) ->
     assert np.abs(signal - reference).max() <= threshold
 
 
-@given(signals, thresholds)
-def test_decoded_staircase_is_within_the_stated_bound(signal: Array, threshold: float) -> None:
-    spikes = encode(signal, threshold)
-    staircase = decode(spikes, threshold, start=signal[..., 0, :])
-    assert staircase.shape == signal.shape
-    steepest = np.abs(np.diff(signal, axis=-2)).max(initial=0.0)
-    count = np.cumsum(spikes[..., 0::2] + spikes[..., 1::2], axis=-2)
-    bound = threshold + count * steepest
-    assert (np.abs(staircase - signal) <= bound * (1 + ROUNDING) + ROUNDING).all()
-
-
-def test_a_slow_signal_is_recovered_closely() -> None:
-    phase = np.linspace(0, 4 * np.pi, 20_000)
-    signal = np.stack([np.sin(phase), np.cos(phase)], axis=-1)
-    staircase = decode(encode(signal, 0.05), 0.05, start=signal[0])
-    # 160 spikes of at most 0.0006 overshoot, up and down cancel in part
-    assert np.abs(staircase - signal).max() < 0.1
-
-
-def test_decode_starts_at_zero_unless_told() -> None:
-    spikes = np.array([[0, 0], [1, 0], [0, 0], [0, 1], [0, 1]], dtype=np.int8)
-    assert decode(spikes, 0.5).ravel().tolist() == [0.0, 0.5, 0.5, 0.0, -0.5]
-
-
 @pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan"), float("inf")])
 def test_threshold_must_be_positive_and_finite(threshold: float) -> None:
     with pytest.raises(ParameterError, match="must be positive"):
         encode(one_lead(0, 1), threshold)
-    with pytest.raises(ParameterError, match="must be positive"):
-        decode(np.zeros((3, 2), np.int8), threshold)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +95,3 @@ def test_threshold_must_be_positive_and_finite(threshold: float) -> None:
 def test_unusable_signals_are_refused(signal: Array) -> None:
     with pytest.raises(DataError, match=r"must be \[\.\.\., T, leads\]"):
         encode(signal, 1.0)
-
-
-def test_odd_channels_are_refused() -> None:
-    with pytest.raises(DataError, match=r"\(3, 5\).*2 \* leads"):
-        decode(np.zeros((3, 5), np.int8), 1.0)

@@ -17,10 +17,8 @@ from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.data.dataset import Dataset, Split
-    from brf_lava.data.download import OnBytes
-    from brf_lava.tasks.fetch import Source, Step
-
-RAW_RECORDS = "RECORDS, sel*.dat, sel*.hea, sel*.q1c"  # what the QT database's pattern means
+    from brf_lava.data.download import Bar
+    from brf_lava.tasks.fetch import Source
 
 
 @click.group()
@@ -90,7 +88,7 @@ def info(task: str, data: Path | None) -> None:
 @click.option("--to", type=PATH, help="Folder for the files; default: the cache folder.")
 @click.option("--mirror", metavar="URL", help="Another server that has the same files.")
 def fetch(task: str, to: Path | None, mirror: str | None) -> None:
-    """Download the data of TASK, check and unpack them. Goes on where it was stopped."""
+    """Download the data of TASK, check and unpack them. Files that are there already are kept."""
     from brf_lava.tasks import fetch as sources
 
     source = sources.find_source(task)
@@ -102,10 +100,7 @@ def fetch(task: str, to: Path | None, mirror: str | None) -> None:
         with _bar() as on_file:
             sources.fetch(source, folder, on_file)
     except KeyboardInterrupt:
-        click.echo(
-            "Stopped; what came is kept. Go on with the same command.",
-            err=True,
-        )
+        click.echo("Stopped; complete files are kept. Continue with the same command.", err=True)
         raise
     click.echo(f"Complete in {on_one_line(folder)}.")
     if source.prepared or to is not None:
@@ -115,13 +110,11 @@ def fetch(task: str, to: Path | None, mirror: str | None) -> None:
 
 def _files(source: Source) -> Iterator[str]:
     """A line for each file that is fetched, with its checksum."""
-    if source.listed is not None:
-        yield f"{RAW_RECORDS}; sha256 of each in {source.files[0].name} at that address"
-        return
-    longest = max(len(each.name) for each in source.files)
-    for each in source.files:
-        if each.checksum is not None:
-            yield f"{each.name:{longest}} {each.checksum.algorithm} {each.checksum.digest}"
+    if source.listing:
+        yield f"{', '.join(source.wanted)}; sha256 of each in {source.listing} at that address"
+    longest = max(map(len, source.files), default=0)
+    for name, known_hash in source.files.items():
+        yield f"{name:{longest}} {known_hash.replace(':', ' ')}"
 
 
 def _found(task: str) -> str:
@@ -174,9 +167,8 @@ def _largest(split: Split) -> int:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Step], OnBytes]]:
+def _bar() -> Iterator[Callable[[str, int, int], Bar | None]]:
     """A bar per file; a line per file where there is no terminal."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -186,27 +178,32 @@ def _bar() -> Iterator[Callable[[Step], OnBytes]]:
         TransferSpeedColumn,
     )
 
-    console = Console(stderr=True, highlight=False)
+    from brf_lava import report
+
+    console = report.make_console(stderr=True)
     if not console.is_terminal:
-
-        def say(step: Step) -> OnBytes:
-            click.echo(f"{step.index}/{step.count}  {step.name}", err=True)
-            return lambda there, of: None
-
-        yield say
+        yield lambda name, index, count: click.echo(f"{index}/{count}  {name}", err=True)
         return
+    columns = BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn()
     with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as bar:
-        task = bar.add_task("")
+        TextColumn("{task.description}"), *columns, TimeRemainingColumn(), console=console
+    ) as progress:
+        task = progress.add_task("")
 
-        def show(step: Step) -> OnBytes:
-            bar.reset(task, description=f"{step.index}/{step.count} {step.name}", total=None)
-            return lambda there, of: bar.update(task, completed=there, total=of)
+        class FileBar:
+            total = 0
+
+            def update(self, amount: int) -> None:
+                progress.update(task, total=self.total or None, advance=amount)
+
+            def reset(self) -> None:
+                progress.reset(task)
+
+            def close(self) -> None:
+                pass
+
+        def show(name: str, index: int, count: int) -> Bar:
+            progress.reset(task, description=f"{index}/{count} {name}", total=None)
+            return FileBar()
 
         yield show

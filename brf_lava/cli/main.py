@@ -24,7 +24,7 @@ from brf_lava.cli.run import run
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import INTERRUPTED, BrfLavaError
-from brf_lava.io.printable import printable, printable_streams
+from brf_lava.io.printable import printable_streams
 from brf_lava.io.signals import terminated_like_interrupted
 
 
@@ -32,7 +32,7 @@ class Failure(click.ClickException):
     """An error of ours, shown by click on one line."""
 
     def __init__(self, error: BrfLavaError) -> None:
-        super().__init__(printable(" ".join(str(error).split())))
+        super().__init__(" ".join(str(error).split()))
         self.error = error
 
     @property
@@ -48,17 +48,18 @@ class WrongUsage(click.UsageError):
         command = "brf-lava"
         if self.ctx:  # of the group where click did not say which of its commands
             command = " ".join(filter(None, (self.ctx.command_path, self.ctx.invoked_subcommand)))
-        click.echo(f"Error: {self.message} See '{command} --help'.", file=file, err=True)
+        text = f"Error: {self.message} See '{command} --help'."
+        click.echo(text, file=file, err=True, color=True)
 
 
 def _usage(error: click.UsageError, ctx: click.Context | None = None) -> click.UsageError:
-    """The same on one line, all of it printable; one that shows the help stays as it is.
+    """The same on one line; one that shows the help stays as it is.
 
     ctx: of the group, for an error that knows of none.
     """
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
         return error
-    return WrongUsage(printable(" ".join(error.format_message().split())), error.ctx or ctx)
+    return WrongUsage(" ".join(error.format_message().split()), error.ctx or ctx)
 
 
 class _OnStandardError(logging.Handler):
@@ -80,7 +81,8 @@ class Commands(click.Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         try:
-            return super().make_context(*args, **extra)
+            # With "color" click leaves control characters to `printable_streams`.
+            return super().make_context(*args, color=True, **extra)
         except click.UsageError as error:
             raise _usage(error) from None
 

@@ -105,6 +105,7 @@ def load_data(task: str, data: Path | None, beside: Path | None = None) -> Datas
     runs, see `data_option`. Raises: DataError as `Task.load` and `located`; for a permutation of a
     task that has none.
     """
+    from brf_lava import report
     from brf_lava.data.permutation import read_permutation
     from brf_lava.errors import DataError
     from brf_lava.tasks.registry import find_task
@@ -118,7 +119,7 @@ def load_data(task: str, data: Path | None, beside: Path | None = None) -> Datas
         )
     dataset = found.load(data, unlabeled=chosen.get(UNLABELED))
     for notice in dataset.notices:
-        click.secho(f"Notice: {notice}", fg="yellow", err=True)
+        report.notice(notice)
     return dataset.permuted(read_permutation(permutation)) if permutation else dataset
 
 

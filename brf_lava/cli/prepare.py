@@ -96,9 +96,9 @@ def prepare(
         leads=parse_leads(leads),
     )
     names = wfdb_prepare.find_records(records)
-    told = None if patients is None else read_patients(patients, names)
+    by_record = None if patients is None else read_patients(patients, names)
     with report.step_progress("records", len(names)) as on_record:
-        prepared = wfdb_prepare.prepare(records, settings, on_record, told)
+        prepared = wfdb_prepare.prepare(records, settings, on_record, by_record)
     packages = {name: version(name) for name in ("scipy", "wfdb")}
     write_prepared(prepared, out, {**versions(), **packages})
     report.print_table(_content_table(prepared))
@@ -106,7 +106,7 @@ def prepare(
     if prepared.skipped:
         report.print_table(_skipped_table(prepared))
     for notice in prepared.notices():
-        click.secho(f"Notice: {notice}", fg="yellow", err=True)
+        report.notice(notice)
     name = on_one_line(out)
     click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
 

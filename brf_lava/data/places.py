@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,34 +21,41 @@ class NotHereError(DataError):
 
 
 def look(data: Path | None, search: Callable[[Path, str], Found]) -> Found | None:
-    """What `search` finds in the first of these places, or None.
+    """Search `data` alone or, without it, what BRF_LAVA_DATA names and then `cache_folder`.
 
-    1. `data`, if given, and nowhere else then;
-    2. what the environment variable BRF_LAVA_DATA names, unless empty;
-    3. `cache_folder`.
+    Args:
+        data: The place that the user named.
+        search: Takes a place and how the user named it, for error messages. Raises `NotHereError`
+            if the files are not there, DataError if the place cannot be meant.
 
-    search: takes the place and how the user named it, for the message; raises `NotHereError` if the
-    files are not there, DataError if the place cannot be meant. Raises: what `search` does, for a
-    place that was named; `NotHereError` of the variable only if the cache has no files either.
+    Returns:
+        What `search` returns for the first place that has the files, or None.
+
+    Raises:
+        DataError: `search` raises it for a place that the user named; for BRF_LAVA_DATA a
+            `NotHereError` only counts if the cache folder has no files either.
     """
     if data is not None:
         return search(data, "--data")
-    variable = os.environ.get(DATA_VARIABLE)
-    if not variable:
-        return _cached(search)
-    try:
-        return search(Path(variable), DATA_VARIABLE)
-    except NotHereError:
-        found = _cached(search)
-        if found is None:
-            raise
-        return found
+    not_here = None
+    if variable := os.environ.get(DATA_VARIABLE):
+        try:
+            return search(Path(variable), DATA_VARIABLE)
+        except NotHereError as error:
+            not_here = error
+    if os.path.isdir(cache_folder()):
+        with suppress(NotHereError):
+            return search(cache_folder(), CACHE)
+    if not_here is not None:
+        raise not_here
+    return None
 
 
 def cache_folder() -> Path:
     """``brf-lava/data`` in the user's cache folder; it need not exist."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "brf-lava" / "data"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("brf-lava", appauthor=False) / "data"
 
 
 def first_complete(place: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> list[Path]:
@@ -57,13 +65,3 @@ def first_complete(place: Path, folders: tuple[str, ...], names: tuple[str, ...]
         if all(os.path.isfile(file) for file in files):  # False, no error, where it may not look
             return files
     return []
-
-
-def _cached(search: Callable[[Path, str], Found]) -> Found | None:
-    folder = cache_folder()
-    if not os.path.isdir(folder):
-        return None
-    try:
-        return search(folder, CACHE)
-    except NotHereError:
-        return None

@@ -46,11 +46,17 @@ Run = Callable[[NDArray[np.int8]], Activity]
 class RecordLabels:
     """The classes of one record.
 
-    fs: sampling frequency of the record, Hz. samples: how many it has.
-    steps: class uint8 [T] at 250 Hz, `UNLABELED` where it was not classified.
-    signal: [T], the first lead at 250 Hz. windows: how many were run, skipped: not run because of
-    an invalid sample or a flat lead. sops: hidden spikes, per window that was run.
-    leads: the names of the two signals that were used; signals: how many the record has.
+    Attributes:
+        record: Its name.
+        fs: Its sampling frequency, Hz.
+        samples: How many it has.
+        steps: Class uint8 [T] at 250 Hz, `UNLABELED` where it was not classified.
+        signal: The first lead [T] at 250 Hz.
+        windows: How many windows were run.
+        skipped: How many were not, because of an invalid sample or a flat lead.
+        sops: Hidden spikes per window that was run.
+        leads: The names of the two signals that were used.
+        signals: How many signals the record has.
     """
 
     record: str
@@ -75,9 +81,9 @@ class RecordLabels:
         """The wave marks that the classes describe, at steps of 250 Hz."""
         return tuple(marks(waves_from_labels(self.steps, self.signal)))
 
-    def samples_of(self, found: tuple[Mark, ...]) -> NDArray[np.int64]:
+    def samples_of(self, marks: tuple[Mark, ...]) -> NDArray[np.int64]:
         """The samples of the record nearest to marks."""
-        steps = np.array([mark.step for mark in found], dtype=np.float64)
+        steps = np.array([mark.step for mark in marks], dtype=np.float64)
         samples: NDArray[np.int64] = np.rint(steps * (self.fs / FS)).astype(np.int64)
         return np.minimum(samples, self.samples - 1)
 
@@ -94,21 +100,24 @@ def classify_record(
 ) -> RecordLabels:
     """Classify every step of a record.
 
-    record:    WFDB record, with or without the suffix of its header
-    run:       the activity of `network` on spikes int8 [1300, B, 4], on whatever backend
-    encoding:  that of the training data; else `encoding_of` the network
-    leads:     as `wfdb_signal.parse_leads` gives them; else the first two signals
-    batch:     windows in one call of `run`, at most
-    on_window: told how many windows are done, of how many
-    Raises: NetworkFileError if the network is not for the ecg task; DataError as `read_record`, and
-    if no window can be classified; what `run` raises.
+    Args:
+        network: A network for the ecg task.
+        record: WFDB record, with or without the suffix of its header.
+        run: Returns the activity of `network` on spikes int8 [1300, B, 4], on any backend.
+        encoding: That of the training data; by default `encoding_of` the network.
+        leads: As returned by `signal.parse_leads`; by default the first two signals.
+        batch: Most windows in one call of `run`.
+        on_window: Called with the number of windows that are done, and of all windows.
+
+    Raises:
+        NetworkFileError: The network is not for the ecg task.
+        DataError: As `read_record`; also if no window can be classified.
     """
     check_network(network)
     encoding = encoding_of(network) if encoding is None else encoding
-    found = read_record(record_path(record), leads)
-    starts, padded = place_windows(found.signal, encoding.delay)
-    length = len(found.signal)
-    steps = np.full(length, UNLABELED, dtype=np.uint8)
+    source = read_record(record_path(record), leads)
+    starts, padded = place_windows(source.signal, encoding.delay)
+    steps = np.full(len(source.signal), UNLABELED, dtype=np.uint8)
     done = windows = 0
     spikes = 0
     for first in range(0, len(starts), batch):
@@ -131,16 +140,16 @@ def classify_record(
             "that nothing can be classified. Check the record's signals."
         )
     return RecordLabels(
-        record=found.name,
-        fs=found.fs,
-        samples=found.samples,
+        record=source.name,
+        fs=source.fs,
+        samples=source.samples,
         steps=steps,
-        signal=found.signal[:, 0],
+        signal=source.signal[:, 0],
         windows=windows,
         skipped=len(starts) - windows,
         sops=spikes / windows,
-        leads=found.leads,
-        signals=len(found.signals),
+        leads=source.leads,
+        signals=len(source.signals),
     )
 
 
@@ -201,32 +210,42 @@ def annotation_path(prefix: Path, record: str) -> Path:
 
 
 def write_annotation(labels: RecordLabels, path: Path) -> int:
-    """Write the waves as a WFDB annotation file; how many marks it holds.
+    """Write the waves as a WFDB annotation file.
 
-    path: as `annotation_path` gives it. "(" and ")" have the wave's number as in the QT database.
-    Raises: DataError if the classes describe no wave; BrfLavaError when it cannot be written.
+    "(" and ")" have the number of their wave, as in the QT database.
+
+    Args:
+        labels: The classes of the record.
+        path: As returned by `annotation_path`.
+
+    Returns:
+        How many marks the file holds.
+
+    Raises:
+        DataError: The classes describe no wave.
+        BrfLavaError: The file cannot be written.
     """
     import wfdb
 
-    found = labels.marks()
-    if not found:
+    waves = labels.marks()
+    if not waves:
         raise DataError(
-            f"{path}: the classes of {labels.record} describe no wave, so that there is nothing to "
+            f"{path}: the classes of {labels.record} describe no wave: there is nothing to "
             "annotate. Look at them with --csv."
         )
-    numbers = [WAVE_NUMBERS[m.wave] if m.symbol in (ONSET, OFFSET) else 0 for m in found]
+    numbers = [WAVE_NUMBERS[m.wave] if m.symbol in (ONSET, OFFSET) else 0 for m in waves]
     with TemporaryDirectory() as folder:
         wfdb.wrann(
             "labels",
             EXTENSION,
-            sample=labels.samples_of(found),
-            symbol=[mark.symbol for mark in found],
+            sample=labels.samples_of(waves),
+            symbol=[mark.symbol for mark in waves],
             num=np.array(numbers),
             fs=labels.fs,
             write_dir=folder,
         )
         write_bytes(path, (Path(folder) / f"labels.{EXTENSION}").read_bytes())
-    return len(found)
+    return len(waves)
 
 
 def _place(

@@ -69,30 +69,6 @@ class Encoder:
         return spikes.reshape(*values.shape[:-1], 2 * values.shape[-1])
 
 
-def decode(
-    spikes: npt.NDArray[np.int8],
-    threshold: float,
-    start: npt.NDArray[np.floating[Any]] | float = 0.0,
-) -> npt.NDArray[np.float64]:
-    """Staircase [..., T, leads] that moves one threshold per spike, from `start` ([..., leads]).
-
-    A spike says that the signal moved by more than the threshold, not by how much more: with n
-    spikes so far, in a signal that moves at most s per step, the staircase is off by at most
-    ``threshold + n * s``.
-    Raises: DataError for an odd number of channels; ParameterError as in `encode`.
-    """
-    _check_threshold(threshold)
-    if spikes.ndim < 2 or spikes.shape[-1] % 2:
-        raise DataError(
-            f"level_cross.decode: spikes of shape {spikes.shape}; must be [..., T, 2 * leads], an "
-            "up and a down channel per lead. Pass all channels of encode."
-        )
-    moves = spikes[..., 0::2].astype(np.float64) - spikes[..., 1::2]
-    staircase = threshold * np.cumsum(moves, axis=-2)
-    staircase += np.expand_dims(np.atleast_1d(start), -2)
-    return staircase
-
-
 def _check_threshold(threshold: float) -> None:
     if not (threshold > 0 and math.isfinite(threshold)):
         raise ParameterError(

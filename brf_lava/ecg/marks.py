@@ -61,23 +61,29 @@ class Mark:
 
 
 def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[Wave, ...]:
-    """The waves of the annotation file ``record.annotator``, at `to_fs` steps per second.
+    """Read the waves of the annotation file ``record.annotator``.
 
-    fs: sampling frequency of the record, Hz; that of the annotation file itself goes before it.
-    Raises: DataError if there is no such file, it is damaged, or marks no wave.
+    Args:
+        record: Path of the record, without a suffix.
+        annotator: Suffix of the annotation file.
+        fs: Sampling frequency of the record, Hz, for an annotation file that does not have one.
+        to_fs: Steps per second of the waves.
+
+    Raises:
+        DataError: There is no such file, it is damaged, or marks no QRS complex.
     """
     import wfdb
 
     path = record.with_name(f"{record.name}.{annotator}")
     if not os.path.isfile(path):
         raise DataError(
-            f"{path}: no such file, so that no wave is marked. Name the annotations with "
-            "--annotator, or leave the record out."
+            f"{path}: no such file: no wave is marked. Name the annotations with --annotator, or "
+            "leave the record out."
         )
     try:
-        found = wfdb.rdann(str(record), annotator)
-        samples = np.asarray(found.sample, dtype=np.int64)
-        symbols = [str(symbol) for symbol in found.symbol]
+        annotation = wfdb.rdann(str(record), annotator)
+        samples = np.asarray(annotation.sample, dtype=np.int64)
+        symbols = [str(symbol) for symbol in annotation.symbol]
         whole = path.read_bytes()[-len(END_MARK) :] == END_MARK
     except Exception as error:  # damage surfaces as errors of many kinds
         raise DataError(
@@ -85,11 +91,11 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
         ) from error
     if not whole:
         raise DataError(
-            f"{path}: its end mark is missing, so that it was cut off, behind {len(samples)} "
+            f"{path}: its end mark is missing: the file was cut off after {len(samples)} "
             "annotations. Copy it again."
         )
     order = np.argsort(samples, kind="stable")
-    steps = np.rint(samples * (to_fs / (found.fs or fs))).astype(np.int64)
+    steps = np.rint(samples * (to_fs / (annotation.fs or fs))).astype(np.int64)
     waves = tuple(find_waves([int(steps[i]) for i in order], [symbols[i] for i in order]))
     if not any(wave.kind == "N" for wave in waves):
         known = ", ".join(sorted(set(symbols) - {ONSET, OFFSET})) or "none"

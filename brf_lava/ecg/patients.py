@@ -23,11 +23,15 @@ ALIKE = 0.9
 
 
 def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
-    """Patient by record, from a CSV file of ``record,patient`` lines, with or without that header.
+    """Read the patient of each record from a CSV file.
 
-    records: the names there are; other lines are passed over.
-    Raises: DataError for a file that cannot be read, a line of another form, a record with two
-    patients, and if no line is about one of the records.
+    Args:
+        path: File of ``record,patient`` lines, with or without that header.
+        records: The names of the records; lines about others are ignored.
+
+    Raises:
+        DataError: The file cannot be read, a line has another form, a record has two patients, or
+            no line is about one of the records.
     """
     patients: dict[str, str] = {}
     try:
@@ -39,7 +43,7 @@ def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
                 if len(cells) != len(COLUMNS) or not all(cells):
                     raise DataError(
                         f"{path}: line {number}: {','.join(cells)!r}; must be record,patient, the "
-                        "name of a record and of its patient. Mend it."
+                        "name of a record and of its patient. Correct it."
                     )
                 if patients.setdefault(*cells) != cells[1]:
                     raise DataError(
@@ -62,15 +66,19 @@ def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
     return known
 
 
-def patient(record: Record, told: Mapping[str, str]) -> str | None:
-    """What stands for the patient, None if that is unknown.
+def patient(record: Record, patients: Mapping[str, str]) -> str | None:
+    """What stands for the patient of a record, None if that is unknown.
 
-    told: as `read_patients` gives it; goes before the header. The European ST-T database, a source
-    of the QT database, has 90 records of 79 subjects, and its headers do not say which belong
-    together: those with the same age, sex and diagnoses are taken for one.
+    The European ST-T database, a source of the QT database, has 90 records of 79 subjects, and its
+    headers do not say which belong together: those with the same age, sex and diagnoses are taken
+    for one.
+
+    Args:
+        record: The record, with the comments in its header.
+        patients: As returned by `read_patients`; comes before the header.
     """
-    if record.name in told:
-        return told[record.name]
+    if record.name in patients:
+        return patients[record.name]
     about = [line for line in record.comments if not NOT_OF_THE_PATIENT.match(line)]
     text = " ".join(" ".join(about).lower().split())
     return text if re.search(r"age: *\d+ +sex: *\w", text) else None

@@ -6,7 +6,7 @@ A segment of which less than `LEAST_LABELED` is labeled, that is not valid throu
 flat lead, is left out.
 
 **Splitting.** A record is in the training or in the test half as a whole, and so are records that
-may be of one patient (`wfdb_patients`). The seed decides which.
+may be of one patient (`ecg.patients`). The seed decides which.
 """
 
 from __future__ import annotations
@@ -38,10 +38,18 @@ NAMED = 3  # records, or pairs of them, that a notice names
 class Settings:
     """How records become a data set.
 
-    annotator: suffix of the annotation files. test_share: of the records, 0..1. stride: steps from
-    one segment to the next; below 1300 they overlap. unlabeled: as in `Dataset.with_unlabeled`.
-    all_records: keep the QT database's sudden-death records. leads: as of `read_record`.
-    Raises: ParameterError.
+    Attributes:
+        encoding: Of the signal as spikes.
+        annotator: Suffix of the annotation files.
+        seed: Of the split.
+        test_share: Share of the records for the test, 0 to 1.
+        stride: Steps from one segment to the next; below 1300 they overlap.
+        unlabeled: As in `Dataset.with_unlabeled`.
+        all_records: Whether to keep the QT database's sudden-death records.
+        leads: As in `read_record`.
+
+    Raises:
+        ParameterError: A value is out of range.
     """
 
     encoding: Encoding = field(default_factory=Encoding)
@@ -73,10 +81,17 @@ class Settings:
 class Segments:
     """The segments of one record.
 
-    x: spikes int8 [B, 1300, 4]. y: uint8 [B, 1300]. starts: first step of each, at 250 Hz, int64
-    [B]. invalid: how many more were left out for an invalid sample or a flat lead.
-    patient: None if unknown. leads: the names of the two; signals: how many the record has.
-    outline: of the first segment, see `wfdb_patients.outline`.
+    Attributes:
+        name: Of the record.
+        patient: None if unknown.
+        leads: The names of the two signals.
+        signals: How many signals the record has.
+        x: Spikes int8 [B, 1300, 4].
+        y: Classes uint8 [B, 1300].
+        starts: First step of each segment at 250 Hz, int64 [B].
+        fs: Sampling frequency of the record, Hz.
+        invalid: How many more were left out because of an invalid sample or a flat lead.
+        outline: Of the first segment, see `patients.outline`.
     """
 
     name: str
@@ -98,7 +113,7 @@ class Segments:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A data set from records. skipped: records without a segment, and why."""
+    """A data set from records; `skipped` has the records without a segment, and why."""
 
     settings: Settings
     train: tuple[Segments, ...]
@@ -106,7 +121,7 @@ class Prepared:
     skipped: tuple[tuple[str, str], ...]
 
     def notices(self) -> Iterator[str]:
-        """What may be wrong with it and only the user can know, a line each."""
+        """What may be wrong with the data set that only the user can know, a line each."""
         records = (*self.train, *self.test)
         unknown = [segments.name for segments in records if segments.patient is None]
         if unknown:
@@ -156,10 +171,16 @@ def prepare(
 ) -> Prepared:
     """Read, encode, label and split all records of a folder.
 
-    on_record: told how many records are done. patients: as `wfdb_patients.read_patients` gives
-    them; else what the headers say.
-    A record that cannot be used is left out and listed. Raises: DataError if fewer than two
-    patients remain, of which one is needed for either half.
+    A record that cannot be used is left out and listed.
+
+    Args:
+        folder: The folder with the records.
+        settings: How to make the data set.
+        on_record: Called with the number of records that are done.
+        patients: As returned by `patients.read_patients`; by default what the headers say.
+
+    Raises:
+        DataError: Fewer than two patients remain; one is needed for each half.
     """
     names = find_records(folder)
     kept: list[Segments] = []
@@ -267,7 +288,7 @@ def joined(half: tuple[Segments, ...]) -> Split:
 def _without_header(
     folder: Path, annotator: str, names: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
-    """Annotation files of records whose header is not there."""
+    """The annotation files of records without a header."""
     for path in sorted(folder.glob(f"*.{annotator}")):
         if path.stem not in names:
             header = path.with_suffix(".hea")

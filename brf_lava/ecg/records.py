@@ -38,7 +38,7 @@ AGAIN = "Write it again with 'brf-lava data prepare ecg'."
 
 
 def check_suffix(path: Path) -> None:
-    """Raises: DataError for a name by which the file would not be found to be one of these."""
+    """Raises: DataError for a suffix by which the file is not known as prepared records."""
     if path.suffix not in HDF5_SUFFIXES:
         raise DataError(
             f"{path}: ends in {path.suffix or 'nothing'!r}; a file of prepared records ends in "
@@ -49,8 +49,14 @@ def check_suffix(path: Path) -> None:
 def write_prepared(prepared: Prepared, path: Path, versions: dict[str, str]) -> None:
     """Write a prepared data set, replacing `path` only when all of it is written.
 
-    versions: of the packages in use, kept in the file. Raises: BrfLavaError; DataError for a suffix
-    that is not one of `HDF5_SUFFIXES`.
+    Args:
+        prepared: The data set.
+        path: Ends in one of `HDF5_SUFFIXES`.
+        versions: Of the packages in use; kept in the file.
+
+    Raises:
+        DataError: The suffix is another one.
+        BrfLavaError: The file cannot be written.
     """
     import h5py
 
@@ -111,10 +117,10 @@ def _write_half(group: Any, split: Split, half: tuple[Segments, ...]) -> None:
 
 
 def _read(file: Any, path: Path) -> Dataset:
-    found = file.attrs.get("format", b"nothing")
-    found = found.decode(errors="replace") if isinstance(found, bytes) else found
-    if found != FORMAT:
-        raise DataError(f"{path}: format {found!r}, expected {FORMAT!r}. {AGAIN}")
+    kind = file.attrs.get("format", b"nothing")
+    kind = kind.decode(errors="replace") if isinstance(kind, bytes) else kind
+    if kind != FORMAT:
+        raise DataError(f"{path}: format {kind!r}, expected {FORMAT!r}. {AGAIN}")
     schema = file.attrs.get("schema")
     if schema != SCHEMA:
         version = json.loads(file["source"][()]).get("versions", {}).get("brf_lava", "unknown")

@@ -37,9 +37,12 @@ Leads = tuple[str, str]
 class Encoding:
     """How a signal became the spikes and labels of a data set.
 
-    threshold: of level-cross encoding, in standard deviations of a lead over a segment.
-    delay: steps by which a label trails the signal that it describes.
-    Raises: ParameterError for values out of range.
+    Attributes:
+        threshold: Of level-cross encoding, in standard deviations of a lead over a segment.
+        delay: Steps by which a label trails the signal that it describes.
+
+    Raises:
+        ParameterError: A value is out of range.
     """
 
     threshold: float = THRESHOLD
@@ -78,10 +81,14 @@ def label_delay(kind: str) -> int:
 
 
 def delay_notice(trained_kind: str, data_kind: str) -> str | None:
-    """One line for data whose labels trail by another delay than those a network learned, or None.
+    """A line about labels that trail by another delay than those a network learned, or None.
 
-    trained_kind, data_kind: the `DataSource.kind` of the network's training data, and of the data
-    that it is to run on. Raises: ParameterError as `Encoding`.
+    Args:
+        trained_kind: `DataSource.kind` of the network's training data.
+        data_kind: `DataSource.kind` of the data that the network runs on.
+
+    Raises:
+        ParameterError: As `Encoding`.
     """
     learned, here = label_delay(trained_kind), label_delay(data_kind)
     if learned == here:
@@ -97,10 +104,14 @@ def delay_notice(trained_kind: str, data_kind: str) -> str | None:
 class Record:
     """One record.
 
-    signal: [T, 2] of the two leads at `FS`, in the record's unit, NaN where it is invalid.
-    fs: sampling frequency of the file, Hz. samples: how many it holds per lead.
-    leads: the names of the two, signals: of all that the record has; as the header has them, or
-    their numbers. comments: lines of the header.
+    Attributes:
+        name: Of the record.
+        signal: The two leads [T, 2] at `FS`, in the record's unit, NaN where it is invalid.
+        fs: Sampling frequency of the file, Hz.
+        samples: How many the file has per lead.
+        leads: The names of the two leads in the header, or their numbers.
+        signals: The same of all signals of the record.
+        comments: Lines of the header.
     """
 
     name: str
@@ -131,18 +142,22 @@ def parse_leads(text: str | None) -> Leads | None:
 
 
 def read_record(path: Path, leads: Leads | None = None) -> Record:
-    """Read a record. path: as `record_path` returns it, without suffix. leads: as `parse_leads`
-    gives them, None for the first two signals.
+    """Read a record.
 
-    Raises: DataError if a file is missing, damaged or too short, or the record has not two leads,
-    or not these, or a sampling frequency that does not fit.
+    Args:
+        path: As returned by `record_path`, without a suffix.
+        leads: As returned by `parse_leads`; None for the first two signals.
+
+    Raises:
+        DataError: A file is missing, damaged or too short; or the record does not have two leads,
+            or not these, or its sampling frequency does not fit.
     """
     header = path.with_name(f"{path.name}.hea")
     if not os.path.isfile(header):
         raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
-    found = _read_header(path, header)
-    _check_header(found, header)
-    signals = _signal_names(found)
+    fields = _read_header(path, header)
+    _check_header(fields, header)
+    signals = _signal_names(fields)
     channels = list(range(LEADS))
     if leads is not None:
         channels = [_channel(lead, signals, header) for lead in leads]
@@ -155,12 +170,12 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
         signal = np.asarray(record.p_signal, dtype=np.float64)
     except FileNotFoundError as error:
         raise DataError(
-            f"{header}: its signal file {_signal_file(found)} is missing. Copy it there, too."
+            f"{header}: its signal file {_signal_file(fields)} is missing. Copy it there, too."
         ) from error
     except Exception as error:  # damage surfaces as errors of many kinds
         raise DataError(
-            f"{header}: the signal file {_signal_file(found)} is damaged or does not hold the "
-            f"{found.sig_len} samples that the header says ({first_line(error)}). Copy it again."
+            f"{header}: the signal file {_signal_file(fields)} is damaged or does not hold the "
+            f"{fields.sig_len} samples that the header says ({first_line(error)}). Copy it again."
         ) from error
     return Record(
         path.name,
@@ -169,7 +184,7 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
         len(signal),
         tuple(signals[channel] for channel in channels),
         signals,
-        tuple(found.comments),
+        tuple(fields.comments),
     )
 
 
@@ -212,8 +227,8 @@ def _read_header(path: Path, header: Path) -> Any:
         ) from error
 
 
-def _check_header(found: Any, header: Path) -> None:
-    leads, fs = found.n_sig or 0, found.fs or 0
+def _check_header(fields: Any, header: Path) -> None:
+    leads, fs = fields.n_sig or 0, fields.fs or 0
     if leads < LEADS:
         raise DataError(
             f"{header}: {leads} signal{'' if leads == 1 else 's'}; an ECG network needs the "
@@ -222,20 +237,20 @@ def _check_header(found: Any, header: Path) -> None:
     if not LEAST_FS <= fs <= MOST_FS:
         raise DataError(
             f"{header}: {fs:g} samples per second; must be {LEAST_FS:g} to {MOST_FS:g}. Leave the "
-            "record out, or mend the header."
+            "record out, or correct the header."
         )
-    described = getattr(found, "seg_name", None) or found.sig_name  # segments or signals
-    if not described or found.sig_len == 0:
+    described = getattr(fields, "seg_name", None) or fields.sig_name  # segments or signals
+    if not described or fields.sig_len == 0:
         raise DataError(
             f"{header}: {leads} signals, but {'no samples' if described else 'none is described'}; "
             "the header is not complete. Copy it again."
         )
 
 
-def _signal_names(found: Any) -> tuple[str, ...]:
+def _signal_names(fields: Any) -> tuple[str, ...]:
     """The names of all signals; the number of one that has none, or of all in a record that
     consists of several."""
-    names = getattr(found, "sig_name", None) or [None] * found.n_sig
+    names = getattr(fields, "sig_name", None) or [None] * fields.n_sig
     return tuple(str(name or number) for number, name in enumerate(names))
 
 
@@ -252,9 +267,9 @@ def _channel(lead: str, signals: tuple[str, ...], header: Path) -> int:
     )
 
 
-def _signal_file(found: Any) -> str:
+def _signal_file(fields: Any) -> str:
     """The name of the first signal file, or of the first segment, of a header."""
-    names = getattr(found, "seg_name", None) or found.file_name
+    names = getattr(fields, "seg_name", None) or fields.file_name
     return str(names[0])
 
 

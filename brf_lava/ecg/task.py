@@ -1,7 +1,7 @@
 """The ECG task: name the wave, P, PQ, QR, RS, ST or TP, at each of 1300 steps of 4 ms.
 
 The data are the preprocessed QT database of Yin et al. 2021, records prepared with ``brf-lava data
-prepare ecg`` or, where neither is at hand, a synthetic ECG of the same shape (`synthetic_ecg`).
+prepare ecg`` or, where neither is at hand, a synthetic ECG of the same shape (`ecg.synthetic`).
 Which of these is recorded in `DataSource`.
 """
 
@@ -24,7 +24,7 @@ from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED
 
-TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"
+FILES = TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"
 SUBFOLDER = "qtdb"
 STORED_STEPS = ECG.steps + 1  # the last one is an end marker
 SYNTHETIC_SEED = 0
@@ -40,7 +40,7 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
     """The ECG data set from the first of these places:
 
     1. `data`, a folder that holds both files, itself or in a sub-folder "qtdb", or one of the two
-       files with the other beside it, or a .h5 that ``brf-lava data prepare ecg`` wrote;
+       files with the other in the same folder, or a .h5 that ``brf-lava data prepare ecg`` wrote;
     2. the same named by the environment variable BRF_LAVA_DATA, unless empty;
     3. ``brf-lava/data`` in the user's cache folder, if both files are there;
     4. the synthetic ECG.
@@ -54,7 +54,7 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
     if files is None:
         dataset = load_synthetic()
     elif len(files) == 2:
-        dataset = load_qtdb(*files, unlabeled=unlabeled or "first-class")
+        dataset = load_qtdb(files[0], files[1], unlabeled or "first-class")
     else:
         from brf_lava.ecg.records import load_prepared
 
@@ -141,66 +141,55 @@ def read_split(path: Path) -> Split:
     return Split(np.ascontiguousarray(x, dtype=np.int8), labels)
 
 
-def find_files(place: Path, where: str) -> tuple[Path, Path]:
-    """The training and the test file at `place`, a folder or one of the two files.
+def find(place: Path, where: str) -> list[Path]:
+    """The training and the test file at `place`, or the one file of prepared records.
 
-    where: how the user named the place, for the message. Raises: DataError if they are not there.
+    Args:
+        place: A .h5 of prepared records, one of the two files of the QT database, or their folder.
+        where: How the user named the place, for the error message.
+
+    Raises:
+        DataError: The files are not there, as `places.look` expects.
     """
+    if place.suffix in HDF5_SUFFIXES and os.path.isfile(place):
+        return [place]
     if not os.path.exists(place):
         raise DataError(f"{where}: {place} does not exist. To use real data, {HOW_TO_GET}.")
     if os.path.isdir(place):
-        files = _both_files(place)
-        if files:
-            return files
-        found = [
-            str(folder / name)
-            for folder in (place, place / SUBFOLDER)
-            for name in (TRAIN_FILE, TEST_FILE)
-            if os.path.isfile(folder / name)
-        ]
-        raw = raw_records(place)
-        if raw is not None and not found:
-            raise NotHereError(f"{where}: the ecg task does not read raw records; {advice(raw)}.")
-        raise NotHereError(
-            f"{where}: {place} holds {f'only {found[0]}' if found else 'neither data file'}; both "
-            f"{TRAIN_FILE} and {TEST_FILE} must be in it or in its sub-folder {SUBFOLDER}. "
-            "Copy them there."
-        )
-    if place.name not in (TRAIN_FILE, TEST_FILE):
+        return _find_in_folder(place, where)
+    if place.name not in FILES:
         raise DataError(
             f"{where}: {place} is not a data file of the ecg task; must be {TRAIN_FILE} or "
             f"{TEST_FILE}, the folder of both, or a .h5 of prepared records. Name one of these."
         )
-    files = _files_in(place.parent)
-    for file in files:
-        if not os.path.isfile(file):
-            raise DataError(
-                f"{where}: {file.name} is missing beside {place}; both files must be in one "
-                "folder. Copy it there."
-            )
+    files = first_complete(place.parent, ("",), FILES)
+    if not files:
+        missing = TEST_FILE if place.name == TRAIN_FILE else TRAIN_FILE
+        raise DataError(
+            f"{where}: {missing} is missing in the folder of {place}; both files must be in one "
+            "folder. Copy it there."
+        )
     return files
 
 
-def find(place: Path, where: str) -> tuple[Path, Path] | tuple[Path]:
-    """The two files of the QT database, or one of prepared records."""
-    if place.suffix in HDF5_SUFFIXES and os.path.isfile(place):
-        return (place,)
-    return find_files(place, where)
+def _find_in_folder(folder: Path, where: str) -> list[Path]:
+    subfolders = ("", SUBFOLDER)
+    if files := first_complete(folder, subfolders, FILES):
+        return files
+    candidates = [folder / sub / name for sub in subfolders for name in FILES]
+    present = next((f"only {file}" for file in candidates if os.path.isfile(file)), None)
+    raw = raw_records(folder)
+    if raw is not None and not present:
+        raise NotHereError(f"{where}: the ecg task does not read raw records; {advice(raw)}.")
+    raise NotHereError(
+        f"{where}: {folder} holds {present or 'neither data file'}; both {TRAIN_FILE} and "
+        f"{TEST_FILE} must be in it or in its sub-folder {SUBFOLDER}. Copy them there."
+    )
 
 
 def _dataset(train: Split, test: Split, kind: str, description: str) -> Dataset:
     source = DataSource(kind, description, fingerprint(train, test))
     return Dataset(ECG.name, ECG.classes, ECG.step_seconds, train, test, source)
-
-
-def _files_in(folder: Path) -> tuple[Path, Path]:
-    return folder / TRAIN_FILE, folder / TEST_FILE
-
-
-def _both_files(folder: Path) -> tuple[Path, Path] | None:
-    """Both files of `folder` or of its sub-folder, or None."""
-    files = first_complete(folder, ("", SUBFOLDER), (TRAIN_FILE, TEST_FILE))
-    return (files[0], files[1]) if files else None
 
 
 def _read_mat(path: Path) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from brf_lava.errors import BrfLavaError
 
@@ -20,30 +19,24 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success it becomes `path`, else it is removed.
+    """Yield an empty file in the same folder; on success it becomes `path`, else it is removed.
 
-    A symbolic link is followed. Raises: BrfLavaError when the folder cannot be written.
+    A symbolic link is followed. Raises: BrfLavaError when the file cannot be written.
     """
     path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise BrfLavaError(
-            f"{path}: cannot write there ({error.strerror}). Name a folder that exists and that "
-            "you may write to."
+            f"{path}: cannot write there ({error.strerror or error}). Name a folder that exists, "
+            "has space and that you may write to."
         ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would surprise whoever shares the file
-        temporary.replace(path)
-    except OSError as error:
-        raise BrfLavaError(f"{path}: cannot write it ({error.strerror}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path, *inputs: Path) -> None:
@@ -68,17 +61,19 @@ def check_writable(path: Path, *inputs: Path) -> None:
 def only_writer(path: Path) -> Iterator[None]:
     """Keep other processes of ours from writing `path` meanwhile.
 
-    Raises: BrfLavaError when another one is at it.
+    Raises: BrfLavaError when another one is at it. The lock of a process that was killed is free.
     """
-    lock = path.with_name(f".{path.name}.lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BrfLavaError(
-                f"{path}: another process is writing it. Wait for it, or name another --out."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BrfLavaError(
+            f"{path}: another process is writing it. Wait for it, or name another path."
+        ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()

@@ -108,13 +108,14 @@ def _cache_folder() -> str | None:
     numba alone watches only the file of the outermost function: a changed equation would go
     unnoticed, and yesterday's integers come out.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(base, "brf-lava", "numba", _source_digest())
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("brf-lava", appauthor=False) / "numba" / _source_digest()
     try:
-        os.makedirs(folder, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return folder if os.access(folder, os.W_OK) else None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
 @contextmanager

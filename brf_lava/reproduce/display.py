@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from brf_lava.report import LINES_PER_RUN
+from brf_lava.report import LINES_PER_RUN, make_console
 from brf_lava.reproduce.jobs import Display
 from brf_lava.reproduce.plan import EXPORT, RESUME, TRAIN, Job
 
@@ -20,7 +20,7 @@ STOPPING = "Stopping {running}; finished epochs are kept. Ctrl-C once more kills
 @contextmanager
 def display(jobs: Sequence[Job]) -> Iterator[Display]:
     """The display for these jobs, on the standard error stream."""
-    console = Console(stderr=True, highlight=False)
+    console = make_console(stderr=True)
     done = sum(not job.steps for job in jobs)
     if not console.is_terminal:
         yield Lines(console, len(jobs), done)

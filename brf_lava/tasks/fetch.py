@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import re
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from io import BytesIO
 from pathlib import Path
-from shutil import copyfileobj
 
-from brf_lava.data.download import Checksum, OnBytes, download
+from brf_lava.data.download import Bar, download, receive, unzip
 from brf_lava.data.places import cache_folder
 from brf_lava.ecg import task as ecg
 from brf_lava.errors import DataError
-from brf_lava.io.files import replacing
+from brf_lava.io.files import only_writer, write_bytes
 from brf_lava.tasks.mnist import IDX
 from brf_lava.tasks.shd import FILES as SHD_FILES
 
-MEGABYTE = 10**6
-
-
-@dataclass(frozen=True)
-class Remote:
-    """One file below a source's address. checksum: None for a list of checksums alone."""
-
-    name: str
-    checksum: Checksum | None
+SHA256_LINE = re.compile(r"([0-9a-f]{64})\s+\*?([\w.]+)\s*")  # no path, which could lead anywhere
 
 
 @dataclass(frozen=True)
 class Source:
     """What can be fetched for a task.
 
-    needs: what the task reads. origin: whose data. folder: in the cache folder.
-    size: to be downloaded, bytes; None where the publisher does not say.
-    listed: the names to fetch of those in the list of checksums that the server holds, a pattern;
-    None where `files` has them all. use: what to do with a folder of these files that is not the
-    one they are found in. prepared: whether the task cannot read them before that is done.
+    Attributes:
+        needs: What the task reads.
+        origin: Whose data they are.
+        url: The folder of the files.
+        license: Of the data.
+        size: Of the download in bytes; None where the publisher does not say.
+        folder: In the cache folder.
+        files: Hash of each file as `download` takes it; empty where the server has a list of them.
+        listing: Name of that list, lines of a SHA-256 checksum and a file name.
+        wanted: Patterns of the names in the list to fetch.
+        use: What to do with a folder of these files that is not in the cache folder.
+        prepared: Whether the task can only read them after that.
     """
 
     needs: str
@@ -45,8 +44,9 @@ class Source:
     license: str
     size: int | None
     folder: str
-    files: tuple[Remote, ...]
-    listed: str | None = None
+    files: Mapping[str, str]
+    listing: str = ""
+    wanted: tuple[str, ...] = ()
     use: str = "name it with --data {folder}"
     prepared: bool = False
 
@@ -65,10 +65,6 @@ class Source:
         return replace(self, url=f"{url.rstrip('/')}/")
 
 
-def _md5(name: str, digest: str) -> Remote:
-    return Remote(name, Checksum("md5", digest))
-
-
 MNIST = Source(
     needs=f"mnist.npz, or {IDX[0]} and its three siblings",
     origin="MNIST of LeCun, Cortes and Burges",
@@ -76,12 +72,12 @@ MNIST = Source(
     license="CC BY-SA 3.0",
     size=11_594_722,
     folder="mnist",
-    files=(
-        _md5(f"{IDX[0]}.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-        _md5(f"{IDX[1]}.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-        _md5(f"{IDX[2]}.gz", "9fb629c4189551a2d022fa330f9573f3"),
-        _md5(f"{IDX[3]}.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
-    ),
+    files={
+        f"{IDX[0]}.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        f"{IDX[1]}.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+        f"{IDX[2]}.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+        f"{IDX[3]}.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+    },
 )
 SHD = Source(
     needs=" and ".join(SHD_FILES),
@@ -90,10 +86,10 @@ SHD = Source(
     license="CC BY 4.0",
     size=None,
     folder="shd",
-    files=(
-        _md5(f"{SHD_FILES[0]}.zip", "f3252aeb598ac776c1b526422d90eecb"),
-        _md5(f"{SHD_FILES[1]}.zip", "1503a5064faa34311c398fb0a1ed0a6f"),
-    ),
+    files={
+        f"{SHD_FILES[0]}.zip": "md5:f3252aeb598ac776c1b526422d90eecb",
+        f"{SHD_FILES[1]}.zip": "md5:1503a5064faa34311c398fb0a1ed0a6f",
+    },
 )
 QTDB = Source(
     needs="QTDB_train.mat and QTDB_test.mat, which come with the published BRF reference code; "
@@ -103,22 +99,14 @@ QTDB = Source(
     license="ODC-BY 1.0",
     size=71_004_389,
     folder=ecg.RAW_FOLDER,
-    files=(Remote("SHA256SUMS.txt", None),),
-    listed=r"RECORDS|sel\w+\.(dat|hea|q1c)",
+    files={},
+    listing="SHA256SUMS.txt",
+    wanted=("RECORDS", "sel*.dat", "sel*.hea", "sel*.q1c"),
     use="make data of these raw records with 'brf-lava data prepare ecg --records {folder}', then "
     "'brf-lava train --task ecg --data ecg.h5'",
     prepared=True,
 )
 SOURCES = {"ecg": QTDB, "smnist": MNIST, "psmnist": MNIST, "shd": SHD}
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of a fetch: file number `index` of `count`, 1 the first."""
-
-    name: str
-    index: int
-    count: int
 
 
 def find_source(task: str) -> Source:
@@ -131,11 +119,19 @@ def find_source(task: str) -> Source:
     return SOURCES[task]
 
 
-def fetch(source: Source, folder: Path, on_file: Callable[[Step], OnBytes]) -> None:
-    """All files of a source into `folder`, which is made; what is there already is not fetched.
+def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Bar | None]) -> None:
+    """Fetch the files of a source that are not there yet.
 
-    on_file: told of each file before it is fetched; gives what is told of its bytes.
-    Raises: DataError as `download`, and for an archive without the file expected in it.
+    Args:
+        source: What to fetch.
+        folder: Where the files go; it is made.
+        on_file: Called before each file with its name, its number from 1 and how many there are;
+            returns the bar that shows its progress, or None.
+
+    Raises:
+        DataError: As `download`; also when the folder cannot be made, or the list of checksums
+            names no file that is wanted.
+        BrfLavaError: A file cannot be written, or another process is writing it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,55 +139,33 @@ def fetch(source: Source, folder: Path, on_file: Callable[[Step], OnBytes]) -> N
         raise DataError(
             f"{folder}: cannot be made ({error.strerror}). Name another folder with --to."
         ) from None
-    remotes, elsewhere = source.files, source.use.format(folder="FOLDER")
-    if source.listed is not None:
-        listing = remotes[0]
-        download(source.url + listing.name, folder / listing.name, None, elsewhere=elsewhere)
-        remotes = tuple(_listed(folder / listing.name, source.listed))
-    for index, remote in enumerate(remotes, 1):
-        path = folder / remote.name
-        on_bytes = on_file(Step(remote.name, index, len(remotes)))
-        packed = path.suffix == ".zip"
-        if packed and path.with_suffix("").exists():
-            continue
-        download(source.url + remote.name, path, remote.checksum, on_bytes, elsewhere)
-        if packed:
-            _unpack(path)
+    elsewhere = source.use.format(folder="FOLDER")
+    files = _listed(source, folder, elsewhere) if source.listing else source.files
+    for index, (name, known_hash) in enumerate(files.items(), 1):
+        bar, path = on_file(name, index, len(files)), folder / name
+        with only_writer(path):
+            packed = path.suffix == ".zip"
+            if packed and path.with_suffix("").exists():
+                continue
+            download(source.url + name, path, known_hash, bar, elsewhere)
+            if packed:
+                unzip(path)
 
 
-def _listed(path: Path, pattern: str) -> Iterator[Remote]:
-    """The files of a list of SHA-256 checksums, ``<digest>  <name>`` a line, that fit `pattern`."""
-    found = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = re.fullmatch(rf"([0-9a-f]{{64}})\s+\*?((?:{pattern}))", line.strip())
-        if match:
-            found += 1
-            yield Remote(match[2], Checksum("sha256", match[1]))
-    if not found:
-        path.unlink()
+def _listed(source: Source, folder: Path, elsewhere: str) -> dict[str, str]:
+    """The wanted files in the server's list of checksums, which is kept in the folder."""
+    url, content = source.url + source.listing, BytesIO()
+    receive(url, content, elsewhere=elsewhere)
+    lines = content.getvalue().decode(errors="replace").splitlines()
+    files = {
+        match[2]: f"sha256:{match[1]}"
+        for match in map(SHA256_LINE.fullmatch, lines)
+        if match and any(fnmatchcase(match[2], pattern) for pattern in source.wanted)
+    }
+    if not files:
         raise DataError(
-            f"{path}: names no file that is wanted; must list SHA-256 checksums. It was deleted; "
-            "fetch again, or from elsewhere with --mirror."
+            f"{url}: names no file that is wanted; must list SHA-256 checksums. Fetch again, or "
+            "from elsewhere with --mirror."
         )
-
-
-def _unpack(archive: Path) -> None:
-    """The file that a .zip is named after, beside it, in place of it."""
-    target = archive.with_suffix("")
-    try:
-        with zipfile.ZipFile(archive) as content:
-            names = [name for name in content.namelist() if Path(name).name == target.name]
-            if len(names) != 1:
-                raise DataError(
-                    f"{archive}: holds {', '.join(content.namelist()) or 'nothing'}; must hold "
-                    f"{target.name}. Unpack it by hand."
-                )
-            with (
-                content.open(names[0]) as packed,
-                replacing(target) as temporary,
-                temporary.open("wb") as file,
-            ):
-                copyfileobj(packed, file)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{archive}: not a whole zip ({error}). Delete it, fetch again.") from None
-    archive.unlink()
+    write_bytes(folder / source.listing, content.getvalue())
+    return files
