@@ -373,6 +373,8 @@ def test_override_of_one_layer_gives_each_a_table() -> None:
         every = replace(ECG.neuron, gamma=0.8)
         assert changed.neuron == (every, replace(every, omega=(10.0, 40.0)))
         assert recipes.parse_recipe(changed.text, "again") == changed
+    equal = recipes.override(ECG, ["hidden=[36, 12]", "gamma=0.8"])
+    assert recipes.override(equal, ["neuron.2.omega=[10, 40]"]) == changed
 
 
 CHANGES_REFUSED: tuple[tuple[recipes.Recipe, Sequence[str], str], ...] = (

@@ -295,6 +295,8 @@ def write_run(folder: RunFolder, recipe: Recipe | None = None, accuracy: float =
                     "cost": {"sops": 50.0},
                     "agreement": 0.9,
                     "saturations": 3,
+                    "inputs": {"mean": 1.0, "peak": 1},
+                    "layers": [],
                 },
                 "data": vars(SOURCE),
                 "network": {"model": checkpoint.fingerprint},

@@ -115,10 +115,15 @@ KINDS: dict[str, type[Profile]] = {"sim": SimProfile, "loihi2": Loihi2Profile}
 
 
 def parse_profile(source: str, where: str) -> Profile:
-    """A profile from its TOML text.
+    """Read a profile.
 
-    where: what to call it in messages, such as its path.
-    Raises: RecipeError for a syntax error, a key that is unknown or missing, and a refused value.
+    Args:
+        source: Its TOML.
+        where: What to call it in messages, such as its path.
+
+    Raises:
+        RecipeError: For a syntax error, a key that is unknown or missing, and a value that is not
+            allowed.
     """
     table = strict_toml.read_table(source, where, RecipeError)
     kind = table.get("kind", "")
@@ -131,8 +136,9 @@ def parse_profile(source: str, where: str) -> Profile:
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """The profile in a .toml file, or a shipped one by its name, such as ``sim``.
+    """Read the profile in a .toml file, or a shipped one by its name, such as ``sim``.
 
-    Raises: RecipeError when there is none, with the nearest name, and as `parse_profile`.
+    Raises:
+        RecipeError: When there is none, with the nearest name, and as `parse_profile`.
     """
     return parse_profile(read_named("deploy", name_or_path, RecipeError), str(name_or_path))

@@ -211,20 +211,12 @@ class Recipe(Sections[NeuronRecipe | tuple[NeuronRecipe, ...]]):
     def layers(self) -> tuple[LayerRecipe, ...]:
         """The hidden layers one by one, from the input on."""
         network, count = self.network, len(self.network.hidden)
-        names = _each(network.neuron, count)
-        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
-        recurrent = _each(network.recurrent, count)
         own = isinstance(self.neuron, tuple)
-        return tuple(
-            LayerRecipe(
-                neurons=neurons,
-                neuron=names[index],
-                parameters=parameters[index],
-                recurrent=recurrent[index],
-                key=f"neuron.{index + 1}" if own else "neuron",
-            )
-            for index, neurons in enumerate(network.hidden)
-        )
+        keys = [f"neuron.{number}" if own else "neuron" for number in range(1, count + 1)]
+        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
+        names, recurrent = _each(network.neuron, count), _each(network.recurrent, count)
+        layers = zip(network.hidden, names, parameters, recurrent, keys, strict=True)
+        return tuple(LayerRecipe(*layer) for layer in layers)
 
     @property
     def neuron_names(self) -> str:
@@ -239,11 +231,15 @@ def _each(value: Item | tuple[Item, ...], count: int) -> tuple[Item, ...]:
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
-    """A recipe from its TOML text.
+    """Read a recipe.
 
-    where: what to call it in messages, such as its path.
-    Raises: RecipeError for a syntax error (with its line), a key that is unknown or missing, and a
-    value that is of the wrong type or out of range.
+    Args:
+        text: Its TOML.
+        where: What to call it in messages, such as its path.
+
+    Raises:
+        RecipeError: For a syntax error (with its line), a key that is unknown or missing, and a
+            value that is of the wrong type or out of range.
     """
     return _build(strict_toml.read_table(text, where, RecipeError), text, where)
 
@@ -311,9 +307,10 @@ def _check_lengths(recipe: Sections[Any], where: str) -> None:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """The recipe in a .toml file, or a shipped one by its name, such as ``ecg-brf``.
+    """Read the recipe in a .toml file, or a shipped one by its name, such as ``ecg-brf``.
 
-    Raises: RecipeError when there is none, with the nearest name, and as `parse_recipe`.
+    Raises:
+        RecipeError: When there is none, with the nearest name, and as `parse_recipe`.
     """
     return parse_recipe(read_named("training", name_or_path, RecipeError), str(name_or_path))
 
@@ -342,9 +339,12 @@ BROUGHT: dict[int, dict[str, dict[str, Any]]] = {
 
 
 def parse_stored(text: str, schema: int, where: str) -> Recipe:
-    """A recipe from the text that a file of this schema holds, the keys it lacks as in `BROUGHT`.
+    """Read the recipe that a file of this schema holds, with the keys it lacks from `BROUGHT`.
 
-    A text that lacked some is completed, without its comments. Raises: as `parse_recipe`.
+    The text of a recipe that lacked some is completed, and loses its comments.
+
+    Raises:
+        RecipeError: As `parse_recipe`.
     """
     later = [sections for brought, sections in BROUGHT.items() if brought > schema]
     if not later:
@@ -360,13 +360,20 @@ def parse_stored(text: str, schema: int, where: str) -> Recipe:
 
 
 def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe:
-    """A recipe with some values changed, as by ``--set key=value``; `recipe` is untouched.
+    """Change some values, as ``--set key=value`` does.
 
-    changes: ``training.epochs=30`` or, as only one section has that key, ``epochs=30``; the value
-    is TOML, and a bare word is a string. ``neuron.2.omega=[10, 40]`` is for the second hidden layer
-    alone, which gives every layer a table of its own. The new text names the base recipe and what
-    was changed, and the reason if there is one.
-    Raises: RecipeError for a change that is malformed, an unknown key and a refused value.
+    Args:
+        recipe: The recipe; it stays as it is.
+        changes: ``training.epochs=30`` or, because only one section has that key, ``epochs=30``.
+            The value is TOML, and a bare word is a string. ``neuron.2.omega=[10, 40]`` is for the
+            second hidden layer alone, which gives every layer a table of its own.
+        reason: Why, for the new text.
+
+    Returns:
+        The new recipe. Its text names the base recipe, the changes and the reason.
+
+    Raises:
+        RecipeError: For a change that is malformed, an unknown key and a value that is not allowed.
     """
     table = recipe.table
     applied: dict[str, str] = {}
@@ -404,7 +411,7 @@ def _apply(change: _Change, table: dict[str, Any]) -> str:
         return change.key
     hidden = table["network"]["hidden"]
     if isinstance(place, dict):
-        layers = len(hidden) if isinstance(hidden, list) else 1  # what is no list is refused later
+        layers = len(hidden) if isinstance(hidden, list | tuple) else 1  # refused later
         place = table[section] = [dict(place) for _ in range(layers)]
     chosen = change.layer
     if chosen is None:

@@ -40,10 +40,13 @@ def names(kind: Kind) -> list[str]:
 
 
 def read_named(kind: Kind, name_or_path: str | Path, fault: Callable[[str], BrfLavaError]) -> str:
-    """The text of a shipped file by its name, or of any other .toml by its path.
+    """Read a shipped file by its name, or any other .toml by its path.
 
-    A string that ends in ``.toml`` or has a folder in it is a path. Raises: `fault` when there is
-    no such file or it cannot be read, with the nearest name.
+    Args:
+        kind: The folder of the shipped files.
+        name_or_path: A string that ends in ``.toml`` or has a folder in it is a path.
+        fault: Makes the error that is raised when there is no such file, with the nearest name,
+            and when it cannot be read.
     """
     wanted = str(name_or_path)
     if isinstance(name_or_path, Path) or wanted.endswith(".toml") or Path(wanted).name != wanted:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import Recipe
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert, shown
+from brf_lava.config.toml import Count, convert, shown
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.io.files import write_bytes
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.reproduce.folders import RunFolder
-from brf_lava.run.stored import read_result
+from brf_lava.run.stored import read_file
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
 from brf_lava.train.metrics import read_metrics
 
@@ -158,46 +158,12 @@ def read_model(folder: RunFolder) -> Checkpoint:
     return checkpoint
 
 
-@dataclass(frozen=True)
-class _Cost:
-    sops: NotNegative
-
-
-@dataclass(frozen=True)
-class _Result:
-    backend: Name
-    accuracy: Share
-    cost: _Cost
-    agreement: Share | None
-    saturations: Whole
-    samples: int
-
-
-@dataclass(frozen=True)
-class _Network:
-    model: str | None
-
-
-@dataclass(frozen=True)
-class _Data:
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What of a run that ``brf-lava run --out`` stored goes into the tables."""
-
-    result: _Result
-    network: _Network
-    data: _Data
-
-
 def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
     """What ``brf-lava run`` wrote about the exported network.
 
     Raises: DataError for a damaged file, and for a run of another model or of other samples.
     """
-    stored = read_result(path, _Run, REMEDY)
+    stored = read_file(path, REMEDY)
     measured, data = stored.result, stored.data.fingerprint
     if stored.network.model != checkpoint.fingerprint:
         raise DataError(f"{path}: is of another model than the one beside it. {REMEDY}")

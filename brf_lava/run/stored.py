@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
 
-from brf_lava.board.describe import LayerShape, NetworkShape
+from brf_lava.board.describe import NetworkShape
 from brf_lava.board.estimate import MeasuredRun
-from brf_lava.config.toml import Count, NotNegative, Whole, choice, convert
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
 from brf_lava.errors import DataError
 from brf_lava.io.text import parse_json, read_text
-from brf_lava.neurons.families import NEURONS
 from brf_lava.run.result import FORMAT, SCHEMA
+from brf_lava.run.sop import LayerSpikes, Spikes
 
 ROUNDING = 1 + 1e-9  # a mean over parts of a run is rounded
 REMEDY = "Write it again with brf-lava run --out."
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,34 +36,21 @@ class _Kind:
 
 
 @dataclass(frozen=True)
-class _Shape:
-    neuron: Annotated[str, choice(NEURONS)]
-    neurons: Count
-    inputs: Count
-    recurrent: bool
-    weight_bits: Count
-    input_sum: Whole | None
-
-
-@dataclass(frozen=True)
-class _Spikes:
-    mean: NotNegative
-    peak: NotNegative
-
-
-@dataclass(frozen=True)
-class _Layer:
-    shape: _Shape
-    spikes: _Spikes
+class _Cost:
+    sops: NotNegative
 
 
 @dataclass(frozen=True)
 class _Result:
-    backend: str
+    backend: Name
     steps: Count
     samples: Count
-    inputs: _Spikes
-    layers: tuple[_Layer, ...]
+    accuracy: Share
+    cost: _Cost
+    agreement: Share | None
+    saturations: Whole
+    inputs: Spikes
+    layers: tuple[LayerSpikes, ...]
 
 
 @dataclass(frozen=True)
@@ -80,24 +65,25 @@ class _Network:
 
 
 @dataclass(frozen=True)
-class _Run:
+class RunFile:
+    """What is read of a file that ``brf-lava run --out`` wrote; see `result.RunResult`."""
+
     result: _Result
     data: _Data
     network: _Network
 
 
 def read_run(path: Path) -> StoredRun:
-    """A run's sizes and spikes.
+    """Read a run's sizes and spikes.
 
-    Raises: DataError for a file that is missing, damaged, of another format or schema, and for
-    numbers that cannot be.
+    Raises:
+        DataError: As `read_file`, and for numbers that cannot be.
     """
-    stored = read_result(path, _Run, REMEDY)
+    stored = read_file(path, REMEDY)
     result, network = stored.result, stored.network
     run = MeasuredRun(
         network=NetworkShape(
-            name=network.task or path.stem,
-            layers=tuple(LayerShape(**asdict(layer.shape)) for layer in result.layers),
+            name=network.task or path.stem, layers=tuple(layer.shape for layer in result.layers)
         ),
         steps=result.steps,
         samples=result.samples,
@@ -113,12 +99,11 @@ def read_run(path: Path) -> StoredRun:
     return StoredRun(run, result.backend, stored.data.fingerprint, network.model, network.task)
 
 
-def read_result(path: Path, kind: type[T], remedy: str) -> T:
-    """Read the parts of a stored run that a dataclass declares.
+def read_file(path: Path, remedy: str) -> RunFile:
+    """Read what ``brf-lava run --out`` wrote.
 
     Args:
-        path: What ``brf-lava run --out`` wrote.
-        kind: The dataclass; keys that it does not declare are ignored.
+        path: The file.
         remedy: The last sentence of a message.
 
     Raises:
@@ -131,7 +116,7 @@ def read_result(path: Path, kind: type[T], remedy: str) -> T:
             f"{path}: format {given.format!r}, schema {given.schema}; {FORMAT!r} of schema "
             f"{SCHEMA}, which has the spikes of each layer, is needed. {remedy}"
         )
-    return convert(kind, contents, str(path), DataError, remedy)
+    return convert(RunFile, contents, str(path), DataError, remedy)
 
 
 def _check(run: MeasuredRun) -> None:
