@@ -146,31 +146,32 @@ def _part(kind: Any, step: str) -> Any:
 
 
 def _allowed(kind: Any) -> str:
-    """What a type allows, in words."""
-    if isinstance(kind, inspect.Metadata):
-        return str((kind.extra_json_schema or {})["description"])
-    if isinstance(kind, inspect.UnionType):
-        first, *others = kind.types
-        if isinstance(others[0], inspect.VarTupleType):
-            return f"{_allowed(first)}, or a list of them"
-        return ", or ".join(map(_allowed, kind.types))
-    if isinstance(kind, inspect.LiteralType):
-        return "one of " * (len(kind.values) > 1) + ", ".join(map(to_toml, kind.values))
-    if isinstance(kind, inspect.VarTupleType):
-        return f"a list{' of one or more' * bool(kind.min_length)}, each {_allowed(kind.item_type)}"
-    if isinstance(kind, inspect.IntType):
-        return f"a whole number, {kind.ge} " + ("or more" if kind.le is None else f"to {kind.le}")
-    if isinstance(kind, inspect.FloatType):
-        limits = {"at least": kind.ge, "above": kind.gt, "below": kind.lt, "at most": kind.le}
-        texts = [
-            f"{word} {limit:g}" for word, limit in limits.items() if limit not in (None, LARGEST)
-        ]
-        return f"a number {' and '.join(texts)}"
-    if isinstance(kind, inspect.StrType):
-        return "a string that is not empty" if kind.min_length else "a string"
-    if isinstance(kind, inspect.BoolType | inspect.NoneType):
-        return "true or false" if isinstance(kind, inspect.BoolType) else "null"
-    return f"a table with the keys {', '.join(field.name for field in kind.fields)}"
+    """What a type allows, in words; a fixed tuple or a dict needs a `Meta` with a description."""
+    match kind:
+        case inspect.Metadata(extra_json_schema={"description": str(text)}):
+            return text
+        case inspect.UnionType(types=(one, inspect.VarTupleType())):
+            return f"{_allowed(one)}, or a list of them"
+        case inspect.UnionType(types=kinds):
+            return ", or ".join(map(_allowed, kinds))
+        case inspect.LiteralType(values=values):
+            return "one of " * (len(values) > 1) + ", ".join(map(to_toml, values))
+        case inspect.VarTupleType(item_type=item, min_length=least):
+            return f"a list{' of one or more' * bool(least)}, each {_allowed(item)}"
+        case inspect.IntType(ge=low, le=high):
+            return f"a whole number, {low} " + ("or more" if high is None else f"to {high}")
+        case inspect.FloatType():
+            limits = {"at least": kind.ge, "above": kind.gt, "below": kind.lt, "at most": kind.le}
+            given = {word: limit for word, limit in limits.items() if limit not in (None, LARGEST)}
+            return f"a number {' and '.join(f'{word} {limit:g}' for word, limit in given.items())}"
+        case inspect.StrType(min_length=least):
+            return "a string" + " that is not empty" * bool(least)
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.NoneType():
+            return "null"
+        case _:
+            return f"a table with the keys {', '.join(field.name for field in kind.fields)}"
 
 
 def _unknown(kind: Any, value: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
@@ -184,7 +185,7 @@ def _unknown(kind: Any, value: Any, prefix: str = "") -> Iterator[tuple[str, lis
             if key in types:
                 yield from _unknown(types[key], item, f"{prefix}{key}.")
             else:
-                yield f"{prefix}{key}", list(types)
+                yield prefix + (key if key.isprintable() else to_toml(key)), list(types)
 
 
 def leaves(kind: type[Any]) -> list[str]:

@@ -32,7 +32,7 @@ class StoredRun:
 @dataclass(frozen=True)
 class _Kind:
     format: str
-    schema: int
+    schema: Whole
 
 
 @dataclass(frozen=True)

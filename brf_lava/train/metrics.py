@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from brf_lava.config.toml import Share, convert
+from brf_lava.config.toml import Count, Share, convert
 from brf_lava.errors import DataError
 from brf_lava.io.text import parse_json, read_text
 
@@ -41,7 +41,7 @@ def read_metrics(path: Path, names: Sequence[str], remedy: str) -> dict[str, lis
     Raises:
         DataError: For a file that cannot be read, and with the line that is not valid.
     """
-    keys = [("epoch", int), *((name, LIMITS[name]) for name in names)]
+    keys = [("epoch", Count), *((name, LIMITS[name]) for name in names)]
     kind: Any = msgspec.defstruct("Epoch", keys)
     epochs = []
     for number, line in enumerate(read_text(path, DataError, remedy).splitlines(), start=1):
