@@ -23,7 +23,7 @@ import numpy as np
 from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
-from brf_lava.config.toml import Count, Name, Whole, choice
+from brf_lava.config.toml import Name, choice
 from brf_lava.errors import ParameterError
 from brf_lava.io import strict_json
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
@@ -43,12 +43,12 @@ class LayerShape:
     units of the lesser of their exponents; None where it is not known.
     """
 
-    neuron: Annotated[str, choice(NEURONS)]
-    neurons: Count
-    inputs: Count
+    neuron: str
+    neurons: int
+    inputs: int
     recurrent: bool
-    weight_bits: Count
-    input_sum: Whole | None = None
+    weight_bits: int
+    input_sum: int | None = None
 
     @property
     def record(self) -> Neuron:

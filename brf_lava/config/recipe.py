@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -42,6 +42,8 @@ LOSSES = ("nll", "cross-entropy")
 LOSS_STEPS = ("all", "last")
 SCHEDULES = ("linear", "constant")
 
+TASK_FILE = r"[^\x00-\x1f\x7f-\xa0]*\.toml"
+Task = Annotated[str, choice(TASKS, TASK_FILE, "the path of a .toml file")]
 LAYER_KEY = re.compile(r"neuron\.(?P<layer>[0-9]{1,9})\.(?P<key>[^.]+)")  # of one hidden layer
 Item = TypeVar("Item")
 Table = TypeVar("Table")
@@ -176,7 +178,7 @@ class TrainingRecipe:
 class Sections(Generic[Table]):
     """What a recipe file holds. Table: what its ``[neuron]`` is, which network.neuron decides."""
 
-    task: Annotated[str, choice(TASKS, ".toml")]  # a shipped one, or the path of the user's own
+    task: Task  # a shipped one, or the path of the user's own
     network: NetworkRecipe
     neuron: Table  # of all hidden layers, or one by one
     readout: ReadoutRecipe
@@ -199,8 +201,7 @@ class Recipe(Sections[NeuronRecipe | tuple[NeuronRecipe, ...]]):
     @property
     def table(self) -> dict[str, Any]:
         """The recipe as plain values, as in its TOML."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return {key: value for key, value in values.items() if key not in ("text", "name")}
+        return {key.name: msgspec.to_builtins(getattr(self, key.name)) for key in fields(Sections)}
 
     @property
     def decision(self) -> Decision:

@@ -35,14 +35,12 @@ Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1)]
 
 
-def choice(names: Iterable[str], suffix: str = "") -> Meta:
-    """One of these strings, or the path of a file with this suffix if there is one."""
+def choice(names: Iterable[str], others: str = "", text: str = "") -> Meta:
+    """One of these strings, or one that matches the pattern `others`, which `text` describes."""
     known = tuple(names)
-    patterns, text = [re.escape(name) for name in known], f"one of {', '.join(map(to_toml, known))}"
-    if suffix:
-        patterns.append(rf"[^\x00-\x1f\x7f-\xa0]*{re.escape(suffix)}")
-        text += f", or the path of a {suffix} file"
-    return Meta(pattern=rf"^({'|'.join(patterns)})\Z", description=text)
+    pattern = "|".join([*map(re.escape, known), *filter(None, [others])])
+    description = f"one of {', '.join(map(to_toml, known))}" + (text and f", or {text}")
+    return Meta(pattern=rf"^({pattern})\Z", description=description)
 
 
 def read_table(source: str, where: str, fault: Fault) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from brf_lava.board.describe import NetworkShape
+from brf_lava.board.describe import LayerShape, NetworkShape
 from brf_lava.board.estimate import MeasuredRun
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
 from brf_lava.errors import DataError
 from brf_lava.io.text import parse_json, read_text
+from brf_lava.neurons.families import NEURONS
 from brf_lava.run.result import FORMAT, SCHEMA
-from brf_lava.run.sop import LayerSpikes, Spikes
+from brf_lava.run.sop import Spikes
 
 ROUNDING = 1 + 1e-9  # a mean over parts of a run is rounded
 REMEDY = "Write it again with brf-lava run --out."
@@ -36,6 +38,22 @@ class _Kind:
 
 
 @dataclass(frozen=True)
+class _Shape:
+    neuron: Annotated[str, choice(NEURONS)]
+    neurons: Count
+    inputs: Count
+    recurrent: bool
+    weight_bits: Count
+    input_sum: Whole | None
+
+
+@dataclass(frozen=True)
+class _Layer:
+    shape: _Shape
+    spikes: Spikes
+
+
+@dataclass(frozen=True)
 class _Cost:
     sops: NotNegative
 
@@ -50,7 +68,7 @@ class _Result:
     agreement: Share | None
     saturations: Whole
     inputs: Spikes
-    layers: tuple[LayerSpikes, ...]
+    layers: tuple[_Layer, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,8 @@ def read_run(path: Path) -> StoredRun:
     result, network = stored.result, stored.network
     run = MeasuredRun(
         network=NetworkShape(
-            name=network.task or path.stem, layers=tuple(layer.shape for layer in result.layers)
+            name=network.task or path.stem,
+            layers=tuple(LayerShape(**vars(layer.shape)) for layer in result.layers),
         ),
         steps=result.steps,
         samples=result.samples,
