@@ -211,7 +211,7 @@ def limit_table(placement: Placement) -> Table:
     table.add_column("source")
     peaks = placement.loads.max(axis=0).tolist() if placement.cores else [0] * len(RESOURCES)
 
-    def row(name: str, value: int | None, limit: Sourced[int], bound: str = "") -> None:
+    def row(name: str, value: int | None, limit: Sourced, bound: str = "") -> None:
         most, share = ("-", "-") if value is None else (f"{value:,}", f"{value / limit.value:.0%}")
         table.add_row(
             *(name, most, f"{limit.value:,}", share, bound), *(limit.certainty, limit.source)
@@ -243,7 +243,7 @@ def packing_table(board: Loihi2Profile) -> Table:
     table.add_column("certainty")
     table.add_column("source")
     for field in fields(board.packing):
-        number: Sourced[int] = getattr(board.packing, field.name)
+        number: Sourced = getattr(board.packing, field.name)
         name = field.name.replace("_", " ")
         table.add_row(name, str(number.value), number.certainty, number.source)
     return table

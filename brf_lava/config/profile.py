@@ -20,7 +20,7 @@ from brf_lava.errors import RecipeError
 VALUE_MAX = 2**31 - 1  # of a number about a board: sums over the largest system stay exact
 GENERATIONS = ("N2A2", "N3B2", "N3B3", "N3C1", "N3D1")  # of chips, in Lava's utils/loihi.py
 CERTAINTIES = ("published", "quoted", "derived", "assumed")
-Number = TypeVar("Number", bound=int)
+Value = TypeVar("Value", bound=int)
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,21 @@ class SimProfile:
 
 
 @dataclass(frozen=True)
-class Sourced(Generic[Number]):
+class Number(Generic[Value]):
     """A number about the chip, where it was read, and how certain that makes it.
 
     certainty: published: read in the source itself. quoted: read in a public document that quotes
     the source. derived: worked out from published numbers. assumed: nothing is public.
     """
 
-    value: Number
+    value: Value
     certainty: Annotated[str, choice(CERTAINTIES)]
     source: Name
 
 
-Cost = Sourced[Annotated[int, Meta(ge=0, le=VALUE_MAX)]]
-Limit = Sourced[Annotated[int, Meta(ge=1, le=VALUE_MAX)]]  # may be reached and not exceeded
+Sourced = Number[int]  # any of them
+Cost = Number[Annotated[int, Meta(ge=0, le=VALUE_MAX)]]
+Limit = Number[Annotated[int, Meta(ge=1, le=VALUE_MAX)]]  # may be reached and not exceeded
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,7 @@ class Limits:
     """What a board can hold; per core from `neurons_per_core` to `memory_words` (of 64 bits)."""
 
     chips: Limit
-    cores_per_chip: Sourced[
-        Annotated[int, Meta(ge=1, le=128)]
-    ]  # 8 x 4 routers of 4 cores: the mesh
+    cores_per_chip: Number[Annotated[int, Meta(ge=1, le=128)]]  # 8 x 4 routers of 4 cores
     neurons_per_core: Limit
     groups_per_core: Limit  # neuron programs
     input_axons: Limit
@@ -65,10 +64,10 @@ class Limits:
     advised_axons: Limit  # more are noticed, not refused
     synapse_words: Limit
     memory_words: Limit
-    weight_bits: Sourced[Annotated[int, Meta(ge=1, le=8)]]  # with the sign
-    state_bits: Sourced[Annotated[int, Meta(ge=1, le=24)]]  # with the sign
+    weight_bits: Number[Annotated[int, Meta(ge=1, le=8)]]  # with the sign
+    state_bits: Number[Annotated[int, Meta(ge=1, le=24)]]  # with the sign
     # with the sign, of a neuron's summed weights before their exponent
-    input_bits: Sourced[Annotated[int, Meta(ge=1, le=64)]]
+    input_bits: Number[Annotated[int, Meta(ge=1, le=64)]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Packing:
     """What a part of a layer takes of a core's memory."""
 
     # more neurons than bits are looked at one by one
-    word_bits: Sourced[Annotated[int, Meta(ge=1, le=1024)]]
+    word_bits: Number[Annotated[int, Meta(ge=1, le=1024)]]
     row_bits: Cost  # per input axon: the head of its row of weights
     synapse_bits: Limit  # per weight, zeros included; rows end on a word
     core_words: Cost  # per core
