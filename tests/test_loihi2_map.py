@@ -528,7 +528,7 @@ def test_a_description_in_toml_and_json(tmp_path: Path) -> None:
         ("neurons = 128", "neurons = 0", "layer 1: neurons: 0; allowed is a whole number, 1 to"),
         ("recurrent = false", "recurrent = true", "a readout is not recurrent"),
         ("repeat = 1\n", "repeat = 2\n", "a readout is not recurrent and not repeated"),
-        ("repeat = 2\n", "", "layer 1: repeat is missing, and nothing has a default"),
+        ("repeat = 2\n", "", "layer 1: repeat is missing. Add it."),
         ("inputs = 700", "inputs = 700\nsize = 1", "size: no such key"),
         ("inputs = 700", "inputs = ", "not valid TOML"),
         ("[[layer]]", "[[layers]]", "layer: a list of layers is needed"),

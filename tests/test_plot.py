@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +46,7 @@ from brf_lava.backends import engine
 from brf_lava.cli.main import INTERRUPTED, Commands
 from brf_lava.cli.plot import plot
 from brf_lava.config.recipe import Recipe, load_recipe, override
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import (
     BrfLavaError,
@@ -392,35 +393,38 @@ def test_curves_read_what_training_writes(dataset: Dataset, tmp_path: Path) -> N
     np.testing.assert_allclose(found.mean("validation_accuracy"), expected)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "no epoch yet"),
-        ("{}\n", "line 1: has no epoch, train_loss"),
-        ("[]\n", "line 1: has no epoch"),
-        ("{\n", "line 1: not JSON"),
-        (
-            '{"epoch": 2, "train_loss": 1, "validation_accuracy": 1, "validation_sops": 1}',
-            "epoch 2",
-        ),
-        ("[" * 100_000, "line 1: not JSON"),
-        *(
-            (
-                f'{{"epoch": 1, "train_loss": {value}, "validation_accuracy": 1, '
-                '"validation_sops": 1}',
-                r"line 1: train_loss is .*; must be a number, -1e\+100 to",
-            )
-            for value in ("NaN", "Infinity", "-Infinity", "1e300", "1" * 300, "1" * 400)
-        ),
-        ('{"epoch": 1, "train_loss": "x", "validation_accuracy": 1, "validation_sops": 1}', "'x'"),
-    ],
-)
-def test_no_metrics(text: str, message: str, tmp_path: Path) -> None:
+def epoch_line(train_loss: str, epoch: str = "1") -> str:
+    return (
+        f'{{"epoch": {epoch}, "train_loss": {train_loss}, "validation_accuracy": 1, '
+        '"validation_sops": 1}'
+    )
+
+
+NO_METRICS = {
+    "": "no epoch yet",
+    "{}\n": "line 1: epoch is missing. Name a metrics file",
+    '{"epoch": 1}': "line 1: train_loss is missing. Name a metrics file",
+    "[]\n": "line 1: []; allowed is a table with the keys epoch, train_loss, validation_accuracy",
+    "{\n": "line 1: not valid JSON (Expecting property name",
+    "[" * 100_000: "line 1: not valid JSON (nested too deeply). Name a metrics file",
+    '{"epoch": 1, "epoch": 1}': "line 1: not valid JSON (epoch stands there twice)",
+    epoch_line("1", epoch="2"): "line 1: epoch 2; lines must be in order from 1",
+    epoch_line("1", epoch="1.5"): "line 1: epoch: 1.5; allowed is a whole number",
+    **{
+        epoch_line(value): "allowed is a number at least -1e+100 and at most 1e+100. Name a"
+        for value in ("NaN", "Infinity", "-Infinity", "1e300", "1" * 300, "1" * 400)
+    },
+    epoch_line('"x"'): 'line 1: train_loss: "x"; allowed is a number',
+}
+
+
+def test_no_metrics(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
-    path.write_text(text)
-    with pytest.raises(DataError, match=message) as error:
-        learning.read_curves(path)
-    assert len(str(error.value)) < len(str(path)) + 250
+    for text, message in NO_METRICS.items():
+        path.write_text(text)
+        with pytest.raises(DataError, match=re.escape(message)) as error:
+            learning.read_curves(path)
+        assert len(str(error.value)) < len(str(path)) + 260
 
 
 # Parameters before and after
@@ -894,7 +898,7 @@ def test_the_same_picture_is_the_same_file(suffix: str, tmp_path: Path) -> None:
         (("frequency-response", "--b-offset", "1e9", "--omega", "5"), ("1e+09/s", "overshoots")),
         (("frequency-response", "--b-offset", "inf"), ("b_offset inf", "finite")),
         (("single-neuron", "--b-offset", "1e5"), ("b_offset 100000/s", "grows beyond")),
-        (("learning-curves", "huge.jsonl"), ("huge.jsonl, line 2", "train_loss is 1000", "1e+100")),
+        (("learning-curves", "huge.jsonl"), ("huge.jsonl, line 2", "train_loss: 1000", "1e+100")),
         (("parameters", "alif.pt"), ("ALIF", "no omega")),
         (("raster", "nowhere.h5"), ("nowhere.h5", "provenance", "brf-lava export")),
         (("raster", "missing.h5"), ("missing.h5", "no such file")),

@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from brf_lava.cli.main import main
+from brf_lava.data.dataset import Dataset
 from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED
@@ -241,28 +241,28 @@ def test_wrong_labels(tmp_path: Path, y: np.ndarray, found: str) -> None:
     assert_refused(write(tmp_path, y=y), str(tmp_path / "train.npz"), found)
 
 
-@pytest.mark.parametrize(
-    ("changes", "found"),
-    [
-        ({"classes": ""}, "classes is missing; scale alone has a default. Add it."),
-        ({"label": ""}, "label is missing; scale alone has a default. Add it."),
-        ({"label": "", "labels": '"y"'}, "labels: no such key. Did you mean label?"),
-        ({"classes": "[]"}, "classes: []; allowed is a list of strings"),
-        ({"classes": '["a", "a"]'}, "2 names, 1 different"),
-        ({"classes": str([str(i) for i in range(256)])}, "256 names"),
-        ({"inputs": "0"}, "inputs: 0; allowed is a whole number, 1 or more"),
-        ({"step_seconds": "0"}, "step_seconds: 0; allowed is a number above 0"),
-        ({"scale": "-1"}, 'scale: -1; allowed is a number above 0, or "auto"'),
-        ({"scale": '"big"'}, 'scale: "big"'),
-        ({"labels": '"y"'}, "labels: no such key. Did you mean label?"),
-        ({"name": '"a'}, "not valid TOML"),
-        ({"train": '"train.csv"'}, "arrays are read from .npz, .h5 and .hdf5"),
-        ({"train": '"none.npz"'}, "none.npz: cannot be read"),
-        ({"input": '"z"'}, "no array z; there are x, y"),
-    ],
+WRONG_KEYS: tuple[tuple[dict[str, str], str], ...] = (
+    ({"classes": ""}, "classes is missing. Add it."),
+    ({"label": ""}, "label is missing. Add it."),
+    ({"label": "", "labels": '"y"'}, "labels: no such key. Did you mean label?"),
+    ({"labels": '"y"'}, "labels: no such key. Did you mean label?"),
+    ({"classes": "[]"}, "classes: []; allowed is a list of one or more, each a string"),
+    ({"classes": '["a", "a"]'}, "classes: 2 names, 1 different; must be at most 255, all differ"),
+    ({"classes": str([str(i) for i in range(256)])}, "256 names"),
+    ({"inputs": "0"}, "inputs: 0; allowed is a whole number, 1 or more"),
+    ({"step_seconds": "0"}, "step_seconds: 0; allowed is a number above 0"),
+    ({"scale": "-1"}, 'scale: -1; allowed is a number above 0, or "auto"'),
+    ({"scale": '"big"'}, 'scale: "big"; allowed is a number above 0, or "auto"'),
+    ({"name": '"a'}, "not valid TOML"),
+    ({"train": '"train.csv"'}, "arrays are read from .npz, .h5 and .hdf5"),
+    ({"train": '"none.npz"'}, "none.npz: cannot be read"),
+    ({"input": '"z"'}, "no array z; there are x, y"),
 )
-def test_wrong_keys(tmp_path: Path, changes: dict[str, str], found: str) -> None:
-    assert_refused(write(tmp_path, **changes), str(tmp_path), found)
+
+
+def test_wrong_keys(tmp_path: Path) -> None:
+    for changes, found in WRONG_KEYS:
+        assert_refused(write(tmp_path, **changes), str(tmp_path), found)
 
 
 def test_halves_of_different_kinds(tmp_path: Path) -> None:

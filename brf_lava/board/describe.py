@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
-from brf_lava.config.toml import choice, flag, text, whole
+from brf_lava.config.toml import Name, choice
 from brf_lava.errors import ParameterError
 from brf_lava.io import strict_json
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
@@ -125,16 +126,16 @@ def _largest_sum(connections: list[Connection], largest_input: int) -> int:
 
 @dataclass(frozen=True)
 class _Network:
-    name: Annotated[str, text()]
-    inputs: Annotated[int, whole(1, SIZE_MAX)]
+    name: Name
+    inputs: Annotated[int, Meta(ge=1, le=SIZE_MAX)]
 
 
 @dataclass(frozen=True)
 class _Layer:
     neuron: Annotated[str, choice(NEURONS)]
-    neurons: Annotated[int, whole(1, SIZE_MAX)]
-    recurrent: Annotated[bool, flag()]
-    repeat: Annotated[int, whole(1, REPEAT_MAX)]
+    neurons: Annotated[int, Meta(ge=1, le=SIZE_MAX)]
+    recurrent: bool
+    repeat: Annotated[int, Meta(ge=1, le=REPEAT_MAX)]
 
 
 def read_description(path: Path) -> NetworkShape:

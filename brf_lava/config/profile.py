@@ -8,73 +8,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, Literal, TypeVar
+
+from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
 from brf_lava.config.shipped import read_named
-from brf_lava.config.toml import Interval, choice, real, text, texts, whole
+from brf_lava.config.toml import Name, Positive, Whole, choice
 from brf_lava.errors import RecipeError
 
 VALUE_MAX = 2**31 - 1  # of a number about a board: sums over the largest system stay exact
 GENERATIONS = ("N2A2", "N3B2", "N3B3", "N3C1", "N3D1")  # of chips, in Lava's utils/loihi.py
 CERTAINTIES = ("published", "quoted", "derived", "assumed")
+Value = TypeVar("Value", bound=int)
 
 
 @dataclass(frozen=True)
 class SimProfile:
     """Lava's simulation on this computer."""
 
-    kind: Annotated[str, choice(["sim"])]
-    batch: Annotated[int, whole(0)]  # samples in one run; 0: all
-    check_limit: Annotated[
-        int, whole(0)
-    ]  # samples * steps * neurons up to which results are checked
-    timeout_seconds: Annotated[float, real(Interval(above=0))]
+    kind: Literal["sim"]
+    batch: Whole  # samples in one run; 0: all
+    check_limit: Whole  # samples * steps * neurons up to which results are checked
+    timeout_seconds: Positive
 
 
 @dataclass(frozen=True)
-class Sourced:
+class Number(Generic[Value]):
     """A number about the chip, where it was read, and how certain that makes it.
 
     certainty: published: read in the source itself. quoted: read in a public document that quotes
     the source. derived: worked out from published numbers. assumed: nothing is public.
     """
 
-    value: Annotated[int, whole(0, VALUE_MAX)]
+    value: Value
     certainty: Annotated[str, choice(CERTAINTIES)]
-    source: Annotated[str, text()]
+    source: Name
 
 
-@dataclass(frozen=True)
-class Limit(Sourced):
-    """A number that may be reached and not exceeded."""
-
-    value: Annotated[int, whole(1, VALUE_MAX)]
-
-
-@dataclass(frozen=True)
-class WordBits(Limit):
-    value: Annotated[int, whole(1, 1024)]  # more neurons than bits are looked at one by one
-
-
-@dataclass(frozen=True)
-class WeightBits(Limit):
-    value: Annotated[int, whole(1, 8)]
-
-
-@dataclass(frozen=True)
-class StateBits(Limit):
-    value: Annotated[int, whole(1, 24)]
-
-
-@dataclass(frozen=True)
-class InputBits(Limit):
-    value: Annotated[int, whole(1, 64)]
-
-
-@dataclass(frozen=True)
-class Cores(Limit):
-    value: Annotated[int, whole(1, 128)]  # 8 x 4 routers of 4 cores: the mesh that hops are on
+Sourced = Number[int]  # any of them
+Cost = Number[Annotated[int, Meta(ge=0, le=VALUE_MAX)]]
+Limit = Number[Annotated[int, Meta(ge=1, le=VALUE_MAX)]]  # may be reached and not exceeded
 
 
 @dataclass(frozen=True)
@@ -82,7 +56,7 @@ class Limits:
     """What a board can hold; per core from `neurons_per_core` to `memory_words` (of 64 bits)."""
 
     chips: Limit
-    cores_per_chip: Cores
+    cores_per_chip: Number[Annotated[int, Meta(ge=1, le=128)]]  # 8 x 4 routers of 4 cores
     neurons_per_core: Limit
     groups_per_core: Limit  # neuron programs
     input_axons: Limit
@@ -90,35 +64,35 @@ class Limits:
     advised_axons: Limit  # more are noticed, not refused
     synapse_words: Limit
     memory_words: Limit
-    weight_bits: WeightBits  # with the sign
-    state_bits: StateBits  # with the sign
-    input_bits: InputBits  # with the sign, of a neuron's summed weights before their exponent
+    weight_bits: Number[Annotated[int, Meta(ge=1, le=8)]]  # with the sign
+    state_bits: Number[Annotated[int, Meta(ge=1, le=24)]]  # with the sign
+    # with the sign, of a neuron's summed weights before their exponent
+    input_bits: Number[Annotated[int, Meta(ge=1, le=64)]]
 
 
 @dataclass(frozen=True)
 class Packing:
     """What a part of a layer takes of a core's memory."""
 
-    word_bits: WordBits
-    row_bits: Sourced  # per input axon: the head of its row of weights
+    # more neurons than bits are looked at one by one
+    word_bits: Number[Annotated[int, Meta(ge=1, le=1024)]]
+    row_bits: Cost  # per input axon: the head of its row of weights
     synapse_bits: Limit  # per weight, zeros included; rows end on a word
-    core_words: Sourced  # per core
-    axon_words: Sourced  # per input axon
+    core_words: Cost  # per core
+    axon_words: Cost  # per input axon
     states_per_word: Limit
-    parameter_words: Sourced  # per neuron: the coefficients of its own
-    output_words: Sourced  # per neuron and part of a layer that it reaches
+    parameter_words: Cost  # per neuron: the coefficients of its own
+    output_words: Cost  # per neuron and part of a layer that it reaches
 
 
 @dataclass(frozen=True)
 class Loihi2Profile:
     """A Loihi 2 board."""
 
-    kind: Annotated[str, choice(["loihi2"])]
-    board: Annotated[str, text()]
+    kind: Literal["loihi2"]
+    board: Name
     generation: Annotated[str, choice(GENERATIONS)]  # of the chip
-    partitions: Annotated[
-        tuple[str, ...], texts(least=0)
-    ]  # of the job scheduler, in order of preference
+    partitions: tuple[str, ...]  # of the job scheduler, in order of preference
     limits: Limits
     packing: Packing
 
@@ -136,17 +110,19 @@ class Loihi2Profile:
 
 
 Profile = SimProfile | Loihi2Profile
-KINDS: dict[str, type[SimProfile] | type[Loihi2Profile]] = {
-    "sim": SimProfile,
-    "loihi2": Loihi2Profile,
-}
+KINDS: dict[str, type[Profile]] = {"sim": SimProfile, "loihi2": Loihi2Profile}
 
 
 def parse_profile(source: str, where: str) -> Profile:
-    """A profile from its TOML text.
+    """Read a profile.
 
-    where: what to call it in messages, such as its path.
-    Raises: RecipeError for a syntax error, a key that is unknown or missing, and a refused value.
+    Args:
+        source: Its TOML.
+        where: What to call it in messages, such as its path.
+
+    Raises:
+        RecipeError: For a syntax error, a key that is unknown or missing, and a value that is not
+            allowed.
     """
     table = strict_toml.read_table(source, where, RecipeError)
     kind = table.get("kind", "")
@@ -159,8 +135,9 @@ def parse_profile(source: str, where: str) -> Profile:
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """The profile in a .toml file, or a shipped one by its name, such as ``sim``.
+    """Read the profile in a .toml file, or a shipped one by its name, such as ``sim``.
 
-    Raises: RecipeError when there is none, with the nearest name, and as `parse_profile`.
+    Raises:
+        RecipeError: When there is none, with the nearest name, and as `parse_profile`.
     """
     return parse_profile(read_named("deploy", name_or_path, RecipeError), str(name_or_path))

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
 from brf_lava.config.shipped import read_named
 from brf_lava.config.toml import (
-    Interval,
-    Variant,
+    Count,
+    Fraction,
+    NotNegative,
+    Positive,
+    Share,
+    Whole,
     choice,
-    choice_or_file,
-    flag,
-    one_or_list,
-    real,
-    span,
-    whole,
-    wholes,
-    zero_or_whole,
+    to_toml,
+    write_table,
 )
 from brf_lava.errors import RecipeError
 from brf_lava.network.decision import PREDICTIONS, Decision
@@ -40,43 +42,53 @@ LOSSES = ("nll", "cross-entropy")
 LOSS_STEPS = ("all", "last")
 SCHEDULES = ("linear", "constant")
 
+TASK_FILE = r"[^\x00-\x1f\x7f-\xa0]*\.toml"
+Task = Annotated[str, choice(TASKS, TASK_FILE, "the path of a .toml file")]
 LAYER_KEY = re.compile(r"neuron\.(?P<layer>[0-9]{1,9})\.(?P<key>[^.]+)")  # of one hidden layer
 Item = TypeVar("Item")
-
-
-POSITIVE = Interval(above=0)
-NOT_NEGATIVE = Interval(low=0)
-FRACTION = Interval(low=0, below=1)
-SHARE = Interval(low=0, high=1)
+Table = TypeVar("Table")
+RANGE = "a range [low, high] of numbers at least 0, low first"
+Range = Annotated[tuple[NotNegative, NotNegative], Meta(description=RANGE)]
 
 
 @dataclass(frozen=True)
 class ResonatorRecipe:
     """RF and HRF: constants, and the ranges their parameters are drawn from uniformly."""
 
-    dt: Annotated[float, real(POSITIVE)]  # step, s
-    theta: Annotated[float, real(POSITIVE)]  # threshold
-    omega: Annotated[tuple[float, float], span(NOT_NEGATIVE)]  # rad/s
-    b_offset: Annotated[tuple[float, float], span(NOT_NEGATIVE)]  # 1/s
+    dt: Positive  # step, s
+    theta: Positive  # threshold
+    omega: Range  # rad/s
+    b_offset: Range  # 1/s
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("omega", self.omega), ("b_offset", self.b_offset)):
+            if low > high:
+                raise ValueError(f"{name}: [{low:g}, {high:g}]; allowed is {RANGE}.")
+        if not self.dt * self.omega[1] < 1:
+            # beyond it `neurons.boundary` has no stable damping to offer
+            raise ValueError(
+                f"omega: up to {self.omega[1]:g} rad/s; dt*omega must stay below 1 (dt = "
+                f"{self.dt:g}, so omega < {1 / self.dt:g}). Lower omega or dt."
+            )
 
 
 @dataclass(frozen=True)
 class BalancedRecipe(ResonatorRecipe):
     """BRF and BHRF: a resonator with a refractory variable."""
 
-    gamma: Annotated[float, real(FRACTION)]  # decay of the refractory variable, per step
+    gamma: Fraction  # decay of the refractory variable, per step
 
 
 @dataclass(frozen=True)
 class AdaptiveRecipe:
     """ALIF: constants, and the normal distributions its time constants are drawn from, in steps."""
 
-    theta: Annotated[float, real(POSITIVE)]  # threshold at rest
-    beta: Annotated[float, real(NOT_NEGATIVE)]  # rise of the threshold per adaptation
-    tau_mem_mean: Annotated[float, real(POSITIVE)]
-    tau_mem_std: Annotated[float, real(NOT_NEGATIVE)]
-    tau_adp_mean: Annotated[float, real(POSITIVE)]
-    tau_adp_std: Annotated[float, real(NOT_NEGATIVE)]
+    theta: Positive  # threshold at rest
+    beta: NotNegative  # rise of the threshold per adaptation
+    tau_mem_mean: Positive
+    tau_mem_std: NotNegative
+    tau_adp_mean: Positive
+    tau_adp_std: NotNegative
 
 
 NeuronRecipe = ResonatorRecipe | BalancedRecipe | AdaptiveRecipe
@@ -88,6 +100,12 @@ NEURON_RECIPES: dict[str, type[NeuronRecipe]] = {
     "HRF": ResonatorRecipe,
     "ALIF": AdaptiveRecipe,
 }
+NeuronName = Annotated[str, choice(NEURON_RECIPES)]
+# What [neuron] may hold as long as its keys are not known
+NeuronTables = Annotated[
+    dict[str, Any] | list[dict[str, Any]],
+    Meta(description="a section [neuron], or several [[neuron]]"),
+]
 
 
 @dataclass(frozen=True)
@@ -97,9 +115,9 @@ class NetworkRecipe:
     neuron, recurrent: of all hidden layers, or one by one. `Recipe.layers` has both spelled out.
     """
 
-    hidden: Annotated[tuple[int, ...], wholes(1)]  # neurons of each hidden layer
-    neuron: Annotated[str | tuple[str, ...], one_or_list(choice(NEURON_RECIPES))]
-    recurrent: Annotated[bool | tuple[bool, ...], one_or_list(flag())]  # feed back to themselves
+    hidden: Annotated[tuple[Count, ...], Meta(min_length=1)]  # neurons of each hidden layer
+    neuron: NeuronName | tuple[NeuronName, ...]
+    recurrent: bool | tuple[bool, ...]  # feed back to themselves
 
 
 @dataclass(frozen=True)
@@ -124,8 +142,8 @@ class ReadoutRecipe:
     The time constants are drawn from a normal distribution, in steps.
     """
 
-    tau_mean: Annotated[float, real(POSITIVE)]
-    tau_std: Annotated[float, real(NOT_NEGATIVE)]
+    tau_mean: Positive
+    tau_std: NotNegative
     prediction: Annotated[str, choice(PREDICTIONS)]  # see `decision.Decision`
 
 
@@ -139,40 +157,51 @@ class TrainingRecipe:
     """
 
     optimizer: Annotated[str, choice(OPTIMIZERS)]
-    learning_rate: Annotated[float, real(Interval(above=0, below=1e3))]
-    batch_size: Annotated[int, whole(1)]
-    epochs: Annotated[int, whole(1)]
+    learning_rate: Annotated[float, Meta(gt=0, lt=1e3)]
+    batch_size: Count
+    epochs: Count
     loss: Annotated[str, choice(LOSSES)]
     loss_steps: Annotated[str, choice(LOSS_STEPS)]  # all: summed over steps; last: of the last one
-    ignore_first: Annotated[int, whole(0)]  # steps without loss, and that no prediction counts
-    validation: Annotated[int, whole(1)]  # samples held out of the training half
+    ignore_first: Whole  # steps without loss, and that no prediction counts
+    validation: Count  # samples held out of the training half
     surrogate: Annotated[str, choice(SURROGATES)]
     schedule: Annotated[str, choice(SCHEDULES)]  # linear: learning rate times 1 - epoch / epochs
-    clip_norm: Annotated[float, real(NOT_NEGATIVE)]  # largest norm of the gradient; 0: any
-    truncate: Annotated[int, whole(0)]  # gradients pass no multiple of so many steps; 0: all pass
-    recurrent_density: Annotated[float, real(SHARE)]  # share of W_rec that is there; 1: all of it
-    patience: Annotated[int, whole(0)]  # epochs without a better validation loss; 0: any number
-    averaging: Annotated[float, real(FRACTION)]  # decay per step of averaged weights; 0: as trained
-    weight_bits: Annotated[int, zero_or_whole(2, 8)]  # weights as the export rounds them; 0: real
+    clip_norm: NotNegative  # largest norm of the gradient; 0: any
+    truncate: Whole  # gradients pass no multiple of so many steps; 0: all pass
+    recurrent_density: Share  # share of W_rec that is there; 1: all of it
+    patience: Whole  # epochs without a better validation loss; 0: any number
+    averaging: Fraction  # decay per step of averaged weights; 0: as trained
+    weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8]  # weights as the export rounds them; 0: real
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One experiment. Made by `parse_recipe`, `load_recipe` or `override`, which check it.
+class Sections(Generic[Table]):
+    """What a recipe file holds. Table: what its ``[neuron]`` is, which network.neuron decides."""
 
-    task: a shipped one, or the path of the user's own. text: exactly the TOML in use. name: where
-    it came from. Neither of these two counts in a comparison.
-    """
-
-    task: Annotated[str, choice_or_file(TASKS, ".toml")]
+    task: Task  # a shipped one, or the path of the user's own
     network: NetworkRecipe
-    neuron: Annotated[
-        NeuronRecipe | tuple[NeuronRecipe, ...], Variant("network.neuron", NEURON_RECIPES)
-    ]  # of all hidden layers, or one by one
+    neuron: Table  # of all hidden layers, or one by one
     readout: ReadoutRecipe
     training: TrainingRecipe
+
+
+SectionsOf: Any = Sections  # to be subscripted with a type that a file decides
+
+
+@dataclass(frozen=True)
+class Recipe(Sections[NeuronRecipe | tuple[NeuronRecipe, ...]]):
+    """One experiment. Made by `parse_recipe`, `load_recipe` or `override`, which check it.
+
+    text: exactly the TOML in use. name: where it came from. Neither counts in a comparison.
+    """
+
     text: str = field(default="", compare=False, repr=False)
     name: str = field(default="", compare=False)
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The recipe as plain values, as in its TOML."""
+        return {key.name: msgspec.to_builtins(getattr(self, key.name)) for key in fields(Sections)}
 
     @property
     def decision(self) -> Decision:
@@ -183,20 +212,12 @@ class Recipe:
     def layers(self) -> tuple[LayerRecipe, ...]:
         """The hidden layers one by one, from the input on."""
         network, count = self.network, len(self.network.hidden)
-        names = _each(network.neuron, count)
-        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
-        recurrent = _each(network.recurrent, count)
         own = isinstance(self.neuron, tuple)
-        return tuple(
-            LayerRecipe(
-                neurons=neurons,
-                neuron=names[index],
-                parameters=parameters[index],
-                recurrent=recurrent[index],
-                key=f"neuron.{index + 1}" if own else "neuron",
-            )
-            for index, neurons in enumerate(network.hidden)
-        )
+        keys = [f"neuron.{number}" if own else "neuron" for number in range(1, count + 1)]
+        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
+        names, recurrent = _each(network.neuron, count), _each(network.recurrent, count)
+        layers = zip(network.hidden, names, parameters, recurrent, keys, strict=True)
+        return tuple(LayerRecipe(*layer) for layer in layers)
 
     @property
     def neuron_names(self) -> str:
@@ -211,36 +232,66 @@ def _each(value: Item | tuple[Item, ...], count: int) -> tuple[Item, ...]:
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
-    """A recipe from its TOML text.
+    """Read a recipe.
 
-    where: what to call it in messages, such as its path.
-    Raises: RecipeError for a syntax error (with its line), a key that is unknown or missing, and a
-    value that is of the wrong type or out of range.
+    Args:
+        text: Its TOML.
+        where: What to call it in messages, such as its path.
+
+    Raises:
+        RecipeError: For a syntax error (with its line), a key that is unknown or missing, and a
+            value that is of the wrong type or out of range.
     """
     return _build(strict_toml.read_table(text, where, RecipeError), text, where)
 
 
 def _build(table: dict[str, Any], text: str, where: str) -> Recipe:
-    recipe = strict_toml.build(Recipe, table, where, RecipeError)
-    _check_lengths(recipe, where)
-    for layer in recipe.layers:
-        neuron = layer.parameters
-        if isinstance(neuron, ResonatorRecipe) and not neuron.dt * neuron.omega[1] < 1:
-            # beyond it `neurons.boundary` has no stable damping to offer
-            raise RecipeError(
-                f"{where}: {layer.key}.omega: up to {neuron.omega[1]:g} rad/s; dt*omega must stay "
-                f"below 1 (dt = {neuron.dt:g}, so omega < {1 / neuron.dt:g}). Lower omega or dt."
-            )
+    tables, chosen = _tables(table)
+    sections = strict_toml.build(
+        SectionsOf[tables], table, where, RecipeError, known=known_keys(), chosen=chosen
+    )
+    _check_lengths(sections, where)
+    if tables is NeuronTables:
+        raise RecipeError(
+            f"{where}: neuron: one table, but {chosen}. Write one [[neuron]] table for each."
+        )
+    recipe = Recipe(**vars(sections), text=text, name=where)
     density = recipe.training.recurrent_density
     if density < 1 and not any(layer.recurrent for layer in recipe.layers):
         raise RecipeError(
             f"{where}: training.recurrent_density: {density:g}, but network.recurrent is false: "
             "there are no recurrent weights to leave out. Make it 1."
         )
-    return replace(recipe, text=text, name=where)
+    return recipe
 
 
-def _check_lengths(recipe: Recipe, where: str) -> None:
+def _tables(table: dict[str, Any]) -> tuple[Any, str]:
+    """The type of ``[neuron]`` or the ``[[neuron]]`` tables, and which neurons ask for it.
+
+    It is `NeuronTables` for neurons that are not valid and for tables that are not as many.
+    """
+    try:
+        given, neuron = table["neuron"], table["network"]["neuron"]
+        names = [neuron] if isinstance(neuron, str) else list(neuron)
+        kinds = [NEURON_RECIPES[name] for name in names]
+    except (KeyError, TypeError):  # reported when the network is checked
+        return NeuronTables, ""
+    tables: Any = NeuronTables
+    if isinstance(given, dict) and len(set(names)) == 1:
+        tables = kinds[0]
+    elif isinstance(given, list | tuple) and given and len(kinds) in (1, len(given)):
+        tables = tuple.__class_getitem__(tuple(kinds * (len(given) // len(kinds))))
+    return tables, f"network.neuron = {to_toml(neuron)}"
+
+
+@cache
+def known_keys() -> list[str]:
+    """All keys that a recipe can have, dotted, those of every neuron among them."""
+    kinds = NEURON_RECIPES.values()
+    return [*dict.fromkeys(key for kind in kinds for key in strict_toml.leaves(SectionsOf[kind]))]
+
+
+def _check_lengths(recipe: Sections[Any], where: str) -> None:
     """Refuse a list that has not one entry for each hidden layer."""
     network = recipe.network
     for key, given, entries in (
@@ -248,18 +299,19 @@ def _check_lengths(recipe: Recipe, where: str) -> None:
         ("network.recurrent", network.recurrent, "entries"),
         ("neuron", recipe.neuron, "[[neuron]] tables"),
     ):
-        if isinstance(given, tuple) and len(given) != len(network.hidden):
+        if isinstance(given, tuple | list) and len(given) != len(network.hidden):
             raise RecipeError(
                 f"{where}: {key}: the number of {entries} is {len(given)}, of hidden layers "
-                f"{len(network.hidden)} (network.hidden = {strict_toml.shown(network.hidden)}). "
+                f"{len(network.hidden)} (network.hidden = {to_toml(network.hidden)}). "
                 "Write one for each layer, or a single one for all."
             )
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """The recipe in a .toml file, or a shipped one by its name, such as ``ecg-brf``.
+    """Read the recipe in a .toml file, or a shipped one by its name, such as ``ecg-brf``.
 
-    Raises: RecipeError when there is none, with the nearest name, and as `parse_recipe`.
+    Raises:
+        RecipeError: When there is none, with the nearest name, and as `parse_recipe`.
     """
     return parse_recipe(read_named("training", name_or_path, RecipeError), str(name_or_path))
 
@@ -288,9 +340,12 @@ BROUGHT: dict[int, dict[str, dict[str, Any]]] = {
 
 
 def parse_stored(text: str, schema: int, where: str) -> Recipe:
-    """A recipe from the text that a file of this schema holds, the keys it lacks as in `BROUGHT`.
+    """Read the recipe that a file of this schema holds, with the keys it lacks from `BROUGHT`.
 
-    A text that lacked some is completed, without its comments. Raises: as `parse_recipe`.
+    The text of a recipe that lacked some is completed, and loses its comments.
+
+    Raises:
+        RecipeError: As `parse_recipe`.
     """
     later = [sections for brought, sections in BROUGHT.items() if brought > schema]
     if not later:
@@ -301,23 +356,30 @@ def parse_stored(text: str, schema: int, where: str) -> Recipe:
             if isinstance(table.get(section), dict):
                 table[section] = {**values, **table[section]}
     recipe = _build(table, "", where)
-    completed = f"# completed from schema {schema}\n{strict_toml.write_table(recipe)}"
+    completed = f"# completed from schema {schema}\n{write_table(recipe.table)}"
     return replace(recipe, text=completed)
 
 
 def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe:
-    """A recipe with some values changed, as by ``--set key=value``; `recipe` is untouched.
+    """Change some values, as ``--set key=value`` does.
 
-    changes: ``training.epochs=30`` or, as only one section has that key, ``epochs=30``; the value
-    is TOML, and a bare word is a string. ``neuron.2.omega=[10, 40]`` is for the second hidden layer
-    alone, which gives every layer a table of its own. The new text names the base recipe and what
-    was changed, and the reason if there is one.
-    Raises: RecipeError for a change that is malformed, an unknown key and a refused value.
+    Args:
+        recipe: The recipe; it stays as it is.
+        changes: ``training.epochs=30`` or, because only one section has that key, ``epochs=30``.
+            The value is TOML, and a bare word is a string. ``neuron.2.omega=[10, 40]`` is for the
+            second hidden layer alone, which gives every layer a table of its own.
+        reason: Why, for the new text.
+
+    Returns:
+        The new recipe. Its text names the base recipe, the changes and the reason.
+
+    Raises:
+        RecipeError: For a change that is malformed, an unknown key and a value that is not allowed.
     """
-    table = strict_toml.read_table(strict_toml.write_table(recipe), recipe.name, RecipeError)
+    table = recipe.table
     applied: dict[str, str] = {}
     # how many layers there are comes first, what is for one of them last
-    for change in sorted((_parse_change(change) for change in changes), key=_rank):
+    for change in sorted(map(_parse_change, changes), key=_Change.rank):
         name = _apply(change, table)
         applied[name] = f"{name}={strict_toml.shown(change.value)}"
     changed = _build(table, "", "--set")
@@ -325,7 +387,7 @@ def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe
         return recipe
     name = f"{recipe.name} with {', '.join(applied.values())}{reason and f' ({reason})'}"
     comment = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return replace(changed, name=name, text=f"# {comment}\n{strict_toml.write_table(changed)}")
+    return replace(changed, name=name, text=f"# {comment}\n{write_table(changed.table)}")
 
 
 @dataclass(frozen=True)
@@ -337,11 +399,8 @@ class _Change:
     layer: int | None
     value: Any
 
-
-def _rank(change: _Change) -> int:
-    if change.layer is not None:
-        return 2
-    return 0 if change.key.startswith("network.") else 1
+    def rank(self) -> tuple[bool, bool]:
+        return self.layer is not None, not self.key.startswith("network.")
 
 
 def _apply(change: _Change, table: dict[str, Any]) -> str:
@@ -353,7 +412,7 @@ def _apply(change: _Change, table: dict[str, Any]) -> str:
         return change.key
     hidden = table["network"]["hidden"]
     if isinstance(place, dict):
-        layers = len(hidden) if isinstance(hidden, list) else 1  # what is no list is refused later
+        layers = len(hidden) if isinstance(hidden, list | tuple) else 1  # refused later
         place = table[section] = [dict(place) for _ in range(layers)]
     chosen = change.layer
     if chosen is None:
@@ -380,7 +439,7 @@ def _parse_change(change: str) -> _Change:
         raise RecipeError(f"--set {change}: not of the form key=value, such as epochs=30.")
     numbered = LAYER_KEY.fullmatch(name)
     key = f"neuron.{numbered['key']}" if numbered else name
-    known = strict_toml.leaves(Recipe)
+    known = known_keys()
     found = [key] if key in known else [name for name in known if name.endswith(f".{key}")]
     if not found:
         raise RecipeError(f"--set {change}: no such key. {strict_toml.nearest(key, known)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from brf_lava.errors import BrfLavaError
+from brf_lava.io.text import read_text
 
 Kind = Literal["training", "deploy"]
 
@@ -39,14 +40,18 @@ def names(kind: Kind) -> list[str]:
 
 
 def read_named(kind: Kind, name_or_path: str | Path, fault: Callable[[str], BrfLavaError]) -> str:
-    """The text of a shipped file by its name, or of any other .toml by its path.
+    """Read a shipped file by its name, or any other .toml by its path.
 
-    A string that ends in ``.toml`` or has a folder in it is a path. Raises: `fault` when there is
-    no such file or it cannot be read, with the nearest name.
+    Args:
+        kind: The folder of the shipped files.
+        name_or_path: A string that ends in ``.toml`` or has a folder in it is a path.
+        fault: Makes the error that is raised when there is no such file, with the nearest name,
+            and when it cannot be read.
     """
     wanted = str(name_or_path)
     if isinstance(name_or_path, Path) or wanted.endswith(".toml") or Path(wanted).name != wanted:
-        return _read(kind, Path(name_or_path), fault)
+        remedy = f"Name a .toml file, or one that is shipped: {', '.join(names(kind))}."
+        return read_text(Path(name_or_path), fault, remedy)
     known = names(kind)
     if wanted not in known:
         close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.7)
@@ -55,18 +60,5 @@ def read_named(kind: Kind, name_or_path: str | Path, fault: Callable[[str], BrfL
             f"{kind}/{wanted}: no file of this name is shipped.{hint} "
             f"There are {', '.join(known)}; a file of your own is given as a path to a .toml."
         )
-    return _read(kind, shipped(kind) / f"{wanted}.toml", fault)
-
-
-def _read(kind: Kind, path: Path, fault: Callable[[str], BrfLavaError]) -> str:
-    try:
-        return path.read_bytes().decode()
-    except OSError as error:
-        raise fault(
-            f"{path}: cannot be read ({error.strerror}). Name a .toml file, or one that is "
-            f"shipped: {', '.join(names(kind))}."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise fault(
-            f"{path}: byte {error.start} is not UTF-8; a TOML file is UTF-8 text. Name another."
-        ) from None
+    remedy = "This installation of brf-lava is damaged. Install it again."
+    return read_text(shipped(kind) / f"{wanted}.toml", fault, remedy)

@@ -1,7 +1,4 @@
-"""JSON in which a key that an object has twice is refused.
-
-Which of its two values is meant, JSON leaves open.
-"""
+"""JSON in which no object may have a key twice: the standard leaves open which value is meant."""
 
 from __future__ import annotations
 
@@ -9,22 +6,14 @@ import json
 from typing import Any
 
 
-class TwiceError(ValueError):
-    """A key that an object has twice, with its name."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key} stands there twice")
-
-
 def parse(source: str) -> Any:
-    """What a JSON text says. Raises: TwiceError; ValueError or RecursionError for no such text."""
+    """What a JSON text says. Raises: ValueError or RecursionError for anything else."""
     return json.loads(source, object_pairs_hook=_once)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise TwiceError(key)
-        found[key] = value
-    return found
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} stands there twice")
+    return table

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import Recipe
-from brf_lava.config.toml import shown
+from brf_lava.config.toml import Count, convert, shown
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.io.files import write_bytes
+from brf_lava.io.text import parse_json, read_text
 from brf_lava.reproduce.folders import RunFolder
-from brf_lava.run import result
+from brf_lava.run.stored import read_file
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
 from brf_lava.train.metrics import read_metrics
 
@@ -24,7 +24,6 @@ NO_OTHER = (  # of metrics: only a training makes them
     "Put back the one that this training wrote, or let 'brf-lava reproduce --restart' train again."
 )
 SECONDS, ACCURACY = "seconds", "validation_accuracy"  # of the metrics file
-LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ class IntegerResult:
 class CoreShare:
     """How a training was run, or a part of it: jobs side by side, threads of each."""
 
-    jobs: int
-    threads: int
+    jobs: Count
+    threads: Count
 
 
 @dataclass(frozen=True)
@@ -159,70 +158,28 @@ def read_model(folder: RunFolder) -> Checkpoint:
     return checkpoint
 
 
-def _number(value: Any, name: str, remedy: str, high: float = LARGEST) -> float:
-    """A number from 0 to `high`, of a file. Raises: DataError, for NaN and infinity, too."""
-    if (
-        isinstance(value, bool | str)
-        or not isinstance(value, int | float)
-        or not 0 <= value <= high
-    ):
-        allowed = "0 or more" if high == LARGEST else f"0 to {high:g}"
-        raise DataError(f"{name} is {str(value)[:40]}; a number of {allowed} is needed. {remedy}")
-    return float(value)
-
-
-def _whole(value: Any, name: str, remedy: str, low: int) -> int:
-    """A whole number of at least `low`, of a file. Raises: DataError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise DataError(
-            f"{name} is {str(value)[:40]}; a whole number of {low} or more is needed. {remedy}"
-        )
-    return value
-
-
 def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
     """What ``brf-lava run`` wrote about the exported network.
 
     Raises: DataError for a damaged file, and for a run of another model or of other samples.
     """
-    try:
-        contents = json.loads(_text(path))
-        kind = contents["format"], contents["schema"]
-        measured = contents["result"]
-        integer = IntegerResult(
-            backend=measured["backend"],
-            accuracy=measured["accuracy"],
-            sops=measured["cost"]["sops"],
-            agreement=measured["agreement"],
-            saturations=measured["saturations"],
-        )
-        model = contents["network"]["model"]
-        run = contents["data"]["fingerprint"], measured["samples"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not the result of a run, or damaged ({type(error).__name__}). {REMEDY}"
-        ) from error
-    if kind != (result.FORMAT, result.SCHEMA):
-        raise DataError(
-            f"{path}: {kind[0]} of schema {kind[1]}; this version reads {result.FORMAT} of schema "
-            f"{result.SCHEMA}. {REMEDY}"
-        )
-    if model != checkpoint.fingerprint:
+    stored = read_file(path, REMEDY)
+    measured, data = stored.result, stored.data.fingerprint
+    if stored.network.model != checkpoint.fingerprint:
         raise DataError(f"{path}: is of another model than the one beside it. {REMEDY}")
-    if run != (checkpoint.data.fingerprint, checkpoint.metrics.samples):
+    if (data, measured.samples) != (checkpoint.data.fingerprint, checkpoint.metrics.samples):
         raise DataError(
-            f"{path}: {run[1]} samples of data {str(run[0])[:8]}; the model was measured on "
+            f"{path}: {measured.samples} samples of data {data[:8]}; the model was measured on "
             f"{checkpoint.metrics.samples} of {checkpoint.data.fingerprint[:8]}, and both must be "
             f"the same. {REMEDY}"
         )
-    if not isinstance(integer.backend, str):
-        raise DataError(f"{path}: backend is {integer.backend!r}; a name is needed. {REMEDY}")
-    _number(integer.accuracy, f"{path}: accuracy", REMEDY, high=1)
-    _number(integer.sops, f"{path}: sops", REMEDY)
-    if integer.agreement is not None:
-        _number(integer.agreement, f"{path}: agreement", REMEDY, high=1)
-    _whole(integer.saturations, f"{path}: saturations", REMEDY, low=0)
-    return integer
+    return IntegerResult(
+        backend=measured.backend,
+        accuracy=measured.accuracy,
+        sops=measured.cost.sops,
+        agreement=measured.agreement,
+        saturations=measured.saturations,
+    )
 
 
 def read_shares(path: Path) -> tuple[CoreShare, ...]:
@@ -232,14 +189,8 @@ def read_shares(path: Path) -> tuple[CoreShare, ...]:
     """
     if not path.exists():
         return ()
-    try:
-        shares = [CoreShare(share["jobs"], share["threads"]) for share in json.loads(_text(path))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: damaged ({type(error).__name__}). {REMEDY}") from error
-    for share in shares:
-        _whole(share.jobs, f"{path}: jobs", REMEDY, low=1)
-        _whole(share.threads, f"{path}: threads", REMEDY, low=1)
-    return tuple(shares)
+    contents = parse_json(read_text(path, DataError, REMEDY), str(path), DataError, REMEDY)
+    return convert(tuple[CoreShare, ...], contents, str(path), DataError, REMEDY)
 
 
 def add_share(path: Path, share: CoreShare) -> None:
@@ -250,25 +201,9 @@ def add_share(path: Path, share: CoreShare) -> None:
         write_bytes(path, (json.dumps(contents) + "\n").encode())
 
 
-def _text(path: Path) -> str:
-    """What a file says that can be made again without a training. Raises: DataError."""
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: no such file. 'brf-lava reproduce' makes it again, without a training."
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Make it a file that you may read."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file. {REMEDY}") from error
-
-
 def differences(there: Recipe, other: Recipe) -> list[str]:
     """The values in which a recipe differs from another, as ``training.epochs = 2, not 400``."""
-    left, right = dict(_values(there)), dict(_values(other))
+    left, right = dict(_values(there.table)), dict(_values(other.table))
     return [
         f"{key} = {shown(left[key]) if key in left else 'nothing'}, not "
         f"{shown(right[key]) if key in right else 'nothing'}"
@@ -277,18 +212,16 @@ def differences(there: Recipe, other: Recipe) -> list[str]:
     ]
 
 
-def _values(part: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Dotted keys and values of a recipe, without what does not count in a comparison."""
-    for field in fields(part):
-        value = getattr(part, field.name)
-        name = prefix + field.name
-        if is_dataclass(value):
-            yield from _values(value, f"{name}.")
-        elif isinstance(value, tuple) and value and is_dataclass(value[0]):  # of each layer
-            for number, each in enumerate(value, start=1):
-                yield from _values(each, f"{name}.{number}.")
-        elif field.compare:
-            yield name, list(value) if isinstance(value, tuple) else value
+def _values(table: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """The dotted keys and the values of a recipe."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _values(value, f"{prefix}{key}.")
+        elif isinstance(value, tuple) and isinstance(value[0], dict):  # of each layer
+            parts = {str(number): part for number, part in enumerate(value, start=1)}
+            yield from _values(parts, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def data_differences(there: RunRecord, source: DataSource) -> list[str]:

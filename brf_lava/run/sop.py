@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.board.describe import LayerShape, network_shape
+from brf_lava.config.toml import NotNegative, Whole
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 
@@ -67,8 +68,8 @@ def spike_cost(network: FixedNetwork, x: NDArray[Any], activity: Activity) -> Sp
 class Spikes:
     """mean: per sample. peak: the most in one step of one sample."""
 
-    mean: float
-    peak: int
+    mean: NotNegative
+    peak: Whole
 
     @classmethod
     def of(cls, signal: NDArray[Any]) -> Spikes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from brf_lava.board.describe import LayerShape, NetworkShape
 from brf_lava.board.estimate import MeasuredRun
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
 from brf_lava.errors import DataError
-from brf_lava.io import strict_json
+from brf_lava.io.text import parse_json, read_text
 from brf_lava.neurons.families import NEURONS
 from brf_lava.run.result import FORMAT, SCHEMA
+from brf_lava.run.sop import Spikes
 
 ROUNDING = 1 + 1e-9  # a mean over parts of a run is rounded
 REMEDY = "Write it again with brf-lava run --out."
@@ -29,92 +31,111 @@ class StoredRun:
     task: str | None
 
 
+@dataclass(frozen=True)
+class _Kind:
+    format: str
+    schema: Whole
+
+
+@dataclass(frozen=True)
+class _Shape:
+    neuron: Annotated[str, choice(NEURONS)]
+    neurons: Count
+    inputs: Count
+    recurrent: bool
+    weight_bits: Count
+    input_sum: Whole | None
+
+
+@dataclass(frozen=True)
+class _Layer:
+    shape: _Shape
+    spikes: Spikes
+
+
+@dataclass(frozen=True)
+class _Cost:
+    sops: NotNegative
+
+
+@dataclass(frozen=True)
+class _Result:
+    backend: Name
+    steps: Count
+    samples: Count
+    accuracy: Share
+    cost: _Cost
+    agreement: Share | None
+    saturations: Whole
+    inputs: Spikes
+    layers: tuple[_Layer, ...]
+
+
+@dataclass(frozen=True)
+class _Data:
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _Network:
+    model: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What is read of a file that ``brf-lava run --out`` wrote; see `result.RunResult`."""
+
+    result: _Result
+    data: _Data
+    network: _Network
+
+
 def read_run(path: Path) -> StoredRun:
-    """A run's sizes and spikes.
+    """Read a run's sizes and spikes.
 
-    Raises: DataError for a file that is missing, damaged, of another format or schema, and for
-    numbers that cannot be.
+    Raises:
+        DataError: As `read_file`, and for numbers that cannot be.
     """
-    contents = _read(path)
-    kind = contents.get("format"), contents.get("schema")
-    if kind != (FORMAT, SCHEMA):
-        raise DataError(
-            f"{path}: format {kind[0]!r}, schema {kind[1]!r}; {FORMAT!r} of schema {SCHEMA}, which "
-            f"has the spikes of each layer, is needed. {REMEDY}"
-        )
-    try:
-        result, provenance = contents["result"], contents["network"]
-        layers = result["layers"]
-        run = MeasuredRun(
-            network=NetworkShape(
-                name=str(provenance.get("task", path.stem)),
-                layers=tuple(_shape(layer["shape"]) for layer in layers),
-            ),
-            steps=_whole(result["steps"], "steps", 1),
-            samples=_whole(result["samples"], "samples", 1),
-            inputs=_number(result["inputs"]["mean"], "inputs.mean"),
-            peak_inputs=_number(result["inputs"]["peak"], "inputs.peak"),
-            spikes=tuple(_number(each["spikes"]["mean"], "spikes.mean") for each in layers),
-            peaks=tuple(_number(each["spikes"]["peak"], "spikes.peak") for each in layers),
-        )
-        _check(run)
-        return StoredRun(
-            run=run,
-            backend=str(result["backend"]),
-            data=str(contents["data"]["fingerprint"]),
-            model=provenance.get("model"),
-            task=provenance.get("task"),
-        )
-    except KeyError as error:
-        raise DataError(f"{path}: {error.args[0]} is missing. {REMEDY}") from None
-    except (TypeError, AttributeError, IndexError):
-        raise DataError(f"{path}: not in the layout of a run. {REMEDY}") from None
-    except (ValueError, OverflowError) as error:
-        raise DataError(f"{path}: {error}. {REMEDY}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        contents = strict_json.parse(path.read_bytes().decode())
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Name what brf-lava run --out wrote."
-        ) from None
-    except strict_json.TwiceError as error:
-        raise DataError(f"{path}: {error}. {REMEDY}") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: not a JSON text. Name what brf-lava run --out wrote.") from None
-    if not isinstance(contents, dict):
-        raise DataError(f"{path}: not a JSON object. Name what brf-lava run --out wrote.")
-    return contents
-
-
-def _shape(stored: dict[str, Any]) -> LayerShape:
-    if stored["neuron"] not in NEURONS:
-        raise ValueError(f"neuron {stored['neuron']!r} is not known")
-    if not isinstance(stored["recurrent"], bool):
-        raise ValueError(f"recurrent: {stored['recurrent']!r} is neither true nor false")
-    largest = stored["input_sum"]
-    return LayerShape(
-        neuron=stored["neuron"],
-        neurons=_whole(stored["neurons"], "neurons", 1),
-        inputs=_whole(stored["inputs"], "inputs", 1),
-        recurrent=stored["recurrent"],
-        weight_bits=_whole(stored["weight_bits"], "weight_bits", 1),
-        input_sum=None if largest is None else _whole(largest, "input_sum", 0),
+    stored = read_file(path, REMEDY)
+    result, network = stored.result, stored.network
+    run = MeasuredRun(
+        network=NetworkShape(
+            name=network.task or path.stem,
+            layers=tuple(LayerShape(**vars(layer.shape)) for layer in result.layers),
+        ),
+        steps=result.steps,
+        samples=result.samples,
+        inputs=result.inputs.mean,
+        peak_inputs=result.inputs.peak,
+        spikes=tuple(layer.spikes.mean for layer in result.layers),
+        peaks=tuple(layer.spikes.peak for layer in result.layers),
     )
+    try:
+        _check(run)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}. {REMEDY}") from None
+    return StoredRun(run, result.backend, stored.data.fingerprint, network.model, network.task)
 
 
-def _whole(value: Any, name: str, least: int) -> int:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name}: {value!r} is not a whole number, {least} or more")
-    return value
+def read_file(path: Path, remedy: str) -> RunFile:
+    """Read what ``brf-lava run --out`` wrote.
 
+    Args:
+        path: The file.
+        remedy: The last sentence of a message.
 
-def _number(value: Any, name: str) -> float:
-    if type(value) not in (int, float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{name}: {value!r} is not a number of 0 or more")
-    return float(value)
+    Raises:
+        DataError: For a file that is missing, damaged, or of another format or schema.
+    """
+    contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
+    given = convert(_Kind, contents, str(path), DataError, remedy)
+    if given != _Kind(FORMAT, SCHEMA):
+        raise DataError(
+            f"{path}: format {given.format!r}, schema {given.schema}; {FORMAT!r} of schema "
+            f"{SCHEMA}, which has the spikes of each layer, is needed. {remedy}"
+        )
+    return convert(RunFile, contents, str(path), DataError, remedy)
 
 
 def _check(run: MeasuredRun) -> None:

@@ -29,46 +29,47 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
-from brf_lava.config.toml import Interval, Rule, real, text, texts, whole
+from brf_lava.config.toml import Count, Name, Positive
 from brf_lava.data.arrays import read_arrays
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.data.task import Task
 from brf_lava.errors import DataError
+from brf_lava.io.text import read_text
 from brf_lava.network.decision import UNLABELED
 
 BLOCK = 1024  # samples that are in memory as real numbers a second time
-POSITIVE = Interval(above=0)
-AUTO = "auto"
-
-
-def _scale() -> Rule:
-    number = real(POSITIVE)
-    return Rule(
-        f'{number.allowed}, or "{AUTO}"',
-        lambda value: AUTO if value == AUTO else number.convert(value),
-    )
+AUTO: Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)
 class OwnTask:
     """The content of the TOML file."""
 
-    name: Annotated[str, text()]
-    classes: Annotated[tuple[str, ...], texts()]
-    inputs: Annotated[int, whole(1)]
-    steps: Annotated[int, whole(1)]
-    step_seconds: Annotated[float, real(POSITIVE)]
-    train: Annotated[str, text()]
-    test: Annotated[str, text()]
-    input: Annotated[str, text()]
-    label: Annotated[str, text()]
-    scale: Annotated[float | str, _scale()]
+    name: Name
+    classes: Annotated[tuple[str, ...], Meta(min_length=1)]
+    inputs: Count
+    steps: Count
+    step_seconds: Positive
+    train: Name
+    test: Name
+    input: Name
+    label: Name
+    scale: Positive | Literal["auto"] = AUTO
+
+    def __post_init__(self) -> None:
+        names = len(self.classes), len(set(self.classes))
+        if names[0] > UNLABELED or names[1] < names[0]:
+            raise ValueError(
+                f"classes: {names[0]} names, {names[1]} different; must be at most {UNLABELED}, "
+                "all different. Correct the list."
+            )
 
 
 def find_file(path: Path, places: Iterable[Path]) -> Path:
@@ -95,27 +96,9 @@ def read_task(path: Path) -> Task:
     taken where it is below the other one and the arrays are not there.
     Raises: DataError for a file that cannot be read, or a key that is missing, unknown or refused.
     """
-    try:
-        source = path.read_bytes().decode()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Name the .toml of a task of your own."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: byte {error.start} is not UTF-8; a TOML file is UTF-8 text. Name another."
-        ) from None
-    table = {"scale": AUTO, **strict_toml.read_table(source, str(path), DataError)}
-    keys = strict_toml.leaves(OwnTask)
-    missing = [key for key in keys if key not in table]
-    if missing and table.keys() <= set(keys):  # else a misspelled one is told first
-        raise DataError(f"{path}: {missing[0]} is missing; scale alone has a default. Add it.")
+    source = read_text(path, DataError, "Name the .toml of a task of your own.")
+    table = strict_toml.read_table(source, str(path), DataError)
     own = strict_toml.build(OwnTask, table, str(path), DataError)
-    if len(own.classes) > UNLABELED or len(set(own.classes)) < len(own.classes):
-        raise DataError(
-            f"{path}: classes: {len(own.classes)} names, {len(set(own.classes))} different; "
-            f"must be at most {UNLABELED}, all different. Mend the list."
-        )
     return Task(
         own.name,
         own.inputs,

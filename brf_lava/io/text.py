@@ -1,0 +1,42 @@
+"""Reads text files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from brf_lava.errors import BrfLavaError
+from brf_lava.io import strict_json
+
+
+def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> str:
+    """Read a UTF-8 text.
+
+    Args:
+        path: The file.
+        fault: Makes the error that is raised for a file that cannot be read or is not such a text.
+        remedy: The last sentence of the message.
+    """
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise fault(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise fault(f"{path}: byte {error.start} is not UTF-8 text. {remedy}") from None
+
+
+def parse_json(text: str, where: str, fault: Callable[[str], BrfLavaError], remedy: str) -> Any:
+    """Parse a JSON text, in which no object may have a key twice.
+
+    Args:
+        text: The text.
+        where: What to call it in messages, such as its path.
+        fault: Makes the error that is raised for anything else.
+        remedy: The last sentence of the message.
+    """
+    try:
+        return strict_json.parse(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise fault(f"{where}: not valid JSON ({reason}). {remedy}") from None
