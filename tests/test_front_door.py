@@ -1,0 +1,261 @@
+"""What `brf_lava` offers by itself, what the README shows, and the optional dependencies."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from networks import random_network
+
+import brf_lava
+from brf_lava.cli import main
+from brf_lava.data.dataset import Dataset, DataSource, Split
+from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.io.extras import require_extra
+from brf_lava.network.file import write_network
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def snippets() -> list[str]:
+    """The Python blocks of the README, in order."""
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+# The public names
+
+
+def test_import_is_light() -> None:
+    script = "import sys, brf_lava; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
+    loaded = {name.partition(".")[0] for name in run.stdout.decode().split()}
+    assert not loaded & {"numpy", "torch", "numba", "h5py", "lava", "click", "rich"}
+
+
+def test_every_public_name_is_there() -> None:
+    assert dir(brf_lava) == sorted(brf_lava.__all__) == sorted([*brf_lava._HOMES, "__version__"])
+    for name in brf_lava.__all__:
+        if name == "Network":
+            pytest.importorskip("lava.lib.dl.netx.hdf5")
+        value = getattr(brf_lava, name)
+        assert getattr(value, "__name__", name).rpartition(".")[2] == name
+        assert getattr(brf_lava, name) is value
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        brf_lava.nothing  # noqa: B018
+
+
+def documented() -> Iterator[Any]:
+    for name in brf_lava.__all__:
+        if name not in ("Network", "BrfLavaError", "block", "__version__"):
+            value = getattr(brf_lava, name)
+            yield pytest.param(value, value, id=name)
+            if isinstance(value, type):
+                for method in vars(value):
+                    if not method.startswith("_") and callable(getattr(value, method)):
+                        yield pytest.param(getattr(value, method), None, id=f"{name}.{method}")
+
+
+@pytest.mark.parametrize(("value", "public"), documented())
+def test_public_names_document_their_arguments(value: Any, public: Any) -> None:
+    """Every argument has a line of its own below `Args`; what is returned is said, too."""
+    text = inspect.getdoc(value) or ""
+    parameters = [name for name in inspect.signature(value).parameters if name != "self"]
+    described = text.partition("Args:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^ {4}(\w+): ", described, re.MULTILINE) == parameters
+    if public is not None:
+        assert "\nRaises:\n" in text
+    returned = inspect.signature(value).return_annotation
+    if inspect.isfunction(value) and returned != "None" and parameters:
+        assert "\nReturns:\n" in text
+
+
+# Networks on arrays
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Path:
+    path = tmp_path / "net.h5"
+    write_network(random_network(np.random.default_rng(0), (4, 9, 3), exponent=10), path)
+    return path
+
+
+def samples(count: int = 5, steps: int = 20) -> Split:
+    rng = np.random.default_rng(1)
+    x = (rng.random((count, steps, 4)) < 0.3).astype(np.int8)
+    return Split(x, rng.integers(0, 3, (count, steps)).astype(np.uint8))
+
+
+def test_prediction_is_the_largest_output(network_file: Path) -> None:
+    from brf_lava.run.verify import plain_run
+
+    split = samples()
+    network, _ = brf_lava.read_network(str(network_file))
+    outputs = plain_run(network, split.x.transpose(1, 0, 2)).outputs
+    expected = outputs.argmax(2).T
+    assert len(np.unique(expected)) > 1
+    for given in (network, network_file, str(network_file)):
+        predicted = brf_lava.predict(given, split.x, backend="engine")
+        np.testing.assert_array_equal(predicted, expected)
+    result = brf_lava.run_network(network_file, split, backend="engine")
+    assert result.accuracy == (expected == split.y).mean()
+    assert not result.checked
+    assert result.reference is None
+
+
+def test_lava_says_the_same(network_file: Path) -> None:
+    pytest.importorskip("lava.magma")
+    split = samples()
+    on_lava, here = (
+        brf_lava.run_network(network_file, split, backend=backend) for backend in ("sim", "engine")
+    )
+    assert on_lava.checked
+    assert (on_lava.accuracy, on_lava.cost) == (here.accuracy, here.cost)
+
+
+def test_parts_of_a_run_add_up(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = samples()
+    whole = brf_lava.predict(network_file, split.x, backend="engine")
+    monkeypatch.setattr("brf_lava.run.evaluate.samples_per_part", lambda *sizes: 2)
+    np.testing.assert_array_equal(brf_lava.predict(network_file, split.x, backend="engine"), whole)
+
+
+def test_data_take_the_order_of_steps_of_the_network(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    network = random_network(np.random.default_rng(0), (4, 9, 3), exponent=10)
+    split, order = samples(), np.random.default_rng(2).permutation(20)
+    source = DataSource("own", "random", "")
+    data = Dataset("own", ("a", "b", "c"), 0.01, split, split, source)
+    permuted = replace(network, provenance={"permutation": order.tolist()})
+    there = brf_lava.run_network(permuted, data, backend="engine")
+    expected = brf_lava.run_network(network, data.permuted(order).test, backend="engine")
+    assert there.cost == expected.cost
+    assert there.accuracy == expected.accuracy
+    assert there.cost != brf_lava.run_network(network, data, backend="engine").cost
+
+
+@pytest.mark.parametrize("shape", [(20, 4), (0, 20, 4), (2, 20, 4, 1)])
+def test_arrays_of_another_shape_are_refused(network_file: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ParameterError, match=r"x: shape .*\[samples, steps, 4\]"):
+        brf_lava.predict(network_file, np.zeros(shape, np.int8), backend="engine")
+
+
+# Extras
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Hides a module, as if it were not installed."""
+
+    def hide(module: str) -> None:
+        for name in [name for name in sys.modules if name.startswith("brf_lava.analysis.draw")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, module, None)
+
+    return hide
+
+
+@pytest.mark.parametrize(
+    ("extra", "module", "arguments"),
+    [
+        ("plot", "matplotlib", ["plot", "boundary"]),
+        ("plot", "matplotlib", ["plot", "frequency-response"]),
+        ("plot", "matplotlib", ["plot", "single-neuron"]),
+        ("plot", "matplotlib", ["plot", "learning-curves", "m.jsonl"]),
+        ("plot", "matplotlib", ["plot", "parameters", "m.pt"]),
+        ("plot", "matplotlib", ["plot", "raster", "m.pt"]),
+        ("plot", "matplotlib", ["plot", "pruning", "m.pt"]),
+        ("plot", "matplotlib", ["plot", "robustness", "m.pt"]),
+        ("plot", "matplotlib", ["map", "NETWORK", "-o", "map.png"]),
+        ("records", "wfdb", ["data", "prepare", "ecg", "--records", "none"]),
+        ("records", "wfdb", ["run", "NETWORK", "--backend", "engine", "--input", "record"]),
+        ("tensorboard", "tensorboard", ["train", "--task", "ecg", "--tensorboard"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_missing_extra_is_named_before_any_work(
+    without: Any,
+    network_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: str,
+    module: str,
+    arguments: list[str],
+) -> None:
+    from dataclasses import replace
+
+    network, _ = brf_lava.read_network(network_file)
+    write_network(
+        replace(network, provenance={"task": "ecg", "data": {}, "metrics": {}}), network_file
+    )
+    monkeypatch.chdir(network_file.parent)
+    before = sorted(os.listdir())
+    without(module)
+    monkeypatch.setattr("brf_lava.tasks.registry.find_task", None)  # no data are looked for
+    named = [str(network_file) if word == "NETWORK" else word for word in arguments]
+    done = CliRunner().invoke(main, named, prog_name="brf-lava")
+    assert done.exit_code == 3, done.output
+    assert done.stderr.splitlines() == [
+        f"Error: {module}: not installed. Install the extra: pip install 'brf-lava[{extra}]', or "
+        f"in a checkout: pip install -e '.[{extra}]'."
+    ]
+    assert sorted(os.listdir()) == before
+
+
+def test_help_needs_no_extra(without: Any) -> None:
+    without("matplotlib")
+    for command in ("map", "plot", ("plot", "raster")):
+        arguments = [*([command] if isinstance(command, str) else command), "--help"]
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+
+
+def test_a_record_cannot_be_read_without_its_extra(without: Any, tmp_path: Path) -> None:
+    from brf_lava.ecg.signal import read_record
+
+    (tmp_path / "a.hea").write_text("a 2 250 1300\n")
+    without("wfdb")
+    with pytest.raises(BackendUnavailableError, match=r"brf-lava\[records\]"):
+        read_record(tmp_path / "a")
+
+
+def test_what_is_installed_passes() -> None:
+    require_extra("plot", "json", "re")
+    with pytest.raises(BackendUnavailableError, match=r"^nothing_here, nor_here: not installed"):
+        require_extra("plot", "json", "nothing_here", "nor_here")
+
+
+def test_extras_are_those_of_the_project() -> None:
+    """Each extra that the code names is in pyproject.toml, and nothing of it in the base."""
+    tomllib = pytest.importorskip("tomllib")  # since Python 3.11
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    named: set[str] = set()
+    for path in (ROOT / "brf_lava").rglob("*.py"):
+        named |= set(re.findall(r'require_extra\("(\w+)"', path.read_text()))
+    assert named == set(extras) - {"all", "dev"}
+    assert extras["all"] == [f"brf-lava[{','.join(sorted(named))}]"]
+    assert "brf-lava[all]" in extras["dev"]
+    base = {re.split(r"\W", line)[0] for line in project["dependencies"]}
+    assert not base & {"matplotlib", "wfdb", "tensorboard", "pandas", "aiohttp"}
+
+
+def test_tensorboard_events(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from brf_lava.train.tensorboard import events
+    from brf_lava.train.trainer import EpochReport, Progress
+
+    report = EpochReport(1, 0.1, 2.0, 0.5, 3.0, 2.5, 0.4, 3.5, True, 0.1)
+    with events(Progress(), tmp_path / "model.pt") as progress:
+        assert progress.on_epoch is not None
+        progress.on_epoch(report)
+    (file,) = (tmp_path / "model.tensorboard").iterdir()
+    assert b"validation_accuracy" in file.read_bytes()
