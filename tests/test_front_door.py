@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from networks import random_network
 
@@ -24,12 +29,11 @@ from brf_lava.io.extras import require_extra
 from brf_lava.network.file import write_network
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
 
 
-def snippets() -> list[str]:
-    """The Python blocks of the README, in order."""
-    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def snippets(document: str = "README.md") -> list[str]:
+    """The Python blocks of a document, in order."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
 
 
 # The public names
@@ -130,8 +134,6 @@ def test_parts_of_a_run_add_up(network_file: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_data_take_the_order_of_steps_of_the_network(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     network = random_network(np.random.default_rng(0), (4, 9, 3), exponent=10)
     split, order = samples(), np.random.default_rng(2).permutation(20)
     source = DataSource("own", "random", "")
@@ -191,8 +193,6 @@ def test_a_missing_extra_is_named_before_any_work(
     module: str,
     arguments: list[str],
 ) -> None:
-    from dataclasses import replace
-
     network, _ = brf_lava.read_network(network_file)
     write_network(
         replace(network, provenance={"task": "ecg", "data": {}, "metrics": {}}), network_file
@@ -259,3 +259,160 @@ def test_tensorboard_events(tmp_path: Path) -> None:
         progress.on_epoch(report)
     (file,) = (tmp_path / "model.tensorboard").iterdir()
     assert b"validation_accuracy" in file.read_bytes()
+
+
+# What the README shows
+
+
+def test_readme_trains_exports_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first block, with a smaller network and less data."""
+    pytest.importorskip("lava.magma")
+    block = snippets()[0]
+    assert len([line for line in block.splitlines() if line]) <= 10
+    split = samples(12)
+    data = Dataset("ecg", tuple("abc"), 0.004, split, split, DataSource("own", "random", "0"))
+    monkeypatch.setattr("brf_lava.find_task", lambda name: SimpleNamespace(load=lambda: data))
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(block.replace('"epochs=30"', '"epochs=2", "hidden=[5]", "validation=4"'), scope)
+    result = scope["result"]
+    assert result.checked
+    assert result.backend == "sim"
+    assert result.agreement is not None
+    shown = f"{scope['model'].metrics.accuracy:.2%} in float, {result.accuracy:.2%} in integers\n"
+    assert capsys.readouterr().out == shown
+
+
+def test_readme_block_spikes_and_learns() -> None:
+    """The second block as it stands, on four classes of spike patterns."""
+    generator = torch.Generator().manual_seed(0)
+    patterns = (torch.rand(4, 700, 100, generator=generator) < 0.01).float()
+    y = torch.arange(16) % 4
+    x = patterns[y] * (torch.rand(16, 700, 100, generator=generator) > 0.3)
+    losses: list[float] = []
+    scope: dict[str, Any] = {}
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(12):
+            yield x, y
+            losses.append(float(scope["loss"].detach()))
+
+    scope["batches"] = batches()
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(snippets()[1], scope)
+    rate = float(scope["net"][0](x).detach().mean())
+    assert 0.002 < rate < 0.2
+    assert losses[-1] < losses[0] / 2
+
+
+def test_a_block_that_stays_silent_says_so_once() -> None:
+    from brf_lava.nn.blocks import SILENT_CALLS
+
+    x = torch.ones(2, 7, 30)
+    silent = brf_lava.block.brf.Recurrent({}, 7, 12, weight_scale=0.01)
+    silent.eval()
+
+    def call(block: torch.nn.Module, times: int) -> None:
+        for _ in range(times):
+            block(x)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(silent, SILENT_CALLS + 1)  # in evaluation
+        silent.train()
+        call(silent, SILENT_CALLS - 1)
+    with pytest.warns(UserWarning, match="BRF block of 12 neurons: no spike") as seen:
+        call(silent, SILENT_CALLS + 1)
+    assert len(seen) == 1
+    assert "weight_scale" in str(seen[0].message)
+    assert seen[0].filename == __file__  # where it was called
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(brf_lava.block.brf.Dense({}, 7, 12, weight_scale=1000), SILENT_CALLS + 1)
+        call(brf_lava.block.rf.Input({}, weight=1000.0, neurons=7), SILENT_CALLS + 1)
+        call(brf_lava.block.brf.Affine({}, 7, 3, weight_scale=0), SILENT_CALLS + 1)  # a readout
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def named_places() -> set[str]:
+    """Every ``folder/file.py:name`` in the documents."""
+    texts = [(ROOT / name).read_text() for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]
+    return {place for text in texts for place in re.findall(r"\w+/[\w/]+\.py:[\w.]*\w", text)}
+
+
+def test_the_documents_name_what_is_there() -> None:
+    places = named_places()
+    assert len(places) > 30
+    for place in sorted(places):
+        file, _, name = place.partition(":")
+        defined = ast.parse((ROOT / "brf_lava" / file).read_text())
+        for part in name.split("."):
+            defined = next(
+                (node for node in ast.walk(defined) if getattr(node, "name", "") == part), None
+            )
+            assert defined is not None, place
+
+
+def test_the_documents_have_the_layers() -> None:
+    """ARCHITECTURE.md lists the rooms in the order of `LAYERS`."""
+    from test_architecture import RANK
+
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("| rooms | job |")[2]
+    rows = table.partition("\n\n")[0].splitlines()
+    listed = [re.findall(r"`(\w+)/?`", row.split("|")[1]) for row in rows if row.startswith("| `")]
+    assert sorted(room for row in listed for room in row) == sorted(RANK)
+    ranks = [[RANK[room] for room in row] for row in listed]
+    assert ranks == sorted(ranks)
+
+
+def test_the_examples_of_how_to_add_something_work(network_file: Path, tmp_path: Path) -> None:
+    from brf_lava.backends import engine
+    from brf_lava.data.dataset import fingerprint
+    from brf_lava.data.task import TaskSpec
+    from brf_lava.neurons import fixed, real
+    from brf_lava.run.verify import plain_run
+
+    real_step, fixed_step, task, backend, command = snippets("CONTRIBUTING.md")
+    scope: dict[str, Any] = {**vars(real), **vars(fixed), "spike": real.spike, **globals()}
+    scope.update(TaskSpec=TaskSpec, fingerprint=fingerprint, plain_run=plain_run, DataError=OSError)
+    scope.update(look=lambda data, find: [data, data], find_files=None)
+    scope["read_split"] = lambda file: Split(*(np.load(file)[name] for name in "xy"))
+    for block in (real_step, fixed_step, task, backend, command):
+        exec(block.replace("from __future__ import annotations\n", ""), scope)
+
+    one, constants = 1 << 16, fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
+    exact = real.BalancedConstants(655 / one, 1.0, 58982 / one)
+    ours: Any = (0, 0, 0)
+    theirs: Any = (0.0, 0.0, 0.0)
+    fired = 0
+    for t in range(300):
+        current = (t % 40 == 0) * 2 * (1 << 14)
+        ours, z = scope["soft_step_fixed"](ours, current, (-655, 6554), constants)
+        theirs, expected = scope["soft_step"](theirs, current / 2**14 / exact.dt, (-1, 10.0), exact)
+        assert z == expected
+        fired += z
+    assert 5 < fired < 100
+    np.testing.assert_allclose(np.array(ours) / 2**14, theirs, atol=0.01)
+
+    x, y = np.ones((3, 200, 2), np.int8), np.zeros((3, 1), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    np.testing.assert_array_equal(scope["load"](tmp_path / "a.npz").test.x, x)
+
+    network, _ = brf_lava.read_network(network_file)
+    inputs = np.ascontiguousarray(samples().x.transpose(1, 0, 2))
+    theirs = engine.run(network, inputs)
+    np.testing.assert_array_equal(
+        scope["Plain"]().run(network, inputs, None).outputs, theirs.outputs
+    )
+    shown = CliRunner().invoke(scope["sizes"], [str(network_file)])
+    assert shown.output == "4 - 9 BRF recurrent - 3 LI\n"
