@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -216,6 +217,28 @@ def test_help_needs_no_extra(without: Any) -> None:
     for command in ("map", "plot", ("plot", "raster")):
         arguments = [*([command] if isinstance(command, str) else command), "--help"]
         assert CliRunner().invoke(main, arguments).exit_code == 0
+
+
+def test_the_three_commands_need_no_extra(
+    without: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("rhythms.toml", "rhythms-brf.toml"):
+        shutil.copy(ROOT / "examples" / "own_task" / name, tmp_path)
+    rng = np.random.default_rng(0)
+    for half in ("train", "test"):
+        x, y = rng.random((12, 200, 2)) < 0.1, rng.integers(0, 2, 12)
+        np.savez(tmp_path / f"{half}.npz", x=x, y=y)
+    monkeypatch.chdir(tmp_path)
+    for module in ("matplotlib", "wfdb", "pandas", "aiohttp", "tensorboard"):
+        without(module)
+    changes = [f"--set={change}" for change in ("epochs=1", "hidden=[4]", "validation=4")]
+    for arguments in (
+        ["train", "--recipe", "rhythms-brf.toml", *changes],
+        ["export", "model.pt", "net.h5"],
+        ["run", "net.h5", "--backend", "engine"],
+    ):
+        done = CliRunner().invoke(main, arguments, prog_name="brf-lava")
+        assert done.exit_code == 0, done.output
 
 
 def test_a_record_cannot_be_read_without_its_extra(without: Any, tmp_path: Path) -> None:
