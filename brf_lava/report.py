@@ -34,7 +34,7 @@ LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
 
 class _PlainConsole(Console):
-    """A console for text that may come from a user: no markup, only printable characters."""
+    """A console for texts that may be a user's: they are no markup, and printable."""
 
     def __init__(self, *, stderr: bool, **options: Any) -> None:
         file = unescaped(sys.stderr if stderr else sys.stdout)
@@ -52,7 +52,7 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def width() -> int:
-    """Return the width of standard output in characters: the terminal's, else 110."""
+    """How many letters a line of stdout holds: as many as the terminal has, else 110."""
     return _console().width
 
 
@@ -111,7 +111,7 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar over time steps; without a terminal, nothing."""
+    """A bar over time steps; nothing where there is no terminal."""
     console = _console(stderr=True)
     with Progress(
         TextColumn(label),

@@ -260,14 +260,14 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """Read a recipe, a shipped one or your own.
 
     Args:
-        name_or_path: the name of a shipped recipe, such as ``"ecg-brf"``, or the path of a .toml
+        name_or_path: The name of a shipped recipe, such as ``"ecg-brf"``, or the path of a .toml
             file.
 
     Returns:
         The checked recipe.
 
     Raises:
-        RecipeError: if there is none, with the nearest name; for a syntax error; for a key that is
+        RecipeError: If there is none, with the nearest name; for a syntax error; for a key that is
             unknown or missing; for a value of the wrong type or out of range.
     """
     return parse_recipe(read_named("training", name_or_path, RecipeError), str(name_or_path))
@@ -315,20 +315,20 @@ def parse_stored(text: str, schema: int, where: str) -> Recipe:
 
 
 def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe:
-    """Change values of a recipe, as ``--set KEY=VALUE`` does; `recipe` is untouched.
+    """Change some values, as ``--set key=value`` does.
 
     Args:
-        recipe: the recipe to start from.
-        changes: such as ``"training.epochs=30"``, or ``"epochs=30"`` where only one section has
-            that key. The value is TOML; a bare word is a string. ``"neuron.2.omega=[10, 40]"``
-            changes the second hidden layer alone and gives every layer a table of its own.
-        reason: a note for the new recipe's text.
+        recipe: The recipe; it stays as it is.
+        changes: ``training.epochs=30`` or, because only one section has that key, ``epochs=30``.
+            The value is TOML, and a bare word is a string. ``neuron.2.omega=[10, 40]`` is for the
+            second hidden layer alone, which gives every layer a table of its own.
+        reason: Why, for the new text.
 
     Returns:
-        The changed recipe. Its text names the recipe it came from and the changes.
+        The new recipe. Its text names the base recipe, the changes and the reason.
 
     Raises:
-        RecipeError: for a malformed change, an unknown key or a value that is not allowed.
+        RecipeError: For a change that is malformed, an unknown key and a value that is not allowed.
     """
     table = strict_toml.read_table(strict_toml.write_table(recipe), recipe.name, RecipeError)
     applied: dict[str, str] = {}

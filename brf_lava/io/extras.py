@@ -11,11 +11,11 @@ def require_extra(extra: str, *modules: str) -> None:
     """Check, without importing them, that the modules of an extra are installed.
 
     Args:
-        extra: its name in ``pyproject.toml``, such as ``plot``.
-        modules: what the caller is about to import.
+        extra: Its name in ``pyproject.toml``, such as ``plot``.
+        modules: What the caller is about to import.
 
     Raises:
-        BackendUnavailableError: if one is missing, with the line that installs the extra.
+        BackendUnavailableError: If one is missing, with the line that installs the extra.
     """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:

@@ -142,14 +142,14 @@ def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
     """Read a network file that `brf_lava.export_model` or ``brf-lava export`` wrote.
 
     Args:
-        path: the file, usually named ``net.h5``.
+        path: The file, usually named ``net.h5``.
 
     Returns:
         The network in integers, and what the float network did on the test data: predictions [B, P]
         and hidden spikes [B]; None if the file does not say.
 
     Raises:
-        NetworkFileError: if the file is missing or damaged, with the entry, what it holds and what
+        NetworkFileError: If the file is missing or damaged, with the entry, what it holds and what
             is expected.
     """
     path = Path(path)

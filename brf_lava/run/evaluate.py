@@ -26,20 +26,20 @@ def predict(
     """Classify samples without labels.
 
     Args:
-        network: the network, or the path of its file.
-        x: inputs [B, T, I], int8 or uint8, in the order of steps that the network was trained on.
+        network: The network, or the path of its file.
+        x: Inputs [B, T, I], int8 or uint8, in the order of steps that the network was trained on.
         backend: ``"sim"`` for Lava on this computer, ``"engine"`` for the same integers without
             Lava, or ``"loihi2"``.
-        batch: samples in one Lava run; None for as many as memory allows.
+        batch: Samples in one Lava run; None for as many as memory allows.
 
     Returns:
         Classes [B, T] where the network answers at every step, else [B, 1].
 
     Raises:
-        ParameterError: if x has another shape, type or range, or there is no such backend.
-        NetworkFileError: if the file is missing or damaged.
-        BackendUnavailableError: if the backend is not here.
-        LavaRunError: if a Lava run fails.
+        ParameterError: If x has another shape, type or range, or there is no such backend.
+        NetworkFileError: If the file is missing or damaged.
+        BackendUnavailableError: If the backend is not here.
+        LavaRunError: If a Lava run fails.
     """
     fixed, _ = _load(network)
     parts = _parts(fixed, np.asarray(x), backend, batch, check=False)
@@ -58,24 +58,24 @@ def run_network(
     """Run a network on labeled samples and measure accuracy and cost.
 
     Args:
-        network: the network, or the path of its file.
-        data: a data set, whose test half is run in the order of steps that the network was trained
+        network: The network, or the path of its file.
+        data: A data set, whose test half is run in the order of steps that the network was trained
             on; or samples in that order.
         backend: ``"sim"`` for Lava on this computer, ``"engine"`` for the same integers without
             Lava, or ``"loihi2"``.
-        batch: samples in one Lava run; None for as many as memory allows.
-        check: compare every spike and output with the integer engine.
+        batch: Samples in one Lava run; None for as many as memory allows.
+        check: Compare every spike and output with the integer engine.
 
     Returns:
         The measured run. It is compared with the float network (`reference`, `agreement`) if
         `network` is a file and `data` the data set on which the float network was measured.
 
     Raises:
-        MismatchError: if the check finds a difference.
-        ParameterError: if the data do not fit the network, or there is no such backend.
-        NetworkFileError: if the file is missing or damaged.
-        BackendUnavailableError: if the backend is not here.
-        LavaRunError: if a Lava run fails.
+        MismatchError: If the check finds a difference.
+        ParameterError: If the data do not fit the network, or there is no such backend.
+        NetworkFileError: If the file is missing or damaged.
+        BackendUnavailableError: If the backend is not here.
+        LavaRunError: If a Lava run fails.
     """
     fixed, floats = _load(network)
     reference = None

@@ -58,16 +58,16 @@ class Stream:
     a step each, none on the engine. After an error the stream is closed.
 
     Args:
-        network: what to run, one sample at a time.
+        network: What to run, one sample at a time.
         backend: ``"sim"`` for Lava on this computer, or ``"engine"``.
-        decide: the margin that decides a sequence, in units of the readout; None decides nothing.
-        timeout: seconds that Lava may take for its start and for each step; None for no limit.
+        decide: The margin that decides a sequence, in units of the readout; None decides nothing.
+        timeout: Seconds that Lava may take for its start and for each step; None for no limit.
 
     Raises:
-        ParameterError: for another backend, for a margin out of range, and for a margin with a
+        ParameterError: For another backend, for a margin out of range, and for a margin with a
             network that names a class at every step.
-        BackendUnavailableError: on entering the block, if Lava is not installed.
-        LavaRunError: on entering the block, if Lava does not start.
+        BackendUnavailableError: On entering the block, if Lava is not installed.
+        LavaRunError: On entering the block, if Lava does not start.
     """
 
     def __init__(
@@ -112,14 +112,14 @@ class Stream:
         """Send one step of the sequence.
 
         Args:
-            x: inputs [I], integers in the network's range.
+            x: Inputs [I], integers in the network's range.
 
         Returns:
             The answer to the step `delay` steps ago, if there was one.
 
         Raises:
-            ParameterError: if x has another shape, type or range, or the stream is closed.
-            LavaRunError: if Lava fails.
+            ParameterError: If x has another shape, type or range, or the stream is closed.
+            LavaRunError: If Lava fails.
         """
         checked = _check_step(self._network, x)
         self._begun = True
@@ -132,8 +132,8 @@ class Stream:
             All answers of the sequence that are still on their way.
 
         Raises:
-            ParameterError: if the stream is closed.
-            LavaRunError: if Lava fails.
+            ParameterError: If the stream is closed.
+            LavaRunError: If Lava fails.
         """
         if not self._begun:
             return ()

@@ -55,7 +55,7 @@ def find_task(name: str) -> Task:
         The task; its `load` reads the data.
 
     Raises:
-        DataError: if there is no such task, with the nearest name, or the file is not valid.
+        DataError: If there is no such task, with the nearest name, or the file is not valid.
     """
     if name.endswith(".toml"):
         return own.read_task(Path(name))

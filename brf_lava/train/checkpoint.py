@@ -106,13 +106,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a model file that `brf_lava.Trainer`, ``brf-lava train`` or ``import`` wrote.
 
     Args:
-        path: the file, usually named ``model.pt``.
+        path: The file, usually named ``model.pt``.
 
     Returns:
         The model with its recipe, its metrics and what it was trained on.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of another kind or of a newer schema.
+        CheckpointError: If the file is missing, damaged, of another kind or of a newer schema.
     """
     path = Path(path)
     contents = read_archive(path, FORMAT, SCHEMA)

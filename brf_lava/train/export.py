@@ -36,21 +36,21 @@ def export_model(
     ``brf-lava verify --stored`` repeats.
 
     Args:
-        checkpoint: the model.
-        dataset: its data. The states take their ranges from the training half.
-        path: the file to write, usually named ``net.h5``.
-        state_bits: fraction bits of all states, 6 to 18; None for as many as each layer's range
+        checkpoint: The model.
+        dataset: Its data. The states take their ranges from the training half.
+        path: The file to write, usually named ``net.h5``.
+        state_bits: Fraction bits of all states, 6 to 18; None for as many as each layer's range
             leaves.
-        parameter_bits: fraction bits of the neurons' coefficients, 10 to 22.
-        weight_bits: bits of a weight's mantissa, its sign included, 2 to 8.
+        parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
+        weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8.
 
     Returns:
         The network in integers, and a report for each layer: its formats, the quantization errors
         and the neurons that were changed to stay stable.
 
     Raises:
-        DataError: if the data do not fit the model.
-        ParameterError: if a number of bits is out of range, or too small for the network.
+        DataError: If the data do not fit the model.
+        ParameterError: If a number of bits is out of range, or too small for the network.
     """
     dataset = dataset.ordered_as(checkpoint.permutation)
     x = dataset.train.x[:CALIBRATION_SAMPLES]

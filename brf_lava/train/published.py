@@ -40,19 +40,19 @@ def import_published(
     """Read a checkpoint of the published reference code and measure it on the test half.
 
     Args:
-        path: the checkpoint of Higuchi et al. 2024.
-        dataset: the data of its task, for PS-MNIST in the checkpoint's order of steps.
+        path: The checkpoint of Higuchi et al. 2024.
+        dataset: The data of its task, for PS-MNIST in the checkpoint's order of steps.
         neuron: ``"RF"``, ``"BRF"``, ``"HRF"``, ``"BHRF"`` or ``"ALIF"``; None to find out by
             trying, which the `origin` of the result explains.
-        recipe: the source of the constants, which the file does not hold; None for the shipped
+        recipe: The source of the constants, which the file does not hold; None for the shipped
             recipe of the task and the neuron.
 
     Returns:
         The model, as `brf_lava.load_checkpoint` returns it.
 
     Raises:
-        CheckpointError: if the file is not such a checkpoint or does not fit the data.
-        RecipeError: if the recipe is for another neuron.
+        CheckpointError: If the file is not such a checkpoint or does not fit the data.
+        RecipeError: If the recipe is for another neuron.
     """
     path = Path(path)
     tensors = _read_tensors(path)

@@ -113,17 +113,17 @@ class Trainer:
     epoch are written next to the model; `resumed` reads the state.
 
     Args:
-        recipe: what to train.
-        dataset: its training half is split into training and validation samples by the seed; its
+        recipe: What to train.
+        dataset: Its training half is split into training and validation samples by the seed; its
             test half is measured once, at the end.
-        seed: of the initial values, the split, the order of the samples, and the order of steps in
+        seed: Of the initial values, the split, the order of the samples, and the order of steps in
             a permuted task.
-        device: where to train; None for a CUDA device if there is one, else the CPU.
-        out: the model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
+        device: Where to train; None for a CUDA device if there is one, else the CPU.
+        out: The model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
 
     Raises:
-        RecipeError: if the recipe does not fit the data.
-        DataError: if no label of a half counts.
+        RecipeError: If the recipe does not fit the data.
+        DataError: If no label of a half counts.
     """
 
     def __init__(
@@ -182,15 +182,15 @@ class Trainer:
         """Read the state of a stopped run, as it was after its last finished epoch.
 
         Args:
-            dataset: the data of that run.
-            device: as of `Trainer`; of the same type as in that run.
-            out: the model file of that run; the state is next to it.
+            dataset: The data of that run.
+            device: As of `Trainer`; of the same type as in that run.
+            out: The model file of that run; the state is next to it.
 
         Returns:
             The run, ready to go on with `run`.
 
         Raises:
-            CheckpointError: if there is no state, or the data or the device differ.
+            CheckpointError: If there is no state, or the data or the device differ.
         """
         device, out = device or choose_device("auto"), Path(out)
         recipe, state = _read_state(out)
@@ -243,13 +243,13 @@ class Trainer:
         """The task of a stopped run.
 
         Args:
-            out: the model file of that run; the state is next to it.
+            out: The model file of that run; the state is next to it.
 
         Returns:
             The task's name, or the path of your own.
 
         Raises:
-            CheckpointError: if there is no state, or it is damaged.
+            CheckpointError: If there is no state, or it is damaged.
         """
         return _read_state(out)[0].task
 
@@ -276,10 +276,10 @@ class Trainer:
         A KeyboardInterrupt passes through; the state of the last finished epoch is on disk.
 
         Args:
-            progress: called after each batch and epoch; None shows nothing.
+            progress: Called after each batch and epoch; None shows nothing.
 
         Raises:
-            BrfLavaError: if a loss or a gradient is not finite, or a parameter leaves its range.
+            BrfLavaError: If a loss or a gradient is not finite, or a parameter leaves its range.
         """
         progress = progress or Progress()
         self._save_state()

@@ -117,17 +117,17 @@ class Network(hdf5.Network):  # type: ignore[misc]
     `out` the network's ports. Layers of lava-dl are built by netx itself.
 
     Args:
-        net_config: a file that `brf-lava export` wrote, or one whose groups ``layer/0``,
+        net_config: A file that `brf-lava export` wrote, or one whose groups ``layer/0``,
             ``layer/1``, ... were written by ``export_hdf5`` of lava-dl's blocks and of ours, in any
             order.
-        num_layers, skip_layers, input_shape: as in netx.
-        input_message_bits: bits of graded inputs; 0 for spikes; None for what a file of
+        num_layers, skip_layers, input_shape: As in netx.
+        input_message_bits: Bits of graded inputs; 0 for spikes; None for what a file of
             `brf-lava export` says, else 0.
-        reset_interval: as in netx, for networks without a layer of ours.
+        reset_interval: As in netx, for networks without a layer of ours.
 
     Raises:
-        NetworkFileError: if the file is damaged or holds an unknown entry.
-        ParameterError: if an argument does not fit the file.
+        NetworkFileError: If the file is damaged or holds an unknown entry.
+        ParameterError: If an argument does not fit the file.
     """
 
     input_message_bits: int | None
