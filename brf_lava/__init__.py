@@ -11,8 +11,9 @@ Train, export and run::
     brf.export_model(trainer.finish(), data, "net.h5")
     result = brf.run_network("net.h5", data)
 
-The public names are those in `__all__`. Each is imported when it is first used, so that importing
-this package is cheap: the slow libraries behind them (torch, Lava, numba) are not loaded before.
+The public names are those in `__all__`, and `Network`, a network file as a Lava process, for which
+Lava must be installed. Each is imported when it is first used, so importing this package is fast:
+the slow libraries behind them (torch, Lava, numba) are not loaded before.
 """
 
 from importlib import import_module
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from brf_lava.lava_support import repair_imports
 
 if TYPE_CHECKING:
-    from brf_lava.backends.netx.process import Network
+    from brf_lava.backends.netx.process import Network as Network
     from brf_lava.config.recipe import load_recipe, override
     from brf_lava.errors import BrfLavaError
     from brf_lava.network.file import read_network
@@ -38,7 +39,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BrfLavaError",
-    "Network",
     "Stream",
     "Trainer",
     "__version__",
