@@ -9,7 +9,7 @@ INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
 
 
 class BrfLavaError(Exception):
-    """Base of all errors that are the user's to mend. Exit code 2."""
+    """Base class of all errors that a user can cause and correct. Exit code 2."""
 
     exit_code = 2
 

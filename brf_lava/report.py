@@ -1,4 +1,4 @@
-"""What the command line shows: tables and progress bars, drawn by rich."""
+"""Tables and progress bars of the command line, drawn by rich."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.text import Text
 from brf_lava.io.printable import printable, unescaped
 from brf_lava.neurons.fixed import STATE_WIDTH
 
-if TYPE_CHECKING:  # so that a run need not wait for torch
+if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.export.quantize import LayerReport
     from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.result import RunResult
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # so that a run need not wait for torch
     from brf_lava.train.trainer import EpochReport
     from brf_lava.train.trainer import Progress as TrainingProgress
 
-LINES_PER_RUN = 20  # how many epochs are printed where no bar can be drawn
+LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
 
 class _PlainConsole(Console):
@@ -73,7 +73,7 @@ def _epoch_text(report: EpochReport) -> str:
 
 @contextmanager
 def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
-    """A bar over all epochs with metrics and the time left; lines where there is no terminal."""
+    """Show a bar over all epochs with metrics and the time left; without a terminal, lines."""
     from brf_lava.train.trainer import Progress as TrainingProgress
 
     console = make_console(stderr=True)
@@ -131,7 +131,7 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
 
 
 def checkpoint_table(checkpoint: Checkpoint) -> Table:
-    """The measured test metrics of a model."""
+    """Return the metrics of a model on the test data."""
     metrics = checkpoint.metrics
     table = Table(title=f"{checkpoint.recipe.task} test, float network", title_justify="left")
     table.add_column("")
@@ -147,7 +147,7 @@ def checkpoint_table(checkpoint: Checkpoint) -> Table:
 
 
 def format_table(reports: tuple[LayerReport, ...]) -> Table:
-    """The number format of every state, with its measured range."""
+    """Return the number format of every state, with its measured range."""
     table = Table(title="States: formats from measured ranges", title_justify="left")
     for column in (
         "layer",
@@ -155,7 +155,7 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
         "peak |x|",
         "fraction bits",
         "limit",
-        "head-room",
+        "headroom",
         "bits used",
     ):
         table.add_column(column, justify="left" if column in ("layer", "state") else "right")
@@ -177,7 +177,7 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
 
 
 def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
-    """How far the integers are from the trained parameters."""
+    """Return how far the integers are from the trained parameters."""
     table = Table(title="Parameters: quantization error", title_justify="left")
     for column in ("layer", "parameter", "bits", "largest error", "of largest value"):
         table.add_column(column, justify="left" if column in ("layer", "parameter") else "right")
@@ -194,21 +194,21 @@ def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
 
 
 def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
-    """One line per neuron that rounding had made unstable."""
+    """Return one line per neuron that rounding made unstable."""
     return [
         f"layer {index}, neuron {change.neuron}: {', '.join(change.parameters)} rounded to "
-        f"{change.rounded}, unstable; changed to {change.corrected}"
+        f"{change.rounded} would be unstable; changed to {change.corrected}"
         for index, report in enumerate(reports, start=1)
         for change in report.corrections
     ]
 
 
 def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
-    """One line per layer with neurons that were trained to diverge, which vanilla RF allows."""
+    """Return one line per layer with neurons that were trained to diverge, as RF allows."""
     return [
-        f"layer {index}: {len(report.growth)} of the {report.neuron} neurons lie beyond the "
-        f"divergence boundary as trained; without input the fastest, neuron {fastest}, grows by "
-        f"{report.growth[fastest] - 1:.2%} per step. They are kept: see the saturations of a run."
+        f"layer {index}: {len(report.growth)} of the {report.neuron} neurons were trained beyond "
+        f"the divergence boundary. Without input, neuron {fastest} grows fastest, by "
+        f"{report.growth[fastest] - 1:.2%} per step. They are kept; watch the saturations of a run."
         for index, report in enumerate(reports, start=1)
         if report.growth
         for fastest in [max(report.growth, key=lambda k: report.growth[k])]
@@ -216,7 +216,7 @@ def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
 
 
 def network_line(network: FixedNetwork) -> str:
-    """The network in one line, e.g. ``4 - 36 BRF recurrent - 6 LI``."""
+    """Return the network in one line, such as ``4 - 36 BRF recurrent - 6 LI``."""
     parts = [str(network.inputs)]
     for layer in network.layers:
         recurrent = " recurrent" if layer.recurrent is not None else ""
@@ -225,7 +225,7 @@ def network_line(network: FixedNetwork) -> str:
 
 
 def comparison_table(result: RunResult) -> Table:
-    """The run beside the float reference."""
+    """Return the run next to the float reference."""
     reference, cost = result.reference, result.cost
     table = Table(title=f"{result.samples} samples of {result.steps} steps", title_justify="left")
     table.add_column("")

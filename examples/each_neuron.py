@@ -1,8 +1,8 @@
 """Each neuron as a Lava process wired by hand, in integers: source -> dense -> neurons -> sink.
 
-    python examples/each_neuron.py BHRF      one of RF, BRF, HRF, BHRF, ALIF, LI; without: all
+    python examples/each_neuron.py BHRF      RF, BRF, HRF, BHRF, ALIF or LI; all without a name
 
-Three neurons of different strength hear two spikes, with 16 steps between them. Needs Lava
+Three neurons with different weights receive two spikes, 16 steps apart. Needs Lava
 (brf-lava install-lava).
 """
 
@@ -24,7 +24,7 @@ STATE_BITS, PARAMETER_BITS = 14, 16  # fraction bits
 RECORDING = np.zeros((60, 1), np.int8)  # [T, I]
 RECORDING[[0, 16]] = 1
 WEIGHTS = np.array([[20], [60], [120]], np.int8)  # [N, I], times 2**10
-COEFFICIENTS = {  # as parts of a step
+COEFFICIENTS = {  # per step
     "damping": -0.05,
     "friction": 0.1,
     "rotation": 0.3,

@@ -1,6 +1,6 @@
 """Lava processes wired by hand: source -> dense -> BRF -> sink, in real numbers.
 
-One neuron at 2 rad/s hears one spike and rings. Needs Lava: brf-lava install-lava.
+A neuron at 2 rad/s receives one spike and oscillates. Needs Lava: brf-lava install-lava.
 """
 
 from __future__ import annotations

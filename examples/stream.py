@@ -1,7 +1,7 @@
 """A stream of sequences through one running network, from Python.
 
-Two sequences of 100 random steps through a small BRF network, an answer per step. On Lava with
-``sim``, without it with ``engine``; both say the same.
+Two sequences of 100 random steps go through a small BRF network, which answers each step. The
+argument is ``sim`` for Lava (default) or ``engine``; both give the same answers.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import sys
 
 import numpy as np
 
+from brf_lava import Stream
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families, fixed
-from brf_lava.run.stream import Stream
 
 STATE_BITS, PARAMETER_BITS = 14, 16
 ONE = 1 << PARAMETER_BITS
 
 
 def network() -> FixedNetwork:
-    """Three inputs, eight BRF neurons, two classes; 'brf-lava export' writes those of a model."""
+    """Three inputs, eight BRF neurons, two classes; 'brf-lava export' makes one from a model."""
     rng = np.random.default_rng(0)
 
     def weights(rows: int, columns: int) -> Connection:
@@ -53,7 +53,7 @@ def main(backend: str) -> None:
     with Stream(network(), backend=backend) as stream:  # starts it, once
         for x in sequences:
             answers = [answer for step in x for answer in stream.push(step)]
-            answers += stream.reset()  # the last `stream.delay` answers; then from zero state
+            answers += stream.reset()  # the last answers; the next sequence starts from zero state
             last = answers[-1]
             print(
                 f"sequence {last.sequence}: {len(answers)} answers, the last one class "

@@ -196,7 +196,7 @@ def test_a_first_run_says_that_it_compiles(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("Compiling kernels") == said

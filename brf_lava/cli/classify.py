@@ -38,8 +38,10 @@ def classify_input(
     from brf_lava import report
     from brf_lava.ecg import classify
     from brf_lava.ecg.signal import parse_leads, record_path
+    from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable
 
+    require_extra("records", "wfdb")
     chosen = parse_leads(leads)
     path = record_path(record)
     sources = [path.with_name(path.name + suffix) for suffix in (".hea", ".dat")]

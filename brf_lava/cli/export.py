@@ -27,7 +27,6 @@ def export(
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
-    from brf_lava.backends import engine
     from brf_lava.io.files import check_writable
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
@@ -48,7 +47,6 @@ def export(
         state_bits=state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
-        engine=engine.run,
     )
     report.print_table(report.format_table(reports))
     report.print_table(report.deviation_table(reports))

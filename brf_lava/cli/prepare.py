@@ -80,9 +80,11 @@ def prepare(
     from brf_lava.ecg.records import check_suffix, write_prepared
     from brf_lava.ecg.signal import Encoding, parse_leads
     from brf_lava.ecg.synthetic import THRESHOLD
+    from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable
     from brf_lava.versions import versions
 
+    require_extra("records", "wfdb")
     check_suffix(out)
     check_writable(out)
     settings = wfdb_prepare.Settings(

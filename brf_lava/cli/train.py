@@ -64,10 +64,13 @@ def train(
     tensorboard: bool,
 ) -> None:
     """Train a network and write it to a model file."""
+    from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.train.model import choose_device
     from brf_lava.train.trainer import Trainer, resume_path
 
+    if tensorboard:
+        require_extra("tensorboard", "tensorboard")
     check_writable(out)
     target = choose_device(device)
     if resume:

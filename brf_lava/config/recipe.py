@@ -308,10 +308,18 @@ def _check_lengths(recipe: Sections[Any], where: str) -> None:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Read the recipe in a .toml file, or a shipped one by its name, such as ``ecg-brf``.
+    """Read a recipe, a shipped one or your own.
+
+    Args:
+        name_or_path: The name of a shipped recipe, such as ``"ecg-brf"``, or the path of a .toml
+            file.
+
+    Returns:
+        The checked recipe.
 
     Raises:
-        RecipeError: When there is none, with the nearest name, and as `parse_recipe`.
+        RecipeError: If there is none, with the nearest name; for a syntax error; for a key that is
+            unknown or missing; for a value of the wrong type or out of range.
     """
     return parse_recipe(read_named("training", name_or_path, RecipeError), str(name_or_path))
 

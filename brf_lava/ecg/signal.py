@@ -21,6 +21,7 @@ from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
+from brf_lava.io.extras import require_extra
 
 FS = round(1 / ECG.step_seconds)  # Hz
 LEAST_FS = 100.0  # Hz; a QRS complex lasts about 0.1 s, and below that it is a few samples
@@ -217,6 +218,7 @@ def encode_windows(windows: Signal, threshold: float) -> npt.NDArray[np.int8]:
 
 
 def _read_header(path: Path, header: Path) -> Any:
+    require_extra("records", "wfdb")
     import wfdb
 
     try:

@@ -138,11 +138,21 @@ def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
         _write_integers(neuron, name, np.int64(value))
 
 
-def read_network(path: Path) -> tuple[FixedNetwork, FloatActivity | None]:
-    """Read a file that `write_network` wrote: the network and what the float network did.
+def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
+    """Read a network file that `brf_lava.export_model` or ``brf-lava export`` wrote.
 
-    Raises: NetworkFileError naming the entry, what it held and what is expected.
+    Args:
+        path: The file, usually named ``net.h5``.
+
+    Returns:
+        The network in integers, and what the float network did on the test data: predictions [B, P]
+        and hidden spikes [B]; None if the file does not say.
+
+    Raises:
+        NetworkFileError: If the file is missing or damaged, with the entry, what it holds and what
+            is expected.
     """
+    path = Path(path)
     if not path.is_file():
         problem = "not a file" if path.exists() else "no such file"
         raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")

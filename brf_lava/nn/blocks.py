@@ -6,6 +6,7 @@ layout, so that blocks in a row copy nothing.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 Hook = Callable[[Tensor], Tensor]
 
+# A block warns after this many training calls without a spike. The ECG recipes spike before
+# call 40, at learning rates that let their weights grow that fast.
+SILENT_CALLS = 100
+
 
 class NeuronBlock(nn.Module, ABC):
     """What all blocks share: a neuron, the delay behind it and the log of its activity.
@@ -40,6 +45,7 @@ class NeuronBlock(nn.Module, ABC):
         super().__init__()
         self.delay_shift = delay_shift
         self.count_log = count_log
+        self._silent_calls: int | None = 0  # None: it has spiked, or has warned
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -65,9 +71,26 @@ class NeuronBlock(nn.Module, ABC):
     def _logged(self, output: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
         """What a call returns, for outputs [T, B, N]."""
         x = nct(output)
+        if self.training and self._silent_calls is not None and self.neuron.family.spiking:
+            self._watch(x)
         if not self.count_log:
             return x
         return x, (x > 0).to(x.dtype).mean() if self.neuron.family.spiking else None
+
+    def _watch(self, x: Tensor) -> None:
+        """Warn once if a block has not spiked since training began."""
+        if self._silent_calls is None or bool(x.any()):
+            self._silent_calls = None
+            return
+        self._silent_calls += 1
+        if self._silent_calls == SILENT_CALLS:
+            self._silent_calls = None
+            warnings.warn(
+                f"{self.neuron.family.name} block of {x.shape[1]} neurons: no spike in its first "
+                f"{SILENT_CALLS} calls, and without spikes it hardly learns. Raise weight_scale "
+                "(100 suits resonators with dt = 0.01) or the learning rate.",
+                stacklevel=6,
+            )
 
 
 class Block(NeuronBlock):

@@ -52,19 +52,22 @@ class Answer:
 
 
 class Stream:
-    """A running network, to be used in a ``with`` block.
-
-    network: what to run, one sample at a time
-    backend: "sim", Lava on this computer, or "engine"
-    decide:  the margin that decides a sequence, in units of the readout; None: nothing is decided
-    timeout: s, that Lava may take for its start and for each step; None: as long as it takes
+    """A network that keeps running and answers step by step, to be used in a ``with`` block.
 
     An answer comes `delay` steps after its input: one per layer on Lava, whose connections delay by
     a step each, none on the engine. After an error the stream is closed.
 
-    Raises: ParameterError for another backend, a margin that is none or for a network that names
-    classes at every step, and from entering it BackendUnavailableError without Lava, LavaRunError
-    when it cannot be started.
+    Args:
+        network: What to run, one sample at a time.
+        backend: ``"sim"`` for Lava on this computer, or ``"engine"``.
+        decide: The margin that decides a sequence, in units of the readout; None decides nothing.
+        timeout: Seconds that Lava may take for its start and for each step; None for no limit.
+
+    Raises:
+        ParameterError: For another backend, for a margin out of range, and for a margin with a
+            network that names a class at every step.
+        BackendUnavailableError: On entering the block, if Lava is not installed.
+        LavaRunError: On entering the block, if Lava does not start.
     """
 
     def __init__(
@@ -106,19 +109,31 @@ class Stream:
         return len(self._network.layers) if self._backend == "sim" else EngineSteps.delay
 
     def push(self, x: Any) -> tuple[Answer, ...]:
-        """One step of the sequence; the answer of `delay` steps ago, if there was a step.
+        """Send one step of the sequence.
 
-        x: [I], integers in the network's range. Raises: ParameterError for anything else, or when
-        the stream is closed; LavaRunError when Lava fails.
+        Args:
+            x: Inputs [I], integers in the network's range.
+
+        Returns:
+            The answer to the step `delay` steps ago, if there was one.
+
+        Raises:
+            ParameterError: If x has another shape, type or range, or the stream is closed.
+            LavaRunError: If Lava fails.
         """
         checked = _check_step(self._network, x)
         self._begun = True
         return self._step(checked)
 
     def reset(self) -> tuple[Answer, ...]:
-        """End the sequence: all its answers still on their way. The next step starts another one.
+        """End the sequence; the next step starts another one from zero state.
 
-        Without a step since the last reset, nothing. Raises: as `push`.
+        Returns:
+            All answers of the sequence that are still on their way.
+
+        Raises:
+            ParameterError: If the stream is closed.
+            LavaRunError: If Lava fails.
         """
         if not self._begun:
             return ()

@@ -45,9 +45,17 @@ def is_permuted(name: str) -> bool:
 
 
 def find_task(name: str) -> Task:
-    """The task of this name, or the user's own one in the file `name`, which ends in .toml.
+    """Look up a task, a shipped one or your own.
 
-    Raises: DataError with the nearest name there is, and as `own.read_task`.
+    Args:
+        name: ``"ecg"``, ``"smnist"``, ``"psmnist"`` or ``"shd"``, or the path of the .toml file
+            that describes a task of your own.
+
+    Returns:
+        The task; its `load` reads the data.
+
+    Raises:
+        DataError: If there is no such task, with the nearest name, or the file is not valid.
     """
     if name.endswith(".toml"):
         return own.read_task(Path(name))

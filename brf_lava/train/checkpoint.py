@@ -102,12 +102,19 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     write_archive(contents, path)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a file that `save_checkpoint` wrote.
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a model file that `brf_lava.Trainer`, ``brf-lava train`` or ``import`` wrote.
 
-    Raises: CheckpointError for a file that is missing, damaged, of another kind or of a newer
-    schema, in one line each.
+    Args:
+        path: The file, usually named ``model.pt``.
+
+    Returns:
+        The model with its recipe, its metrics and what it was trained on.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, of another kind or of a newer schema.
     """
+    path = Path(path)
     contents = read_archive(path, FORMAT, SCHEMA)
     try:
         checkpoint = Checkpoint(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from brf_lava.backends import engine
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError
 from brf_lava.export.quantize import LayerReport, quantize
-from brf_lava.network.activity import Activity, TestVectors
+from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import Checkpoint
@@ -26,19 +24,35 @@ CALIBRATION_SAMPLES = 2000  # of the training half; enough for the largest state
 def export_model(
     checkpoint: Checkpoint,
     dataset: Dataset,
-    path: Path,
+    path: str | Path,
     *,
     state_bits: int | None = None,
-    parameter_bits: int,
-    weight_bits: int,
-    engine: Callable[[FixedNetwork, NDArray[Any]], Activity] | None = None,
+    parameter_bits: int = 16,
+    weight_bits: int = 8,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
-    """Quantize a model with the ranges it reaches on the training split, and write it to `path`.
+    """Quantize a trained model to integers and write them to a network file.
 
-    engine: answers to the first `VECTOR_SAMPLES` test samples, which go into the file as vectors.
+    The file also holds the first two test samples with the integer engine's answers to them, which
+    ``brf-lava verify --stored`` repeats.
 
-    Raises: DataError if the data does not fit the model, ParameterError as `quantize`.
+    Args:
+        checkpoint: The model.
+        dataset: Its data. The states take their ranges from the training half.
+        path: The file to write, usually named ``net.h5``.
+        state_bits: Fraction bits of all states, 6 to 18; None for as many as each layer's range
+            leaves.
+        parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
+        weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8.
+
+    Returns:
+        The network in integers, and a report for each layer: its formats, the quantization errors
+        and the neurons that were changed to stay stable.
+
+    Raises:
+        DataError: If the data do not fit the model.
+        ParameterError: If a number of bits is out of range, or too small for the network.
     """
+    dataset = dataset.ordered_as(checkpoint.permutation)
     x = dataset.train.x[:CALIBRATION_SAMPLES]
     if x.shape[2] != checkpoint.inputs:
         raise DataError(
@@ -70,9 +84,7 @@ def export_model(
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = replace(network, provenance=provenance)
-    vectors = None
-    if engine is not None:
-        inputs = np.ascontiguousarray(dataset.test.x[:VECTOR_SAMPLES].transpose(1, 0, 2))
-        vectors = TestVectors(inputs, engine(exported, inputs))
-    write_network(exported, path, checkpoint.activity, vectors)
+    inputs = np.ascontiguousarray(dataset.test.x[:VECTOR_SAMPLES].transpose(1, 0, 2))
+    vectors = TestVectors(inputs, engine.run(exported, inputs))
+    write_network(exported, Path(path), checkpoint.activity, vectors)
     return exported, reports

@@ -35,15 +35,26 @@ CHANCES = 1.5  # times the accuracy of guessing: what is below tells nothing
 
 
 def import_published(
-    path: Path, dataset: Dataset, neuron: str | None = None, recipe: Recipe | None = None
+    path: str | Path, dataset: Dataset, neuron: str | None = None, recipe: Recipe | None = None
 ) -> Checkpoint:
-    """Read a published checkpoint and measure it on the test split of `dataset`.
+    """Read a checkpoint of the published reference code and measure it on the test half.
 
-    neuron: its name, or None to find it out; the origin of the result says how it was found.
-    recipe: gives the constants, which the file does not hold; else the shipped one of task and
-    neuron. Raises: CheckpointError saying what was expected and found; RecipeError for a recipe of
-    another neuron.
+    Args:
+        path: The checkpoint of Higuchi et al. 2024.
+        dataset: The data of its task, for PS-MNIST in the checkpoint's order of steps.
+        neuron: ``"RF"``, ``"BRF"``, ``"HRF"``, ``"BHRF"`` or ``"ALIF"``; None to find out by
+            trying, which the `origin` of the result explains.
+        recipe: The source of the constants, which the file does not hold; None for the shipped
+            recipe of the task and the neuron.
+
+    Returns:
+        The model, as `brf_lava.load_checkpoint` returns it.
+
+    Raises:
+        CheckpointError: If the file is not such a checkpoint or does not fit the data.
+        RecipeError: If the recipe is for another neuron.
     """
+    path = Path(path)
     tensors = _read_tensors(path)
     if recipe is not None:
         if isinstance(recipe.neuron, tuple) or isinstance(recipe.network.neuron, tuple):

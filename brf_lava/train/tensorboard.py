@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from brf_lava.errors import BackendUnavailableError
 from brf_lava.train.trainer import EpochReport, Progress
 
 
@@ -16,15 +15,10 @@ from brf_lava.train.trainer import EpochReport, Progress
 def events(progress: Progress, out: Path) -> Iterator[Progress]:
     """`progress`, extended to write every epoch to ``<out stem>.tensorboard``.
 
-    Raises: BackendUnavailableError when TensorBoard is not installed.
+    Needs the extra ``tensorboard``.
     """
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError as error:
-        raise BackendUnavailableError(
-            "--tensorboard: TensorBoard is not installed. Install the extra: "
-            "pip install 'brf-lava[tensorboard]'."
-        ) from error
+    from torch.utils.tensorboard.writer import SummaryWriter
+
     create: Any = SummaryWriter  # typed in some versions of torch only
     with create(str(out.with_name(f"{out.stem}.tensorboard"))) as writer:
 

@@ -35,7 +35,14 @@ from brf_lava.train.checkpoint import (
     stored_recipe,
     write_archive,
 )
-from brf_lava.train.model import Network, as_batch, check_labels, evaluate, require_labels
+from brf_lava.train.model import (
+    Network,
+    as_batch,
+    check_labels,
+    choose_device,
+    evaluate,
+    require_labels,
+)
 from brf_lava.versions import versions
 
 STATE_FORMAT = "brf-lava-training"
@@ -100,21 +107,34 @@ def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
 
 
 class Trainer:
-    """A training run that can be stopped between any two batches.
+    """A training run that can be stopped at any moment and resumed bit for bit.
 
-    recipe:  what to train
-    dataset: its training split is divided into training and validation by the seed
-    seed:    of initial values, the division and the order of the data, and of a permuted task's
-             order of steps (see `in_order`)
-    device:  of the model
-    out:     model.pt; the state and the metrics lie beside it
+    `run` trains, `finish` writes the best model. The training state and one line of metrics per
+    epoch are written next to the model; `resumed` reads the state.
 
-    Raises: RecipeError when the recipe does not fit the data.
+    Args:
+        recipe: What to train.
+        dataset: Its training half is split into training and validation samples by the seed; its
+            test half is measured once, at the end.
+        seed: Of the initial values, the split, the order of the samples, and the order of steps in
+            a permuted task.
+        device: Where to train; None for a CUDA device if there is one, else the CPU.
+        out: The model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
+
+    Raises:
+        RecipeError: If the recipe does not fit the data.
+        DataError: If no label of a half counts.
     """
 
     def __init__(
-        self, recipe: Recipe, dataset: Dataset, seed: int, device: torch.device, out: Path
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        seed: int = 0,
+        device: torch.device | None = None,
+        out: str | Path = "model.pt",
     ) -> None:
+        device, out = device or choose_device("auto"), Path(out)
         dataset = in_order(dataset, recipe, seed)
         check_labels(recipe.decision, dataset.train)
         for half, split in (("training", dataset.train), ("test", dataset.test)):
@@ -156,11 +176,23 @@ class Trainer:
         self.reports: list[EpochReport] = []
 
     @classmethod
-    def resumed(cls, dataset: Dataset, device: torch.device, out: Path) -> Trainer:
-        """The run whose state lies beside `out`, as it was after its last finished epoch.
+    def resumed(
+        cls, dataset: Dataset, device: torch.device | None = None, out: str | Path = "model.pt"
+    ) -> Trainer:
+        """Read the state of a stopped run, as it was after its last finished epoch.
 
-        Raises: CheckpointError when there is none, or when the data is not the same.
+        Args:
+            dataset: The data of that run.
+            device: As of `Trainer`; of the same type as in that run.
+            out: The model file of that run; the state is next to it.
+
+        Returns:
+            The run, ready to go on with `run`.
+
+        Raises:
+            CheckpointError: If there is no state, or the data or the device differ.
         """
+        device, out = device or choose_device("auto"), Path(out)
         recipe, state = _read_state(out)
         try:
             return cls._restored(recipe, state, dataset, device, out)
@@ -208,7 +240,17 @@ class Trainer:
 
     @staticmethod
     def stored_task(out: Path) -> str:
-        """The task of the run whose state lies beside `out`. Raises: CheckpointError."""
+        """The task of a stopped run.
+
+        Args:
+            out: The model file of that run; the state is next to it.
+
+        Returns:
+            The task's name, or the path of your own.
+
+        Raises:
+            CheckpointError: If there is no state, or it is damaged.
+        """
         return _read_state(out)[0].task
 
     @property
@@ -229,7 +271,16 @@ class Trainer:
         return self.averaged.network if self.averaged else self.model
 
     def run(self, progress: Progress | None = None) -> None:
-        """Train until `finished`. KeyboardInterrupt passes through; nothing is lost."""
+        """Train until the last epoch, or until `training.patience` ends the run.
+
+        A KeyboardInterrupt passes through; the state of the last finished epoch is on disk.
+
+        Args:
+            progress: Called after each batch and epoch; None shows nothing.
+
+        Raises:
+            BrfLavaError: If a loss or a gradient is not finite, or a parameter leaves its range.
+        """
         progress = progress or Progress()
         self._save_state()
         while not self.finished:
@@ -269,7 +320,13 @@ class Trainer:
         )
 
     def finish(self) -> Checkpoint:
-        """Write model.pt from the best epoch; a finished run's state is no longer needed."""
+        """Measure the model of the best epoch on the test half and write it to the model file.
+
+        The state of a finished run is deleted.
+
+        Returns:
+            The model with its metrics.
+        """
         checkpoint = self.checkpoint()
         save_checkpoint(checkpoint, self.out)
         if self.finished:

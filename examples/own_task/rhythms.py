@@ -1,7 +1,7 @@
-"""A task of one's own, from arrays to integers: is this spike train's rhythm slow or fast?
+"""A task of your own, from arrays to integers: is the rhythm of a spike train slow or fast?
 
-``rhythms.toml`` says what the data are, ``rhythms-brf.toml`` how a network learns them. This script
-writes the arrays beside them, train.npz and test.npz, and trains, exports and runs:
+``rhythms.toml`` describes the data, ``rhythms-brf.toml`` is the recipe. This script writes the
+arrays to train.npz and test.npz next to them, and trains, exports and runs:
 
     python rhythms.py
 
@@ -11,7 +11,7 @@ Then the commands do the same:
     brf-lava export model.pt net.h5
     brf-lava run net.h5
 
-With the name of a folder, ``python rhythms.py FOLDER``, all of it is written there.
+``python rhythms.py FOLDER`` writes everything to that folder instead.
 """
 
 from __future__ import annotations
@@ -23,17 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from brf_lava.config.recipe import load_recipe
-from brf_lava.network.file import read_network
-from brf_lava.run.execute import execute
-from brf_lava.tasks.registry import find_task
-from brf_lava.train.export import export_model
-from brf_lava.train.model import choose_device
-from brf_lava.train.trainer import Trainer
+import brf_lava as brf
 
 HERE = Path(__file__).resolve().parent
 PERIODS = (40, 20)  # steps, of the classes
-LOST, NOISE = 0.2, 0.02  # share of the beats that are missing; other spikes per step
+LOST, NOISE = 0.2, 0.02  # share of the beats that are missing; extra spikes per step
 
 
 def write_arrays(folder: Path, samples: tuple[int, int] = (192, 64), seed: int = 0) -> None:
@@ -57,21 +51,16 @@ def main(folder: Path = HERE) -> None:
     write_arrays(folder)
     os.chdir(folder)
 
-    recipe = load_recipe(Path("rhythms-brf.toml"))
-    dataset = find_task(recipe.task).load(None)
+    recipe = brf.load_recipe("rhythms-brf.toml")
+    dataset = brf.find_task(recipe.task).load()
     print(dataset.source.description)
-    trainer = Trainer(recipe, dataset, 0, choose_device("cpu"), Path("model.pt"))
+    trainer = brf.Trainer(recipe, dataset, out="model.pt")
     trainer.run()
-    checkpoint = trainer.finish()
-    export_model(checkpoint, dataset, Path("net.h5"), parameter_bits=16, weight_bits=8)
-    network, _ = read_network(Path("net.h5"))
-
-    x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
-    activity, _ = execute(network, x, backend="engine")
-    decision = recipe.decision
-    hits, counted = decision.hits(decision.predict(activity.outputs), dataset.test.y)
-    print(f"float accuracy   {checkpoint.metrics.accuracy:.2%}")
-    print(f"integer accuracy {hits / counted:.2%}")
+    model = trainer.finish()
+    brf.export_model(model, dataset, "net.h5")
+    result = brf.run_network("net.h5", dataset, backend="engine")
+    print(f"float accuracy   {model.metrics.accuracy:.2%}")
+    print(f"integer accuracy {result.accuracy:.2%}")
     print(f"Wrote train.npz, test.npz, model.pt and net.h5 in {folder}.")
 
 

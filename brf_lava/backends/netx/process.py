@@ -113,18 +113,21 @@ class Network(hdf5.Network):  # type: ignore[misc]
     fixed_pt, all spikes and outputs are those of the engine in every integer. An output layer of
     ours is a readout that does not spike: `out` then carries its states.
 
-    net_config: a file that `brf-lava export` wrote, or one whose groups ``layer/0``, ``layer/1``,
-                ... were written by ``export_hdf5`` of lava-dl's blocks and of ours, in any order
-    input_message_bits: of graded inputs; 0: spikes; None: what a file of `brf-lava export` says,
-                else 0
-    The other arguments are netx's. Layers of lava-dl are built as by netx, whatever that does;
-    `reset_interval` is not for ours.
-
     `layers` are the blocks; `in_layer` and `out_layer` the first and the last of them; `inp` and
-    `out` the network's ports.
+    `out` the network's ports. Layers of lava-dl are built by netx itself.
 
-    Raises: NetworkFileError for a file that is damaged or holds what nobody knows; ParameterError
-    for arguments that do not fit it.
+    Args:
+        net_config: A file that `brf-lava export` wrote, or one whose groups ``layer/0``,
+            ``layer/1``, ... were written by ``export_hdf5`` of lava-dl's blocks and of ours, in any
+            order.
+        num_layers, skip_layers, input_shape: As in netx.
+        input_message_bits: Bits of graded inputs; 0 for spikes; None for what a file of
+            `brf-lava export` says, else 0.
+        reset_interval: As in netx, for networks without a layer of ours.
+
+    Raises:
+        NetworkFileError: If the file is damaged or holds an unknown entry.
+        ParameterError: If an argument does not fit the file.
     """
 
     input_message_bits: int | None
