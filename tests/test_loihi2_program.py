@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
@@ -40,6 +39,7 @@ from brf_lava.backends.loihi2.program import (
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.main import Commands
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import (
     PARAMETER_BITS_MAX,

@@ -37,7 +37,6 @@ from brf_lava.network.activity import Activity
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
 
-GRADED_BITS = 16  # of an input message: the width that all published uses allow
 DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
 SUFFIX = ".dasm"  # of neuron programs, in Intel's public models
 NEURO_CORE, EMBEDDED, HOST = "neuro core", "embedded CPU", "host CPU"
@@ -310,10 +309,10 @@ def _build(
     """stream: [steps, I]; programs: file and constants of each layer; total: steps of the run."""
     from lava.proc.embedded_io.spike import PyToNxAdapter
 
-    from brf_lava.proc.microcode import MESSAGE_BITS, Microcode
+    from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS, Microcode
     from brf_lava.proc.source.process import Source
 
-    bits = 0 if network.input_range == (0, 1) else GRADED_BITS
+    bits = 0 if network.input_range == (0, 1) else INPUT_MESSAGE_BITS
     source = Source(recording=stream, name="input")
     adapter = PyToNxAdapter(shape=(network.inputs,), num_message_bits=bits)
     source.s_out.connect(adapter.inp)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
-    GRADED_BITS,
     INPUT,
     INSTRUCTIONS,
     STATE,
@@ -21,6 +20,7 @@ from brf_lava.backends.loihi2.machine import (
     width,
 )
 from brf_lava.neurons.fixed import STATE_MAX, STATE_MIN, STATE_WIDTH
+from brf_lava.proc.microcode import MESSAGE_BITS
 
 LINE = 100  # characters
 WORD_BITS = 64  # state memory, quoted: Uludag et al. 2024
@@ -174,8 +174,8 @@ def assumptions(programs: Sequence[Program]) -> tuple[Assumption, ...]:
         ),
         Assumption(
             "SPIKE sends the register unless it is 0: a spike without payload, or of the readout "
-            f"its value in {GRADED_BITS} bits, signed.",
-            f"payloads of up to 32 bits, {GRADED_BITS} of them used by public models.",
+            f"its value in {MESSAGE_BITS} bits, signed.",
+            f"payloads of up to 32 bits, {MESSAGE_BITS} of them used by public models.",
             "quoted",
         ),
         Assumption(

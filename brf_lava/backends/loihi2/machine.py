@@ -19,13 +19,13 @@ import numpy as np
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons.families import Neuron
+from brf_lava.proc.microcode import MESSAGE_BITS
 
 PUBLIC_CLASSES = (  # Intel technology brief 2021, instruction table
     *("RMW", "RDC", "MOV", "SEL", "AND", "OR", "SHL", "ADD", "NEG", "MIN", "MUL_SHR"),
     *("LT", "GE", "EQ", "SKP_C", "JMP_C", "SPIKE", "PROBE"),
 )
 WORK_WIDTH = 64  # bits of a register or product: the widest that this project computes with
-GRADED_BITS = 24  # of a payload: what public models use
 
 STATE, COEFFICIENT, CONSTANT = "state", "coefficient", "constant"
 INPUT, TEMPORARY = "input", "temporary"
@@ -191,7 +191,7 @@ class Program:
     @property
     def message_bits(self) -> int:
         """Of a message's payload: 0 for a spike, which says all by arriving."""
-        return 0 if self.neuron.spiking else GRADED_BITS
+        return 0 if self.neuron.spiking else MESSAGE_BITS
 
     def product_range(self, operation: Operation) -> tuple[int, int]:
         """The least and largest product of a MUL_SHR, before the shift."""
