@@ -32,7 +32,7 @@ from brf_lava.backends.loihi2.backend import (
     sign_extended,
 )
 from brf_lava.backends.loihi2.hosts import Host
-from brf_lava.board.place import DoesNotFitError
+from brf_lava.board.fits import DoesNotFitError
 from brf_lava.cli import main
 from brf_lava.cli.run import run as run_command
 from brf_lava.cli.verify import verify as verify_command
@@ -426,7 +426,7 @@ def test_the_map_and_the_stand_in_divide_alike(
 ) -> None:
     """Two models of memory, written apart: where layers share no core they must agree."""
     from brf_lava.board.describe import network_shape
-    from brf_lava.board.place import place
+    from brf_lava.board.fits import place
 
     board = load_profile("loihi2-oheogulch")
     assert isinstance(board, Loihi2Profile)

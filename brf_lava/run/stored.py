@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.board.describe import LayerShape, NetworkShape
-from brf_lava.board.estimate import MeasuredRun
+from brf_lava.board.energy import MeasuredRun
 from brf_lava.errors import DataError
 from brf_lava.io import strict_json
 from brf_lava.neurons.families import NEURONS

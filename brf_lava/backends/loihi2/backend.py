@@ -30,7 +30,7 @@ from brf_lava.backends.loihi2.hosts import Host, use_host
 from brf_lava.backends.loihi2.program import network_programs
 from brf_lava.backends.loihi2.values import check_values, layer_name
 from brf_lava.board.describe import network_shape
-from brf_lava.board.place import place
+from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
 from brf_lava.network.activity import Activity
