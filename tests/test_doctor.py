@@ -17,16 +17,9 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from brf_lava.backends.loihi2 import assembler, doctor
-from brf_lava.backends.loihi2.doctor import (
-    Finding,
-    examine,
-    explain,
-    missing,
-    up_boards,
-    up_partitions,
-)
-from brf_lava.backends.loihi2.hosts import Host
+from brf_lava.backends.loihi2 import assembler, doctor, hosts
+from brf_lava.backends.loihi2.doctor import examine, explain, missing
+from brf_lava.backends.loihi2.hosts import Answer, Finding, Host, up_boards, up_partitions
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError, ParameterError
@@ -47,6 +40,9 @@ og-3 1 oheogulch drained
 """
 
 
+AUTO = Host()
+
+
 def cluster(command: Sequence[str]) -> str | None:
     return {("sinfo",): SINFO, ("sinfo", "-N"): SINFO_N}.get(tuple(command))
 
@@ -59,6 +55,10 @@ def echo(command: Sequence[str]) -> str | None:
     return "" if command[0] == "ping" else None
 
 
+def here(command: Sequence[str]) -> str | None:
+    return echo(command) if command[0] == "ping" else cluster(command)
+
+
 def everywhere(program: str) -> str | None:
     return f"/bin/{program}"
 
@@ -68,9 +68,9 @@ def nowhere(program: str) -> str | None:
 
 
 def look(
-    environment: Mapping[str, str], ask: doctor.Answer, *partitions: str
+    environment: Mapping[str, str], ask: Answer, *partitions: str, host: Host = AUTO
 ) -> dict[str, Finding]:
-    found = examine(environment=environment, ask=ask, partitions=partitions, search=everywhere)
+    found = examine(host, inherited=environment, ask=ask, partitions=partitions, search=everywhere)
     return {finding.name: finding for finding in found}
 
 
@@ -91,7 +91,7 @@ def look(
     ],
 )
 def test_host_and_board(
-    environment: dict[str, str], ask: doctor.Answer, host: bool, board: bool, words: str
+    environment: dict[str, str], ask: Answer, host: bool, board: bool, words: str
 ) -> None:
     found = look(environment, ask, "kp", "oheogulch")
     assert (found["Loihi host"].found, found["board"].found) == (host, board)
@@ -100,12 +100,11 @@ def test_host_and_board(
 
 
 def test_an_ethernet_host_needs_an_address_whatever_the_scheduler_says() -> None:
-    found = {item.name: item for item in examine(environment={}, ask=cluster, host="ethernet")}
+    found = look({}, cluster, host=Host("ethernet"))
     assert not found["Loihi host"].found
     assert "name it with --address" in found["Loihi host"].line()
     environment = {"NXSDKHOST": "10.0.0.7", "PARTITION": "vpx"}
-    found = {i.name: i for i in examine(environment=environment, ask=cluster, host="slurm")}
-    assert "slurm" in found["Loihi host"].line()
+    assert "slurm" in look(environment, cluster, host=Host("slurm"))["Loihi host"].line()
 
 
 def test_what_sinfo_prints() -> None:
@@ -154,10 +153,12 @@ def test_a_program_that_is_absent_is_told_from_one_that_fails() -> None:
         (everywhere, "the scheduler's sinfo fails, or takes longer", "does not answer a ping"),
         (nowhere, r"no scheduler \(sinfo\) and", "no program ping, .*install ping"),
     ):
-        found = {f.name: f for f in examine(environment={}, ask=nothing, search=search)}
+        found = {f.name: f for f in examine(AUTO, inherited={}, ask=nothing, search=search)}
         assert re.search(host, found["Loihi host"].line())
         environment = {"NXSDKHOST": "10.0.0.7"}
-        found = {f.name: f for f in examine(environment=environment, ask=nothing, search=search)}
+        found = {
+            f.name: f for f in examine(AUTO, inherited=environment, ask=nothing, search=search)
+        }
         assert re.search(board, found["board"].line())
         assert found["board"] in missing(found.values())
 
@@ -179,7 +180,7 @@ class Exiting(Assembler):
 
 
 def on_assembler(**options: Any) -> Finding:
-    return next(f for f in examine(**options) if f.name == "neuron assembler")
+    return next(f for f in examine(AUTO, **options) if f.name == "neuron assembler")
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
@@ -191,7 +192,7 @@ def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
 
 def test_assemblers(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, one="plug_ins:Assembler", two="plug_ins:Assembler", bad="no_such_module")
-    assert "plug-ins bad, one, two (choose" in look({}, nothing)["neuron assembler"].line()
+    assert "plug-ins bad, one, two are installed" in look({}, nothing)["neuron assembler"].line()
     for named, found in (("two", True), ("three", False), ("bad", False)):
         finding = on_assembler(assembler=named)
         assert finding.found is found
@@ -225,7 +226,7 @@ def test_ready_files_are_read(tmp_path: Path) -> None:
         finding = on_assembler(microcode=ready)
         assert not finding.found, content
         assert words in finding.line()
-        assert "correct --microcode" in finding.line()
+        assert "--microcode" in finding.advice
         assert "\n" not in finding.line()
     assert "Is a directory" in on_assembler(microcode=tmp_path).line()
     (tmp_path / "a.bin").write_bytes(b"1")
@@ -261,7 +262,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
 )
 def test_chip_generation(said: str | None, wanted: str | None, found: bool, words: str) -> None:
     environment = {} if said is None else {"LOIHI_GEN": said}
-    findings = examine(environment=environment, ask=nothing, generation=wanted)
+    findings = examine(AUTO, inherited=environment, ask=nothing, generation=wanted)
     finding = next(f for f in findings if f.name == "chip generation")
     assert finding.found is found
     assert words in finding.line()
@@ -280,30 +281,31 @@ def test_a_named_generation_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(doctor, "SECONDS", 0.2)
+    monkeypatch.setattr(hosts, "SECONDS", 0.2)
     for name, script in (
         ("good", "echo hello"),
         ("bad", "exit 3"),
         ("slow", "exec sleep 20"),
-        ("parent", "sleep 20"),  # a child of its own has the pipe
-        ("forking", "sleep 20 & exit 0"),
+        ("parent", "sleep 2"),  # a child of its own has what it prints into
+        ("forking", "sleep 1 & echo done"),  # what a child's child does is not waited for
         ("asking", "read line && echo heard"),  # stdin is closed
         ("odd", r"printf '\377\n'"),
     ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
-    assert doctor.answer(["good"]) == "hello\n"
-    assert doctor.answer(["bad"]) is None
+    assert hosts.answer(["good"]) == "hello\n"
+    assert hosts.answer(["bad"]) is None
     started = time.monotonic()
-    for slow in ("slow", "parent", "forking"):
-        assert doctor.answer([slow]) is None
+    for slow in ("slow", "parent"):
+        assert hosts.answer([slow]) is None
+    assert hosts.answer(["forking"]) == "done\n"
     assert time.monotonic() - started < 10
-    assert doctor.answer(["asking"]) is None
-    assert doctor.answer(["odd"]) == "\ufffd\n"
-    assert doctor.answer(["good", "a\0b"]) is None
+    assert hosts.answer(["asking"]) is None
+    assert hosts.answer(["odd"]) == "\ufffd\n"
+    assert hosts.answer(["good", "a\0b"]) is None
     (tmp_path / "good").write_text("no program")
-    assert doctor.answer(["good"]) is None
-    assert doctor.answer(["no-such-program"]) is None
+    assert hosts.answer(["good"]) is None
+    assert hosts.answer(["no-such-program"]) is None
 
 
 # The same words wherever something is missing
@@ -376,7 +378,7 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not missing(here)
     assert "Lava: found, x" in explain(here)
     assert "torch" not in explain(here)
-    monkeypatch.setattr(doctor, "examine", lambda **_: here)
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: here)
     shown = CliRunner().invoke(main, ["doctor"])
     assert "Next: brf-lava verify" in shown.output
 
@@ -421,23 +423,23 @@ def test_options_that_do_not_go_together(options: dict[str, str], message: str) 
 def test_the_choice_of_a_host(
     host: Host, inherited: dict[str, str], expected: tuple[str | None, ...]
 ) -> None:
-    chosen = host.resolved(["kp", "oheogulch"], inherited=inherited, ask=cluster)
+    chosen = host.resolved(["kp", "oheogulch"], inherited=inherited, ask=here)
     assert (chosen.kind, chosen.partition, chosen.board, chosen.address) == expected
-    assert chosen.resolved(inherited={}, ask=cluster) == chosen
+    assert chosen.resolved(inherited={}, ask=here) == chosen
     assert all(part in chosen.describe() for part in expected if part)
 
 
 @pytest.mark.parametrize(
     ("host", "ask", "message"),
     [
-        (Host(), nothing, "does not answer here"),
+        (Host(), nothing, r"no scheduler \(sinfo\) and no NXSDKHOST"),
         (Host("ethernet"), cluster, "no address"),
-        (Host(partition="kp"), cluster, "none of kp is .*: oheogulch, vpx"),
+        (Host(partition="kp"), cluster, "none of kp among .*: oheogulch, vpx"),
         (Host(), cluster, "none of no partition"),
-        (Host(board="og-3"), cluster, "og-3: not among"),
+        (Host(board="og-3"), cluster, "og-3 is not among"),
     ],
 )
 def test_a_host_that_is_not_there(host: Host, ask: doctor.Answer, message: str) -> None:
     with pytest.raises(BackendUnavailableError, match=message) as error:
-        host.resolved(inherited={}, ask=ask)
+        host.resolved(inherited={}, ask=ask, search=nowhere)
     assert error.value.exit_code == 3

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pynvml
 
@@ -20,18 +19,6 @@ from brf_lava.errors import ParameterError
 POWERCAP = Path("/sys/class/powercap")
 MICRO, MILLI = 1e-6, 1e-3
 REPEATS_SECONDS = 1.0  # a measurement is repeated for so long: counters tick in milliseconds
-
-
-class Meter(Protocol):
-    """An energy counter. problem: why it cannot be read; empty if it can."""
-
-    problem: str
-
-    def read(self) -> list[float]:
-        """J since some moment, of each of its parts."""
-
-    def spent(self, before: list[float], after: list[float]) -> float:
-        """J between two readings."""
 
 
 class RaplMeter:
@@ -95,6 +82,9 @@ class NvmlMeter:
 
     def spent(self, before: list[float], after: list[float]) -> float:
         return after[0] - before[0]
+
+
+Meter = RaplMeter | NvmlMeter
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import doctor
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
-from brf_lava.backends.loihi2.hosts import Host, use_host
+from brf_lava.backends.loihi2.hosts import Finding, Host, use_host
 from brf_lava.backends.loihi2.program import network_programs
 from brf_lava.backends.loihi2.values import check_values, layer_name
 from brf_lava.board.describe import network_shape
@@ -76,16 +76,14 @@ class Loihi2Options:
         """Of the chip that is wanted."""
         return self.host.generation or (self.board.generation if self.board else None)
 
-    def findings(self) -> tuple[doctor.Finding, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """What of a run's needs is here, with these options."""
         return doctor.examine(
-            environment=self.host.environment(),
+            self.host,
             partitions=self.partitions,
-            generation=self.generation,
-            named=self.host.generation is not None,
+            generation=self.board.generation if self.board else None,
             microcode=self.microcode,
             assembler=self.assembler,
-            host=self.host.kind,
         )
 
 
