@@ -215,7 +215,7 @@ def test_ready_files_are_read(tmp_path: Path) -> None:
     for content, words in (
         (None, "cannot be read (No such file"),
         (b"", "empty"),
-        (b"\xff\xfe\x00", "is not text"),
+        (b"\xff\xfe\x00", "not UTF-8"),
         (b"[files", "ready.toml"),
         (b"[files]\nx = 1\n", "16 hexadecimal digits"),
         (READY.encode() * 2, "ready.toml"),  # twice the same key
@@ -243,11 +243,6 @@ def test_ready_files_that_may_not_be_read(tmp_path: Path) -> None:
     ready.write_text(READY)
     ready.chmod(0)
     assert "Permission denied" in on_assembler(microcode=ready).line()
-
-
-def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "ready.toml")
-    assert not on_assembler(microcode=tmp_path / "ready.toml").found
 
 
 @pytest.mark.parametrize(
@@ -390,10 +385,10 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "message"),
     [
         ({"kind": "usb"}, "choose one of auto, slurm, ethernet"),
-        ({"partition": "kp", "board": "og-1"}, "Name one of the two"),
-        ({"kind": "ethernet", "partition": "kp"}, "Use one kind"),
-        ({"address": "10.0.0.7", "board": "og-1"}, "Use one kind"),
-        ({"kind": "slurm", "address": "10.0.0.7"}, "needs no --address"),
+        ({"partition": "kp", "board": "og-1"}, "with --partition kp and --board og-1: "),
+        ({"kind": "ethernet", "partition": "kp"}, "--host ethernet with --partition kp: "),
+        ({"address": "10.0.0.7", "board": "og-1"}, "--board og-1 and --address 10.0.0.7: "),
+        ({"kind": "slurm", "address": "10.0.0.7"}, "--host slurm with --address 10.0.0.7: "),
         ({"address": "-f"}, "--address '-f': not a name"),
         ({"partition": ""}, "--partition '': not a name"),
         ({"board": "a b"}, "--board 'a b': not a name"),

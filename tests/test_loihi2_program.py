@@ -631,7 +631,7 @@ def test_a_ready_file_that_is_gone_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\x00", "is not text. Name a TOML file with one table"),
+        (b"\xff\x00", "cannot be read (not UTF-8). Name a TOML file with one table"),
         (b"", "empty. Name a TOML file with one table"),
         (b"[files]\n", "files. Name a TOML file with one table"),
         (b'files = "a"', "files. Name a TOML file with one table"),

@@ -6,7 +6,7 @@ here. `deploy/assembler.md` says what an assembler gets and has to see to.
 
 from __future__ import annotations
 
-import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +44,9 @@ class ReadyCode:
     files: Mapping[str, Path]
 
     def unreadable(self) -> tuple[Path, ...]:
-        """Those of the files that are not there, or cannot be read."""
-        return tuple(path for path in self.files.values() if not _can_read(path))
+        """Those of the files that are not there, or may not be read."""
+        files = self.files.values()
+        return tuple(each for each in files if not (each.is_file() and os.access(each, os.R_OK)))
 
     def assemble(self, program: Program) -> bytes:
         """The bytes of its file. Raises: BackendUnavailableError when there is none."""
@@ -57,7 +58,7 @@ class ReadyCode:
                 "loihi2 program', assemble it and add its file."
             )
         try:
-            return _read(path)
+            return path.read_bytes()
         except OSError as error:
             raise BackendUnavailableError(
                 f"{self.name}: {path} cannot be read ({error.strerror}). Correct the path."
@@ -130,31 +131,14 @@ def machine_code(assembler: Assembler, program: Program) -> bytes:
     return code
 
 
-def _read(path: Path) -> bytes:
-    """Raises: OSError, for a pipe too, which would wait for whoever writes into it."""
-    if not path.is_file() and not path.is_dir() and path.exists():
-        raise OSError(errno.EINVAL, "neither a file nor a folder")
-    return path.read_bytes()
-
-
-def _can_read(path: Path) -> bool:
-    try:
-        _read(path)
-    except (OSError, ValueError):  # ValueError: what can be no path
-        return False
-    return True
-
-
 def read_microcode(path: Path) -> ReadyCode:
     """The ready files that a TOML file names, relative to its folder. Raises: ParameterError."""
     where = f"--microcode {path}"
     try:
-        source = _read(path).decode()
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-        raise ParameterError(f"{where}: {problem}. {NAMING} {GUIDE}") from None
-    except UnicodeDecodeError:
-        raise ParameterError(f"{where}: is not text. {NAMING} {GUIDE}") from None
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", "not UTF-8")
+        raise ParameterError(f"{where}: cannot be read ({why}). {NAMING} {GUIDE}") from None
     table = strict_toml.read_table(source, where, ParameterError)
     files = table.get("files")
     if set(table) != {"files"} or not isinstance(files, dict) or not files:

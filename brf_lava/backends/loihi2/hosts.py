@@ -110,46 +110,28 @@ class Host:
     generation: str | None = None
 
     def __post_init__(self) -> None:
-        scheduled = self.partition or self.board
-        problems = [
-            (self.kind not in HOSTS, f"--host {self.kind}; choose one of {', '.join(HOSTS)}."),
-            *(
-                (
-                    value is not None and not is_name(value),
+        places = {"partition": self.partition, "board": self.board, "address": self.address}
+        if self.kind not in HOSTS:
+            raise ParameterError(f"--host {self.kind}; choose one of {', '.join(HOSTS)}.")
+        for option, value in {**places, "chip-generation": self.generation}.items():
+            if value is not None and not is_name(value):
+                raise ParameterError(
                     f"--{option} {value!r}: not a name of one word that begins with a letter or a "
-                    "number. Correct it, or leave it out.",
+                    "number. Correct it, or leave it out."
                 )
-                for option, value in (
-                    ("partition", self.partition),
-                    ("board", self.board),
-                    ("address", self.address),
-                    ("chip-generation", self.generation),
-                )
-            ),
-            (
-                self.generation not in (None, *GENERATIONS),
+        if self.generation not in (None, *GENERATIONS):
+            raise ParameterError(
                 f"--chip-generation {self.generation}; Lava knows {', '.join(GENERATIONS)}. "
-                "Choose one.",
-            ),
-            (
-                self.partition and self.board,
-                f"--partition {self.partition} and --board {self.board}: a board is in one "
-                "partition. Name one of the two.",
-            ),
-            (
-                scheduled and (self.kind == "ethernet" or self.address),
-                "--partition and --board are the scheduler's, --address and --host ethernet name "
-                "a board on the network. Use one kind.",
-            ),
-            (
-                self.kind == "slurm" and self.address,
-                "--host slurm: the scheduler needs no --address. Leave it out, or use --host "
-                "ethernet.",
-            ),
-        ]
-        for wrong, message in problems:
-            if wrong:
-                raise ParameterError(message)
+                "Choose one."
+            )
+        given = [f"--{option} {value}" for option, value in places.items() if value]
+        other = self.address if self.kind == "slurm" else self.partition or self.board
+        if len(given) > 1 or (self.kind != "auto" and other):
+            raise ParameterError(
+                f"--host {self.kind} with {' and '.join(given)}: --partition and --board are the "
+                "scheduler's, a board is in one partition, and --address names a board on the "
+                "network. Use one of the three, and the --host that goes with it, or none."
+            )
 
     def environment(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
         """The variables by which Lava looks for the board: those there are, and this choice."""
