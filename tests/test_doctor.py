@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from networks import random_network
 
 from brf_lava.backends.loihi2 import assembler, doctor, hosts
 from brf_lava.backends.loihi2.doctor import examine, explain, missing
-from brf_lava.backends.loihi2.hosts import Answer, Finding, Host, up_boards, up_partitions
+from brf_lava.backends.loihi2.hosts import Finding, Host, up_boards, up_partitions
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError, ParameterError
@@ -38,9 +38,6 @@ SINFO_N = """NODELIST NODES PARTITION STATE
 og-1 1 oheogulch idle
 og-3 1 oheogulch drained
 """
-
-
-AUTO = Host()
 
 
 def cluster(command: Sequence[str]) -> str | None:
@@ -67,11 +64,34 @@ def nowhere(program: str) -> str | None:
     return None
 
 
-def look(
-    environment: Mapping[str, str], ask: Answer, *partitions: str, host: Host = AUTO
-) -> dict[str, Finding]:
-    found = examine(host, inherited=environment, ask=ask, partitions=partitions, search=everywhere)
-    return {finding.name: finding for finding in found}
+Machine = Callable[..., None]
+Look = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine with other variables, other programs and other answers of sinfo and ping."""
+
+    def become(environment: dict[str, str], ask: Any, search: Any = everywhere) -> None:
+        monkeypatch.setattr(os, "environ", environment)
+        monkeypatch.setattr(hosts, "answer", ask)
+        monkeypatch.setattr(hosts.shutil, "which", search)
+
+    return become
+
+
+@pytest.fixture
+def look(machine: Machine) -> Look:
+    """What is found on such a machine, by name."""
+
+    def examined(
+        environment: dict[str, str], ask: Any, search: Any = everywhere, **options: Any
+    ) -> dict[str, Finding]:
+        machine(environment, ask, search)
+        found = examine(options.pop("host", Host()), **options)
+        return {finding.name: finding for finding in found}
+
+    return examined
 
 
 @pytest.mark.parametrize(
@@ -91,15 +111,15 @@ def look(
     ],
 )
 def test_host_and_board(
-    environment: dict[str, str], ask: Answer, host: bool, board: bool, words: str
+    look: Look, environment: dict[str, str], ask: Any, host: bool, board: bool, words: str
 ) -> None:
-    found = look(environment, ask, "kp", "oheogulch")
+    found = look(environment, ask, partitions=("kp", "oheogulch"))
     assert (found["Loihi host"].found, found["board"].found) == (host, board)
     assert re.search(words, found["board"].line())
     assert all(item.found != bool(item.advice) for item in found.values())
 
 
-def test_an_ethernet_host_needs_an_address_whatever_the_scheduler_says() -> None:
+def test_an_ethernet_host_needs_an_address_whatever_the_scheduler_says(look: Look) -> None:
     found = look({}, cluster, host=Host("ethernet"))
     assert not found["Loihi host"].found
     assert "name it with --address" in found["Loihi host"].line()
@@ -131,7 +151,7 @@ def test_a_node_that_takes_no_work_is_not_up(state: str, up: bool) -> None:
     )
 
 
-def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     found = look({}, nothing)
     assert found["torch"].found
     assert not found["torch"].needed
@@ -147,20 +167,16 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lacking in missing([lacking])
 
 
-def test_a_program_that_is_absent_is_told_from_one_that_fails() -> None:
+def test_a_program_that_is_absent_is_told_from_one_that_fails(look: Look) -> None:
     """Each of sinfo and ping."""
     for search, host, board in (
         (everywhere, "the scheduler's sinfo fails, or takes longer", "does not answer a ping"),
         (nowhere, r"no scheduler \(sinfo\) and", "no program ping, .*install ping"),
     ):
-        found = {f.name: f for f in examine(AUTO, inherited={}, ask=nothing, search=search)}
-        assert re.search(host, found["Loihi host"].line())
-        environment = {"NXSDKHOST": "10.0.0.7"}
-        found = {
-            f.name: f for f in examine(AUTO, inherited=environment, ask=nothing, search=search)
-        }
-        assert re.search(board, found["board"].line())
-        assert found["board"] in missing(found.values())
+        assert re.search(host, look({}, nothing, search)["Loihi host"].line())
+        finding = look({"NXSDKHOST": "10.0.0.7"}, nothing, search)["board"]
+        assert re.search(board, finding.line())
+        assert finding in missing([finding])
 
 
 class Assembler:
@@ -180,7 +196,7 @@ class Exiting(Assembler):
 
 
 def on_assembler(**options: Any) -> Finding:
-    return next(f for f in examine(AUTO, **options) if f.name == "neuron assembler")
+    return next(f for f in examine(Host(), **options) if f.name == "neuron assembler")
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
@@ -190,7 +206,7 @@ def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
     monkeypatch.setitem(sys.modules, "plug_ins", sys.modules[__name__])
 
 
-def test_assemblers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assemblers(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, one="plug_ins:Assembler", two="plug_ins:Assembler", bad="no_such_module")
     assert "plug-ins bad, one, two are installed" in look({}, nothing)["neuron assembler"].line()
     for named, found in (("two", True), ("three", False), ("bad", False)):
@@ -255,10 +271,11 @@ def test_ready_files_that_may_not_be_read(tmp_path: Path) -> None:
         ("N3C1", "N3B3", False, "N3B3 is wanted, LOIHI_GEN=N3C1 (name the board's"),
     ],
 )
-def test_chip_generation(said: str | None, wanted: str | None, found: bool, words: str) -> None:
+def test_chip_generation(
+    look: Look, said: str | None, wanted: str | None, found: bool, words: str
+) -> None:
     environment = {} if said is None else {"LOIHI_GEN": said}
-    findings = examine(AUTO, inherited=environment, ask=nothing, generation=wanted)
-    finding = next(f for f in findings if f.name == "chip generation")
+    finding = look(environment, nothing, generation=wanted)["chip generation"]
     assert finding.found is found
     assert words in finding.line()
 
@@ -416,12 +433,25 @@ def test_options_that_do_not_go_together(options: dict[str, str], message: str) 
     ],
 )
 def test_the_choice_of_a_host(
-    host: Host, inherited: dict[str, str], expected: tuple[str | None, ...]
+    machine: Machine, host: Host, inherited: dict[str, str], expected: tuple[str | None, ...]
 ) -> None:
-    chosen = host.resolved(["kp", "oheogulch"], inherited=inherited, ask=here)
+    machine(inherited, here)
+    chosen = host.resolved(["kp", "oheogulch"])
     assert (chosen.kind, chosen.partition, chosen.board, chosen.address) == expected
-    assert chosen.resolved(inherited={}, ask=here) == chosen
     assert all(part in chosen.describe() for part in expected if part)
+    machine({}, here)
+    assert chosen.resolved() == chosen
+
+
+def test_the_generation_of_a_chosen_host(machine: Machine) -> None:
+    """The option's, else the profile's, else the machine's."""
+    machine({"LOIHI_GEN": "N3B2"}, here)
+    for host, profile, expected in (
+        (Host(partition="vpx", generation="N3C1"), "N3B3", "N3C1"),
+        (Host(partition="vpx"), "N3B3", "N3B3"),
+        (Host(partition="vpx"), None, "N3B2"),
+    ):
+        assert host.resolved(generation=profile).generation == expected
 
 
 @pytest.mark.parametrize(
@@ -434,7 +464,8 @@ def test_the_choice_of_a_host(
         (Host(board="og-3"), cluster, "og-3 is not among"),
     ],
 )
-def test_a_host_that_is_not_there(host: Host, ask: doctor.Answer, message: str) -> None:
+def test_a_host_that_is_not_there(machine: Machine, host: Host, ask: Any, message: str) -> None:
+    machine({}, ask, nowhere)
     with pytest.raises(BackendUnavailableError, match=message) as error:
-        host.resolved(inherited={}, ask=ask, search=nowhere)
+        host.resolved()
     assert error.value.exit_code == 3

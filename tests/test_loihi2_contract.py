@@ -725,7 +725,7 @@ def test_verify_on_the_chip(chip: Any, net: Path) -> None:
     [
         (("--partition", "kp"), BackendUnavailableError, "board: not found, none of kp"),
         (("--host", "ethernet"), BackendUnavailableError, "no address"),
-        (("--partition", "vpx", "--board", "b"), ParameterError, "one of the two"),
+        (("--partition", "vpx", "--board", "b"), ParameterError, "Use one of the three"),
         (("--chip-generation", "N9"), ParameterError, "Lava knows N2A2"),
         (("--microcode", "no.toml"), BackendUnavailableError, "no.toml: cannot be read"),
         (("--profile", "sim"), ParameterError, "loihi2-oheogulch"),

@@ -17,6 +17,7 @@ from networks import SPIKING, fixed_constants, random_inputs, random_network, ra
 
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import assembler, machine
+from brf_lava.backends.loihi2.backend import Loihi2Options
 from brf_lava.backends.loihi2.listing import count, listing, need_lines
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
@@ -655,4 +656,4 @@ def test_ready_files_need_a_list_and_no_plug_in(tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match="cannot be read"):
             assembler.find_assembler(path)
     with pytest.raises(ParameterError, match="--assembler one: with --microcode nothing"):
-        assembler.find_assembler(tmp_path, "one")
+        Loihi2Options(microcode=tmp_path, assembler="one")

@@ -33,8 +33,8 @@ HEADLINE = "An estimate, not a measurement; nothing here was verified on hardwar
 @click.command()
 @click.argument("run", type=PATH, metavar="RUN.json")
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="The board.")
-@click.option("--measure", "network", type=PATH, help="Measure this network on the engine, beside.")
-@click.option("--float", "model", type=PATH, help="Measure this float model on --device, beside.")
+@click.option("--measure", "network", type=PATH, help="Also measure this network on the engine.")
+@click.option("--float", "model", type=PATH, help="Also measure this float model on --device.")
 @data_option
 @device_option
 def estimate(

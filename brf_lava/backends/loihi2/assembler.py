@@ -77,10 +77,6 @@ def find_assembler(microcode: Path | None = None, name: str | None = None) -> As
         ParameterError: Several without a name, or a TOML file of no use.
     """
     if microcode is not None:
-        if name is not None:
-            raise ParameterError(
-                f"--assembler {name}: with --microcode nothing is assembled. Leave one out."
-            )
         return read_microcode(microcode)
     entries = {entry.name: entry for entry in entry_points(group=GROUP)}
     known = ", ".join(sorted(entries))

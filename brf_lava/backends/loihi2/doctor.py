@@ -8,11 +8,10 @@ it whatever it imports.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from brf_lava.backends.loihi2.assembler import WHAT, ReadyCode, find_assembler
 from brf_lava.backends.loihi2.hosts import Finding, Host
@@ -28,8 +27,6 @@ def examine(
     generation: str | None = None,
     microcode: Path | None = None,
     assembler: str | None = None,
-    inherited: Mapping[str, str] = os.environ,
-    **sources: Any,
 ) -> tuple[Finding, ...]:
     """Look for everything a run on Loihi 2 needs.
 
@@ -39,19 +36,17 @@ def examine(
         generation: Of the profile's chip.
         microcode: The file that names assembled programs, with which no assembler is needed.
         assembler: The plug-in that was named.
-        inherited: Variables of the environment.
-        **sources: As of `Host.look`.
     """
-    found, board, _ = host.look(partitions, inherited=inherited, **sources)
+    host_finding, board, _ = host.look(partitions)
     return (
         _package("Lava on Python 3.10 to 3.13", "lava-nc", "brf-lava install-lava"),
         _package("lava-dl", "lava-dl", "brf-lava install-lava", needed=False),
         _package("torch", "torch", "pip install torch", needed=False),
         _extension(),
         _assembler(microcode, assembler),
-        found,
+        host_finding,
         board,
-        _generation(host.generation, generation, inherited.get("LOIHI_GEN")),
+        _generation(host.generation, generation, os.environ.get("LOIHI_GEN")),
     )
 
 
@@ -78,15 +73,15 @@ def _package(name: str, package: str, advice: str, *, needed: bool = True) -> Fi
 
 def _extension() -> Finding:
     try:
-        found = find_spec(EXTENSION) is not None
+        here = find_spec(EXTENSION) is not None
     except Exception:  # not even Lava is here, or its first lines fail
-        found = False
+        here = False
     advice = "lava-loihi is for members of Intel's Neuromorphic Research Community"
     return Finding(
         "Intel's Loihi extension",
-        found,
-        f"{'' if found else 'no '}module {EXTENSION}",
-        "" if found else f"{advice}; install it on the board's host",
+        here,
+        f"{'' if here else 'no '}module {EXTENSION}",
+        "" if here else f"{advice}; install it on the board's host",
     )
 
 
@@ -94,16 +89,16 @@ def _assembler(microcode: Path | None, named: str | None) -> Finding:
     """A plug-in that can be loaded, or any of the ready files that can be read."""
     advice = "install or choose a plug-in, or name its output with --microcode"
     try:
-        found = find_assembler(microcode, named)
+        code = find_assembler(microcode, named)
     except BrfLavaError as error:
         problem = str(error).removeprefix(f"{WHAT}: ").rstrip(".")
         return Finding(WHAT, False, problem, advice)
-    if not isinstance(found, ReadyCode):
-        return Finding(WHAT, True, f"plug-in {named or found.name}")
-    gone = found.unreadable()
+    if not isinstance(code, ReadyCode):
+        return Finding(WHAT, True, f"plug-in {named or code.name}")
+    gone = code.unreadable()
     lacking = f", without {', '.join(map(str, gone))}" if gone else ""
-    detail = f"{microcode}, {len(found.files)} assembled programs, instead of one{lacking}"
-    some = len(gone) < len(found.files)
+    detail = f"{microcode}, {len(code.files)} assembled programs, instead of one{lacking}"
+    some = len(gone) < len(code.files)
     return Finding(WHAT, some, detail, "" if some else "correct --microcode, or use a plug-in")
 
 

@@ -6,9 +6,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from brf_lava.config.profile import GENERATIONS
 from brf_lava.errors import BackendUnavailableError, ParameterError
@@ -18,9 +17,6 @@ SECONDS = 5.0  # that the scheduler or a host may take to answer
 # States of nodes in which the scheduler gives them no new work, as sinfo shortens them; a * after
 # any other says that the node does not answer
 NOT_UP = ("down", "drain", "drng", "fail", "maint", "inval", "unk")
-
-Answer = Callable[[Sequence[str]], str | None]
-Search = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -133,9 +129,9 @@ class Host:
                 "network. Use one of the three, and the --host that goes with it, or none."
             )
 
-    def environment(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """The variables by which Lava looks for the board: those there are, and this choice."""
-        variables = dict(inherited)
+        variables = dict(os.environ)
         scheduled = self.partition or self.board
         if self.kind == "slurm" or scheduled:
             variables.pop("NXSDKHOST", None)
@@ -150,47 +146,37 @@ class Host:
         }
         return variables | {name: value for name, value in chosen.items() if value}
 
-    def look(
-        self,
-        partitions: Sequence[str] = (),
-        *,
-        inherited: Mapping[str, str] = os.environ,
-        ask: Answer = answer,
-        search: Search = shutil.which,
-    ) -> tuple[Finding, Finding, Host]:
+    def look(self, partitions: Sequence[str] = ()) -> tuple[Finding, Finding, Host]:
         """Look for the host and its board.
 
         Args:
             partitions: Those of the profile, in order of preference; any of them will do.
-            inherited: Variables of the environment.
-            ask: Runs ``sinfo`` and ``ping``.
-            search: Finds a program, or gives None.
 
         Returns:
             Whether the host is here, whether the board is, and this choice with nothing left open.
         """
-        variables = self.environment(inherited)
+        variables = self.environment()
         address = variables.get("NXSDKHOST", "")
         if address:
             host = Finding("Loihi host", True, f"ethernet, NXSDKHOST={address}")
-            board = _ethernet_board(address, ask, search)
+            board = _ethernet_board(address)
             there = replace(self, kind="ethernet", address=address) if board.found else self
             return host, board, there
         nobody = Finding("board", False, "there is no host to ask", "find the host first")
         if self.kind == "ethernet":
             advice = "name it with --address"
             return Finding("Loihi host", False, "no address, no NXSDKHOST", advice), nobody, self
-        listed = ask(["sinfo"])
+        listed = answer(["sinfo"])
         if listed is None:
             silent = f"the scheduler's sinfo fails, or takes longer than {SECONDS:g} s,"
-            what = silent if search("sinfo") else "no scheduler (sinfo)"
+            what = silent if shutil.which("sinfo") else "no scheduler (sinfo)"
             advice = "log in to a host with boards, or name one with --host ethernet --address"
             return Finding("Loihi host", False, f"{what} and no NXSDKHOST", advice), nobody, self
         host = Finding("Loihi host", True, "slurm, sinfo answers")
         chosen = replace(self, kind="slurm")
         named, node = variables.get("PARTITION"), variables.get("BOARD")
         if node and not named:
-            if node in up_boards(ask(["sinfo", "-N"]) or ""):
+            if node in up_boards(answer(["sinfo", "-N"]) or ""):
                 return host, Finding("board", True, f"{node} is up"), replace(chosen, board=node)
             what, advice = "not among those that are up", "look at 'sinfo -N' and name another"
             return host, Finding("board", False, f"{node} is {what}", advice), chosen
@@ -203,24 +189,21 @@ class Host:
         advice = "name one with --partition, or another --profile"
         return host, Finding("board", False, f"{what}: {', '.join(up) or 'none'}", advice), chosen
 
-    def resolved(
-        self, partitions: Sequence[str] = (), generation: str | None = None, **sources: Any
-    ) -> Host:
+    def resolved(self, partitions: Sequence[str] = (), generation: str | None = None) -> Host:
         """This choice with nothing left open: slurm or ethernet, and where.
 
         Args:
             partitions: Those of the profile, in order of preference.
             generation: Of the profile's chip, for a choice that names none.
-            **sources: As of `look`.
 
         Raises:
             BackendUnavailableError: There is no such host or board.
         """
-        host, board, chosen = self.look(partitions, **sources)
+        host, board, chosen = self.look(partitions)
         for finding in (host, board):
             if not finding.found:
                 raise BackendUnavailableError(f"{finding.line()}. See 'brf-lava doctor'.")
-        inherited = self.environment(sources.get("inherited", os.environ)).get("LOIHI_GEN")
+        inherited = os.environ.get("LOIHI_GEN")
         return replace(chosen, generation=self.generation or generation or inherited)
 
     def describe(self) -> str:
@@ -232,13 +215,13 @@ class Host:
         return f"slurm, {where}{generation}"
 
 
-def _ethernet_board(address: str, ask: Answer, search: Search) -> Finding:
+def _ethernet_board(address: str) -> Finding:
     """By a ping, with which Lava too asks: without it there, Lava takes no host."""
     if not is_name(address):
         return Finding("board", False, f"{address!r} is no address", "correct NXSDKHOST")
-    if ask(["ping", "-c", "1", address]) is not None:
+    if answer(["ping", "-c", "1", address]) is not None:
         return Finding("board", True, f"{address} answers a ping")
-    if search("ping") is None:
+    if shutil.which("ping") is None:
         what = f"{address} cannot be asked, there is no program ping, which Lava asks with too"
         return Finding("board", False, what, "install ping")
     what = f"{address} does not answer a ping within {SECONDS:g} s"
