@@ -275,7 +275,7 @@ def test_no_fewer_parts_would_do(
         return bool((part_loads(layer, [size], reach, profile.packing) <= room).all())
 
     fewest = next((parts for parts in range(1, neurons + 1) if fit(parts)), 0)
-    assert fits._fewest_parts(profile, layer, reached).parts == fewest
+    assert fits.fewest_parts(profile, layer, reached).parts == fewest
 
 
 def test_a_million_neurons_fit_the_large_system() -> None:

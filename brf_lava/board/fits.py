@@ -178,7 +178,7 @@ def part_loads(
     return np.stack([*columns, synapses, memory], axis=1)
 
 
-class _Fewest(NamedTuple):
+class Fewest(NamedTuple):
     """The fewest parts of a layer, 0 if it does not fit, and why they are not fewer.
 
     least: cores that its neurons take in the best parts there can be, float64 [resources].
@@ -189,7 +189,7 @@ class _Fewest(NamedTuple):
     least: NDArray[np.float64]
 
 
-def _fewest_parts(profile: Loihi2Profile, layer: LayerShape, onward: int) -> _Fewest:
+def fewest_parts(profile: Loihi2Profile, layer: LayerShape, onward: int) -> Fewest:
     """onward: parts of the next layer, which each neuron sends to."""
     packing, limits, empty = profile.packing, capacity(profile), empty_core(profile.packing)
     room = limits - empty
@@ -204,22 +204,22 @@ def _fewest_parts(profile: Loihi2Profile, layer: LayerShape, onward: int) -> _Fe
     per_neuron = (loads / sizes[:, None])[: most or None].min(axis=0, initial=np.inf)
     least = layer.neurons * per_neuron / np.maximum(room, 1)
     if parts == 1 or not most:
-        return _Fewest(needed, "fits into one core" if most else "does not fit", least)
+        return Fewest(needed, "fits into one core" if most else "does not fit", least)
     fewer = parts - 1
     largest, reached = -(-layer.neurons // fewer), onward + fewer * layer.recurrent
     needs = empty + part_loads(layer, [largest], reached, packing)[0]
     short = int((needs / limits).argmax())
     would = f"{needs[short]:,} of {limits[short]:,} {RESOURCES[short].title}"
-    return _Fewest(parts, f"{fewer:,} would need {would}", least)
+    return Fewest(parts, f"{fewer:,} would need {would}", least)
 
 
 def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
     """Place a network on a board. Raises: ParameterError for more cores than can be placed."""
-    fewest_parts = lru_cache(None)(partial(_fewest_parts, profile))
-    layers: list[tuple[LayerShape, int, _Fewest]] = []
+    fewest_of = lru_cache(None)(partial(fewest_parts, profile))
+    layers: list[tuple[LayerShape, int, Fewest]] = []
     onward = 1  # the readout sends to the host alone
     for layer in reversed(network.layers):  # a layer must know how many parts it sends to
-        fewest = fewest_parts(layer, onward)
+        fewest = fewest_of(layer, onward)
         reached = onward + (fewest.parts or layer.neurons) * layer.recurrent
         layers.append((layer, reached, fewest))
         # A layer that does not fit counts as if only its neurons had to
@@ -245,7 +245,7 @@ def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
 
 
 def _share(
-    layers: Sequence[tuple[LayerShape, int, _Fewest]], profile: Loihi2Profile
+    layers: Sequence[tuple[LayerShape, int, Fewest]], profile: Loihi2Profile
 ) -> tuple[tuple[Split, ...], Integers]:
     """Put all parts on cores, from the first layer on: on used ones where they fit, else new."""
     packing, room = profile.packing, capacity(profile)
