@@ -30,7 +30,6 @@ from brf_lava.board.energy import (
     SENT,
     SPIKES,
     SYNOPS,
-    TIMES,
     UPDATES,
     MeasuredRun,
     Range,
@@ -218,8 +217,8 @@ def test_time_of_the_busiest_core_by_hand() -> None:
 
 def test_work_is_side_by_side_in_the_scaled_set_alone() -> None:
     work = {SYNOPS: np.array([1000.0]), UPDATES: np.array([500.0])}
-    sets = (TIMES[energy.LOIHI1], TIMES[energy.SCALED])
-    times = [step_time(work, work, barrier(1, 1, each), each) for each in sets]
+    sets = (energy.LOIHI1, energy.SCALED)
+    times = [step_time(work, work, barrier(1, 1, name), name) for name in sets]
     assert times[0].mean.high == pytest.approx(3500 + 4200 + 465)
     assert times[1].mean.high == pytest.approx(max(700, 2100))
     assert times[1].bound == "neuron updates"
@@ -229,7 +228,7 @@ def test_work_is_side_by_side_in_the_scaled_set_alone() -> None:
     ("routers", "ns"), [(1, 600), (2, 1000), (3, 1400), (4, 1400), (5, 1800), (30, 1800)]
 )
 def test_barrier_by_routers(routers: int, ns: float) -> None:
-    assert barrier(routers, 1, TIMES[energy.FITTED]) == (ns, ns)
+    assert barrier(routers, 1, energy.FITTED) == (ns, ns)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ def test_barrier_by_routers(routers: int, ns: float) -> None:
     ],
 )
 def test_barrier_by_chips(chips: int, low: float, high: float) -> None:
-    assert barrier(8, chips, TIMES[energy.LOIHI1]) == Range(low, high)
+    assert barrier(8, chips, energy.LOIHI1) == Range(low, high)
 
 
 def test_several_chips_make_the_time_a_range() -> None:

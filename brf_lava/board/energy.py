@@ -88,20 +88,6 @@ def _quoted(name: str, value: float, source: str, unit: str = NS) -> Constant:
     return Constant(name, Range(value, value), unit, "quoted", source)
 
 
-class Times(NamedTuple):
-    """Times per operation.
-
-    serial: a core does its synaptic operations and its neurons one after the other, else side by
-    side. barrier: routers in use up to which the step's synchronization takes so long; more than
-    the last take as long. floor: the shortest step.
-    """
-
-    costs: dict[str, Constant]
-    serial: bool
-    barrier: tuple[tuple[int, Constant], ...] = ()
-    floor: tuple[Constant, ...] = ()
-
-
 # By set, then by operation; what a set lacks is part of another operation there.
 LOIHI1, FITTED = "Loihi 1, Davies et al. 2018", "Loihi 1, fit of SANA-FE"
 SCALED = "Loihi 2, scaled from Loihi 1"
@@ -123,33 +109,31 @@ ENERGIES = {
     },
 }
 TIMES = {
-    LOIHI1: Times(
-        {
-            SYNOPS: _davies("synaptic operation, at most", NS, 3.5),
-            UPDATES: _davies("neuron update, active", NS, 8.4),
-        },
-        serial=True,
-        barrier=((32, _davies("barrier, 1 to 32 routers", NS, 113.0, 465.0)),),
+    LOIHI1: {
+        SYNOPS: _davies("synaptic operation, at most", NS, 3.5),
+        UPDATES: _davies("neuron update, active", NS, 8.4),
+    },
+    FITTED: {
+        SYNOPS: _sanafe("synaptic operation, sparse", NS, 4.7),
+        UPDATES: _sanafe("neuron access and update", NS, 6.0 + 3.7),
+        SPIKES: _sanafe("spike of a neuron", NS, 30.0),
+        SENT: _sanafe("message sent", NS, 5.1),
+        RECEIVED: _sanafe("message received", NS, 16.0),
+    },
+    SCALED: {
+        SYNOPS: _scaled("synaptic operation", 0.7, 5),
+        UPDATES: _scaled("neuron update", 4.2, 2),
+    },
+}
+PARALLEL = (SCALED,)  # a core does its kinds of work at the same time; else one after the other
+FLOORS = {SCALED: _quoted("shortest step of a chip", 200.0, INTEL)}
+BARRIERS = {  # routers in use up to which synchronization takes so long; more take as the last
+    LOIHI1: ((32, _davies("barrier, 1 to 32 routers", NS, 113.0, 465.0)),),
+    FITTED: tuple(
+        (routers, _sanafe(f"barrier, routers up to {routers}", NS, ns))
+        for routers, ns in ((1, 600.0), (2, 1000.0), (4, 1400.0), (29, 1800.0))
     ),
-    FITTED: Times(
-        {
-            SYNOPS: _sanafe("synaptic operation, sparse", NS, 4.7),
-            UPDATES: _sanafe("neuron access and update", NS, 6.0 + 3.7),
-            SPIKES: _sanafe("spike of a neuron", NS, 30.0),
-            SENT: _sanafe("message sent", NS, 5.1),
-            RECEIVED: _sanafe("message received", NS, 16.0),
-        },
-        serial=True,
-        barrier=tuple(
-            (routers, _sanafe(f"barrier, routers up to {routers}", NS, value))
-            for routers, value in ((1, 600.0), (2, 1000.0), (4, 1400.0), (29, 1800.0))
-        ),
-    ),
-    SCALED: Times(
-        {SYNOPS: _scaled("synaptic operation", 0.7, 5), UPDATES: _scaled("neuron update", 4.2, 2)},
-        serial=False,
-        floor=(_quoted("shortest step of a chip", 200.0, INTEL),),
-    ),
+    SCALED: (),
 }
 CHIP_BARRIERS = (  # chips that a step of Loihi 1 synchronizes in such a time
     (256, _quoted("barrier, 256 chips", 14_300.0, SPRINGS)),
@@ -160,7 +144,8 @@ STATIC = Constant(
 )
 CONSTANTS = (  # all of them, group by group
     *(tuple(costs.values()) for costs in ENERGIES.values()),
-    *((*t.costs.values(), *(each for _, each in t.barrier), *t.floor) for t in TIMES.values()),
+    *((*costs.values(), *(each for _, each in BARRIERS[name])) for name, costs in TIMES.items()),
+    tuple(FLOORS.values()),
     tuple(each for _, each in CHIP_BARRIERS),
     (STATIC, _quoted("static power of Oheo Gulch, with x86", 1.78, NESBIT, W)),
 )
@@ -246,10 +231,7 @@ def estimate(run: MeasuredRun, placement: Placement) -> Estimate:
     peak = core_work(run, placement, run.peak_inputs, run.peaks)
     on_chip = min(placement.cores, placement.profile.limits.cores_per_chip.value)
     routers, chips = -(-on_chip // CORES_PER_ROUTER), placement.chips
-    times = {
-        name: step_time(mean, peak, barrier(routers, chips, each), each)
-        for name, each in TIMES.items()
-    }
+    times = {name: step_time(mean, peak, barrier(routers, chips, name), name) for name in TIMES}
     seconds = around(each.mean for each in times.values()).times(run.steps / NS_PER_S)
     return Estimate(
         counts=counts,
@@ -345,14 +327,16 @@ def energy(counts: Mapping[str, float], costs: Mapping[str, Constant]) -> dict[s
     return {name: cost.range.times(amounts[name] / PJ_PER_J) for name, cost in costs.items()}
 
 
-def barrier(routers: int, chips: int, times: Times) -> Range:
-    """ns until all cores are ready for the next step. routers: in use on a chip.
+def barrier(routers: int, chips: int, name: str) -> Range:
+    """ns until all cores are ready for the next step.
+
+    routers: in use on a chip. name: of the set of constants.
 
     Of several chips few numbers are known: it lies between those of fewer and of more chips. Beyond
     the largest system with a known one, it is at least that.
     """
-    known = [each for up_to, each in times.barrier if routers <= up_to]
-    known += [each for _, each in times.barrier[-1:]]
+    known = [each for up_to, each in BARRIERS[name] if routers <= up_to]
+    known += [each for _, each in BARRIERS[name][-1:]]
     single = known[0].range if known else Range(0.0, 0.0)
     if chips == 1:
         return single
@@ -364,18 +348,21 @@ def barrier(routers: int, chips: int, times: Times) -> Range:
     return Range(low, low)
 
 
-def step_time(mean: Work, peak: Work, waiting: Range, times: Times) -> StepTime:
-    """The time of a step, bounded by the busiest core. waiting: ns of the barrier."""
-    floor = max((each.range.high for each in times.floor), default=0.0)
+def step_time(mean: Work, peak: Work, waiting: Range, name: str) -> StepTime:
+    """The time of a step, bounded by the busiest core.
+
+    waiting: ns of the barrier. name: of the set of constants.
+    """
+    floor = FLOORS[name].range.high if name in FLOORS else 0.0
     spent = [
-        {name: cost.range.high * work[name] for name, cost in times.costs.items()}
+        {kind: cost.range.high * work[kind] for kind, cost in TIMES[name].items()}
         for work in (mean, peak)
     ]
-    busy = [np.stack(list(parts.values())) for parts in spent]
-    longest = [each.sum(axis=0) if times.serial else each.max(axis=0) for each in busy]
+    kinds = [np.stack(list(parts.values())) for parts in spent]
+    busy = [each.max(axis=0) if name in PARALLEL else each.sum(axis=0) for each in kinds]
     step, most = (
-        Range(*(max(float(each.max()) + wait, floor) for wait in waiting)) for each in longest
+        Range(*(max(float(each.max()) + wait, floor) for wait in waiting)) for each in busy
     )
-    core = int(longest[0].argmax())
-    bound = max(times.costs, key=lambda name: float(spent[0][name][core]))
+    core = int(busy[0].argmax())
+    bound = max(spent[0], key=lambda kind: float(spent[0][kind][core]))
     return StepTime(step, most, core, "shortest step" if floor and step.high == floor else bound)
