@@ -85,8 +85,8 @@ def find_assembler(microcode: Path | None = None, name: str | None = None) -> As
     if not entries or (name is not None and name not in entries):
         which = f"no plug-in {name!r} among {known or 'none'}" if name else "no plug-in"
         raise BackendUnavailableError(
-            f"{WHAT}: {which} in the group {GROUP}, and no --microcode. Members of Intel's "
-            f"community write one. {GUIDE}"
+            f"{WHAT}: {which} in the group {GROUP}. Members write one from deploy/assembler.md, or "
+            "name its output with --microcode."
         )
     entry = entries[known if name is None else name]
     try:

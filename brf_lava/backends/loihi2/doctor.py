@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from brf_lava.backends.loihi2.assembler import WHAT, ReadyCode, find_assembler
+from brf_lava.backends.loihi2.assembler import GUIDE, WHAT, ReadyCode, find_assembler
 from brf_lava.backends.loihi2.hosts import Finding, Host
 from brf_lava.errors import BrfLavaError
 
@@ -87,12 +87,12 @@ def _extension() -> Finding:
 
 def _assembler(microcode: Path | None, named: str | None) -> Finding:
     """A plug-in that can be loaded, or any of the ready files that can be read."""
-    advice = "install or choose a plug-in, or name its output with --microcode"
     try:
         code = find_assembler(microcode, named)
     except BrfLavaError as error:
-        problem = str(error).removeprefix(f"{WHAT}: ").rstrip(".")
-        return Finding(WHAT, False, problem, advice)
+        problem, _, remedy = str(error).removeprefix(f"{WHAT}: ").rstrip(".").partition(". ")
+        remedy = remedy or GUIDE
+        return Finding(WHAT, False, problem, remedy[0].lower() + remedy[1:])
     if not isinstance(code, ReadyCode):
         return Finding(WHAT, True, f"plug-in {named or code.name}")
     gone = code.unreadable()
