@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
+from brf_lava.cli.map import Rows
 from brf_lava.cli.options import PATH, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
@@ -50,6 +51,7 @@ def estimate(
     RUN.json is what 'brf-lava run --out' wrote. Energies per operation of Loihi 2 are not public:
     two sets of Loihi 1 stand in. --measure and --float run the same samples on this computer.
     """
+    from brf_lava import report
     from brf_lava.board import energy
     from brf_lava.board.fits import place
     from brf_lava.run.stored import read_run
@@ -70,13 +72,17 @@ def estimate(
     )
     click.echo(f"board    {board.board}: cores {placement.cores:,}, chips {placement.chips:,}")
     click.echo(HEADLINE)
-    _print_counts(cost.counts, stored.run.steps)
-    _print_energies(cost)
-    _print_times(cost, stored.run.steps)
-    _print_measurements(cost, measurements)
+    report.print_rows(*_count_rows(cost.counts, stored.run.steps))
+    report.print_rows(*_energy_rows(cost))
+    report.print_rows(*_time_rows(cost, stored.run.steps))
+    report.print_rows(*_measurement_rows(cost, measurements))
     for problem in dict.fromkeys(f"{m.what}: {m.problem}" for m in measurements if m.problem):
         click.echo(f"Energy not measured, {problem}.")
-    _print_sources()
+    report.print_rows(*_constant_rows())
+    for reference in energy.REFERENCES:
+        click.echo(reference)
+    published = "Measured on Loihi 2 by others, other networks"
+    report.print_rows(published, ("", "values", "certainty"), energy.PUBLISHED)
     click.echo("Left out: the host, the ways between it and the chip, and traffic between chips.")
     known = energy.CHIP_BARRIERS[-1][0]
     if placement.chips > known:
@@ -202,17 +208,14 @@ def _shown(value: Range, unit: float = 1.0, digits: str = ",.3g") -> str:
     return low if low == high else f"{low} - {high}"
 
 
-def _print_counts(counts: dict[str, float], steps: int) -> None:
+def _count_rows(counts: dict[str, float], steps: int) -> Rows:
     """Operations per sample and per step."""
-    from brf_lava import report
-
     rows = [(name, f"{value:,.1f}", f"{value / steps:,.2f}") for name, value in counts.items()]
-    report.print_rows("Counts, from the measured spikes", ("", ">per sample", ">per step"), rows)
+    return "Counts, from the measured spikes", ("", ">per sample", ">per step"), rows
 
 
-def _print_energies(cost: Estimate) -> None:
+def _energy_rows(cost: Estimate) -> Rows:
     """uJ per sample by operation, one column per set of constants."""
-    from brf_lava import report
     from brf_lava.board.energy import total
 
     sets = cost.energies.values()
@@ -222,13 +225,11 @@ def _print_energies(cost: Estimate) -> None:
     ]
     together = ("together", *(_shown(total(parts.values()), UJ) for parts in sets))
     columns = ("", *(f">{name}" for name in cost.energies))
-    report.print_rows("Dynamic energy, uJ per sample", columns, [*rows, (), together])
+    return "Dynamic energy, uJ per sample", columns, [*rows, (), together]
 
 
-def _print_times(cost: Estimate, steps: int) -> None:
+def _time_rows(cost: Estimate, steps: int) -> Rows:
     """The time of a step, by its busiest core."""
-    from brf_lava import report
-
     rows = [
         (
             name,
@@ -241,13 +242,11 @@ def _print_times(cost: Estimate, steps: int) -> None:
         for name, each in cost.times.items()
     ]
     columns = ("", ">mean", ">all peaks at once", ">ms per sample", ">core", ">bound by")
-    report.print_rows("Time per step, us, of the busiest core", columns, rows)
+    return "Time per step, us, of the busiest core", columns, rows
 
 
-def _print_measurements(cost: Estimate, measurements: list[Measurement]) -> None:
+def _measurement_rows(cost: Estimate, measurements: list[Measurement]) -> Rows:
     """The estimate, and what was measured on this computer."""
-    from brf_lava import report
-
     low, high = cost.seconds
     rows = [
         (
@@ -279,12 +278,11 @@ def _print_measurements(cost: Estimate, measurements: list[Measurement]) -> None
         if not any(each.what.startswith(what) for each in measurements)
     ]
     columns = ("", ">batch", ">latency, ms", ">samples/s", ">energy, uJ")
-    report.print_rows("Per sample; all but the estimate measured on this computer", columns, rows)
+    return "Per sample; all but the estimate measured on this computer", columns, rows
 
 
-def _print_sources() -> None:
-    """Every constant of the estimate with its source, and what others measured."""
-    from brf_lava import report
+def _constant_rows() -> Rows:
+    """Every constant of the estimate, with its source."""
     from brf_lava.board import energy
 
     rows: list[tuple[str, ...]] = []
@@ -293,11 +291,4 @@ def _print_sources() -> None:
             value = f"{_shown(each.range, digits='g')} {each.unit}"
             rows.append((each.name, value, each.certainty, each.source))
         rows.append(())
-    report.print_rows("Constants", ("", ">value", "certainty", "source"), rows[:-1])
-    for reference in energy.REFERENCES:
-        click.echo(reference)
-    report.print_rows(
-        "Measured on Loihi 2 by others, other networks",
-        ("", "values", "certainty"),
-        energy.PUBLISHED,
-    )
+    return "Constants", ("", ">value", "certainty", "source"), rows[:-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from brf_lava.board.fits import Placement
     from brf_lava.config.profile import Loihi2Profile, Sourced
 
+Rows = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, columns, cells
 ROWS = 24  # of a table with one row per layer or kind of core
 KB = 1000
 
@@ -40,6 +43,7 @@ def map_command(
     Layers are divided over cores by public limits, each shown with its source and how certain it
     is. Nothing of it was verified on hardware.
     """
+    from brf_lava import report
     from brf_lava.board.fits import RESOURCES, place
 
     source = network or describe
@@ -60,11 +64,12 @@ def map_command(
         f"neurons in {_number(hidden, 'hidden layer')} and a readout"
     )
     click.echo(f"board    {board.board}: {_number(board.chips, 'chip')}, {profile}")
-    _print_layers(placement, operations, rows)
-    _print_totals(placement)
-    _print_limits(placement)
+    report.print_rows(*_layer_rows(placement, operations), rows)
+    report.print_rows(*_total_rows(placement))
+    report.print_rows(*_limit_rows(placement))
+    report.print_rows(*_memory_rows(board))
     if placement.cores:
-        _print_cores(placement, rows)
+        report.print_rows(*_core_rows(placement), rows)
     click.echo(
         "Programs are counted, not checked: no limit of their length is public. Nothing here was "
         "verified on hardware."
@@ -115,12 +120,8 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' if count > 1 else ''}"
 
 
-def _print_layers(
-    placement: Placement, operations: list[int | None], shown: int | None = None
-) -> None:
+def _layer_rows(placement: Placement, operations: list[int | None]) -> Rows:
     """How each layer is divided, and why not over fewer cores."""
-    from brf_lava import report
-
     columns = ("layer", ">neurons", ">axons in", ">synapses", ">program", ">cores", ">per core")
     rows = [
         (
@@ -137,12 +138,11 @@ def _print_layers(
             zip(placement.splits, operations, strict=True), start=1
         )
     ]
-    report.print_rows("Layers", (*columns, "why not fewer cores"), rows, shown)
+    return "Layers", (*columns, "why not fewer cores"), rows
 
 
-def _print_totals(placement: Placement) -> None:
+def _total_rows(placement: Placement) -> Rows:
     """Sums over the network."""
-    from brf_lava import report
     from brf_lava.board.fits import neuron_words
 
     network, packing = placement.network, placement.profile.packing
@@ -163,16 +163,15 @@ def _print_totals(placement: Placement) -> None:
         ("ratio to that bound", "-" if placement.ratio is None else f"{placement.ratio:.2f}"),
         ("chips", f"{placement.chips:,}"),
     )
-    report.print_rows("All cores", ("", ">value"), rows)
+    return "All cores", ("", ">value"), rows
 
 
-def _print_limits(placement: Placement) -> None:
-    """Each limit and what comes nearest to it; what things take of memory; where that is from."""
-    from brf_lava import report
+def _limit_rows(placement: Placement) -> Rows:
+    """Each limit, what comes nearest to it, and where it is from."""
     from brf_lava.board.fits import INPUTS, OUTPUTS, RESOURCES
     from brf_lava.neurons.fixed import STATE_WIDTH
 
-    limits, packing = placement.profile.limits, placement.profile.packing
+    limits = placement.profile.limits
     rows: list[tuple[str, ...]] = []
 
     def add(name: str, value: int | None, limit: Sourced, bound: str = "") -> None:
@@ -194,23 +193,21 @@ def _print_limits(placement: Placement) -> None:
     add("cores of a chip", used, limits.cores_per_chip)
     add("chips", placement.chips, limits.chips)
     columns = ("limit", ">most", ">of", ">share", ">cores >=", "certainty", "source")
-    report.print_rows("Limits of a core, of a number, and of the board", columns, rows)
-    assumed: dict[str, Sourced] = vars(packing)
-    report.print_rows(
-        "Memory, as assumed",
-        ("what", ">value", "certainty", "source"),
-        [
-            (name.replace("_", " "), str(each.value), each.certainty, each.source)
-            for name, each in assumed.items()
-        ],
-    )
+    return "Limits of a core, of a number, and of the board", columns, rows
 
 
-def _print_cores(placement: Placement, shown: int | None = None) -> None:
+def _memory_rows(board: Loihi2Profile) -> Rows:
+    """What things take of a core's memory, and where that is from."""
+    assumed: dict[str, Sourced] = vars(board.packing)
+    rows = [
+        (name.replace("_", " "), str(each.value), each.certainty, each.source)
+        for name, each in assumed.items()
+    ]
+    return "Memory, as assumed", ("what", ">value", "certainty", "source"), rows
+
+
+def _core_rows(placement: Placement) -> Rows:
     """How full the cores are; cores in a row that hold the same share a line."""
-    from itertools import groupby
-
-    from brf_lava import report
     from brf_lava.board.fits import RESOURCES
 
     shares, rows = placement.utilization, []
@@ -225,7 +222,7 @@ def _print_cores(placement: Placement, shown: int | None = None) -> None:
             )
         )
     titles = (f">{resource.title}" for resource in RESOURCES)
-    report.print_rows("Cores", ("core", "holds", *titles), rows, shown)
+    return "Cores", ("core", "holds", *titles), rows
 
 
 def _draw(placement: Placement, out: Path) -> None:
