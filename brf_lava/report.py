@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,28 @@ def print_table(table: Table) -> None:
 def notice(text: str) -> None:
     """Print what a user should know, on stderr."""
     make_console(stderr=True).print(f"Notice: {text}", style="yellow", soft_wrap=True)
+
+
+def print_rows(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], shown: int | None = None
+) -> None:
+    """Print a table.
+
+    Args:
+        title: Its title.
+        columns: Their headings; one that begins with > holds numbers.
+        rows: Finished cells; an empty row is a line across the table.
+        shown: How many rows at most; the rest is counted below. None: all.
+    """
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for column in columns:
+        numbers = column.startswith(">")
+        table.add_column(column.removeprefix(">"), justify="right" if numbers else "left")
+    for row in rows[:shown]:
+        table.add_row(*row) if row else table.add_section()
+    if shown is not None and len(rows) > shown:
+        table.caption = f"and {len(rows) - shown:,} more rows, see --all"
+    print_table(table)
 
 
 def _epoch_text(report: EpochReport) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,9 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
-from brf_lava.backends.loihi2 import assembler, doctor
-from brf_lava.backends.loihi2.doctor import (
-    Finding,
-    examine,
-    explain,
-    missing,
-    up_boards,
-    up_partitions,
-)
-from brf_lava.backends.loihi2.hosts import Host
+from brf_lava.backends.loihi2 import assembler, doctor, hosts
+from brf_lava.backends.loihi2.doctor import examine, explain, missing
+from brf_lava.backends.loihi2.hosts import Finding, Host, up_boards, up_partitions
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError, ParameterError
@@ -59,6 +52,10 @@ def echo(command: Sequence[str]) -> str | None:
     return "" if command[0] == "ping" else None
 
 
+def here(command: Sequence[str]) -> str | None:
+    return echo(command) if command[0] == "ping" else cluster(command)
+
+
 def everywhere(program: str) -> str | None:
     return f"/bin/{program}"
 
@@ -67,11 +64,34 @@ def nowhere(program: str) -> str | None:
     return None
 
 
-def look(
-    environment: Mapping[str, str], ask: doctor.Answer, *partitions: str
-) -> dict[str, Finding]:
-    found = examine(environment=environment, ask=ask, partitions=partitions, search=everywhere)
-    return {finding.name: finding for finding in found}
+Machine = Callable[..., None]
+Look = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine with other variables, other programs and other answers of sinfo and ping."""
+
+    def become(environment: dict[str, str], ask: Any, search: Any = everywhere) -> None:
+        monkeypatch.setattr(os, "environ", environment)
+        monkeypatch.setattr(hosts, "answer", ask)
+        monkeypatch.setattr(hosts.shutil, "which", search)
+
+    return become
+
+
+@pytest.fixture
+def look(machine: Machine) -> Look:
+    """What is found on such a machine, by name."""
+
+    def examined(
+        environment: dict[str, str], ask: Any, search: Any = everywhere, **options: Any
+    ) -> dict[str, Finding]:
+        machine(environment, ask, search)
+        found = examine(options.pop("host", Host()), **options)
+        return {finding.name: finding for finding in found}
+
+    return examined
 
 
 @pytest.mark.parametrize(
@@ -91,21 +111,20 @@ def look(
     ],
 )
 def test_host_and_board(
-    environment: dict[str, str], ask: doctor.Answer, host: bool, board: bool, words: str
+    look: Look, environment: dict[str, str], ask: Any, host: bool, board: bool, words: str
 ) -> None:
-    found = look(environment, ask, "kp", "oheogulch")
+    found = look(environment, ask, partitions=("kp", "oheogulch"))
     assert (found["Loihi host"].found, found["board"].found) == (host, board)
     assert re.search(words, found["board"].line())
     assert all(item.found != bool(item.advice) for item in found.values())
 
 
-def test_an_ethernet_host_needs_an_address_whatever_the_scheduler_says() -> None:
-    found = {item.name: item for item in examine(environment={}, ask=cluster, host="ethernet")}
+def test_an_ethernet_host_needs_an_address_whatever_the_scheduler_says(look: Look) -> None:
+    found = look({}, cluster, host=Host("ethernet"))
     assert not found["Loihi host"].found
     assert "name it with --address" in found["Loihi host"].line()
     environment = {"NXSDKHOST": "10.0.0.7", "PARTITION": "vpx"}
-    found = {i.name: i for i in examine(environment=environment, ask=cluster, host="slurm")}
-    assert "slurm" in found["Loihi host"].line()
+    assert "slurm" in look(environment, cluster, host=Host("slurm"))["Loihi host"].line()
 
 
 def test_what_sinfo_prints() -> None:
@@ -132,7 +151,7 @@ def test_a_node_that_takes_no_work_is_not_up(state: str, up: bool) -> None:
     )
 
 
-def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     found = look({}, nothing)
     assert found["torch"].found
     assert not found["torch"].needed
@@ -148,18 +167,16 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lacking in missing([lacking])
 
 
-def test_a_program_that_is_absent_is_told_from_one_that_fails() -> None:
+def test_a_program_that_is_absent_is_told_from_one_that_fails(look: Look) -> None:
     """Each of sinfo and ping."""
     for search, host, board in (
         (everywhere, "the scheduler's sinfo fails, or takes longer", "does not answer a ping"),
         (nowhere, r"no scheduler \(sinfo\) and", "no program ping, .*install ping"),
     ):
-        found = {f.name: f for f in examine(environment={}, ask=nothing, search=search)}
-        assert re.search(host, found["Loihi host"].line())
-        environment = {"NXSDKHOST": "10.0.0.7"}
-        found = {f.name: f for f in examine(environment=environment, ask=nothing, search=search)}
-        assert re.search(board, found["board"].line())
-        assert found["board"] in missing(found.values())
+        assert re.search(host, look({}, nothing, search)["Loihi host"].line())
+        finding = look({"NXSDKHOST": "10.0.0.7"}, nothing, search)["board"]
+        assert re.search(board, finding.line())
+        assert finding in missing([finding])
 
 
 class Assembler:
@@ -179,7 +196,7 @@ class Exiting(Assembler):
 
 
 def on_assembler(**options: Any) -> Finding:
-    return next(f for f in examine(**options) if f.name == "neuron assembler")
+    return next(f for f in examine(Host(), **options) if f.name == "neuron assembler")
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
@@ -189,9 +206,9 @@ def install(monkeypatch: pytest.MonkeyPatch, **plug_ins: str) -> None:
     monkeypatch.setitem(sys.modules, "plug_ins", sys.modules[__name__])
 
 
-def test_assemblers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assemblers(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, one="plug_ins:Assembler", two="plug_ins:Assembler", bad="no_such_module")
-    assert "plug-ins bad, one, two (choose" in look({}, nothing)["neuron assembler"].line()
+    assert "plug-ins bad, one, two are installed" in look({}, nothing)["neuron assembler"].line()
     for named, found in (("two", True), ("three", False), ("bad", False)):
         finding = on_assembler(assembler=named)
         assert finding.found is found
@@ -214,7 +231,7 @@ def test_ready_files_are_read(tmp_path: Path) -> None:
     for content, words in (
         (None, "cannot be read (No such file"),
         (b"", "empty"),
-        (b"\xff\xfe\x00", "is not text"),
+        (b"\xff\xfe\x00", "not UTF-8"),
         (b"[files", "ready.toml"),
         (b"[files]\nx = 1\n", "16 hexadecimal digits"),
         (READY.encode() * 2, "ready.toml"),  # twice the same key
@@ -225,7 +242,7 @@ def test_ready_files_are_read(tmp_path: Path) -> None:
         finding = on_assembler(microcode=ready)
         assert not finding.found, content
         assert words in finding.line()
-        assert "correct --microcode" in finding.line()
+        assert "--microcode" in finding.line()
         assert "\n" not in finding.line()
     assert "Is a directory" in on_assembler(microcode=tmp_path).line()
     (tmp_path / "a.bin").write_bytes(b"1")
@@ -244,11 +261,6 @@ def test_ready_files_that_may_not_be_read(tmp_path: Path) -> None:
     assert "Permission denied" in on_assembler(microcode=ready).line()
 
 
-def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "ready.toml")
-    assert not on_assembler(microcode=tmp_path / "ready.toml").found
-
-
 @pytest.mark.parametrize(
     ("said", "wanted", "found", "words"),
     [
@@ -259,10 +271,11 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
         ("N3C1", "N3B3", False, "N3B3 is wanted, LOIHI_GEN=N3C1 (name the board's"),
     ],
 )
-def test_chip_generation(said: str | None, wanted: str | None, found: bool, words: str) -> None:
+def test_chip_generation(
+    look: Look, said: str | None, wanted: str | None, found: bool, words: str
+) -> None:
     environment = {} if said is None else {"LOIHI_GEN": said}
-    findings = examine(environment=environment, ask=nothing, generation=wanted)
-    finding = next(f for f in findings if f.name == "chip generation")
+    finding = look(environment, nothing, generation=wanted)["chip generation"]
     assert finding.found is found
     assert words in finding.line()
 
@@ -280,30 +293,31 @@ def test_a_named_generation_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(doctor, "SECONDS", 0.2)
+    monkeypatch.setattr(hosts, "SECONDS", 0.2)
     for name, script in (
         ("good", "echo hello"),
         ("bad", "exit 3"),
         ("slow", "exec sleep 20"),
-        ("parent", "sleep 20"),  # a child of its own has the pipe
-        ("forking", "sleep 20 & exit 0"),
+        ("parent", "sleep 2"),  # a child of its own has what it prints into
+        ("forking", "sleep 1 & echo done"),  # what a child's child does is not waited for
         ("asking", "read line && echo heard"),  # stdin is closed
         ("odd", r"printf '\377\n'"),
     ):
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
-    assert doctor.answer(["good"]) == "hello\n"
-    assert doctor.answer(["bad"]) is None
+    assert hosts.answer(["good"]) == "hello\n"
+    assert hosts.answer(["bad"]) is None
     started = time.monotonic()
-    for slow in ("slow", "parent", "forking"):
-        assert doctor.answer([slow]) is None
+    for slow in ("slow", "parent"):
+        assert hosts.answer([slow]) is None
+    assert hosts.answer(["forking"]) == "done\n"
     assert time.monotonic() - started < 10
-    assert doctor.answer(["asking"]) is None
-    assert doctor.answer(["odd"]) == "\ufffd\n"
-    assert doctor.answer(["good", "a\0b"]) is None
+    assert hosts.answer(["asking"]) is None
+    assert hosts.answer(["odd"]) == "\ufffd\n"
+    assert hosts.answer(["good", "a\0b"]) is None
     (tmp_path / "good").write_text("no program")
-    assert doctor.answer(["good"]) is None
-    assert doctor.answer(["no-such-program"]) is None
+    assert hosts.answer(["good"]) is None
+    assert hosts.answer(["no-such-program"]) is None
 
 
 # The same words wherever something is missing
@@ -376,7 +390,7 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not missing(here)
     assert "Lava: found, x" in explain(here)
     assert "torch" not in explain(here)
-    monkeypatch.setattr(doctor, "examine", lambda **_: here)
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: here)
     shown = CliRunner().invoke(main, ["doctor"])
     assert "Next: brf-lava verify" in shown.output
 
@@ -388,10 +402,10 @@ def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "message"),
     [
         ({"kind": "usb"}, "choose one of auto, slurm, ethernet"),
-        ({"partition": "kp", "board": "og-1"}, "Name one of the two"),
-        ({"kind": "ethernet", "partition": "kp"}, "Use one kind"),
-        ({"address": "10.0.0.7", "board": "og-1"}, "Use one kind"),
-        ({"kind": "slurm", "address": "10.0.0.7"}, "needs no --address"),
+        ({"partition": "kp", "board": "og-1"}, "with --partition kp and --board og-1: "),
+        ({"kind": "ethernet", "partition": "kp"}, "--host ethernet with --partition kp: "),
+        ({"address": "10.0.0.7", "board": "og-1"}, "--board og-1 and --address 10.0.0.7: "),
+        ({"kind": "slurm", "address": "10.0.0.7"}, "--host slurm with --address 10.0.0.7: "),
         ({"address": "-f"}, "--address '-f': not a name"),
         ({"partition": ""}, "--partition '': not a name"),
         ({"board": "a b"}, "--board 'a b': not a name"),
@@ -419,25 +433,39 @@ def test_options_that_do_not_go_together(options: dict[str, str], message: str) 
     ],
 )
 def test_the_choice_of_a_host(
-    host: Host, inherited: dict[str, str], expected: tuple[str | None, ...]
+    machine: Machine, host: Host, inherited: dict[str, str], expected: tuple[str | None, ...]
 ) -> None:
-    chosen = host.resolved(["kp", "oheogulch"], inherited=inherited, ask=cluster)
+    machine(inherited, here)
+    chosen = host.resolved(["kp", "oheogulch"])
     assert (chosen.kind, chosen.partition, chosen.board, chosen.address) == expected
-    assert chosen.resolved(inherited={}, ask=cluster) == chosen
     assert all(part in chosen.describe() for part in expected if part)
+    machine({}, here)
+    assert chosen.resolved() == chosen
+
+
+def test_the_generation_of_a_chosen_host(machine: Machine) -> None:
+    """The option's, else the profile's, else the machine's."""
+    machine({"LOIHI_GEN": "N3B2"}, here)
+    for host, profile, expected in (
+        (Host(partition="vpx", generation="N3C1"), "N3B3", "N3C1"),
+        (Host(partition="vpx"), "N3B3", "N3B3"),
+        (Host(partition="vpx"), None, "N3B2"),
+    ):
+        assert host.resolved(generation=profile).generation == expected
 
 
 @pytest.mark.parametrize(
     ("host", "ask", "message"),
     [
-        (Host(), nothing, "does not answer here"),
+        (Host(), nothing, r"no scheduler \(sinfo\) and no NXSDKHOST"),
         (Host("ethernet"), cluster, "no address"),
-        (Host(partition="kp"), cluster, "none of kp is .*: oheogulch, vpx"),
+        (Host(partition="kp"), cluster, "none of kp among .*: oheogulch, vpx"),
         (Host(), cluster, "none of no partition"),
-        (Host(board="og-3"), cluster, "og-3: not among"),
+        (Host(board="og-3"), cluster, "og-3 is not among"),
     ],
 )
-def test_a_host_that_is_not_there(host: Host, ask: doctor.Answer, message: str) -> None:
+def test_a_host_that_is_not_there(machine: Machine, host: Host, ask: Any, message: str) -> None:
+    machine({}, ask, nowhere)
     with pytest.raises(BackendUnavailableError, match=message) as error:
-        host.resolved(inherited={}, ask=ask)
+        host.resolved()
     assert error.value.exit_code == 3

@@ -32,7 +32,7 @@ from brf_lava.backends.loihi2.backend import (
     sign_extended,
 )
 from brf_lava.backends.loihi2.hosts import Host
-from brf_lava.board.place import DoesNotFitError
+from brf_lava.board.fits import DoesNotFitError
 from brf_lava.cli import main
 from brf_lava.cli.run import run as run_command
 from brf_lava.cli.verify import verify as verify_command
@@ -426,7 +426,7 @@ def test_the_map_and_the_stand_in_divide_alike(
 ) -> None:
     """Two models of memory, written apart: where layers share no core they must agree."""
     from brf_lava.board.describe import network_shape
-    from brf_lava.board.place import place
+    from brf_lava.board.fits import place
 
     board = load_profile("loihi2-oheogulch")
     assert isinstance(board, Loihi2Profile)
@@ -627,7 +627,7 @@ def test_assemblers_and_ready_files(
     network = random_network(rng, (4, 12, 3), exponent=10)
     x = random_spikes(rng, 20, 2, 4, rate=0.3)
     install_assemblers(monkeypatch, "one", "two")
-    with pytest.raises(BackendUnavailableError, match=r"plug-ins one, two .choose"):
+    with pytest.raises(BackendUnavailableError, match="plug-ins one, two are installed"):
         run_on_loihi2(network, x, OPTIONS)
     with pytest.raises(BackendUnavailableError, match="no plug-in 'three' among one, two"):
         run_on_loihi2(network, x, Loihi2Options(partitions=("vpx",), assembler="three"))
@@ -725,7 +725,7 @@ def test_verify_on_the_chip(chip: Any, net: Path) -> None:
     [
         (("--partition", "kp"), BackendUnavailableError, "board: not found, none of kp"),
         (("--host", "ethernet"), BackendUnavailableError, "no address"),
-        (("--partition", "vpx", "--board", "b"), ParameterError, "one of the two"),
+        (("--partition", "vpx", "--board", "b"), ParameterError, "Use one of the three"),
         (("--chip-generation", "N9"), ParameterError, "Lava knows N2A2"),
         (("--microcode", "no.toml"), BackendUnavailableError, "no.toml: cannot be read"),
         (("--profile", "sim"), ParameterError, "loihi2-oheogulch"),

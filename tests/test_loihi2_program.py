@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
@@ -18,13 +17,13 @@ from networks import SPIKING, fixed_constants, random_inputs, random_network, ra
 
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import assembler, machine
-from brf_lava.backends.loihi2.listing import assumptions, count, listing
+from brf_lava.backends.loihi2.backend import Loihi2Options
+from brf_lava.backends.loihi2.listing import count, listing, need_lines
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
     INPUT,
     INSTRUCTIONS,
-    PUBLIC_CLASSES,
     STATE,
     Operation,
     Program,
@@ -40,6 +39,7 @@ from brf_lava.backends.loihi2.program import (
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.main import Commands
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import (
     PARAMETER_BITS_MAX,
@@ -55,6 +55,10 @@ from brf_lava.neurons.families import BRF, LI, NEURONS, Neuron
 EVERY = list(NEURONS.values())
 DRAWS = 400  # random states, for every combination of limits beside them
 # No two are equal, nor equal to a power of two in the programs, so that none can stand for another.
+PUBLIC_CLASSES = {  # Intel technology brief 2021, instruction table
+    *("RMW", "RDC", "MOV", "SEL", "AND", "OR", "SHL", "ADD", "NEG", "MIN", "MUL_SHR"),
+    *("LT", "GE", "EQ", "SKP_C", "JMP_C", "SPIKE", "PROBE"),
+}
 CONSTANTS = {"dt": 655, "theta": 11_000, "gamma": 58_982, "beta": 117_965}
 
 
@@ -249,48 +253,11 @@ def test_no_operation_can_be_altered_unnoticed(neuron: Neuron) -> None:
                 changed = replace(program, **changes)
                 compared += 1
                 assert_equals_engine(changed, constants, v)
-        except (ParameterError, AssertionError):
+        except (ParameterError, AssertionError, KeyError, TypeError):  # or no program at all
             continue
         unnoticed.append(name)
     assert not unnoticed
     assert compared > 5 * len(program.operations)  # most are programs, and run
-
-
-def parts(neuron: Neuron = BRF) -> tuple[list[Register], list[Operation]]:
-    program = build_program(neuron, fixed_constants(neuron, 14, 16))
-    return list(program.registers), list(program.operations)
-
-
-@pytest.mark.parametrize(
-    ("index", "operation", "message"),
-    [
-        (5, Operation("XOR", "b", ("dt", "dt")), "operation 6, XOR: not known; there are RDC, RMW"),
-        (5, Operation("NEG", "b", ("dt", "dt")), "operation 6, NEG: .* do not suit it"),
-        (5, Operation("NEG", "c", ("dt",)), "operation 6, NEG: there is no register c"),
-        (5, Operation("NEG", "minus_b_change", ("b",)), "6, NEG: b cannot be read there"),
-        (5, Operation("NEG", "minus_b_change", ("u",)), "6, NEG: u cannot be read there"),
-        (5, Operation("NEG", "gamma", ("b_change",)), "6, NEG: gamma cannot be written"),
-        (5, Operation("NEG", "b_change", ("dt",)), "6, NEG: b_change is written twice"),
-        (0, Operation("RMW", "x", ("current",)), "1, RMW: current cannot be read there"),
-        (5, Operation("SPIKE", "", ("dt",)), "6, SPIKE: must be the last"),
-        (30, Operation("SPIKE", "", ("dt", "dt")), "31, SPIKE: .* do not suit it"),
-        (30, None, "its last operation must be a SPIKE"),
-        (29, None, "q is never written"),
-    ],
-)
-def test_a_program_that_makes_no_sense_is_refused(
-    index: int, operation: Operation | None, message: str
-) -> None:
-    registers, operations = parts()
-    operations[index : index + 1] = [operation] if operation else []
-    with pytest.raises(ParameterError, match=f"program of BRF: .*{message}"):
-        Program(BRF, tuple(registers), tuple(operations))
-
-
-def test_two_registers_of_one_name_are_refused() -> None:
-    registers, operations = parts()
-    with pytest.raises(ParameterError, match="two registers have one name"):
-        Program(BRF, (*registers, registers[0]), tuple(operations))
 
 
 @pytest.mark.parametrize(
@@ -441,7 +408,7 @@ def test_counts(neuron: str, operations: int, products: int, words: tuple[int, i
     assert counts.classes["MUL_SHR"] == products
     assert counts.classes["RMW"] == len(NEURONS[neuron].states)
     assert (counts.state_words, counts.coefficient_words) == words
-    assert set(counts.classes) <= set(PUBLIC_CLASSES)
+    assert set(counts.classes) <= PUBLIC_CLASSES
 
 
 def test_the_readout_counted_by_hand() -> None:
@@ -468,15 +435,15 @@ def test_a_coefficient_wider_than_a_state_takes_a_word_of_its_own() -> None:
     assert counts.coefficient_words == 2  # friction, up to 4, has 25 bits with 22 of fraction
 
 
-def test_assumptions_carry_the_largest_numbers_and_their_certainty() -> None:
+def test_needs_are_the_largest_of_all_programs() -> None:
     programs = [build_program(neuron, fixed_constants(neuron, 14, 16)) for neuron in EVERY]
-    text = "\n".join(map(str, assumptions(programs)))
-    assert "There are ADD, LT, MIN, MUL_SHR, NEG, RDC, RMW, SEL, SHL, SPIKE" in text
-    assert "a product of 48 bits" in text
-    assert "A program of 31 operations" in text
-    allowed = {"published, for Lava alone", "quoted", "not public"}
-    assert {assumption.certainty for assumption in assumptions(programs)} == allowed
-    assert "a product of 40 bits" in str(assumptions(programs[:1])[2])
+    text = " ".join("\n".join(need_lines(programs)).split())
+    assert "ADD, LT, MIN, MUL_SHR, NEG, RDC, RMW, SEL, SHL, SPIKE" in text
+    assert "product before its shift 48 bits" in text
+    assert "message of the readout 24 bits" in text
+    assert "program 31 operations" in text
+    narrow = need_lines(programs[:1])
+    assert any(line.endswith(" 40 bits, signed") for line in narrow)
 
 
 GUIDE = Path(__file__).resolve().parent.parent / "deploy" / "assembler.md"
@@ -507,7 +474,7 @@ def test_the_command_lists_all_layers_or_one(tmp_path: Path) -> None:
         "LI, program ",
         "per neuron and step: 31 operations (8 ADD, 1 LT, 4 MIN, 6 MUL_SHR",
         "constant    gamma",
-        "Assumed of the instruction set (nothing here was run on a chip):",
+        "Needed of the instruction set, see deploy/assembler.md",
     ):
         assert expected in result.output
     assert max(map(len, result.output.splitlines())) <= 110
@@ -576,7 +543,6 @@ def test_one_plug_in_is_used(monkeypatch: pytest.MonkeyPatch, loaded: Any) -> No
     for name in (None, "one"):
         found = assembler.find_assembler(name=name)
         assert assembler.machine_code(found, program) == program.fingerprint.encode()
-    assert assembler.assembler_names() == ("one",)
 
 
 def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -594,17 +560,16 @@ def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_without_an_assembler_it_says_what_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch)
-    assert assembler.assembler_names() == ()
-    with pytest.raises(BackendUnavailableError, match="none found; looked for an installed"):
+    with pytest.raises(BackendUnavailableError, match="no plug-in in the group"):
         assembler.find_assembler()
 
 
 def test_of_several_plug_ins_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Entry("one", Plugin), Entry("two", Plugin))
-    with pytest.raises(ParameterError, match=r"several are installed, one, two\. Name"):
+    with pytest.raises(ParameterError, match=r"one, two are installed\. Choose"):
         assembler.find_assembler()
     assert assembler.find_assembler(name="two").name == "plugin"
-    with pytest.raises(BackendUnavailableError, match="'three': not installed; there are one, two"):
+    with pytest.raises(BackendUnavailableError, match="no plug-in 'three' among one, two in the"):
         assembler.find_assembler(name="three")
 
 
@@ -667,7 +632,7 @@ def test_a_ready_file_that_is_gone_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\x00", "is not text. Name a TOML file with one table"),
+        (b"\xff\x00", "cannot be read (not UTF-8). Name a TOML file with one table"),
         (b"", "empty. Name a TOML file with one table"),
         (b"[files]\n", "files. Name a TOML file with one table"),
         (b'files = "a"', "files. Name a TOML file with one table"),
@@ -691,4 +656,4 @@ def test_ready_files_need_a_list_and_no_plug_in(tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match="cannot be read"):
             assembler.find_assembler(path)
     with pytest.raises(ParameterError, match="--assembler one: with --microcode nothing"):
-        assembler.find_assembler(tmp_path, "one")
+        Loihi2Options(microcode=tmp_path, assembler="one")

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
@@ -88,6 +87,8 @@ class NetworkShape:
 def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
     """The sizes of one layer. largest_input: of its inputs, in absolute value."""
     connections = [layer.weights, *([layer.recurrent] if layer.recurrent else [])]
+    used = [each.exponent for each in connections if each.mantissa.any()]
+    largest = int(layer.largest_currents(largest_input).max(initial=0))
     neurons, inputs = layer.shape
     return LayerShape(
         neuron=layer.neuron.name,
@@ -95,15 +96,15 @@ def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
         inputs=inputs,
         recurrent=layer.recurrent is not None,
         weight_bits=max(map(_weight_bits, connections)),
-        input_sum=_largest_sum(connections, largest_input),
+        input_sum=largest >> min(used, default=0),
     )
 
 
 def network_shape(network: FixedNetwork, name: str) -> NetworkShape:
     """The sizes of a network in integers."""
-    largest = max(map(abs, network.input_range))
     layers = (
-        layer_shape(layer, 1 if index else largest) for index, layer in enumerate(network.layers)
+        layer_shape(layer, 1 if index else network.largest_input)
+        for index, layer in enumerate(network.layers)
     )
     return NetworkShape(name, tuple(layers))
 
@@ -111,17 +112,6 @@ def network_shape(network: FixedNetwork, name: str) -> NetworkShape:
 def _weight_bits(connection: Connection) -> int:
     low, high = int(connection.mantissa.min()), int(connection.mantissa.max())
     return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length())
-
-
-def _largest_sum(connections: list[Connection], largest_input: int) -> int:
-    """Of a neuron's weights if all its inputs come at once. connections: of inputs, then recurrent.
-
-    They arrive at one place: the lesser exponent is left out, what the other has more is not.
-    """
-    sums = [np.abs(each.integers).sum(axis=1) for each in connections]  # [N] each
-    sums[0] = sums[0] * largest_input
-    used = [each.exponent for each in connections if each.mantissa.any()]
-    return int(sum(sums).max(initial=0)) >> min(used, default=0)
 
 
 @dataclass(frozen=True)
@@ -180,6 +170,7 @@ def read_description(path: Path) -> NetworkShape:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    remedy = "Name a .toml or .json file that describes a network."
     if path.suffix not in (".toml", ".json"):
         raise ParameterError(
             f"{path}: a description of type {path.suffix or 'unknown'}; .toml or .json is needed. "
@@ -187,20 +178,15 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         source = path.read_bytes().decode()
-    except OSError as error:
-        raise ParameterError(
-            f"{path}: cannot be read ({error.strerror}). Name a file that describes a network."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ParameterError(
-            f"{path}: byte {error.start} is not UTF-8. Name a file that describes a network."
-        ) from None
-    if path.suffix == ".toml":
-        return strict_toml.read_table(source, str(path), ParameterError)
-    try:
+        if path.suffix == ".toml":
+            return strict_toml.read_table(source, str(path), ParameterError)
         table = strict_json.parse(source)
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: byte {error.start} is not UTF-8. {remedy}") from None
     except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{path}: not valid JSON: {error}. Mend it.") from None
+        raise ParameterError(f"{path}: not valid JSON: {error}. Correct it.") from None
     if not isinstance(table, dict):
-        raise ParameterError(f"{path}: {type(table).__name__}; a JSON object is needed. Mend it.")
+        raise ParameterError(f"{path}: {type(table).__name__}; a JSON object is needed. Add it.")
     return table

@@ -2,39 +2,23 @@
 
 A processor's energy is read from its RAPL counters, which Linux shows to whoever may read them; a
 graphics card's from NVML, the library of its driver. Both count the whole package or card, other
-programs and idle power included. What cannot be read is not measured, and said so.
+programs and idle power included. What cannot be read is not measured, and the reason is given.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+
+import pynvml
 
 from brf_lava.errors import ParameterError
 
 POWERCAP = Path("/sys/class/powercap")
-NVML = "libnvidia-ml.so.1"
 MICRO, MILLI = 1e-6, 1e-3
 REPEATS_SECONDS = 1.0  # a measurement is repeated for so long: counters tick in milliseconds
-
-
-class Meter(Protocol):
-    """An energy counter."""
-
-    @property
-    def problem(self) -> str:
-        """Why it cannot be read; empty if it can."""
-
-    def read(self) -> list[float]:
-        """J since some moment, of each of its parts."""
-
-    def spent(self, before: list[float], after: list[float]) -> float:
-        """J between two readings."""
 
 
 class RaplMeter:
@@ -75,62 +59,32 @@ def _number(path: Path) -> float:
 
 
 class NvmlMeter:
-    """One graphics card, by its number among CUDA's."""
+    """One graphics card. uuid: as torch knows it, None before torch 2.4: then the only card."""
 
-    def __init__(self, card: int = 0, library: str = NVML) -> None:
+    def __init__(self, uuid: str | None) -> None:
         self.problem = ""
-        self._handle = ctypes.c_void_p()
         try:
-            self._nvml = ctypes.CDLL(library)
-        except OSError:
-            self.problem = f"no {library}, the driver's library"
-            return
-        try:
-            self.problem = self._open(card)
-        except AttributeError as error:  # how ctypes says that a function is not there
-            self.problem = f"{library} is too old ({error})"
-
-    def _open(self, card: int) -> str:
-        """What is wrong with it, if anything."""
-        if self._nvml.nvmlInit_v2():
-            return "the driver's library does not start"
-        cards = ctypes.c_uint()
-        self._nvml.nvmlDeviceGetCount_v2(ctypes.byref(cards))
-        number = driver_number(card, cards.value)
-        if number is None:
-            return (
-                f"which of the driver's {cards.value} cards CUDA counts as {card} is certain only "
-                "with CUDA_DEVICE_ORDER=PCI_BUS_ID and numbers in CUDA_VISIBLE_DEVICES"
-            )
-        if self._nvml.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(self._handle)):
-            return f"the driver knows no card {number}"
-        return "" if self._energy() is not None else "the card does not count its energy"
-
-    def _energy(self) -> float | None:
-        value = ctypes.c_ulonglong()
-        failed = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle, ctypes.byref(value))
-        return None if failed else MILLI * value.value
+            pynvml.nvmlInit()
+            cards = pynvml.nvmlDeviceGetCount()
+            if uuid is not None:
+                self._card = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+            elif cards == 1:
+                self._card = pynvml.nvmlDeviceGetHandleByIndex(0)
+            else:
+                self.problem = f"which of the {cards} cards is used, torch says from 2.4 on"
+                return
+            self.read()
+        except pynvml.NVMLError as error:
+            self.problem = f"NVML, the driver's library: {error}"
 
     def read(self) -> list[float]:
-        return [self._energy() or 0.0]
+        return [MILLI * pynvml.nvmlDeviceGetTotalEnergyConsumption(self._card)]
 
     def spent(self, before: list[float], after: list[float]) -> float:
         return after[0] - before[0]
 
 
-def driver_number(card: int, cards: int, environment: Mapping[str, str] = os.environ) -> int | None:
-    """The driver's number of a card, by its number among CUDA's; None where it is not certain.
-
-    cards: of the driver. CUDA counts only those that it may see, and the fastest first unless told
-    otherwise; the driver counts along the bus.
-    """
-    if cards <= 1:
-        return card
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    numbers = visible.split(",") if visible else list(map(str, range(cards)))
-    if environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" or card >= len(numbers):
-        return None
-    return int(numbers[card]) if numbers[card].strip().isdecimal() else None
+Meter = RaplMeter | NvmlMeter
 
 
 @dataclass(frozen=True)
@@ -149,7 +103,7 @@ class Measurement:
 
 
 def measured(
-    what: str, batches: Sequence[Callable[[], None]], size: int, meter: Meter
+    what: str, batches: Sequence[Callable[[], object]], size: int, meter: Meter
 ) -> Measurement:
     """Run batches one after the other, after one that does not count, until enough time is over.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from dataclasses import asdict
 
 import click
 
@@ -24,10 +25,7 @@ def doctor(profile: str, json: bool) -> None:
 
     findings = loihi2_settings(board_profile(profile)).findings()
     if json:
-        contents = {
-            "loihi2": not missing(findings),
-            "findings": [finding.as_dict() for finding in findings],
-        }
+        contents = {"loihi2": not missing(findings), "findings": list(map(asdict, findings))}
         click.echo(json_format.dumps(contents, indent=2))
         return
     for finding in findings:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
+from brf_lava.cli.map import Rows
 from brf_lava.cli.options import PATH, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
-    from rich.table import Table
 
-    from brf_lava.board.costs import Constant
-    from brf_lava.board.estimate import Counts, Estimate, Range
+    from brf_lava.board.energy import Estimate, Range
     from brf_lava.board.meter import Measurement
     from brf_lava.data.dataset import Split
     from brf_lava.network.layers import FixedNetwork
@@ -33,8 +34,8 @@ HEADLINE = "An estimate, not a measurement; nothing here was verified on hardwar
 @click.command()
 @click.argument("run", type=PATH, metavar="RUN.json")
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="The board.")
-@click.option("--measure", "network", type=PATH, help="Measure this network on the engine, beside.")
-@click.option("--float", "model", type=PATH, help="Measure this float model on --device, beside.")
+@click.option("--measure", "network", type=PATH, help="Also measure this network on the engine.")
+@click.option("--float", "model", type=PATH, help="Also measure this float model on --device.")
 @data_option
 @device_option
 def estimate(
@@ -51,9 +52,8 @@ def estimate(
     two sets of Loihi 1 stand in. --measure and --float run the same samples on this computer.
     """
     from brf_lava import report
-    from brf_lava.board import costs
-    from brf_lava.board.estimate import estimate as estimate_run
-    from brf_lava.board.place import place
+    from brf_lava.board import energy
+    from brf_lava.board.fits import place
     from brf_lava.run.stored import read_run
 
     if data is not None and network is None and model is None:
@@ -64,33 +64,27 @@ def estimate(
     board = board_profile(profile)
     placement = place(stored.run.network, board)
     placement.require_fit(str(run))
-    found = estimate_run(stored.run, placement)
-    beside = list(_measurements(stored, network, model, data, device))
+    cost = energy.estimate(stored.run, placement)
+    measurements = list(_measurements(stored, network, model, data, device))
     click.echo(
         f"run      {run}: {stored.run.network.name}, {stored.run.samples:,} samples of "
         f"{stored.run.steps:,} steps on backend {stored.backend}"
     )
     click.echo(f"board    {board.board}: cores {placement.cores:,}, chips {placement.chips:,}")
     click.echo(HEADLINE)
-    report.print_table(count_table(found.counts))
-    report.print_table(energy_table(found))
-    report.print_table(time_table(found, stored.run.steps))
-    report.print_table(beside_table(found, beside))
-    for problem in dict.fromkeys(f"{each.what}: {each.problem}" for each in beside if each.problem):
+    report.print_rows(*_count_rows(cost.counts, stored.run.steps))
+    report.print_rows(*_energy_rows(cost))
+    report.print_rows(*_time_rows(cost, stored.run.steps))
+    report.print_rows(*_measurement_rows(cost, measurements))
+    for problem in dict.fromkeys(f"{m.what}: {m.problem}" for m in measurements if m.problem):
         click.echo(f"Energy not measured, {problem}.")
-    report.print_table(source_table())
-    for reference in costs.REFERENCES:
+    report.print_rows(*_constant_rows())
+    for reference in energy.REFERENCES:
         click.echo(reference)
-    report.print_table(published_table())
-    click.echo(
-        "Left out: the host, the ways between it and the chip, and traffic between chips"
-        + (
-            f", {found.counts.traffic.crossing:,.0f} messages a sample."
-            if placement.chips > 1
-            else "."
-        )
-    )
-    known = costs.CHIP_BARRIERS[-1][0]
+    published = "Measured on Loihi 2 by others, other networks"
+    report.print_rows(published, ("", "values", "certainty"), energy.PUBLISHED)
+    click.echo("Left out: the host, the ways between it and the chip, and traffic between chips.")
+    known = energy.CHIP_BARRIERS[-1][0]
     if placement.chips > known:
         click.echo(
             f"Notice: no barrier of more than {known} chips is published; that of {known} is taken."
@@ -114,8 +108,8 @@ def _measurements(
         x = _samples(fixed.provenance, data, stored, str(network)).x.transpose(1, 0, 2)
         _check_spikes(network, fixed, x.copy(), stored)
         for batch, starts in _batches(stored.run.samples):
-            calls = [_call(engine.run, fixed, x[:, s : s + batch].copy()) for s in starts]
-            yield measured(ENGINE, calls, batch, RaplMeter())
+            runs = [partial(engine.run, fixed, x[:, s : s + batch].copy()) for s in starts]
+            yield measured(ENGINE, runs, batch, RaplMeter())
     if model is not None:
         from brf_lava.train.checkpoint import load_checkpoint
         from brf_lava.train.model import choose_device, device_name, evaluate
@@ -132,8 +126,8 @@ def _measurements(
             card = target.type == "cuda"
             what = f"{FLOAT_GPU if card else FLOAT_CPU} ({device_name(target)})"
             for batch, starts in _batches(stored.run.samples):
-                calls = [_call(evaluate, ready, _part(split, s, batch), target) for s in starts]
-                meter = NvmlMeter(target.index or 0) if card else RaplMeter()
+                calls = [partial(evaluate, ready, _part(split, s, batch), target) for s in starts]
+                meter = NvmlMeter(_uuid(target)) if card else RaplMeter()
                 yield measured(what, calls, batch, meter)
 
 
@@ -144,11 +138,12 @@ def _batches(samples: int) -> Iterator[tuple[int, range]]:
         yield samples, range(1)
 
 
-def _call(function: Callable[..., object], *arguments: object) -> Callable[[], None]:
-    def call() -> None:
-        function(*arguments)
+def _uuid(card: torch.device) -> str | None:
+    """By which the driver knows a card; None before torch 2.4."""
+    import torch
 
-    return call
+    uuid = getattr(torch.cuda.get_device_properties(card), "uuid", None)
+    return None if uuid is None else str(uuid)
 
 
 def _part(split: Split, start: int, size: int) -> Split:
@@ -183,10 +178,10 @@ def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: St
     sizes = [[replace(layer, input_sum=None) for layer in layers] for layers in shapes]
     same = sizes[0] == sizes[1]
     if same:
-        found = [each.spikes for each in layer_spikes(network, engine.run(network, x))]
+        spikes = [each.spikes for each in layer_spikes(network, engine.run(network, x))]
         same = all(
             each.peak == peak and isclose(each.mean, mean, rel_tol=1e-9)  # means of parts, rounded
-            for each, mean, peak in zip(found, run.spikes, run.peaks, strict=True)
+            for each, mean, peak in zip(spikes, run.spikes, run.peaks, strict=True)
         )
     if not same:
         raise DataError(
@@ -208,141 +203,92 @@ def _samples(provenance: dict[str, Any], data: Path | None, stored: StoredRun, w
     return dataset.test.first(stored.run.samples)
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table whose first column is words, the others numbers."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
-    return table
-
-
-def _shown(value: Range, unit: float) -> str:
-    low, high = f"{value.low / unit:,.3g}", f"{value.high / unit:,.3g}"
+def _shown(value: Range, unit: float = 1.0, digits: str = ",.3g") -> str:
+    low, high = f"{value.low / unit:{digits}}", f"{value.high / unit:{digits}}"
     return low if low == high else f"{low} - {high}"
 
 
-def count_table(counts: Counts) -> Table:
+def _count_rows(counts: dict[str, float], steps: int) -> Rows:
     """Operations per sample and per step."""
-    table = _table("Counts, from the measured spikes", "", "per sample", "per step")
-    way = counts.traffic
-    for name, value in (
-        ("synaptic operations", counts.synops),
-        ("neuron updates", counts.updates),
-        ("hidden spikes", counts.spikes),
-        ("spike messages, one per part of a layer", way.messages),
-        ("  of them within one router", way.local),
-        ("hops along rows of routers", way.hops_x),
-        ("hops along columns", way.hops_y),
-        ("messages of input spikes", counts.inputs),
-        ("messages of the readout to the host, at most", counts.outputs),
-    ):
-        table.add_row(name, f"{value:,.1f}", f"{value / counts.steps:,.2f}")
-    return table
+    rows = [(name, f"{value:,.1f}", f"{value / steps:,.2f}") for name, value in counts.items()]
+    return "Counts, from the measured spikes", ("", ">per sample", ">per step"), rows
 
 
-def energy_table(found: Estimate) -> Table:
+def _energy_rows(cost: Estimate) -> Rows:
     """uJ per sample by operation, one column per set of constants."""
-    table = _table("Dynamic energy, uJ per sample", "", *(each.name for each in found.energies))
-    names = dict.fromkeys(name for each in found.energies for name in each.parts)
-    for name in names:
-        table.add_row(
-            name,
-            *(_shown(e.parts[name], UJ) if name in e.parts else "-" for e in found.energies),
-        )
-    table.add_section()
-    table.add_row("together", *(_shown(each.total, UJ) for each in found.energies))
-    return table
+    from brf_lava.board.energy import total
+
+    sets = cost.energies.values()
+    rows = [
+        (name, *(_shown(parts[name], UJ) if name in parts else "-" for parts in sets))
+        for name in dict.fromkeys(name for parts in sets for name in parts)
+    ]
+    together = ("together", *(_shown(total(parts.values()), UJ) for parts in sets))
+    columns = ("", *(f">{name}" for name in cost.energies))
+    return "Dynamic energy, uJ per sample", columns, [*rows, (), together]
 
 
-def time_table(found: Estimate, steps: int) -> Table:
+def _time_rows(cost: Estimate, steps: int) -> Rows:
     """The time of a step, by its busiest core."""
-    table = _table(
-        "Time per step, us, of the busiest core",
-        *("", "mean", "all peaks at once", "ms per sample", "core", "bound by"),
-    )
-    for each in found.times:
-        table.add_row(
-            each.name,
+    rows = [
+        (
+            name,
             _shown(each.mean, NS_PER_US),
             _shown(each.peak, NS_PER_US),
             _shown(each.mean.times(steps), NS_PER_MS),
             str(each.core),
             each.bound,
         )
-    return table
+        for name, each in cost.times.items()
+    ]
+    columns = ("", ">mean", ">all peaks at once", ">ms per sample", ">core", ">bound by")
+    return "Time per step, us, of the busiest core", columns, rows
 
 
-def beside_table(found: Estimate, measurements: list[Measurement]) -> Table:
+def _measurement_rows(cost: Estimate, measurements: list[Measurement]) -> Rows:
     """The estimate, and what was measured on this computer."""
-    table = _table(
-        "Per sample; all but the estimate measured on this computer",
-        "",
-        "batch",
-        "latency, ms",
-        "samples/s",
-        "energy, uJ",
-    )
-    seconds = found.seconds
-    rate = f"{1 / seconds.high:,.0f} - {1 / seconds.low:,.0f}"
-    latency = _shown(seconds, MS)
-    table.add_row(
-        "estimate (Loihi 1's constants): dynamic", "1", latency, rate, _shown(found.dynamic, UJ)
-    )
-    table.add_row("  static, chips in use", "", "", "", _shown(found.static, UJ))
-    for each in measurements:
-        table.add_row(
+    low, high = cost.seconds
+    rows = [
+        (
+            "estimate (Loihi 1's constants): dynamic",
+            "1",
+            _shown(cost.seconds, MS),
+            f"{1 / high:,.0f} - {1 / low:,.0f}",
+            _shown(cost.dynamic, UJ),
+        ),
+        ("  static, chips in use", "", "", "", _shown(cost.static, UJ)),
+    ]
+    rows += [
+        (
             each.what,
             f"{each.batch:,}",
             f"{each.seconds / MS:,.3g}",
             f"{each.batch / each.seconds:,.0f}",
             "not measured" if each.joules is None else f"{each.joules / UJ:,.3g}",
         )
-    for what, needed in (
-        (ENGINE, "needs --measure"),
-        (FLOAT_CPU, "needs --float"),
-        (FLOAT_GPU, "needs --float, GPU"),
-    ):
-        if not any(each.what.startswith(what) for each in measurements):
-            table.add_row(what, "", needed, "", "not measured")
-    return table
-
-
-def source_table() -> Table:
-    """Every constant of the estimate."""
-    from brf_lava.board import costs
-
-    table = _table("Constants", "", "value")
-    table.add_column("certainty")
-    table.add_column("source")
-
-    def row(constant: Constant) -> None:
-        low, high = f"{constant.low:g}", f"{constant.high:g}"
-        value = low if low == high else f"{low} - {high}"
-        table.add_row(
-            constant.name, f"{value} {constant.unit}", constant.certainty, constant.source
+        for each in measurements
+    ]
+    rows += [
+        (what, "", f"needs {needed}", "", "not measured")
+        for what, needed in (
+            (ENGINE, "--measure"),
+            (FLOAT_CPU, "--float"),
+            (FLOAT_GPU, "--float, GPU"),
         )
-
-    for each in (*costs.ENERGY_SETS, *costs.TIME_SETS):
-        for constant in each.constants:
-            row(constant)
-        table.add_section()
-    for _, barrier in costs.CHIP_BARRIERS:
-        row(barrier)
-    table.add_section()
-    row(costs.STATIC_CHIP)
-    row(costs.BOARD)
-    return table
+        if not any(each.what.startswith(what) for each in measurements)
+    ]
+    columns = ("", ">batch", ">latency, ms", ">samples/s", ">energy, uJ")
+    return "Per sample; all but the estimate measured on this computer", columns, rows
 
 
-def published_table() -> Table:
-    """Measurements of others, on Loihi 2."""
-    from brf_lava.board import costs
+def _constant_rows() -> Rows:
+    """Every constant of the estimate, with its source."""
+    from brf_lava.board import energy
 
-    table = _table("Measured on Loihi 2 by others, other networks", "")
-    table.add_column("values")
-    table.add_column("certainty")
-    for each in costs.PUBLISHED:
-        table.add_row(each.work, each.value, each.certainty)
-    return table
+    rows: list[tuple[str, ...]] = []
+    for group in energy.CONSTANTS:
+        for each in group:
+            value = f"{_shown(each.range, digits='g')} {each.unit}"
+            rows.append((each.name, value, each.certainty, each.source))
+        rows.append(())
+    return "Constants", ("", ">value", "certainty", "source"), rows[:-1]

@@ -19,8 +19,8 @@ def loihi2() -> None:
 @click.argument("network", type=PATH)
 @click.option("--layer", type=int, help="Of this layer alone; the first hidden one is 1.")
 def program(network: Path, layer: int | None) -> None:
-    """List the neuron programs of NETWORK: operations, their number, and what they assume."""
-    from brf_lava.backends.loihi2.listing import assumption_lines, listing
+    """List the neuron programs of NETWORK: operations, their number, and what they need."""
+    from brf_lava.backends.loihi2.listing import listing, need_lines
     from brf_lava.backends.loihi2.program import network_programs
     from brf_lava.network.file import read_network
 
@@ -34,4 +34,4 @@ def program(network: Path, layer: int | None) -> None:
     for index in chosen:
         click.echo(f"layer {index}: {fixed.layers[index - 1].shape[0]} neurons")
         click.echo("\n".join(listing(programs[index - 1])) + "\n")
-    click.echo("\n".join(assumption_lines([programs[index - 1] for index in chosen])))
+    click.echo("\n".join(need_lines([programs[index - 1] for index in chosen])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,11 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.board.describe import NetworkShape
-    from brf_lava.board.place import Placement
+    from brf_lava.board.fits import Placement
     from brf_lava.config.profile import Loihi2Profile, Sourced
 
+Rows = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, columns, cells
 ROWS = 24  # of a table with one row per layer or kind of core
 KB = 1000
 
@@ -43,9 +44,13 @@ def map_command(
     is. Nothing of it was verified on hardware.
     """
     from brf_lava import report
-    from brf_lava.board.place import place
+    from brf_lava.board.fits import RESOURCES, place
 
-    source = _source(network, describe)
+    source = network or describe
+    if source is None or (network and describe):
+        raise ParameterError(
+            "map: name either a network file or, with --describe, a description of one."
+        )
     if out is not None:
         from brf_lava.analysis.draw.style import check_picture
 
@@ -53,15 +58,18 @@ def map_command(
     board = board_profile(profile)
     shape, operations = _shape(network, source, board)
     placement = place(shape, board)
-    click.echo(f"network  {source}: {shape.name}, {_sizes(shape)}")
+    hidden, rows = len(shape.layers) - 1, None if everything else ROWS
+    click.echo(
+        f"network  {source}: {shape.name}, {_number(shape.inputs, 'input')}, {shape.neurons:,} "
+        f"neurons in {_number(hidden, 'hidden layer')} and a readout"
+    )
     click.echo(f"board    {board.board}: {_number(board.chips, 'chip')}, {profile}")
-    rows = None if everything else ROWS
-    report.print_table(layer_table(placement, operations, rows))
-    report.print_table(total_table(placement))
-    report.print_table(limit_table(placement))
-    report.print_table(packing_table(board))
+    report.print_rows(*_layer_rows(placement, operations), rows)
+    report.print_rows(*_total_rows(placement))
+    report.print_rows(*_limit_rows(placement))
+    report.print_rows(*_memory_rows(board))
     if placement.cores:
-        report.print_table(core_table(placement, rows))
+        report.print_rows(*_core_rows(placement), rows)
     click.echo(
         "Programs are counted, not checked: no limit of their length is public. Nothing here was "
         "verified on hardware."
@@ -74,19 +82,10 @@ def map_command(
         _draw(placement, out)
         click.echo(f"Wrote {on_one_line(out)}.")
     placement.require_fit(str(source))
+    fullest = RESOURCES[int(placement.utilization.mean(axis=0).argmax())].title
     click.echo(
         f"Fits: {placement.cores:,} of {board.chips * board.limits.cores_per_chip.value:,} cores; "
-        f"fullest, on average: {placement.bottleneck}."
-    )
-
-
-def _source(network: Path | None, describe: Path | None) -> Path:
-    if network is not None and describe is None:
-        return network
-    if describe is not None and network is None:
-        return describe
-    raise ParameterError(
-        "map: name either a network file or, with --describe, a description of one."
+        f"fullest, on average: {fullest}."
     )
 
 
@@ -104,7 +103,7 @@ def _shape(
         return shape, [None] * len(shape.layers)
     from brf_lava.backends.loihi2.program import network_programs
     from brf_lava.backends.loihi2.values import check_values
-    from brf_lava.board.place import DoesNotFitError
+    from brf_lava.board.fits import DoesNotFitError
     from brf_lava.network.file import read_network
 
     fixed, _ = read_network(source)
@@ -117,152 +116,113 @@ def _shape(
     return shape, [len(program.operations) for program in programs]
 
 
-def _sizes(shape: NetworkShape) -> str:
-    hidden = len(shape.layers) - 1
-    layers = _number(hidden, "hidden layer")
-    inputs = _number(shape.inputs, "input")
-    return f"{inputs}, {shape.neurons:,} neurons in {layers} and a readout"
-
-
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' if count > 1 else ''}"
 
 
-def _table(title: str, *columns: str, left: int = 1) -> Table:
-    """A table whose first `left` columns are words, the others numbers."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right")
-    return table
-
-
-def _cut(table: Table, total: int, shown: int | None) -> Table:
-    if shown is not None and total > shown:
-        table.caption = f"and {total - shown:,} more rows, see --all"
-        table.caption_justify = "left"
-    return table
-
-
-def layer_table(
-    placement: Placement, operations: list[int | None], rows: int | None = None
-) -> Table:
+def _layer_rows(placement: Placement, operations: list[int | None]) -> Rows:
     """How each layer is divided, and why not over fewer cores."""
-    table = _table(
-        "Layers",
-        *("layer", "neurons", "axons in", "synapses", "program", "cores", "per core"),
-    )
-    table.add_column("why not fewer cores")
-    shown = list(enumerate(zip(placement.splits, operations, strict=True), start=1))[:rows]
-    for index, (split, length) in shown:
-        layer, load = split.layer, split.load
-        table.add_row(
-            f"{index} {layer.neuron}{' rec.' if layer.recurrent else ''}",
-            f"{layer.neurons:,}",
-            f"{layer.sources:,}",
-            f"{layer.synapses:,}",
+    columns = ("layer", ">neurons", ">axons in", ">synapses", ">program", ">cores", ">per core")
+    rows = [
+        (
+            f"{index} {split.layer.neuron}{' rec.' if split.layer.recurrent else ''}",
+            f"{split.layer.neurons:,}",
+            f"{split.layer.sources:,}",
+            f"{split.layer.synapses:,}",
             "-" if length is None else f"{length} ops",
             f"{split.parts:,}" if split.parts else "none",
-            f"{load.neurons:,}" if split.parts else "-",
+            f"{split.sizes[0]:,}" if split.parts else "-",
             split.reason,
         )
-    return _cut(table, len(placement.splits), rows)
+        for index, (split, length) in enumerate(
+            zip(placement.splits, operations, strict=True), start=1
+        )
+    ]
+    return "Layers", (*columns, "why not fewer cores"), rows
 
 
-def total_table(placement: Placement) -> Table:
+def _total_rows(placement: Placement) -> Rows:
     """Sums over the network."""
-    from brf_lava.board.limits import neuron_words
+    from brf_lava.board.fits import neuron_words
 
     network, packing = placement.network, placement.profile.packing
     word = packing.word_bits.value / 8 / KB
     tight = sum(layer.synapses * layer.weight_bits for layer in network.layers) / 8 / KB
-    sums = placement.loads.sum(axis=0).tolist() or [0] * 6
     states = sum(layer.neurons * neuron_words(layer, packing) for layer in network.layers)
-    table = _table("All cores", "", "value")
-    for name, value in (
-        ("neurons placed", f"{sums[0]:,} of {network.neurons:,}"),
+    neurons, _, inputs, outputs, synapses, memory = placement.loads.sum(axis=0).tolist()
+    rows = (
+        ("neurons placed", f"{neurons:,} of {network.neurons:,}"),
         ("synapses, zeros included", f"{network.synapses:,}"),
         ("weights alone, the least that a dense layout can take", f"{tight:,.1f} KB"),
-        ("synapse memory as assumed", f"{sums[4]:,} words, {sums[4] * word:,.1f} KB"),
+        ("synapse memory as assumed", f"{synapses:,} words, {synapses * word:,.1f} KB"),
         ("state and parameter memory", f"{states:,} words, {states * word:,.1f} KB"),
-        ("memory in all", f"{sums[5]:,} words, {sums[5] * word:,.1f} KB"),
-        ("axons in, axons out", f"{sums[2]:,}, {sums[3]:,}"),
+        ("memory in all", f"{memory:,} words, {memory * word:,.1f} KB"),
+        ("axons in, axons out", f"{inputs:,}, {outputs:,}"),
         ("cores", f"{placement.cores:,}"),
-        ("fewest cores that any division needs", f"{max(placement.bound):,}"),
+        ("fewest cores that any division needs", f"{placement.bound.max():,}"),
         ("ratio to that bound", "-" if placement.ratio is None else f"{placement.ratio:.2f}"),
         ("chips", f"{placement.chips:,}"),
-    ):
-        table.add_row(name, value)
-    return table
+    )
+    return "All cores", ("", ">value"), rows
 
 
-def limit_table(placement: Placement) -> Table:
+def _limit_rows(placement: Placement) -> Rows:
     """Each limit, what comes nearest to it, and where it is from."""
-    from brf_lava.board.limits import RESOURCES
+    from brf_lava.board.fits import INPUTS, OUTPUTS, RESOURCES
     from brf_lava.neurons.fixed import STATE_WIDTH
 
     limits = placement.profile.limits
-    table = _table(
-        "Limits of a core, of a number, and of the board",
-        *("limit", "most", "of", "share", "cores >=", "certainty"),
-    )
-    table.columns[-1].justify = "left"
-    table.add_column("source")
-    peaks = placement.loads.max(axis=0).tolist() if placement.cores else [0] * len(RESOURCES)
+    rows: list[tuple[str, ...]] = []
 
-    def row(name: str, value: int | None, limit: Sourced, bound: str = "") -> None:
+    def add(name: str, value: int | None, limit: Sourced, bound: str = "") -> None:
         most, share = ("-", "-") if value is None else (f"{value:,}", f"{value / limit.value:.0%}")
-        table.add_row(
-            *(name, most, f"{limit.value:,}", share, bound), *(limit.certainty, limit.source)
-        )
+        numbers = (most, f"{limit.value:,}", share, bound)
+        rows.append((name, *numbers, limit.certainty, limit.source))
 
-    for resource, peak, bound in zip(RESOURCES, peaks, placement.bound, strict=True):
-        row(resource.title, peak, getattr(limits, resource.limit), f"{bound:,}")
-    row(
-        "bits of a weight", max(x.weight_bits for x in placement.network.layers), limits.weight_bits
-    )
-    row("bits of a state", STATE_WIDTH, limits.state_bits)
-    sums = [layer.input_sum for layer in placement.network.layers]
-    known = [1 + each.bit_length() for each in sums if each is not None]  # with the sign
-    row("bits of summed weights, advised", max(known, default=None), limits.input_bits)
-    axons = [split.load for split in placement.splits if split.parts]
-    widest = max((max(each.input_axons, each.output_axons) for each in axons), default=0)
-    row("axons of a part, in or out, advised", widest, limits.advised_axons)
+    peaks = placement.loads.max(axis=0, initial=0).tolist()
+    for resource, peak, bound in zip(RESOURCES, peaks, placement.bound.tolist(), strict=True):
+        add(resource.title, peak, getattr(limits, resource.limit), f"{bound:,}")
+    layers = placement.network.layers
+    add("bits of a weight", max(layer.weight_bits for layer in layers), limits.weight_bits)
+    add("bits of a state", STATE_WIDTH, limits.state_bits)
+    sums = [1 + x.input_sum.bit_length() for x in layers if x.input_sum is not None]  # with sign
+    add("bits of summed weights, advised", max(sums, default=None), limits.input_bits)
+    axons = [split.load[[INPUTS, OUTPUTS]].max() for split in placement.splits if split.parts]
+    add("axons of a part, in or out, advised", max(axons, default=0), limits.advised_axons)
     used = min(placement.cores, limits.cores_per_chip.value)
-    row("cores of a chip", used, limits.cores_per_chip)
-    row("chips", placement.chips, limits.chips)
-    return table
+    add("cores of a chip", used, limits.cores_per_chip)
+    add("chips", placement.chips, limits.chips)
+    columns = ("limit", ">most", ">of", ">share", ">cores >=", "certainty", "source")
+    return "Limits of a core, of a number, and of the board", columns, rows
 
 
-def packing_table(board: Loihi2Profile) -> Table:
+def _memory_rows(board: Loihi2Profile) -> Rows:
     """What things take of a core's memory, and where that is from."""
-    from dataclasses import fields
-
-    table = _table("Memory, as assumed", "what", "value")
-    table.add_column("certainty")
-    table.add_column("source")
-    for field in fields(board.packing):
-        number: Sourced = getattr(board.packing, field.name)
-        name = field.name.replace("_", " ")
-        table.add_row(name, str(number.value), number.certainty, number.source)
-    return table
+    assumed: dict[str, Sourced] = vars(board.packing)
+    rows = [
+        (name.replace("_", " "), str(each.value), each.certainty, each.source)
+        for name, each in assumed.items()
+    ]
+    return "Memory, as assumed", ("what", ">value", "certainty", "source"), rows
 
 
-def core_table(placement: Placement, rows: int | None = None) -> Table:
+def _core_rows(placement: Placement) -> Rows:
     """How full the cores are; cores in a row that hold the same share a line."""
-    from brf_lava.board.limits import RESOURCES
+    from brf_lava.board.fits import RESOURCES
 
-    table = _table("Cores", "core", "holds", *(each.title for each in RESOURCES), left=2)
-    runs = list(placement.alike())
-    shares = placement.utilization
-    for first, last, parts in runs[:rows]:
-        table.add_row(
-            f"{first:,}" if first == last else f"{first:,}-{last:,}",
-            ", ".join(f"{size:,} of layer {layer}" for layer, size in parts),
-            *(f"{share:.0%}" for share in shares[first]),
+    shares, rows = placement.utilization, []
+    held = placement.core_parts()
+    for parts, run in groupby(range(len(held)), key=held.__getitem__):
+        first, *more = run
+        rows.append(
+            (
+                f"{first:,}-{more[-1]:,}" if more else f"{first:,}",
+                ", ".join(f"{size:,} of layer {layer}" for layer, size in parts),
+                *(f"{share:.0%}" for share in shares[first]),
+            )
         )
-    return _cut(table, len(runs), rows)
+    titles = (f">{resource.title}" for resource in RESOURCES)
+    return "Cores", ("core", "holds", *titles), rows
 
 
 def _draw(placement: Placement, out: Path) -> None:
@@ -270,13 +230,13 @@ def _draw(placement: Placement, out: Path) -> None:
 
     from brf_lava.analysis.draw.cores import draw_cores
     from brf_lava.analysis.draw.style import picture
-    from brf_lava.board.limits import RESOURCES
+    from brf_lava.board.fits import RESOURCES
     from brf_lava.io.printable import printable
 
     first = np.array([parts[0][0] for parts in placement.core_parts()])
     title = (
         f"{placement.network.name} on {placement.profile.board}: "
-        f"{_number(placement.cores, 'core')} (at least {max(placement.bound):,}), "
+        f"{_number(placement.cores, 'core')} (at least {placement.bound.max():,}), "
         f"{_number(placement.chips, 'chip')}"
     )
     with picture(out) as figure:

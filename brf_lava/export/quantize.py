@@ -27,6 +27,7 @@ from brf_lava.network.layers import (
     RealNetwork,
     check_range,
     integer_ranges,
+    largest_sums,
 )
 from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, STATE_WIDTH
 
@@ -206,7 +207,7 @@ def _largest_current(
             exponent = _smallest_exponent(float(scaled.max(initial=0.0)), weight_bits)
             if exponent is None:
                 return None
-            total += largest * 2.0**exponent * np.rint(scaled / 2.0**exponent).sum(axis=1)
+            total += largest_sums(2.0**exponent * np.rint(scaled / 2.0**exponent), largest)
     return float(total.max(initial=0.0))
 
 

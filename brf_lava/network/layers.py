@@ -112,7 +112,7 @@ class Connection:
 
         Raises: ParameterError.
         """
-        largest = largest_input * int(np.abs(self.integers).sum(axis=1).max(initial=0))
+        largest = int(self.largest_currents(largest_input).max(initial=0))
         if largest > fixed.CURRENT_MAX:
             raise ParameterError(
                 f"weights: those of one neuron add up to {largest} for the largest inputs; a "
@@ -123,6 +123,37 @@ class Connection:
     def integers(self) -> NDArray[np.int64]:
         """The weights as state integers, [n_out, n_in]."""
         return self.mantissa.astype(np.int64) << self.exponent
+
+    def largest_currents(self, largest_input: int = 1) -> NDArray[np.int64]:
+        """`largest_sums` of these weights, as state integers, int64 [n_out]."""
+        sums: NDArray[np.int64] = largest_sums(self.integers, largest_input)
+        return sums
+
+    def current_range(self, inputs: tuple[int, int] = (0, 1)) -> tuple[int, int]:
+        """The least and largest current that any neuron can receive.
+
+        Args:
+            inputs: Least and largest input; 0 is among them.
+
+        Returns:
+            Both as state integers, at most 0 and at least 0.
+        """
+        ends = np.stack([self.integers * end for end in inputs])  # [2, n_out, n_in]
+        return int(ends.min(0).sum(1).min(initial=0)), int(ends.max(0).sum(1).max(initial=0))
+
+
+def largest_sums(weights: NDArray[Any], largest_input: int = 1) -> NDArray[Any]:
+    """The largest magnitude that can reach each neuron in one step: all inputs at their largest.
+
+    Args:
+        weights: [n_out, n_in], int64 or float64.
+        largest_input: Largest magnitude of an input; 1 for spikes.
+
+    Returns:
+        [n_out], in units of the weights.
+    """
+    sums: NDArray[Any] = largest_input * np.abs(weights).sum(axis=1)
+    return sums
 
 
 @dataclass(frozen=True)
@@ -165,6 +196,11 @@ class FixedLayer:
         neurons, inputs = self.weights.mantissa.shape
         return neurons, inputs
 
+    def largest_currents(self, largest_input: int = 1) -> NDArray[np.int64]:
+        """As `Connection.largest_currents`, with the spikes of the layer's own neurons."""
+        sums = self.weights.largest_currents(largest_input)
+        return sums if self.recurrent is None else sums + self.recurrent.largest_currents()
+
 
 @dataclass(frozen=True)
 class FixedNetwork:
@@ -197,7 +233,7 @@ class FixedNetwork:
                     "last layer is a readout that does not."
                 )
             if not index:
-                layer.weights.check_currents(max(-low, high))
+                layer.weights.check_currents(self.largest_input)
             elif layer.shape[1] != self.layers[index - 1].shape[0]:
                 raise ParameterError(
                     f"layer {index + 1}: {layer.shape[1]} inputs, but the layer before has "
@@ -207,6 +243,11 @@ class FixedNetwork:
     @property
     def inputs(self) -> int:
         return self.layers[0].shape[1]
+
+    @property
+    def largest_input(self) -> int:
+        """Largest magnitude of an input."""
+        return max(map(abs, self.input_range))
 
     @property
     def classes(self) -> int:

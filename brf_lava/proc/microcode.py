@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-MESSAGE_BITS = 24  # of a readout's states; Loihi 2's graded messages, as Lava's public models use
+# Bits of a graded message's payload: of up to 32, Lava's public models use 24, other work 16.
+# A readout sends its state, which takes 24; an input has at most 9, and 16 are the portable width.
+MESSAGE_BITS = 24
+INPUT_MESSAGE_BITS = 16
 
 
 @dataclass(frozen=True)

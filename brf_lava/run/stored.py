@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from brf_lava.board.describe import LayerShape, NetworkShape
-from brf_lava.board.estimate import MeasuredRun
+from brf_lava.board.energy import MeasuredRun
 from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
 from brf_lava.errors import DataError
 from brf_lava.io.text import parse_json, read_text

@@ -6,11 +6,11 @@ here. `deploy/assembler.md` says what an assembler gets and has to see to.
 
 from __future__ import annotations
 
-import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from brf_lava.backends.loihi2.machine import Program
 from brf_lava.config import toml as strict_toml
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
 
+WHAT = "neuron assembler"
 GROUP = "brf_lava.loihi2_assembler"  # of entry points
 GUIDE = "See deploy/assembler.md."
 FINGERPRINT = re.compile("[0-9a-f]{16}")
@@ -43,8 +44,9 @@ class ReadyCode:
     files: Mapping[str, Path]
 
     def unreadable(self) -> tuple[Path, ...]:
-        """Those of the files that are not there, or cannot be read."""
-        return tuple(path for path in self.files.values() if not _can_read(path))
+        """Those of the files that are not there, or may not be read."""
+        files = self.files.values()
+        return tuple(each for each in files if not (each.is_file() and os.access(each, os.R_OK)))
 
     def assemble(self, program: Program) -> bytes:
         """The bytes of its file. Raises: BackendUnavailableError when there is none."""
@@ -56,45 +58,53 @@ class ReadyCode:
                 "loihi2 program', assemble it and add its file."
             )
         try:
-            return _read(path)
+            return path.read_bytes()
         except OSError as error:
             raise BackendUnavailableError(
-                f"{self.name}: {path} cannot be read ({error.strerror}). Mend the path."
+                f"{self.name}: {path} cannot be read ({error.strerror}). Correct the path."
             ) from None
-
-
-def assembler_names() -> tuple[str, ...]:
-    """The plug-ins that are installed, by name, sorted."""
-    return tuple(sorted(_plug_ins()))
 
 
 def find_assembler(microcode: Path | None = None, name: str | None = None) -> Assembler:
     """The assembler to use: ready files where there are some, else the plug-in.
 
-    microcode: a TOML file that names ready files by the fingerprints of their programs. name: of a
-    plug-in, where there are several. Raises: BackendUnavailableError when there is none, or it
-    cannot be loaded; ParameterError for several without a name, and for a TOML file of no use.
+    Args:
+        microcode: A TOML file that names ready files by the fingerprints of their programs.
+        name: Of a plug-in, where there are several.
+
+    Raises:
+        BackendUnavailableError: There is none, or it cannot be loaded.
+        ParameterError: Several without a name, or a TOML file of no use.
     """
     if microcode is not None:
-        if name is not None:
-            raise ParameterError(
-                f"--assembler {name}: with --microcode nothing is assembled. Leave one out."
-            )
         return read_microcode(microcode)
-    found = _plug_ins()
-    if not found:
+    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    known = ", ".join(sorted(entries))
+    if name is None and len(entries) > 1:
+        raise ParameterError(f"{WHAT}: plug-ins {known} are installed. Choose with --assembler.")
+    if not entries or (name is not None and name not in entries):
+        which = f"no plug-in {name!r} among {known or 'none'}" if name else "no plug-in"
         raise BackendUnavailableError(
-            f"assembler: none found; looked for an installed plug-in (entry point {GROUP}) and for "
-            f"--microcode, which was not given. Install or give one. {GUIDE}"
+            f"{WHAT}: {which} in the group {GROUP}. Members write one from deploy/assembler.md, or "
+            "name its output with --microcode."
         )
-    known = ", ".join(sorted(found))
-    if name is not None and name not in found:
+    entry = entries[known if name is None else name]
+    try:
+        loaded = entry.load()
+        made: Assembler = loaded() if isinstance(loaded, type) else loaded
+        usable = isinstance(made.name, str) and callable(made.assemble)
+    except AttributeError:
+        usable = False
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
         raise BackendUnavailableError(
-            f"assembler {name!r}: not installed; there are {known}. Name one of them."
+            f"{WHAT} {entry.name}: {entry.value} cannot be loaded ({type(error).__name__}: "
+            f"{error}). Install it again, or remove it."
+        ) from error
+    if not usable:
+        raise BackendUnavailableError(
+            f"{WHAT} {entry.name}: {entry.value} has no name and assemble(program). {GUIDE}"
         )
-    if name is None and len(found) > 1:
-        raise ParameterError(f"assembler: several are installed, {known}. Name one: --assembler.")
-    return _load(found[name if name is not None else known])
+    return made
 
 
 def machine_code(assembler: Assembler, program: Program) -> bytes:
@@ -105,67 +115,26 @@ def machine_code(assembler: Assembler, program: Program) -> bytes:
         raise
     except Exception as error:
         raise BackendUnavailableError(
-            f"assembler {assembler.name}: cannot assemble {program.neuron.name} "
+            f"{WHAT} {assembler.name}: cannot assemble {program.neuron.name} "
             f"({type(error).__name__}: {error}). Ask whoever wrote it. {GUIDE}"
         ) from error
     if not isinstance(code, bytes) or not code:
         got = "no bytes" if isinstance(code, bytes) else type(code).__name__
         raise BackendUnavailableError(
-            f"assembler {assembler.name}: {got} for {program.neuron.name}; machine code as bytes "
+            f"{WHAT} {assembler.name}: {got} for {program.neuron.name}; machine code as bytes "
             f"is needed. Ask whoever wrote it. {GUIDE}"
         )
     return code
-
-
-def _plug_ins() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
-
-
-def _load(entry: EntryPoint) -> Assembler:
-    try:
-        loaded = entry.load()
-        made: Assembler = loaded() if isinstance(loaded, type) else loaded
-        usable = isinstance(getattr(made, "name", None), str) and callable(
-            getattr(made, "assemble", None)
-        )
-    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
-        raise BackendUnavailableError(
-            f"assembler {entry.name}: {entry.value} cannot be loaded ({type(error).__name__}: "
-            f"{error}). Install it again, or remove it."
-        ) from error
-    if not usable:
-        raise BackendUnavailableError(
-            f"assembler {entry.name}: {entry.value} has no name and assemble(program). {GUIDE}"
-        )
-    return made
-
-
-def _read(path: Path) -> bytes:
-    """Raises: OSError, for a pipe too, which would wait for whoever writes into it."""
-    if not path.is_file() and not path.is_dir() and path.exists():
-        raise OSError(errno.EINVAL, "neither a file nor a folder")
-    return path.read_bytes()
-
-
-def _can_read(path: Path) -> bool:
-    try:
-        _read(path)
-    except (OSError, ValueError):  # ValueError: what can be no path
-        return False
-    return True
 
 
 def read_microcode(path: Path) -> ReadyCode:
     """The ready files that a TOML file names, relative to its folder. Raises: ParameterError."""
     where = f"--microcode {path}"
     try:
-        source = _read(path).decode()
-    except OSError as error:
-        raise ParameterError(
-            f"{where}: cannot be read ({error.strerror}). {NAMING} {GUIDE}"
-        ) from None
-    except UnicodeDecodeError:
-        raise ParameterError(f"{where}: is not text. {NAMING} {GUIDE}") from None
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", "not UTF-8")
+        raise ParameterError(f"{where}: cannot be read ({why}). {NAMING} {GUIDE}") from None
     table = strict_toml.read_table(source, where, ParameterError)
     files = table.get("files")
     if set(table) != {"files"} or not isinstance(files, dict) or not files:

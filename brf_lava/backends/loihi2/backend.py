@@ -26,18 +26,17 @@ from numpy.typing import NDArray
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import doctor
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
-from brf_lava.backends.loihi2.hosts import Host, use_host
+from brf_lava.backends.loihi2.hosts import Finding, Host, use_host
 from brf_lava.backends.loihi2.program import network_programs
 from brf_lava.backends.loihi2.values import check_values, layer_name
 from brf_lava.board.describe import network_shape
-from brf_lava.board.place import place
+from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
 
-GRADED_BITS = 16  # of an input message: the width that all published uses allow
 DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
 SUFFIX = ".dasm"  # of neuron programs, in Intel's public models
 NEURO_CORE, EMBEDDED, HOST = "neuro core", "embedded CPU", "host CPU"
@@ -77,16 +76,14 @@ class Loihi2Options:
         """Of the chip that is wanted."""
         return self.host.generation or (self.board.generation if self.board else None)
 
-    def findings(self) -> tuple[doctor.Finding, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """What of a run's needs is here, with these options."""
         return doctor.examine(
-            environment=self.host.environment(),
+            self.host,
             partitions=self.partitions,
-            generation=self.generation,
-            named=self.host.generation is not None,
+            generation=self.board.generation if self.board else None,
             microcode=self.microcode,
             assembler=self.assembler,
-            host=self.host.kind,
         )
 
 
@@ -310,10 +307,10 @@ def _build(
     """stream: [steps, I]; programs: file and constants of each layer; total: steps of the run."""
     from lava.proc.embedded_io.spike import PyToNxAdapter
 
-    from brf_lava.proc.microcode import MESSAGE_BITS, Microcode
+    from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS, Microcode
     from brf_lava.proc.source.process import Source
 
-    bits = 0 if network.input_range == (0, 1) else GRADED_BITS
+    bits = 0 if network.input_range == (0, 1) else INPUT_MESSAGE_BITS
     source = Source(recording=stream, name="input")
     adapter = PyToNxAdapter(shape=(network.inputs,), num_message_bits=bits)
     source.s_out.connect(adapter.inp)

@@ -1,8 +1,7 @@
-"""A neuron program in words: its registers and operations, what it costs, and what it assumes."""
+"""A neuron program in words: its registers and operations, what it costs, and what it needs."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +9,17 @@ from dataclasses import dataclass
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
-    GRADED_BITS,
     INPUT,
     INSTRUCTIONS,
     STATE,
     TEMPORARY,
-    WORK_WIDTH,
     Program,
     Register,
     width,
 )
-from brf_lava.neurons.fixed import STATE_MAX, STATE_MIN, STATE_WIDTH
+from brf_lava.neurons.fixed import STATE_WIDTH
+from brf_lava.proc.microcode import MESSAGE_BITS
 
-LINE = 100  # characters
 WORD_BITS = 64  # state memory, quoted: Uludag et al. 2024
 PER_WORD = WORD_BITS // STATE_WIDTH  # variables of the usual width
 
@@ -31,9 +28,13 @@ PER_WORD = WORD_BITS // STATE_WIDTH  # variables of the usual width
 class Counts:
     """What one neuron costs at every time step, and the widest numbers in it.
 
-    classes: operations by class. state_words, coefficient_words: of 64 bits, for one neuron, two
-    variables of up to 24 bits in each. live: temporaries and new states that wait to be read, at
-    the worst place. register, product: the widest, in bits; product: before its shift.
+    Attributes:
+        classes: Operations by class.
+        state_words: Of 64 bits, for one neuron; two variables of up to 24 bits in each.
+        coefficient_words: Likewise.
+        live: Temporaries and new states that wait to be read, at the worst place.
+        register: Bits of the widest.
+        product: Bits of the widest, before its shift.
     """
 
     classes: dict[str, int]
@@ -100,98 +101,30 @@ def listing(program: Program) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Assumption:
-    """What a program takes for granted, what is public about it, and how certain that is.
+def need_lines(programs: Sequence[Program]) -> list[str]:
+    """The most that these programs need of the instruction set, one line each.
 
-    certainty: published, read in the source itself; quoted, read in a public document that quotes
-    the source; not public.
+    What is public about each need, and how certain that is: `deploy/assembler.md`.
     """
-
-    needed: str
-    known: str
-    certainty: str
-
-    def __str__(self) -> str:
-        return f"{self.needed} Known: {self.known} ({self.certainty})"
-
-
-def assumptions(programs: Sequence[Program]) -> tuple[Assumption, ...]:
-    """What these programs need of the instruction set, with the largest numbers among them."""
     counts = [count(program) for program in programs]
-    kinds = sorted({kind for each in counts for kind in each.classes})
     registers = [register for program in programs for register in program.registers]
-    bits = {
-        role: max(register.bits for register in registers if register.role == role)
+    state, coefficient, constant, current = (
+        max(register.bits for register in registers if register.role == role)
         for role in (STATE, COEFFICIENT, CONSTANT, INPUT)
-    }
-    return (
-        Assumption(
-            f"There are {', '.join(kinds)}, and they do what the listing says. No skip or jump.",
-            "these names, from the instruction table of Intel's technology brief of 2021; not "
-            "what each does in detail.",
-            "quoted",
-        ),
-        Assumption(
-            "MUL_SHR shifts the magnitude: it cuts toward zero.",
-            "Lava's fixed-point LIF and RF do. The chip's own rounding is not public.",
-            "published, for Lava alone",
-        ),
-        Assumption(
-            f"MUL_SHR keeps a product of {max(each.product for each in counts)} bits before the "
-            f"shift, signed; {WORK_WIDTH} bits are the most that a program may ask for.",
-            "nothing.",
-            "not public",
-        ),
-        Assumption(
-            f"Registers hold {max(each.register for each in counts)} bits: sums are whole before "
-            f"they are cut to {STATE_MIN} to {STATE_MAX}.",
-            "that Lava's fixed-point RF clips there; the width of registers is not.",
-            "published, for Lava alone",
-        ),
-        Assumption(
-            f"What the spikes of a step add up to arrives with {bits[INPUT]} bits.",
-            "Lava annotates 16 bits in its bit-accurate model; the chip's width is not public.",
-            "published, for Lava alone",
-        ),
-        Assumption(
-            f"State variables of up to {bits[STATE]} bits, signed, {PER_WORD} in a word.",
-            f"{WORD_BITS}-bit state words with fields of 8, 16 or 24 bits (Uludag et al. 2024).",
-            "quoted",
-        ),
-        Assumption(
-            f"Coefficients of up to {bits[COEFFICIENT]} bits, one set per neuron, read in place.",
-            "Lava's fixed-point RF has 12 bits and one set per layer, RFZero 15 per neuron.",
-            "published, for Lava alone",
-        ),
-        Assumption(
-            f"Constants of up to {bits[CONSTANT]} bits, shared by all neurons of a program.",
-            "that programs are allocated with named constants; not their width.",
-            "not public",
-        ),
-        Assumption(
-            "LT writes 0 or 1 into a register, which SEL and SPIKE read.", "nothing.", "not public"
-        ),
-        Assumption(
-            "SPIKE sends the register unless it is 0: a spike without payload, or of the readout "
-            f"its value in {GRADED_BITS} bits, signed.",
-            f"payloads of up to 32 bits, {GRADED_BITS} of them used by public models.",
-            "quoted",
-        ),
-        Assumption(
-            f"A program of {max(each.operations for each in counts)} operations with "
-            f"{max(each.live for each in counts)} results that wait at once fits. Not checked.",
-            "no limit.",
-            "not public",
-        ),
     )
-
-
-def assumption_lines(programs: Sequence[Program]) -> list[str]:
-    """The assumptions as numbered lines, and what they rest on."""
-    lines = ["Assumed of the instruction set (nothing here was run on a chip):"]
-    for index, assumption in enumerate(assumptions(programs), start=1):
-        lines += textwrap.wrap(
-            str(assumption), LINE, initial_indent=f"  {index:>2}. ", subsequent_indent=" " * 6
-        )
-    return lines
+    needs = {
+        "classes": ", ".join(sorted({kind for each in counts for kind in each.classes})),
+        "product before its shift": f"{max(each.product for each in counts)} bits, signed",
+        "register": f"{max(each.register for each in counts)} bits",
+        "input of a step": f"{current} bits",
+        "state variable": f"{state} bits, {PER_WORD} in a word",
+        "coefficient": f"{coefficient} bits, one set per neuron",
+        "constant": f"{constant} bits, one set per program",
+        "message of the readout": f"{MESSAGE_BITS} bits, signed",
+        "program": f"{max(each.operations for each in counts)} operations",
+        "results that wait at once": f"{max(each.live for each in counts)}",
+    }
+    return [
+        "Needed of the instruction set, see deploy/assembler.md (nothing here was run on a chip):",
+        *(f"  {name:<27}{value}" for name, value in needs.items()),
+    ]

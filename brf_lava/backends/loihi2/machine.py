@@ -2,15 +2,14 @@
 
 A program is a list of integer operations on named registers, each with the range of values that it
 holds. The operations carry names of the instruction classes in Intel's Loihi 2 technology brief of
-2021; only those names are public. What each does is defined here, in `INSTRUCTIONS`: whoever turns
-a program into machine code has to see to it that the chip does the same. Nothing here was run on
-one.
+2021; only those names are public. What each does is defined here, in `INSTRUCTIONS`, and explained
+in `deploy/assembler.md`. Nothing here was run on a chip.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -19,13 +18,9 @@ import numpy as np
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons.families import Neuron
+from brf_lava.proc.microcode import MESSAGE_BITS
 
-PUBLIC_CLASSES = (  # Intel technology brief 2021, instruction table
-    *("RMW", "RDC", "MOV", "SEL", "AND", "OR", "SHL", "ADD", "NEG", "MIN", "MUL_SHR"),
-    *("LT", "GE", "EQ", "SKP_C", "JMP_C", "SPIKE", "PROBE"),
-)
 WORK_WIDTH = 64  # bits of a register or product: the widest that this project computes with
-GRADED_BITS = 24  # of a payload: what public models use
 
 STATE, COEFFICIENT, CONSTANT = "state", "coefficient", "constant"
 INPUT, TEMPORARY = "input", "temporary"
@@ -107,7 +102,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "SEL": Instruction("{1} if {0} else {2}", lambda c, a, b, _: b + (a - b) * c, 3),
     "SPIKE": Instruction("send {0} unless 0", lambda a, _: a),
 }
-READS = {"RMW": STATE, "RDC": INPUT}  # the only ways to what the neuron's memory holds at first
+READS = ("RMW", "RDC")  # the only ways to what the neuron's memory holds at first
 
 
 @dataclass(frozen=True)
@@ -115,8 +110,9 @@ class Program:
     """One neuron's step: what it computes at every time step, in this order, without a branch.
 
     A state variable is read by RMW, written once, and then read by its own name. The last operation
-    is the only SPIKE. Raises: ParameterError for a program that no order of reading makes sense of,
-    and for registers or products beyond 64 bits.
+    is the only SPIKE.
+
+    Raises: ParameterError for a register or a product beyond 64 bits.
     """
 
     neuron: Neuron
@@ -124,49 +120,15 @@ class Program:
     operations: tuple[Operation, ...]
 
     def __post_init__(self) -> None:
-        named = self.by_name
-        if len(named) < len(self.registers):
-            raise self.fault("two registers have one name; give each its own.")
-        ready = {r.name for r in self.registers if r.role in (COEFFICIENT, CONSTANT)}
-        written: set[str] = set()
-        for index, operation in enumerate(self.operations, start=1):
-            where = f"operation {index}, {operation.kind}"
-            self._check_operation(operation, where, ready)
-            if operation.kind == "SPIKE":
-                if index < len(self.operations):
-                    raise self.fault(f"{where}: must be the last.")
-                break
-            if operation.target in written:
-                raise self.fault(f"{where}: {operation.target} is written twice.")
-            if named[operation.target].role not in (STATE, TEMPORARY):
-                raise self.fault(f"{where}: {operation.target} cannot be written.")
-            written.add(operation.target)
-            ready.add(operation.target)
-        if missing := [r.name for r in self.of_role(STATE) if r.name not in written]:
-            raise self.fault(f"{', '.join(missing)} is never written.")
-        if [op.kind for op in self.operations[-1:]] != ["SPIKE"]:
-            raise self.fault("its last operation must be a SPIKE.")
-
-    def _check_operation(self, operation: Operation, where: str, ready: set[str]) -> None:
-        if operation.kind not in INSTRUCTIONS:
-            raise self.fault(f"{where}: not known; there are {', '.join(INSTRUCTIONS)}.")
-        if len(operation.sources) != INSTRUCTIONS[operation.kind].sources or operation.shift < 0:
-            raise self.fault(f"{where}: {operation.sources} >> {operation.shift} do not suit it.")
-        targets = () if operation.kind == "SPIKE" else (operation.target,)
-        for name in (*operation.sources, *targets):
-            if name not in self.by_name:
-                raise self.fault(f"{where}: there is no register {name}.")
-            if self.by_name[name].bits > WORK_WIDTH:
-                raise self.fault(f"{where}: {name} needs more than {WORK_WIDTH} bits.")
-        for name in operation.sources:
-            reads = READS.get(operation.kind)
-            if (self.by_name[name].role != reads) if reads else (name not in ready):
-                raise self.fault(f"{where}: {name} cannot be read there.")
-        if operation.kind == "MUL_SHR" and width(*self.product_range(operation)) > WORK_WIDTH:
-            raise self.fault(
-                f"{where}: the product of {' and '.join(operation.sources)} needs more than "
-                f"{WORK_WIDTH} bits. Use fewer parameter bits or a smaller dt."
-            )
+        for register in self.registers:
+            if register.bits > WORK_WIDTH:
+                raise self.fault(f"{register.name} needs more than {WORK_WIDTH} bits.")
+        for operation in self.operations:
+            if operation.kind == "MUL_SHR" and width(*self.product_range(operation)) > WORK_WIDTH:
+                raise self.fault(
+                    f"the product of {' and '.join(operation.sources)} needs more than "
+                    f"{WORK_WIDTH} bits. Use fewer parameter bits or a smaller dt."
+                )
 
     def fault(self, problem: str) -> ParameterError:
         return ParameterError(f"program of {self.neuron.name}: {problem}")
@@ -191,7 +153,7 @@ class Program:
     @property
     def message_bits(self) -> int:
         """Of a message's payload: 0 for a spike, which says all by arriving."""
-        return 0 if self.neuron.spiking else GRADED_BITS
+        return 0 if self.neuron.spiking else MESSAGE_BITS
 
     def product_range(self, operation: Operation) -> tuple[int, int]:
         """The least and largest product of a MUL_SHR, before the shift."""
@@ -208,29 +170,38 @@ class Program:
 def run_program(
     program: Program, state: Sequence[Any], current: Any, coefficients: Sequence[Any]
 ) -> tuple[tuple[Any, ...], Any]:
-    """One step, like ``neuron.fixed_step``: ((state, ...), output) from int64 arrays or integers.
+    """One step, like ``neuron.fixed_step``.
 
-    state, coefficients: in the order of the neuron's record; current: what the spikes add up to.
-    Raises: ParameterError when a register would hold what its range does not allow.
+    Args:
+        program: The program.
+        state: int64 arrays or integers, in the order of the neuron's record.
+        current: What the spikes of the step add up to.
+        coefficients: As the state.
+
+    Returns:
+        ((state, ...), output).
+
+    Raises:
+        ParameterError: A register would hold what its range does not allow.
     """
-    states, inputs = program.of_role(STATE), program.of_role(INPUT)
-    memory = dict(_held(program, states, state)) | dict(_held(program, inputs, (current,)))
+    states, registers = program.of_role(STATE), program.by_name
+    memory = {  # by the only class that reads it
+        "RMW": _held(program, states, state),
+        "RDC": _held(program, program.of_role(INPUT), (current,)),
+    }
     values: dict[str, Any] = dict(program.constants)
     values.update(_held(program, program.of_role(COEFFICIENT), coefficients))
-    registers = program.by_name
     for operation in program.operations:
-        source = memory if operation.kind in READS else values
+        source = memory.get(operation.kind, values)
         operands = [source[name] for name in operation.sources]
         result = INSTRUCTIONS[operation.kind].compute(*operands, operation.shift)
         if operation.kind == "SPIKE":
-            break
+            return tuple(values[register.name] for register in states), result
         values.update(_held(program, (registers[operation.target],), (result,)))
-    return tuple(values[register.name] for register in states), result
+    raise program.fault("its last operation must be a SPIKE.")
 
 
-def _held(
-    program: Program, registers: Sequence[Register], values: Sequence[Any]
-) -> Iterator[tuple[str, Any]]:
+def _held(program: Program, registers: Sequence[Register], values: Sequence[Any]) -> dict[str, Any]:
     """Each register's name with its value. Raises: ParameterError for one out of its range."""
     for register, value in zip(registers, values, strict=True):
         if np.any((value < register.low) | (value > register.high)):
@@ -239,4 +210,4 @@ def _held(
                 f"{register.name}: {worst} does not fit {register.format}, "
                 f"{register.low} to {register.high}."
             )
-        yield register.name, value
+    return {register.name: value for register, value in zip(registers, values, strict=True)}

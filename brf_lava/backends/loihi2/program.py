@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
@@ -26,7 +24,7 @@ from brf_lava.backends.loihi2.machine import (
     width,
 )
 from brf_lava.errors import ParameterError
-from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork, integer_ranges
+from brf_lava.network.layers import FixedLayer, FixedNetwork, integer_ranges
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import Neuron
 
@@ -66,19 +64,12 @@ def current_range(layer: FixedLayer, inputs: tuple[int, int] = SPIKES) -> tuple[
 
     inputs: least and largest input. Whole bits, so that retraining seldom changes the program.
     """
-    low, high = _sums(layer.weights, inputs)
+    low, high = layer.weights.current_range(inputs)
     if layer.recurrent is not None:
-        low, high = (
-            a + b for a, b in zip((low, high), _sums(layer.recurrent, SPIKES), strict=True)
-        )
+        spikes = layer.recurrent.current_range()
+        low, high = low + spikes[0], high + spikes[1]
     most = 1 << (width(min(low, -1), max(high, 0)) - 1)
     return max(-most, -fixed.CURRENT_MAX), min(most - 1, fixed.CURRENT_MAX)
-
-
-def _sums(weights: Connection, inputs: tuple[int, int]) -> tuple[int, int]:
-    """The least and largest sum over a neuron's weights times inputs in this range."""
-    ends = np.stack([weights.integers * end for end in inputs])  # [2, n_out, n_in]
-    return int(ends.min(0).sum(1).min(initial=0)), int(ends.max(0).sum(1).max(initial=0))
 
 
 def build_program(

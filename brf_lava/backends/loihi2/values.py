@@ -23,10 +23,7 @@ def check_values(network: FixedNetwork) -> None:
                     f"{where}: {name} {largest}; a variable on Loihi 2 has {STATE_WIDTH} bits, so "
                     f"at most {STATE_MAX}. Export with fewer --parameter-bits."
                 )
-        inputs = 1 if index else max(map(abs, network.input_range))
-        current = inputs * np.abs(layer.weights.integers).sum(axis=1)
-        if layer.recurrent is not None:
-            current = current + np.abs(layer.recurrent.integers).sum(axis=1)
+        current = layer.largest_currents(1 if index else network.largest_input)
         if current.max(initial=0) > STATE_MAX:
             raise ParameterError(
                 f"{where}: weights of neuron {int(current.argmax())} add up to "

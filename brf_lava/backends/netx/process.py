@@ -19,13 +19,12 @@ from lava.lib.dl.netx.utils import NetDict
 from lava.magma.core.process.ports.ports import InPort, OutPort
 
 from brf_lava.backends.exact_dense import exact_dense
-from brf_lava.backends.loihi2.backend import GRADED_BITS
 from brf_lava.backends.sim.lava_net import process_of
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
 from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
 from brf_lava.neurons.families import NEURONS
-from brf_lava.proc.microcode import MESSAGE_BITS
+from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS
 
 NETX_LAYERS = ("input", "conv", "flatten", "dense", "dense_rec")  # those that netx builds
 NETX_NEURONS = ("LOIHI", "CUBA", "SDNN")  # and all with "RF" in their name
@@ -178,7 +177,7 @@ class Network(hdf5.Network):  # type: ignore[misc]
                     f"{network.input_range[0]} to {network.input_range[1]}. Leave it out."
                 )
         if self.input_message_bits is None:
-            self.input_message_bits = GRADED_BITS if graded else 0
+            self.input_message_bits = INPUT_MESSAGE_BITS if graded else 0
         layers: list[Any] = super()._create()
         if not layers:
             raise ParameterError(

@@ -11,6 +11,7 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
+from brf_lava.network.layers import largest_sums
 from brf_lava.neurons.fixed import CURRENT_MAX
 
 EXACT_MAX = 2**24  # float32 holds every integer up to here
@@ -62,7 +63,7 @@ class BatchDense(AbstractProcess):
 
 def _check_currents(weights: NDArray[Any], exponent: int, largest: int) -> None:
     """Refuse weights whose sum, all inputs at their largest, leaves int32 or float32's integers."""
-    sums = largest * np.abs(weights.astype(np.int64)).sum(axis=1)
+    sums = largest_sums(weights.astype(np.int64), largest)
     allowed = min(EXACT_MAX, CURRENT_MAX >> exponent)
     if sums.size and sums.max() > allowed:
         raise ParameterError(
