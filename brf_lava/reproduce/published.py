@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FRACTIONS = (
-    0.95,
-    0.98,
-    1.0,
-)  # of the final accuracy; the second is not printed, 98 % is our reading
+# of the final accuracy; the second is not printed, 98 % is our reading
+FRACTIONS = (0.95, 0.98, 1.0)
 # in the order of the published tables
 TASKS = ("smnist", "psmnist", "ecg", "shd")
 NEURONS = ("ALIF", "RF", "BRF", "BHRF")
