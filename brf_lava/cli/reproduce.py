@@ -90,9 +90,9 @@ def reproduce(
     choose_device(device)
     seeds = seeds or DEFAULT_SEEDS
     planned = plan(recipes, seeds, out, lambda task: load_data(task, data), restart)
-    _make_folder(out)
     share = core_share(jobs, len(planned))
-    outcome = _run(planned, Settings(share, changes, data_arguments(data), device), out)
+    settings = Settings(share, changes, data_arguments(data), device)
+    outcome = _run(planned, settings, out)
     if outcome.done:
         _show_tables(out, list(product(TASKS, NEURONS)), {})
     _end(planned, outcome, out)
@@ -104,9 +104,8 @@ def _check_tables_only() -> None:
     given = [
         each.opts[0]
         for each in context.command.params
-        if each.name
-        and each.name not in FOR_TABLES
-        and context.get_parameter_source(each.name) is not ParameterSource.DEFAULT
+        if each.name not in FOR_TABLES
+        and context.get_parameter_source(str(each.name)) is not ParameterSource.DEFAULT
     ]
     if given:
         raise RecipeError(
@@ -114,8 +113,10 @@ def _check_tables_only() -> None:
         )
 
 
-def _make_folder(out: Path) -> None:
-    from brf_lava.io.files import check_writable
+def _run(planned: list[Job], settings: Settings, out: Path) -> Outcome:
+    from brf_lava.io.files import check_writable, only_writer
+    from brf_lava.reproduce.display import Display
+    from brf_lava.reproduce.jobs import run_jobs
     from brf_lava.reproduce.tables import FILES
 
     try:
@@ -126,20 +127,13 @@ def _make_folder(out: Path) -> None:
         ) from error
     for name in FILES:
         check_writable(out / name)
-
-
-def _run(planned: list[Job], settings: Settings, out: Path) -> Outcome:
-    from brf_lava.io.files import only_writer
-    from brf_lava.reproduce.display import Display
-    from brf_lava.reproduce.jobs import run_jobs
-
     done = sum(not job.steps for job in planned)
     click.echo(
         f"runs     {len(planned)}, of which {done} are done\n"
         f"at once  {settings.share.jobs}, threads of each: {settings.share.threads}",
         err=True,
     )
-    with only_writer(out / "results.json"), Display(planned) as display:
+    with only_writer(out / FILES[-1]), Display(planned) as display:
         return run_jobs(planned, settings, display)
 
 
@@ -196,9 +190,9 @@ def _end(planned: list[Job], outcome: Outcome, out: Path) -> None:
         raise KeyboardInterrupt
     failed = [job for job in planned if job in outcome.failed]
     if failed:
-        first, *others = failed
-        also = f" Also failed: {', '.join(job.name for job in others)}." if others else ""
+        first, *others = (job.folder.name for job in failed)
+        also = f" Also failed: {', '.join(others)}." if others else ""
         raise JobError(
-            f"{len(failed)} of {total} runs failed. {first.name}: {outcome.failed[first]}{also} "
+            f"{len(failed)} of {total} runs failed. {first}: {outcome.failed[failed[0]]}{also} "
             "Correct this and give the same command; what is done is not done again."
         )

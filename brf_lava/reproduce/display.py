@@ -55,9 +55,9 @@ class Display:
             self.look()  # at the last epoch of a training that has just ended
             if job not in self.running:
                 self.epochs[job] = 0 if step == TRAIN else last_epoch(job.folder.metrics)[0]
-                self.running[job] = self.bars.add_task(job.name, total=job.epochs, state="")
+                self.running[job] = self.bars.add_task(job.folder.name, total=job.epochs, state="")
             self.bars.update(self.running[job], completed=self.epochs[job], state=STEPS[step])
-            self._say(f"{job.name}: {STEPS[step]}")
+            self._say(f"{job.folder.name}: {STEPS[step]}")
 
     def look(self) -> None:
         """Show the epochs that trainings have finished since the last look."""
@@ -70,7 +70,7 @@ class Display:
                 state = f"epoch {epoch}/{job.epochs}  validation {accuracy:.2%}"
                 self.bars.update(bar, completed=epoch, state=state)
                 if epoch * LINES_PER_RUN // job.epochs > before * LINES_PER_RUN // job.epochs:
-                    self._say(f"{job.name}: {state}")
+                    self._say(f"{job.folder.name}: {state}")
             self._count()
 
     def on_end(self, job: Job, problem: str | None) -> None:
@@ -81,9 +81,9 @@ class Display:
                 del self.epochs[job]
             if problem is None:
                 self.done.append(job)
-                self._say(f"{job.name}: done, {len(self.done)} of {self.total}")
+                self._say(f"{job.folder.name}: done, {len(self.done)} of {self.total}")
             else:
-                self._say(f"{job.name}: failed: {problem}", on_terminals=True)
+                self._say(f"{job.folder.name}: failed: {problem}", on_terminals=True)
             self._count()
 
     def on_stop(self, running: int) -> None:

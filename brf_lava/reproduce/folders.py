@@ -12,14 +12,7 @@ SEED_FOLDER = re.compile(r"seed-(0|[1-9]\d*)")
 
 
 class RunFolder:
-    """One training and what is made from it.
-
-    Args:
-        out: The folder of all runs.
-        task: Its name.
-        neuron: Its name, in capitals.
-        seed: Of the training.
-    """
+    """One training and what is made from it; `out` is the folder of all runs."""
 
     def __init__(self, out: Path, task: str, neuron: str, seed: int) -> None:
         self.task, self.neuron, self.seed = task, neuron, seed
@@ -40,9 +33,9 @@ class RunFolder:
         files = (self.model, self.network, self.result)
         return not self.state.exists() and all(path.exists() for path in files)
 
-    def log(self, command: str) -> Path:
-        """What this command printed."""
-        return self.path / f"{command}.log"
+    def log(self, step: str) -> Path:
+        """What the process of this step printed; one file for a training that was stopped, too."""
+        return self.path / f"{'train' if step == 'resume' else step}.log"
 
 
 def run_folders(out: Path) -> list[RunFolder]:

@@ -149,7 +149,6 @@ class Processes:
         self.stopped = False
 
     def check(self) -> None:
-        """Raises: CancelledError after `stop`."""
         if self.stopped:
             raise CancelledError
 
@@ -195,7 +194,7 @@ def run_job(
 
 
 def _run_step(job: Job, step: str, settings: Settings, processes: Processes) -> int:
-    folder, share, log = job.folder, settings.share, _log(job, step)
+    folder, share, log = job.folder, settings.share, job.folder.log(step)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         if step == TRAIN:  # nothing of an old training may be taken for a part of this one
@@ -216,13 +215,9 @@ def _run_step(job: Job, step: str, settings: Settings, processes: Processes) -> 
         raise BrfLavaError(f"{log}: cannot be written, or no process started ({error}).") from error
 
 
-def _log(job: Job, step: str) -> Path:
-    return job.folder.log(TRAIN if step == RESUME else step)
-
-
 def _problem(job: Job, step: str, code: int) -> str:
     """Why a process ended, in one line."""
-    log = _log(job, step)
+    log = job.folder.log(step)
     if code < 0:
         why = f"ended by {signal.Signals(-code).name}"
         if -code == signal.SIGKILL:

@@ -31,10 +31,6 @@ class Job:
     steps: tuple[str, ...]
 
     @property
-    def name(self) -> str:
-        return self.folder.name
-
-    @property
     def epochs(self) -> int:
         return self.recipe.training.epochs
 

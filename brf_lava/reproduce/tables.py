@@ -58,13 +58,10 @@ Line = dict[str, Any]  # of a CSV file: one task and neuron, over its seeds
 def epochs_to(fraction: float, accuracy: Sequence[float], kept: int) -> int:
     """Return the first epoch whose accuracy is at least a fraction of the final one.
 
-    The final accuracy is that of the epoch with the lowest validation loss, which was kept: the
-    test split was measured with it.
-
     Args:
         fraction: 0 to 1.
         accuracy: Validation accuracy of every epoch.
-        kept: The epoch that was kept, from 1.
+        kept: The epoch, from 1, that has the final accuracy: the one that was tested.
     """
     final = accuracy[kept - 1]
     return next(epoch for epoch, value in enumerate(accuracy, 1) if value >= fraction * final)
@@ -92,12 +89,9 @@ def _line(runs: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
         **_spread("training_seconds", (run.seconds for run in runs)),
         **_spread("integer_accuracy_percent", (100 * run.integer.accuracy for run in runs)),
         **_spread("integer_sops", (run.integer.sops for run in runs)),
-        "published_parameters": published.parameters,
-        "published_accuracy_percent": published.accuracy,
-        "published_sops": published.sops,
-        "published_sops_per_step": published.sops_per_step,
-        "published_sops_vs_alif": published.ratio,
+        **{f"published_{name}": value for name, value in vars(published).items()},
     }
+    del line["published_epochs"]  # they get a column each
     for index, (share, fraction) in enumerate(zip(SHARES, FRACTIONS, strict=True)):
         name = f"epochs_to_{share}_percent"
         reached = (epochs_to(fraction, run.validation_accuracy, run.epoch) for run in runs)
@@ -163,12 +157,12 @@ the share of their second column is our reading."""
 
 def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list[str]:
     """Return what a reader of the tables must know of these runs, a sentence each."""
-    notes: list[str] = []
-    for task, data in {run.folder.task: run.data for run in reversed(records)}.items():
+    notes = []
+    for task, data in {run.folder.task: run.data for run in records}.items():
         note = f"{task}: trained and tested on {data.description.split(', steps permuted')[0]}."
         if data.kind.startswith("synthetic"):
             note += " Scores on synthetic data say nothing about the published ones."
-        notes.insert(0, note)
+        notes.append(note)
     notes += [
         f"{run.folder.recipe_name}: the shipped recipe with {changes}."
         for run in {run.folder.cell: run for run in records}.values()
@@ -182,12 +176,7 @@ def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list
 def write_tables(
     records: Sequence[RunRecord], unfinished: Sequence[RunFolder], out: Path
 ) -> list[Line]:
-    """Write `FILES` into `out`, and return their lines.
-
-    Args:
-        records: At least one.
-        unfinished: Runs that are named, and not counted.
-        out: A folder.
+    """Write the tables of these runs into `out`, and return their lines.
 
     Raises:
         BrfLavaError: As `write_bytes`.
@@ -209,16 +198,11 @@ def write_tables(
         ],
         "notes": remarks,
     }
-    tables = "".join(_markdown(title, columns(TABLES[title], lines)) for title in TABLES)
-    remark_list = "".join(f"- {remark}\n" for remark in remarks)
-    written = (
-        f"{tables}{EXPLANATION}\n\n{remark_list}",
-        _csv(table_1),
-        _csv(table_2),
-        f"{json.dumps(contents, indent=2)}\n",
-    )
-    for name, content in zip(FILES, written, strict=True):
-        write_bytes(out / name, content.encode())
+    markdown = [_markdown(title, columns(TABLES[title], lines)) for title in TABLES]
+    markdown += [f"{EXPLANATION}\n\n", *(f"- {remark}\n" for remark in remarks)]
+    texts = "".join(markdown), _csv(table_1), _csv(table_2), json.dumps(contents, indent=2) + "\n"
+    for name, text in zip(FILES, texts, strict=True):
+        write_bytes(out / name, text.encode())
     return lines
 
 
