@@ -163,9 +163,9 @@ def test_lines_are_means_over_seeds() -> None:
 def test_one_seed_has_no_deviation_and_no_alif_no_ratio() -> None:
     (line,) = tables.table_lines([record()])
     assert (*spread(line, "accuracy_percent"), line["sops_vs_alif"]) == (50.0, None, None)
-    assert ("accuracy %", "50.00") in tables.columns(tables.ACCURACY, [line])
-    ratios = tables.columns(tables.SPIKES, [line])[-2:]
-    assert ratios == [("vs ALIF", ""), ("publ.", "0.18")]
+    accuracy, spikes, *_ = (tables.columns(title, [line]) for title in tables.TABLES)
+    assert ("accuracy %", "50.00") in accuracy
+    assert spikes[-2:] == [("vs ALIF", ""), ("publ.", "0.18")]
     brf, alif = tables.table_lines([record("shd", "ALIF"), record()])
     assert (brf["task"], alif["task"], brf["sops_vs_alif"]) == ("ecg", "shd", None)
 
@@ -313,6 +313,12 @@ def brf_lava(*arguments: str | Path) -> Result:
     return CliRunner().invoke(group, ["reproduce", *map(str, arguments)], prog_name="brf-lava")
 
 
+def terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Take what is written for a terminal."""
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(width)}.items():
+        monkeypatch.setenv(name, value)
+
+
 def assert_worked(result: Result) -> None:
     assert result.exit_code == 0, (result.output, result.exc_info)
     assert "Error" not in result.output
@@ -426,9 +432,7 @@ def test_a_narrow_terminal_shows_every_number(
     large = brf(out, 999)  # so that the numbers are as long as they get
     write_run(large)
     change_metrics(large, seconds=1e9)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", str(width))
+    terminal(monkeypatch, width)
     result = brf_lava("--tables-only", "--out", out)
     assert_worked(result)
     shown = click.unstyle(result.output)
@@ -564,17 +568,14 @@ def test_what_remains(tmp_path: Path) -> None:
     assert remaining(folder, recipe, SOURCE) == ("train", "export", "run")
     write_state(folder, recipe)
     assert remaining(folder, recipe, SOURCE) == ("resume", "export", "run")
-    write_model(folder, recipe)  # the best so far, beside the state
+    write_run(folder, recipe)  # the best so far, from before the training went on
     assert remaining(folder, recipe, SOURCE) == ("resume", "export", "run")
     folder.state.unlink()
-    assert remaining(folder, recipe, SOURCE) == ("export", "run")
-    folder.network.write_bytes(b"net")
-    assert remaining(folder, recipe, SOURCE) == ("export", "run")
-    write_run(folder, recipe)
     assert remaining(folder, recipe, SOURCE) == ()
     assert remaining(folder, replace(recipe, text="# said otherwise", name="x"), SOURCE) == ()
-    folder.network.unlink()
-    assert remaining(folder, recipe, SOURCE) == ("export", "run")
+    for path in (folder.result, folder.network):
+        path.unlink()
+        assert remaining(folder, recipe, SOURCE) == ("export", "run")
     folder.metrics.unlink()  # without them, a run could not go into the tables
     with pytest.raises(DataError, match=r"model\.jsonl: cannot be read.*--restart"):
         remaining(folder, recipe, SOURCE)
@@ -622,13 +623,9 @@ def planned(
 
 def test_the_plan_skips_what_is_done(out: Path, dataset: Dataset) -> None:
     every = planned(dataset, out, 3, "ALIF", "BRF")
-    assert [(job.folder.name, job.steps) for job in every] == [
-        ("ecg-alif seed 0", ()),
-        ("ecg-alif seed 1", plan.FRESH),
-        ("ecg-alif seed 2", plan.FRESH),
-        ("ecg-brf seed 0", ()),
-        ("ecg-brf seed 1", ()),
-        ("ecg-brf seed 2", plan.FRESH),
+    assert [(job.folder.recipe_name, job.folder.seed, job.steps) for job in every] == [
+        *(("ecg-alif", 0, ()), ("ecg-alif", 1, plan.FRESH), ("ecg-alif", 2, plan.FRESH)),
+        *(("ecg-brf", 0, ()), ("ecg-brf", 1, ()), ("ecg-brf", 2, plan.FRESH)),
     ]
 
 
@@ -734,12 +731,8 @@ def seeds(found: list[Job] | dict[Job, str]) -> list[int]:
 
 
 def test_jobs_run_their_steps_in_order(pretended: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    queue = [
-        job(pretended, 0),
-        job(pretended, 1, steps=plan.STOPPED),
-        job(pretended, 2, steps=plan.TRAINED),
-        job(pretended, 3, steps=()),
-    ]
+    left = (plan.FRESH, plan.STOPPED, plan.TRAINED, ())
+    queue = [job(pretended, seed, steps=steps) for seed, steps in enumerate(left)]
     old = queue[0].folder
     for path in (old.network, old.result, old.state, old.metrics):
         path.write_text("of an older training")
@@ -834,28 +827,19 @@ def test_a_fault_of_the_display_leaves_no_process_behind(
 
 def test_going_on_notes_other_threads(pretended: Path) -> None:
     first, second = CoreShare(2, 3), CoreShare(1, 6)
-    folder = job(pretended, 0).folder
+    path = job(pretended, 0).folder.shares
     for share in (first, first, second):
-        jobs.add_share(folder.shares, share)
-    assert json.loads(folder.shares.read_text()) == [vars(first), vars(second)]
+        jobs.add_share(path, share)
+    assert json.loads(path.read_text()) == [vars(first), vars(second)]
 
 
-@pytest.mark.parametrize(
-    ("cores", "asked", "runs", "expected"),
-    [
-        (8, None, 20, (8, 1)),
-        (8, None, 3, (3, 2)),
-        (8, 2, 20, (2, 4)),
-        (2, 5, 20, (5, 1)),
-        (8, 5, 1, (1, 8)),
-        (1, None, 4, (1, 1)),
-    ],
-)
-def test_jobs_share_the_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, asked: int | None, runs: int, expected: Any
-) -> None:
-    monkeypatch.setattr(jobs, "cores", lambda: cores)
-    assert jobs.core_share(asked, runs) == CoreShare(*expected)
+def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, asked, runs, expected in (
+        *((8, None, 20, (8, 1)), (8, None, 3, (3, 2)), (8, 2, 20, (2, 4))),
+        *((2, 5, 20, (5, 1)), (8, 5, 1, (1, 8)), (1, None, 4, (1, 1))),
+    ):
+        monkeypatch.setattr(jobs, "cores", lambda cores=cores: cores)
+        assert jobs.core_share(asked, runs) == CoreShare(*expected)
 
 
 def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -> None:
@@ -882,18 +866,14 @@ def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -
 
 
 def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: Path) -> None:
-    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
-    for folder, names in (
-        (here, ("brf_lava", "random", "click", "numpy")),
-        (elsewhere, ["brf_lava"]),
-    ):
-        for name in names:
-            (folder / name).mkdir(parents=True)
-            (folder / name / "__init__.py").write_text(f"raise SystemExit('wrong {name}')")
+    wrong = ("here/brf_lava", "here/random", "here/click", "here/numpy", "elsewhere/brf_lava")
+    for name in wrong:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('wrong {name}')")
     result = subprocess.run(
         [*jobs.PROGRAM, "train", "--task", "ecg", "--data", "nowhere"],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": str(elsewhere)},  # even another installation
+        cwd=tmp_path / "here",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "elsewhere")},  # another installation
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -907,9 +887,7 @@ def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: P
 def test_the_display_on_a_terminal(
     pretended: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    terminal(monkeypatch, 120)
     queue = [job(pretended, seed) for seed in range(3)] + [job(pretended, 3, steps=())]
     with Display(queue) as shown:
         for each in queue[:3]:
@@ -941,13 +919,11 @@ def test_the_display_on_a_terminal(
         ((), ("name what to run", "ecg")),
         (("ecg", "--set", "epoch=3"), ("--set epoch=3", "training.epochs")),
         (("ecg", "--set", "omega=[1, 2]"), ("neuron.omega",)),  # ALIF has none
-        (("--tables-only", "--jobs", "2"), ("--tables-only", "--jobs. Leave that out")),
-        (("--tables-only", "--seeds", "2"), ("--tables-only", "--seeds.")),
-        (("--tables-only", "--restart"), ("--tables-only", "--restart.")),
-        (("--tables-only", "--data", "x"), ("--tables-only", "--data. Leave that out")),
-        (("--tables-only", "--unlabeled", "mask"), ("--tables-only", "--unlabeled.")),
+        *(
+            (("--tables-only", *option.split()), ("--tables-only", f"{option.split()[0]}. Leave"))
+            for option in ("--jobs 2", "--seeds 2", "--restart", "--data x", "--unlabeled mask")
+        ),
         (("--tables-only", "--permutation", "x"), ("--tables-only", "--permutation.")),
-        (("--tables-only", "--device", "cpu"), ("--tables-only", "--device.")),
         (("--tables-only", "--device", "auto"), ("--tables-only", "--device.")),  # the default
         (("--tables-only",), ("holds no finished run",)),
         (("ecg", "shd"), ("shd",)),  # the data of one are synthetic, of the other missing

@@ -65,7 +65,7 @@ def reproduce(
     restart: bool,
     tables_only: bool,
 ) -> None:
-    """Run the published experiments on TASK again and tabulate them beside the published values.
+    """Run the published experiments on TASK again and tabulate them next to the published values.
 
     Each run is a training, its export and the exported network on the integer engine. What is done
     is not done again, and what was stopped goes on: after Ctrl-C, give the same command.
@@ -162,9 +162,9 @@ def _show_tables(out: Path, cells: Sequence[Cell], recipes: dict[Cell, Recipe]) 
     check_alike(records, recipes, {})
     lines = write_tables(records, unfinished, out)
     lines = [line for line in lines if (line["task"], line["neuron"]) in cells]
-    for title, specification in TABLES.items():
+    for title in TABLES:
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        headings, *rows = zip(*columns(specification, lines), strict=True)
+        headings, *rows = zip(*columns(title, lines), strict=True)
         for name in headings:
             table.add_column(name, justify="left" if name in HEAD else "right", overflow="fold")
         for row in rows:

@@ -39,7 +39,8 @@ main()
 PROGRAM = (sys.executable, "-c", MAIN)
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LOOK = 0.5  # s between two looks at the epochs, for the display
-STOPPED = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)  # exit codes of an interrupted process
+# Exit codes of an interrupted process
+INTERRUPTIONS = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
 
 
 class JobError(BrfLavaError):
@@ -74,12 +75,11 @@ def cores() -> int:
 
 
 def core_share(jobs: int | None, runs: int) -> CoreShare:
-    """Divide the cores between jobs.
+    """Divide the cores between so many jobs, None: one per core, and no more than runs.
 
     Args:
-        jobs: Jobs side by side; None: one per core.
-        runs: All runs that are asked for, done or not, so that the number of threads stays the
-            same when the command is given again. No more jobs than these run side by side.
+        jobs: How many side by side.
+        runs: All that are asked for, done or not, so that the share stays the same later on.
     """
     jobs = min(cores() if jobs is None else jobs, max(runs, 1))
     return CoreShare(jobs, max(1, cores() // jobs))
@@ -187,7 +187,7 @@ def run_job(
         processes.check()
         on_step(job, step)
         code = _run_step(job, step, settings, processes)
-        if code in STOPPED:
+        if code in INTERRUPTIONS:
             raise CancelledError
         if code:
             raise JobError(_problem(job, step, code))

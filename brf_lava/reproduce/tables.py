@@ -25,31 +25,27 @@ FILES = ("tables.md", "table1.csv", "table2.csv", "results.json")
 
 # Columns: heading, name in a line, format, and format of the published value if there is one.
 # Each table fits a terminal.
-ACCURACY = (
-    ("seeds", "seeds", "d", ""),
-    ("parameters", "parameters", ",", ","),
-    ("accuracy %", "accuracy_percent", ".2f", ".1f"),
-)
-SPIKES = (
-    ("SOPs", "sops", ",.1f", ",.1f"),
-    ("SOPs/step", "sops_per_step", ".2f", ".2f"),
-    ("vs ALIF", "sops_vs_alif", ".2f", ".2f"),
-)
-ALONE = (
-    ("integer accuracy %", "integer_accuracy_percent", ".2f", ""),
-    ("integer SOPs", "integer_sops", ",.1f", ""),
-    ("training s", "training_seconds", ",.1f", ""),
-)
 SHARES = [f"{100 * fraction:.0f}" for fraction in FRACTIONS]
-CONVERGENCE = (
-    ("seeds", "seeds", "d", ""),
-    *((f"{share}%", f"epochs_to_{share}_percent", ".1f", "d") for share in SHARES),
-)
 TABLES = {
-    "Table 1, accuracy, measured and published": ACCURACY,
-    "Table 1, spikes, measured and published": SPIKES,
-    "Measured alone: the network in integers, and training time": ALONE,
-    "Table 2: epochs until a share of the final accuracy, measured and published": CONVERGENCE,
+    "Table 1, accuracy, measured and published": (
+        ("seeds", "seeds", "d", ""),
+        ("parameters", "parameters", ",", ","),
+        ("accuracy %", "accuracy_percent", ".2f", ".1f"),
+    ),
+    "Table 1, spikes, measured and published": (
+        ("SOPs", "sops", ",.1f", ",.1f"),
+        ("SOPs/step", "sops_per_step", ".2f", ".2f"),
+        ("vs ALIF", "sops_vs_alif", ".2f", ".2f"),
+    ),
+    "Measured alone: the network in integers, and training time": (
+        ("integer accuracy %", "integer_accuracy_percent", ".2f", ""),
+        ("integer SOPs", "integer_sops", ",.1f", ""),
+        ("training s", "training_seconds", ",.1f", ""),
+    ),
+    "Table 2: epochs until a share of the final accuracy, measured and published": (
+        ("seeds", "seeds", "d", ""),
+        *((f"{share}%", f"epochs_to_{share}_percent", ".1f", "d") for share in SHARES),
+    ),
 }
 
 Line = dict[str, Any]  # of a CSV file: one task and neuron, over its seeds
@@ -112,12 +108,10 @@ def _changes(run: RunRecord) -> str:
     return "; ".join(differences(run.recipe, recipe_for(*run.folder.cell)))
 
 
-def columns(
-    specification: Sequence[tuple[str, str, str, str]], lines: Sequence[Line]
-) -> list[tuple[str, ...]]:
-    """Return the columns of a table as text, each with its heading first."""
+def columns(title: str, lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Return the columns of this one of the `TABLES` as text, each with its heading first."""
     columns = [(name, *(line[name] for line in lines)) for name in HEAD]
-    for heading, name, ours, theirs in specification:
+    for heading, name, ours, theirs in TABLES[title]:
         columns.append((heading, *(_text(line, name, ours) for line in lines)))
         if theirs:
             published = (_text(line, f"published_{name}", theirs) for line in lines)
@@ -133,11 +127,11 @@ def _text(line: Line, name: str, spec: str) -> str:
     return f"{mean:{spec}}" if std is None else f"{mean:{spec}} ± {std:{spec}}"
 
 
-def _markdown(title: str, columns: Sequence[tuple[str, ...]]) -> str:
-    rules = ["---" if column[0] in HEAD else "---:" for column in columns]
-    names, *rows = zip(*columns, strict=True)
-    lines = (f"| {' | '.join(row)} |\n" for row in (names, rules, *rows))
-    return f"## {title}\n\n{''.join(lines)}\n"
+def _markdown(title: str, lines: Sequence[Line]) -> str:
+    names, *rows = zip(*columns(title, lines), strict=True)
+    rules = ["---" if name in HEAD else "---:" for name in names]
+    texts = (f"| {' | '.join(row)} |\n" for row in (names, rules, *rows))
+    return f"## {title}\n\n{''.join(texts)}\n"
 
 
 EXPLANATION = """\
@@ -198,7 +192,7 @@ def write_tables(
         ],
         "notes": remarks,
     }
-    markdown = [_markdown(title, columns(TABLES[title], lines)) for title in TABLES]
+    markdown = [_markdown(title, lines) for title in TABLES]
     markdown += [f"{EXPLANATION}\n\n", *(f"- {remark}\n" for remark in remarks)]
     texts = "".join(markdown), _csv(table_1), _csv(table_2), json.dumps(contents, indent=2) + "\n"
     for name, text in zip(FILES, texts, strict=True):
