@@ -38,7 +38,7 @@ class Display:
         self.running: dict[Job, TaskID] = {}
         self.epochs: dict[Job, int] = {}  # how many of the running jobs have been shown
         self.all = self.bars.add_task("all", total=sum(job.epochs for job in jobs), state="")
-        self._count()
+        self.look()
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
@@ -71,7 +71,9 @@ class Display:
                 self.bars.update(bar, completed=epoch, state=state)
                 if epoch * LINES_PER_RUN // job.epochs > before * LINES_PER_RUN // job.epochs:
                     self._say(f"{job.folder.name}: {state}")
-            self._count()
+            epochs = sum(job.epochs for job in self.done) + sum(self.epochs.values())
+            state = f"{len(self.done)} of {self.total} runs"
+            self.bars.update(self.all, completed=epochs, state=state)
 
     def on_end(self, job: Job, problem: str | None) -> None:
         """The job is done, or failed with this problem."""
@@ -84,17 +86,12 @@ class Display:
                 self._say(f"{job.folder.name}: done, {len(self.done)} of {self.total}")
             else:
                 self._say(f"{job.folder.name}: failed: {problem}", on_terminals=True)
-            self._count()
+            self.look()
 
     def on_stop(self, running: int) -> None:
         """So many processes are being stopped."""
         text = f"Stopping {running}; finished epochs are kept. Ctrl-C once more kills them."
         self._say(text, on_terminals=True)
-
-    def _count(self) -> None:
-        epochs = sum(job.epochs for job in self.done) + sum(self.epochs.values())
-        state = f"{len(self.done)} of {self.total} runs"
-        self.bars.update(self.all, completed=epochs, state=state)
 
     def _say(self, line: str, on_terminals: bool = False) -> None:
         """Print a line; on terminals, where bars show most of it, only if asked to."""
