@@ -631,7 +631,7 @@ def test_the_plan_skips_what_is_done(out: Path, dataset: Dataset) -> None:
 
 def test_restart_is_for_what_does_not_fit(out: Path, dataset: Dataset) -> None:
     damage(brf(out, 1), "run.json")
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=r"run\.json: .*--restart"):
         planned(dataset, out, 2)
     assert [len(job.steps) for job in planned(dataset, out, 2, restart=True)] == [0, 3]
 
