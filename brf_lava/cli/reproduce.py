@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from brf_lava.cli.options import (
-    PATH,
-    data_arguments,
-    data_option,
-    device_option,
-    load_data,
-)
-from brf_lava.errors import BrfLavaError, RecipeError
+from brf_lava.cli.options import PATH, data_arguments, data_option, device_option, load_data
+from brf_lava.errors import BrfLavaError, DataError, RecipeError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod
-
-    from brf_lava.reproduce.jobs import Outcome
+    from brf_lava.config.recipe import Recipe
+    from brf_lava.reproduce.jobs import Outcome, Settings
+    from brf_lava.reproduce.plan import Cell, Job
 
 DEFAULT_SEEDS = 5  # as many runs as the published means are of
 FOR_TABLES = {"tasks", "neurons", "changes", "epochs", "out", "tables_only"}  # parameters
@@ -68,38 +65,47 @@ def reproduce(
     restart: bool,
     tables_only: bool,
 ) -> None:
-    """Run the published experiments on TASK again and tabulate them beside the published values.
+    """Run the published experiments on TASK again and tabulate them next to the published values.
 
     Each run is a training, its export and the exported network on the integer engine. What is done
     is not done again, and what was stopped goes on: after Ctrl-C, give the same command.
     """
-    from brf_lava.reproduce.plan import check_neurons, check_tasks
+    from brf_lava.reproduce.jobs import Settings, core_share
+    from brf_lava.reproduce.plan import check_names, plan, recipes_for
     from brf_lava.reproduce.published import NEURONS, TASKS
+    from brf_lava.train.model import choose_device
 
-    cells = check_tasks(tasks), list(NEURONS) if neurons is None else check_neurons(neurons)
     if tables_only:
         _check_tables_only()
-        _tables(out, (cells[0] or list(TASKS), cells[1]), changes, epochs)
-        return
-    if not tasks:
+    elif not tasks:
         raise RecipeError(f"reproduce: name what to run: one or more of {', '.join(TASKS)}.")
-    outcome = _run(cells, seeds or DEFAULT_SEEDS, epochs, changes, out, jobs, data, device, restart)
+    chosen = check_names(tasks or TASKS, TASKS, "task")
+    named = NEURONS if neurons is None else [name.strip() for name in neurons.split(",")]
+    cells = list(product(chosen, check_names(named, NEURONS, "neuron")))
+    changes += () if epochs is None else (f"training.epochs={epochs}",)
+    recipes = recipes_for(cells, changes)
+    if tables_only:
+        _show_tables(out, cells, recipes if changes else {})
+        return
+    choose_device(device)
+    seeds = seeds or DEFAULT_SEEDS
+    planned = plan(recipes, seeds, out, lambda task: load_data(task, data), restart)
+    share = core_share(jobs, len(planned))
+    settings = Settings(share, changes, data_arguments(data), device)
+    outcome = _run(planned, settings, out)
     if outcome.done:
-        _tables(out, (list(TASKS), list(NEURONS)))
-    _end(outcome, out)
+        _show_tables(out, list(product(TASKS, NEURONS)), {})
+    _end(planned, outcome, out)
 
 
 def _check_tables_only() -> None:
-    """Refuse what only a run would heed, given although it be the default."""
-    from click.core import ParameterSource
-
+    """Refuse options for a run, even with the values that they have by default."""
     context = click.get_current_context()
     given = [
         each.opts[0]
         for each in context.command.params
-        if each.name
-        and each.name not in FOR_TABLES
-        and context.get_parameter_source(each.name) is not ParameterSource.DEFAULT
+        if each.name not in FOR_TABLES
+        and context.get_parameter_source(str(each.name)) is not ParameterSource.DEFAULT
     ]
     if given:
         raise RecipeError(
@@ -107,28 +113,12 @@ def _check_tables_only() -> None:
         )
 
 
-def _run(
-    cells: tuple[list[str], list[str]],
-    seeds: int,
-    epochs: int | None,
-    changes: tuple[str, ...],
-    out: Path,
-    jobs: int | None,
-    data: Path | None,
-    device: str,
-    restart: bool,
-) -> Outcome:
+def _run(planned: list[Job], settings: Settings, out: Path) -> Outcome:
     from brf_lava.io.files import check_writable, only_writer
-    from brf_lava.reproduce.display import display
-    from brf_lava.reproduce.jobs import Settings, core_share, run_jobs
-    from brf_lava.reproduce.plan import experiments, plan
+    from brf_lava.reproduce.display import Display
+    from brf_lava.reproduce.jobs import run_jobs
     from brf_lava.reproduce.tables import FILES
-    from brf_lava.train.model import choose_device
 
-    choose_device(device)
-    asked = experiments(*cells, changes, epochs)
-    _check_folder(out)
-    planned = plan(asked, seeds, out, lambda task: load_data(task, data), restart)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -137,83 +127,72 @@ def _run(
         ) from error
     for name in FILES:
         check_writable(out / name)
-    settings = Settings(core_share(jobs, len(planned)), data_arguments(data), device)
-    left = sum(bool(job.steps) for job in planned)
+    done = sum(not job.steps for job in planned)
     click.echo(
-        f"runs     {len(planned)}, of which {len(planned) - left} are done\n"
+        f"runs     {len(planned)}, of which {done} are done\n"
         f"at once  {settings.share.jobs}, threads of each: {settings.share.threads}",
         err=True,
     )
-    with only_writer(out / FILES[-1]), display(planned) as shown:
-        return run_jobs(planned, settings, shown)
+    with only_writer(out / FILES[-1]), Display(planned) as display:
+        return run_jobs(planned, settings, display)
 
 
-def _check_folder(out: Path) -> None:
-    """Before anything is read: the nearest folder that exists must be one, and take new files."""
-    import os
+def _show_tables(out: Path, cells: Sequence[Cell], recipes: dict[Cell, Recipe]) -> None:
+    """Write the tables of all runs in `out`, and show these cells.
 
-    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise BrfLavaError(f"--out {out}: {nearest} is not a folder. Name a folder, or a new one.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise BrfLavaError(
-            f"--out {out}: the folder {nearest} cannot be written to. Name another folder."
-        )
-
-
-def _tables(
-    out: Path,
-    cells: tuple[list[str], list[str]],
-    changes: tuple[str, ...] = (),
-    epochs: int | None = None,
-) -> None:
-    """Write the tables of all that is there, and show these cells.
-
-    changes, epochs: where given, what the recipes of these must be the shipped ones with.
+    recipes: What the runs of these cells must be of; those without one are not checked.
     """
     from rich.table import Table
 
     from brf_lava import report
-    from brf_lava.reproduce.plan import check_changes, collect
-    from brf_lava.reproduce.tables import FILES, HEAD, as_text, notes, write_tables
+    from brf_lava.reproduce.folders import run_folders
+    from brf_lava.reproduce.records import check_alike, read_record
+    from brf_lava.reproduce.tables import FILES, HEAD, TABLES, columns, notes, write_tables
 
-    everything = collect(out)
-    runs = everything.of(*cells)
-    if changes or epochs is not None:
-        check_changes(runs, changes, epochs)
-    rows = write_tables(everything.complete, everything.unfinished, out)
-    tasks, neurons = cells
-    shown = [row for row in rows if row.task in tasks and row.neuron in neurons]
-    for text in (part for whole in as_text(shown) for part in whole.parts(report.width())):
-        table = Table(title=text.title, title_justify="left", box=None, pad_edge=False)
-        for index, name in enumerate(text.columns):
-            justify: JustifyMethod = "left" if index < len(HEAD) else "right"
-            table.add_column(name, justify=justify, overflow="fold")
-        for row in text.rows:
+    folders = run_folders(out)
+    records = [read_record(folder) for folder in folders if folder.complete]
+    unfinished = [folder for folder in folders if not folder.complete]
+    shown = [run for run in records if run.folder.cell in cells]
+    if not shown:
+        which = ", ".join(f"{task}-{neuron.lower()}" for task, neuron in cells)
+        raise DataError(
+            f"{out}: holds no finished run of {which}, so there is no table to make. Name the "
+            "--out of a 'brf-lava reproduce', or run it without --tables-only."
+        )
+    check_alike(records, recipes, {})
+    lines = write_tables(records, unfinished, out)
+    lines = [line for line in lines if (line["task"], line["neuron"]) in cells]
+    for title in TABLES:
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        headings, *rows = zip(*columns(title, lines), strict=True)
+        for name in headings:
+            table.add_column(name, justify="left" if name in HEAD else "right", overflow="fold")
+        for row in rows:
             table.add_row(*row)
         report.print_table(table)
         click.echo()
-    for line in notes(runs.complete, runs.unfinished):
-        click.echo(line)
+    for note in notes(shown, [folder for folder in unfinished if folder.cell in cells]):
+        click.echo(note)
     click.echo(f"Wrote {', '.join(FILES)} in {on_one_line(out)}.")
 
 
-def _end(outcome: Outcome, out: Path) -> None:
+def _end(planned: list[Job], outcome: Outcome, out: Path) -> None:
     """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
     from brf_lava.reproduce.jobs import JobError
 
-    total = outcome.total
-    if outcome.stopped and len(outcome.done) < total:
+    total, done = len(planned), len(outcome.done)
+    if done + len(outcome.failed) < total:
         click.echo(
-            f"Stopped: {len(outcome.done)} of {total} runs in {on_one_line(out)} are done, the "
-            "others keep their finished epochs. Go on with the same command.",
+            f"Stopped: {done} of {total} runs in {on_one_line(out)} are done, the others keep "
+            "their finished epochs. Go on with the same command.",
             err=True,
         )
         raise KeyboardInterrupt
-    if outcome.failed:
-        (first, problem), *others = outcome.failed.items()
-        also = f" Also failed: {', '.join(job.name for job, _ in others)}." if others else ""
+    failed = [job for job in planned if job in outcome.failed]
+    if failed:
+        first, *others = (job.folder.name for job in failed)
+        also = f" Also failed: {', '.join(others)}." if others else ""
         raise JobError(
-            f"{len(outcome.failed)} of {total} runs failed. {first.name}: {problem}{also} Mend "
-            "this and give the same command; what is done is not done again."
+            f"{len(failed)} of {total} runs failed. {first}: {outcome.failed[failed[0]]}{also} "
+            "Correct this and give the same command; what is done is not done again."
         )

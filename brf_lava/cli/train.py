@@ -169,7 +169,8 @@ def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> Non
                 progress = stack.enter_context(events(progress, out))
             trainer.run(progress)
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is short and must be whole
+        for number in (signal.SIGINT, signal.SIGTERM):  # what follows is short and must be whole
+            signal.signal(number, signal.SIG_IGN)
         click.echo(
             f"Stopped after epoch {trainer.epoch} of {recipe.training.epochs}; state saved in "
             f"{resume_path(out)}. Go on with: "

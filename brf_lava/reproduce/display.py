@@ -1,109 +1,108 @@
-"""What is seen while jobs run: a line per job and a bar on a terminal, plain lines elsewhere."""
+"""What is seen while jobs run: a bar for each of them on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from brf_lava.report import LINES_PER_RUN, make_console
-from brf_lava.reproduce.jobs import Display
-from brf_lava.reproduce.plan import EXPORT, RESUME, TRAIN, Job
+from brf_lava.reproduce.plan import EXPORT, RESUME, RUN, TRAIN, Job
 
-STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", "run": "integer engine"}
-STOPPING = "Stopping {running}; finished epochs are kept. Ctrl-C once more kills them."
+STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", RUN: "integer engine"}
 
 
-@contextmanager
-def display(jobs: Sequence[Job]) -> Iterator[Display]:
-    """The display for these jobs, on the standard error stream."""
-    console = make_console(stderr=True)
-    done = sum(not job.steps for job in jobs)
-    if not console.is_terminal:
-        yield Lines(console, len(jobs), done)
-        return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-        console=console,
-    ) as bar:
-        yield Bars(bar, jobs)
+class Display:
+    """Shows on standard error how far jobs are. Any thread may call it.
 
+    Args:
+        jobs: All of them, those that are done already included.
+    """
 
-def _epoch(job: Job, epoch: int, accuracy: float) -> str:
-    return f"epoch {epoch}/{job.epochs}  validation {accuracy:.2%}"
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.lock = threading.RLock()
+        self.console = make_console(stderr=True)
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.total = len(jobs)
+        self.done = [job for job in jobs if not job.steps]
+        self.running: dict[Job, TaskID] = {}
+        self.epochs: dict[Job, int] = {}  # how many of the running jobs have been shown
+        self.all = self.bars.add_task("all", total=sum(job.epochs for job in jobs), state="")
+        self.look()
 
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self.bars.start()
+        return self
 
-@dataclass
-class Lines:
-    """One line per event; of the epochs, a few. said: how many of these, of each job."""
-
-    console: Console
-    total: int
-    done: int
-    said: dict[Job, int] = field(default_factory=dict)
-
-    def on_step(self, job: Job, step: str) -> None:
-        self._say(f"{job.name}: {STEPS[step]}")
-
-    def on_epoch(self, job: Job, epoch: int, accuracy: float) -> None:
-        due = epoch * LINES_PER_RUN // job.epochs  # epochs may pass unseen between two looks
-        if due > self.said.get(job, 0):
-            self.said[job] = due
-            self._say(f"{job.name}: {_epoch(job, epoch, accuracy)}")
-
-    def on_end(self, job: Job, problem: str | None) -> None:
-        self.done += problem is None
-        end = f"done, {self.done} of {self.total}" if problem is None else f"failed: {problem}"
-        self._say(f"{job.name}: {end}")
-
-    def on_stop(self, running: int) -> None:
-        self._say(STOPPING.format(running=running))
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, markup=False)
-
-
-class Bars:
-    """A line for each job at work, and a bar over the epochs of all."""
-
-    def __init__(self, bar: Progress, jobs: Sequence[Job]) -> None:
-        self.bar, self.total = bar, len(jobs)
-        self.lines: dict[Job, TaskID] = {}
-        self.finished = [job for job in jobs if not job.steps]
-        epochs = sum(job.epochs for job in jobs)
-        self.all = bar.add_task("all", total=epochs, state="")
-        self._update()
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
+            self.bars.stop()
 
     def on_step(self, job: Job, step: str) -> None:
-        if job not in self.lines:
-            self.lines[job] = self.bar.add_task(job.name, total=job.epochs, state="")
-        self.bar.update(self.lines[job], state=STEPS[step])
+        """A process of this job begins."""
+        with self.lock:
+            self.look()  # at the last epoch of a training that has just ended
+            if job not in self.running:
+                self.epochs[job] = 0 if step == TRAIN else last_epoch(job.folder.metrics)[0]
+                self.running[job] = self.bars.add_task(job.folder.name, total=job.epochs, state="")
+            self.bars.update(self.running[job], completed=self.epochs[job], state=STEPS[step])
+            self._say(f"{job.folder.name}: {STEPS[step]}")
 
-    def on_epoch(self, job: Job, epoch: int, accuracy: float) -> None:
-        state = _epoch(job, epoch, accuracy)
-        self.bar.update(self.lines[job], completed=epoch, state=state)
-        self._update()
+    def look(self) -> None:
+        """Show the epochs that trainings have finished since the last look."""
+        with self.lock:
+            for job, bar in self.running.items():
+                before, (epoch, accuracy) = self.epochs[job], last_epoch(job.folder.metrics)
+                if epoch in (0, before):
+                    continue
+                self.epochs[job] = epoch
+                state = f"epoch {epoch}/{job.epochs}  validation {accuracy:.2%}"
+                self.bars.update(bar, completed=epoch, state=state)
+                if epoch * LINES_PER_RUN // job.epochs > before * LINES_PER_RUN // job.epochs:
+                    self._say(f"{job.folder.name}: {state}")
+            epochs = sum(job.epochs for job in self.done) + sum(self.epochs.values())
+            state = f"{len(self.done)} of {self.total} runs"
+            self.bars.update(self.all, completed=epochs, state=state)
 
     def on_end(self, job: Job, problem: str | None) -> None:
-        if job in self.lines:
-            self.bar.remove_task(self.lines.pop(job))
-        if problem is None:
-            self.finished.append(job)
-        else:
-            self.bar.console.print(f"{job.name}: failed: {problem}", soft_wrap=True, markup=False)
-        self._update()
+        """The job is done, or failed with this problem."""
+        with self.lock:
+            if job in self.running:
+                self.bars.remove_task(self.running.pop(job))
+                del self.epochs[job]
+            if problem is None:
+                self.done.append(job)
+                self._say(f"{job.folder.name}: done, {len(self.done)} of {self.total}")
+            else:
+                self._say(f"{job.folder.name}: failed: {problem}", on_terminals=True)
+            self.look()
 
     def on_stop(self, running: int) -> None:
-        self.bar.console.print(STOPPING.format(running=running), soft_wrap=True)
+        """So many processes are being stopped."""
+        text = f"Stopping {running}; finished epochs are kept. Ctrl-C once more kills them."
+        self._say(text, on_terminals=True)
 
-    def _update(self) -> None:
-        running = [task for task in self.bar.tasks if task.id in self.lines.values()]
-        epochs = sum(job.epochs for job in self.finished) + sum(task.completed for task in running)
-        state = f"{len(self.finished)} of {self.total} runs"
-        self.bar.update(self.all, completed=epochs, state=state)
+    def _say(self, line: str, on_terminals: bool = False) -> None:
+        """Print a line; on terminals, where bars show most of it, only if asked to."""
+        if on_terminals or not self.console.is_terminal:
+            self.console.print(line, soft_wrap=True)
+
+
+def last_epoch(metrics: Path) -> tuple[int, float]:
+    """The last epoch in a metrics file and its validation accuracy; 0 and 0 without one."""
+    try:
+        *_, line = metrics.read_bytes().splitlines()
+        epoch = json.loads(line)
+        return epoch["epoch"], epoch["validation_accuracy"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0.0  # only for the display: the tables read the file with `read_metrics`

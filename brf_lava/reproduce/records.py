@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,61 +50,45 @@ class CoreShare:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One finished run.
+    """One finished run; accuracy, SOPs and loss are of the float network on the test split."""
 
-    parameters: trained numbers, pruned weights included. epoch, epochs: the kept one, and how many
-    were run. accuracy (0..1), sops (per sample), loss: of the float network on the test split.
-    validation_accuracy: of every epoch. seconds: of all epochs together. shares: empty where
-    unknown.
-    """
-
-    task: str
-    neuron: str
-    seed: int
-    parameters: int
-    epoch: int
-    epochs: int
-    accuracy: float
-    sops: float
+    folder: RunFolder
+    parameters: int  # trained numbers, pruned weights included
+    epoch: int  # the one that was kept, from 1
+    epochs: int  # how many were run
+    accuracy: float  # 0 to 1
+    sops: float  # hidden spikes per sample
     loss: float
     steps: int
     samples: int
     device: str
-    seconds: float
-    validation_accuracy: tuple[float, ...]
+    seconds: float  # of all epochs together
+    validation_accuracy: tuple[float, ...]  # of every epoch
     integer: IntegerResult
-    shares: tuple[CoreShare, ...]
+    shares: tuple[CoreShare, ...]  # empty where unknown
     permuted: bool
     data: DataSource
     recipe: Recipe
     versions: dict[str, str]
 
-    @property
-    def cell(self) -> tuple[str, str]:
-        return self.task, self.neuron
-
-    @property
-    def name(self) -> str:
-        return f"{self.task}-{self.neuron.lower()} seed {self.seed}"
-
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        contents = asdict(self)
-        contents["recipe"] = self.recipe.text
-        return contents
+        """Return plain JSON values."""
+        folder, contents = self.folder, asdict(self)
+        del contents["folder"]
+        run = {"task": folder.task, "neuron": folder.neuron, "seed": folder.seed}
+        return {**run, **contents, "recipe": self.recipe.text}
 
 
 def read_record(folder: RunFolder) -> RunRecord:
-    """The record of a complete run.
+    """Return the record of a complete run.
 
-    Raises: CheckpointError, DataError for a file that is damaged or belongs to another run.
+    Raises:
+        CheckpointError, DataError: A file is damaged or belongs to another run.
     """
     checkpoint, epochs = read_training(folder)
     metrics = checkpoint.metrics
     return RunRecord(
-        task=folder.task,
-        neuron=folder.neuron,
-        seed=folder.seed,
+        folder=folder,
         parameters=sum(value.numel() for value in checkpoint.model().parameters()),
         epoch=checkpoint.epoch,
         epochs=checkpoint.epochs_done,
@@ -126,36 +110,29 @@ def read_record(folder: RunFolder) -> RunRecord:
 
 
 def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]]:
-    """What a finished training left: the model, and `SECONDS` and `ACCURACY` of every epoch.
+    """Return the model of a finished training, and `SECONDS` and `ACCURACY` of every epoch.
 
-    Raises: CheckpointError, DataError for a file that is damaged, missing or of another training.
+    Raises:
+        CheckpointError, DataError: A file is damaged, missing or of another training.
     """
-    checkpoint = read_model(folder)
-    epochs = read_metrics(folder.metrics, (SECONDS, ACCURACY), NO_OTHER)
-    count = len(epochs[SECONDS])
-    if count != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= count:
-        raise DataError(
-            f"{folder.metrics}: {count} epochs, the model beside it had "
-            f"{checkpoint.epochs_done} and is of epoch {checkpoint.epoch}; both must be of one "
-            f"training. {NO_OTHER}"
-        )
-    return checkpoint, epochs
-
-
-def read_model(folder: RunFolder) -> Checkpoint:
-    """The model of a run. Raises: CheckpointError for a damaged one or one that is out of place."""
     try:
         checkpoint = load_checkpoint(folder.model)
     except CheckpointError as error:
         raise CheckpointError(f"{error} {REMEDY}") from error
-    recipe = checkpoint.recipe
-    place = recipe.task, recipe.neuron_names, checkpoint.seed
-    if place != (folder.task, folder.neuron, folder.seed):
+    task, neuron, seed = checkpoint.recipe.task, checkpoint.recipe.neuron_names, checkpoint.seed
+    if (task, neuron, seed) != (*folder.cell, folder.seed):
         raise CheckpointError(
-            f"{folder.model}: is of task {place[0]}, neuron {place[1]}, seed {place[2]}; its "
-            f"folder is for {folder.name}. {REMEDY}"
+            f"{folder.model}: is of task {task}, neuron {neuron}, seed {seed}; its folder is for "
+            f"{folder.name}. {REMEDY}"
         )
-    return checkpoint
+    epochs = read_metrics(folder.metrics, (SECONDS, ACCURACY), NO_OTHER)
+    count = len(epochs[SECONDS])
+    if count != checkpoint.epochs_done or not 1 <= checkpoint.epoch <= count:
+        raise DataError(
+            f"{folder.metrics}: {count} epochs, but the model had {checkpoint.epochs_done} and is "
+            f"of epoch {checkpoint.epoch}; both must be of one training. {NO_OTHER}"
+        )
+    return checkpoint, epochs
 
 
 def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
@@ -224,32 +201,36 @@ def _values(table: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def data_differences(there: RunRecord, source: DataSource) -> list[str]:
-    """How the data of a run differ from others of its task, none or one sentence.
-
-    Permuted data are as different as the seeds; of these only the kind is compared.
-    """
-    data = there.data
-    same = data.kind == source.kind if there.permuted else data.fingerprint == source.fingerprint
-    return [] if same else [f"data {data.description}, not {source.description}"]
-
-
-def check_alike(records: Iterable[RunRecord]) -> None:
+def check_alike(
+    records: Iterable[RunRecord],
+    recipes: Mapping[tuple[str, str], Recipe],
+    sources: Mapping[str, DataSource],
+) -> None:
     """Refuse a mean over runs that differ in more than their seed, and a ratio between data.
 
-    Raises: BrfLavaError naming two such runs.
+    Permuted data are as different as the seeds; only their kind is compared.
+
+    Args:
+        records: Runs that get into the same tables.
+        recipes: What they must be of, by task and neuron; else of that of the first such record.
+        sources: The data they must be of, by task; else those of the first such record.
+
+    Raises:
+        BrfLavaError: Names the folder of a run that differs.
     """
-    of_cell: dict[tuple[str, str], RunRecord] = {}
-    of_task: dict[str, RunRecord] = {}
+    recipes, sources = dict(recipes), dict(sources)
     for record in records:
-        same_cell = of_cell.setdefault(record.cell, record)
-        same_task = of_task.setdefault(record.task, record)
-        for other, what in (
-            (same_cell, differences(record.recipe, same_cell.recipe)),
-            (same_task, data_differences(record, same_task.data)),
-        ):
-            if what:
-                raise BrfLavaError(
-                    f"{record.name}: cannot be set beside {other.name} ({'; '.join(what)}). Move "
-                    "one of the two folders elsewhere."
-                )
+        folder, data = record.folder, record.data
+        what = differences(record.recipe, recipes.setdefault(folder.cell, record.recipe))
+        source = sources.setdefault(folder.task, data)
+        same = (
+            (data.kind, source.kind) if record.permuted else (data.fingerprint, source.fingerprint)
+        )
+        if same[0] != same[1]:
+            what.append(f"data {data.description}, not {source.description}")
+        if what:
+            raise BrfLavaError(
+                f"{folder.path}: is of another experiment ({'; '.join(what)}) than is asked for or "
+                "than other runs there, and would get into the same tables. Name another --out, "
+                "change --set or --epochs, or move this folder elsewhere."
+            )
