@@ -14,13 +14,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from networks import SPIKING, random_inputs, random_network, random_spikes
 from netx_graph import run_networks
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity
 from brf_lava.network.file import write_layer, write_network
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import ALIF, BRF

@@ -13,6 +13,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
+    from brf_lava.backends.base import Backend
     from brf_lava.backends.states import Recording, Selection
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.layers import FixedNetwork
@@ -66,7 +67,7 @@ class Probe:
         )
 
 
-def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Probe | None:
+def chosen_probe(backend: Backend, *others: Path | None, beside: bool = False) -> Probe | None:
     """What the options ask for, None without --probe.
 
     others: files that the command reads or writes; beside: it classifies something else than test
@@ -75,6 +76,7 @@ def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Pr
     """
     from brf_lava.backends.states import Selection, check_suffix, parse_numbers
     from brf_lava.io.files import check_writable
+    from brf_lava.run.execute import check_states
 
     given = kept(STATES, LAYER, NEURONS, OUT)
     if not given:
@@ -90,11 +92,7 @@ def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Pr
             f"{STATES}: records runs on the test data; --input and --stream do not go with it. "
             "Leave them out."
         )
-    if backend == "loihi2":
-        raise ParameterError(
-            f"{STATES}: states are not recorded on Loihi 2. Use --backend sim or engine, which "
-            "compute the same."
-        )
+    check_states(backend, STATES)
     out: Path = given[OUT]
     check_suffix(out)
     files = [path for path in others if path is not None]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brf_lava.backends.base import BACKENDS, Backend, Loihi2
 from brf_lava.cli.loihi2_options import (
     DEFAULT_PROFILE,
     board_profile,
@@ -31,7 +32,6 @@ from brf_lava.errors import DataError, NetworkFileError, ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.backends.loihi2.backend import Loihi2Options
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.activity import FloatActivity
     from brf_lava.network.layers import FixedNetwork
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("network", type=PATH, default=Path("net.h5"))
-@click.option("--backend", type=click.Choice(["sim", "engine", "loihi2"]), default="sim")
+@click.option("--backend", type=click.Choice(list(BACKENDS)), default="sim")
 @data_option
 @click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
@@ -87,16 +87,9 @@ def run(
     import numpy as np
 
     from brf_lava import report
-    from brf_lava.backends.sim.lava_net import steps_needed
     from brf_lava.io.files import check_writable
     from brf_lava.network.file import read_network
-    from brf_lava.run.execute import (
-        BACKEND_NAMES,
-        execute,
-        require_backend,
-        samples_per_part,
-        work,
-    )
+    from brf_lava.run.execute import execute, samples_per_part, work
     from brf_lava.run.result import measure, summarize, write_result
 
     beside = (limit, reference, out, leads, csv, annotations_out, batch, check)
@@ -118,11 +111,14 @@ def run(
             "them out."
         )
     target = _target(backend, profile, timeout)
-    require_backend(backend, target.loihi2)
+    target.backend.require()
     probe = chosen_probe(
-        backend, network, reference, out, beside=record is not None or asked.source is not None
+        target.backend,
+        network,
+        reference,
+        out,
+        beside=record is not None or asked.source is not None,
     )
-    show = _shown_once()
     if out is not None:
         check_writable(out, network, *([reference] if reference else []))
     fixed, stored = read_network(network)
@@ -142,14 +138,7 @@ def run(
         classify_input(
             fixed,
             record,
-            lambda x: execute(
-                fixed,
-                x,
-                backend=backend,
-                timeout=target.timeout,
-                loihi2=target.loihi2,
-                on_placement=show,
-            )[0],
+            lambda x: execute(fixed, x, backend=target.backend, timeout=target.timeout)[0],
             batch=batch,
             csv=csv,
             annotations_out=annotations_out,
@@ -161,7 +150,8 @@ def run(
     split = dataset.test.first(samples)
     steps = split.x.shape[1]
     if check is None:
-        check = backend != "engine" and work(fixed, steps, samples) <= target.check_limit
+        check = work(fixed, steps, samples) <= target.check_limit
+    check = check and not target.backend.is_reference
     recording = None if probe is None else probe.recording(fixed, steps, samples)
     float_reference = _reference(fixed, dataset, samples, stored, reference, device)
     batch = batch or target.batch
@@ -173,35 +163,30 @@ def run(
             activity, seconds = execute(
                 fixed,
                 x,
-                backend=backend,
+                backend=target.backend,
                 batch=batch,
                 timeout=target.timeout,
                 check=check,
-                loihi2=target.loihi2,
-                on_placement=show,
                 recording=None
                 if recording is None
                 else recording.samples(first, first + x.shape[1]),
-                on_progress=_sample_progress(
-                    on_samples, first, x.shape[1] / steps_needed(fixed, steps, x.shape[1], batch)
-                ),
+                on_progress=_sample_progress(on_samples, first, x.shape[1]),
             )
             parts.append(measure(fixed, x, activity, seconds))
             if meter is not None:
                 meter.add(activity)
             on_samples(first + x.shape[1])
-    checked = check and backend != "engine"
-    result = summarize(fixed, parts, split.y, float_reference, backend=backend, checked=checked)
+    result = summarize(fixed, parts, split.y, float_reference, backend=backend, checked=check)
     click.echo(f"network  {report.network_line(fixed)}")
     click.echo(f"data     {dataset.source.description}")
     report.print_table(report.comparison_table(result))
     click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
     if meter is not None:
         report.print_table(early_table(meter.result(split.y)))
-    if checked:
+    if check:
         spikes, outputs = (sum(p.spike_slots for p in parts), sum(p.outputs for p in parts))
         click.echo(
-            f"{BACKEND_NAMES[backend]} equals the engine in all {spikes:,} spike slots and "
+            f"{target.backend.title} equals the engine in all {spikes:,} spike slots and "
             f"{outputs:,} outputs."
         )
     if probe is not None and recording is not None:
@@ -213,12 +198,12 @@ def run(
 
 @dataclass(frozen=True)
 class _Target:
-    """What the profile says of a run, and how to use Loihi 2, where that is the backend."""
+    """A backend, and what its profile says of a run on it."""
 
+    backend: Backend
     timeout: float | None
     check_limit: float
     batch: int | None
-    loihi2: Loihi2Options | None = None
 
 
 def _target(backend: str, profile: str | None, timeout: float | None) -> _Target:
@@ -226,14 +211,15 @@ def _target(backend: str, profile: str | None, timeout: float | None) -> _Target
     kind of target; RecipeError."""
     from brf_lava.config.profile import SimProfile, load_profile
 
-    if backend == "loihi2":
+    chosen = BACKENDS[backend]
+    if chosen.on_board:
         if timeout is not None:
             raise ParameterError(
                 "--timeout: a run on Loihi 2 cannot be ended from here. Name a --partition with a "
                 "time limit instead."
             )
         board = board_profile(profile or DEFAULT_PROFILE)
-        return _Target(None, math.inf, None, loihi2_settings(board))
+        return _Target(Loihi2(loihi2_settings(board), _shown_once()), None, math.inf, None)
     refuse_loihi2_options(backend)
     settings = load_profile(profile or "sim")
     if not isinstance(settings, SimProfile):
@@ -242,7 +228,7 @@ def _target(backend: str, profile: str | None, timeout: float | None) -> _Target
             "'sim', such as sim. Name that, or use --backend loihi2."
         )
     return _Target(
-        timeout or settings.timeout_seconds, settings.check_limit, settings.batch or None
+        chosen, timeout or settings.timeout_seconds, settings.check_limit, settings.batch or None
     )
 
 
@@ -260,10 +246,10 @@ def _shown_once() -> Callable[[Sequence[str]], None]:
 
 
 def _sample_progress(
-    on_samples: Callable[[int], None], first: int, samples_per_step: float
-) -> Callable[[int], None]:
-    """From steps done of one part of a run to samples done of all."""
-    return lambda steps: on_samples(first + int(samples_per_step * steps))
+    on_samples: Callable[[int], None], first: int, samples: int
+) -> Callable[[float], None]:
+    """From the share done of one part of a run to samples done of all."""
+    return lambda share: on_samples(first + int(samples * share))
 
 
 def _reference(

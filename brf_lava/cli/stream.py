@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from brf_lava.backends.base import STREAMING
 from brf_lava.cli.stream_options import DECIDE, StreamOptions
 from brf_lava.errors import DataError, ParameterError
 
@@ -42,13 +43,11 @@ def stream_input(
     """
     from brf_lava.ecg.live import LiveEcg
     from brf_lava.run.early import check_early
-    from brf_lava.run.stream import STREAM_BACKENDS, Stream
+    from brf_lava.run.stream import Stream
     from brf_lava.run.stream_lines import LineReader
 
-    if backend not in STREAM_BACKENDS:
-        raise ParameterError(
-            f"--stream: backend {backend}; choose one of {', '.join(STREAM_BACKENDS)}."
-        )
+    if backend not in STREAMING:
+        raise ParameterError(f"--stream: backend {backend}; choose one of {', '.join(STREAMING)}.")
     if options.decide is not None:
         check_early(network, [options.decide], DECIDE)
     scale = options.lead_scale
