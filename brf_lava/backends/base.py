@@ -49,7 +49,7 @@ class Backend(Protocol):
     Attributes:
         name: What ``--backend`` calls it.
         title: What a sentence calls it.
-        is_reference: The other backends are compared with this one.
+        is_reference: It is the engine, with which the other backends are compared.
         on_board: It computes outside this computer: states cannot be read, and a time limit cannot
             be set.
         advice: What to do about a difference from the engine, where more than the toolkit ran.
@@ -57,15 +57,12 @@ class Backend(Protocol):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    is_reference: ClassVar[bool]
-    on_board: ClassVar[bool]
-    advice: ClassVar[str | None]
+    is_reference: ClassVar[bool] = False
+    on_board: ClassVar[bool] = False
+    advice: ClassVar[str | None] = None
 
     def require(self) -> None:
         """Raise BackendUnavailableError if something that a run needs is missing."""
-
-    def warm_up(self, network: FixedNetwork, x: NDArray[Any]) -> None:
-        """Do what only the first run takes time for. x: as for `run`."""
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         """Run a network from zero state.
@@ -98,22 +95,16 @@ class StreamingBackend(Backend, Protocol):
         """
 
 
-class Simulation:
+class Simulation(StreamingBackend):
     """Lava's simulation on this computer."""
 
-    name: ClassVar[str] = "sim"
-    title: ClassVar[str] = "Lava"
-    is_reference: ClassVar[bool] = False
-    on_board: ClassVar[bool] = False
-    advice: ClassVar[str | None] = None
+    name = "sim"
+    title = "Lava"
 
     def require(self) -> None:
         from brf_lava.lava_support import require_lava
 
         require_lava()
-
-    def warm_up(self, network: FixedNetwork, x: NDArray[Any]) -> None:
-        """Nothing: every run starts its own processes."""
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         from brf_lava.backends.sim.lava_net import run_on_lava, steps_needed
@@ -141,23 +132,16 @@ class Simulation:
         return lava_steps(network, timeout)
 
 
-class Engine:
+class Engine(StreamingBackend):
     """The integer engine, which needs no Lava and which the other backends are compared with."""
 
-    name: ClassVar[str] = "engine"
-    title: ClassVar[str] = "the engine"
-    is_reference: ClassVar[bool] = True
-    on_board: ClassVar[bool] = False
-    advice: ClassVar[str | None] = None
+    name = "engine"
+    title = "the engine"
+    is_reference = True
 
     def require(self) -> None:
         """Nothing is needed."""
-
-    def warm_up(self, network: FixedNetwork, x: NDArray[Any]) -> None:
-        """Compile the loop over time."""
-        from brf_lava.backends import engine
-
-        engine.run(network, x[:1, :1])
+        return
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         from brf_lava.backends import engine
@@ -174,7 +158,7 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Loihi2:
+class Loihi2(Backend):
     """A Loihi 2 board.
 
     Args:
@@ -182,11 +166,10 @@ class Loihi2:
         on_placement: Called with lines that say where the run takes place, and each process.
     """
 
-    name: ClassVar[str] = "loihi2"
-    title: ClassVar[str] = "Loihi 2"
-    is_reference: ClassVar[bool] = False
-    on_board: ClassVar[bool] = True
-    advice: ClassVar[str | None] = (
+    name = "loihi2"
+    title = "Loihi 2"
+    on_board = True
+    advice = (
         "Look at the neuron program of that layer ('brf-lava loihi2 program') and what the "
         "assembler made of it."
     )
@@ -198,9 +181,6 @@ class Loihi2:
         from brf_lava.backends.loihi2.backend import require_loihi2
 
         require_loihi2(self.options)
-
-    def warm_up(self, network: FixedNetwork, x: NDArray[Any]) -> None:
-        """Nothing: a run includes its set-up."""
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         from brf_lava.backends.loihi2.backend import Loihi2Options, run_on_loihi2

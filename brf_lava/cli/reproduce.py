@@ -9,7 +9,7 @@ import click
 
 from brf_lava.cli.options import (
     PATH,
-    data_arguments,
+    DataOptions,
     data_option,
     device_option,
     load_data,
@@ -63,7 +63,7 @@ def reproduce(
     changes: tuple[str, ...],
     out: Path,
     jobs: int | None,
-    data: Path | None,
+    data: DataOptions,
     device: str,
     restart: bool,
     tables_only: bool,
@@ -114,7 +114,7 @@ def _run(
     changes: tuple[str, ...],
     out: Path,
     jobs: int | None,
-    data: Path | None,
+    data: DataOptions,
     device: str,
     restart: bool,
 ) -> Outcome:
@@ -137,7 +137,7 @@ def _run(
         ) from error
     for name in FILES:
         check_writable(out / name)
-    settings = Settings(core_share(jobs, len(planned)), data_arguments(data), device)
+    settings = Settings(core_share(jobs, len(planned)), data.arguments(), device)
     left = sum(bool(job.steps) for job in planned)
     click.echo(
         f"runs     {len(planned)}, of which {len(planned) - left} are done\n"

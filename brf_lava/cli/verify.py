@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.backends.base import BACKENDS, Backend, Loihi2
-from brf_lava.cli.loihi2_options import (
-    DEFAULT_PROFILE,
-    board_profile,
-    loihi2_options,
-    loihi2_settings,
-    refuse_loihi2_options,
-)
+from brf_lava.backends.base import BACKENDS, Backend
+from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, Loihi2Settings, loihi2_options
 from brf_lava.cli.options import PATH
+from brf_lava.cli.target_options import board_backend
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -43,6 +38,7 @@ def verify(
     stored: bool | None,
     seed: int,
     profile: str | None,
+    loihi2: Loihi2Settings,
 ) -> None:
     """Run test vectors through NETWORK and compare every spike and output.
 
@@ -56,10 +52,9 @@ def verify(
 
     chosen = BACKENDS[backend]
     if chosen.on_board:
-        options = loihi2_settings(board_profile(profile or DEFAULT_PROFILE))
-        chosen = Loihi2(options, lambda lines: click.echo("\n".join(lines)))
+        chosen = board_backend(profile, loihi2)
     else:
-        refuse_loihi2_options(backend)
+        loihi2.refuse(backend)
         if profile is not None:
             raise ParameterError(
                 f"--profile {profile}: only for --backend loihi2, not {backend}. Leave it out."

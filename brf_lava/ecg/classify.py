@@ -151,7 +151,7 @@ def check_network(network: FixedNetwork) -> None:
     wanted = (ECG.inputs, len(ECG.classes))
     if task != ECG.name or sizes != wanted:
         raise NetworkFileError(
-            f"--input: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
+            f"classify: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
             f"classes; a record is classified by one for {ECG.name}, {wanted[0]} inputs and "
             f"{wanted[1]} classes. Name another network."
         )
