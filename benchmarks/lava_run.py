@@ -56,7 +56,7 @@ def measure(full: bool = False) -> list[Comparison]:
 
 
 def _compare_batching(network: FixedNetwork, experiment: ecg.Experiment, full: bool) -> Comparison:
-    x = np.ascontiguousarray(experiment.dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
+    x = experiment.dataset.test.time_major()  # [T, B, I]
     steps, samples, _ = x.shape
     few = x if full else np.ascontiguousarray(x[:, :SAMPLES_TIMED])
     timed_samples = few.shape[1]

@@ -36,7 +36,7 @@ def measure() -> list[Comparison]:
     BACKENDS["sim"].require()  # before anything else starts numba's threads
     require_netx()
     experiment = ecg.load()
-    x = np.ascontiguousarray(experiment.dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
+    x = experiment.dataset.test.time_major()  # [T, B, I]
     with tempfile.TemporaryDirectory() as folder:
         ours, stock = Path(folder, "net.h5"), Path(folder, "stock.h5")
         network, _ = export_model(

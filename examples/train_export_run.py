@@ -28,7 +28,7 @@ def main(backend: str = "engine") -> None:
         export_model(checkpoint, dataset, path, parameter_bits=16, weight_bits=8)
         network, reference = read_network(path)
 
-    x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
+    x = dataset.test.time_major()  # [T, B, I]
     activity, seconds = execute(network, x, backend=backend)
     classes = activity.outputs.argmax(axis=2).T  # [B, T]
     print(f"float accuracy   {checkpoint.metrics.accuracy:.2%}")

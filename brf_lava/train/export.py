@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.data.dataset import Dataset
@@ -39,15 +38,15 @@ def export_model(
 
     Raises: DataError if the data does not fit the model, ParameterError as `quantize`.
     """
-    x = dataset.train.x[:CALIBRATION_SAMPLES]
-    if x.shape[2] != checkpoint.inputs:
+    calibration = dataset.train.first(CALIBRATION_SAMPLES).time_major()
+    if calibration.shape[2] != checkpoint.inputs:
         raise DataError(
-            f"calibration data: {x.shape[2]} inputs, the model has {checkpoint.inputs}. Name the "
-            "data it was trained on with --data."
+            f"calibration data: {calibration.shape[2]} inputs, the model has {checkpoint.inputs}. "
+            "Name the data it was trained on with --data."
         )
     network, reports = quantize(
         checkpoint.model().to_real(),
-        np.ascontiguousarray(x.transpose(1, 0, 2)),
+        calibration,
         state_bits=state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
@@ -72,7 +71,7 @@ def export_model(
     exported = replace(network, provenance=provenance)
     vectors = None
     if engine is not None:
-        inputs = np.ascontiguousarray(dataset.test.x[:VECTOR_SAMPLES].transpose(1, 0, 2))
+        inputs = dataset.test.first(VECTOR_SAMPLES).time_major()
         vectors = TestVectors(inputs, engine(exported, inputs))
     write_network(exported, path, checkpoint.activity, vectors)
     return exported, reports

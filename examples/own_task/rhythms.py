@@ -66,7 +66,7 @@ def main(folder: Path = HERE) -> None:
     export_model(checkpoint, dataset, Path("net.h5"), parameter_bits=16, weight_bits=8)
     network, _ = read_network(Path("net.h5"))
 
-    x = np.ascontiguousarray(dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
+    x = dataset.test.time_major()  # [T, B, I]
     activity, _ = execute(network, x, backend="engine")
     decision = recipe.decision
     hits, counted = decision.hits(decision.predict(activity.outputs), dataset.test.y)
