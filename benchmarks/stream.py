@@ -36,7 +36,7 @@ def measure() -> list[Comparison]:
             weight_bits=WEIGHT_BITS,
         )
     lines = [json.dumps(step.tolist()).encode() for step in experiment.dataset.test.x[0]]
-    bits = network.layers[-1].constants.state_bits
+    bits = network.output_bits
     signal = len(lines) * experiment.dataset.step_seconds
 
     reader = LineReader(network)

@@ -80,8 +80,8 @@ class DataOptions:
     def arguments(self) -> tuple[str, ...]:
         """Return the options that were given, as arguments of another command."""
         options = ("--data", "--unlabeled", "--permutation")
-        given = zip(options, (self.folder, self.unlabeled, self.permutation), strict=True)
-        return tuple(str(part) for pair in given if pair[1] is not None for part in pair)
+        pairs = zip(options, (self.folder, self.unlabeled, self.permutation), strict=True)
+        return tuple(str(part) for pair in pairs if pair[1] is not None for part in pair)
 
 
 data_option = grouped(

@@ -69,7 +69,10 @@ def run(
     probe: ProbeOptions,
     loihi2: Loihi2Settings,
 ) -> None:
-    """Run NETWORK (default: net.h5) on the test data and compare it with the float reference."""
+    """Run NETWORK (default: net.h5) on the test data and compare it with the float reference.
+
+    For a record without labels see 'brf-lava classify', for one step at a time 'brf-lava stream'.
+    """
     from brf_lava import report
     from brf_lava.io.files import check_writable
     from brf_lava.network.file import read_network

@@ -118,7 +118,7 @@ def classify_record(
         if good.any():
             x = encode_windows(signal[good], encoding.threshold)
             activity = run(np.ascontiguousarray(x.transpose(1, 0, 2)))
-            spikes += sum(int(layer.sum()) for layer in activity.spikes)
+            spikes += int(activity.hidden_spikes.sum())
             predictions = Decision().predict(activity.outputs).astype(np.uint8)
             _place(steps, chosen[good], predictions, encoding.delay)
             windows += int(good.sum())

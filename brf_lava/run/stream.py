@@ -146,7 +146,7 @@ class _Judge:
 
     def __init__(self, network: FixedNetwork, decide: float | None) -> None:
         self._decision = decision_of(network)
-        self._bits = int(network.layers[-1].constants.state_bits)
+        self._bits = network.output_bits
         self._total = np.zeros(network.classes, np.int64)
         self._sequence = self._step = 0
         self._decide, self._open = decide, decide is not None

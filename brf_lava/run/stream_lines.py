@@ -134,7 +134,6 @@ class Session:
         # left for the interpreter to write at its exit.
         self._out: IO[bytes] = getattr(out, "raw", out)
         self._network, self._stream, self._reader = network, stream, reader
-        self._bits = int(network.layers[-1].constants.state_bits)
         self._steps = 0
         self._seconds = 0.0
 
@@ -163,7 +162,7 @@ class Session:
 
     def _write(self, answers: Iterable[Answer]) -> None:
         for answer in answers:
-            left = memoryview(write_answer(answer, self._bits))
+            left = memoryview(write_answer(answer, self._network.output_bits))
             while left:
                 left = left[self._out.write(left) or 0 :]  # None: it does not block, and is full
             self._out.flush()
