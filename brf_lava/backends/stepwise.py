@@ -59,7 +59,7 @@ def plain_run(network: FixedNetwork, x: NDArray[Any]) -> Activity:
 
 
 class _LayerSteps:
-    """One layer. shape: of the samples, such as (B,); () for one without an axis of its own."""
+    """One layer. shape: (B,) for samples along an axis; () for one without an axis of its own."""
 
     def __init__(self, layer: FixedLayer, shape: tuple[int, ...] = ()) -> None:
         self._neuron, self._constants = layer.neuron, layer.constants
@@ -76,7 +76,7 @@ class _LayerSteps:
         self._output = self._silence
 
     def step(self, signal: NDArray[Any]) -> NDArray[np.int64]:
-        """The output [..., N] for the inputs [..., I] of the same step."""
+        """The output, [N] or [B, N], for the inputs of the same step, [I] or [B, I]."""
         current = _weighted(signal, self._weights)
         if self._recurrent is not None:
             current = current + _weighted(self._output, self._recurrent)
@@ -88,7 +88,7 @@ class _LayerSteps:
 
 
 def _weighted(signal: NDArray[Any], weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """signal [..., I] @ weights [I, N]; an input that is 0 in all samples costs but a look."""
-    active = np.flatnonzero(signal.reshape(-1, len(weights)).any(axis=0))
+    """signal [I] or [B, I] @ weights [I, N]; inputs that are 0 in all samples are left out."""
+    active = np.flatnonzero(signal if signal.ndim == 1 else signal.any(axis=0))
     currents: NDArray[np.int64] = signal[..., active].astype(np.int64) @ weights[active]
     return currents
