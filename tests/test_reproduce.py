@@ -21,8 +21,6 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from brf_lava.data.dataset import Dataset, DataSource
-from brf_lava.network.activity import FloatActivity
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,9 +28,11 @@ from hypothesis import strategies as st
 from brf_lava.cli.main import Commands
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import BrfLavaError, DataError, RecipeError
+from brf_lava.network.activity import FloatActivity
 from brf_lava.reproduce import jobs, plan, tables
 from brf_lava.reproduce.display import display
 from brf_lava.reproduce.folders import RunFolder, found
@@ -979,7 +979,7 @@ def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -
         command = main.commands[name]
         assert isinstance(command, click.Command)
         values[step] = command.make_context(name, rest).params
-        assert values[step]["data"] == Path("some where")
+        assert values[step]["folder"] == Path("some where")
     train, resume = values["train"], values["resume"]
     assert (train["recipe"], train["seed"], train["resume"]) == ("ecg-brf", 7, False)
     assert train["changes"] == (*SMALL, "epochs=3")

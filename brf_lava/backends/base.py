@@ -198,6 +198,7 @@ STREAMING: dict[str, StreamingBackend] = {
     backend.name: backend for backend in (Simulation(), Engine())
 }
 BACKENDS: dict[str, Backend] = {**STREAMING, Loihi2.name: Loihi2()}
+# Those whose states can be recorded.
 STATEFUL = tuple(name for name, backend in BACKENDS.items() if not backend.on_board)
 
 
