@@ -7,9 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from brf_lava.data.dataset import Dataset
-
 from brf_lava.config.recipe import load_recipe
+from brf_lava.data.dataset import Dataset
 from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint

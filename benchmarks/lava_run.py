@@ -11,8 +11,9 @@ import numpy as np
 from benchmarks import ecg
 from benchmarks.subprocesses import COMMAND, run_python
 from benchmarks.timing import Bar, Comparison, Row, alternate
+from brf_lava.backends.base import BACKENDS
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.execute import execute, require_backend
+from brf_lava.run.execute import execute
 from brf_lava.train.export import export_model
 
 TITLE = "ECG test set on Lava"
@@ -40,7 +41,7 @@ def measure(full: bool = False) -> list[Comparison]:
     full: run every sample one at a time instead of a few.
     Raises: BackendUnavailableError without Lava.
     """
-    require_backend("sim")  # before anything else starts numba's threads
+    BACKENDS["sim"].require()  # before anything else starts numba's threads
     experiment = ecg.load()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net.h5")
@@ -55,7 +56,7 @@ def measure(full: bool = False) -> list[Comparison]:
 
 
 def _compare_batching(network: FixedNetwork, experiment: ecg.Experiment, full: bool) -> Comparison:
-    x = np.ascontiguousarray(experiment.dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
+    x = experiment.dataset.test.time_major()  # [T, B, I]
     steps, samples, _ = x.shape
     few = x if full else np.ascontiguousarray(x[:, :SAMPLES_TIMED])
     timed_samples = few.shape[1]

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from benchmarks import ecg
 from benchmarks.timing import Comparison, Row, alternate
 from brf_lava.backends import engine
+from brf_lava.backends.base import BACKENDS
 from brf_lava.backends.netx import require_netx
 from brf_lava.errors import MismatchError
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.execute import execute, require_backend
+from brf_lava.run.execute import execute
 from brf_lava.train.export import export_model
 
 TITLE = "ECG samples on Lava through netx"
@@ -32,10 +33,10 @@ PERIOD, DECAY, THRESHOLD = 50, 0.01, 1 << 10  # of its neurons: steps, per step,
 def measure() -> list[Comparison]:
     """Raises: BackendUnavailableError without Lava or lava-dl; MismatchError if netx computes
     anything else than the engine."""
-    require_backend("sim")  # before anything else starts numba's threads
+    BACKENDS["sim"].require()  # before anything else starts numba's threads
     require_netx()
     experiment = ecg.load()
-    x = np.ascontiguousarray(experiment.dataset.test.x.transpose(1, 0, 2))  # [T, B, I]
+    x = experiment.dataset.test.time_major()  # [T, B, I]
     with tempfile.TemporaryDirectory() as folder:
         ours, stock = Path(folder, "net.h5"), Path(folder, "stock.h5")
         network, _ = export_model(

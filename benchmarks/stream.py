@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks import ecg
 from benchmarks.lava_run import PARAMETER_BITS, WEIGHT_BITS
 from benchmarks.timing import Bar, Comparison, Row, alternate, timed
-from brf_lava.run.execute import require_backend
-from brf_lava.run.stream import STREAM_BACKENDS, Stream
+from brf_lava.backends.base import STREAMING
+from brf_lava.run.stream import Stream
 from brf_lava.run.stream_lines import LineReader, write_answer
 from brf_lava.train.export import export_model
 
@@ -25,7 +25,7 @@ def measure() -> list[Comparison]:
 
     Raises: BackendUnavailableError without Lava.
     """
-    require_backend("sim")  # before anything else starts numba's threads
+    STREAMING["sim"].require()  # before anything else starts numba's threads
     experiment = ecg.load()
     with tempfile.TemporaryDirectory() as folder:
         network, _ = export_model(
@@ -36,7 +36,7 @@ def measure() -> list[Comparison]:
             weight_bits=WEIGHT_BITS,
         )
     lines = [json.dumps(step.tolist()).encode() for step in experiment.dataset.test.x[0]]
-    bits = network.layers[-1].constants.state_bits
+    bits = network.output_bits
     signal = len(lines) * experiment.dataset.step_seconds
 
     reader = LineReader(network)
@@ -52,7 +52,7 @@ def measure() -> list[Comparison]:
         return run
 
     comparisons = []
-    for backend in STREAM_BACKENDS:
+    for backend in STREAMING:
         with Stream(network, backend=backend) as stream:
             streamed = f"stream on {backend}"
             seconds = alternate({streamed: timed(through(stream))}, rounds=ROUNDS)

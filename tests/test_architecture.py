@@ -102,6 +102,21 @@ def test_equations_import_the_standard_library_alone(path: Path) -> None:
     assert not foreign
 
 
+def test_the_table_alone_knows_backends_by_name() -> None:
+    """What a backend is and does is in `backends.base`; nothing else asks for its name."""
+    named = re.compile(r"""[bB]ackend(\.name)?\s*(==|!=|in|not in)\s*\(?["']""")
+    assert named.search('if backend == "loihi2":')
+    assert named.search("if self._backend.name in ('sim',")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sources()
+        if path.relative_to(PACKAGE).parts[0] != "kernels"  # whose backends are others
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if named.search(line)
+    ]
+    assert not found
+
+
 def loaded_by(module: str) -> set[str]:
     """The top-level packages in memory after a fresh interpreter imported `module`."""
     script = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
@@ -114,6 +129,7 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
+        ("brf_lava.backends.base", {*HEAVY, "click"}),
         ("brf_lava.backends.engine", {"torch", "lava", "click"}),
         ("brf_lava.config.recipe", {*HEAVY, "click"}),
         ("brf_lava.config.profile", {*HEAVY, "click"}),

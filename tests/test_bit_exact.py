@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from networks import SPIKING, fixed_constants, random_coefficients
 from netx_graph import TIMEOUT, run_networks
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
+from brf_lava.backends.stepwise import plain_run
+from brf_lava.network.activity import Activity
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import (
     EXPONENT_MAX,
@@ -37,7 +38,6 @@ from brf_lava.network.layers import (
     integer_ranges,
 )
 from brf_lava.neurons import families
-from brf_lava.run.verify import plain_run
 
 GROUPS = 20
 NETWORKS = 12  # in a group

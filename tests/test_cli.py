@@ -153,7 +153,7 @@ def places(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def as_input(split: Split) -> Any:
-    return np.ascontiguousarray(split.x.transpose(1, 0, 2))
+    return split.time_major()
 
 
 # Train, export, run
@@ -414,6 +414,13 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "run folder": (("run", "{net}", *ENGINE, "--out", "{out}/no/r.json"), 2, ("{out}/no/r.json",)),
     "run to folder": (("run", "{net}", *ENGINE, "--out", "{out}"), 2, ("{out}", "folder")),
     "run denied": (("run", "{net}", *ENGINE, "--out", "{denied}/r.json"), 2, ("{denied}/r.json",)),
+    "run input": (("run", "{net}", "--input", "x"), 2, ("No such option '--input'",)),
+    "run stream": (("run", "{net}", "--stream", "-"), 2, ("No such option '--stream'",)),
+    # classify and stream
+    "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "no such file")),
+    "record of no task": (("classify", "{nowhere_h5}", "{out}/r"), 2, ("nowhere.h5",)),
+    "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
+    "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s: cannot be read",)),
     # all
     "command": (("rnu",), 2, ("rnu",)),
     "option": (("run", "--bakend", "sim"), 2, ("--bakend",)),

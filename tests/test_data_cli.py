@@ -28,7 +28,7 @@ from click.testing import CliRunner, Result
 
 from brf_lava.cli.data import data
 from brf_lava.cli.main import Commands
-from brf_lava.cli.options import data_option, load_data
+from brf_lava.cli.options import DataOptions, data_option, load_data
 from brf_lava.data import download
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.places import DATA_VARIABLE
@@ -511,7 +511,7 @@ def test_unlabeled_reaches_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @click.command()
     @data_option
-    def command(data: Path | None) -> None:
+    def command(data: DataOptions) -> None:
         load_data("ecg", data)
 
     for arguments in (["--unlabeled", "mask"], [], ["--unlabeled", "first-class"]):

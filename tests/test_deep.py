@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from click.testing import CliRunner
 
 from brf_lava.analysis.parameters import resonators, training
 from brf_lava.backends import engine
 from brf_lava.cli import main
 from brf_lava.config.recipe import Recipe, load_recipe, override, parse_recipe
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.network.file import read_network

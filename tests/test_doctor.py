@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from networks import random_network
 
+from brf_lava.backends.base import BACKENDS
 from brf_lava.backends.loihi2 import assembler, doctor, hosts
 from brf_lava.backends.loihi2.doctor import examine, explain, missing
 from brf_lava.backends.loihi2.hosts import Finding, Host, up_boards, up_partitions
@@ -25,7 +26,6 @@ from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.network.file import write_network
 from brf_lava.run import stored
-from brf_lava.run.execute import require_backend
 
 SINFO = """PARTITION AVAIL TIMELIMIT NODES STATE NODELIST
 kp* up infinite 1 down* kp-1
@@ -345,7 +345,7 @@ def test_the_error_says_what_doctor_says(command: str, options: tuple[str, ...])
     assert "; ".join(needed) in message
     assert lines[-1].startswith("--backend loihi2 lacks: ")
     with pytest.raises(BackendUnavailableError, match="Intel's Loihi extension: not found"):
-        require_backend("loihi2")
+        BACKENDS["loihi2"].require()
 
 
 WRONG_KIND = (

@@ -6,18 +6,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network, random_spikes
 
 from brf_lava.cli.main import main
-from brf_lava.cli.stream import early_table
-from brf_lava.cli.stream_options import parse_numbers
+from brf_lava.cli.options import numbers
+from brf_lava.cli.run import early_table
 from brf_lava.errors import ParameterError
+from brf_lava.network.activity import Activity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
@@ -148,9 +149,9 @@ def test_one_class_has_no_margin() -> None:
 
 
 def test_margins_are_read() -> None:
-    assert parse_numbers("0.5,1, 2e1", "--early") == (0.5, 1.0, 20.0)
-    with pytest.raises(ParameterError, match=r"--early '0\.5;1': numbers with commas"):
-        parse_numbers("0.5;1", "--early")
+    assert numbers("0.5,1, 2e1") == (0.5, 1.0, 20.0)
+    with pytest.raises(click.BadParameter, match=r"'0\.5;1'; numbers with commas"):
+        numbers("0.5;1")
 
 
 # The command, on a small task of one's own with one class per sample
@@ -199,14 +200,11 @@ def test_run_shows_what_each_margin_costs(own: Path) -> None:
 
 
 def test_early_is_refused_before_the_run(own: Path) -> None:
-    for text, message in (("", "numbers with commas"), ("-1", "--early: -1.0; a margin is")):
+    for text, message in (
+        ("", "'--early': ''; numbers with commas"),
+        ("-1", "--early: -1.0; a margin is"),
+    ):
         result = brf_lava("run", own, "--backend", "engine", "--early", text)
         assert result.exit_code == 2
         assert message in result.stderr
         assert not result.stdout
-
-
-def test_early_does_not_go_with_a_record(own: Path) -> None:
-    result = brf_lava("run", own, "--early", "1", "--input", own.with_name("sel100"))
-    assert result.exit_code == 2
-    assert "--early: an --input has no labels" in result.stderr

@@ -190,7 +190,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
         ("plot", "matplotlib", ["plot", "robustness", "m.pt"]),
         ("plot", "matplotlib", ["map", "NETWORK", "-o", "map.png"]),
         ("records", "wfdb", ["data", "prepare", "ecg", "--records", "none"]),
-        ("records", "wfdb", ["run", "NETWORK", "--backend", "engine", "--input", "record"]),
+        ("records", "wfdb", ["classify", "NETWORK", "record", "--backend", "engine"]),
         ("tensorboard", "tensorboard", ["train", "--task", "ecg", "--tensorboard"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -17,7 +17,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from brf_lava.network.activity import FloatActivity, TestVectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
@@ -27,6 +26,7 @@ from brf_lava.backends import engine
 from brf_lava.errors import BrfLavaError, NetworkFileError
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.network import file as hdf5
+from brf_lava.network.activity import FloatActivity, TestVectors
 from brf_lava.network.file import read_layer, read_network, read_vectors, write_layer, write_network
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families, fixed

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity
 from lava.magma.core.run_configs import Loihi2SimCfg
 from networks import (
     SPIKING,
@@ -24,6 +23,7 @@ from brf_lava.backends.sim import lava_net
 from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
 from brf_lava.lava_support import require_lava
+from brf_lava.network.activity import Activity
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.families import Neuron

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
 from brf_lava.backends import engine
+from brf_lava.backends.base import Loihi2
 from brf_lava.backends.loihi2 import assembler
 from brf_lava.backends.loihi2 import backend as loihi2
 from brf_lava.backends.loihi2.backend import (
@@ -681,14 +682,14 @@ def test_execute_checks_the_chip(
 ) -> None:
     network = random_network(rng, (4, 12, 3), exponent=10)
     x = random_spikes(rng, 20, 2, 4, rate=0.3)
-    activity, seconds = execute(network, x, backend="loihi2", check=True, loihi2=OPTIONS)
+    activity, seconds = execute(network, x, backend=Loihi2(OPTIONS), check=True)
     assert seconds > 0
     assert activity.saturations == engine.run(network, x).saturations
     with pytest.raises(ParameterError, match="cannot be ended"):
-        execute(network, x, backend="loihi2", timeout=1.0, loihi2=OPTIONS)
+        execute(network, x, backend=Loihi2(OPTIONS), timeout=1.0)
     monkeypatch.setattr(loihi2, "sign_extended", lambda messages: messages.astype(np.int64))
     with pytest.raises(MismatchError, match=r"Loihi 2 has 167.*Look at the neuron program"):
-        execute(network, x, backend="loihi2", check=True, loihi2=OPTIONS)
+        execute(network, x, backend=Loihi2(OPTIONS), check=True)
 
 
 def invoke(command: Any, *arguments: str | Path) -> Result:

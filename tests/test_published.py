@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset, DataSource, Split
 from click.testing import CliRunner
 
 from brf_lava.cli import main
 from brf_lava.config.recipe import load_recipe, override
+from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.network.file import read_network
 from brf_lava.tasks.registry import find_task

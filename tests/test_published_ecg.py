@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brf_lava.data.dataset import Dataset
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim.lava_net import run_on_lava
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork

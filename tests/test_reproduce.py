@@ -849,7 +849,7 @@ def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -
         assert isinstance(command, click.Command)
         names = main.context_settings["help_option_names"]  # a command keeps those it saw first
         values[step] = command.make_context(name, rest, help_option_names=names).params
-        assert values[step]["data"] == Path("some where")
+        assert values[step]["folder"] == Path("some where")
     train, resume = values["train"], values["resume"]
     assert (train["recipe"], train["seed"], train["resume"]) == ("ecg-brf", 7, False)
     assert train["changes"] == (*SMALL, "epochs=3")

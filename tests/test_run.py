@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.data.dataset import DataSource
-from brf_lava.network.activity import Activity, FloatActivity
 from networks import random_network, random_spikes
 
 from brf_lava.backends import engine
+from brf_lava.backends.base import BACKENDS
+from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import Connection, FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.run.check import assert_equal
-from brf_lava.run.execute import execute, require_backend, work
+from brf_lava.run.execute import execute, work
 from brf_lava.run.result import (
     accuracy,
     decision_of,
@@ -297,6 +298,6 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
 
 def test_loihi2_says_what_is_missing() -> None:
     with pytest.raises(BackendUnavailableError) as error:
-        require_backend("loihi2")
+        BACKENDS["loihi2"].require()
     assert error.value.exit_code == 3
     assert "Intel's Loihi extension: not found" in str(error.value)

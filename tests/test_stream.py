@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.cli.main import main
-from brf_lava.cli.stream import speed_line
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.signal import encode_windows
@@ -37,7 +36,7 @@ from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.run.early import decide_early
 from brf_lava.run.stream import Answer, Stream
-from brf_lava.run.stream_lines import LineReader, write_answer
+from brf_lava.run.stream_lines import LineReader, speed_line, write_answer
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 60.0  # s, generous for a busy machine
@@ -371,7 +370,7 @@ def test_run_answers_raw_samples(tmp_path: Path) -> None:
     write_network(ecg_network(), tmp_path / "net.h5")
     values = np.random.default_rng(1).normal(0, 0.4, (30, 2)).cumsum(axis=0)
     typed = "".join(f'{{"signal": {json.dumps(sample)}}}\n' for sample in values.tolist())
-    arguments = ("run", tmp_path / "net.h5", "--backend", "engine", "--stream", "-")
+    arguments = ("stream", tmp_path / "net.h5", "-", "--backend", "engine")
     result = brf_lava(*arguments, "--lead-scale", "0.5,2", typed=typed)
     assert result.exit_code == 0, result.output
     x = encode(values / [0.5, 2], 0.25)
@@ -425,7 +424,7 @@ def test_run_answers_a_file(backend: str, net: Path, tmp_path: Path) -> None:
     ]
     source = tmp_path / "in.jsonl"
     source.write_text('{"reset": true}\n\n'.join(map(lines_of, sequences)))
-    result = brf_lava("run", net, "--backend", backend, "--stream", source)
+    result = brf_lava("stream", net, source, "--backend", backend)
     assert result.exit_code == 0, result.output
     found = [json.loads(line) for line in result.stdout.splitlines()]
     answers = [
@@ -440,7 +439,7 @@ def test_run_answers_a_file(backend: str, net: Path, tmp_path: Path) -> None:
 def test_a_bad_line_comes_after_the_answers_to_all_before(backend: str, net: Path) -> None:
     x = random_spikes(np.random.default_rng(1), 5, 1, 4, 0.4)[:, 0]
     typed = lines_of(x) + "\n[0, 1, 7, 0]\n" + lines_of(x)
-    result = brf_lava("run", net, "--backend", backend, "--stream", "-", typed=typed)
+    result = brf_lava("stream", net, "-", "--backend", backend, typed=typed)
     assert result.exit_code == 2
     assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == list(range(5))
     last = result.stderr.splitlines()[-1]
@@ -449,12 +448,12 @@ def test_a_bad_line_comes_after_the_answers_to_all_before(backend: str, net: Pat
 
 def test_an_empty_stream_is_one(net: Path) -> None:
     for typed in ("", "\n\n", '{"reset": true}\n'):
-        result = brf_lava("run", net, "--backend", "engine", "--stream", "-", typed=typed)
+        result = brf_lava("stream", net, "-", "--backend", "engine", typed=typed)
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 steps.\n")
 
 
 def test_a_line_without_end_is_refused(net: Path) -> None:
-    result = brf_lava("run", net, "--backend", "engine", "--stream", "/dev/zero")
+    result = brf_lava("stream", net, "/dev/zero", "--backend", "engine")
     assert result.exit_code == 2
     assert "/dev/zero, line 1: " in result.stderr
     assert "has more than 16,777,216 bytes; allowed are" in result.stderr
@@ -465,8 +464,8 @@ def test_a_line_without_end_is_refused(net: Path) -> None:
 def test_a_closed_standard_stream_is_an_error(net: Path, closed: str, message: str) -> None:
     done = subprocess.run(
         [
-            *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "brf_lava", "run"),
-            *(str(net), "--backend", "engine", "--stream", "-"),
+            *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "brf_lava"),
+            *("stream", str(net), "-", "--backend", "engine"),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         input=b"" if closed == ">&-" else None,
@@ -485,9 +484,7 @@ def test_decide_is_said_once_per_sequence(tmp_path: Path) -> None:
     write_network(small_network(Decision("mean")), net)
     x = lines_of(random_spikes(np.random.default_rng(1), 9, 1, 4, 0.4)[:, 0])
     typed = x + '{"reset": true}\n' + x
-    result = brf_lava(
-        "run", net, "--backend", "engine", "--stream", "-", "--decide", "0", typed=typed
-    )
+    result = brf_lava("stream", net, "-", "--backend", "engine", "--decide", "0", typed=typed)
     found = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(f["sequence"], f["step"]) for f in found if "decided" in f] == [(0, 0), (1, 0)]
 
@@ -495,22 +492,18 @@ def test_decide_is_said_once_per_sequence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--stream", "missing.jsonl"], "--stream missing.jsonl: cannot be read"),
-        (["--decide", "1"], "say what becomes of a --stream; name it"),
-        (["--stream", "-", "--decide", "1"], "--decide: this network names a class at every step"),
-        (["--lead-scale", "1,1"], "say what becomes of a --stream; name it"),
-        (["--stream", "-", "--lead-scale", "1;1"], "numbers with commas between"),
-        (["--stream", "-", "--lead-scale", "1,1"], "the network is for task None, 4 inputs"),
-        (["--stream", "-", "--limit", "3"], "do not go with it"),
-        (["--stream", "-", "--check"], "do not go with it"),
-        (["--stream", "-", "--early", "1"], "do not go with it"),
-        (["--stream", "-", "--out", "run.json"], "do not go with it"),
-        (["--stream", "-", "--input", "sel100"], "do not go with it"),
-        (["--stream", "-", "--data", "."], "do not go with it"),
+        (["missing.jsonl"], "missing.jsonl: cannot be read"),
+        (["-", "--decide", "1"], "--decide: this network names a class at every step"),
+        (["-", "--lead-scale", "1;1"], "'--lead-scale': '1;1'; numbers with commas between"),
+        (["-", "--lead-scale", "1,1"], "the network is for task None, 4 inputs"),
+        (["-", "--backend", "loihi2"], "'loihi2' is not one of 'sim', 'engine'"),
+        (["-", "--profile", "loihi2-oheogulch"], "describes a Loihi 2 board"),
+        (["-", "--limit", "3"], "No such option '--limit'"),
+        ([], "Missing argument 'FILE|-'"),
     ],
 )
-def test_options_that_do_not_go_together(net: Path, options: list[str], message: str) -> None:
-    result = brf_lava("run", net, "--backend", "engine", *options)
+def test_wrong_arguments(net: Path, options: list[str], message: str) -> None:
+    result = brf_lava("stream", net, "--backend", "engine", *options)
     assert result.exit_code == 2
     assert message in result.stderr
     assert not result.stdout
@@ -525,7 +518,7 @@ def test_speed_is_put_beside_the_task_s() -> None:
 
 
 def test_help_states_the_delay() -> None:
-    text = " ".join(brf_lava("run", "--help").stdout.split())
+    text = " ".join(brf_lava("stream", "--help").stdout.split())
     assert "one step per layer late on sim, at once on engine" in text
 
 
@@ -649,7 +642,7 @@ def command(net: Path) -> Iterator[Command]:
     def start(**options: Any) -> subprocess.Popen[bytes]:
         started.append(
             subprocess.Popen(
-                [sys.executable, "-m", "brf_lava", "run", str(net), "--stream", "-"],
+                [sys.executable, "-m", "brf_lava", "stream", str(net), "-"],
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity, TestVectors
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
 
 from brf_lava.backends import engine
+from brf_lava.backends.stepwise import plain_run
 from brf_lava.cli.verify import verify as verify_command
 from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity, TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import Neuron
-from brf_lava.run import execute
 from brf_lava.run.check import assert_equal
-from brf_lava.run.verify import plain_run, vectors, verify
+from brf_lava.run.verify import vectors, verify
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_verify_on_the_engine(net: Path) -> None:
 
 
 def test_a_difference_is_an_error(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = execute.engine.run
+    right = engine.run
     monkeypatch.setattr(
-        execute.engine,
+        engine,
         "run",
         lambda network, x, *_: changed(right(network, x), outputs=right(network, x).outputs + 1),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ import h5py
 import numpy as np
 import pytest
 import wfdb
-from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,6 @@ from networks import random_network
 from wfdb_files import BEAT, beats, ecg_signal, labels_of, write_record
 
 from brf_lava.backends import engine
-from brf_lava.cli.classify import classify_input
 from brf_lava.cli.main import Commands, main
 from brf_lava.cli.prepare import prepare as prepare_command
 from brf_lava.ecg import classify
@@ -52,8 +52,9 @@ from brf_lava.ecg.signal import (
 )
 from brf_lava.ecg.synthetic import THRESHOLD, normalize
 from brf_lava.errors import BrfLavaError, DataError, NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity
 from brf_lava.network.decision import UNLABELED
-from brf_lava.network.file import read_network
+from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
 
 DATA = os.environ.get("BRF_LAVA_DATA")
@@ -933,31 +934,24 @@ def test_missing_record(tmp_path: Path) -> None:
     one_line(error, "none.hea", "no such file")
 
 
-@click.command()
-@click.argument("record", type=click.Path(path_type=Path))
-@click.option("--csv", type=click.Path(path_type=Path))
-@click.option("--annotations-out", type=click.Path(path_type=Path))
-@click.option("--leads")
-def classify_command(
-    record: Path, csv: Path | None, annotations_out: Path | None, leads: str | None
-) -> None:
-    network = ecg_network("synthetic-ecg")
-    classify_input(
-        network,
-        record,
-        lambda x: engine.run(network, x),
-        csv=csv,
-        annotations_out=annotations_out,
-        leads=leads,
-    )
+Classified = Callable[..., Result]
 
 
-def classified(*arguments: str | Path) -> Result:
-    root = Commands(name="brf-lava", commands={"run": classify_command})
-    return CliRunner().invoke(root, ["run", *map(str, arguments)], prog_name="brf-lava")
+@pytest.fixture
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Classified:
+    """Calls the command with a network of the task."""
+    known = {"task": "ecg", "data": {"kind": "synthetic-ecg"}, "metrics": {}}
+    net = tmp_path_factory.mktemp("network") / "net.h5"
+    write_network(replace(ecg_network(), provenance=known), net)
+
+    def call(*arguments: str | Path) -> Result:
+        words = ["classify", net, *arguments, "--backend", "engine"]
+        return CliRunner().invoke(main, list(map(str, words)), prog_name="brf-lava")
+
+    return call
 
 
-def test_classify_command(tmp_path: Path) -> None:
+def test_classify_command(classified: Classified, tmp_path: Path) -> None:
     signal = ecg_signal(3 * STEPS, beats(19))
     signal[2 * STEPS + 5] = np.nan
     path = write_record(tmp_path, "r", signal)
@@ -969,7 +963,7 @@ def test_classify_command(tmp_path: Path) -> None:
     assert len(csv.read_text().splitlines()) == 3901
 
 
-def test_leads_of_a_record_to_classify(tmp_path: Path) -> None:
+def test_leads_of_a_record_to_classify(classified: Classified, tmp_path: Path) -> None:
     leads = ecg_signal(STEPS, beats(6))
     flat = np.zeros((STEPS, 1))
     path = write_record(tmp_path, "two", leads)
@@ -987,7 +981,7 @@ def test_leads_of_a_record_to_classify(tmp_path: Path) -> None:
 
 
 def test_a_record_without_any_wave_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classified: Classified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     answer = fake_run([np.full(STEPS, 5, np.uint8)])(np.zeros((STEPS, 1, 4), np.int8))
@@ -1001,7 +995,7 @@ def test_a_record_without_any_wave_is_no_failure(
     assert {found.name for found in tmp_path.iterdir()} == {"r.hea", "r.dat", "labels.csv"}
 
 
-def test_classify_command_refuses_before_it_runs(tmp_path: Path) -> None:
+def test_classify_command_refuses_before_it_runs(classified: Classified, tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     before = path.with_suffix(".dat").read_bytes()
     failed(classified(path, "--csv", tmp_path / "no" / "labels.csv"), "does not exist")

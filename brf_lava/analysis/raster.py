@@ -58,7 +58,7 @@ def raster(network: RealNetwork | FixedNetwork, question: Question) -> Raster:
     x = np.ascontiguousarray(question.x)
     if isinstance(network, FixedNetwork):
         activity = engine.run(network, x)
-        bits = network.layers[-1].constants.state_bits
+        bits = network.output_bits
         outputs, fired = activity.outputs / 2.0**bits, list(activity.spikes)
     else:
         outputs, fired = run_real(network, x)

@@ -12,13 +12,18 @@ import numpy as np
 from brf_lava.network.layers import Connection
 
 
-def exact_dense(connection: Connection, *, message_bits: int, name: str, sparse: bool) -> Any:
+def exact_dense(
+    connection: Connection, *, name: str, message_bits: int = 0, sparse: bool = False
+) -> Any:
     """Lava's Dense, or its Sparse, with these weights; ports s_in (I,) and a_out (N,).
 
     In its mixed mode it takes even weights from -256 to 254: ours, doubled, for one exponent less.
 
-    message_bits: of graded inputs; 0: spikes
-    name:         what error messages call the process
+    Args:
+        connection: The weights.
+        name: What error messages call the process.
+        message_bits: Of graded inputs; 0 for spikes.
+        sparse: Keep the weights in Sparse.
     """
     from lava.proc.dense.process import Dense
     from lava.proc.sparse.process import Sparse

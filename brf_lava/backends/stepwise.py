@@ -1,45 +1,35 @@
-"""A network that takes one step when it is told to, without end: on Lava, or the integer engine.
+"""The steps of a network one by one, by the equations of `brf_lava.neurons.fixed` and NumPy alone.
 
-`Steps` is what `run.stream` sees of either. Lava is imported inside functions, as in `lava_net`.
+For streams, and for what verifies the integer engine.
 """
 
 from __future__ import annotations
 
-import os
-import select
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.errors import LavaRunError
+from brf_lava.network.activity import Activity, at_limit
 from brf_lava.network.layers import FixedLayer, FixedNetwork
-
-TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 
 
 class Steps(Protocol):
-    """delay: how many steps after its input an output comes, 0 for in the same step."""
-
-    delay: int
+    """A network that takes one step at a time."""
 
     def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
-        """One step: the readout [C] of `delay` steps ago. x: [I], or None for a blank step.
+        """Take one step: inputs [I], or None for a blank step, to the readout [C].
 
-        What comes before blank steps has no influence on what comes after them, if they are `delay`
-        and at least one.
+        The readout is that of `StreamingBackend.delay` steps ago. What comes before blank steps has
+        no influence on what comes after them, if there are as many as that, and at least one.
         """
 
 
 class EngineSteps:
-    """The fixed-point steps of `brf_lava.neurons.fixed`, layer by layer, in this process."""
-
-    delay = 0
+    """The steps of one sample, in this process."""
 
     def __init__(self, network: FixedNetwork) -> None:
-        self._layers = [_EngineLayer(layer) for layer in network.layers]
+        self._layers = [_LayerSteps(layer) for layer in network.layers]
         self._silence = np.zeros(network.classes, np.int64)
 
     def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
@@ -54,174 +44,51 @@ class EngineSteps:
         return signal
 
 
-class _EngineLayer:
-    def __init__(self, layer: FixedLayer) -> None:
+def plain_run(network: FixedNetwork, x: NDArray[Any]) -> Activity:
+    """Run a whole network without the compiled loop, which this verifies. x: [T, B, I]."""
+    layers = [_LayerSteps(layer, (x.shape[1],)) for layer in network.layers]
+    outputs: list[list[NDArray[np.int64]]] = [[] for _ in layers]
+    saturations = 0
+    for signal in x:
+        for layer, found in zip(layers, outputs, strict=True):
+            signal = layer.step(signal)
+            found.append(signal)
+            saturations += sum(map(at_limit, layer.states))
+    *spikes, readout = map(np.stack, outputs)
+    return Activity(readout, tuple(layer.astype(np.int8) for layer in spikes), saturations)
+
+
+class _LayerSteps:
+    """One layer. shape: (B,) for samples along an axis; () for one without an axis of its own."""
+
+    def __init__(self, layer: FixedLayer, shape: tuple[int, ...] = ()) -> None:
         self._neuron, self._constants = layer.neuron, layer.constants
         self._coefficients = tuple(layer.coefficients)
         self._weights = np.ascontiguousarray(layer.weights.integers.T)  # [I, N]
         self._recurrent = (
             None if layer.recurrent is None else np.ascontiguousarray(layer.recurrent.integers.T)
         )
+        self._silence = np.zeros((*shape, layer.shape[0]), np.int64)
         self.reset()
 
     def reset(self) -> None:
-        silence = np.zeros(self._weights.shape[1], np.int64)
-        self._states = (silence,) * len(self._neuron.states)
-        self._output = silence
+        self.states = (self._silence,) * len(self._neuron.states)
+        self._output = self._silence
 
     def step(self, signal: NDArray[Any]) -> NDArray[np.int64]:
-        """The output [N] for the inputs [I] of the same step."""
+        """The output, [N] or [B, N], for the inputs of the same step, [I] or [B, I]."""
         current = _weighted(signal, self._weights)
         if self._recurrent is not None:
             current = current + _weighted(self._output, self._recurrent)
-        self._states, output = self._neuron.fixed_step(
-            self._states, current, self._coefficients, self._constants
+        self.states, output = self._neuron.fixed_step(
+            self.states, current, self._coefficients, self._constants
         )
         self._output = output.astype(np.int64)
         return self._output
 
 
 def _weighted(signal: NDArray[Any], weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """signal [I] @ weights [I, N]; a zero costs nothing but a look."""
-    active = np.flatnonzero(signal)
-    currents: NDArray[np.int64] = signal[active].astype(np.int64) @ weights[active]
+    """signal [I] or [B, I] @ weights [I, N]; inputs that are 0 in all samples are left out."""
+    active = np.flatnonzero(signal if signal.ndim == 1 else signal.any(axis=0))
+    currents: NDArray[np.int64] = signal[..., active].astype(np.int64) @ weights[active]
     return currents
-
-
-@contextmanager
-def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
-    """A Lava graph of the network, under way until the ``with`` block ends.
-
-    timeout: s, that a step may take, and the start; None: as long as it takes
-    Raises: BackendUnavailableError without Lava; LavaRunError when the graph cannot be started in
-    time, and `step` when one of its processes fails or a step takes too long.
-    """
-    from brf_lava.backends.sim.lava_net import CHANNEL_SIZE, root_logger_kept, wire
-    from brf_lava.lava_support import require_lava
-
-    require_lava()
-    from lava.magma.core.run_configs import Loihi2SimCfg
-
-    from brf_lava.backends.sim.guard import running
-    from brf_lava.proc.live_source.process import LiveSource
-
-    link = _Link(network)
-    try:
-        with root_logger_kept():
-            layers = len(network.layers)
-            source = LiveSource(feed=link, shape=(1, network.inputs), name="input")
-            readout = wire(
-                network,
-                source.s_out,
-                1,
-                [*[None] * (layers - 1), link],
-                [_LayerBlanks(link.blanks, layer) for layer in range(layers)],
-            )
-            with running(
-                readout,
-                Loihi2SimCfg(select_tag="fixed_pt"),
-                compile_config={"pypy_channel_size": CHANNEL_SIZE},
-            ) as graph:
-                steps = _LavaSteps(link, layers, graph.handles, graph.raise_fault, timeout)
-                steps.step(None)  # done when all processes are there
-                yield steps
-    finally:
-        link.close()
-
-
-class _Link:
-    """What passes between this process and the graph: numbers in shared memory, tokens in pipes.
-
-    Everything lies in rings over the steps: the graph can be one step behind, its layers again by
-    one step each.
-
-    inputs:  [slots, 1, I] int16. blanks: [slots] bool, whether the source's step is a blank one.
-    outputs: [slots, 1, C] int32.
-    """
-
-    def __init__(self, network: FixedNetwork) -> None:
-        from brf_lava.io.shared_memory import shared_array
-
-        slots = len(network.layers) + 3
-        self.inputs = shared_array((slots, 1, network.inputs), np.int16)
-        self.blanks = shared_array((slots,), np.bool_)
-        self.outputs = shared_array((slots, 1, network.classes), np.int32)
-        self._next_input, self._input_there = os.pipe()
-        self.next_output, self._output_there = os.pipe()
-
-    def send(self, step: int, x: NDArray[np.int16] | None) -> None:
-        """Hand over the input of a step, counted from 1. Called in this process, as `close` is."""
-        slot = step % len(self.inputs)
-        self.inputs[slot] = 0 if x is None else x
-        self.blanks[slot] = x is None
-        os.write(self._input_there, TOKEN)
-
-    def receive(self, step: int) -> NDArray[np.int16]:
-        """As `proc.live_source.process.Feed`."""
-        os.read(self._next_input, 1)
-        x: NDArray[np.int16] = self.inputs[step % len(self.inputs)]
-        return x
-
-    def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """As `proc.probe.Probe`."""
-        self.outputs[step % len(self.outputs)] = outputs
-        os.write(self._output_there, TOKEN)
-
-    def close(self) -> None:
-        for handle in (
-            *(self._next_input, self._input_there),
-            *(self.next_output, self._output_there),
-        ):
-            os.close(handle)
-
-
-class _LayerBlanks:
-    """The blank steps of one layer: as many steps after the source's as there are connections
-    between, each of which delays by one. As `proc.blanks.Blanks`."""
-
-    def __init__(self, blanks: NDArray[np.bool_], layer: int) -> None:
-        self._blanks, self._later = blanks, layer + 1
-
-    def due(self, step: int) -> bool:
-        sent = step - self._later
-        return sent > 0 and bool(self._blanks[sent % len(self._blanks)])
-
-
-class _LavaSteps:
-    def __init__(
-        self,
-        link: _Link,
-        delay: int,
-        handles: list[Any],
-        raise_fault: Callable[[str], object],
-        timeout: float | None,
-    ) -> None:
-        self.delay = delay
-        self._link, self._raise_fault = link, raise_fault
-        self._timeout = None if timeout is None else 1000 * timeout  # ms, for poll
-        self._done = 0
-        self._poll = select.poll()
-        for handle in (link.next_output, *handles):
-            self._poll.register(handle, select.POLLIN)
-
-    def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
-        """See `Steps`."""
-        step = self._done + 1
-        self._link.send(step, x)
-        self._await_output()
-        self._done = step
-        slot = step % len(self._link.outputs)
-        outputs: NDArray[np.int64] = self._link.outputs[slot, 0].astype(np.int64)
-        return outputs
-
-    def _await_output(self) -> None:
-        ready = [handle for handle, _ in self._poll.poll(self._timeout)]
-        if self._link.next_output in ready:
-            os.read(self._link.next_output, 1)
-        elif ready:
-            self._raise_fault(f", {self._done} steps done")
-        else:
-            raise LavaRunError(
-                f"Lava run, {self._done} steps done: no answer within the time-out. Allow more "
-                "time, or look for an endless loop in a process model."
-            )

@@ -1,4 +1,4 @@
-"""What brf-lava run does with --input: name the waves of a record and write them down."""
+"""brf-lava classify"""
 
 from __future__ import annotations
 
@@ -7,45 +7,81 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brf_lava.backends.base import BACKENDS
+from brf_lava.cli.loihi2_options import Loihi2Settings, loihi2_options
+from brf_lava.cli.options import PATH
+from brf_lava.cli.target_options import TargetOptions, target_options
 from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.ecg.classify import RecordLabels, Run
-    from brf_lava.network.layers import FixedNetwork
+    from brf_lava.ecg.classify import RecordLabels
 
 
-def classify_input(
-    network: FixedNetwork,
+@click.command("classify")
+@click.argument("network", type=PATH)
+@click.argument("record", type=PATH)
+@click.option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
+@click.option("--csv", type=PATH, help="One line per sample with its wave.")
+@click.option("--annotations-out", type=PATH, help="A WFDB annotation file.")
+@target_options(BACKENDS)
+@click.option("--batch", type=click.IntRange(min=1), help="Windows in one run; else 64.")
+@loihi2_options
+def classify_command(
+    network: Path,
     record: Path,
-    run: Run,
-    *,
-    batch: int | None = None,
-    csv: Path | None = None,
-    annotations_out: Path | None = None,
-    leads: str | None = None,
+    leads: str | None,
+    csv: Path | None,
+    annotations_out: Path | None,
+    target: TargetOptions,
+    batch: int | None,
+    loihi2: Loihi2Settings,
 ) -> None:
-    """Classify a WFDB record, show a summary and write the files that were asked for.
-
-    Arguments as of `ecg.classify.classify_record`; annotations_out: see `annotation_path`; leads:
-    as the user wrote them.
-    A record without any wave gets no annotation file, but a notice.
-    Raises: what that raises; BrfLavaError, before the run, when a file could not be written, and
-    ParameterError when both would be one file.
-    """
+    """Name the wave at every sample of RECORD, an ECG in WFDB format, with NETWORK."""
     from brf_lava import report
     from brf_lava.ecg import classify
     from brf_lava.ecg.signal import parse_leads, record_path
     from brf_lava.io.extras import require_extra
-    from brf_lava.io.files import check_writable
+    from brf_lava.network.file import read_network
+    from brf_lava.run.execute import execute
+    from brf_lava.run.on_test_data import check_provenance
 
     require_extra("records", "wfdb")
-    chosen = parse_leads(leads)
+    chosen = target.target(loihi2)
+    fixed, _ = read_network(network)
+    check_provenance(fixed, network)
+    signals = parse_leads(leads)
     path = record_path(record)
-    sources = [path.with_name(path.name + suffix) for suffix in (".hea", ".dat")]
     marks = annotations_out and classify.annotation_path(annotations_out, path.name)
+    _check_outputs(path, csv, marks)
+    classify.check_network(fixed)
+    with report.step_progress(f"{path.name}, percent", 100) as show:
+        labels = classify.classify_record(
+            fixed,
+            path,
+            lambda x: execute(fixed, x, backend=chosen.backend, timeout=chosen.timeout)[0],
+            leads=signals,
+            batch=batch or classify.BATCH,
+            on_window=lambda done, total: show(100 * done // total),
+        )
+    report.print_table(labels_table(labels))
+    if labels.signals > len(labels.leads):
+        default = "" if signals else ", the first two; --leads names others"
+        used = " and ".join(labels.leads)
+        click.echo(f"Leads: {used} of {labels.signals} signals{default}.", err=True)
+    if labels.skipped:
+        which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
+        click.echo(f"Notice: {which} invalid samples or a flat lead, and no class.", err=True)
+    _write(labels, csv, marks)
+
+
+def _check_outputs(record: Path, csv: Path | None, marks: Path | None) -> None:
+    """Raise BrfLavaError, before the run, for files that cannot be written."""
+    from brf_lava.io.files import check_writable
+
+    sources = [record.with_name(record.name + suffix) for suffix in (".hea", ".dat")]
     for out in (csv, marks):
         if out is not None:
             check_writable(out, *sources)
@@ -54,24 +90,12 @@ def classify_input(
             f"--csv and --annotations-out: both would be written to {csv}. Name another file for "
             "one of them."
         )
-    classify.check_network(network)
-    with report.step_progress(f"{path.name}, percent", 100) as show:
-        labels = classify.classify_record(
-            network,
-            path,
-            run,
-            leads=chosen,
-            batch=batch or classify.BATCH,
-            on_window=lambda done, total: show(100 * done // total),
-        )
-    report.print_table(labels_table(labels))
-    if labels.signals > len(labels.leads):
-        default = "" if chosen else ", the first two; --leads names others"
-        used = " and ".join(labels.leads)
-        click.echo(f"Leads: {used} of {labels.signals} signals{default}.", err=True)
-    if labels.skipped:
-        which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
-        click.echo(f"Notice: {which} invalid samples or a flat lead, and no class.", err=True)
+
+
+def _write(labels: RecordLabels, csv: Path | None, marks: Path | None) -> None:
+    """Write the files that were asked for; none of annotations, but a notice, without a wave."""
+    from brf_lava.ecg import classify
+
     if csv is not None:
         classify.write_csv(labels, csv)
         click.echo(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")

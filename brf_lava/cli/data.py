@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
 from brf_lava.cli.prepare import prepare
 from brf_lava.io.printable import on_one_line
 
@@ -65,7 +65,7 @@ def list_command() -> None:
 @data.command()
 @click.argument("task")
 @data_option
-def info(task: str, data: Path | None) -> None:
+def info(task: str, data: DataOptions) -> None:
     """Describe the data of TASK: sizes, input rates, labels, origin."""
     from rich.table import Table
 

@@ -7,14 +7,19 @@ from dataclasses import asdict
 
 import click
 
-from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile, loihi2_options
+from brf_lava.cli.loihi2_options import (
+    DEFAULT_PROFILE,
+    Loihi2Settings,
+    board_profile,
+    loihi2_options,
+)
 
 
 @click.command()
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="The board wanted.")
 @loihi2_options
 @click.option("--json", is_flag=True, help="As JSON instead of a list.")
-def doctor(profile: str, json: bool) -> None:
+def doctor(profile: str, json: bool, loihi2: Loihi2Settings) -> None:
     """List what a run on Loihi 2 needs, what of it is here, and what to do about the rest.
 
     Exit code 0 whatever is missing: it was asked for, and answered. Whether a network runs,
@@ -23,7 +28,7 @@ def doctor(profile: str, json: bool) -> None:
     from brf_lava.backends.loihi2.doctor import missing
     from brf_lava.cli.loihi2_options import loihi2_settings
 
-    findings = loihi2_settings(board_profile(profile)).findings()
+    findings = loihi2_settings(board_profile(profile), loihi2).findings()
     if json:
         contents = {"loihi2": not missing(findings), "findings": list(map(asdict, findings))}
         click.echo(json_format.dumps(contents, indent=2))

@@ -11,7 +11,7 @@ import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.map import Rows
-from brf_lava.cli.options import PATH, data_option, device_option, network_data
+from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def estimate(
     profile: str,
     network: Path | None,
     model: Path | None,
-    data: Path | None,
+    data: DataOptions,
     device: str,
 ) -> None:
     """What a measured run would cost on a Loihi 2 board, as ranges.
@@ -56,7 +56,7 @@ def estimate(
     from brf_lava.board.fits import place
     from brf_lava.run.stored import read_run
 
-    if data is not None and network is None and model is None:
+    if data.folder is not None and network is None and model is None:
         raise ParameterError(
             "--data: goes with --measure or --float, which run the samples again. Leave it out."
         )
@@ -94,7 +94,7 @@ def estimate(
 
 
 def _measurements(
-    stored: StoredRun, network: Path | None, model: Path | None, data: Path | None, device: str
+    stored: StoredRun, network: Path | None, model: Path | None, data: DataOptions, device: str
 ) -> Iterator[Measurement]:
     """What --measure and --float ask for, each with one sample at a time and with all at once."""
     from brf_lava.board.meter import NvmlMeter, RaplMeter, measured
@@ -190,7 +190,7 @@ def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: St
         )
 
 
-def _samples(provenance: dict[str, Any], data: Path | None, stored: StoredRun, where: str) -> Split:
+def _samples(provenance: dict[str, Any], data: DataOptions, stored: StoredRun, where: str) -> Split:
     """The samples of the run. Raises: DataError for others."""
     if "task" not in provenance:
         raise DataError(f"{where}: names no task, so that its data are not known.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data
+from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
 from brf_lava.io.printable import on_one_line
 
 
@@ -20,7 +20,7 @@ from brf_lava.io.printable import on_one_line
 def export(
     model: Path,
     network: Path,
-    data: Path | None,
+    data: DataOptions,
     weight_bits: int,
     parameter_bits: int,
     state_bits: int | None,

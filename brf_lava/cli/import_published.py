@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data, next_command, recipe_for_task
+from brf_lava.cli.options import (
+    PATH,
+    DataOptions,
+    data_option,
+    load_data,
+    next_command,
+    recipe_for_task,
+)
 from brf_lava.io.printable import on_one_line
 
 
@@ -23,7 +30,7 @@ def import_command(
     neuron: str | None,
     recipe: str | None,
     out: Path,
-    data: Path | None,
+    data: DataOptions,
 ) -> None:
     """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, Command, kept, kept_options
+from brf_lava.cli.options import PATH, Command, given, grouped
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -14,44 +17,58 @@ if TYPE_CHECKING:
     from brf_lava.config.profile import Loihi2Profile
 
 DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
-OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    (
-        "--io-delay",
-        click.IntRange(min=0),
-        "Steps by which the host adapters delay; 0, or measured.",
-    ),
-    ("--assembler", str, "The assembler plug-in, where there are several."),
-    ("--microcode", PATH, "TOML file naming assembled neuron programs, instead of a plug-in."),
-    ("--chip-generation", str, "Such as N3B3; else the profile's."),
-    ("--address", str, "Of an ethernet host; else NXSDKHOST."),
-    ("--board", str, "A node of the scheduler, instead of a partition."),
-    ("--partition", str, "Of the scheduler; else PARTITION, else the profile's that are up."),
-    (
+
+
+@dataclass(frozen=True)
+class Loihi2Settings:
+    """The options for a board, None where an option was not given."""
+
+    host: str | None = None
+    partition: str | None = None
+    board: str | None = None
+    address: str | None = None
+    chip_generation: str | None = None
+    microcode: Path | None = None
+    assembler: str | None = None
+    io_delay: int | None = None
+
+    def refuse(self, backend: str) -> None:
+        """Raise ParameterError if any was given, for a backend that is no board."""
+        if options := given(self):
+            raise ParameterError(
+                f"{', '.join(sorted(options))}: only for --backend loihi2, not {backend}. Leave it "
+                "out."
+            )
+
+
+def _option(name: str, kind: Any, text: str) -> Callable[[Command], Command]:
+    return click.option(name, type=kind, help=f"loihi2: {text}")
+
+
+loihi2_options = grouped(
+    "loihi2",
+    Loihi2Settings,
+    _option(
         "--host",
         click.Choice(["auto", "slurm", "ethernet"]),
         "Where the board is. auto: ethernet where NXSDKHOST is set, else slurm.",
     ),
+    _option(
+        "--partition", str, "Of the scheduler; else PARTITION, else the profile's that are up."
+    ),
+    _option("--board", str, "A node of the scheduler, instead of a partition."),
+    _option("--address", str, "Of an ethernet host; else NXSDKHOST."),
+    _option("--chip-generation", str, "Such as N3B3; else the profile's."),
+    _option(
+        "--microcode", PATH, "TOML file naming assembled neuron programs, instead of a plug-in."
+    ),
+    _option("--assembler", str, "The assembler plug-in, where there are several."),
+    _option(
+        "--io-delay",
+        click.IntRange(min=0),
+        "Steps by which the host adapters delay; 0, or measured.",
+    ),
 )
-
-
-def loihi2_options(command: Command) -> Command:
-    """Options for the backend loihi2, kept for `loihi2_settings` and `refuse_loihi2_options`."""
-    return kept_options(
-        command, [(name, kind, None, f"loihi2: {text}") for name, kind, text in OPTIONS]
-    )
-
-
-def _given() -> dict[str, Any]:
-    """The options that were given, by name."""
-    return kept(*(name for name, _, _ in OPTIONS))
-
-
-def refuse_loihi2_options(backend: str) -> None:
-    """Raises: ParameterError for an option of Loihi 2 with another backend."""
-    if given := _given():
-        raise ParameterError(
-            f"{', '.join(sorted(given))}: only for --backend loihi2, not {backend}. Leave it out."
-        )
 
 
 def board_profile(name: str) -> Loihi2Profile:
@@ -67,7 +84,7 @@ def board_profile(name: str) -> Loihi2Profile:
     return profile
 
 
-def loihi2_settings(profile: Loihi2Profile) -> Loihi2Options:
+def loihi2_settings(profile: Loihi2Profile, chosen: Loihi2Settings) -> Loihi2Options:
     """How to run, from the options that were given, else from the profile.
 
     Raises: ParameterError for options that do not go together.
@@ -75,18 +92,17 @@ def loihi2_settings(profile: Loihi2Profile) -> Loihi2Options:
     from brf_lava.backends.loihi2.backend import Loihi2Options
     from brf_lava.backends.loihi2.hosts import Host
 
-    given = _given()
     return Loihi2Options(
         host=Host(
-            kind=given.get("--host", "auto"),
-            partition=given.get("--partition"),
-            board=given.get("--board"),
-            address=given.get("--address"),
-            generation=given.get("--chip-generation"),
+            kind=chosen.host or "auto",
+            partition=chosen.partition,
+            board=chosen.board,
+            address=chosen.address,
+            generation=chosen.chip_generation,
         ),
         partitions=profile.partitions,
-        microcode=given.get("--microcode"),
-        assembler=given.get("--assembler"),
-        delay=given.get("--io-delay", 0),
+        microcode=chosen.microcode,
+        assembler=chosen.assembler,
+        delay=chosen.io_delay or 0,
         board=profile,
     )

@@ -10,6 +10,7 @@ from typing import IO, Any
 import click
 
 from brf_lava import __version__
+from brf_lava.cli.classify import classify_command
 from brf_lava.cli.data import data
 from brf_lava.cli.doctor import doctor
 from brf_lava.cli.estimate import estimate
@@ -21,6 +22,7 @@ from brf_lava.cli.map import map_command
 from brf_lava.cli.plot import plot
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
+from brf_lava.cli.stream import stream
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import INTERRUPTED, BrfLavaError
@@ -118,7 +120,7 @@ def main() -> None:
 
 
 for command in (
-    *(train, import_command, export, run, data),
+    *(train, import_command, export, run, classify_command, stream, data),
     *(reproduce, plot),
     *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,116 +21,158 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
-DATA, UNLABELED, PERMUTATION = "--data", "--unlabeled", "--permutation"
-KEPT = "brf_lava.kept."  # of keys of click's meta
 
 
-def kept_option(name: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option, such as ``--board``, whose value is for `kept` and no argument of the command.
+def grouped(name: str, group: type[Any], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Give a command several options as one argument.
 
-    settings: as of click's option.
+    Args:
+        name: The argument of the command.
+        group: A dataclass, whose fields are the names of the options' parameters.
+        options: As of `click.option`, in the order of the help.
     """
-    return click.option(name, expose_value=False, callback=_keep, **settings)
+    parameters = [field.name for field in fields(group)]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_group(*positional: Any, **arguments: Any) -> Any:
+            values = {parameter: arguments.pop(parameter) for parameter in parameters}
+            return command(*positional, **arguments, **{name: group(**values)})
+
+        for option in reversed(options):
+            with_group = option(with_group)
+        return with_group
+
+    return decorate
 
 
-def kept_options(command: Command, options: Iterable[tuple[str, Any, str | None, str]]) -> Command:
-    """Several: name, type, metavar (None: the type's own) and help of each, the last one first."""
-    for name, kind, metavar, text in options:
-        command = kept_option(name, type=kind, metavar=metavar, help=text)(command)
-    return command
+def given(options: Any) -> list[str]:
+    """Return the names of the options in a group that the user gave."""
+    return [
+        f"--{name.replace('_', '-')}" for name, value in vars(options).items() if value is not None
+    ]
 
 
-def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
-    context.meta[KEPT + option.opts[0]] = value
+def numbers(text: str) -> tuple[float, ...]:
+    """Read numbers with commas between, as the type of an option."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r}; numbers with commas between are needed, such as 0.5,1."
+        ) from None
 
 
-def kept(*names: str) -> dict[str, Any]:
-    """What the command that runs was given for these options, those that it was given."""
-    context = click.get_current_context(silent=True)
-    meta = context.meta if context else {}
-    values = {name: meta.get(KEPT + name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the data of a task are, and how they are read.
+
+    Args:
+        folder: A folder with the data, or one of its files; None for the default places.
+        unlabeled: What steps without a label count as; None for what the data say.
+        permutation: A file with the order of the steps, or the word identity.
+    """
+
+    folder: Path | None = None
+    unlabeled: str | None = None
+    permutation: Path | None = None
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options that were given, as arguments of another command."""
+        options = ("--data", "--unlabeled", "--permutation")
+        pairs = zip(options, (self.folder, self.unlabeled, self.permutation), strict=True)
+        return tuple(str(part) for pair in pairs if pair[1] is not None for part in pair)
 
 
-def data_option(command: Command) -> Command:
-    """--data, which the command gets, and what else says how data are read, for `load_data`."""
-    for option in (
-        kept_option(
-            PERMUTATION,
-            type=PATH,
-            metavar="FILE|identity",
-            help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt, or the word "
-            "identity for their own. Else the model's, or drawn from the seed.",
-        ),
-        kept_option(
-            UNLABELED,
-            type=click.Choice(["first-class", "mask"]),
-            help="Count steps without a label as the first class, or not at all. Default: as "
-            "published with the data.",
-        ),
-        click.option(
-            DATA,
-            type=PATH,
-            help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache "
-            "folder, else (ecg alone) synthetic data.",
-        ),
-    ):
-        command = option(command)
-    return command
-
+data_option = grouped(
+    "data",
+    DataOptions,
+    click.option(
+        "--data",
+        "folder",
+        type=PATH,
+        help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache "
+        "folder, else (ecg alone) synthetic data.",
+    ),
+    click.option(
+        "--unlabeled",
+        type=click.Choice(["first-class", "mask"]),
+        help="Count steps without a label as the first class, or not at all. Default: as "
+        "published with the data.",
+    ),
+    click.option(
+        "--permutation",
+        type=PATH,
+        metavar="FILE|identity",
+        help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt, or the word "
+        "identity for their own. Else the model's, or drawn from the seed.",
+    ),
+)
 
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 
 
-def located(task: str, data: Path | None, beside: Path | None = None) -> str:
-    """A task's name as it is, or where the .toml of a task of one's own is found.
+def located(task: str, data: DataOptions, source: Path | None = None) -> str:
+    """Return a task's name as it is, or where the .toml of a task of the user's own is.
 
     It is looked for at the path itself, below --data (else BRF_LAVA_DATA), and in the folder of
-    `beside`, the model, network or recipe that names it. Raises: DataError naming these.
+    `source`, the model, network or recipe that names it.
+
+    Raises:
+        DataError: If it is in none of these places.
     """
     from brf_lava.data.places import DATA_VARIABLE
     from brf_lava.tasks.own import find_file
 
     if not task.endswith(".toml"):
         return task
-    named = str(data) if data is not None else os.environ.get(DATA_VARIABLE)
-    places = ([Path(named)] if named else []) + ([beside.parent] if beside is not None else [])
+    named = str(data.folder) if data.folder is not None else os.environ.get(DATA_VARIABLE)
+    places = ([Path(named)] if named else []) + ([source.parent] if source is not None else [])
     return str(find_file(Path(task), places))
 
 
-def load_data(task: str, data: Path | None, beside: Path | None = None) -> Dataset:
-    """The task's data, with a visible notice when it is synthetic, and what else it tells.
+def load_data(task: str, data: DataOptions, source: Path | None = None) -> Dataset:
+    """Load the data of a task, and show their notices, such as that they are synthetic.
 
-    task, beside: as `located` takes them. Reads --unlabeled and --permutation of the command that
-    runs, see `data_option`. Raises: DataError as `Task.load` and `located`; for a permutation of a
-    task that has none.
+    Args:
+        task: The name of a task, or a .toml file.
+        data: Where the data are and how they are read.
+        source: The file that names the task, see `located`.
+
+    Raises:
+        DataError: As `Task.load` and `located`, and for a permutation of a task that has none.
     """
     from brf_lava import report
     from brf_lava.data.permutation import read_permutation
     from brf_lava.errors import DataError
     from brf_lava.tasks.registry import find_task
 
-    chosen = kept(UNLABELED, PERMUTATION)
-    found, permutation = find_task(located(task, data, beside)), chosen.get(PERMUTATION)
+    found, permutation = find_task(located(task, data, source)), data.permutation
     if permutation is not None and not found.permuted:
         raise DataError(
             f"--permutation {permutation}: the steps of task {found.name} are not permuted. Leave "
             "it out."
         )
-    dataset = found.load(data, unlabeled=chosen.get(UNLABELED))
+    dataset = found.load(data.folder, unlabeled=data.unlabeled)
     for notice in dataset.notices:
         report.notice(notice)
     return dataset.permuted(read_permutation(permutation)) if permutation else dataset
 
 
 def network_data(
-    provenance: dict[str, Any], data: Path | None, beside: Path | None = None
+    provenance: dict[str, Any], data: DataOptions, source: Path | None = None
 ) -> Dataset:
-    """The data for an exported network, its steps in the order that the network was trained with.
+    """Load the data for an exported network, their steps in the order that it was trained with.
 
-    provenance: the network file's. beside: the file, see `located`. Raises: as `load_data`.
+    Args:
+        provenance: The network file's.
+        data: Where the data are and how they are read.
+        source: The network file, see `located`.
+
+    Raises:
+        DataError: As `load_data`.
     """
     import numpy as np
 
@@ -136,7 +180,7 @@ def network_data(
 
     stored = provenance.get("permutation")
     order = None if stored is None else np.array(stored)
-    dataset = load_data(provenance["task"], data, beside).ordered_as(order)
+    dataset = load_data(provenance["task"], data, source).ordered_as(order)
     trained = provenance.get("data", {}).get("kind")
     notice = delay_notice(trained, dataset.source.kind) if trained else None
     if notice is not None:
@@ -144,16 +188,9 @@ def network_data(
     return dataset
 
 
-def data_arguments(data: Path | None) -> tuple[str, ...]:
-    """The options of this command that say how data are read, as arguments of the next one."""
-    given = {} if data is None else {DATA: data}
-    given.update(kept(UNLABELED, PERMUTATION))
-    return tuple(part for name, value in given.items() for part in (name, str(value)))
-
-
-def next_command(*words: str | Path, data: Path | None) -> str:
-    """A command to be printed and pasted. words: its own; the data options of this one follow."""
-    return shlex.join(["brf-lava", *map(str, words), *data_arguments(data)])
+def next_command(*words: str | Path, data: DataOptions) -> str:
+    """Return a command to be printed and pasted: these words, and the same data options."""
+    return shlex.join(["brf-lava", *map(str, words), *data.arguments()])
 
 
 def recipe_for_task(name: str, task: str | None) -> Recipe:

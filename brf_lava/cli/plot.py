@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from brf_lava.cli.options import PATH, data_option, load_data, network_data
+from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, network_data
 from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.analysis.activity import Samples
     from brf_lava.analysis.raster import Question
-    from brf_lava.data.dataset import Dataset, Split
+    from brf_lava.data.dataset import Dataset
     from brf_lava.network.decision import Decision
     from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
@@ -210,7 +210,7 @@ def learning_curves(metrics: tuple[str, ...], out: Path) -> None:
 @click.argument("model", type=PATH)
 @out_option("parameters.png")
 @data_option
-def parameters(model: Path, out: Path, data: Path | None) -> None:
+def parameters(model: Path, out: Path, data: DataOptions) -> None:
     """omega and b_offset of MODEL before and after training.
 
     The data are those of the training: their size is part of what the seed means.
@@ -234,7 +234,7 @@ def parameters(model: Path, out: Path, data: Path | None) -> None:
 @out_option("raster.png")
 @data_option
 @click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True)
-def raster(model: Path, out: Path, data: Path | None, sample: int) -> None:
+def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
     """One test sample: inputs, hidden spikes, readout, and its labels.
 
     A model is run in real numbers, a network file in integers.
@@ -267,7 +267,7 @@ def raster(model: Path, out: Path, data: Path | None, sample: int) -> None:
 def pruning(
     model: Path,
     out: Path,
-    data: Path | None,
+    data: DataOptions,
     points: int,
     repeats: int,
     limit: int,
@@ -305,7 +305,7 @@ def pruning(
 def robustness(
     model: Path,
     out: Path,
-    data: Path | None,
+    data: DataOptions,
     points: int,
     repeats: int,
     limit: int,
@@ -327,7 +327,7 @@ def robustness(
     checkpoint = _checkpoint(model)
     dataset = _data(checkpoint, data, model)
     samples = _samples(checkpoint, dataset, limit)
-    calibration = _time_first(dataset.train.first(CALIBRATION))
+    calibration = dataset.train.first(CALIBRATION).time_major()
     with report.step_progress("robustness", sweeps.robustness_runs(points, repeats)) as on_progress:
         found = sweeps.robustness(
             checkpoint.model().to_real(),
@@ -379,7 +379,7 @@ def _checkpoint(path: Path) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def _data(checkpoint: Checkpoint, data: Path | None, model: Path) -> Dataset:
+def _data(checkpoint: Checkpoint, data: DataOptions, model: Path) -> Dataset:
     """The data of a model's task, in its order of steps. model: the file."""
     from brf_lava.ecg.signal import delay_notice
 
@@ -396,7 +396,7 @@ def _data(checkpoint: Checkpoint, data: Path | None, model: Path) -> Dataset:
     return dataset
 
 
-def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Decision]:
+def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset, Decision]:
     """A network file, with its task's data and its way to answer."""
     from brf_lava.network.file import read_network
     from brf_lava.run.result import decision_of
@@ -416,12 +416,6 @@ def _exported(path: Path, data: Path | None) -> tuple[FixedNetwork, Dataset, Dec
             f"{network.inputs} and {network.classes}. Name its own data with --data."
         )
     return network, dataset, decision_of(network)
-
-
-def _time_first(split: Split) -> Any:
-    import numpy as np
-
-    return np.ascontiguousarray(split.x.transpose(1, 0, 2))
 
 
 def _question(dataset: Dataset, decision: Decision, sample: int) -> Question:
@@ -446,7 +440,7 @@ def _samples(checkpoint: Checkpoint, dataset: Dataset, limit: int) -> Samples:
     from brf_lava.analysis.activity import Samples
 
     test = dataset.test.first(limit)
-    return Samples(_time_first(test), test.y, checkpoint.recipe.decision)
+    return Samples(test.time_major(), test.y, checkpoint.recipe.decision)
 
 
 def _title(model: Path, dataset: Dataset, samples: Samples) -> str:

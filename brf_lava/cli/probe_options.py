@@ -4,56 +4,92 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.cli.options import PATH, Command, kept, kept_options
+from brf_lava.cli.options import PATH, given, grouped
 from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.backends.states import Recording, Selection
-    from brf_lava.data.dataset import Dataset
+    from brf_lava.backends.base import Backend
+    from brf_lava.backends.states import Recording
+    from brf_lava.data.dataset import Dataset, Split
     from brf_lava.network.layers import FixedNetwork
-
-STATES, LAYER, NEURONS, OUT = "--probe", "--probe-layer", "--probe-neurons", "--probe-out"
-OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
-    (OUT, PATH, "FILE", "With --probe: where the states go, HDF5 (.h5) or .npz."),
-    (NEURONS, str, "0-7,12", "With --probe: only these, counted from 0."),
-    (LAYER, str, "LAYER", "With --probe: hidden1 (the default), hidden2, ... or readout."),
-    (STATES, str, "u,v,...", "Record these states of a layer's neurons; z are its spikes."),
-)
-
-
-def probe_options(command: Command) -> Command:
-    """Options for recording states, kept for `chosen_probe`."""
-    return kept_options(command, OPTIONS)
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What to record, and the file it goes to."""
+class ProbeOptions:
+    """What to record, and the file it goes to; None where an option was not given."""
 
-    selection: Selection
-    out: Path
+    probe: str | None
+    probe_layer: str | None
+    probe_neurons: str | None
+    probe_out: Path | None
 
-    def recording(self, network: FixedNetwork, steps: int, samples: int) -> Recording:
-        """Room for it. Raises: ParameterError as `backends.states.new_recording`."""
-        from brf_lava.backends.states import new_recording
+    def check(self, backend: Backend, *others: Path | None) -> None:
+        """Refuse what can be refused before anything is read.
 
-        return new_recording(network, [self.selection], steps, samples)
+        Args:
+            backend: Where the network runs.
+            others: Files that the command reads or writes.
+
+        Raises:
+            ParameterError: For options that do not go together.
+            BrfLavaError: For a file that cannot be written.
+        """
+        from brf_lava.backends.states import check_suffix
+        from brf_lava.io.files import check_writable
+        from brf_lava.run.execute import check_states
+
+        if self.probe is None or self.probe_out is None:
+            if options := given(self):
+                missing = "--probe" if self.probe is None else "--probe-out"
+                raise ParameterError(
+                    f"{', '.join(options)}: not without {missing}. Name the states with --probe "
+                    "and their file with --probe-out."
+                )
+            return
+        check_states(backend, "--probe")
+        check_suffix(self.probe_out)
+        files = [path for path in others if path is not None]
+        if self.probe_out.resolve() in {path.resolve() for path in files}:
+            raise ParameterError(
+                f"--probe-out {self.probe_out}: is the name of another file of this run. Name "
+                "another."
+            )
+        check_writable(self.probe_out, *files)
+
+    def recording(self, network: FixedNetwork, split: Split) -> Recording | None:
+        """Return room for the states, or None without --probe.
+
+        Raises:
+            ParameterError: For states that the network does not have, and too many of them.
+        """
+        from brf_lava.backends.states import Selection, new_recording, parse_numbers
+
+        if self.probe is None:
+            return None
+        numbers = None if self.probe_neurons is None else parse_numbers(self.probe_neurons)
+        states = tuple(name.strip() for name in self.probe.split(","))
+        selection = Selection(states, self.probe_layer or "hidden1", numbers)
+        samples, steps, _ = split.x.shape
+        return new_recording(network, [selection], steps, samples)
 
     def write(
-        self, recording: Recording, network: FixedNetwork, backend: str, dataset: Dataset
+        self, recording: Recording, network: FixedNetwork, dataset: Dataset, backend: str
     ) -> None:
-        """Write it, and say so. Raises: BrfLavaError."""
+        """Write the states, and say so."""
         from brf_lava.backends.states import write_recording
 
+        out = self.probe_out
+        if out is None:
+            return
         write_recording(
             recording,
             network,
-            self.out,
+            out,
             backend=backend,
             data=dataset.source,
             step_seconds=dataset.step_seconds,
@@ -61,46 +97,31 @@ class Probe:
         (layer,) = recording.layers
         steps, samples, neurons = next(iter(layer.values.values())).shape
         click.echo(
-            f"Wrote {on_one_line(self.out)}: {', '.join(layer.values)} of {neurons} neurons of "
+            f"Wrote {on_one_line(out)}: {', '.join(layer.values)} of {neurons} neurons of "
             f"{layer.name}, {steps} steps of {samples} samples."
         )
 
 
-def chosen_probe(backend: str, *others: Path | None, beside: bool = False) -> Probe | None:
-    """What the options ask for, None without --probe.
-
-    others: files that the command reads or writes; beside: it classifies something else than test
-    data. Raises: ParameterError for options that do not go together; BrfLavaError for a file that
-    could not be written.
-    """
-    from brf_lava.backends.states import Selection, check_suffix, parse_numbers
-    from brf_lava.io.files import check_writable
-
-    given = kept(STATES, LAYER, NEURONS, OUT)
-    if not given:
-        return None
-    if STATES not in given or OUT not in given:
-        missing = OUT if STATES in given else STATES
-        raise ParameterError(
-            f"{', '.join(given)}: not without {missing}. Name the states with {STATES} and their "
-            f"file with {OUT}."
-        )
-    if beside:
-        raise ParameterError(
-            f"{STATES}: records runs on the test data; --input and --stream do not go with it. "
-            "Leave them out."
-        )
-    if backend == "loihi2":
-        raise ParameterError(
-            f"{STATES}: states are not recorded on Loihi 2. Use --backend sim or engine, which "
-            "compute the same."
-        )
-    out: Path = given[OUT]
-    check_suffix(out)
-    files = [path for path in others if path is not None]
-    if out.resolve() in {path.resolve() for path in files}:
-        raise ParameterError(f"{OUT} {out}: is the name of another file of this run. Name another.")
-    check_writable(out, *files)
-    numbers = parse_numbers(given[NEURONS]) if NEURONS in given else None
-    states = tuple(name.strip() for name in given[STATES].split(","))
-    return Probe(Selection(states, given.get(LAYER, "hidden1"), numbers), out)
+probe_options = grouped(
+    "probe",
+    ProbeOptions,
+    click.option(
+        "--probe",
+        metavar="u,v,...",
+        help="Record these states of a layer's neurons; z are its spikes.",
+    ),
+    click.option(
+        "--probe-layer",
+        metavar="LAYER",
+        help="With --probe: hidden1 (the default), hidden2, ... or readout.",
+    ),
+    click.option(
+        "--probe-neurons", metavar="0-7,12", help="With --probe: only these, counted from 0."
+    ),
+    click.option(
+        "--probe-out",
+        type=PATH,
+        metavar="FILE",
+        help="With --probe: where the states go, HDF5 (.h5) or .npz.",
+    ),
+)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from brf_lava.cli.options import PATH, data_arguments, data_option, device_option, load_data
+from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, load_data
 from brf_lava.errors import BrfLavaError, DataError, RecipeError
 from brf_lava.io.printable import on_one_line
 
@@ -60,7 +60,7 @@ def reproduce(
     changes: tuple[str, ...],
     out: Path,
     jobs: int | None,
-    data: Path | None,
+    data: DataOptions,
     device: str,
     restart: bool,
     tables_only: bool,
@@ -91,7 +91,7 @@ def reproduce(
     seeds = seeds or DEFAULT_SEEDS
     planned = plan(recipes, seeds, out, lambda task: load_data(task, data), restart)
     share = core_share(jobs, len(planned))
-    settings = Settings(share, changes, data_arguments(data), device)
+    settings = Settings(share, changes, data.arguments(), device)
     outcome = _run(planned, settings, out)
     if outcome.done:
         _show_tables(out, list(product(TASKS, NEURONS)), {})

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.cli.loihi2_options import (
-    DEFAULT_PROFILE,
-    board_profile,
-    loihi2_options,
-    loihi2_settings,
-    refuse_loihi2_options,
-)
+from brf_lava.backends.base import BACKENDS
+from brf_lava.cli.loihi2_options import Loihi2Settings, loihi2_options
 from brf_lava.cli.options import (
     PATH,
-    data_arguments,
+    DataOptions,
     data_option,
     device_option,
     network_data,
+    numbers,
 )
-from brf_lava.cli.probe_options import chosen_probe, probe_options
-from brf_lava.cli.stream import early_table, stream_input
-from brf_lava.cli.stream_options import chosen_stream, stream_options
-from brf_lava.errors import DataError, NetworkFileError, ParameterError
+from brf_lava.cli.probe_options import ProbeOptions, probe_options
+from brf_lava.cli.target_options import TargetOptions, target_options
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.backends.loihi2.backend import Loihi2Options
+    from rich.table import Table
+
+    from brf_lava.backends.base import Backend
     from brf_lava.data.dataset import Dataset
-    from brf_lava.network.activity import FloatActivity
     from brf_lava.network.layers import FixedNetwork
-    from brf_lava.run.result import Reference
+    from brf_lava.run.early import Early
+    from brf_lava.run.on_test_data import TestRun
 
 
 @click.command()
 @click.argument("network", type=PATH, default=Path("net.h5"))
-@click.option("--backend", type=click.Choice(["sim", "engine", "loihi2"]), default="sim")
+@target_options(BACKENDS)
 @data_option
 @click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
@@ -50,257 +43,108 @@ if TYPE_CHECKING:
     help="Compare every spike and output with the integer engine; on by default up to the size "
     "in the profile.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for Lava.")
-@click.option("--profile", help=f"Defaults of the target: sim, or for loihi2 {DEFAULT_PROFILE}.")
 @click.option("--reference", type=PATH, help="Measure this float model again beside the run.")
 @device_option
 @click.option("--out", type=PATH, help="Also write the result to this JSON file.")
-@click.option("--input", "record", type=PATH, help="Classify this WFDB record instead (ecg).")
 @click.option(
-    "--leads",
-    metavar="A,B",
-    help="With --input: two signals by name or number; else the first two.",
+    "--early",
+    type=numbers,
+    metavar="0.5,1,...",
+    help="For one class per sample: also show how early the lead of the best class, in units of "
+    "the readout, reaches each margin, and what accuracy it would cost to decide then.",
 )
-@click.option("--csv", type=PATH, help="With --input: one line per sample with its wave.")
-@click.option("--annotations-out", type=PATH, help="With --input: a WFDB annotation file.")
-@stream_options
 @probe_options
 @loihi2_options
 def run(
     network: Path,
-    backend: str,
-    data: Path | None,
+    target: TargetOptions,
+    data: DataOptions,
     batch: int | None,
     limit: int | None,
     check: bool | None,
-    timeout: float | None,
-    profile: str | None,
     reference: Path | None,
     device: str,
     out: Path | None,
-    record: Path | None,
-    leads: str | None,
-    csv: Path | None,
-    annotations_out: Path | None,
+    early: tuple[float, ...] | None,
+    probe: ProbeOptions,
+    loihi2: Loihi2Settings,
 ) -> None:
-    """Run NETWORK (default: net.h5) on the test data and compare it with the float reference."""
-    import numpy as np
+    """Run NETWORK (default: net.h5) on the test data and compare it with the float reference.
 
+    For a record without labels see 'brf-lava classify', for one step at a time 'brf-lava stream'.
+    """
     from brf_lava import report
-    from brf_lava.backends.sim.lava_net import steps_needed
     from brf_lava.io.files import check_writable
     from brf_lava.network.file import read_network
-    from brf_lava.run.execute import (
-        BACKEND_NAMES,
-        execute,
-        require_backend,
-        samples_per_part,
-        work,
-    )
-    from brf_lava.run.result import measure, summarize, write_result
+    from brf_lava.run.early import check_early
+    from brf_lava.run.on_test_data import check_provenance, float_reference, run_test_data
+    from brf_lava.run.result import write_result
 
-    beside = (limit, reference, out, leads, csv, annotations_out, batch, check)
-    asked = chosen_stream(
-        record=record is not None,
-        compared=bool(data_arguments(data)) or any(one is not None for one in beside),
-    )
-    if record is None and (csv or annotations_out or leads):
-        raise DataError(
-            "--csv and --annotations-out say where the waves of an --input go, --leads which of "
-            "its signals are used; name it."
-        )
-    if record is not None and (
-        limit or check is not None or reference or out or data_arguments(data)
-    ):
-        raise DataError(
-            "--input: an unlabeled record is classified, and nothing compared; --data, --limit, "
-            "--check, --reference, --unlabeled, --permutation and --out do not go with it. Leave "
-            "them out."
-        )
-    target = _target(backend, profile, timeout)
-    require_backend(backend, target.loihi2)
-    probe = chosen_probe(
-        backend, network, reference, out, beside=record is not None or asked.source is not None
-    )
-    show = _shown_once()
+    chosen = target.target(loihi2)
+    probe.check(chosen.backend, network, reference, out)
     if out is not None:
         check_writable(out, network, *([reference] if reference else []))
     fixed, stored = read_network(network)
-    if asked.source is not None:
-        stream_input(fixed, asked.source, asked, backend=backend, timeout=target.timeout)
-        return
-    meter = asked.meter(fixed)
-    missing = [key for key in ("task", "data", "metrics") if key not in fixed.provenance]
-    if missing:
-        raise NetworkFileError(
-            f"{network}: its provenance has no {', '.join(missing)}, so neither data nor reference "
-            "are known. Name a file written by 'brf-lava export'."
-        )
-    if record is not None:
-        from brf_lava.cli.classify import classify_input
-
-        classify_input(
-            fixed,
-            record,
-            lambda x: execute(
-                fixed,
-                x,
-                backend=backend,
-                timeout=target.timeout,
-                loihi2=target.loihi2,
-                on_placement=show,
-            )[0],
-            batch=batch,
-            csv=csv,
-            annotations_out=annotations_out,
-            leads=leads,
-        )
-        return
+    if early is not None:
+        check_early(fixed, early, "--early")
+    check_provenance(fixed, network)
     dataset = network_data(fixed.provenance, data, network)
-    samples = len(dataset.test.x) if limit is None else min(limit, len(dataset.test.x))
-    split = dataset.test.first(samples)
-    steps = split.x.shape[1]
-    if check is None:
-        check = backend != "engine" and work(fixed, steps, samples) <= target.check_limit
-    recording = None if probe is None else probe.recording(fixed, steps, samples)
-    float_reference = _reference(fixed, dataset, samples, stored, reference, device)
-    batch = batch or target.batch
-    size = samples_per_part(fixed, steps, batch)
-    parts = []
-    with report.step_progress(f"{backend}, {samples} samples", samples) as on_samples:
-        for first in range(0, samples, size):
-            x = np.ascontiguousarray(split.x[first : first + size].transpose(1, 0, 2))
-            activity, seconds = execute(
-                fixed,
-                x,
-                backend=backend,
-                batch=batch,
-                timeout=target.timeout,
-                check=check,
-                loihi2=target.loihi2,
-                on_placement=show,
-                recording=None
-                if recording is None
-                else recording.samples(first, first + x.shape[1]),
-                on_progress=_sample_progress(
-                    on_samples, first, x.shape[1] / steps_needed(fixed, steps, x.shape[1], batch)
-                ),
-            )
-            parts.append(measure(fixed, x, activity, seconds))
-            if meter is not None:
-                meter.add(activity)
-            on_samples(first + x.shape[1])
-    checked = check and backend != "engine"
-    result = summarize(fixed, parts, split.y, float_reference, backend=backend, checked=checked)
-    click.echo(f"network  {report.network_line(fixed)}")
-    click.echo(f"data     {dataset.source.description}")
-    report.print_table(report.comparison_table(result))
-    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
-    if meter is not None:
-        report.print_table(early_table(meter.result(split.y)))
-    if checked:
-        spikes, outputs = (sum(p.spike_slots for p in parts), sum(p.outputs for p in parts))
-        click.echo(
-            f"{BACKEND_NAMES[backend]} equals the engine in all {spikes:,} spike slots and "
-            f"{outputs:,} outputs."
+    split = dataset.test if limit is None else dataset.test.first(limit)
+    samples = len(split.x)
+    recording = probe.recording(fixed, split)
+    floats = float_reference(fixed, dataset, samples, stored, reference, device)
+    with report.step_progress(f"{target.backend}, {samples} samples", samples) as on_samples:
+        done = run_test_data(
+            fixed,
+            split,
+            chosen,
+            batch=batch,
+            check=check,
+            reference=floats,
+            margins=early or (),
+            recording=recording,
+            on_samples=on_samples,
         )
-    if probe is not None and recording is not None:
-        probe.write(recording, fixed, backend, dataset)
+    _show(fixed, dataset, done, chosen.backend)
+    if recording is not None:
+        probe.write(recording, fixed, dataset, target.backend)
     if out is not None:
-        write_result(result, dataset.source, fixed.provenance, out)
+        write_result(done.result, dataset.source, fixed.provenance, out)
         click.echo(f"Wrote {on_one_line(out)}.")
 
 
-@dataclass(frozen=True)
-class _Target:
-    """What the profile says of a run, and how to use Loihi 2, where that is the backend."""
+def _show(network: FixedNetwork, dataset: Dataset, done: TestRun, backend: Backend) -> None:
+    from brf_lava import report
 
-    timeout: float | None
-    check_limit: float
-    batch: int | None
-    loihi2: Loihi2Options | None = None
-
-
-def _target(backend: str, profile: str | None, timeout: float | None) -> _Target:
-    """Raises: ParameterError for options that do not go together, and for the profile of another
-    kind of target; RecipeError."""
-    from brf_lava.config.profile import SimProfile, load_profile
-
-    if backend == "loihi2":
-        if timeout is not None:
-            raise ParameterError(
-                "--timeout: a run on Loihi 2 cannot be ended from here. Name a --partition with a "
-                "time limit instead."
-            )
-        board = board_profile(profile or DEFAULT_PROFILE)
-        return _Target(None, math.inf, None, loihi2_settings(board))
-    refuse_loihi2_options(backend)
-    settings = load_profile(profile or "sim")
-    if not isinstance(settings, SimProfile):
-        raise ParameterError(
-            f"--profile {profile}: describes a Loihi 2 board; backend {backend} takes one of kind "
-            "'sim', such as sim. Name that, or use --backend loihi2."
-        )
-    return _Target(
-        timeout or settings.timeout_seconds, settings.check_limit, settings.batch or None
-    )
-
-
-def _shown_once() -> Callable[[Sequence[str]], None]:
-    """Prints each line once: the parts of a run are placed alike."""
-    told: set[str] = set()
-
-    def show(lines: Sequence[str]) -> None:
-        new = [line for line in lines if line not in told]
-        told.update(new)
-        if new:
-            click.echo("\n".join(new))
-
-    return show
-
-
-def _sample_progress(
-    on_samples: Callable[[int], None], first: int, samples_per_step: float
-) -> Callable[[int], None]:
-    """From steps done of one part of a run to samples done of all."""
-    return lambda steps: on_samples(first + int(samples_per_step * steps))
-
-
-def _reference(
-    fixed: FixedNetwork,
-    dataset: Dataset,
-    samples: int,
-    stored: FloatActivity | None,
-    model: Path | None,
-    device: str,
-) -> Reference | None:
-    """The float network on the samples of the run: measured now from `model`, else as stored."""
-    from brf_lava.run.result import decision_of, reference_from
-
-    decision = decision_of(fixed)
-    if model is not None:
-        from brf_lava.train.checkpoint import load_checkpoint
-        from brf_lava.train.model import choose_device, device_name, evaluate
-
-        checkpoint = load_checkpoint(model)
-        if checkpoint.fingerprint != fixed.provenance.get("model"):
-            click.echo(
-                f"Notice: {model} is not the model that the network was exported from.", err=True
-            )
-        target = choose_device(device)
-        split = dataset.test.first(samples)
-        _, measured = evaluate(checkpoint.model().to(target), split, target)
-        return reference_from(measured, split.y, device_name(target), decision)
-    if fixed.provenance["data"]["fingerprint"] != dataset.source.fingerprint:
+    click.echo(f"network  {report.network_line(network)}")
+    click.echo(f"data     {dataset.source.description}")
+    report.print_table(report.comparison_table(done.result))
+    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
+    if done.early is not None:
+        report.print_table(early_table(done.early))
+    if done.result.checked:
         click.echo(
-            f"Notice: the float network was measured on {fixed.provenance['data']['description']}, "
-            "not on the data of this run, so that nothing is compared with it; name the model with "
-            "--reference to measure it here.",
-            err=True,
+            f"{backend.title} equals the engine in all {done.spike_slots:,} spike slots and "
+            f"{done.outputs:,} outputs."
         )
-        return None
-    if stored is None:
-        return None
-    labels = dataset.test.y[:samples]
-    device_used = fixed.provenance["metrics"]["device"]
-    return reference_from(stored.first(samples), labels, device_used, decision)
+
+
+def early_table(early: Early) -> Table:
+    """How early each margin decides, and what it costs, beside the whole sequence."""
+    from rich.table import Table
+
+    table = Table(title="Early decision", title_justify="left")
+    for column in ("margin", "mean latency, steps", "decided", "accuracy", "cost", "SOPs"):
+        table.add_column(column, justify="right")
+    for row in early.rows:
+        table.add_row(
+            f"{row.margin:g}",
+            f"{row.latency:.1f}",
+            f"{row.decided:.2%}",
+            f"{row.accuracy:.2%}",
+            f"{100 * row.cost:.2f} points",
+            f"{row.sops:.1f}",
+        )
+    table.add_section()
+    table.add_row("none", str(early.steps), "", f"{early.accuracy:.2%}", "", f"{early.sops:.1f}")
+    return table

@@ -10,6 +10,7 @@ import click
 
 from brf_lava.cli.options import (
     PATH,
+    DataOptions,
     data_option,
     device_option,
     load_data,
@@ -57,7 +58,7 @@ def train(
     seed: int | None,
     init: str,
     out: Path,
-    data: Path | None,
+    data: DataOptions,
     device: str,
     resume: bool,
     restart: bool,
@@ -119,7 +120,7 @@ def _choose_recipe(
     return changed
 
 
-def _with_task_found(recipe: Recipe, name: str | None, data: Path | None) -> Recipe:
+def _with_task_found(recipe: Recipe, name: str | None, data: DataOptions) -> Recipe:
     """The recipe with the path of a task of one's own as it was found, for what is made of it."""
     from brf_lava.config.recipe import override
     from brf_lava.config.toml import to_toml
@@ -149,7 +150,7 @@ def _choose_omega(
     return chosen, dataset
 
 
-def _run_training(trainer: Trainer, tensorboard: bool, data: Path | None) -> None:
+def _run_training(trainer: Trainer, tensorboard: bool, data: DataOptions) -> None:
     from contextlib import ExitStack
 
     from brf_lava import report

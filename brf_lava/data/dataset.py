@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,10 @@ class Split:
     def first(self, samples: int) -> Split:
         """The first `samples` samples."""
         return Split(self.x[:samples], self.y[:samples])
+
+    def time_major(self) -> npt.NDArray[Any]:
+        """The inputs as everything that runs a network takes them, [T, B, I]."""
+        return np.ascontiguousarray(self.x.transpose(1, 0, 2))
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def classify_record(
         if good.any():
             x = encode_windows(signal[good], encoding.threshold)
             activity = run(np.ascontiguousarray(x.transpose(1, 0, 2)))
-            spikes += sum(int(layer.sum()) for layer in activity.spikes)
+            spikes += int(activity.hidden_spikes.sum())
             predictions = Decision().predict(activity.outputs).astype(np.uint8)
             _place(steps, chosen[good], predictions, encoding.delay)
             windows += int(good.sum())
@@ -160,7 +160,7 @@ def check_network(network: FixedNetwork) -> None:
     wanted = (ECG.inputs, len(ECG.classes))
     if task != ECG.name or sizes != wanted:
         raise NetworkFileError(
-            f"--input: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
+            f"classify: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
             f"classes; a record is classified by one for {ECG.name}, {wanted[0]} inputs and "
             f"{wanted[1]} classes. Name another network."
         )

@@ -24,6 +24,12 @@ class Activity:
     spikes: tuple[NDArray[np.int8], ...]
     saturations: int
 
+    @property
+    def hidden_spikes(self) -> NDArray[np.int64]:
+        """How many hidden neurons spike in each step of each sample, [T, B]."""
+        counts: NDArray[np.int64] = sum(layer.sum(axis=2, dtype=np.int64) for layer in self.spikes)
+        return counts
+
     @classmethod
     def of_batches(cls, batches: Sequence[Activity]) -> Activity:
         """The activity of all samples, from that of one batch after the other."""

@@ -254,5 +254,10 @@ class FixedNetwork:
         return self.layers[-1].shape[0]
 
     @property
+    def output_bits(self) -> int:
+        """Fraction bits of the outputs: an output is ``integer / 2**output_bits``."""
+        return int(self.layers[-1].constants.state_bits)
+
+    @property
     def hidden(self) -> tuple[FixedLayer, ...]:
         return self.layers[:-1]

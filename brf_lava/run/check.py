@@ -10,16 +10,20 @@ from brf_lava.errors import MismatchError
 from brf_lava.network.activity import Activity
 
 DEFECT = "This is a defect of the toolkit: please report it with the network file."
-ON_CHIP = (  # what an error may have its cause in, where the toolkit is not all that ran
-    "Look at the neuron program of that layer ('brf-lava loihi2 program') and what the assembler "
-    "made of it."
-)
 
 
 def assert_equal(
-    found: Activity, expected: Activity, found_name: str, expected_name: str, advice: str = DEFECT
+    found: Activity,
+    expected: Activity,
+    found_name: str,
+    expected_name: str,
+    advice: str | None = None,
 ) -> None:
-    """Raises: MismatchError at the first difference in time: sample, step, neuron, both values."""
+    """Raise MismatchError at the first difference in time, with sample, step, neuron, both values.
+
+    advice: what to do about it; None: to report it as a defect.
+    """
+    advice = advice or DEFECT
     differences = []
     for layer, (ours, theirs) in enumerate(zip(found.spikes, expected.spikes, strict=True)):
         differences.append(_first_difference(f"spike of hidden layer {layer + 1}", ours, theirs))

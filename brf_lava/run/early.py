@@ -88,18 +88,13 @@ def decide_early(
 ) -> EarlyDecisions:
     """Decide at each margin; a margin of infinity waits for the end. Raises: as `decision_of`."""
     totals, counts = totals_so_far(decision_of(network), activity.outputs)
-    classes, leads = leaders(totals, (counts << _state_bits(network))[:, None])  # [T, B]
-    spikes = sum(layer.sum(axis=2, dtype=np.int64) for layer in activity.spikes)
-    sops = np.cumsum(spikes, axis=0)  # [T, B]
+    classes, leads = leaders(totals, (counts << network.output_bits)[:, None])  # [T, B]
+    sops = np.cumsum(activity.hidden_spikes, axis=0)  # [T, B]
     reached = leads >= np.reshape(margins, (-1, 1, 1))  # [M, T, B]
     decided = np.asarray(reached.any(axis=1))
     last = np.where(decided, reached.argmax(axis=1), len(leads) - 1)  # [M, B]
     samples = np.arange(leads.shape[1])
     return EarlyDecisions(decided, last + 1, classes[last, samples], sops[last, samples])
-
-
-def _state_bits(network: FixedNetwork) -> int:
-    return int(network.layers[-1].constants.state_bits)
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.backends.base import find_backend
 from brf_lava.data.dataset import Dataset, Split
 from brf_lava.errors import ParameterError
-from brf_lava.network.activity import Activity, FloatActivity
+from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.execute import execute, samples_per_part
-from brf_lava.run.result import RunResult, decision_of, measure, reference_from, summarize
+from brf_lava.run.on_test_data import float_reference, run_test_data
+from brf_lava.run.result import RunResult, decision_of
+from brf_lava.run.target import Target
 
 AnyNetwork = FixedNetwork | str | Path
 
@@ -42,9 +44,19 @@ def predict(
         LavaRunError: If a Lava run fails.
     """
     fixed, _ = _load(network)
-    parts = _parts(fixed, np.asarray(x), backend, batch, check=False)
-    decision = decision_of(fixed)
-    return np.concatenate([decision.predict(activity.outputs) for _, activity, _ in parts])
+    samples = np.asarray(x)
+    if samples.ndim != 3 or 0 in samples.shape:
+        raise ParameterError(
+            f"x: shape {list(samples.shape)}; [samples, steps, {fixed.inputs}], none of them 0, is "
+            "needed."
+        )
+    decision, size = decision_of(fixed), samples_per_part(fixed, samples.shape[1], batch)
+    parts = []
+    for first in range(0, len(samples), size):
+        part = np.ascontiguousarray(samples[first : first + size].transpose(1, 0, 2))
+        activity, _ = execute(fixed, part, backend=backend, batch=batch)
+        parts.append(decision.predict(activity.outputs))
+    return np.concatenate(parts)
 
 
 def run_network(
@@ -77,35 +89,17 @@ def run_network(
         BackendUnavailableError: If the backend is not here.
         LavaRunError: If a Lava run fails.
     """
-    fixed, floats = _load(network)
+    fixed, stored = _load(network)
     reference = None
     if isinstance(data, Dataset):
         order = fixed.provenance.get("permutation")
         dataset = data.ordered_as(None if order is None else np.array(order))
-        measured_on = fixed.provenance.get("data", {}).get("fingerprint")
         data = dataset.test
-        if floats is not None and measured_on == dataset.source.fingerprint:
-            device = fixed.provenance["metrics"]["device"]
-            reference = reference_from(floats, data.y, device, decision_of(fixed))
-    parts = [measure(fixed, *part) for part in _parts(fixed, data.x, backend, batch, check)]
-    checked = check and backend != "engine"
-    return summarize(fixed, parts, data.y, reference, backend=backend, checked=checked)
+        if stored is not None:
+            reference = float_reference(fixed, dataset, len(data.x), stored)
+    target = Target(find_backend(backend), batch=batch)
+    return run_test_data(fixed, data, target, check=check, reference=reference).result
 
 
 def _load(network: AnyNetwork) -> tuple[FixedNetwork, FloatActivity | None]:
     return (network, None) if isinstance(network, FixedNetwork) else read_network(network)
-
-
-def _parts(
-    network: FixedNetwork, x: NDArray[Any], backend: str, batch: int | None, check: bool
-) -> Iterator[tuple[NDArray[Any], Activity, float]]:
-    """Inputs [T, B, I], activity and seconds of as many samples at a time as memory allows."""
-    if x.ndim != 3 or 0 in x.shape:
-        raise ParameterError(
-            f"x: shape {list(x.shape)}; [samples, steps, {network.inputs}], none of them 0, is "
-            "needed."
-        )
-    size = samples_per_part(network, x.shape[1], batch)
-    for first in range(0, len(x), size):
-        part = np.ascontiguousarray(x[first : first + size].transpose(1, 0, 2))
-        yield part, *execute(network, part, backend=backend, batch=batch, check=check)

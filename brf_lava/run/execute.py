@@ -1,38 +1,21 @@
-"""Run a network on a named backend, and check one backend against the other."""
+"""Run a network on a backend, and compare what it computed with the integer engine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.loihi2.backend import Loihi2Options, require_loihi2, run_on_loihi2
+from brf_lava.backends.base import STATEFUL, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.check import DEFECT, ON_CHIP, assert_equal
+from brf_lava.run.check import assert_equal
 
-BACKEND_NAMES = {"sim": "Lava", "engine": "the engine", "loihi2": "Loihi 2"}
-BACKENDS = tuple(BACKEND_NAMES)
-
-
-def require_backend(backend: str, loihi2: Loihi2Options | None = None) -> None:
-    """Raises: ParameterError for an unknown name, BackendUnavailableError for a missing one.
-
-    loihi2: how that backend would be used.
-    """
-    if backend not in BACKENDS:
-        raise ParameterError(f"backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
-    if backend == "loihi2":
-        require_loihi2(loihi2)
-    if backend == "sim":
-        from brf_lava.lava_support import require_lava
-
-        require_lava()
+RECORD_BYTES = 2**28  # that a part of a run may take for its spikes
 
 
 def work(network: FixedNetwork, steps: int, samples: int) -> int:
@@ -40,15 +23,12 @@ def work(network: FixedNetwork, steps: int, samples: int) -> int:
     return samples * steps * sum(layer.shape[0] for layer in network.layers)
 
 
-RECORD_BYTES = 2**28  # that a part of a run may take for its spikes
-
-
 def samples_per_part(network: FixedNetwork, steps: int, batch: int | None = None) -> int:
     """How many samples to run at a time, so that memory does not grow with the test set.
 
     batch: samples in one Lava run; parts are multiples of it, where it is smaller.
     """
-    fitting = max(1, RECORD_BYTES // (steps * sum(layer.shape[0] for layer in network.layers)))
+    fitting = max(1, RECORD_BYTES // work(network, steps, 1))
     return fitting // batch * batch if batch and batch < fitting else batch or fitting
 
 
@@ -56,63 +36,62 @@ def execute(
     network: FixedNetwork,
     x: NDArray[Any],
     *,
-    backend: str,
+    backend: str | Backend,
     batch: int | None = None,
     timeout: float | None = None,
     check: bool = False,
-    on_progress: Callable[[int], None] | None = None,
-    loihi2: Loihi2Options | None = None,
-    on_placement: Callable[[Sequence[str]], None] | None = None,
+    on_progress: OnProgress | None = None,
     recording: Recording | None = None,
 ) -> tuple[Activity, float]:
-    """Run `network` on x [T, B, I]; the activity and the backend's wall time in seconds.
+    """Run a network from zero state on a backend.
 
-    batch:       samples in one Lava run, None for all; the engine's result does not depend on it
-    timeout:     seconds a Lava run on this computer may take
-    check:       compare with the integer engine, every spike and output
-    on_progress: told how many steps are done, except by Loihi 2
-    loihi2:      how to use that backend; on_placement: told which process runs where on it
-    recording:   where the states of chosen neurons go, of T steps and B samples; not from Loihi 2
-    Raises: MismatchError when the check fails; LavaRunError, BackendUnavailableError,
-    ParameterError as the backends do.
+    Args:
+        network: What to run.
+        x: Inputs [T, B, I], int8 or uint8 in the range of the network.
+        backend: "sim", "engine", "loihi2", or a backend with options such as
+            `brf_lava.backends.base.Loihi2`.
+        batch: Samples in one Lava run; None for all.
+        timeout: Seconds that a Lava run on this computer may take.
+        check: Compare every spike and output with the integer engine.
+        on_progress: Called now and then with the share of the run that is done, 0 to 1.
+        recording: Where the states of chosen neurons go, T steps of B samples. Not on Loihi 2.
+
+    Returns:
+        The activity, and the wall time of the backend in seconds.
+
+    Raises:
+        MismatchError: If the check fails.
+        ParameterError: For an unknown backend, other inputs, and options that it does not have.
+        BackendUnavailableError: If the backend is not installed.
+        LavaRunError: If the run fails or takes too long.
     """
-    require_backend(backend, loihi2)
+    chosen = find_backend(backend)
+    chosen.require()
     engine.check_input(network, x)
     if timeout is not None and not timeout > 0:  # also catches NaN
         raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
-    if backend == "engine":
+    if chosen.on_board and timeout is not None:
+        raise ParameterError(
+            f"timeout: a run on {chosen.title} cannot be ended from here. Use a partition with a "
+            "limit."
+        )
+    if recording is not None:
+        check_states(chosen, "probe")
+    if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
-        started = time.perf_counter()
-        activity = engine.run(network, x, recording)
-        return activity, time.perf_counter() - started
     started = time.perf_counter()
-    if backend == "loihi2":
-        if recording is not None:
-            raise ParameterError(
-                "probe: states are not recorded on Loihi 2. Use backend sim or engine, which "
-                "compute the same."
-            )
-        if timeout is not None:
-            raise ParameterError(
-                "timeout: a run on Loihi 2 cannot be ended from here. Use a partition with a limit."
-            )
-        activity = run_on_loihi2(
-            network, x, loihi2 or Loihi2Options(), batch=batch, on_placement=on_placement
-        )
-    else:
-        from brf_lava.backends.sim.lava_net import run_on_lava
-
-        activity = run_on_lava(
-            network,
-            x,
-            batch=batch,
-            timeout=timeout,
-            on_progress=on_progress,
-            recording=recording,
-        )
+    activity = chosen.run(network, x, RunOptions(batch, timeout, on_progress, recording))
     seconds = time.perf_counter() - started
-    if check:
-        advice = ON_CHIP if backend == "loihi2" else DEFECT
+    if check and not chosen.is_reference:
         expected = engine.run(network, x)
-        assert_equal(activity, expected, BACKEND_NAMES[backend], "the engine", advice)
+        assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds
+
+
+def check_states(backend: Backend, what: str) -> None:
+    """Raise ParameterError if states cannot be recorded. what: was asked for, begins the error."""
+    if backend.on_board:
+        raise ParameterError(
+            f"{what}: states are not recorded on {backend.title}. Use backend "
+            f"{' or '.join(STATEFUL)}, which compute the same."
+        )

@@ -45,18 +45,18 @@ class SpikeCost:
 def spike_cost(network: FixedNetwork, x: NDArray[Any], activity: Activity) -> SpikeCost:
     """Count the spikes of one run. x: [T, B, I], the run's input spikes."""
     steps, samples, _ = x.shape
+    fired = [int(layer.sum(dtype=np.int64)) for layer in activity.spikes]
     recurrent = output = macs = 0
     for index, layer in enumerate(network.layers):
         neurons, inputs = layer.shape
         macs += neurons * inputs
         if layer.recurrent is not None:
             macs += neurons * neurons
-            recurrent += neurons * int(activity.spikes[index].sum(dtype=np.int64))
+            recurrent += neurons * fired[index]
         if index:
-            output += neurons * int(activity.spikes[index - 1].sum(dtype=np.int64))
-    spikes = sum(int(layer.sum(dtype=np.int64)) for layer in activity.spikes)
+            output += neurons * fired[index - 1]
     return SpikeCost(
-        sops=spikes / samples,
+        sops=sum(fired) / samples,
         input_synops=network.layers[0].shape[0] * int(np.count_nonzero(x)) / samples,
         recurrent_synops=recurrent / samples,
         output_synops=output / samples,

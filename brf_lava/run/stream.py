@@ -14,20 +14,19 @@ the engine computes for it alone.
 from __future__ import annotations
 
 from collections import deque
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.backends.stepwise import EngineSteps, Steps, lava_steps
+from brf_lava.backends.base import STREAMING
+from brf_lava.backends.stepwise import Steps
 from brf_lava.errors import ParameterError
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.early import check_early, leaders
 from brf_lava.run.result import decision_of
-
-STREAM_BACKENDS = ("sim", "engine")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +77,14 @@ class Stream:
         decide: float | None = None,
         timeout: float | None = None,
     ) -> None:
-        if backend not in STREAM_BACKENDS:
+        if backend not in STREAMING:
             raise ParameterError(
-                f"stream: backend {backend!r}; choose one of {', '.join(STREAM_BACKENDS)}."
+                f"stream: backend {backend!r}; choose one of {', '.join(STREAMING)}."
             )
         if decide is not None:
             check_early(network, [decide], "decide")
-        self._network, self._backend, self._timeout = network, backend, timeout
+        self._network, self._timeout = network, timeout
+        self._backend = STREAMING[backend]
         self._judge = _Judge(network, decide)
         self._pending: deque[bool] = deque()  # per step on its way: whether it has an answer
         self._begun = False  # whether the sequence has had a step
@@ -92,7 +92,7 @@ class Stream:
         self._steps: Steps | None = None
 
     def __enter__(self) -> Stream:
-        self._steps = self._stack.enter_context(self._backend_steps())
+        self._steps = self._stack.enter_context(self._backend.steps(self._network, self._timeout))
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -106,7 +106,7 @@ class Stream:
     @property
     def delay(self) -> int:
         """How many steps after its input an answer comes."""
-        return len(self._network.layers) if self._backend == "sim" else EngineSteps.delay
+        return self._backend.delay(self._network)
 
     def push(self, x: Any) -> tuple[Answer, ...]:
         """Send one step of the sequence.
@@ -142,11 +142,6 @@ class Stream:
         self._judge.next_sequence()
         return tuple(answers)
 
-    def _backend_steps(self) -> AbstractContextManager[Steps]:
-        if self._backend == "engine":
-            return nullcontext(EngineSteps(self._network))
-        return lava_steps(self._network, self._timeout)
-
     def _step(self, x: NDArray[np.int16] | None) -> tuple[Answer, ...]:
         if self._steps is None:
             raise ParameterError("stream: not open; use it inside 'with Stream(...) as stream:'.")
@@ -166,7 +161,7 @@ class _Judge:
 
     def __init__(self, network: FixedNetwork, decide: float | None) -> None:
         self._decision = decision_of(network)
-        self._bits = int(network.layers[-1].constants.state_bits)
+        self._bits = network.output_bits
         self._total = np.zeros(network.classes, np.int64)
         self._sequence = self._step = 0
         self._decide, self._open = decide, decide is not None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from collections.abc import Iterable
+from typing import IO, Any
 
 from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.synthetic import LEADS
 from brf_lava.errors import DataError
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.stream import Answer
+from brf_lava.run.stream import Answer, Stream
+from brf_lava.tasks.registry import TASKS
 
 MOST = 1e100  # of a raw sample, in whatever unit; a change of it is still finite
 LINE_MAX = 2**24  # bytes; a list of a million inputs has fewer
 SHOWN = 60  # characters of a bad line that an error quotes
+REAL_TIME = ("ecg", "shd")  # tasks whose steps last; a pixel of S-MNIST has no duration
 
 
 class LineReader:
@@ -111,6 +115,71 @@ def write_answer(answer: Answer, state_bits: int) -> bytes:
     if answer.decided is not None:
         contents["decided"] = answer.decided
     return (json.dumps(contents) + "\n").encode()
+
+
+class Session:
+    """A stream from lines to lines, and the time that it took without waiting for its input.
+
+    Args:
+        network: The network of the stream.
+        stream: Open.
+        reader: Reads the lines.
+        out: Where the answers go.
+    """
+
+    def __init__(
+        self, network: FixedNetwork, stream: Stream, reader: LineReader, out: IO[bytes]
+    ) -> None:
+        # Not through the buffer: what a slow reader has not taken when Ctrl-C comes must not be
+        # left for the interpreter to write at its exit.
+        self._out: IO[bytes] = getattr(out, "raw", out)
+        self._network, self._stream, self._reader = network, stream, reader
+        self._steps = 0
+        self._seconds = 0.0
+
+    def run(self, lines: Iterable[bytes], name: str) -> None:
+        """Answer lines until they end. name: what an error calls their source.
+
+        Raises:
+            DataError: For a bad line, after the answers to all lines before it.
+        """
+        for number, line in enumerate(lines, 1):
+            started = time.perf_counter()
+            if line.strip():
+                try:
+                    x = self._reader.read(line, f"{name}, line {number}")
+                except DataError:
+                    self._write(self._stream.reset())
+                    raise
+                self._write(self._stream.reset() if x is None else self._stream.push(x))
+                self._steps += x is not None
+            self._seconds += time.perf_counter() - started
+        self._write(self._stream.reset())
+
+    def speed(self) -> str:
+        """Say how fast the network was so far."""
+        return speed_line(self._network, self._steps, self._seconds)
+
+    def _write(self, answers: Iterable[Answer]) -> None:
+        for answer in answers:
+            left = memoryview(write_answer(answer, self._network.output_bits))
+            while left:
+                left = left[self._out.write(left) or 0 :]  # None: it does not block, and is full
+            self._out.flush()
+
+
+def speed_line(network: FixedNetwork, steps: int, seconds: float) -> str:
+    """Say how fast a network took steps. seconds: without the time that input took."""
+    if not steps:
+        return "0 steps."
+    rate = steps / max(seconds, 1e-9)
+    count = "1 step" if steps == 1 else f"{steps:,} steps"
+    line = f"{count} in {seconds:.2f} s of work: {rate:,.0f} steps/s"
+    name = network.provenance.get("task")
+    if name in REAL_TIME:
+        needed = 1 / TASKS[name].step_seconds
+        line += f", {rate / needed:.1f} times the {needed:.0f} steps/s of task {name}"
+    return f"{line}."
 
 
 class _RefusedError(Exception):

@@ -1,4 +1,4 @@
-"""Test vectors for any network, and what a backend makes of them beside the engine.
+"""Test vectors for any network, and whether a backend computes what it should from them.
 
 The vectors are drawn from a seed: no data set is needed, and two machines have the same.
 """
@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
+from brf_lava.backends.base import Backend
+from brf_lava.backends.stepwise import plain_run
 from brf_lava.errors import MismatchError, ParameterError
-from brf_lava.network.activity import Activity, at_limit
-from brf_lava.network.layers import FixedLayer, FixedNetwork
-from brf_lava.run.check import DEFECT, assert_equal
+from brf_lava.network.activity import Activity
+from brf_lava.network.layers import FixedNetwork
+from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import execute
 
 RATES = (0.02, 0.5)  # of inputs that are not 0, in the first sample and in the last
 VALUES_MAX = 2**27  # samples * steps * neurons of the widest layer: 1 GB as integers of 64 bits
+TIMEOUT = 600.0  # s, for Lava's simulation
 SHIFTS = 16  # steps by which the outputs of a chip may turn out to be late
 
 
@@ -79,12 +83,12 @@ def verify(
     *,
     reference: Callable[[NDArray[Any]], Activity] | None = None,
     reference_name: str = "the engine",
-    advice: str = DEFECT,
+    advice: str | None = None,
 ) -> Verified:
     """Run test vectors and compare every spike and output. x: [T, B, I].
 
     run: a backend, called `name`. reference: what is right, the integer engine by default.
-    advice: what to do about a difference.
+    advice: what to do about a difference; None: to report it as a defect.
     Raises: MismatchError at the first difference in time, and whether all would be equal if the
     backend's answer were some steps earlier; what `run` raises.
     """
@@ -104,10 +108,41 @@ def verify(
     return Verified(
         samples=samples,
         steps=steps,
-        spikes=sum(int(layer.sum(dtype=np.int64)) for layer in expected.spikes),
+        spikes=int(expected.hidden_spikes.sum()),
         spike_slots=sum(layer.size for layer in expected.spikes),
         outputs=expected.outputs.size,
         saturations=expected.saturations,
+    )
+
+
+def verify_backend(
+    network: FixedNetwork, x: NDArray[Any], backend: Backend, stored: Activity | None = None
+) -> Verified:
+    """Compare a backend with what is right: the engine, or for the engine its equations in NumPy.
+
+    Args:
+        network: What to run.
+        x: Inputs [T, B, I].
+        backend: What to verify.
+        stored: What is right instead, as a network file holds it.
+
+    Raises:
+        MismatchError: As `verify`, and what the backend raises.
+    """
+    timeout = None if backend.on_board else TIMEOUT
+    reference, name = None, "the engine"
+    if stored is not None:
+        reference, name = (lambda _: stored), "the file"
+    elif backend.is_reference:
+        reference, name = (lambda x: plain_run(network, x)), "NumPy"
+    return verify(
+        network,
+        x,
+        lambda x: execute(network, x, backend=backend, timeout=timeout)[0],
+        backend.title,
+        reference=reference,
+        reference_name=name,
+        advice=backend.advice,
     )
 
 
@@ -123,40 +158,3 @@ def _late(found: Activity, expected: Activity) -> int | None:
         if all(np.array_equal(*pair) for pair in kept) and any(a.any() for a, _ in kept):
             return late
     return None
-
-
-def plain_run(network: FixedNetwork, x: NDArray[Any]) -> Activity:
-    """The network with the equations of `neurons.fixed` and NumPy alone: what verifies the engine.
-
-    x: [T, B, I].
-    """
-    signal: NDArray[Any] = x
-    spikes = []
-    saturations = 0
-    for layer in network.layers:
-        signal, stood = _plain_layer(layer, signal)
-        saturations += stood
-        if layer.neuron.spiking:
-            spikes.append(signal.astype(np.int8))
-    return Activity(signal.astype(np.int64), tuple(spikes), saturations)
-
-
-def _plain_layer(layer: FixedLayer, x: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Outputs [T, B, N], and how often a state stood at the limit of its range."""
-    steps, samples, _ = x.shape
-    weights = layer.weights.integers.T
-    recurrent = None if layer.recurrent is None else layer.recurrent.integers.T
-    zeros = np.zeros((samples, layer.shape[0]), np.int64)
-    states: tuple[NDArray[Any], ...] = (zeros,) * len(layer.neuron.states)
-    output, outputs, stood = zeros, [], 0
-    for t in range(steps):
-        current = x[t].astype(np.int64) @ weights
-        if recurrent is not None:
-            current = current + output @ recurrent
-        states, output = layer.neuron.fixed_step(
-            states, current, tuple(layer.coefficients), layer.constants
-        )
-        output = output.astype(np.int64)
-        outputs.append(output)
-        stood += sum(map(at_limit, states))
-    return np.stack(outputs), stood

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
 from brf_lava.backends import engine
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError
@@ -53,15 +51,15 @@ def export_model(
         ParameterError: If a number of bits is out of range, or too small for the network.
     """
     dataset = dataset.ordered_as(checkpoint.permutation)
-    x = dataset.train.x[:CALIBRATION_SAMPLES]
-    if x.shape[2] != checkpoint.inputs:
+    calibration = dataset.train.first(CALIBRATION_SAMPLES).time_major()
+    if calibration.shape[2] != checkpoint.inputs:
         raise DataError(
-            f"calibration data: {x.shape[2]} inputs, the model has {checkpoint.inputs}. Name the "
-            "data it was trained on with --data."
+            f"calibration data: {calibration.shape[2]} inputs, the model has {checkpoint.inputs}. "
+            "Name the data it was trained on with --data."
         )
     network, reports = quantize(
         checkpoint.model().to_real(),
-        np.ascontiguousarray(x.transpose(1, 0, 2)),
+        calibration,
         state_bits=state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
@@ -84,7 +82,7 @@ def export_model(
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = replace(network, provenance=provenance)
-    inputs = np.ascontiguousarray(dataset.test.x[:VECTOR_SAMPLES].transpose(1, 0, 2))
+    inputs = dataset.test.first(VECTOR_SAMPLES).time_major()
     vectors = TestVectors(inputs, engine.run(exported, inputs))
     write_network(exported, Path(path), checkpoint.activity, vectors)
     return exported, reports

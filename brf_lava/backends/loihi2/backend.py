@@ -16,7 +16,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
+from brf_lava.backends.exact_dense import exact_dense
 from brf_lava.backends.loihi2 import doctor
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
 from brf_lava.backends.loihi2.hosts import Finding, Host, use_host
 from brf_lava.backends.loihi2.program import network_programs
 from brf_lava.backends.loihi2.values import check_values, layer_name
+from brf_lava.backends.sim.lava_net import wire_layer
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
 from brf_lava.network.activity import Activity
-from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
+from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
 
 DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
@@ -318,35 +321,19 @@ def _build(
     records = []
     for index, (layer, (path, constants)) in enumerate(zip(network.layers, programs, strict=True)):
         name = layer_name(index, layer)
-        neurons = _neurons(layer, name, Microcode(path, constants, interval, index))
-        _connect(sender, layer.weights, neurons.a_in, f"weights of {name}", bits)
-        sender = neurons.s_out if layer.neuron.spiking else neurons.o_out
-        bits = 0
-        if layer.recurrent is not None and layer.recurrent.mantissa.any():
-            _connect(sender, layer.recurrent, neurons.a_in, f"recurrent weights of {name}", bits)
+        if layer.recurrent is not None and not layer.recurrent.mantissa.any():
+            layer = replace(layer, recurrent=None)
+        neurons, synapse, _, out = wire_layer(
+            layer,
+            name,
+            partial(exact_dense, message_bits=bits),
+            exact_dense,
+            microcode=Microcode(path, constants, interval, index),
+        )
+        sender.connect(synapse.s_in)
+        sender, bits = out, 0
         records.append(_record(sender, layer, total, MESSAGE_BITS, f"output of {name}"))
     return _Graph(readout=neurons, records=tuple(records))
-
-
-def _neurons(layer: FixedLayer, name: str, microcode: Any) -> Any:
-    from brf_lava.backends.sim.lava_net import process_of
-
-    return process_of(layer.neuron, name)(
-        samples=None,
-        constants=layer.constants,
-        name=name,
-        microcode=microcode,
-        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
-    )
-
-
-def _connect(sender: Any, connection: Connection, receiver: Any, name: str, bits: int) -> None:
-    """Lava's own Dense, which Intel's extension has a model for. bits: of its messages."""
-    from brf_lava.backends.exact_dense import exact_dense
-
-    dense = exact_dense(connection, message_bits=bits, name=name, sparse=False)
-    sender.connect(dense.s_in)
-    dense.a_out.connect(receiver)
 
 
 def _record(sender: Any, layer: FixedLayer, total: int, bits: int, name: str) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lava.lib.dl.netx.utils import NetDict
 from lava.magma.core.process.ports.ports import InPort, OutPort
 
 from brf_lava.backends.exact_dense import exact_dense
-from brf_lava.backends.sim.lava_net import process_of
+from brf_lava.backends.sim.lava_net import wire_layer
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
 from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
@@ -54,34 +55,17 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
             input_message_bits=input_message_bits,
         )
         self.output_message_bits = 0 if layer.neuron.spiking else MESSAGE_BITS
-        self.neuron = process_of(layer.neuron, name)(
-            samples=None,
-            constants=layer.constants,
-            name=name,
-            **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
+        dense = partial(exact_dense, sparse=sparse)
+        self.neuron, self.synapse, self.synapse_rec, out = wire_layer(
+            layer,
+            name,
+            partial(dense, message_bits=input_message_bits),
+            partial(dense, message_bits=self.output_message_bits),
         )
-        self.synapse = exact_dense(
-            layer.weights,
-            message_bits=input_message_bits,
-            name=f"weights of {name}",
-            sparse=sparse,
-        )
-        sender = self.neuron.s_out if layer.neuron.spiking else self.neuron.o_out
         self.inp = InPort(shape=self.synapse.s_in.shape)
         self.out = OutPort(shape=self.shape)
         self.inp.connect(self.synapse.s_in)
-        self.synapse.a_out.connect(self.neuron.a_in)
-        sender.connect(self.out)
-        self.synapse_rec = None
-        if layer.recurrent is not None:
-            self.synapse_rec = exact_dense(
-                layer.recurrent,
-                message_bits=self.output_message_bits,
-                name=f"recurrent weights of {name}",
-                sparse=sparse,
-            )
-            sender.connect(self.synapse_rec.s_in)
-            self.synapse_rec.a_out.connect(self.neuron.a_in)
+        out.connect(self.out)
         self._clean()
 
     @property

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -192,15 +193,65 @@ def wire(
     samples: B; probes, blanks: one per layer.
     """
     largest = max(map(abs, network.input_range))
+    dense = partial(_batch_dense, samples=samples)
     for index, layer in enumerate(network.layers):
-        name = f"hidden {index + 1}" if layer.neuron.spiking else "readout"
-        neurons = _neurons(layer, samples, name, probes[index], blanks[index] if blanks else None)
-        _connect(sender, layer.weights, neurons.a_in, samples, f"weights of {name}", largest)
-        if layer.neuron.spiking:
-            sender, largest = neurons.s_out, 1
-        if layer.recurrent is not None:
-            _connect(sender, layer.recurrent, neurons.a_in, samples, f"recurrent weights of {name}")
+        neurons, synapse, _, out = wire_layer(
+            layer,
+            f"hidden {index + 1}" if layer.neuron.spiking else "readout",
+            partial(dense, largest=largest),
+            dense,
+            samples=samples,
+            probe=probes[index],
+            blanks=blanks[index] if blanks else None,
+        )
+        sender.connect(synapse.s_in)
+        sender, largest = out, 1
     return neurons
+
+
+def wire_layer(
+    layer: FixedLayer,
+    name: str,
+    dense: Callable[..., Any],
+    recurrent_dense: Callable[..., Any],
+    *,
+    samples: int | None = None,
+    **extra: Any,
+) -> tuple[Any, Any, Any, Any]:
+    """Build the processes of one layer and connect them to each other.
+
+    Args:
+        layer: What to build.
+        name: What error messages call it.
+        dense: Called with a `Connection` and the keyword name; returns a process with the ports
+            s_in and a_out.
+        recurrent_dense: The same for the recurrent weights.
+        samples: As of `brf_lava.proc.layer.NeuronLayer`.
+        extra: Other arguments of the neurons' process.
+
+    Returns:
+        The neurons, their weights, whose port s_in hears the layer before, their recurrent weights
+        or None, and their output port.
+
+    Raises:
+        ParameterError: For a neuron without a process.
+    """
+    neurons = process_of(layer.neuron, name)(
+        samples=samples,
+        constants=layer.constants,
+        name=name,
+        **extra,
+        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
+    )
+    out = neurons.s_out if layer.neuron.spiking else neurons.o_out
+    synapse = dense(layer.weights, name=f"weights of {name}")
+    synapse.a_out.connect(neurons.a_in)
+    recurrent = None
+    if layer.recurrent is not None:
+        recurrent = recurrent_dense(layer.recurrent, name=f"recurrent weights of {name}")
+        out.connect(recurrent.s_in)
+        recurrent.a_out.connect(neurons.a_in)
+    return neurons, synapse, recurrent, out
 
 
 def _probe(
@@ -214,20 +265,6 @@ def _probe(
         counter=shared_array((1,), np.int64),
         window=window,
         recorded=recorded,
-    )
-
-
-def _neurons(
-    layer: FixedLayer, samples: int, name: str, probe: Probe | None, blanks: Blanks | None
-) -> Any:
-    """The Lava process of a layer's neurons, straight from the layer."""
-    return process_of(layer.neuron, name)(
-        samples=samples,
-        constants=layer.constants,
-        probe=probe,
-        blanks=blanks,
-        name=name,
-        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
     )
 
 
@@ -252,20 +289,16 @@ def process_of(neuron: Neuron, name: str) -> Any:
     return processes[neuron.name]
 
 
-def _connect(
-    sender: Any, connection: Connection, receiver: Any, samples: int, name: str, largest: int = 1
-) -> None:
+def _batch_dense(connection: Connection, *, samples: int, name: str, largest: int = 1) -> Any:
     from brf_lava.proc.dense.process import BatchDense
 
-    dense = BatchDense(
+    return BatchDense(
         samples=samples,
         weights=connection.mantissa,
         exponent=connection.exponent,
         largest=largest,
         name=name,
     )
-    sender.connect(dense.s_in)
-    dense.a_out.connect(receiver)
 
 
 @contextmanager
