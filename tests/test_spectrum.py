@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brf_lava.data.dataset import Dataset, DataSource, Split
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brf_lava.cli import main
 from brf_lava.config.recipe import ResonatorRecipe, load_recipe, override, parse_recipe
+from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, RecipeError
 from brf_lava.train import spectrum
 from brf_lava.train.checkpoint import load_checkpoint

@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from brf_lava.cli.main import main
+from brf_lava.data.dataset import Dataset
 from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.data.permutation import permutation_from_seed, read_permutation
 from brf_lava.errors import DataError
 

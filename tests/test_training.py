@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from brf_lava.data.dataset import Dataset, DataSource, Split
 
 from brf_lava.config.recipe import BROUGHT, Recipe, load_recipe, override
+from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError

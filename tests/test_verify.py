@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brf_lava.network.activity import Activity, TestVectors
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from networks import SPIKING, random_inputs, random_network, random_spikes
 from brf_lava.backends import engine
 from brf_lava.cli.verify import verify as verify_command
 from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity, TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import Neuron

@@ -13,7 +13,6 @@ import h5py
 import numpy as np
 import pytest
 import wfdb
-from brf_lava.network.activity import Activity
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +51,7 @@ from brf_lava.ecg.signal import (
 )
 from brf_lava.ecg.synthetic import THRESHOLD, normalize
 from brf_lava.errors import BrfLavaError, DataError, NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity
 from brf_lava.network.decision import UNLABELED
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork

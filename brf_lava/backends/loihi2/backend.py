@@ -332,9 +332,9 @@ def _build(
 
 
 def _neurons(layer: FixedLayer, name: str, microcode: Any) -> Any:
-    from brf_lava.backends.sim.lava_net import process_of
+    from brf_lava.proc.neurons.process import process_of
 
-    return process_of(layer.neuron, name)(
+    return process_of(layer.neuron)(
         samples=None,
         constants=layer.constants,
         name=name,

@@ -20,12 +20,12 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 
 from brf_lava.backends.exact_dense import exact_dense
 from brf_lava.backends.loihi2.backend import GRADED_BITS
-from brf_lava.backends.sim.lava_net import process_of
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
 from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.microcode import MESSAGE_BITS
+from brf_lava.proc.neurons.process import process_of
 
 NETX_LAYERS = ("input", "conv", "flatten", "dense", "dense_rec")  # those that netx builds
 NETX_NEURONS = ("LOIHI", "CUBA", "SDNN")  # and all with "RF" in their name
@@ -42,7 +42,7 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
 
     Ports: inp (I,), out (N,), int8 spikes or int32 states of a readout, one step later. The
     processes behind them are `synapse`, `synapse_rec` (None in a layer that is not recurrent) and
-    `neuron`, whose variables are those of `proc.layer.NeuronLayer` with shape (N,).
+    `neuron`, whose variables are those of `proc.neurons.process.NeuronLayer` with shape (N,).
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
             input_message_bits=input_message_bits,
         )
         self.output_message_bits = 0 if layer.neuron.spiking else MESSAGE_BITS
-        self.neuron = process_of(layer.neuron, name)(
+        self.neuron = process_of(layer.neuron)(
             samples=None,
             constants=layer.constants,
             name=name,

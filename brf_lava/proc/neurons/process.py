@@ -1,0 +1,260 @@
+"""The neurons as Lava processes, spiking or not; `models.py` holds how they are computed."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from numpy.typing import ArrayLike, NDArray
+
+from brf_lava.errors import ParameterError
+from brf_lava.neurons import families
+from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.fixed import STATE_MAX, STATE_MIN
+from brf_lava.proc.blanks import Blanks
+from brf_lava.proc.microcode import Microcode
+from brf_lava.proc.probe import Probe
+
+
+class NeuronLayer(AbstractProcess):
+    """N neurons for B samples at once. A subclass names its neuron; the equations are that one's
+    `fixed_step` (model fixed_pt) and `real_step` (model floating_pt). In its docstring a prime
+    marks the new value, ``mul(a, b) = a * b / 2**parameter_bits``, every quotient is rounded toward
+    zero, and `saturate` clips to +-(2**23 - 1).
+
+    samples:      B, or None for one sample without an axis of its own, (N,), as on Loihi 2
+    constants:    what the layer shares, the neuron's `fixed_constants` | `real_constants`
+    probe:        what the fixed_pt model writes down in every step, or None
+    name:         what error messages call this process
+    microcode:    what the model for Loihi 2 needs besides, or None; the others ignore it
+    blanks:       says which steps are blank ones between two sequences, or None; not on Loihi 2
+    variables:    coefficients, [N] each, under the names in the neuron's `fixed_coefficients`:
+                  integers | the neuron's real `coefficients`, in the same order. And initial
+                  states, by name, of a shape that fits (B, N); else 0
+
+    Ports: a_in (B, N), int32 currents | float; connections to it are added up in int64. The output,
+    s_out (B, N), int8 spikes 0 or 1 | float 0.0 or 1.0, of a neuron that does not spike o_out
+    (B, N), int32 states | float. Neither has a delay of its own.
+    Vars: each of the neuron's states (B, N), int64 that saturate at signed 24 bits, `state_bits`
+    fraction bits | float; each coefficient (N,), int64 | float. Between two runs of a graph `get`
+    reads them, and `set`, with an array of that shape, writes them.
+
+    Raises: ParameterError for other names or lengths of coefficients, and for initial states of
+    another shape or beyond 24 bits.
+    """
+
+    neuron: Neuron
+
+    def __init__(
+        self,
+        *,
+        samples: int | None,
+        constants: Any,
+        probe: Probe | None = None,
+        name: str = "",
+        microcode: Microcode | None = None,
+        blanks: Blanks | None = None,
+        **variables: ArrayLike,
+    ) -> None:
+        super().__init__(
+            constants=constants, probe=probe, name=name, microcode=microcode, blanks=blanks
+        )
+        expected = self.neuron.fixed_coefficients
+        initial = {state: variables.pop(state, 0) for state in self.neuron.states}
+        sizes = {np.shape(values) for values in variables.values()}
+        if set(variables) != set(expected) or len(sizes) != 1:
+            raise ParameterError(
+                f"{self.neuron.name}: coefficients {', '.join(variables) or 'none'} with shapes "
+                f"{sorted(sizes)}; {' and '.join(expected)}, all [N], are needed."
+            )
+        ((neurons,),) = sizes
+        shape = (neurons,) if samples is None else (samples, neurons)
+        integers = isinstance(constants, self.neuron.fixed_constants)  # type: ignore[arg-type]
+        self.a_in = InPort(shape=shape)
+        if self.neuron.spiking:
+            self.s_out = OutPort(shape=shape)
+        else:
+            self.o_out = OutPort(shape=shape)
+        for state, value in initial.items():
+            start = _initial(f"{self.neuron.name}.{state}", value, shape, integers)
+            setattr(self, state, Var(shape=shape, init=start))
+        for coefficient in expected:
+            setattr(self, coefficient, Var(shape=(neurons,), init=variables[coefficient]))
+
+
+def _initial(name: str, value: ArrayLike, shape: tuple[int, ...], integers: bool) -> NDArray[Any]:
+    """The first value of a state in the shape of its Var. Raises: ParameterError."""
+    given = np.asarray(value)
+    try:
+        start: NDArray[Any] = np.broadcast_to(given, shape).copy()
+    except ValueError:
+        raise ParameterError(
+            f"{name}: an initial state of shape {given.shape}; {shape}, or what extends to it, is "
+            "needed."
+        ) from None
+    if not integers:
+        return start
+    if given.dtype.kind not in "iu" or given.min() < STATE_MIN or given.max() > STATE_MAX:
+        raise ParameterError(
+            f"{name}: an initial state of {given.dtype} values from {given.min()} to "
+            f"{given.max()}; integers from {STATE_MIN} to {STATE_MAX} are needed with these "
+            "constants. Scale it by 2**state_bits and round."
+        )
+    return start
+
+
+class RF(NeuronLayer):
+    """Resonate-and-fire neurons, without reset.
+
+    Equations, `neurons.fixed.rf_step` (real numbers: `neurons.real.rf_step`)::
+
+        u' = saturate(u + mul(u, damping) - mul(v, rotation) + a_in)
+        v' = saturate(v + mul(v, damping) + mul(u, rotation))
+        s_out = u' > theta
+
+    Coefficients:
+    damping:  [N], dt * damping, `parameter_bits` fraction bits | 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, v (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.RF
+
+
+class BRF(NeuronLayer):
+    """Balanced resonate-and-fire neurons.
+
+    Equations, `neurons.fixed.brf_step` (real numbers: `neurons.real.brf_step`)::
+
+        b  = damping - q * dt / 2**state_bits
+        u' = saturate(u + mul(u, b) - mul(v, rotation) + a_in)
+        v' = saturate(v + mul(v, b) + mul(u, rotation))
+        s_out = u' > theta + q
+        q' = mul(q, gamma) + s_out * 2**state_bits
+
+    Coefficients:
+    damping:  [N], dt * (p(omega) - b_offset), `parameter_bits` fraction bits | 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, v, q (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.BRF
+
+
+class HRF(NeuronLayer):
+    """Harmonic resonate-and-fire neurons, without reset.
+
+    Equations, `neurons.fixed.hrf_step` (real numbers: `neurons.real.hrf_step`)::
+
+        w' = saturate(w + mul(u, rotation))
+        u' = saturate(u - mul(u, friction) - mul(w', rotation) + a_in)
+        s_out = u' > theta
+
+    Coefficients:
+    friction: [N], 2 * dt * damping, `parameter_bits` fraction bits | damping, 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, w (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.HRF
+
+
+class BHRF(NeuronLayer):
+    """Balanced harmonic resonate-and-fire neurons.
+
+    Equations, `neurons.fixed.bhrf_step` (real numbers: `neurons.real.bhrf_step`)::
+
+        b  = friction + 2 * (q * dt / 2**state_bits)
+        w' = saturate(w + mul(u, rotation))
+        u' = saturate(u - mul(u, b) - mul(w', rotation) + a_in)
+        s_out = u' > theta + q
+        q' = mul(q, gamma) + s_out * 2**state_bits
+
+    Coefficients:
+    friction: [N], 2 * dt * damping, `parameter_bits` fraction bits | damping, 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, w, q (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.BHRF
+
+
+class ALIF(NeuronLayer):
+    """Adaptive leaky integrate-and-fire neurons.
+
+    Equations, `neurons.fixed.alif_step` (real numbers: `neurons.real.alif_step`, where the input
+    gain ``1 - decay`` is part of the weights instead)::
+
+        r  = u - z * (theta + mul(a, beta))
+        a' = mul(a, adaptation) + z * (1 - adaptation)
+        u' = saturate(mul(r, decay) + mul(a_in, 1 - input_gain * decay))
+        z' = s_out = u' > theta + mul(a', beta)
+
+    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+
+    Coefficients:
+    decay:      [N], of the membrane per step, `parameter_bits` fraction bits | a real number
+    adaptation: [N], decay of the adaptation per step, likewise
+
+    Vars: u, a (24 bits each), z (1 bit), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.ALIF
+
+
+class LI(NeuronLayer):
+    """A readout of leaky integrators.
+
+    Equations, `neurons.fixed.li_step` (real numbers: `neurons.real.li_step`, where the input gain
+    ``1 - decay`` is part of the weights instead)::
+
+        o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
+
+    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+
+    Coefficients:
+    decay: [N], per step, `parameter_bits` fraction bits | a real number
+
+    Vars: o (24 bits), and the coefficients. Ports: a_in, o_out (24 bits).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.LI
+
+
+PROCESSES: dict[str, type[NeuronLayer]] = {
+    process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)
+}
+
+
+@cache
+def process_of(neuron: Neuron) -> type[NeuronLayer]:
+    """The Lava process of a neuron; of a neuron of one's own, one made from its record.
+
+    Models of the latter are made, too. They stand among the names of this module, where Lava looks
+    for the models of its processes first.
+    """
+    if neuron in (process.neuron for process in PROCESSES.values()):
+        return PROCESSES[neuron.name]
+    from brf_lava.proc.neurons.models import NUMBERS, model_of
+
+    text = f"{neuron.name}, a neuron of one's own. Arguments and shapes are those of `NeuronLayer`."
+    declared = {"__module__": __name__, "__doc__": text, "neuron": neuron}
+    process = type(neuron.name, (NeuronLayer,), declared)
+    for number_system in NUMBERS:
+        model = model_of(process, number_system, __name__)
+        globals()[f"{model.__name__} {id(process)}"] = model
+    return process
