@@ -20,6 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels.compile import compiled, specialized
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
@@ -220,7 +221,7 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     kind = "fixed" if integers else "real"
     advance = specialized(
         _advance_step,
-        f"advance_{neuron.name}_{kind}",
+        f"advance_{neuron.key}_{kind}",
         _step=compiled(neuron.fixed_step if integers else neuron.real_step),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
@@ -228,7 +229,7 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     )
     return specialized(
         _forward,
-        f"forward_{neuron.name}_{kind}",
+        f"forward_{neuron.key}_{kind}",
         parallel=True,
         _advance=advance,
         _collect=compiled(_collect),
@@ -316,12 +317,17 @@ def _backward(
 
 @cache
 def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
-    name = f"{neuron.name}_{surrogate.__name__}"
+    adjoint, name = neuron.adjoint_step, f"{neuron.key}_{surrogate.__name__}"
+    if adjoint is None:
+        raise BackendUnavailableError(
+            f"kernel 'cpu': neuron {neuron.name} has no adjoint. Choose kernel 'reference' or "
+            "'auto'."
+        )
     derivative = bound(_single_density, _density=bound(surrogate, exp=_exp))
     retreat = specialized(
         _retreat_step,
         f"retreat_{name}",
-        _adjoint=compiled(bound(neuron.adjoint_step, derivative=derivative)),
+        _adjoint=compiled(bound(adjoint, derivative=derivative)),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),

@@ -140,7 +140,7 @@ class _Builder:
         self.registers: dict[str, Register] = {}
         for name, (low, high) in state_ranges(neuron, constants).items():
             self._declare(name, STATE, low, high)
-        ranges = integer_ranges(constants.state_bits, constants.parameter_bits)
+        ranges = integer_ranges(neuron, constants.state_bits, constants.parameter_bits)
         for name in neuron.fixed_coefficients:
             self._declare(name, COEFFICIENT, *ranges[name])
         self._declare("current", INPUT, *current)
