@@ -16,7 +16,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.dense.process import BatchDense
-from brf_lava.proc.neurons.process import process_of
+from brf_lava.proc.neurons.models import process_of
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 

@@ -26,7 +26,7 @@ from brf_lava.config.toml import choice, flag, text, whole
 from brf_lava.errors import ParameterError
 from brf_lava.io import strict_json
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.families import NEURONS, READOUT, Neuron
 
 WEIGHT_BITS = 8  # of a description's weights
 SIZE_MAX = 2**31 - 1  # neurons or inputs of one layer
@@ -39,7 +39,8 @@ class LayerShape:
 
     weight_bits: that its weights need, with the sign. input_sum: the largest sum of weights, of
     inputs and recurrent ones together, that a neuron can receive, with the sign left out and in
-    units of the lesser of their exponents; None where it is not known.
+    units of the lesser of their exponents; None where it is not known. own: the record of a neuron
+    of the user's own.
     """
 
     neuron: str
@@ -48,10 +49,11 @@ class LayerShape:
     recurrent: bool
     weight_bits: int
     input_sum: int | None = None
+    own: Neuron | None = None
 
     @property
     def record(self) -> Neuron:
-        return NEURONS[self.neuron]
+        return self.own or NEURONS[self.neuron]
 
     @property
     def sources(self) -> int:
@@ -95,6 +97,7 @@ def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
         recurrent=layer.recurrent is not None,
         weight_bits=max(map(_weight_bits, connections)),
         input_sum=_largest_sum(connections, largest_input),
+        own=layer.neuron if layer.neuron.source is not None else None,
     )
 
 
@@ -159,7 +162,8 @@ def read_description(path: Path) -> NetworkShape:
         if NEURONS[layer.neuron].spiking == last:
             raise ParameterError(
                 f"{where}: layer {index}: neuron {layer.neuron}; layers that spike come first, and "
-                "the last one is a readout that does not, LI. Change one of them."
+                "the last one is a readout that does not, "
+                f"{READOUT.name}. Change one of them."
             )
         if last and (layer.repeat, layer.recurrent) != (1, False):
             raise ParameterError(

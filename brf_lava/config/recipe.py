@@ -9,8 +9,9 @@ table ``[[neuron]]`` each. The text goes into the checkpoint and from there into
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +19,7 @@ from brf_lava.config import toml as strict_toml
 from brf_lava.config.shipped import read_named
 from brf_lava.config.toml import (
     Interval,
+    Rule,
     Variant,
     choice,
     choice_or_file,
@@ -29,8 +31,11 @@ from brf_lava.config.toml import (
     wholes,
     zero_or_whole,
 )
-from brf_lava.errors import RecipeError
+from brf_lava.errors import ParameterError, RecipeError
 from brf_lava.network.decision import PREDICTIONS, Decision
+from brf_lava.neurons.families import DEFAULT, SPIKING, Neuron
+from brf_lava.neurons.own import is_reference, load_neuron
+from brf_lava.neurons.record import Key, Uniform
 from brf_lava.neurons.surrogate import SURROGATES
 
 # those of brf_lava.tasks, whose import would load NumPy; a test compares them
@@ -50,44 +55,47 @@ FRACTION = Interval(low=0, below=1)
 SHARE = Interval(low=0, high=1)
 
 
-@dataclass(frozen=True)
-class ResonatorRecipe:
-    """RF and HRF: constants, and the ranges their parameters are drawn from uniformly."""
-
-    dt: Annotated[float, real(POSITIVE)]  # step, s
-    theta: Annotated[float, real(POSITIVE)]  # threshold
-    omega: Annotated[tuple[float, float], span(NOT_NEGATIVE)]  # rad/s
-    b_offset: Annotated[tuple[float, float], span(NOT_NEGATIVE)]  # 1/s
-
-
-@dataclass(frozen=True)
-class BalancedRecipe(ResonatorRecipe):
-    """BRF and BHRF: a resonator with a refractory variable."""
-
-    gamma: Annotated[float, real(FRACTION)]  # decay of the refractory variable, per step
+@cache
+def _table_of(keys: tuple[Key, ...]) -> type[Any]:
+    """The dataclass of a neuron's table, from the keys in its record."""
+    fields: list[tuple[str, Any]] = []
+    for key in keys:
+        allowed = Interval(**vars(key.allowed))
+        fields.append(
+            (key.name, Annotated[tuple[float, float], span(allowed)])
+            if key.span
+            else (key.name, Annotated[float, real(allowed)])
+        )
+    return make_dataclass("NeuronTable", fields, frozen=True)
 
 
-@dataclass(frozen=True)
-class AdaptiveRecipe:
-    """ALIF: constants, and the normal distributions its time constants are drawn from, in steps."""
+class _Tables(Mapping[str, type[Any]]):
+    """The table of each neuron: those that spike, and `own`, which the recipe at hand names."""
 
-    theta: Annotated[float, real(POSITIVE)]  # threshold at rest
-    beta: Annotated[float, real(NOT_NEGATIVE)]  # rise of the threshold per adaptation
-    tau_mem_mean: Annotated[float, real(POSITIVE)]
-    tau_mem_std: Annotated[float, real(NOT_NEGATIVE)]
-    tau_adp_mean: Annotated[float, real(POSITIVE)]
-    tau_adp_std: Annotated[float, real(NOT_NEGATIVE)]
+    def __init__(self) -> None:
+        self.own: dict[str, type[Any]] = {}
+        self._known = {neuron.name: _table_of(neuron.keys) for neuron in SPIKING.values()}
+
+    def __getitem__(self, name: str) -> type[Any]:
+        return self.own[name] if name in self.own else self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._known, **self.own})
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self.own)
 
 
-NeuronRecipe = ResonatorRecipe | BalancedRecipe | AdaptiveRecipe
-# spiking neurons of brf_lava.neurons; a test compares them
-NEURON_RECIPES: dict[str, type[NeuronRecipe]] = {
-    "BRF": BalancedRecipe,
-    "RF": ResonatorRecipe,
-    "BHRF": BalancedRecipe,
-    "HRF": ResonatorRecipe,
-    "ALIF": AdaptiveRecipe,
-}
+NEURON_TABLES = _Tables()
+FindNeuron = Callable[[str], Neuron]
+
+
+def _neuron() -> Rule:
+    """A key that names a neuron."""
+    return Rule(
+        f'{choice(SPIKING).allowed}, or "FILE.py:NAME" for one of your own',
+        lambda value: value if isinstance(value, str) and value in NEURON_TABLES else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class NetworkRecipe:
     """
 
     hidden: Annotated[tuple[int, ...], wholes(1)]  # neurons of each hidden layer
-    neuron: Annotated[str | tuple[str, ...], one_or_list(choice(NEURON_RECIPES))]
+    neuron: Annotated[str | tuple[str, ...], one_or_list(_neuron())]
     recurrent: Annotated[bool | tuple[bool, ...], one_or_list(flag())]  # feed back to themselves
 
 
@@ -112,7 +120,7 @@ class LayerRecipe:
 
     neurons: int
     neuron: str
-    parameters: NeuronRecipe
+    parameters: Any
     recurrent: bool
     key: str
 
@@ -161,18 +169,20 @@ class Recipe:
     """One experiment. Made by `parse_recipe`, `load_recipe` or `override`, which check it.
 
     task: a shipped one, or the path of the user's own. text: exactly the TOML in use. name: where
-    it came from. Neither of these two counts in a comparison.
+    it came from. own: the records of the user's own neurons, by their names in the recipe. None of
+    these three counts in a comparison.
     """
 
     task: Annotated[str, choice_or_file(TASKS, ".toml")]
     network: NetworkRecipe
     neuron: Annotated[
-        NeuronRecipe | tuple[NeuronRecipe, ...], Variant("network.neuron", NEURON_RECIPES)
+        Any, Variant("network.neuron", NEURON_TABLES)
     ]  # of all hidden layers, or one by one
     readout: ReadoutRecipe
     training: TrainingRecipe
     text: str = field(default="", compare=False, repr=False)
     name: str = field(default="", compare=False)
+    own: Mapping[str, Neuron] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def decision(self) -> Decision:
@@ -184,7 +194,7 @@ class Recipe:
         """The hidden layers one by one, from the input on."""
         network, count = self.network, len(self.network.hidden)
         names = _each(network.neuron, count)
-        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
+        parameters: tuple[Any, ...] = _each(self.neuron, count)
         recurrent = _each(network.recurrent, count)
         own = isinstance(self.neuron, tuple)
         return tuple(
@@ -197,6 +207,10 @@ class Recipe:
             )
             for index, neurons in enumerate(network.hidden)
         )
+
+    def record(self, name: str) -> Neuron:
+        """The record of a neuron by its name in this recipe."""
+        return self.own[name] if name in self.own else SPIKING[name]
 
     @property
     def neuron_names(self) -> str:
@@ -217,20 +231,42 @@ def parse_recipe(text: str, where: str) -> Recipe:
     Raises: RecipeError for a syntax error (with its line), a key that is unknown or missing, and a
     value that is of the wrong type or out of range.
     """
-    return _build(strict_toml.read_table(text, where, RecipeError), text, where)
+    find = _finder((Path(where).parent, Path()))
+    return _build(strict_toml.read_table(text, where, RecipeError), text, where, find)
 
 
-def _build(table: dict[str, Any], text: str, where: str) -> Recipe:
-    recipe = strict_toml.build(Recipe, table, where, RecipeError)
+def _finder(folders: Sequence[Path]) -> FindNeuron:
+    """Reads the user's own neurons, whose paths start from one of these folders."""
+    return lambda reference: load_neuron(reference, folders)
+
+
+def _own_neurons(table: dict[str, Any], where: str, find: FindNeuron) -> dict[str, Neuron]:
+    """The records of the user's own neurons that the tables of a recipe name."""
+    network = table.get("network")
+    named = network.get("neuron") if isinstance(network, dict) else None
+    try:
+        return {
+            name: find(name)
+            for name in (named if isinstance(named, list) else [named])
+            if isinstance(name, str) and is_reference(name)
+        }
+    except ParameterError as error:
+        raise RecipeError(f"{where}: network.neuron: {error}") from error
+
+
+def _build(table: dict[str, Any], text: str, where: str, find: FindNeuron) -> Recipe:
+    own = _own_neurons(table, where, find)
+    NEURON_TABLES.own = {name: _table_of(neuron.keys) for name, neuron in own.items()}
+    recipe = replace(strict_toml.build(Recipe, table, where, RecipeError), own=own)
     _check_lengths(recipe, where)
     for layer in recipe.layers:
-        neuron = layer.parameters
-        if isinstance(neuron, ResonatorRecipe) and not neuron.dt * neuron.omega[1] < 1:
-            # beyond it `neurons.boundary` has no stable damping to offer
-            raise RecipeError(
-                f"{where}: {layer.key}.omega: up to {neuron.omega[1]:g} rad/s; dt*omega must stay "
-                f"below 1 (dt = {neuron.dt:g}, so omega < {1 / neuron.dt:g}). Lower omega or dt."
-            )
+        for key, dt in _times_dt_below_1(recipe.record(layer.neuron), layer.parameters):
+            high = getattr(layer.parameters, key)[1]
+            if not dt * high < 1:  # beyond it `neurons.boundary` has no stable damping to offer
+                raise RecipeError(
+                    f"{where}: {layer.key}.{key}: up to {high:g} rad/s; dt*{key} must stay "
+                    f"below 1 (dt = {dt:g}, so {key} < {1 / dt:g}). Lower {key} or dt."
+                )
     density = recipe.training.recurrent_density
     if density < 1 and not any(layer.recurrent for layer in recipe.layers):
         raise RecipeError(
@@ -238,6 +274,15 @@ def _build(table: dict[str, Any], text: str, where: str) -> Recipe:
             "there are no recurrent weights to leave out. Make it 1."
         )
     return replace(recipe, text=text, name=where)
+
+
+def _times_dt_below_1(neuron: Neuron, table: Any) -> list[tuple[str, float]]:
+    """The keys that times dt stay below 1, and dt."""
+    return [
+        (trained.name, table.dt)
+        for trained in neuron.trained
+        if isinstance(trained, Uniform) and trained.times_dt_below_1
+    ]
 
 
 def _check_lengths(recipe: Recipe, where: str) -> None:
@@ -264,7 +309,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     return parse_recipe(read_named("training", name_or_path, RecipeError), str(name_or_path))
 
 
-def recipe_for(task: str, neuron: str = "brf") -> Recipe:
+def recipe_for(task: str, neuron: str = DEFAULT.name) -> Recipe:
     """The shipped recipe for a task and a neuron. Raises: RecipeError listing those there are."""
     return load_recipe(f"{task}-{neuron}".lower())
 
@@ -287,20 +332,23 @@ BROUGHT: dict[int, dict[str, dict[str, Any]]] = {
 }
 
 
-def parse_stored(text: str, schema: int, where: str) -> Recipe:
+def parse_stored(text: str, schema: int, where: str, find: FindNeuron | None = None) -> Recipe:
     """A recipe from the text that a file of this schema holds, the keys it lacks as in `BROUGHT`.
+
+    find: reads the user's own neurons.
 
     A text that lacked some is completed, without its comments. Raises: as `parse_recipe`.
     """
     later = [sections for brought, sections in BROUGHT.items() if brought > schema]
-    if not later:
-        return parse_recipe(text, where)
+    find = find or _finder(())
     table = strict_toml.read_table(text, where, RecipeError)
+    if not later:
+        return _build(table, text, where, find)
     for sections in later:
         for section, values in sections.items():
             if isinstance(table.get(section), dict):
                 table[section] = {**values, **table[section]}
-    recipe = _build(table, "", where)
+    recipe = _build(table, "", where, find)
     completed = f"# completed from schema {schema}\n{strict_toml.write_table(recipe)}"
     return replace(recipe, text=completed)
 
@@ -315,12 +363,19 @@ def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe
     Raises: RecipeError for a change that is malformed, an unknown key and a refused value.
     """
     table = strict_toml.read_table(strict_toml.write_table(recipe), recipe.name, RecipeError)
+    NEURON_TABLES.own = {name: _table_of(neuron.keys) for name, neuron in recipe.own.items()}
     applied: dict[str, str] = {}
     # how many layers there are comes first, what is for one of them last
     for change in sorted((_parse_change(change) for change in changes), key=_rank):
         name = _apply(change, table)
         applied[name] = f"{name}={strict_toml.shown(change.value)}"
-    changed = _build(table, "", "--set")
+    folders = (Path(), Path(recipe.name.partition(" with ")[0]).parent)
+    changed = _build(
+        table,
+        "",
+        "--set",
+        lambda name: recipe.own[name] if name in recipe.own else load_neuron(name, folders),
+    )
     if changed == recipe:
         return recipe
     name = f"{recipe.name} with {', '.join(applied.values())}{reason and f' ({reason})'}"

@@ -8,6 +8,8 @@
         weight              [N, I] int8 mantissas       weight_exponent      scalar
         weight_rec          [N, N] int8 mantissas       weight_rec_exponent  scalar
         neuron/type         the neuron's name, such as "BRF"
+                            with attributes, where it is the user's own: neuron, FILE.py:NAME, and
+                            sha256 of that file, which is not run if it is another
         neuron/<name>       per-neuron coefficients [N] and shared constants, integers
     /reference              what the float network did on the test data, optional
         predictions         [B, T] or [B, 1] uint8 classes
@@ -59,12 +61,14 @@ from brf_lava.network.layers import (
 )
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.own import load_neuron
 
 FORMAT = "brf-lava-network"
 SCHEMA = 3
 READABLE = range(1, SCHEMA + 1)
 WITHOUT_INPUT_GAIN = (1, 2)
 SPIKES = (0, 1)
+OWN = ("neuron", "sha256")  # attributes of neuron/type: FILE.py:NAME and the file's digest
 SPIKES_MAX = 2**31 - 1  # per sample
 LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
 
@@ -123,6 +127,11 @@ def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
         _write_integers(handle, "weight_rec_exponent", np.int64(layer.recurrent.exponent))
     neuron = handle.create_group("neuron")
     _write_text(neuron, "type", layer.neuron.name)
+    if layer.neuron.source is not None:
+        for name, value in zip(
+            OWN, (layer.neuron.source.reference, layer.neuron.source.sha256), strict=True
+        ):
+            neuron["type"].attrs[name] = np.bytes_(value.encode())
     units = {**UNITS, **layer.neuron.units}
     for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
         _write_integers(neuron, name, values, units)
@@ -177,7 +186,7 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     _reject_unknown(handle, entries, path)
     neurons = int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
     group = _group(handle, "neuron", path)
-    neuron = NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
+    neuron = _read_neuron(group, path)
     constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
     schema = handle.file.attrs.get("schema")
     old = schema in WITHOUT_INPUT_GAIN or (schema is None and "input_gain" not in group)
@@ -202,6 +211,16 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
             **{name: 0 for name in constants if name in lacking},
         ),
     )
+
+
+def _read_neuron(group: h5py.Group, path: Path) -> Neuron:
+    """The record of a layer's neuron; of the user's own, from the very file it was made with."""
+    reference, sha256 = (_text(_dataset(group, "type", path).attrs.get(name)) for name in OWN)
+    if reference is None or sha256 is None:
+        return NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
+    neuron = load_neuron(str(reference), (Path(), path.parent), str(sha256))
+    _read_text(group, "type", (neuron.name,), path)
+    return neuron
 
 
 def _read_ranges(neuron: Neuron, group: h5py.Group, path: Path) -> dict[str, tuple[int, int]]:

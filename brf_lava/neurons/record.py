@@ -202,10 +202,16 @@ class Plane:
 
 
 class Source(NamedTuple):
-    """The file that a neuron of one's own is in: its path as it was found, and its SHA-256."""
+    """The file that a neuron of one's own is in: its path as it was found, the name of the record
+    there, and the file's SHA-256."""
 
     path: str
+    name: str
     sha256: str
+
+    @property
+    def reference(self) -> str:
+        return f"{self.path}:{self.name}"
 
 
 @dataclass(frozen=True)

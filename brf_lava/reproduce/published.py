@@ -12,6 +12,7 @@ FRACTIONS = (
 # in the order of the published tables
 TASKS = ("smnist", "psmnist", "ecg", "shd")
 NEURONS = ("ALIF", "RF", "BRF", "BHRF")
+BASELINE = "ALIF"  # whose SOPs ratios are of
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _shape(stored: dict[str, Any]) -> LayerShape:
     if stored["neuron"] not in NEURONS:
-        raise ValueError(f"neuron {stored['neuron']!r} is not known")
+        raise ValueError(f"neuron {stored['neuron']!r} is none of {', '.join(NEURONS)}")
     if not isinstance(stored["recurrent"], bool):
         raise ValueError(f"recurrent: {stored['recurrent']!r} is neither true nor false")
     largest = stored["input_sum"]

@@ -48,7 +48,7 @@ class Network(nn.Module):
         widths = (inputs, *recipe.network.hidden)
         self.hidden = nn.ModuleList(
             Block(
-                layer.neuron,
+                recipe.record(layer.neuron),
                 {**asdict(layer.parameters), "surrogate": surrogate},
                 before,
                 layer.neurons,

@@ -29,6 +29,7 @@ from brf_lava.tasks.registry import is_permuted
 from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import (
     Checkpoint,
+    own_neurons,
     permutation_array,
     permutation_tensor,
     read_archive,
@@ -373,6 +374,7 @@ class Trainer:
             "schema": STATE_SCHEMA,
             "versions": versions(),
             "recipe": self.recipe.text,
+            **own_neurons(self.recipe),
             "seed": self.seed,
             "device": self.device.type,
             "data": asdict(self.dataset.source),

@@ -332,7 +332,7 @@ def _build(
 
 
 def _neurons(layer: FixedLayer, name: str, microcode: Any) -> Any:
-    from brf_lava.proc.neurons.process import process_of
+    from brf_lava.proc.neurons.models import process_of
 
     return process_of(layer.neuron)(
         samples=None,

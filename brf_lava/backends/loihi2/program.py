@@ -35,6 +35,7 @@ __all__ = [
     "Program",
     "Register",
     "build_program",
+    "has_program",
     "network_programs",
     "program_for",
     "run_program",
@@ -81,6 +82,11 @@ def _sums(weights: Connection, inputs: tuple[int, int]) -> tuple[int, int]:
     return int(ends.min(0).sum(1).min(initial=0)), int(ends.max(0).sum(1).max(initial=0))
 
 
+def has_program(neuron: Neuron) -> bool:
+    """Whether the neuron is written in the chip's operations here; one's own is not."""
+    return neuron.source is None and neuron.name in _STEPS
+
+
 def build_program(
     neuron: Neuron, constants: Any, current: tuple[int, int] = ANY_CURRENT
 ) -> Program:
@@ -90,9 +96,10 @@ def build_program(
     by default. Raises: ParameterError for a neuron without a program, and when a state variable
     could leave its 24 bits or a product 64 bits.
     """
-    if neuron.name not in _STEPS:
+    if not has_program(neuron):
         raise ParameterError(
-            f"neuron {neuron.name}: has no program; there are ones for {', '.join(_STEPS)}."
+            f"neuron {neuron.name}: has no program; there are ones for {', '.join(_STEPS)}. Run it "
+            "on the engine or on Lava's simulation (--backend sim)."
         )
     builder = _Builder(neuron, constants, current)
     builder.run("RDC", "x", "current")

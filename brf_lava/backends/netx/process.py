@@ -25,7 +25,7 @@ from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.microcode import MESSAGE_BITS
-from brf_lava.proc.neurons.process import process_of
+from brf_lava.proc.neurons.models import process_of
 
 NETX_LAYERS = ("input", "conv", "flatten", "dense", "dense_rec")  # those that netx builds
 NETX_NEURONS = ("LOIHI", "CUBA", "SDNN")  # and all with "RF" in their name

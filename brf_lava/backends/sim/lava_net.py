@@ -220,7 +220,7 @@ def _neurons(
     layer: FixedLayer, samples: int, name: str, probe: Probe | None, blanks: Blanks | None
 ) -> Any:
     """The Lava process of a layer's neurons, straight from the layer."""
-    from brf_lava.proc.neurons.process import process_of
+    from brf_lava.proc.neurons.models import process_of
 
     return process_of(layer.neuron)(
         samples=samples,

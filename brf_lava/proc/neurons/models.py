@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,20 +59,19 @@ class NeuronModel(PyLoihiProcessModel):
             self.probe.write(self.time_step, output, states)
 
 
-def model_of(process: type[NeuronLayer], number_system: str, module: str) -> type[NeuronModel]:
+def model_of(process: type[NeuronLayer], number_system: str) -> type[NeuronModel]:
     """The Python model of a process, declared from its neuron's record.
 
     Args:
         process: a process of one neuron.
         number_system: "fixed" (tag fixed_pt, integers) or "real" (tag floating_pt).
-        module: where Lava is to find the model: it looks at classes that say they are of it.
     """
     neuron = process.neuron
     number, spike, state = NUMBERS[number_system]
     bits = 24 if number_system == "fixed" else None
     port = LavaPyType(PyOutPort.VEC_DENSE, spike if neuron.spiking else state)
     declared: dict[str, Any] = {
-        "__module__": module,
+        "__module__": __name__,
         "__doc__": f"{neuron.name} in {number_system} numbers, by `{number_system}_step`.",
         "neuron": neuron,
         "number_system": number_system,
@@ -91,5 +91,23 @@ def model_of(process: type[NeuronLayer], number_system: str, module: str) -> typ
 
 for _process in PROCESSES.values():
     for _system in NUMBERS:
-        _model = model_of(_process, _system, __name__)
+        _model = model_of(_process, _system)
         globals()[_model.__name__] = _model
+
+
+@cache
+def process_of(neuron: Neuron) -> type[NeuronLayer]:
+    """The Lava process of a neuron; of the user's own, one made from its record.
+
+    Models of the latter are made, too. They stand among the names of this module, where Lava looks
+    for models of a process that says it is from here.
+    """
+    if neuron in (process.neuron for process in PROCESSES.values()):
+        return PROCESSES[neuron.name]
+    text = f"{neuron.name}, a neuron of the user's own; arguments, ports: see `NeuronLayer`."
+    declared = {"__module__": __name__, "__doc__": text, "neuron": neuron}
+    process = type(neuron.name, (NeuronLayer,), declared)
+    for number_system in NUMBERS:
+        model = model_of(process, number_system)
+        globals()[f"{model.__name__} {id(process)}"] = model
+    return process

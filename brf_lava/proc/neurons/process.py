@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -238,23 +237,3 @@ class LI(NeuronLayer):
 PROCESSES: dict[str, type[NeuronLayer]] = {
     process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)
 }
-
-
-@cache
-def process_of(neuron: Neuron) -> type[NeuronLayer]:
-    """The Lava process of a neuron; of a neuron of one's own, one made from its record.
-
-    Models of the latter are made, too. They stand among the names of this module, where Lava looks
-    for the models of its processes first.
-    """
-    if neuron in (process.neuron for process in PROCESSES.values()):
-        return PROCESSES[neuron.name]
-    from brf_lava.proc.neurons.models import NUMBERS, model_of
-
-    text = f"{neuron.name}, a neuron of one's own. Arguments and shapes are those of `NeuronLayer`."
-    declared = {"__module__": __name__, "__doc__": text, "neuron": neuron}
-    process = type(neuron.name, (NeuronLayer,), declared)
-    for number_system in NUMBERS:
-        model = model_of(process, number_system, __name__)
-        globals()[f"{model.__name__} {id(process)}"] = model
-    return process
