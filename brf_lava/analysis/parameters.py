@@ -76,10 +76,12 @@ def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
         layers.append(Resonators(number, family, neuron.constants.dt, omega, b_offset, damping))
     if not layers:
         having = [name for name, known in NEURONS.items() if known.plane is not None]
-        names = dict.fromkeys(block.neuron.family.name for block in network.hidden_blocks)
+        families = dict.fromkeys(block.neuron.family for block in network.hidden_blocks)
+        omega = any("omega" in {key.name for key in family.keys} for family in families)
+        lack = "no plane of omega and damping in their record" if omega else "no omega"
         raise CheckpointError(
-            f"{where}: its hidden neurons are {', '.join(names)}, whose records have no plane of "
-            f"omega and damping to draw them in; {', '.join(having)} have. Name another model."
+            f"{where}: its hidden neurons are {', '.join(each.name for each in families)}, which "
+            f"have {lack}; {', '.join(having)} have. Name another model."
         )
     return tuple(layers)
 

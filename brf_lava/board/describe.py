@@ -27,6 +27,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.io import strict_json
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import NEURONS, READOUT, Neuron
+from brf_lava.neurons.own import loaded
 
 WEIGHT_BITS = 8  # of a description's weights
 SIZE_MAX = 2**31 - 1  # neurons or inputs of one layer
@@ -39,8 +40,7 @@ class LayerShape:
 
     weight_bits: that its weights need, with the sign. input_sum: the largest sum of weights, of
     inputs and recurrent ones together, that a neuron can receive, with the sign left out and in
-    units of the lesser of their exponents; None where it is not known. own: the record of a neuron
-    of the user's own.
+    units of the lesser of their exponents; None where it is not known.
     """
 
     neuron: str
@@ -49,11 +49,10 @@ class LayerShape:
     recurrent: bool
     weight_bits: int
     input_sum: int | None = None
-    own: Neuron | None = None
 
     @property
     def record(self) -> Neuron:
-        return self.own or NEURONS[self.neuron]
+        return NEURONS.get(self.neuron) or loaded(self.neuron)
 
     @property
     def sources(self) -> int:
@@ -97,7 +96,6 @@ def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
         recurrent=layer.recurrent is not None,
         weight_bits=max(map(_weight_bits, connections)),
         input_sum=_largest_sum(connections, largest_input),
-        own=layer.neuron if layer.neuron.source is not None else None,
     )
 
 

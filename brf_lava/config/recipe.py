@@ -442,6 +442,8 @@ def _parse_change(change: str) -> _Change:
     if len(found) > 1:
         raise RecipeError(f"--set {change}: {' and '.join(found)} are meant; write one in full.")
     layer = int(numbered["layer"]) if numbered else None
+    if is_reference(source):
+        return _Change(change, found[0], layer, source)
     try:
         return _Change(change, found[0], layer, strict_toml.parse_value(source))
     except ValueError as error:

@@ -14,11 +14,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from brf_lava.errors import BrfLavaError, ParameterError
 from brf_lava.neurons import real
 from brf_lava.neurons.families import NEURONS
 from brf_lava.neurons.record import Neuron, Normal, Source, Uniform
+from brf_lava.neurons.surrogate import double_gaussian
 
 REFERENCE = re.compile(r"(?P<file>[^:]*\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,9}")
@@ -81,6 +83,19 @@ def load_neuron(reference: str, folders: Iterable[Path], sha256: str | None = No
     )
 
 
+_LOADED: dict[str, Neuron] = {}
+
+
+def is_loaded(name: str) -> bool:
+    """Whether one of the user's own neurons that were read has this name."""
+    return name in _LOADED
+
+
+def loaded(name: str) -> Neuron:
+    """The user's own neuron of this name that was read last."""
+    return _LOADED[name]
+
+
 @cache
 def _load(path: Path, source: bytes, name: str) -> Neuron:
     digest = hashlib.sha256(source).hexdigest()
@@ -101,7 +116,9 @@ def _load(path: Path, source: bytes, name: str) -> Neuron:
             f"Neuron of brf_lava.neurons.record is needed. There is {', '.join(names) or 'none'}."
         )
     _check(record, f"{path}: {name}")
-    return replace(record, source=Source(str(path), name, digest))
+    own = replace(record, source=Source(str(path), name, digest))
+    _LOADED[own.name] = own
+    return own
 
 
 def _failure(where: str, error: Exception) -> ParameterError:
@@ -117,8 +134,6 @@ def _check(record: Neuron, where: str) -> None:
     variables = [*record.states, *record.fixed_coefficients, *shared]
     names = [*variables, *(each.name for each in record.trained)]
     bits = {"state_bits", "parameter_bits", *(("input_gain",) if record.leak else ())}
-    code = getattr(record.real_step, "__code__", None)
-    known = getattr(record.real_step, "__globals__", {})
     for good, problem in (
         (NAME.fullmatch(record.name), f"name {record.name!r}; 1 to 10 letters and digits"),
         (record.name not in NEURONS, f"name {record.name}; another than those of brf_lava"),
@@ -151,14 +166,25 @@ def _check(record: Neuron, where: str) -> None:
             f"weights_carry {record.weights_carry!r} and times {_times(record)}; real constants",
         ),
         (
-            code is not None and "spike" in code.co_names and known.get("spike") is real.spike,
-            "real_step without spike(...); that of brf_lava.neurons.real, called by this name, "
-            "or training has no gradient,",
+            _calls(record.real_step, "spike", real.spike),
+            "real_step without spike(...); that of brf_lava.neurons.real, called by this name,",
+        ),
+        (
+            record.adjoint_step is None
+            or _calls(record.adjoint_step, "derivative", double_gaussian),
+            "adjoint_step without derivative(...); double_gaussian of brf_lava.neurons.surrogate, "
+            "called by this name,",
         ),
     ):
         if not good:
             raise ParameterError(f"{where}: {problem} is needed. Correct the record.")
     _try_steps(record, where)
+
+
+def _calls(step: Any, name: str, function: Any) -> bool:
+    """Whether a step calls a function by the global name under which training binds another."""
+    code = getattr(step, "__code__", None)
+    return code is not None and name in code.co_names and step.__globals__.get(name) is function
 
 
 def _times(record: Neuron) -> list[str]:
@@ -194,6 +220,11 @@ def _try_steps(record: Neuron, where: str) -> None:
             states, _ = step(state, state[0] + 1, given, shared)
             if len(states) != len(rest):
                 raise ValueError(f"{step.__name__} returns {len(states)} of {len(rest)} states")
+        if record.adjoint_step is not None:
+            state = tuple(map(float, rest))
+            into = record.adjoint_step(state, state, coefficients, constants, state, 1.0)
+            if (len(into[0]), len(into[2])) != (len(rest), len(coefficients)):
+                raise ValueError("adjoint_step returns gradients of other states or coefficients")
     except Exception as error:
         raise _failure(where, error) from error
 

@@ -11,6 +11,7 @@ from brf_lava.board.estimate import MeasuredRun
 from brf_lava.errors import DataError
 from brf_lava.io import strict_json
 from brf_lava.neurons.families import NEURONS
+from brf_lava.neurons.own import is_loaded, load_neuron
 from brf_lava.run.result import FORMAT, SCHEMA
 
 ROUNDING = 1 + 1e-9  # a mean over parts of a run is rounded
@@ -45,6 +46,8 @@ def read_run(path: Path) -> StoredRun:
     try:
         result, provenance = contents["result"], contents["network"]
         layers = result["layers"]
+        for own in provenance.get("neurons", {}).values():
+            load_neuron(own["neuron"], (Path(), path.parent), own["sha256"])
         run = MeasuredRun(
             network=NetworkShape(
                 name=str(provenance.get("task", path.stem)),
@@ -90,8 +93,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _shape(stored: dict[str, Any]) -> LayerShape:
-    if stored["neuron"] not in NEURONS:
-        raise ValueError(f"neuron {stored['neuron']!r} is none of {', '.join(NEURONS)}")
+    if stored["neuron"] not in NEURONS and not is_loaded(stored["neuron"]):
+        raise ValueError(f"neuron {stored['neuron']!r} is not known")
     if not isinstance(stored["recurrent"], bool):
         raise ValueError(f"recurrent: {stored['recurrent']!r} is neither true nor false")
     largest = stored["input_sum"]

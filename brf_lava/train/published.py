@@ -96,7 +96,7 @@ def _own(neuron: Neuron) -> dict[str, str]:
 def _own_in(tensors: Iterable[str]) -> dict[str, str]:
     """Those of the neurons whose parameters are among these names."""
     there = set(tensors)
-    known = (_own(neuron) for neuron in (DEFAULT, *SPIKING.values()))
+    known = (_own(neuron) for neuron in reversed(SPIKING.values()))
     return next((own for own in known if there & set(own)), _own(DEFAULT))
 
 
