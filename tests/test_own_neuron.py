@@ -17,6 +17,7 @@ from networks import random_connection, random_spikes
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
+from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.cli.main import main
 from brf_lava.config.recipe import load_recipe, override, parse_recipe
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError, RecipeError
@@ -27,6 +28,9 @@ from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons.own import load_neuron
 from brf_lava.neurons.record import Neuron
 from brf_lava.nn.blocks import Block
+from brf_lava.proc.sink.process import Sink
+from brf_lava.proc.source.process import Source
+from brf_lava.run.stream import Stream
 from brf_lava.slayer import block
 
 pytestmark = pytest.mark.timeout(240)  # kernels are compiled, once a machine
@@ -193,6 +197,28 @@ def test_lava_equals_the_engine_in_every_integer(tmp_path: Path) -> None:
     for found in (engine.run(read, x), lava_net.run_on_lava(read, x, timeout=60.0)):
         np.testing.assert_array_equal(found.spikes[0], expected.spikes[0])
         np.testing.assert_array_equal(found.outputs, expected.outputs)
+
+
+def test_a_stream_and_netx_equal_the_engine(tmp_path: Path) -> None:
+    """In graphs that are wired and run without a word about this neuron."""
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from brf_lava.run import Network
+
+    made, x = network(), random_spikes(np.random.default_rng(3), 40, 1, 3, rate=0.4)
+    expected = engine.run(made, x).outputs[:, 0]
+    with Stream(made, backend="sim") as stream:
+        answers = [answer for step in x[:, 0] for answer in stream.push(step)]
+        answers += stream.reset()
+    np.testing.assert_array_equal([answer.outputs for answer in answers], expected)
+    write_network(made, tmp_path / "net.h5")
+    net = Network(tmp_path / "net.h5")
+    record = shared_array((len(x) + len(net), *net.out.shape), np.int32)
+    source, sink = Source(recording=x[:, 0]), Sink(record=record)
+    source.s_out.connect(net.inp)
+    net.out.connect(sink.a_in)
+    run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record), timeout=60.0)
+    np.testing.assert_array_equal(record[len(net) :], expected)
 
 
 def test_a_block_of_slayer_takes_the_record() -> None:

@@ -1,4 +1,4 @@
-"""A neuron of one's own: a record in a Python file, named ``FILE.py:NAME``.
+"""A neuron of the user's own: a record in a Python file, named ``FILE.py:NAME``.
 
 Reading it runs the file. So it is read where the user names it, in a recipe or a command; where a
 model or network file names it, only if it is still, byte for byte, the file it was made with.
@@ -7,9 +7,10 @@ model or network file names it, only if it is still, byte for byte, the file it 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -39,18 +40,18 @@ RESERVED = frozenset(  # by Lava's processes, torch's modules and network files
 
 
 def is_reference(name: str) -> bool:
-    """Whether this names a neuron of one's own."""
+    """Whether this names a neuron of the user's own."""
     return REFERENCE.fullmatch(name) is not None
 
 
-def load_neuron(reference: str, folders: Iterable[Path], sha256: str | None = None) -> Neuron:
+def load_neuron(reference: str, folders: Sequence[Path], sha256: str | None = None) -> Neuron:
     """The record that a reference such as ``my_neuron.py:GBRF`` names.
 
     Args:
         reference: the path of a Python file and the name of a `Neuron` in it.
-        folders: that the path may start from, in order.
-        sha256: of the file that a model or network was made with; a file with another is not run,
-            and the file may also lie in a folder itself.
+        folders: where the path may start from, in order.
+        sha256: of the file that a model or network was made with. A file with another is not run;
+            with the right one it may also lie in one of the folders itself.
 
     Raises:
         ParameterError: if the file is missing, has changed or fails, or the record is not complete.
@@ -63,7 +64,7 @@ def load_neuron(reference: str, folders: Iterable[Path], sha256: str | None = No
     if sha256 is not None:
         places += [place / wanted.name for place in folders]
     places = list(dict.fromkeys(places))
-    there = [place for place in places if place.is_file()]
+    there = [place for place in places if os.path.isfile(place)]  # False where it may not look
     if not there:
         raise ParameterError(
             f"{reference}: no such file, looked for at {', '.join(map(str, places))}. It holds the "
