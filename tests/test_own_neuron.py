@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,18 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(
         load_neuron("gbrf.py:GBRF", [tmp_path])
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "gbrf.py") in str(caught.value)
+
+
+def test_a_step_that_cannot_be_compiled(tmp_path: Path) -> None:
+    spiking = "z = u_next > constants.theta + q"
+    (tmp_path / "gbrf.py").write_text(SOURCE.replace(spiking, f"{spiking} * eval('1')"))
+    made, x = network(), random_spikes(np.random.default_rng(2), 9, 1, 3)
+    hidden = replace(made.layers[0], neuron=gbrf(tmp_path))
+    with pytest.raises(
+        ParameterError, match=r"gbrf\.py:GBRF: cannot be compiled: .*eval"
+    ) as caught:
+        engine.run(FixedNetwork((hidden, made.layers[1])), x)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_recipe_names_a_file_that_is_there(tmp_path: Path) -> None:

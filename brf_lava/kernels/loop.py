@@ -19,8 +19,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
-from brf_lava.errors import BackendUnavailableError
+from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.kernels.compile import compiled, specialized
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
@@ -401,6 +402,21 @@ def recurrent_gradient(signal: Any, grad_current: Any) -> Any:
     return totals.sum(axis=0).T
 
 
+@contextmanager
+def _compiling(neuron: Neuron) -> Iterator[None]:
+    """Raises: ParameterError for steps in a file of the user's own that cannot be compiled."""
+    try:
+        yield
+    except NumbaError as error:
+        if neuron.source is None:
+            raise
+        text = " ".join(str(error).split()).rpartition("(step: nopython frontend) ")[2]
+        raise ParameterError(
+            f"{neuron.source.reference}: cannot be compiled: {text[:400]}. Write the steps with "
+            "numbers, tuples and plain functions alone."
+        ) from error
+
+
 def _group_size(samples: int) -> int:
     """Few enough samples per group that every core gets one, at most `GROUP`."""
     threads: int = numba.get_num_threads()
@@ -448,17 +464,18 @@ def forward(
         last_output[:] = before.reshape(-1)
     no_weights = np.empty((0, neurons), number if w_in is None else w_in.dtype)
     group = _group_size(samples)
-    _forward_loop(neuron, integers)(
-        x,
-        no_weights if w_in is None else w_in,
-        no_weights if w_rec is None else w_rec,
-        np.tile(coefficients, group),
-        constants,
-        history,
-        last_output,
-        output,
-        group,
-    )
+    with _compiling(neuron):
+        _forward_loop(neuron, integers)(
+            x,
+            no_weights if w_in is None else w_in,
+            no_weights if w_rec is None else w_rec,
+            np.tile(coefficients, group),
+            constants,
+            history,
+            last_output,
+            output,
+            group,
+        )
     states = history if keep_states else history[steps % slots][None]
     return (
         output.reshape(steps, samples, neurons),
@@ -491,7 +508,7 @@ def backward(
     grad_current = np.empty((steps, samples * neurons), number)
     grad_coefficients = np.empty((len(neuron.coefficients), samples * neurons), number)
     loop = _backward_loop(neuron, surrogate)
-    with _one_thread_per_product():
+    with _one_thread_per_product(), _compiling(neuron):
         loop(
             grad_output.reshape(steps, samples * neurons),
             states.reshape(steps + 1, len(neuron.states), samples * neurons),
