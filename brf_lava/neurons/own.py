@@ -129,26 +129,45 @@ def _failure(where: str, error: Exception) -> ParameterError:
 
 def _check(record: Neuron, where: str) -> None:
     """Raises: ParameterError for what a record lacks, and for steps that do not run."""
-    real_fields = set(getattr(record.real_constants, "_fields", ()))
-    fixed_fields = set(getattr(record.fixed_constants, "_fields", ()))
-    shared = {constant.name for constant in record.constants}
-    variables = [*record.states, *record.fixed_coefficients, *shared]
+    for good, problem in (*_names(record), *_constants(record), *_functions(record)):
+        if not good:
+            raise ParameterError(f"{where}: {problem} is needed. Correct the record.")
+    _try_steps(record, where)
+
+
+Test = tuple[object, str]  # what must be true, and what it is if not, and what is needed
+
+
+def _names(record: Neuron) -> tuple[Test, ...]:
+    variables = [
+        *(*record.states, *record.fixed_coefficients),
+        *(constant.name for constant in record.constants),
+    ]
     names = [*variables, *(each.name for each in record.trained)]
-    bits = {"state_bits", "parameter_bits", *(("input_gain",) if record.leak else ())}
-    for good, problem in (
+    states, coefficients = len(record.states), len(record.per_neuron)
+    return (
         (NAME.fullmatch(record.name), f"name {record.name!r}; 1 to 10 letters and digits"),
         (record.name not in NEURONS, f"name {record.name}; another than those of brf_lava"),
         (record.spiking, "spiking=False; a hidden layer that spikes"),
-        (1 <= len(record.states) <= MOST, f"{len(record.states)} states; 1 to {MOST}"),
-        (
-            1 <= len(record.per_neuron) <= MOST,
-            f"{len(record.per_neuron)} coefficients; 1 to {MOST}",
-        ),
+        (1 <= states <= MOST, f"{states} states; 1 to {MOST}"),
+        (1 <= coefficients <= MOST, f"{coefficients} coefficients; 1 to {MOST}"),
         (
             all(VARIABLE.fullmatch(each) and each not in RESERVED for each in names),
             f"names {', '.join(names)}; lower-case ones other than {', '.join(sorted(RESERVED))}",
         ),
         (len(set(variables)) == len(variables), f"names {', '.join(variables)}; different ones"),
+    )
+
+
+def _constants(record: Neuron) -> tuple[Test, ...]:
+    real_fields = set(getattr(record.real_constants, "_fields", ()))
+    fixed_fields = set(getattr(record.fixed_constants, "_fields", ()))
+    shared = {constant.name for constant in record.constants}
+    bits = {"state_bits", "parameter_bits", *(("input_gain",) if record.leak else ())}
+    factors = [each.times for each in record.per_neuron]
+    if any(isinstance(each, Uniform) and each.times_dt_below_1 for each in record.trained):
+        factors.append("dt")
+    return (
         (
             real_fields <= shared,
             f"real constants {', '.join(sorted(real_fields))}; a Constant for each of them",
@@ -163,34 +182,31 @@ def _check(record: Neuron, where: str) -> None:
             f"leak {record.leak!r}; one of its coefficients",
         ),
         (
-            all(each in real_fields for each in (record.weights_carry, *_times(record)) if each),
-            f"weights_carry {record.weights_carry!r} and times {_times(record)}; real constants",
+            {record.weights_carry, *factors} <= {"", *real_fields},
+            f"weights_carry {record.weights_carry!r} and times {factors}; real constants",
         ),
+    )
+
+
+def _functions(record: Neuron) -> tuple[Test, ...]:
+    adjoint = record.adjoint_step
+    return (
         (
             _calls(record.real_step, "spike", real.spike),
             "real_step without spike(...); that of brf_lava.neurons.real, called by this name,",
         ),
         (
-            record.adjoint_step is None
-            or _calls(record.adjoint_step, "derivative", double_gaussian),
+            adjoint is None or _calls(adjoint, "derivative", double_gaussian),
             "adjoint_step without derivative(...); double_gaussian of brf_lava.neurons.surrogate, "
             "called by this name,",
         ),
-    ):
-        if not good:
-            raise ParameterError(f"{where}: {problem} is needed. Correct the record.")
-    _try_steps(record, where)
+    )
 
 
 def _calls(step: Any, name: str, function: Any) -> bool:
     """Whether a step calls a function by the global name under which training binds another."""
     code = getattr(step, "__code__", None)
     return code is not None and name in code.co_names and step.__globals__.get(name) is function
-
-
-def _times(record: Neuron) -> list[str]:
-    limited = any(isinstance(each, Uniform) and each.times_dt_below_1 for each in record.trained)
-    return [each.times for each in record.per_neuron if each.times] + ["dt"] * limited
 
 
 def _try_steps(record: Neuron, where: str) -> None:
