@@ -14,9 +14,9 @@ import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
 from brf_lava.backends.sim.guard import run_guarded, shared_array
-from brf_lava.backends.sim.lava_net import process_of
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.neurons.models import process_of
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 
@@ -53,7 +53,7 @@ def main(name: str) -> np.ndarray:
     record = shared_array((len(RECORDING), 3), np.int32)  # written by the sink's process
     source = Source(recording=RECORDING)
     dense = BatchDense(samples=None, weights=WEIGHTS, exponent=10)
-    process = process_of(NEURONS[name], name)  # the class, for example proc.brf.process.BRF
+    process = process_of(NEURONS[name])  # the class, for example proc.neurons.process.BRF
     neurons = process(samples=None, constants=constants_of(name), **coefficients_of(name))
     sink = Sink(record=record)
     source.s_out.connect(dense.s_in)

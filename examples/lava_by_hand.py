@@ -11,8 +11,8 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from brf_lava.backends.sim.guard import run_guarded, shared_array
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.neurons.real import BalancedConstants
-from brf_lava.proc.brf.process import BRF
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.neurons.process import BRF
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from brf_lava.neurons.families import NEURONS
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "brf_lava"
 
@@ -115,6 +117,57 @@ def test_the_table_alone_knows_backends_by_name() -> None:
         if named.search(line)
     ]
     assert not found
+
+
+# Where a neuron of the package is spelled out; everything else asks its record.
+NEURON_FILES = {
+    "neurons/real.py",
+    "neurons/fixed.py",
+    "neurons/adjoint.py",
+    "neurons/families.py",
+    "proc/neurons/process.py",
+    "backends/loihi2/program.py",
+}
+ELSEWHERE = {
+    "reproduce/published.py": "the table of the paper, which has these neurons and no others",
+    "ecg/classify.py": "brf is the extension of this program's annotation files",
+    "backends/netx/process.py": "netx itself looks for RF in a name",
+    "backends/loihi2/listing.py": "Lava's own RF, whose rounding is public",
+    "cli/import_published.py": "which of the published networks come without an order of steps",
+}
+PROSE = "BRF reference code"  # of Higuchi et al. 2024, where data come from
+
+
+def words(source: str) -> Iterator[tuple[int, str]]:
+    """Line and word of all identifiers and strings of a source text, docstrings left out."""
+    tree = ast.parse(source)
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.alias):
+            yield from ((node.lineno, name) for name in node.name.split("."))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = "" if id(node) in bare else node.value.replace(PROSE, "")
+            yield from ((node.lineno, word) for word in re.findall(r"[A-Z]+\b", text))
+            yield node.lineno, text
+
+
+def test_a_neuron_is_spelled_in_seven_files_at_most() -> None:
+    names = {case(name) for name in NEURONS for case in (str.upper, str.lower)}
+    found: dict[str, list[str]] = {}
+    for path in sources():
+        for line, word in words(path.read_text()):
+            if names & set(re.split(r"[_.]", re.sub("brf[_-]lava", "", word, flags=re.I))):
+                found.setdefault(str(path.relative_to(PACKAGE)), []).append(f"{line}: {word}")
+    allowed = NEURON_FILES | set(ELSEWHERE)
+    assert not {file: hits for file, hits in found.items() if file not in allowed}
+    assert set(found) == allowed
+    assert len(NEURON_FILES) <= 7
 
 
 def loaded_by(module: str) -> set[str]:

@@ -164,7 +164,7 @@ def _layer(rng: np.random.Generator, plan: LayerPlan, neurons: int, inputs: int)
         for sign, shape, exponent in zip(plan.signs, shapes, plan.exponents, strict=True)
     )
     state_bits, parameter_bits = plan.bits
-    ranges = integer_ranges(state_bits, parameter_bits)
+    ranges = integer_ranges(plan.neuron, state_bits, parameter_bits)
     if plan.stable:
         real = random_coefficients(rng, plan.neuron, neurons)
         coefficients = np.rint(real * 2**parameter_bits).astype(np.int64)

@@ -27,13 +27,8 @@ from brf_lava.network.activity import Activity
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.families import Neuron
-from brf_lava.proc.alif.process import ALIF
-from brf_lava.proc.bhrf.process import BHRF
-from brf_lava.proc.brf.process import BRF
 from brf_lava.proc.dense.process import BatchDense
-from brf_lava.proc.hrf.process import HRF
-from brf_lava.proc.li.process import LI
-from brf_lava.proc.rf.process import RF
+from brf_lava.proc.neurons.process import ALIF, BHRF, BRF, HRF, LI, RF
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 

@@ -55,16 +55,14 @@ from brf_lava.run.verify import vectors, verify
 
 pytestmark = pytest.mark.timeout(60)
 SITE = Path(__file__).parent / "loihi2_standin" / "site"
-NC = ("rf", "brf", "hrf", "bhrf", "alif", "li")
 EXTENSION = (  # what the extension brings; and what is defined only where it is
     "lava.utils.loihi2_profiler",
     "lava.magma.core.model.nc",
     "lava.magma.core.model.c",
     "lava.proc.embedded_io",
     "lava.proc.dense.ncmodels",
-    "brf_lava.proc.layer_nc_models",
     "loihi2_standin.chip",
-    *(f"brf_lava.proc.{name}.nc_models" for name in NC),
+    "brf_lava.proc.neurons.nc_models",
 )
 SINFO = """PARTITION AVAIL TIMELIMIT NODES STATE NODELIST
 kp* up infinite 1 down kp-1
@@ -500,7 +498,7 @@ def test_a_delay_beyond_reason_is_refused() -> None:
 
 
 def chip_layer(**changes: Any) -> Any:
-    from brf_lava.proc.brf.process import BRF
+    from brf_lava.proc.neurons.process import BRF
 
     layer = random_network(np.random.default_rng(0), (1, 5, 1)).layers[0]
     arguments = {
@@ -787,10 +785,9 @@ def test_run_on_the_chip(chip: Any, tmp_path: Path, rng: np.random.Generator) ->
 # Without the extension
 
 
-@pytest.mark.parametrize("name", NC)
-def test_models_vanish_without_the_extension(name: str) -> None:
+def test_models_vanish_without_the_extension() -> None:
     forget_extension()
-    module = importlib.import_module(f"brf_lava.proc.{name}.nc_models")
+    module = importlib.import_module("brf_lava.proc.neurons.nc_models")
     assert not [item for item in vars(module) if item.startswith("Nc")]
 
 

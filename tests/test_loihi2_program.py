@@ -125,8 +125,8 @@ def test_a_program_is_the_fixed_step_in_every_format(neuron: Neuron, data: Any) 
     """Any constants that quantization may write, any int32 current."""
     state_bits = data.draw(st.integers(STATE_BITS_MIN, STATE_BITS_MAX), "state_bits")
     parameter_bits = data.draw(st.integers(PARAMETER_BITS_MIN, PARAMETER_BITS_MAX), "p_bits")
-    limits = integer_ranges(state_bits, parameter_bits)
-    names = (*CONSTANTS, "input_gain")
+    limits = integer_ranges(neuron, state_bits, parameter_bits)
+    names = [name for name in (*CONSTANTS, "input_gain") if name in limits]
     drawn = {name: data.draw(st.integers(*limits[name]), name) for name in names}
     constants = constants_of(neuron, state_bits, parameter_bits, **drawn)
     try:

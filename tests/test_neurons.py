@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from networks import SPIKING, fixed_constants
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.quantize import LayerFormat, quantize_layer, weight_gain
+from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.network.layers import RealLayer, integer_ranges
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.binding import bound
@@ -124,7 +124,7 @@ def test_fixed_step_follows_the_real_one(neuron: Neuron) -> None:
     assert not report.corrections
     assert not report.growth
     coefficients = tuple(int(value) for value in layer.coefficients[:, 0])
-    gain = weight_gain(exact)
+    gain = neuron.weight_gain(exact)
     ours: tuple[int, ...] = (0,) * len(neuron.states)
     theirs: tuple[float, ...] = (0.0,) * len(neuron.states)
     rng = np.random.default_rng(0)
@@ -153,7 +153,7 @@ def test_every_fixed_step_is_the_same_on_integers_and_arrays(neuron: Neuron, dat
     low = [0 if name in ("z", "q", "a") else fixed.STATE_MIN for name in neuron.states]
     state = tuple(data.draw(st.integers(a, b)) for a, b in zip(low, high, strict=True))
     current = data.draw(st.integers(-fixed.CURRENT_MAX, fixed.CURRENT_MAX))
-    ranges = integer_ranges(14, 16)
+    ranges = integer_ranges(neuron, 14, 16)
     coefficients = tuple(
         data.draw(st.integers(*ranges[name])) for name in neuron.fixed_coefficients
     )

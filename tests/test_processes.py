@@ -25,7 +25,8 @@ from brf_lava.errors import ParameterError
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron
 from brf_lava.proc.dense.process import BatchDense
-from brf_lava.proc.layer import NeuronLayer
+from brf_lava.proc.neurons.models import process_of
+from brf_lava.proc.neurons.process import NeuronLayer
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 
@@ -47,7 +48,7 @@ def integer_coefficients(rng: np.random.Generator, neuron: Neuron, count: int) -
 
 def layer_of(rng: np.random.Generator, neuron: Neuron, samples: int | None, **initial: Any) -> Any:
     """Five neurons."""
-    return lava_net.process_of(neuron, neuron.name)(
+    return process_of(neuron)(
         samples=samples,
         constants=fixed_constants(neuron, 14, 16),
         **integer_coefficients(rng, neuron, 5),
@@ -271,9 +272,7 @@ def test_initial_states_of_a_floating_model(rng: np.random.Generator) -> None:
     neuron = NEURONS["LI"]
     decay = rng.uniform(0.5, 0.9, 5)
     start = rng.normal(size=(2, 5))
-    layer = lava_net.process_of(neuron, "LI")(
-        samples=2, constants=neuron.real_constants(), decay=decay, o=start
-    )
+    layer = process_of(neuron)(samples=2, constants=neuron.real_constants(), decay=decay, o=start)
     record = shared_array((3, 2, 5), float)
     sink = Sink(record=record)
     layer.o_out.connect(sink.a_in)

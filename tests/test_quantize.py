@@ -20,14 +20,11 @@ from brf_lava.export.quantize import (
     WEIGHT_BITS_MIN,
     LayerFormat,
     choose_state_bits,
-    is_harmonic_stable,
-    is_stable,
     measure_peaks,
     nearest,
     quantize,
     quantize_layer,
     quantize_weights,
-    stabilize_resonator,
 )
 from brf_lava.kernels import loop
 from brf_lava.network.layers import (
@@ -43,7 +40,13 @@ from brf_lava.network.layers import (
     RealNetwork,
 )
 from brf_lava.neurons import families, fixed, real
-from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
+from brf_lava.neurons.boundary import (
+    divergence_boundary,
+    harmonic_boundary,
+    is_harmonic_stable,
+    is_stable,
+    stabilize_resonator,
+)
 from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
 
 DT = 0.01  # s

@@ -49,7 +49,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
         recipes.Recipe(
             task="ecg",
             network=recipes.NetworkRecipe(hidden=(36,), neuron="BRF", recurrent=True),
-            neuron=recipes.BalancedRecipe(
+            neuron=recipes.NEURON_TABLES["BRF"](
                 dt=0.01, theta=1.0, gamma=0.9, omega=(3.0, 5.0), b_offset=(0.1, 1.0)
             ),
             readout=recipes.ReadoutRecipe(tau_mean=20.0, tau_std=1.0, prediction="each-step"),
@@ -148,7 +148,7 @@ def network_of(name: str) -> Any:
 
 def test_neurons_are_those_of_the_package() -> None:
     spiking = {name for name, neuron in NEURONS.items() if neuron.spiking}
-    assert set(recipes.NEURON_RECIPES) == spiking
+    assert set(recipes.NEURON_TABLES) == spiking
 
 
 def test_text_is_that_of_the_file_byte_for_byte() -> None:
@@ -239,7 +239,7 @@ def test_refused() -> None:
 
 def test_each_neuron_has_its_own_keys() -> None:
     alif = recipes.load_recipe("shd-alif").neuron
-    assert alif == recipes.AdaptiveRecipe(
+    assert alif == recipes.NEURON_TABLES["ALIF"](
         theta=0.01,
         beta=1.8,
         tau_mem_mean=20.0,
@@ -248,7 +248,7 @@ def test_each_neuron_has_its_own_keys() -> None:
         tau_adp_std=10.0,
     )
     rf = recipes.load_recipe("smnist-rf").neuron
-    assert type(rf) is recipes.ResonatorRecipe
+    assert type(rf) is recipes.NEURON_TABLES["RF"]
     harmonic = re.sub('"RF"', '"HRF"', recipes.load_recipe("ecg-rf").text)
     assert recipes.parse_recipe(harmonic, "hrf").network.neuron == "HRF"
 
@@ -370,7 +370,7 @@ def test_override_of_one_layer_gives_each_a_table() -> None:
     changes = ["neuron.2.omega=[10, 40]", "hidden=[36, 12]", "gamma=0.8"]
     for order in (changes, changes[::-1]):
         changed = recipes.override(ECG, order)
-        assert isinstance(ECG.neuron, recipes.BalancedRecipe)
+        assert isinstance(ECG.neuron, recipes.NEURON_TABLES["BRF"])
         every = replace(ECG.neuron, gamma=0.8)
         assert changed.neuron == (every, replace(every, omega=(10.0, 40.0)))
         assert recipes.parse_recipe(changed.text, "again") == changed
@@ -526,7 +526,7 @@ def test_text_and_values_agree_after_any_override(**values: Any) -> None:
     assert changed.training.learning_rate == values["learning_rate"]
 
 
-LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(recipes.NEURON_RECIPES)))
+LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(recipes.NEURON_TABLES)))
 
 
 @given(st.lists(st.tuples(LAYER, st.booleans(), RANGE, POSITIVE), min_size=1, max_size=4))

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from brf_lava.errors import ParameterError
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.network.file import read_layer
-from brf_lava.nn import neurons as neuron
+from brf_lava.neurons.families import find_neuron
 from brf_lava.nn.blocks import Block
-from brf_lava.nn.neurons import find_neuron
-from brf_lava.slayer import block
+from brf_lava.nn.neurons import neuron_class
+from brf_lava.slayer import block, neuron
 
 SPIKING: dict[str, Any] = {
     "RF": block.rf,
@@ -117,7 +117,7 @@ def test_count_log_is_the_share_of_neurons_and_steps_that_spike() -> None:
 
 @pytest.mark.parametrize("name", [*SPIKING, "LI"])
 def test_a_neuron_alone_is_a_layer_of_identity_weights(name: str) -> None:
-    alone = find_neuron(name)(9, seeded(), **PARAMS[name])
+    alone = neuron_class(find_neuron(name))(9, seeded(), **PARAMS[name])
     layer = Block(name, PARAMS[name], 9, 9)
     layer.neuron = alone
     with torch.no_grad():
@@ -177,6 +177,23 @@ def test_double_precision_runs() -> None:
     outputs = make("BRF").double()(spikes_in().double())
     assert outputs.dtype == torch.float64
     assert outputs.any()
+
+
+@pytest.mark.parametrize("name", [*SPIKING, "LI"])
+def test_help_says_what_a_block_and_a_neuron_take(name: str) -> None:
+    space = getattr(block, name.lower())
+    kinds = [
+        getattr(space, kind) for kind in ("Input", "Dense", "Recurrent") if hasattr(space, kind)
+    ]
+    assert len(kinds) == (3 if name in SPIKING else 1)
+    for kind in (*kinds, getattr(neuron, name.lower()).Neuron):
+        text = kind.__doc__
+        for part in ("Args:\n", "Raises:\n", "ParameterError:", f"neuron_params of {name}:"):
+            assert part in text
+        for key in find_neuron(name).keys:
+            assert f"{key.name}: " in text
+            assert key.unit in text
+    assert "tau_mean: steps; a number above 0. Default: 20.0." in space.Affine.__doc__
 
 
 # Weights
@@ -280,7 +297,7 @@ def test_parameters_can_be_frozen_and_shared() -> None:
 
 @pytest.mark.parametrize("name", [*SPIKING, "LI"])
 def test_shared_neurons_learn_their_number_from_the_first_input(name: str) -> None:
-    cell = find_neuron(name)(**PARAMS[name], shared_param=True)
+    cell = neuron_class(find_neuron(name))(**PARAMS[name], shared_param=True)
     assert cell.shape is None
     assert cell(torch.zeros(2, 5, 3)).shape == (2, 5, 3)
     assert cell.shape == (5,)
@@ -304,7 +321,11 @@ def test_one_number_stands_for_all_neurons() -> None:
         ("BRF", {"omega": (3.0, float("nan"))}, r"BRF\.omega: \(3\.0, nan\)"),
         ("BRF", {"dt": 0.0}, r"BRF\.dt: 0\.0; a finite number above 0 is needed"),
         ("HRF", {"theta": -1}, r"HRF\.theta: -1; a finite number above 0 is needed"),
-        ("BHRF", {"gamma": 1.5}, r"BHRF\.gamma: 1\.5; a number from 0 to below 1 is needed"),
+        (
+            "BHRF",
+            {"gamma": 1.5},
+            r"BHRF\.gamma: 1\.5; .* at least 0 and below 1 is needed",
+        ),
         ("BRF", {"shared_param": 1}, r"BRF\.shared_param: 1; True or False is needed"),
         ("BRF", {"omega": 100.0}, r"BRF\.omega: 100 rad/s at neuron 0"),
     ],

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from brf_lava.analysis.stability import PLANES
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, DataError
+from brf_lava.neurons.families import NEURONS, Neuron
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import Network
 from brf_lava.train.trainer import Trainer
-
-PLANE = {"RF": "RF", "BRF": "RF", "HRF": "HRF", "BHRF": "HRF"}  # whose equation of motion it has
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,27 @@ class Resonators:
     values; damping [N] 1/s as the neuron uses it at rest."""
 
     layer: int
-    neuron: str
+    record: Neuron
     dt: float  # s
     omega: NDArray[np.float64]
     b_offset: NDArray[np.float64]
     damping: NDArray[np.float64]
 
     @property
+    def neuron(self) -> str:
+        return self.record.name
+
+    @property
     def plane(self) -> str:
-        """Whose equation of motion the neurons have: "RF" or "HRF"."""
-        return PLANE[self.neuron]
+        """The neuron without balance whose equation of motion these have."""
+        return (self.record.bare or self.record).name
 
     @property
     def bare_damping(self) -> NDArray[np.float64]:
         """[N] 1/s: what the damping would be without the boundary in it."""
-        return -self.b_offset if self.plane == "RF" else self.b_offset
+        bare = self.record.bare or self.record
+        damping: NDArray[np.float64] = bare.rule(self.omega, self.b_offset, None)[0]
+        return damping
 
 
 @dataclass(frozen=True)
@@ -59,20 +65,23 @@ def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
     layers = []
     for number, block in enumerate(network.hidden_blocks, start=1):
         neuron: Any = block.neuron  # the parameters differ from neuron to neuron
-        if neuron.family.name not in PLANE:
+        family = block.neuron.family
+        if family.plane is None or (family.bare or family).name not in PLANES:
             continue
         omega, b_offset = (
             parameter.detach().abs().double().cpu().numpy()
             for parameter in (neuron.omega, neuron.b_offset)
         )
         damping = neuron.coefficients().detach().double().cpu().numpy()[0]
-        name = neuron.family.name
-        layers.append(Resonators(number, name, neuron.dt, omega, b_offset, damping))
+        layers.append(Resonators(number, family, neuron.constants.dt, omega, b_offset, damping))
     if not layers:
-        names = dict.fromkeys(block.neuron.family.name for block in network.hidden_blocks)
+        having = [name for name, known in NEURONS.items() if known.plane is not None]
+        families = dict.fromkeys(block.neuron.family for block in network.hidden_blocks)
+        omega = any("omega" in {key.name for key in family.keys} for family in families)
+        lack = "no plane of omega and damping in their record" if omega else "no omega"
         raise CheckpointError(
-            f"{where}: its hidden neurons are {', '.join(names)}, which have no omega; "
-            f"{', '.join(PLANE)} have. Name another model."
+            f"{where}: its hidden neurons are {', '.join(each.name for each in families)}, which "
+            f"have {lack}; {', '.join(having)} have. Name another model."
         )
     return tuple(layers)
 

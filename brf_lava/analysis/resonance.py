@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.analysis.stability import EDGE, PLANES, spectral_radius
+from brf_lava.analysis.stability import EDGE, spectral_radius
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import loop
-from brf_lava.neurons import boundary, families
-from brf_lava.neurons.families import Neuron
+from brf_lava.neurons import boundary
+from brf_lava.neurons.families import NEURONS, Neuron
 
 DURATION = 20.0  # s
 STEPS_MAX = 200_000  # of one drive, at 20 s a dt of 0.0001 s
 LEAST_OMEGA = 1e-6  # rad/s; a period of two months
 CHUNK = 32  # drives at a time; keeps their states within memory
+BALANCED = tuple(neuron for neuron in NEURONS.values() if neuron.bare is not None)
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,17 @@ def frequency_response(
     b_offset: float = 0.1,
     duration: float = DURATION,
 ) -> Response:
-    """Drive one BRF or BHRF neuron at ``relative * omega``, each for `duration` seconds.
+    """Drive one balanced neuron at ``relative * omega``, each for `duration` seconds.
 
     omega: rad/s. dt: s. relative: [F], above 0. b_offset: 1/s.
     Raises: ParameterError for a neuron that is neither, for ``dt * omega >= 1``, for so large a
     b_offset that the neuron overshoots and grows, and for other numbers out of range.
     """
     where = "frequency-response"
-    if neuron not in (families.BRF, families.BHRF):
-        raise ParameterError(f"{where}: neuron {neuron.name}; choose BRF or BHRF.")
+    if neuron.bare is None:
+        raise ParameterError(
+            f"{where}: neuron {neuron.name}; choose {' or '.join(each.name for each in BALANCED)}."
+        )
     if not (dt > 0 and omega >= LEAST_OMEGA and 0 <= b_offset < np.inf and duration >= dt):
         raise ParameterError(
             f"{where}: dt {dt:g} s, omega {omega:g} rad/s, b_offset {b_offset:g}/s, {duration:g} s;"
@@ -94,12 +98,10 @@ def frequency_response(
         )
     steps = round(duration / dt)
     boundary.check_omega([omega], dt, f"{where}, omega")
-    if neuron is families.BRF:
-        damping = boundary.divergence_boundary(omega, dt) - b_offset
-    else:
-        damping = boundary.harmonic_boundary(omega, dt) + b_offset
-    plane = PLANES[neuron.name.removeprefix("B")]  # balance lies in the damping alone
-    if not spectral_radius(plane, np.array([damping]), omega, dt)[0] <= EDGE:
+    constants: Any = neuron.real_constants(dt=dt, theta=np.inf, gamma=0.0)
+    damping, _ = neuron.rule(omega, b_offset, constants)
+    # balance lies in the damping alone
+    if not spectral_radius(neuron.bare, np.array([damping]), omega, dt)[0] <= EDGE:
         raise ParameterError(
             f"{where}: b_offset {b_offset:g}/s; with it a {neuron.name} neuron of omega {omega:g} "
             f"rad/s overshoots in every step of {dt:g} s and grows. Lower b_offset or dt."
@@ -112,7 +114,7 @@ def frequency_response(
             np.ones((1, 1)),
             None,
             np.array([[damping], [omega]]),
-            neuron.real_constants(dt=dt, theta=np.inf, gamma=0.0),
+            constants,
             integers=False,
             keep_states=True,
         )
@@ -123,9 +125,9 @@ def frequency_response(
 def frequency_responses(
     omegas: Sequence[float], dt: float, relative: NDArray[np.float64], b_offset: float
 ) -> tuple[Response, ...]:
-    """`frequency_response` of a BRF and a BHRF neuron for each omega."""
+    """`frequency_response` of each balanced neuron for each omega."""
     return tuple(
         frequency_response(neuron, omega, dt, relative, b_offset=b_offset)
-        for neuron in (families.BRF, families.BHRF)
+        for neuron in BALANCED
         for omega in omegas
     )

@@ -16,7 +16,9 @@ from brf_lava.analysis.resonance import LEAST_OMEGA, spike_trains
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import real
 from brf_lava.neurons.boundary import check_omega, divergence_boundary
+from brf_lava.neurons.families import DEFAULT
 
+BARE = DEFAULT.bare or DEFAULT  # without balance
 STEPS_MAX = 200_000  # a plain Python loop takes seconds for more
 LARGEST = 1e100  # of a state; far beyond it there are no numbers, and no axis
 SHORT = f"shorter than the whole run, but so long that at most {STEPS_MAX:,} steps are run"
@@ -32,10 +34,10 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("neither (RF)", refractory=False, smooth_reset=False),
+    Variant(f"neither ({BARE.name})", refractory=False, smooth_reset=False),
     Variant("refractory period", refractory=True, smooth_reset=False),
     Variant("smooth reset", refractory=False, smooth_reset=True),
-    Variant("both (BRF)", refractory=True, smooth_reset=True),
+    Variant(f"both ({DEFAULT.name})", refractory=True, smooth_reset=True),
 )
 
 
@@ -109,7 +111,7 @@ def step(
         damping = damping + q
     if not variant.refractory:
         constants = constants._replace(theta=constants.theta - q)
-    following, spike = real.brf_step(state, current, (damping, omega), constants)
+    following, spike = DEFAULT.real_step(state, current, (damping, omega), constants)
     return following, bool(spike)
 
 

@@ -9,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
-from brf_lava.neurons import boundary, families
-from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.record import Plane
 
 GRID = 161  # points per axis at which stability is decided
 OMEGA_LIMIT = 0.999  # of 1 / dt, the last angular frequency with a boundary
 EDGE = 1 + 1e-9  # the radius of a neuron on the edge, with room for rounding
 ROOM = 1.15  # axes end so much beyond the trained neurons
 LEAST_DT, MOST_DT = 1e-9, 1e3  # s; beyond, 1 / dt is no frequency of a neuron
-PLANES = {"RF": families.RF, "HRF": families.HRF}  # equations of motion without reset
+PLANES = {  # equations of motion without reset, by the neuron that has no other
+    name: neuron
+    for name, neuron in NEURONS.items()
+    if neuron.plane is not None and neuron.bare is None
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class StabilityMap:
     damping [D] 1/s, the axis of radius; radius [D, W], by how much the step can stretch a state.
     """
 
-    plane: str  # "RF" or "HRF"
+    plane: str  # of `PLANES`
     dt: float  # s
     omega: NDArray[np.float64]
     boundary: NDArray[np.float64]
@@ -56,11 +60,16 @@ def spectral_radius(neuron: Neuron, damping: Any, omega: Any, dt: float) -> NDAr
     return radius
 
 
+def plane_of(neuron: Neuron) -> Plane:
+    """The plane of omega and damping that a neuron lies in. Raises: ParameterError without one."""
+    if neuron.plane is None:
+        raise ParameterError(f"neuron {neuron.name}: its record has no plane to draw it in.")
+    return neuron.plane
+
+
 def balanced_damping(plane: str, omega: Any, dt: float) -> Any:
-    """Damping of a BRF (plane "RF") or BHRF (plane "HRF") neuron without offset, in 1/s."""
-    if plane == "RF":
-        return boundary.divergence_boundary(omega, dt)
-    return boundary.harmonic_boundary(omega, dt)
+    """Damping of a balanced neuron of this plane without offset, in 1/s."""
+    return plane_of(PLANES[plane]).damping(omega, dt)
 
 
 def stability_map(
@@ -68,7 +77,7 @@ def stability_map(
 ) -> StabilityMap:
     """The map up to ``1 / dt``, or just around the trained neurons.
 
-    plane: "RF" or "HRF". dt: s. points: (omega, damping) of trained neurons to be shown on it.
+    plane: of `PLANES`. dt: s. points: (omega, damping) of trained neurons to be shown on it.
     Raises: ParameterError for a step that is not `LEAST_DT` to `MOST_DT`.
     """
     if not LEAST_DT <= dt <= MOST_DT:
@@ -82,8 +91,8 @@ def stability_map(
     edge = balanced_damping(plane, omega, dt)
     shown = edge if points is None else np.concatenate([edge, points[1]])
     low, high = float(np.min(shown, initial=0.0)), float(np.max(shown, initial=0.0))
-    if points is None and plane == "HRF":
-        high = 1 / dt  # where friction alone would overshoot
+    if points is None:
+        high = max(high, plane_of(PLANES[plane]).top(dt))
     margin = 0.12 * max(high - low, 1e-3)
     damping = np.linspace(low - margin, high + margin, GRID)
     radius = spectral_radius(PLANES[plane], damping[:, None], omega[None, :], dt)

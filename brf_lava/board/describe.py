@@ -26,7 +26,8 @@ from brf_lava.config.toml import Name, choice
 from brf_lava.errors import ParameterError
 from brf_lava.io import strict_json
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.families import NEURONS, READOUT, Neuron
+from brf_lava.neurons.own import loaded
 
 WEIGHT_BITS = 8  # of a description's weights
 SIZE_MAX = 2**31 - 1  # neurons or inputs of one layer
@@ -51,7 +52,7 @@ class LayerShape:
 
     @property
     def record(self) -> Neuron:
-        return NEURONS[self.neuron]
+        return NEURONS.get(self.neuron) or loaded(self.neuron)
 
     @property
     def sources(self) -> int:
@@ -150,7 +151,8 @@ def read_description(path: Path) -> NetworkShape:
         if NEURONS[layer.neuron].spiking == last:
             raise ParameterError(
                 f"{where}: layer {index}: neuron {layer.neuron}; layers that spike come first, and "
-                "the last one is a readout that does not, LI. Change one of them."
+                "the last one is a readout that does not, "
+                f"{READOUT.name}. Change one of them."
             )
         if last and (layer.repeat, layer.recurrent) != (1, False):
             raise ParameterError(

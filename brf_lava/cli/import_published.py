@@ -15,12 +15,13 @@ from brf_lava.cli.options import (
     recipe_for_task,
 )
 from brf_lava.io.printable import on_one_line
+from brf_lava.neurons.families import SPIKING
 
 
 @click.command("import")
 @click.argument("published", type=PATH)
 @click.option("--task", required=True, help="What it was trained for, e.g. ecg.")
-@click.option("--neuron", help="RF, BRF, HRF, BHRF or ALIF; else the one that fits best.")
+@click.option("--neuron", help=f"One of {', '.join(SPIKING)}; else the one that fits best.")
 @click.option("--recipe", help="Take the neuron and its constants from this recipe.")
 @click.option("-o", "--out", type=PATH, default=Path("model.pt"), show_default=True)
 @data_option

@@ -101,7 +101,7 @@ def _shape(
     if network is None:
         shape = read_description(source)
         return shape, [None] * len(shape.layers)
-    from brf_lava.backends.loihi2.program import network_programs
+    from brf_lava.backends.loihi2.program import has_program, network_programs
     from brf_lava.backends.loihi2.values import check_values
     from brf_lava.board.fits import DoesNotFitError
     from brf_lava.network.file import read_network
@@ -109,10 +109,18 @@ def _shape(
     fixed, _ = read_network(source)
     try:
         check_values(fixed)
-        programs = network_programs(fixed)
+        lacking = [each.neuron.name for each in fixed.layers if not has_program(each.neuron)]
+        programs = () if lacking else network_programs(fixed)
     except ParameterError as error:
         raise DoesNotFitError(f"{source}: does not fit {board.board}: {error}") from error
     shape = network_shape(fixed, str(fixed.provenance.get("task", "no task")))
+    if lacking:
+        click.echo(
+            f"Notice: neuron {', '.join(dict.fromkeys(lacking))} has no program for Loihi 2 yet: "
+            "operations are not counted. Whether the network fits does not depend on them.",
+            err=True,
+        )
+        return shape, [None] * len(shape.layers)
     return shape, [len(program.operations) for program in programs]
 
 

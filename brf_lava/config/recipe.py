@@ -9,11 +9,11 @@ table ``[[neuron]]`` each. The text goes into the checkpoint and from there into
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,7 @@ from msgspec import Meta
 from brf_lava.config import toml as strict_toml
 from brf_lava.config.shipped import read_named
 from brf_lava.config.toml import (
+    LARGEST,
     Count,
     Fraction,
     NotNegative,
@@ -31,8 +32,11 @@ from brf_lava.config.toml import (
     to_toml,
     write_table,
 )
-from brf_lava.errors import RecipeError
+from brf_lava.errors import ParameterError, RecipeError
 from brf_lava.network.decision import PREDICTIONS, Decision
+from brf_lava.neurons.families import DEFAULT, SPIKING, Neuron
+from brf_lava.neurons.own import REFERENCE, is_reference, load_neuron
+from brf_lava.neurons.record import Key, Uniform
 from brf_lava.neurons.surrogate import SURROGATES
 
 # those of brf_lava.tasks, whose import would load NumPy; a test compares them
@@ -47,65 +51,62 @@ Task = Annotated[str, choice(TASKS, TASK_FILE, "the path of a .toml file")]
 LAYER_KEY = re.compile(r"neuron\.(?P<layer>[0-9]{1,9})\.(?P<key>[^.]+)")  # of one hidden layer
 Item = TypeVar("Item")
 Table = TypeVar("Table")
-RANGE = "a range [low, high] of numbers at least 0, low first"
-Range = Annotated[tuple[NotNegative, NotNegative], Meta(description=RANGE)]
-
-
-@dataclass(frozen=True)
-class ResonatorRecipe:
-    """RF and HRF: constants, and the ranges their parameters are drawn from uniformly."""
-
-    dt: Positive  # step, s
-    theta: Positive  # threshold
-    omega: Range  # rad/s
-    b_offset: Range  # 1/s
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in (("omega", self.omega), ("b_offset", self.b_offset)):
-            if low > high:
-                raise ValueError(f"{name}: [{low:g}, {high:g}]; allowed is {RANGE}.")
-        if not self.dt * self.omega[1] < 1:
-            # beyond it `neurons.boundary` has no stable damping to offer
-            raise ValueError(
-                f"omega: up to {self.omega[1]:g} rad/s; dt*omega must stay below 1 (dt = "
-                f"{self.dt:g}, so omega < {1 / self.dt:g}). Lower omega or dt."
-            )
-
-
-@dataclass(frozen=True)
-class BalancedRecipe(ResonatorRecipe):
-    """BRF and BHRF: a resonator with a refractory variable."""
-
-    gamma: Fraction  # decay of the refractory variable, per step
-
-
-@dataclass(frozen=True)
-class AdaptiveRecipe:
-    """ALIF: constants, and the normal distributions its time constants are drawn from, in steps."""
-
-    theta: Positive  # threshold at rest
-    beta: NotNegative  # rise of the threshold per adaptation
-    tau_mem_mean: Positive
-    tau_mem_std: NotNegative
-    tau_adp_mean: Positive
-    tau_adp_std: NotNegative
-
-
-NeuronRecipe = ResonatorRecipe | BalancedRecipe | AdaptiveRecipe
-# spiking neurons of brf_lava.neurons; a test compares them
-NEURON_RECIPES: dict[str, type[NeuronRecipe]] = {
-    "BRF": BalancedRecipe,
-    "RF": ResonatorRecipe,
-    "BHRF": BalancedRecipe,
-    "HRF": ResonatorRecipe,
-    "ALIF": AdaptiveRecipe,
-}
-NeuronName = Annotated[str, choice(NEURON_RECIPES)]
+FindNeuron = Callable[[str], Neuron]
+NeuronName = Annotated[str, choice(SPIKING, REFERENCE.pattern, '"FILE.py:NAME" for your own')]
 # What [neuron] may hold as long as its keys are not known
 NeuronTables = Annotated[
     dict[str, Any] | list[dict[str, Any]],
     Meta(description="a section [neuron], or several [[neuron]]"),
 ]
+
+
+class NeuronTable:
+    """A neuron's table. Its fields are the keys of the neuron's record, see `table_of`."""
+
+    spans: ClassVar[tuple[Key, ...]]
+    below_1: ClassVar[tuple[str, ...]]  # the keys that times dt stay below 1
+
+    def __post_init__(self) -> None:
+        for key in self.spans:
+            low, high = getattr(self, key.name)
+            if low > high:
+                raise ValueError(f"{key.name}: [{low:g}, {high:g}]; allowed is {_range(key)}.")
+        for name in self.below_1:
+            dt, high = getattr(self, "dt"), getattr(self, name)[1]  # noqa: B009
+            if not dt * high < 1:  # beyond it `neurons.boundary` has no stable damping to offer
+                raise ValueError(
+                    f"{name}: up to {high:g} rad/s; dt*{name} must stay below 1 (dt = {dt:g}, so "
+                    f"{name} < {1 / dt:g}). Lower {name} or dt."
+                )
+
+
+def table_of(neuron: Neuron) -> type[NeuronTable]:
+    """The dataclass of a neuron's table in a recipe; one for all neurons of the same keys."""
+    uniform = [each for each in neuron.trained if isinstance(each, Uniform)]
+    return _table_of(neuron.keys, tuple(each.name for each in uniform if each.times_dt_below_1))
+
+
+@cache
+def _table_of(keys: tuple[Key, ...], below_1: tuple[str, ...]) -> type[NeuronTable]:
+    types: list[tuple[str, Any]] = []
+    for key in keys:
+        allowed = key.allowed
+        high = LARGEST if allowed.high is allowed.below is None else allowed.high
+        limits: dict[str, Any] = {
+            "ge": allowed.low,
+            "gt": allowed.above,
+            "lt": allowed.below,
+            "le": high,
+        }
+        number: Any = Annotated[float, Meta(**limits)]
+        span: Any = Annotated[tuple[number, number], Meta(description=_range(key))]
+        types.append((key.name, span if key.span else number))
+    namespace = {"spans": tuple(key for key in keys if key.span), "below_1": below_1}
+    return make_dataclass("Table", types, bases=(NeuronTable,), namespace=namespace, frozen=True)
+
+
+def _range(key: Key) -> str:
+    return f"a range [low, high] of numbers {key.allowed}, low first"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class LayerRecipe:
 
     neurons: int
     neuron: str
-    parameters: NeuronRecipe
+    parameters: Any
     recurrent: bool
     key: str
 
@@ -189,14 +190,16 @@ SectionsOf: Any = Sections  # to be subscripted with a type that a file decides
 
 
 @dataclass(frozen=True)
-class Recipe(Sections[NeuronRecipe | tuple[NeuronRecipe, ...]]):
+class Recipe(Sections[Any]):
     """One experiment. Made by `parse_recipe`, `load_recipe` or `override`, which check it.
 
-    text: exactly the TOML in use. name: where it came from. Neither counts in a comparison.
+    text: exactly the TOML in use. name: where it came from. own: the records of the user's own
+    neurons, by their names in the recipe. None of these three counts in a comparison.
     """
 
     text: str = field(default="", compare=False, repr=False)
     name: str = field(default="", compare=False)
+    own: Mapping[str, Neuron] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def table(self) -> dict[str, Any]:
@@ -214,10 +217,14 @@ class Recipe(Sections[NeuronRecipe | tuple[NeuronRecipe, ...]]):
         network, count = self.network, len(self.network.hidden)
         own = isinstance(self.neuron, tuple)
         keys = [f"neuron.{number}" if own else "neuron" for number in range(1, count + 1)]
-        parameters: tuple[NeuronRecipe, ...] = _each(self.neuron, count)
+        parameters: tuple[Any, ...] = _each(self.neuron, count)
         names, recurrent = _each(network.neuron, count), _each(network.recurrent, count)
         layers = zip(network.hidden, names, parameters, recurrent, keys, strict=True)
         return tuple(LayerRecipe(*layer) for layer in layers)
+
+    def record(self, name: str) -> Neuron:
+        """The record of a neuron by its name in this recipe."""
+        return self.own[name] if name in self.own else SPIKING[name]
 
     @property
     def neuron_names(self) -> str:
@@ -242,20 +249,30 @@ def parse_recipe(text: str, where: str) -> Recipe:
         RecipeError: For a syntax error (with its line), a key that is unknown or missing, and a
             value that is of the wrong type or out of range.
     """
-    return _build(strict_toml.read_table(text, where, RecipeError), text, where)
+    find = _finder((Path(where).parent, Path()))
+    return _build(strict_toml.read_table(text, where, RecipeError), text, where, find)
 
 
-def _build(table: dict[str, Any], text: str, where: str) -> Recipe:
-    tables, chosen = _tables(table)
-    sections = strict_toml.build(
-        SectionsOf[tables], table, where, RecipeError, known=known_keys(), chosen=chosen
-    )
+def _finder(folders: Sequence[Path]) -> FindNeuron:
+    """Reads the user's own neurons, whose paths start from one of these folders."""
+    return lambda reference: load_neuron(reference, folders)
+
+
+def _build(table: dict[str, Any], text: str, where: str, find: FindNeuron) -> Recipe:
+    try:
+        neurons = {name: SPIKING.get(name) or find(name) for name in _names(table)}
+    except ParameterError as error:
+        raise RecipeError(f"{where}: network.neuron: {error}") from error
+    own = {name: neuron for name, neuron in neurons.items() if name not in SPIKING}
+    tables, chosen = _tables(table, neurons)
+    known = known_keys((*SPIKING.values(), *own.values()))
+    sections = strict_toml.build(SectionsOf[tables], table, where, RecipeError, known, chosen)
     _check_lengths(sections, where)
     if tables is NeuronTables:
         raise RecipeError(
             f"{where}: neuron: one table, but {chosen}. Write one [[neuron]] table for each."
         )
-    recipe = Recipe(**vars(sections), text=text, name=where)
+    recipe = Recipe(**vars(sections), text=text, name=where, own=own)
     density = recipe.training.recurrent_density
     if density < 1 and not any(layer.recurrent for layer in recipe.layers):
         raise RecipeError(
@@ -265,30 +282,34 @@ def _build(table: dict[str, Any], text: str, where: str) -> Recipe:
     return recipe
 
 
-def _tables(table: dict[str, Any]) -> tuple[Any, str]:
+def _names(table: dict[str, Any]) -> list[str]:
+    """The neurons that the tables of a recipe name; empty if they are not valid."""
+    network = table.get("network")
+    given = network.get("neuron") if isinstance(network, dict) else None
+    names = given if isinstance(given, list | tuple) else [given]
+    valid = all(isinstance(name, str) and (name in SPIKING or is_reference(name)) for name in names)
+    return [*names] if valid else []
+
+
+def _tables(table: dict[str, Any], neurons: Mapping[str, Neuron]) -> tuple[Any, str]:
     """The type of ``[neuron]`` or the ``[[neuron]]`` tables, and which neurons ask for it.
 
     It is `NeuronTables` for neurons that are not valid and for tables that are not as many.
     """
-    try:
-        given, neuron = table["neuron"], table["network"]["neuron"]
-        names = [neuron] if isinstance(neuron, str) else list(neuron)
-        kinds = [NEURON_RECIPES[name] for name in names]
-    except (KeyError, TypeError):  # reported when the network is checked
-        return NeuronTables, ""
-    tables: Any = NeuronTables
-    if isinstance(given, dict) and len(set(names)) == 1:
+    kinds = [table_of(neurons[name]) for name in _names(table)]
+    given, tables = table.get("neuron"), cast(Any, NeuronTables)
+    if isinstance(given, dict) and len(neurons) == 1:
         tables = kinds[0]
     elif isinstance(given, list | tuple) and given and len(kinds) in (1, len(given)):
         tables = tuple.__class_getitem__(tuple(kinds * (len(given) // len(kinds))))
-    return tables, f"network.neuron = {to_toml(neuron)}"
+    return tables, f"network.neuron = {to_toml(table['network']['neuron'])}" if kinds else ""
 
 
 @cache
-def known_keys() -> list[str]:
+def known_keys(neurons: tuple[Neuron, ...] = (*SPIKING.values(),)) -> list[str]:
     """All keys that a recipe can have, dotted, those of every neuron among them."""
-    kinds = NEURON_RECIPES.values()
-    return [*dict.fromkeys(key for kind in kinds for key in strict_toml.leaves(SectionsOf[kind]))]
+    kinds = [SectionsOf[table_of(neuron)] for neuron in neurons]
+    return [*dict.fromkeys(key for kind in kinds for key in strict_toml.leaves(kind))]
 
 
 def _check_lengths(recipe: Sections[Any], where: str) -> None:
@@ -324,7 +345,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     return parse_recipe(read_named("training", name_or_path, RecipeError), str(name_or_path))
 
 
-def recipe_for(task: str, neuron: str = "brf") -> Recipe:
+def recipe_for(task: str, neuron: str = DEFAULT.name) -> Recipe:
     """The shipped recipe for a task and a neuron. Raises: RecipeError listing those there are."""
     return load_recipe(f"{task}-{neuron}".lower())
 
@@ -347,23 +368,25 @@ BROUGHT: dict[int, dict[str, dict[str, Any]]] = {
 }
 
 
-def parse_stored(text: str, schema: int, where: str) -> Recipe:
+def parse_stored(text: str, schema: int, where: str, find: FindNeuron | None = None) -> Recipe:
     """Read the recipe that a file of this schema holds, with the keys it lacks from `BROUGHT`.
 
-    The text of a recipe that lacked some is completed, and loses its comments.
+    The text of a recipe that lacked some is completed, and loses its comments. `find` reads the
+    user's own neurons.
 
     Raises:
         RecipeError: As `parse_recipe`.
     """
     later = [sections for brought, sections in BROUGHT.items() if brought > schema]
-    if not later:
-        return parse_recipe(text, where)
+    find = find or _finder(())
     table = strict_toml.read_table(text, where, RecipeError)
+    if not later:
+        return _build(table, text, where, find)
     for sections in later:
         for section, values in sections.items():
             if isinstance(table.get(section), dict):
                 table[section] = {**values, **table[section]}
-    recipe = _build(table, "", where)
+    recipe = _build(table, "", where, find)
     completed = f"# completed from schema {schema}\n{write_table(recipe.table)}"
     return replace(recipe, text=completed)
 
@@ -385,12 +408,19 @@ def override(recipe: Recipe, changes: Sequence[str], reason: str = "") -> Recipe
         RecipeError: For a change that is malformed, an unknown key and a value that is not allowed.
     """
     table = recipe.table
+    known = known_keys((*SPIKING.values(), *recipe.own.values()))
     applied: dict[str, str] = {}
     # how many layers there are comes first, what is for one of them last
-    for change in sorted(map(_parse_change, changes), key=_Change.rank):
+    for change in sorted((_parse_change(change, known) for change in changes), key=_Change.rank):
         name = _apply(change, table)
         applied[name] = f"{name}={strict_toml.shown(change.value)}"
-    changed = _build(table, "", "--set")
+    folders = (Path(), Path(recipe.name.partition(" with ")[0]).parent)
+    changed = _build(
+        table,
+        "",
+        "--set",
+        lambda name: recipe.own[name] if name in recipe.own else load_neuron(name, folders),
+    )
     if changed == recipe:
         return recipe
     name = f"{recipe.name} with {', '.join(applied.values())}{reason and f' ({reason})'}"
@@ -439,7 +469,7 @@ def _apply(change: _Change, table: dict[str, Any]) -> str:
     return f"{section}.{chosen}.{key}"
 
 
-def _parse_change(change: str) -> _Change:
+def _parse_change(change: str, known: list[str]) -> _Change:
     """``key=value``, the key found from its last part where that is enough."""
     change = " ".join(change.split())  # a message is one line
     name, equals, source = (part.strip() for part in change.partition("="))
@@ -447,13 +477,14 @@ def _parse_change(change: str) -> _Change:
         raise RecipeError(f"--set {change}: not of the form key=value, such as epochs=30.")
     numbered = LAYER_KEY.fullmatch(name)
     key = f"neuron.{numbered['key']}" if numbered else name
-    known = known_keys()
     found = [key] if key in known else [name for name in known if name.endswith(f".{key}")]
     if not found:
         raise RecipeError(f"--set {change}: no such key. {strict_toml.nearest(key, known)}")
     if len(found) > 1:
         raise RecipeError(f"--set {change}: {' and '.join(found)} are meant; write one in full.")
     layer = int(numbered["layer"]) if numbered else None
+    if is_reference(source):
+        return _Change(change, found[0], layer, source)
     try:
         return _Change(change, found[0], layer, strict_toml.parse_value(source))
     except ValueError as error:

@@ -6,8 +6,7 @@ state format follows from the largest value each state reached on real data, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import floor, inf, log2, nan
 from typing import Any
 
@@ -25,11 +24,12 @@ from brf_lava.network.layers import (
     FixedNetwork,
     RealLayer,
     RealNetwork,
+    check_bits,
     check_range,
-    integer_ranges,
     largest_sums,
 )
 from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, STATE_WIDTH
+from brf_lava.neurons.record import Neuron
 
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
@@ -49,7 +49,7 @@ class LayerFormat:
     weight_bits: int = WEIGHT_BITS_MAX
 
     def __post_init__(self) -> None:
-        integer_ranges(self.state_bits, self.parameter_bits)
+        check_bits(self.state_bits, self.parameter_bits)
         allowed = (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)
         check_range("weight_bits", self.weight_bits, self.weight_bits, allowed)
 
@@ -226,7 +226,7 @@ def quantize_layer(
     layer: RealLayer, layer_format: LayerFormat, peaks: dict[str, float] | None = None
 ) -> tuple[FixedLayer, LayerReport]:
     """One layer in integers, and what that cost. Raises: ParameterError if a weight cannot fit."""
-    quantized = QUANTIZERS[layer.neuron.name](layer, layer_format)
+    quantized = quantize_neuron(layer, layer_format)
     real_weights, real_recurrent, gain = _synapses(layer)
     weight_unit = gain * 2.0**layer_format.state_bits
     weights, deviation = quantize_weights("weight", real_weights, weight_unit, layer_format)
@@ -283,138 +283,115 @@ class QuantizedNeuron:
     corrections: tuple[Correction, ...] = ()
     growth: dict[int, float] = field(default_factory=dict)
 
-    def with_deviations(
-        self, real: NDArray[np.float64], one: int, names: Sequence[str]
-    ) -> QuantizedNeuron:
-        """Also with those of the coefficients. real: [P, N], what the integers over `one` mean."""
-        own = [
-            _deviation(name, integers, integers / one, values)
-            for name, integers, values in zip(names, self.coefficients, real, strict=True)
-        ]
-        return replace(self, deviations=(*own, *self.deviations))
 
+def quantize_neuron(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
+    """The coefficients and constants of a layer's neurons in integers, as their record says.
 
-def _quantize_euler(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    """RF and BRF: damping and rotation per step, see `fixed.brf_step`.
-
-    Rounding must not make a neuron diverge that does not. One that was trained to diverge, as
-    vanilla RF allows, is kept as it is and reported.
+    Rounding must not make a neuron diverge that does not. One that was trained to diverge, as its
+    record may allow, is kept as it is and reported.
+    Raises: ParameterError for coefficients out of range, and for unstable integers that the record
+    cannot stabilize.
     """
-    dt, name = layer.constants.dt, layer.neuron.name
-    one = 2**layer_format.parameter_bits
-    for k, (damping, omega) in enumerate(layer.coefficients.T.tolist()):
-        if not (-1 <= dt * damping <= 0 and 0 <= dt * omega < 1):  # also catches NaN
-            raise ParameterError(
-                f"{name}: damping {damping:g}/s and omega {omega:g} rad/s at neuron {k}; times dt "
-                f"= {dt:g} they must be within -1..0 and 0..1. Lower b_offset, omega or dt."
-            )
-    rounded = nearest(dt * layer.coefficients * one)
-    coefficients = rounded.copy()
-    corrections, growth = [], {}
+    neuron, one = layer.neuron, 2**layer_format.parameter_bits
+    scaled = scaled_coefficients(layer)
+    _check_coefficients(layer, scaled)
+    rounded = nearest(scaled * one)
+    ranges = neuron.integer_ranges(layer_format.state_bits, layer_format.parameter_bits)
+    limits = np.array([ranges[name] for name in neuron.fixed_coefficients])  # [P, 2]
+    coefficients = np.clip(rounded, limits[:, :1], limits[:, 1:])
+    growth = growing(layer)
     for k in range(rounded.shape[1]):
-        radius = abs(complex(1 + dt * layer.coefficients[0, k], dt * layer.coefficients[1, k]))
-        if radius > 1 + STABLE_MARGIN:
-            growth[k] = float(radius)
+        if k not in growth:
+            coefficients[:, k] = _stable(neuron, tuple(map(int, coefficients[:, k])), one, k)
+    changed = np.flatnonzero((rounded != coefficients).any(axis=0))
+    corrections = tuple(
+        Correction(
+            int(k),
+            neuron.fixed_coefficients,
+            tuple(map(int, rounded[:, k])),
+            tuple(map(int, coefficients[:, k])),
+        )
+        for k in changed
+    )
+    constants, deviations = _constants(layer, layer_format)
+    if neuron.leak:
+        index = neuron.coefficients.index(neuron.leak)
+        deviations = (_leak_deviation(coefficients[index], scaled[index], one), *deviations)
+    labels = [each.label for each in neuron.per_neuron]
+    own = tuple(
+        _deviation(label, integers, integers / one, values)
+        for label, integers, values in zip(labels, coefficients, scaled, strict=True)
+    )
+    return QuantizedNeuron(coefficients, constants, (*own, *deviations), corrections, growth)
+
+
+def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:
+    """The coefficients [P, N] per step, as the integers stand for them."""
+    scales = [each.scale(layer.constants) for each in layer.neuron.per_neuron]
+    return np.array(scales)[:, None] * layer.coefficients
+
+
+def growing(layer: RealLayer) -> dict[int, float]:
+    """By what factor per step neurons grow that lie beyond their boundary as trained, by neuron."""
+    if layer.neuron.growth is None:
+        return {}
+    growth = {
+        k: layer.neuron.growth(*values) for k, values in enumerate(scaled_coefficients(layer).T)
+    }
+    return {k: factor for k, factor in growth.items() if factor > 1 + STABLE_MARGIN}
+
+
+def _check_coefficients(layer: RealLayer, scaled: NDArray[np.float64]) -> None:
+    """Raises: ParameterError for the first neuron with a coefficient that no integer stands for."""
+    specs = layer.neuron.per_neuron
+    for k, values in enumerate(scaled.T.tolist()):
+        if all(value in spec.allowed for spec, value in zip(specs, values, strict=True)):
             continue
-        damping, rotation = (int(value) for value in rounded[:, k])
-        stable = stabilize_resonator(damping, rotation, one)
-        if stable != (damping, rotation):
-            coefficients[:, k] = stable
-            corrections.append(
-                Correction(k, layer.neuron.fixed_coefficients, (damping, rotation), stable)
-            )
-    return QuantizedNeuron(
-        coefficients,
-        *_resonator_constants(layer, layer_format),
-        corrections=tuple(corrections),
-        growth=growth,
-    ).with_deviations(dt * layer.coefficients, one, ("dt * damping", "dt * omega"))
+        given = " and ".join(
+            f"{spec.label} = {value:g}" for spec, value in zip(specs, values, strict=True)
+        )
+        names = [each.name for each in layer.neuron.trained]
+        raise ParameterError(
+            f"{layer.neuron.name}: {given} at neuron {k}; they must be within "
+            f"{' and '.join(spec.allowed.ends for spec in specs)}. Lower {' or '.join(names)}"
+            f"{' or dt' if any(spec.times == 'dt' for spec in specs) else ''}."
+        )
 
 
-def _quantize_harmonic(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    """HRF and BHRF: friction and rotation per step, see `fixed.bhrf_step`.
+def _stable(neuron: Neuron, integers: tuple[int, ...], one: int, k: int) -> tuple[int, ...]:
+    """The nearest integers with which neuron k stays bounded. Raises: ParameterError."""
+    if neuron.is_stable is None or neuron.is_stable(*integers, one):
+        return integers
+    if neuron.stabilize is not None:
+        return neuron.stabilize(*integers, one)
+    named = zip(neuron.fixed_coefficients, integers, strict=True)
+    raise ParameterError(
+        f"{neuron.name}: {' and '.join(f'{name} {value}' for name, value in named)} at neuron {k}, "
+        f"of {one}, would let it grow. Lower {neuron.trained[0].name}, or use more "
+        "--parameter-bits."
+    )
 
-    Without input a step multiplies areas of the state space by ``1 - friction``, and the neuron
-    does not grow as long as friction is at least 0 and ``rotation**2 + 2 friction <= 4``. Rounding
-    cannot break what holds with a margin, and both are checked on the integers.
+
+def _constants(layer: RealLayer, layer_format: LayerFormat) -> tuple[Any, tuple[Deviation, ...]]:
+    """The integer constants of a layer, and how far they are from the real ones.
+
+    A threshold that its integer holds exactly is not listed.
     """
-    dt, name = layer.constants.dt, layer.neuron.name
-    one = 2**layer_format.parameter_bits
-    scaled = np.array([[2 * dt], [dt]]) * layer.coefficients
-    for k, (friction, rotation) in enumerate(scaled.T.tolist()):
-        if not (0 <= friction <= 1 and 0 <= rotation < 1):  # also catches NaN
-            raise ParameterError(
-                f"{name}: 2 * dt * damping = {friction:g} and dt * omega = {rotation:g} at neuron "
-                f"{k}; they must be within 0..1. Lower b_offset, omega or dt."
-            )
-    coefficients = nearest(scaled * one)
-    for k, (friction, rotation) in enumerate(coefficients.T.tolist()):
-        if not is_harmonic_stable(friction, rotation, one):
-            raise ParameterError(
-                f"{name}: friction {friction} and rotation {rotation} at neuron {k}, of {one}, "
-                "would let it grow. Lower omega, or use more --parameter-bits."
-            )
-    return QuantizedNeuron(
-        coefficients, *_resonator_constants(layer, layer_format)
-    ).with_deviations(scaled, one, ("2 * dt * damping", "dt * omega"))
-
-
-def _resonator_constants(
-    layer: RealLayer, layer_format: LayerFormat
-) -> tuple[Any, tuple[Deviation, ...]]:
-    """The integer constants of any resonator, and how far they are from the real ones."""
-    one = 2**layer_format.parameter_bits
+    fields = layer.neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
     real = layer.constants._asdict()
     integers = {
-        "dt": int(nearest(real["dt"] * one)),
-        "theta": int(nearest(real["theta"] * 2**layer_format.state_bits)),
-        "gamma": int(nearest(real.get("gamma", 0.0) * one)),
         "state_bits": layer_format.state_bits,
         "parameter_bits": layer_format.parameter_bits,
+        "input_gain": 1,
     }
-    names = layer.neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
-    deviations = tuple(
-        _deviation(name, integers[name], integers[name] / one, real[name])
-        for name in ("dt", "gamma")
-        if name in names
-    )
-    return layer.neuron.fixed_constants(*(integers[name] for name in names)), deviations
-
-
-def _quantize_alif(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    """Both decays per step, below 1, the threshold and what adaptation adds to it."""
-    one = 2**layer_format.parameter_bits
-    coefficients, corrections = _decays(layer, one)
-    theta, beta = layer.constants
-    constants = layer.neuron.fixed_constants(
-        theta=int(nearest(theta * 2**layer_format.state_bits)),
-        beta=int(nearest(beta * one)),
-        state_bits=layer_format.state_bits,
-        parameter_bits=layer_format.parameter_bits,
-        input_gain=1,
-    )
-    deviations = (
-        _leak_deviation(coefficients[0], layer.coefficients[0], one),
-        _deviation("theta", constants.theta, constants.theta / 2**layer_format.state_bits, theta),
-        _deviation("beta", constants.beta, constants.beta / one, beta),
-    )
-    return QuantizedNeuron(
-        coefficients, constants, deviations, corrections=corrections
-    ).with_deviations(layer.coefficients, one, layer.neuron.coefficients)
-
-
-def _quantize_li(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    one = 2**layer_format.parameter_bits
-    coefficients, corrections = _decays(layer, one)
-    constants = layer.neuron.fixed_constants(
-        state_bits=layer_format.state_bits,
-        parameter_bits=layer_format.parameter_bits,
-        input_gain=1,
-    )
-    deviations = (_leak_deviation(coefficients[0], layer.coefficients[0], one),)
-    return QuantizedNeuron(
-        coefficients, constants, deviations, corrections=corrections
-    ).with_deviations(layer.coefficients, one, layer.neuron.coefficients)
+    deviations = []
+    for spec in layer.neuron.constants:
+        bits = layer_format.state_bits if spec.of_state else layer_format.parameter_bits
+        integer = integers[spec.name] = int(nearest(real[spec.name] * 2**bits))
+        deviation = _deviation(spec.name, integer, integer / 2**bits, real[spec.name])
+        if spec.name in fields and (deviation.absolute or not spec.of_state):
+            deviations.append(deviation)
+    return layer.neuron.fixed_constants(*(integers[name] for name in fields)), tuple(deviations)
 
 
 def _leak_deviation(decay: NDArray[np.int64], real: NDArray[np.float64], one: int) -> Deviation:
@@ -422,96 +399,28 @@ def _leak_deviation(decay: NDArray[np.int64], real: NDArray[np.float64], one: in
     return _deviation("1 - decay", one - decay, (one - decay) / one, 1 - real)
 
 
-def _decays(layer: RealLayer, one: int) -> tuple[NDArray[np.int64], tuple[Correction, ...]]:
-    """Decays per step, below 1: an integrator that rounding made lossless is corrected."""
-    rounded = nearest(layer.coefficients * one)
-    coefficients = np.minimum(rounded, one - 1)
-    changed = np.flatnonzero((rounded != coefficients).any(axis=0))
-    corrections = tuple(
-        Correction(
-            int(k),
-            layer.neuron.fixed_coefficients,
-            tuple(map(int, rounded[:, k])),
-            tuple(map(int, coefficients[:, k])),
-        )
-        for k in changed
-    )
-    return coefficients, corrections
-
-
-QUANTIZERS: dict[str, Callable[[RealLayer, LayerFormat], QuantizedNeuron]] = {
-    "RF": _quantize_euler,
-    "BRF": _quantize_euler,
-    "HRF": _quantize_harmonic,
-    "BHRF": _quantize_harmonic,
-    "ALIF": _quantize_alif,
-    "LI": _quantize_li,
-}
-
-
-def weight_gain(constants: Any) -> float:
-    """What the integer weights of neurons with these constants carry beside the synapse's weight.
-
-    A resonator's integer step leaves dt to them. Neurons that leak apply ``1 - decay`` themselves,
-    where it is exact.
-    """
-    return float(getattr(constants, "dt", 1.0))
-
-
 def _synapses(
     layer: RealLayer,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float]:
-    """Input and recurrent weights, bare of what the integer step applies, and `weight_gain`.
+    """Input and recurrent weights, bare of what the integer step applies, and the weight gain.
 
     The real weights of neurons that leak carry ``1 - decay``; one that leaks nothing has none.
     """
     weights, recurrent = layer.weights, layer.recurrent
-    if "decay" in layer.neuron.coefficients:
-        leak = 1 - layer.coefficients[layer.neuron.coefficients.index("decay")]
+    if layer.neuron.leak:
+        leak = 1 - layer.coefficients[layer.neuron.coefficients.index(layer.neuron.leak)]
         unheard = np.flatnonzero((leak <= 0) & (np.abs(weights).max(axis=1, initial=0.0) > 0))
         if len(unheard):
             k = int(unheard[0])
             raise ParameterError(
-                f"{layer.neuron.name}: decay {1 - leak[k]:g} at neuron {k}, whose weights carry "
-                "the gain 1 - decay and are not 0; it must be below 1. Lower tau."
+                f"{layer.neuron.name}: {layer.neuron.leak} {1 - leak[k]:g} at neuron {k}, whose "
+                f"weights carry the gain 1 - {layer.neuron.leak} and are not 0; it must be below "
+                "1. Lower tau."
             )
         bare = np.divide(1, leak, out=np.zeros_like(leak), where=leak > 0)[:, None]
         weights = bare * weights
         recurrent = None if recurrent is None else bare * recurrent
-    return weights, recurrent, weight_gain(layer.constants)
-
-
-def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:
-    """Whether a step of `fixed.hrf_step` without input keeps any state from growing for ever.
-
-    Its matrix has determinant ``1 - friction`` and trace ``2 - friction - rotation**2``: both roots
-    lie within the unit circle if friction >= 0 and ``rotation**2 + 2 friction <= 4``.
-    """
-    return friction >= 0 and rotation**2 + 2 * friction * one <= 4 * one**2
-
-
-def is_stable(damping: int, rotation: int, one: int) -> bool:
-    """Whether ``|1 + damping/one + i rotation/one| <= 1``, decided in integers."""
-    return (one + damping) ** 2 + rotation**2 <= one**2
-
-
-def stabilize_resonator(damping: int, rotation: int, one: int) -> tuple[int, int]:
-    """The stable integers (damping, rotation) nearest to these, by the sum of their changes.
-
-    damping: -one or more, rotation: 0 or more; then stronger damping and slower rotation lead
-    there. The frequency is changed last. Raises: ParameterError for other integers.
-    """
-    if damping < -one or rotation < 0:
-        raise ParameterError(
-            f"resonator: damping {damping}, rotation {rotation}; at least {-one} and 0 are needed."
-        )
-    change = 0
-    while True:
-        for slower in range(change + 1):
-            candidate = (damping - (change - slower), rotation - slower)
-            if is_stable(*candidate, one):
-                return candidate
-        change += 1
+    return weights, recurrent, layer.neuron.weight_gain(layer.constants)
 
 
 def _deviation(parameter: str, integers: Any, represented: Any, real: Any) -> Deviation:

@@ -16,9 +16,10 @@ from brf_lava.neurons.surrogate import SURROGATES
 BACKENDS = {"reference": reference.run_layer, "cpu": cpu.run_layer}
 
 
-def choose_backend(device: torch.device, dtype: torch.dtype) -> str:
-    """What ``backend="auto"`` stands for: the fastest one that takes these tensors."""
-    return "cpu" if device.type == "cpu" and dtype == torch.float32 else "reference"
+def choose_backend(neuron: Neuron, device: torch.device, dtype: torch.dtype) -> str:
+    """What ``backend="auto"`` stands for: the fastest one that takes neuron and tensors."""
+    fused = neuron.adjoint_step is not None and device.type == "cpu" and dtype == torch.float32
+    return "cpu" if fused else "reference"
 
 
 def _check_alike(x: Tensor, *parameters: Tensor | None) -> None:
@@ -109,7 +110,7 @@ def resume_layer(
         raise ParameterError(f"truncate: {truncate} steps; 1 or more, or 0 for all, are allowed.")
     if backend == "auto":
         _check_alike(x, weights, recurrent, coefficients)
-    name = choose_backend(x.device, x.dtype) if backend == "auto" else backend
+    name = choose_backend(neuron, x.device, x.dtype) if backend == "auto" else backend
     if name not in BACKENDS:
         raise ParameterError(f"kernel {name!r}; choose one of auto, {', '.join(BACKENDS)}.")
     if start is not None:

@@ -19,7 +19,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
+from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.kernels.compile import compiled, specialized
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
@@ -220,7 +222,7 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     kind = "fixed" if integers else "real"
     advance = specialized(
         _advance_step,
-        f"advance_{neuron.name}_{kind}",
+        f"advance_{neuron.key}_{kind}",
         _step=compiled(neuron.fixed_step if integers else neuron.real_step),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
@@ -228,7 +230,7 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     )
     return specialized(
         _forward,
-        f"forward_{neuron.name}_{kind}",
+        f"forward_{neuron.key}_{kind}",
         parallel=True,
         _advance=advance,
         _collect=compiled(_collect),
@@ -316,12 +318,17 @@ def _backward(
 
 @cache
 def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
-    name = f"{neuron.name}_{surrogate.__name__}"
+    adjoint, name = neuron.adjoint_step, f"{neuron.key}_{surrogate.__name__}"
+    if adjoint is None:
+        raise BackendUnavailableError(
+            f"kernel 'cpu': neuron {neuron.name} has no adjoint. Choose kernel 'reference' or "
+            "'auto'."
+        )
     derivative = bound(_single_density, _density=bound(surrogate, exp=_exp))
     retreat = specialized(
         _retreat_step,
         f"retreat_{name}",
-        _adjoint=compiled(bound(neuron.adjoint_step, derivative=derivative)),
+        _adjoint=compiled(bound(adjoint, derivative=derivative)),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
@@ -395,6 +402,21 @@ def recurrent_gradient(signal: Any, grad_current: Any) -> Any:
     return totals.sum(axis=0).T
 
 
+@contextmanager
+def _compiling(neuron: Neuron) -> Iterator[None]:
+    """Raises: ParameterError for steps in a file of the user's own that cannot be compiled."""
+    try:
+        yield
+    except NumbaError as error:
+        if neuron.source is None:
+            raise
+        text = " ".join(str(error).split()).rpartition("(step: nopython frontend) ")[2]
+        raise ParameterError(
+            f"{neuron.source.reference}: cannot be compiled: {text[:400]}. Write the steps with "
+            "numbers, tuples and plain functions alone."
+        ) from error
+
+
 def _group_size(samples: int) -> int:
     """Few enough samples per group that every core gets one, at most `GROUP`."""
     threads: int = numba.get_num_threads()
@@ -442,17 +464,18 @@ def forward(
         last_output[:] = before.reshape(-1)
     no_weights = np.empty((0, neurons), number if w_in is None else w_in.dtype)
     group = _group_size(samples)
-    _forward_loop(neuron, integers)(
-        x,
-        no_weights if w_in is None else w_in,
-        no_weights if w_rec is None else w_rec,
-        np.tile(coefficients, group),
-        constants,
-        history,
-        last_output,
-        output,
-        group,
-    )
+    with _compiling(neuron):
+        _forward_loop(neuron, integers)(
+            x,
+            no_weights if w_in is None else w_in,
+            no_weights if w_rec is None else w_rec,
+            np.tile(coefficients, group),
+            constants,
+            history,
+            last_output,
+            output,
+            group,
+        )
     states = history if keep_states else history[steps % slots][None]
     return (
         output.reshape(steps, samples, neurons),
@@ -485,7 +508,7 @@ def backward(
     grad_current = np.empty((steps, samples * neurons), number)
     grad_coefficients = np.empty((len(neuron.coefficients), samples * neurons), number)
     loop = _backward_loop(neuron, surrogate)
-    with _one_thread_per_product():
+    with _one_thread_per_product(), _compiling(neuron):
         loop(
             grad_output.reshape(steps, samples * neurons),
             states.reshape(steps + 1, len(neuron.states), samples * neurons),

@@ -7,7 +7,9 @@
     /layer/1 .. n-1         type "dense_rec" or "dense", shape [N]
         weight              [N, I] int8 mantissas       weight_exponent      scalar
         weight_rec          [N, N] int8 mantissas       weight_rec_exponent  scalar
-        neuron/type         "RF", "BRF", "HRF", "BHRF", "ALIF" or "LI"
+        neuron/type         the neuron's name, such as "BRF"
+                            with attributes, where it is the user's own: neuron, FILE.py:NAME, and
+                            sha256 of that file, which is not run if it is another
         neuron/<name>       per-neuron coefficients [N] and shared constants, integers
     /reference              what the float network did on the test data, optional
         predictions         [B, T] or [B, 1] uint8 classes
@@ -29,7 +31,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,26 +60,19 @@ from brf_lava.network.layers import (
     integer_ranges,
 )
 from brf_lava.neurons import fixed
-from brf_lava.neurons.families import NEURONS
+from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.own import load_neuron
 
 FORMAT = "brf-lava-network"
 SCHEMA = 3
 READABLE = range(1, SCHEMA + 1)
 WITHOUT_INPUT_GAIN = (1, 2)
 SPIKES = (0, 1)
+OWN = ("neuron", "sha256")  # attributes of neuron/type: FILE.py:NAME and the file's digest
 SPIKES_MAX = 2**31 - 1  # per sample
 LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
 
-UNITS: dict[str, str] = {
-    "damping": "dt * (p(omega) - b_offset), 2**-parameter_bits",
-    "friction": "2 * dt * damping, 2**-parameter_bits",
-    "adaptation": "decay per step, 2**-parameter_bits",
-    "beta": "threshold per adaptation, 2**-parameter_bits",
-    "rotation": "dt * omega in rad per step, 2**-parameter_bits",
-    "decay": "per step, 2**-parameter_bits",
-    "dt": "seconds, 2**-parameter_bits",
-    "gamma": "per step, 2**-parameter_bits",
-    "theta": "state, 2**-state_bits",
+UNITS: dict[str, str] = {  # of what is no neuron's own, see `Neuron.units`
     "input_gain": "1: the neuron multiplies its current by 1 - decay; 0: its weights are, already",
     "state_bits": "bits",
     "parameter_bits": "bits",
@@ -132,10 +127,16 @@ def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
         _write_integers(handle, "weight_rec_exponent", np.int64(layer.recurrent.exponent))
     neuron = handle.create_group("neuron")
     _write_text(neuron, "type", layer.neuron.name)
+    if layer.neuron.source is not None:
+        for name, value in zip(
+            OWN, (layer.neuron.source.reference, layer.neuron.source.sha256), strict=True
+        ):
+            neuron["type"].attrs[name] = np.bytes_(value.encode())
+    units = {**UNITS, **layer.neuron.units}
     for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
-        _write_integers(neuron, name, values)
+        _write_integers(neuron, name, values, units)
     for name, value in layer.constants._asdict().items():
-        _write_integers(neuron, name, np.int64(value))
+        _write_integers(neuron, name, np.int64(value), units)
 
 
 def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
@@ -195,14 +196,14 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     _reject_unknown(handle, entries, path)
     neurons = int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
     group = _group(handle, "neuron", path)
-    neuron = NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
+    neuron = _read_neuron(group, path)
     constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
     schema = handle.file.attrs.get("schema")
     old = schema in WITHOUT_INPUT_GAIN or (schema is None and "input_gain" not in group)
     lacking = ("input_gain",) if old else ()
     stored = [name for name in constants if name not in lacking]
     _reject_unknown(group, ("type", *neuron.fixed_coefficients, *stored), path)
-    ranges = _read_ranges(group, path)
+    ranges = _read_ranges(neuron, group, path)
     return FixedLayer(
         neuron=neuron,
         weights=_read_connection(handle, "weight", (neurons, None), path),
@@ -222,11 +223,22 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     )
 
 
-def _read_ranges(group: h5py.Group, path: Path) -> dict[str, tuple[int, int]]:
+def _read_neuron(group: h5py.Group, path: Path) -> Neuron:
+    """The record of a layer's neuron; of the user's own, from the very file it was made with."""
+    reference, sha256 = (_text(_dataset(group, "type", path).attrs.get(name)) for name in OWN)
+    if reference is None or sha256 is None:
+        return NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
+    neuron = load_neuron(str(reference), (Path(), path.parent), str(sha256))
+    _read_text(group, "type", (neuron.name,), path)
+    return neuron
+
+
+def _read_ranges(neuron: Neuron, group: h5py.Group, path: Path) -> dict[str, tuple[int, int]]:
     """What the layer's other integers may be, which depends on its fraction bits."""
     states = (STATE_BITS_MIN, STATE_BITS_MAX)
     parameters = (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
     return integer_ranges(
+        neuron,
         int(_read_integers(group, "state_bits", (), states, path)),
         int(_read_integers(group, "parameter_bits", (), parameters, path)),
     )
@@ -425,5 +437,7 @@ def _write_text(parent: h5py.Group, name: str, value: str) -> None:
     parent.create_dataset(name, data=np.array([value], "S10"))  # as netx writes it
 
 
-def _write_integers(parent: h5py.Group, name: str, values: Any) -> None:
-    parent.create_dataset(name, data=values).attrs["unit"] = UNITS[name]
+def _write_integers(
+    parent: h5py.Group, name: str, values: Any, units: Mapping[str, str] = UNITS
+) -> None:
+    parent.create_dataset(name, data=values).attrs["unit"] = units[name]

@@ -24,29 +24,27 @@ STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory cu
 PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
 
 
-def integer_ranges(state_bits: int, parameter_bits: int) -> dict[str, tuple[int, int]]:
-    """The least and largest integer of every coefficient and constant, by name.
+def check_bits(state_bits: int, parameter_bits: int) -> None:
+    """Raises: ParameterError when these fraction bits are out of range."""
+    check_range("state_bits", state_bits, state_bits, (STATE_BITS_MIN, STATE_BITS_MAX))
+    allowed = (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
+    check_range("parameter_bits", parameter_bits, parameter_bits, allowed)
+
+
+def integer_ranges(
+    neuron: Neuron, state_bits: int, parameter_bits: int
+) -> dict[str, tuple[int, int]]:
+    """The least and largest integer of every coefficient and constant of a neuron, by name.
 
     Raises: ParameterError when these fraction bits are themselves out of range.
     """
-    one = 1 << min(max(parameter_bits, 0), PARAMETER_BITS_MAX)
-    ranges = {
+    check_bits(state_bits, parameter_bits)
+    return {
+        **neuron.integer_ranges(state_bits, parameter_bits),
         "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
         "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-        "damping": (-one, 0),
-        "rotation": (0, one),
-        "friction": (0, 4 * one),
-        "adaptation": (0, one - 1),
-        "beta": (0, 8 * one),
-        "decay": (0, one - 1),
-        "dt": (1, one),
-        "gamma": (0, one - 1),
-        "theta": (1, fixed.STATE_MAX),
         "input_gain": (0, 1),
     }
-    check_range("state_bits", state_bits, state_bits, ranges["state_bits"])
-    check_range("parameter_bits", parameter_bits, parameter_bits, ranges["parameter_bits"])
-    return ranges
 
 
 def check_range(name: str, low: int, high: int, allowed: tuple[int, int]) -> None:
@@ -64,7 +62,7 @@ class RealLayer:
 
     weights [N, I] and recurrent [N, N] (or None): row = postsynaptic neuron.
     coefficients [P, N] in the order of ``neuron.coefficients``.
-    The weights of neurons that leak, LI and ALIF, carry their input gain ``1 - decay``.
+    The weights of a neuron that leaks carry its input gain, see `Neuron.leak`.
     """
 
     neuron: Neuron
@@ -184,7 +182,9 @@ class FixedLayer:
                 f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
                 f"{(neurons, neurons)} is needed."
             )
-        ranges = integer_ranges(self.constants.state_bits, self.constants.parameter_bits)
+        ranges = integer_ranges(
+            self.neuron, self.constants.state_bits, self.constants.parameter_bits
+        )
         named = dict(zip(self.neuron.fixed_coefficients, self.coefficients, strict=True))
         for name, values in {**named, **self.constants._asdict()}.items():
             low, high = int(np.min(values)), int(np.max(values))

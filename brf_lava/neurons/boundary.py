@@ -30,7 +30,7 @@ def harmonic_boundary(omega: Any, dt: Any) -> Any:
     return 0.5 * dt * omega**2
 
 
-def check_omega(omega: Iterable[float], dt: float, where: str = "BRF.omega") -> None:
+def check_omega(omega: Iterable[float], dt: float, where: str = "omega") -> None:
     """Refuse angular frequencies for which no stable damping exists.
 
     Raises: ParameterError naming the first neuron with ``|dt * omega| >= 1`` or a value that is not
@@ -42,3 +42,44 @@ def check_omega(omega: Iterable[float], dt: float, where: str = "BRF.omega") -> 
                 f"{where}: {float(value):g} rad/s at neuron {index}; dt*omega must stay below 1 "
                 f"(dt = {dt:g}, so omega < {1 / dt:g}). Lower omega or dt."
             )
+
+
+def growth_per_step(damping: float, rotation: float) -> float:
+    """By how much a step of `real.rf_step` without input stretches every state.
+
+    damping, rotation: dt * damping and dt * omega.
+    """
+    return float(abs(complex(1 + damping, rotation)))
+
+
+def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:
+    """Whether a step of `fixed.hrf_step` without input keeps any state from growing for ever.
+
+    Its matrix has determinant ``1 - friction`` and trace ``2 - friction - rotation**2``: both roots
+    lie within the unit circle if friction >= 0 and ``rotation**2 + 2 friction <= 4``.
+    """
+    return friction >= 0 and rotation**2 + 2 * friction * one <= 4 * one**2
+
+
+def is_stable(damping: int, rotation: int, one: int) -> bool:
+    """Whether ``|1 + damping/one + i rotation/one| <= 1``, decided in integers."""
+    return (one + damping) ** 2 + rotation**2 <= one**2
+
+
+def stabilize_resonator(damping: int, rotation: int, one: int) -> tuple[int, int]:
+    """The stable integers (damping, rotation) nearest to these, by the sum of their changes.
+
+    damping: -one or more, rotation: 0 or more; then stronger damping and slower rotation lead
+    there. The frequency is changed last. Raises: ParameterError for other integers.
+    """
+    if damping < -one or rotation < 0:
+        raise ParameterError(
+            f"resonator: damping {damping}, rotation {rotation}; at least {-one} and 0 are needed."
+        )
+    change = 0
+    while True:
+        for slower in range(change + 1):
+            candidate = (damping - (change - slower), rotation - slower)
+            if is_stable(*candidate, one):
+                return candidate
+        change += 1

@@ -1,89 +1,203 @@
-"""The neurons this project knows: each one's names and its three steps in one record.
+"""The neurons of this package, one record each.
 
-To add a neuron: its step in `real.py`, in `fixed.py`, its adjoint in `adjoint.py`, and a record
-here. The loops over time, the file format and the engine read everything else from the record.
+To add one: its step in `real.py` and in `fixed.py`, its adjoint in `adjoint.py`, a record here, its
+process in `proc.neurons.process` and its program in `backends.loihi2.program`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from math import exp
 from typing import Any
 
 from brf_lava.errors import ParameterError
-from brf_lava.neurons import adjoint, fixed, real
+from brf_lava.neurons import adjoint, boundary, fixed, real
+from brf_lava.neurons.record import (
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Coefficient,
+    Constant,
+    Interval,
+    Neuron,
+    Normal,
+    Plane,
+    Uniform,
+)
+
+__all__ = [
+    "ALIF",
+    "BHRF",
+    "BRF",
+    "DEFAULT",
+    "EULER_PLANE",
+    "HARMONIC_PLANE",
+    "HRF",
+    "LI",
+    "NEURONS",
+    "READOUT",
+    "RF",
+    "SPIKING",
+    "Neuron",
+    "find_neuron",
+]
+
+DT = Constant("dt", 0.01, POSITIVE, "seconds", stored=Interval(above=0, high=1))
+THETA = Constant("theta", 1.0, POSITIVE, "state", of_state=True)
+GAMMA = Constant("gamma", 0.9, FRACTION, "per step")  # decay of the refractory variable
+BETA = Constant("beta", 1.8, NOT_NEGATIVE, "threshold per adaptation", stored=Interval(0, high=8))
+# the ranges of S-MNIST in Higuchi et al. 2024
+OMEGA = Uniform("omega", (15.0, 50.0), NOT_NEGATIVE, "rad/s", times_dt_below_1=True)
+B_OFFSET = Uniform("b_offset", (0.1, 1.0), NOT_NEGATIVE, "1/s")
+
+UNIT = Interval(low=0, high=1)
+DAMPING = Coefficient("damping", Interval(low=-1, high=0), "dt * (p(omega) - b_offset)", times="dt")
+FRICTION = Coefficient(
+    "damping",
+    UNIT,
+    "2 * dt * damping",
+    fixed="friction",
+    factor=2,
+    times="dt",
+    stored=Interval(low=0, high=4),
+)
+ROTATION = Coefficient(
+    "omega", FRACTION, "dt * omega in rad per step", fixed="rotation", times="dt", stored=UNIT
+)
+DECAY = Coefficient("decay", UNIT, "per step", stored=FRACTION)
+ADAPTATION = Coefficient("adaptation", UNIT, "decay per step", stored=FRACTION)
 
 
-@dataclass(frozen=True)
-class Neuron:
-    """One neuron model in all its number systems."""
+def _no_top(dt: float) -> float:
+    return 0.0
 
-    name: str
-    states: tuple[str, ...]
-    coefficients: tuple[str, ...]  # per neuron, real numbers
-    fixed_coefficients: tuple[str, ...]  # per neuron, integers
-    spiking: bool  # the output is a spike, else the first state
-    real_step: Callable[..., Any]
-    fixed_step: Callable[..., Any]
-    adjoint_step: Callable[..., Any]
-    real_constants: Callable[..., Any]
-    fixed_constants: Callable[..., Any]
 
+def _overshoot(dt: float) -> float:
+    """Where friction alone would overshoot."""
+    return 1 / dt
+
+
+EULER_PLANE = Plane(
+    damping=boundary.divergence_boundary,
+    formula=r"$p(\omega) = (\sqrt{1-(\delta\omega)^2}-1)/\delta$",
+    bare=r"$-b_\mathrm{off}$",
+    edge=r"$-p(\omega)$: RF diverges below",
+    top=_no_top,
+)
+HARMONIC_PLANE = Plane(
+    damping=boundary.harmonic_boundary,
+    formula=r"$\delta\omega^2/2$",
+    bare=r"$b_\mathrm{off}$",
+    edge=r"$\delta\omega^2/2$",
+    top=_overshoot,
+)
+
+
+def _rf(omega: Any, b_offset: Any, constants: Any) -> Any:
+    """The damping may lie beyond the divergence boundary."""
+    return -b_offset, omega
+
+
+def _brf(omega: Any, b_offset: Any, constants: Any) -> Any:
+    return boundary.divergence_boundary(omega, constants.dt) - b_offset, omega
+
+
+def _hrf(omega: Any, b_offset: Any, constants: Any) -> Any:
+    return b_offset, omega
+
+
+def _bhrf(omega: Any, b_offset: Any, constants: Any) -> Any:
+    return boundary.harmonic_boundary(omega, constants.dt) + b_offset, omega
+
+
+def _alif(tau_mem: Any, tau_adp: Any, constants: Any) -> Any:
+    return exp(-1 / tau_mem), exp(-1 / tau_adp)
+
+
+def _li(tau: Any, constants: Any) -> Any:
+    return (exp(-1 / tau),)
+
+
+RESONATOR: dict[str, Any] = {"weights_carry": "dt"}
+EULER: dict[str, Any] = {
+    **RESONATOR,
+    "per_neuron": (DAMPING, ROTATION),
+    "growth": boundary.growth_per_step,
+    "is_stable": boundary.is_stable,
+    "stabilize": boundary.stabilize_resonator,
+    "plane": EULER_PLANE,
+}
+HARMONIC: dict[str, Any] = {
+    **RESONATOR,
+    "per_neuron": (FRICTION, ROTATION),
+    "is_stable": boundary.is_harmonic_stable,
+    "plane": HARMONIC_PLANE,
+}
+BARE: dict[str, Any] = {
+    "parameters": (DT, THETA, OMEGA, B_OFFSET),
+    "real_constants": real.ResonatorConstants,
+    "fixed_constants": fixed.ResonatorConstants,
+}
+BALANCED: dict[str, Any] = {
+    "parameters": (DT, THETA, OMEGA, B_OFFSET, GAMMA),
+    "real_constants": real.BalancedConstants,
+    "fixed_constants": fixed.BalancedConstants,
+}
 
 RF = Neuron(
     name="RF",
     states=("u", "v"),
-    coefficients=("damping", "omega"),
-    fixed_coefficients=("damping", "rotation"),
-    spiking=True,
+    rule=_rf,
     real_step=real.rf_step,
     fixed_step=fixed.rf_step,
     adjoint_step=adjoint.rf_adjoint,
-    real_constants=real.ResonatorConstants,
-    fixed_constants=fixed.ResonatorConstants,
+    **EULER,
+    **BARE,
 )
 BRF = Neuron(
     name="BRF",
     states=("u", "v", "q"),
-    coefficients=("damping", "omega"),
-    fixed_coefficients=("damping", "rotation"),
-    spiking=True,
+    rule=_brf,
     real_step=real.brf_step,
     fixed_step=fixed.brf_step,
     adjoint_step=adjoint.brf_adjoint,
-    real_constants=real.BalancedConstants,
-    fixed_constants=fixed.BalancedConstants,
+    bare=RF,
+    **EULER,
+    **BALANCED,
 )
 HRF = Neuron(
     name="HRF",
     states=("u", "w"),
-    coefficients=("damping", "omega"),
-    fixed_coefficients=("friction", "rotation"),
-    spiking=True,
+    rule=_hrf,
     real_step=real.hrf_step,
     fixed_step=fixed.hrf_step,
     adjoint_step=adjoint.hrf_adjoint,
-    real_constants=real.ResonatorConstants,
-    fixed_constants=fixed.ResonatorConstants,
+    **HARMONIC,
+    **BARE,
 )
 BHRF = Neuron(
     name="BHRF",
     states=("u", "w", "q"),
-    coefficients=("damping", "omega"),
-    fixed_coefficients=("friction", "rotation"),
-    spiking=True,
+    rule=_bhrf,
     real_step=real.bhrf_step,
     fixed_step=fixed.bhrf_step,
     adjoint_step=adjoint.bhrf_adjoint,
-    real_constants=real.BalancedConstants,
-    fixed_constants=fixed.BalancedConstants,
+    bare=HRF,
+    **HARMONIC,
+    **BALANCED,
 )
 ALIF = Neuron(
     name="ALIF",
     states=("u", "a", "z"),
-    coefficients=("decay", "adaptation"),
-    fixed_coefficients=("decay", "adaptation"),
-    spiking=True,
+    per_neuron=(DECAY, ADAPTATION),
+    parameters=(
+        replace(THETA, default=0.01),
+        BETA,
+        Normal("tau_mem", 20.0, 5.0, "steps"),
+        Normal("tau_adp", 150.0, 10.0, "steps"),
+    ),
+    rule=_alif,
+    leak="decay",
     real_step=real.alif_step,
     fixed_step=fixed.alif_step,
     adjoint_step=adjoint.alif_adjoint,
@@ -93,8 +207,10 @@ ALIF = Neuron(
 LI = Neuron(
     name="LI",
     states=("o",),
-    coefficients=("decay",),
-    fixed_coefficients=("decay",),
+    per_neuron=(DECAY,),
+    parameters=(Normal("tau", 20.0, 5.0, "steps"),),
+    rule=_li,
+    leak="decay",
     spiking=False,
     real_step=real.li_step,
     fixed_step=fixed.li_step,
@@ -103,6 +219,9 @@ LI = Neuron(
     fixed_constants=fixed.LIConstants,
 )
 NEURONS: dict[str, Neuron] = {neuron.name: neuron for neuron in (RF, BRF, HRF, BHRF, ALIF, LI)}
+SPIKING: dict[str, Neuron] = {n.name: n for n in NEURONS.values() if n.spiking}
+READOUT = LI  # of all networks
+DEFAULT = BRF  # where none is named
 
 
 def find_neuron(name: str) -> Neuron:

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
 from brf_lava.network.layers import RealLayer
+from brf_lava.neurons.record import Neuron as Record
 from brf_lava.nn.nct import nct, time_major
 from brf_lava.nn.neurons import Neuron, make_neuron
 
@@ -96,8 +97,8 @@ class NeuronBlock(nn.Module, ABC):
 class Block(NeuronBlock):
     """A layer of neurons behind dense weights, with or without recurrent ones.
 
-    neuron:        "RF", "BRF", "HRF", "BHRF", "ALIF" or "LI"
-    neuron_params: see `neuron.params`
+    neuron:        its name, such as "BRF", or its record
+    neuron_params: see `nn.neurons.describe_params`
     in_neurons, out_neurons: channels in and out
     recurrent:     feed the outputs of the step before back through weights of their own
     weight_scale:  factor on the initial weights
@@ -116,7 +117,7 @@ class Block(NeuronBlock):
 
     def __init__(
         self,
-        neuron: str,
+        neuron: str | Record,
         neuron_params: Mapping[str, Any],
         in_neurons: int,
         out_neurons: int,
@@ -131,7 +132,7 @@ class Block(NeuronBlock):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(delay_shift, count_log)
-        _check_sizes(neuron, in_neurons, out_neurons, mask)
+        _check_sizes(getattr(neuron, "name", neuron), in_neurons, out_neurons, mask)
         columns = in_neurons + (out_neurons if recurrent else 0)
         bound = weight_scale * (6 / (columns + out_neurons)) ** 0.5
         try:
@@ -211,7 +212,7 @@ class Block(NeuronBlock):
             )
 
 
-def _check_sizes(neuron: str, in_neurons: Any, out_neurons: Any, mask: Tensor | None) -> None:
+def _check_sizes(neuron: Any, in_neurons: Any, out_neurons: Any, mask: Tensor | None) -> None:
     """Raises: ParameterError."""
     for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
         if not isinstance(value, Integral) or value < 1:

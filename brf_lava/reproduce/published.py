@@ -9,6 +9,7 @@ FRACTIONS = (0.95, 0.98, 1.0)
 # in the order of the published tables
 TASKS = ("smnist", "psmnist", "ecg", "shd")
 NEURONS = ("ALIF", "RF", "BRF", "BHRF")
+BASELINE = "ALIF"  # whose SOPs ratios are of
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from typing import Any
 from brf_lava.config.recipe import recipe_for
 from brf_lava.io.files import write_bytes
 from brf_lava.reproduce.folders import RunFolder
-from brf_lava.reproduce.published import FRACTIONS, PUBLISHED
+from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
 from brf_lava.reproduce.records import RunRecord, differences
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-reproduce"
 SCHEMA = 2  # 1 had no lines of the tables, and nothing published
-BASELINE = "ALIF"
 HEAD = ("task", "neuron")
 FILES = ("tables.md", "table1.csv", "table2.csv", "results.json")
 
@@ -35,7 +34,7 @@ TABLES = {
     "Table 1, spikes, measured and published": (
         ("SOPs", "sops", ",.1f", ",.1f"),
         ("SOPs/step", "sops_per_step", ".2f", ".2f"),
-        ("vs ALIF", "sops_vs_alif", ".2f", ".2f"),
+        (f"vs {BASELINE}", f"sops_vs_{BASELINE.lower()}", ".2f", ".2f"),
     ),
     "Measured alone: the network in integers, and training time": (
         ("integer accuracy %", "integer_accuracy_percent", ".2f", ""),
@@ -81,7 +80,9 @@ def _line(runs: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
         **_spread("accuracy_percent", (100 * run.accuracy for run in runs)),
         **_spread("sops", (run.sops for run in runs)),
         **_spread("sops_per_step", (run.sops / run.steps for run in runs)),
-        "sops_vs_alif": statistics.fmean(run.sops for run in runs) / base if base else None,
+        f"sops_vs_{BASELINE.lower()}": statistics.fmean(run.sops for run in runs) / base
+        if base
+        else None,
         **_spread("training_seconds", (run.seconds for run in runs)),
         **_spread("integer_accuracy_percent", (100 * run.integer.accuracy for run in runs)),
         **_spread("integer_sops", (run.integer.sops for run in runs)),
@@ -134,11 +135,11 @@ def _markdown(title: str, lines: Sequence[Line]) -> str:
     return f"## {title}\n\n{''.join(texts)}\n"
 
 
-EXPLANATION = """\
+EXPLANATION = f"""\
 Measured: mean over seeds ± sample standard deviation. Published ("publ."): Higuchi et al. 2024, \
 means of 5 runs, as printed. SOPs: spikes of hidden neurons per sample of the test split; vs \
-ALIF: their mean over that of ALIF on the same task. Parameters: all trained numbers, pruned \
-weights included; our ALIF networks have no biases and, on S-MNIST and PS-MNIST, recurrent \
+{BASELINE}: their mean over that of {BASELINE} on the same task. Parameters: all trained numbers, pruned \
+weights included; our {BASELINE} networks have no biases and, on S-MNIST and PS-MNIST, recurrent \
 connections in all hidden layers, hence other numbers than published. Integer: the exported \
 network on the integer engine. Training: sum over the epochs; trainings that ran side by side \
 shared the machine.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 from brf_lava.board.describe import LayerShape, NetworkShape
 from brf_lava.board.energy import MeasuredRun
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
-from brf_lava.errors import DataError
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
+from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.neurons.families import NEURONS
+from brf_lava.neurons.own import is_loaded, load_neuron
 from brf_lava.run.result import FORMAT, SCHEMA
 from brf_lava.run.sop import Spikes
 
@@ -39,7 +39,7 @@ class _Kind:
 
 @dataclass(frozen=True)
 class _Shape:
-    neuron: Annotated[str, choice(NEURONS)]
+    neuron: Name
     neurons: Count
     inputs: Count
     recurrent: bool
@@ -77,9 +77,16 @@ class _Data:
 
 
 @dataclass(frozen=True)
+class _OwnNeuron:
+    neuron: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class _Network:
     model: str | None = None
     task: str | None = None
+    neurons: dict[str, _OwnNeuron] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,18 @@ def read_run(path: Path) -> StoredRun:
     """
     stored = read_file(path, REMEDY)
     result, network = stored.result, stored.network
+    try:
+        for own in network.neurons.values():
+            load_neuron(own.neuron, (Path(), path.parent), own.sha256)
+    except ParameterError as error:
+        raise DataError(f"{path}: {error}") from error
+    for number, layer in enumerate(result.layers, start=1):
+        name = layer.shape.neuron
+        if name not in NEURONS and not is_loaded(name):
+            raise DataError(
+                f"{path}: result.layers.{number}.shape.neuron: {name!r}; allowed is one of "
+                f"{', '.join(NEURONS)}, or one of your own. {REMEDY}"
+            )
     run = MeasuredRun(
         network=NetworkShape(
             name=network.task or path.stem,

@@ -4,7 +4,7 @@ In a script for SLAYER, ``slayer.block.cuba`` becomes ``brf_lava.slayer.block.br
 
     from brf_lava.slayer import block
 
-    params = {"omega": (5.0, 50.0), "b_offset": (0.1, 1.0)}  # see `neuron.params`
+    params = {"omega": (5.0, 50.0), "b_offset": (0.1, 1.0)}  # see `help(block.brf.Dense)`
     blocks = torch.nn.ModuleList([
         block.brf.Recurrent(params, 700, 128),
         block.brf.Affine({"tau_mean": 20.0}, 128, 20),
@@ -24,7 +24,6 @@ there is `Input` and `Affine`. What differs from SLAYER:
   ``quantize_hook_fx`` works with a ``scale`` for such weights.
 """
 
-from brf_lava.nn import neurons as neuron
-from brf_lava.slayer import block
+from brf_lava.slayer import block, neuron
 
 __all__ = ["block", "neuron"]

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_stored
 from brf_lava.data.dataset import DataSource
-from brf_lava.errors import CheckpointError
+from brf_lava.errors import CheckpointError, ParameterError
 from brf_lava.io.files import write_bytes
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
+from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.own import load_neuron
 from brf_lava.train.model import Metrics, Network
 
 FORMAT = "brf-lava-model"
@@ -83,6 +85,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "schema": SCHEMA,
         "versions": checkpoint.versions,
         "recipe": checkpoint.recipe.text,
+        **own_neurons(checkpoint.recipe),
         "seed": checkpoint.seed,
         "origin": checkpoint.origin,
         "inputs": checkpoint.inputs,
@@ -144,7 +147,26 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
     """The recipe in a model file or a training state, of whichever schema."""
-    return parse_stored(contents["recipe"], contents["schema"], f"{path} (stored recipe)")
+    stored = contents.get("neurons", {})
+
+    def find(name: str) -> Neuron:
+        if name not in stored:
+            raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
+        folders = (Path(), path.parent)
+        return load_neuron(stored[name]["neuron"], folders, stored[name]["sha256"])
+
+    where = f"{path} (stored recipe)"
+    return parse_stored(contents["recipe"], contents["schema"], where, find)
+
+
+def own_neurons(recipe: Recipe) -> dict[str, Any]:
+    """What a model file or a training state keeps to find the user's own neurons again, if any."""
+    named = {
+        name: {"neuron": neuron.source.reference, "sha256": neuron.source.sha256}
+        for name, neuron in recipe.own.items()
+        if neuron.source is not None
+    }
+    return {"neurons": named} if named else {}
 
 
 def permutation_tensor(permutation: NDArray[np.int64] | None) -> Tensor | None:

@@ -12,7 +12,7 @@ from brf_lava.export.quantize import LayerReport, quantize
 from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.checkpoint import Checkpoint, own_neurons
 from brf_lava.versions import versions
 
 VECTOR_SAMPLES = 2
@@ -68,6 +68,7 @@ def export_model(
         "task": checkpoint.recipe.task,
         "classes": list(checkpoint.classes),
         "recipe": checkpoint.recipe.text,
+        **own_neurons(checkpoint.recipe),
         "seed": checkpoint.seed,
         "origin": checkpoint.origin,
         "epoch": checkpoint.epoch,

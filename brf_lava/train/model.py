@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, DataError, RecipeError
-from brf_lava.export.quantize import STABLE_MARGIN
+from brf_lava.export.quantize import growing
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
+from brf_lava.neurons.families import READOUT
 from brf_lava.nn.blocks import Block
 
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
@@ -47,7 +48,7 @@ class Network(nn.Module):
         widths = (inputs, *recipe.network.hidden)
         self.hidden = nn.ModuleList(
             Block(
-                layer.neuron,
+                recipe.record(layer.neuron),
                 {**asdict(layer.parameters), "surrogate": surrogate},
                 before,
                 layer.neurons,
@@ -57,7 +58,7 @@ class Network(nn.Module):
             for before, layer in zip(widths[:-1], recipe.layers, strict=True)
         )
         readout = {"tau_mean": recipe.readout.tau_mean, "tau_std": recipe.readout.tau_std}
-        self.readout = Block("LI", readout, widths[-1], classes, generator=generator)
+        self.readout = Block(READOUT, readout, widths[-1], classes, generator=generator)
         for index, block in enumerate((*self.hidden, self.readout)):
             block.truncate = recipe.training.truncate
             if bits := recipe.training.weight_bits:
@@ -84,15 +85,8 @@ class Network(nn.Module):
         return cast(tuple[Block, ...], tuple(self.hidden))
 
     def growing_neurons(self) -> int:
-        """How many hidden resonators of the RF kind grow without input, as vanilla RF allows."""
-        growing = 0
-        for block in self.hidden_blocks:
-            if block.neuron.family.name in ("RF", "BRF"):
-                damping, omega = block.neuron.coefficients().detach().double()
-                dt = block.neuron.dt
-                radius = torch.hypot(1 + dt * damping, dt * omega)
-                growing += int((radius > 1 + STABLE_MARGIN).sum())
-        return growing
+        """How many hidden neurons grow without input as trained, as vanilla RF allows."""
+        return sum(len(growing(block.to_real())) for block in self.hidden_blocks)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """What training makes small, as the recipe says; see `loss_per_sample`."""

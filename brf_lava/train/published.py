@@ -1,14 +1,14 @@
 """Checkpoints of the published reference code, read into ours.
 
 The reference code stores [W_in, W_rec] as one matrix ``hidden.linear.weight``, in some models with
-a 0/1 pruning mask of the same shape. The file names neither the neuron nor the task. Time constants
-give away an ALIF network; the resonators all have the same entries, so that the neuron has to be
-named, or is found by trying which of them solves the task.
+a 0/1 pruning mask of the same shape. The file names neither the neuron nor the task. Its
+parameters tell the kind of neuron; the resonators all have the same ones, so that the neuron has to
+be named, or is found by trying which of them solves the task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,16 @@ import torch
 from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.config.shipped import names
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, ParameterError, RecipeError
-from brf_lava.neurons.families import ALIF, HRF, NEURONS, RF
+from brf_lava.neurons.families import DEFAULT, SPIKING, Neuron
 from brf_lava.train.checkpoint import Checkpoint, read_torch_file
 from brf_lava.train.model import Network, choose_device, evaluate
 from brf_lava.versions import versions
 
 READOUT = ("out.tau_mem", "out.linear.weight")
-PARAMETERS = {  # of the hidden neurons: the reference code's name and ours
-    True: {"hidden.tau_mem": "tau_mem", "hidden.tau_adp": "tau_adp"},  # ALIF
-    False: {"hidden.omega": "omega", "hidden.b_offset": "b_offset"},  # resonators
-}
 WEIGHT, MASK = "hidden.linear.weight", "hidden.linear.mask"
-RESONATORS = ("BRF", "BHRF", "RF")  # of which there are published networks
 TRIAL_SAMPLES = 200  # enough to tell a network that works from one that does not
 CHANCES = 1.5  # times the accuracy of guessing: what is below tells nothing
 
@@ -103,32 +99,51 @@ def import_published(
     )
 
 
+def _own(neuron: Neuron) -> dict[str, str]:
+    """The names of a hidden neuron's parameters: the reference code's and ours."""
+    return {f"hidden.{trained.name}": trained.name for trained in neuron.trained}
+
+
+def _own_in(tensors: Iterable[str]) -> dict[str, str]:
+    """Those of the neurons whose parameters are among these names."""
+    there = set(tensors)
+    known = (_own(neuron) for neuron in reversed(SPIKING.values()))
+    return next((own for own in known if there & set(own)), _own(DEFAULT))
+
+
 def _candidates(path: Path, tensors: dict[str, Tensor], neuron: str | None) -> tuple[str, ...]:
-    """Which neurons the file may hold, of all or of the one that was named."""
-    adaptive = "hidden.tau_adp" in tensors
+    """Which neurons the file may hold, of all or of the one that was named; balanced ones first."""
+    own = _own_in(tensors)
+    fitting = [name for name, each in SPIKING.items() if _own(each) == own]
     if neuron is None:
-        return (ALIF.name,) if adaptive else RESONATORS
-    spiking = [name for name, family in NEURONS.items() if family.spiking]
-    if neuron.upper() not in spiking:
+        published = filter(_is_published, fitting)
+        return tuple(sorted(published, key=lambda name: SPIKING[name].bare is None))
+    if neuron.upper() not in SPIKING:
         raise CheckpointError(
-            f"{path}: neuron {neuron!r} was named; choose one of {', '.join(spiking)}, or leave it "
+            f"{path}: neuron {neuron!r} was named; choose one of {', '.join(SPIKING)}, or leave it "
             "out."
         )
-    named = NEURONS[neuron.upper()]
-    if (named is ALIF) != adaptive:
-        found = "an ALIF network" if adaptive else "resonators"
+    if neuron.upper() not in fitting:
         raise CheckpointError(
-            f"{path}: neuron {named.name} was named, but the file holds {found}: it has "
-            f"{' and '.join(PARAMETERS[adaptive])}. Leave the neuron out, or name another."
+            f"{path}: neuron {neuron.upper()} was named, but the file has {' and '.join(own)}, "
+            f"which are parameters of {', '.join(fitting)}. Leave the neuron out, or name another."
         )
-    return (named.name,)
+    return (neuron.upper(),)
+
+
+def _is_published(neuron: str) -> bool:
+    """Whether there are published networks of it, hence recipes."""
+    return any(name.endswith(f"-{neuron.lower()}") for name in names("training"))
 
 
 def _shipped(task: str, neuron: str) -> Recipe:
-    """The shipped recipe; that of RF for HRF, of which nothing was published."""
-    if neuron == HRF.name:
-        return override(recipe_for(task, RF.name), [f"network.neuron={neuron}"])
-    return recipe_for(task, neuron)
+    """The shipped recipe; of a neuron that nothing was published of, that of one like it."""
+    if _is_published(neuron):
+        return recipe_for(task, neuron)
+    parameters = SPIKING[neuron].parameters
+    alike = (name for name, each in SPIKING.items() if each.parameters == parameters)
+    base = next(name for name in alike if _is_published(name))
+    return override(recipe_for(task, base), [f"network.neuron={neuron}"])
 
 
 def _most_accurate(
@@ -160,7 +175,7 @@ def _model(recipe: Recipe, state_dict: dict[str, Tensor], dataset: Dataset) -> N
 def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
     """The file's tensors under our names; pruned weights are 0."""
     weight = tensors[WEIGHT] * tensors[MASK] if MASK in tensors else tensors[WEIGHT]
-    named = PARAMETERS["hidden.tau_adp" in tensors]
+    named = _own_in(tensors)
     return {
         "hidden.0.weight": weight[:, :inputs].clone(),
         "hidden.0.recurrent_weight": weight[:, inputs:].clone(),
@@ -172,7 +187,7 @@ def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
 
 def _check_shapes(path: Path, tensors: dict[str, Tensor], dataset: Dataset) -> None:
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-    own = PARAMETERS["hidden.tau_adp" in tensors]
+    own = _own_in(tensors)
     neurons = tensors[next(iter(own))].numel()
     shapes = {
         **dict.fromkeys(own, (neurons,)),
@@ -194,8 +209,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of the file, exactly those that one kind of network has."""
     contents: Any = read_torch_file(path)
     found = contents.get("model_state_dict") if isinstance(contents, dict) else None
-    adaptive = isinstance(found, dict) and "hidden.tau_adp" in found
-    required = (*PARAMETERS[adaptive], WEIGHT, *READOUT)
+    required = (*_own_in(found if isinstance(found, dict) else ()), WEIGHT, *READOUT)
     expected = f"expected 'model_state_dict' with {', '.join(required)}"
     if not isinstance(found, dict):
         keys = (

@@ -21,9 +21,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.config.recipe import Recipe, ResonatorRecipe, override
+from brf_lava.config.recipe import Recipe, override
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError, RecipeError
+from brf_lava.neurons.families import SPIKING, Neuron
 
 SAMPLES = 512  # at most, evenly spaced
 PERIODS = 4  # per sample, at least
@@ -43,17 +44,23 @@ def with_spectrum(
     steps = {
         f"{layer.key}.omega": layer.parameters.dt
         for layer in recipe.layers
-        if isinstance(layer.parameters, ResonatorRecipe)
+        if _has_omega(recipe.record(layer.neuron))
     }
     if not steps:
+        having = [name for name, neuron in SPIKING.items() if _has_omega(neuron)]
         raise RecipeError(
-            f"--init spectrum: neuron {recipe.neuron_names} has no omega to choose; RF, BRF, HRF "
-            "and BHRF have. Leave --init out."
+            f"--init spectrum: neuron {recipe.neuron_names} has no omega to choose; "
+            f"{', '.join(having)} have. Leave --init out."
         )
     of_step = {dt: omega_range(dataset.train.x, dt) for dt in set(steps.values())}
     ranges = {key: of_step[dt] for key, dt in steps.items()}
     changes = [f"{key}=[{low!r}, {high!r}]" for key, (low, high) in ranges.items()]
     return override(recipe, changes, "from the spectrum of the training data"), ranges
+
+
+def _has_omega(neuron: Neuron) -> bool:
+    """Whether omega is among its trained parameters, in rad/s of steps of dt."""
+    return {"omega", "dt"} <= {key.name for key in neuron.keys}
 
 
 def omega_range(x: NDArray[np.int8] | NDArray[np.uint8], dt: float) -> tuple[float, float]:

@@ -24,10 +24,12 @@ from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
 from brf_lava.io.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
+from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train.averaging import AveragedNetwork
 from brf_lava.train.checkpoint import (
     Checkpoint,
+    own_neurons,
     permutation_array,
     permutation_tensor,
     read_archive,
@@ -256,7 +258,10 @@ class Trainer:
     @property
     def kernel(self) -> str:
         """The kernel backend that training runs on."""
-        return choose_backend(self.device, torch.float32)
+        families = [block.neuron.family for block in self.model.hidden_blocks]
+        slow = dict.fromkeys(family.name for family in families if family.adjoint_step is None)
+        fused = choose_backend(READOUT, self.device, torch.float32)
+        return f"{fused}, reference for {', '.join(slow)} (no adjoint)" if slow else fused
 
     @property
     def finished(self) -> bool:
@@ -426,6 +431,7 @@ class Trainer:
             "schema": STATE_SCHEMA,
             "versions": versions(),
             "recipe": self.recipe.text,
+            **own_neurons(self.recipe),
             "seed": self.seed,
             "device": self.device.type,
             "data": asdict(self.dataset.source),

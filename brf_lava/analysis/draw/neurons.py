@@ -10,21 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from brf_lava.analysis.draw import style
-from brf_lava.analysis.stability import EDGE, PLANES, spectral_radius
+from brf_lava.analysis.stability import EDGE, PLANES, plane_of, spectral_radius
 from brf_lava.neurons.boundary import divergence_boundary
+from brf_lava.neurons.families import NEURONS
 
 if TYPE_CHECKING:
     from brf_lava.analysis.parameters import Resonators
     from brf_lava.analysis.resonance import Response
     from brf_lava.analysis.single_neuron import SingleNeuron
     from brf_lava.analysis.stability import StabilityMap
-
-EDGES = {
-    "RF": r"$p(\omega) = (\sqrt{1-(\delta\omega)^2}-1)/\delta$",
-    "HRF": r"$\delta\omega^2/2$",
-}
-TITLES = {"RF": "RF and BRF", "HRF": "HRF and BHRF"}
-WITHOUT = {"RF": r"$-b_\mathrm{off}$", "HRF": r"$b_\mathrm{off}$"}
 
 
 def draw_boundary(
@@ -38,7 +32,12 @@ def draw_boundary(
             found.omega, found.damping, found.radius, levels=[0, EDGE], colors=[style.PALE]
         )
         panel.axhline(0, color=style.GRAY, linewidth=0.8)
-        panel.plot(found.omega, found.boundary, color=style.BLUE, label=EDGES[found.plane])
+        panel.plot(
+            found.omega,
+            found.boundary,
+            color=style.BLUE,
+            label=plane_of(PLANES[found.plane]).formula,
+        )
         for layer in layers:
             if (layer.plane, layer.dt) == (found.plane, found.dt):
                 _mark_neurons(panel, layer, f", layer {layer.layer}" if len(layers) > 1 else "")
@@ -47,9 +46,15 @@ def draw_boundary(
         panel.set_ylim(found.damping[0], found.damping[-1])
         panel.set_xlabel(r"angular frequency $\omega$ (rad/s)")
         panel.set_ylabel(r"damping $b$ (1/s)")
-        panel.set_title(rf"{TITLES[found.plane]}, $\delta$ = {found.dt:g} s")
+        panel.set_title(rf"{_names(found.plane)}, $\delta$ = {found.dt:g} s")
         panel.legend(loc="best")
     style.write_title(figure, title)
+
+
+def _names(plane: str) -> str:
+    """The neurons of this package that lie in a plane, such as ``RF and BRF``."""
+    shared = plane_of(PLANES[plane])
+    return " and ".join(name for name, neuron in NEURONS.items() if neuron.plane == shared)
 
 
 def _mark_neurons(panel: Any, layer: Resonators, which: str) -> None:
@@ -66,7 +71,7 @@ def _mark_neurons(panel: Any, layer: Resonators, which: str) -> None:
             markersize=4,
             markerfacecolor="none",
             markeredgecolor=style.ORANGE,
-            label=f"the same as {layer.plane}, b = {WITHOUT[layer.plane]}: "
+            label=f"the same as {layer.plane}, b = {plane_of(layer.record).bare}: "
             f"{growing} of {len(bare)} grow{which}",
         )
     panel.plot(

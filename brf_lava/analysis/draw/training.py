@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from brf_lava.analysis.draw import style
-from brf_lava.analysis.stability import balanced_damping
+from brf_lava.analysis.stability import balanced_damping, plane_of
 
 if TYPE_CHECKING:
     from brf_lava.analysis.learning import Curves
@@ -81,7 +81,7 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
         limits = panel.get_xlim()
         omega = np.linspace(max(0.0, limits[0]), min(limits[1], 0.999 / after.dt), 200)
         edge = np.abs(balanced_damping(after.plane, omega, after.dt))
-        label = r"$-p(\omega)$: RF diverges below" if after.plane == "RF" else r"$\delta\omega^2/2$"
+        label = plane_of(after.record).edge
         panel.plot(omega, edge, color=style.BLACK, linestyle="--", linewidth=1.0, label=label)
         panel.set_xlim(limits)
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))

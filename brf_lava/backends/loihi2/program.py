@@ -33,6 +33,7 @@ __all__ = [
     "Program",
     "Register",
     "build_program",
+    "has_program",
     "network_programs",
     "program_for",
     "run_program",
@@ -72,6 +73,11 @@ def current_range(layer: FixedLayer, inputs: tuple[int, int] = SPIKES) -> tuple[
     return max(-most, -fixed.CURRENT_MAX), min(most - 1, fixed.CURRENT_MAX)
 
 
+def has_program(neuron: Neuron) -> bool:
+    """Whether the neuron is written in the chip's operations here; one's own is not."""
+    return neuron.source is None and neuron.name in _STEPS
+
+
 def build_program(
     neuron: Neuron, constants: Any, current: tuple[int, int] = ANY_CURRENT
 ) -> Program:
@@ -81,9 +87,10 @@ def build_program(
     by default. Raises: ParameterError for a neuron without a program, and when a state variable
     could leave its 24 bits or a product 64 bits.
     """
-    if neuron.name not in _STEPS:
+    if not has_program(neuron):
         raise ParameterError(
-            f"neuron {neuron.name}: has no program; there are ones for {', '.join(_STEPS)}."
+            f"neuron {neuron.name}: has no program; there are ones for {', '.join(_STEPS)}. Run it "
+            "on the engine or on Lava's simulation (--backend sim)."
         )
     builder = _Builder(neuron, constants, current)
     builder.run("RDC", "x", "current")
@@ -131,7 +138,7 @@ class _Builder:
         self.registers: dict[str, Register] = {}
         for name, (low, high) in state_ranges(neuron, constants).items():
             self._declare(name, STATE, low, high)
-        ranges = integer_ranges(constants.state_bits, constants.parameter_bits)
+        ranges = integer_ranges(neuron, constants.state_bits, constants.parameter_bits)
         for name in neuron.fixed_coefficients:
             self._declare(name, COEFFICIENT, *ranges[name])
         self._declare("current", INPUT, *current)

@@ -42,7 +42,7 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
 
     Ports: inp (I,), out (N,), int8 spikes or int32 states of a readout, one step later. The
     processes behind them are `synapse`, `synapse_rec` (None in a layer that is not recurrent) and
-    `neuron`, whose variables are those of `proc.layer.NeuronLayer` with shape (N,).
+    `neuron`, whose variables are those of `proc.neurons.process.NeuronLayer` with shape (N,).
     """
 
     def __init__(

@@ -25,7 +25,6 @@ from brf_lava.io.shared_memory import shared_array
 from brf_lava.lava_support import require_lava
 from brf_lava.network.activity import Activity, at_limit
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.neurons.families import Neuron
 from brf_lava.proc.blanks import Blanks
 from brf_lava.proc.probe import Probe
 
@@ -232,11 +231,10 @@ def wire_layer(
     Returns:
         The neurons, their weights, whose port s_in hears the layer before, their recurrent weights
         or None, and their output port.
-
-    Raises:
-        ParameterError: For a neuron without a process.
     """
-    neurons = process_of(layer.neuron, name)(
+    from brf_lava.proc.neurons.models import process_of
+
+    neurons = process_of(layer.neuron)(
         samples=samples,
         constants=layer.constants,
         name=name,
@@ -266,27 +264,6 @@ def _probe(
         window=window,
         recorded=recorded,
     )
-
-
-def process_of(neuron: Neuron, name: str) -> Any:
-    """The Lava process class of a neuron. name: what an error calls the layer.
-
-    Raises: ParameterError where there is none.
-    """
-    from brf_lava.proc.alif.process import ALIF
-    from brf_lava.proc.bhrf.process import BHRF
-    from brf_lava.proc.brf.process import BRF
-    from brf_lava.proc.hrf.process import HRF
-    from brf_lava.proc.li.process import LI
-    from brf_lava.proc.rf.process import RF
-
-    processes = {process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)}
-    if neuron.name not in processes:
-        raise ParameterError(
-            f"{name}: neuron {neuron.name} has no Lava process; those with one are "
-            f"{', '.join(processes)}. Run it on the integer engine."
-        )
-    return processes[neuron.name]
 
 
 def _batch_dense(connection: Connection, *, samples: int, name: str, largest: int = 1) -> Any:

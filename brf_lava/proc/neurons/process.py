@@ -1,4 +1,4 @@
-"""What the processes of all neurons have in common, spiking or not."""
+"""The neurons as Lava processes, spiking or not; `models.py` holds how they are computed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import ArrayLike, NDArray
 
 from brf_lava.errors import ParameterError
+from brf_lava.neurons import families
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.fixed import STATE_MAX, STATE_MIN
 from brf_lava.proc.blanks import Blanks
@@ -103,3 +104,136 @@ def _initial(name: str, value: ArrayLike, shape: tuple[int, ...], integers: bool
             "constants. Scale it by 2**state_bits and round."
         )
     return start
+
+
+class RF(NeuronLayer):
+    """Resonate-and-fire neurons, without reset.
+
+    Equations, `neurons.fixed.rf_step` (real numbers: `neurons.real.rf_step`)::
+
+        u' = saturate(u + mul(u, damping) - mul(v, rotation) + a_in)
+        v' = saturate(v + mul(v, damping) + mul(u, rotation))
+        s_out = u' > theta
+
+    Coefficients:
+    damping:  [N], dt * damping, `parameter_bits` fraction bits | 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, v (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.RF
+
+
+class BRF(NeuronLayer):
+    """Balanced resonate-and-fire neurons.
+
+    Equations, `neurons.fixed.brf_step` (real numbers: `neurons.real.brf_step`)::
+
+        b  = damping - q * dt / 2**state_bits
+        u' = saturate(u + mul(u, b) - mul(v, rotation) + a_in)
+        v' = saturate(v + mul(v, b) + mul(u, rotation))
+        s_out = u' > theta + q
+        q' = mul(q, gamma) + s_out * 2**state_bits
+
+    Coefficients:
+    damping:  [N], dt * (p(omega) - b_offset), `parameter_bits` fraction bits | 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, v, q (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.BRF
+
+
+class HRF(NeuronLayer):
+    """Harmonic resonate-and-fire neurons, without reset.
+
+    Equations, `neurons.fixed.hrf_step` (real numbers: `neurons.real.hrf_step`)::
+
+        w' = saturate(w + mul(u, rotation))
+        u' = saturate(u - mul(u, friction) - mul(w', rotation) + a_in)
+        s_out = u' > theta
+
+    Coefficients:
+    friction: [N], 2 * dt * damping, `parameter_bits` fraction bits | damping, 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, w (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.HRF
+
+
+class BHRF(NeuronLayer):
+    """Balanced harmonic resonate-and-fire neurons.
+
+    Equations, `neurons.fixed.bhrf_step` (real numbers: `neurons.real.bhrf_step`)::
+
+        b  = friction + 2 * (q * dt / 2**state_bits)
+        w' = saturate(w + mul(u, rotation))
+        u' = saturate(u - mul(u, b) - mul(w', rotation) + a_in)
+        s_out = u' > theta + q
+        q' = mul(q, gamma) + s_out * 2**state_bits
+
+    Coefficients:
+    friction: [N], 2 * dt * damping, `parameter_bits` fraction bits | damping, 1/s
+    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
+
+    Vars: u, w, q (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.BHRF
+
+
+class ALIF(NeuronLayer):
+    """Adaptive leaky integrate-and-fire neurons.
+
+    Equations, `neurons.fixed.alif_step` (real numbers: `neurons.real.alif_step`, where the input
+    gain ``1 - decay`` is part of the weights instead)::
+
+        r  = u - z * (theta + mul(a, beta))
+        a' = mul(a, adaptation) + z * (1 - adaptation)
+        u' = saturate(mul(r, decay) + mul(a_in, 1 - input_gain * decay))
+        z' = s_out = u' > theta + mul(a', beta)
+
+    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+
+    Coefficients:
+    decay:      [N], of the membrane per step, `parameter_bits` fraction bits | a real number
+    adaptation: [N], decay of the adaptation per step, likewise
+
+    Vars: u, a (24 bits each), z (1 bit), and the coefficients. Ports: a_in, s_out (1 bit).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.ALIF
+
+
+class LI(NeuronLayer):
+    """A readout of leaky integrators.
+
+    Equations, `neurons.fixed.li_step` (real numbers: `neurons.real.li_step`, where the input gain
+    ``1 - decay`` is part of the weights instead)::
+
+        o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
+
+    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+
+    Coefficients:
+    decay: [N], per step, `parameter_bits` fraction bits | a real number
+
+    Vars: o (24 bits), and the coefficients. Ports: a_in, o_out (24 bits).
+    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    """
+
+    neuron = families.LI
+
+
+PROCESSES: dict[str, type[NeuronLayer]] = {
+    process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)
+}

@@ -1,0 +1,295 @@
+"""The trainable side of a neuron, made from its record: parameters, coefficients, running, state.
+
+A module here holds what is learned per neuron; the dynamics are `brf_lava.neurons` run by
+`brf_lava.kernels`. Trained parameters enter through their absolute value, as in the reference code
+of Higuchi et al. 2024, so that no sign can make a resonator unstable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import isfinite
+from numbers import Real
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from brf_lava.errors import ParameterError
+from brf_lava.kernels.layer import resume_layer
+from brf_lava.kernels.memory import Memory
+from brf_lava.neurons import families
+from brf_lava.neurons.binding import bound
+from brf_lava.neurons.boundary import check_omega
+from brf_lava.neurons.record import Key, Uniform
+from brf_lava.nn.nct import nct, time_major
+
+OPTIONS: dict[str, tuple[Any, str]] = {  # of every neuron: default, and what it says
+    "surrogate": ("double-gaussian", 'derivative of the spike; or "multi-gaussian"'),
+    "requires_grad": (True, "learn the neuron's own parameters"),
+    "shared_param": (False, "one value of each parameter for all neurons"),
+    "persistent_state": (False, "a call goes on where the one before ended"),
+}
+
+
+def read_params(family: families.Neuron, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A dictionary as checked parameters, completed with the defaults.
+
+    Raises: ParameterError for a name or a value that is not allowed.
+    """
+    keys = {key.name: key for key in family.keys}
+    for name, value in given.items():
+        if name in keys:
+            wanted = None if _fits(keys[name], value) else _wanted(keys[name])
+        elif name in OPTIONS:
+            kind = type(OPTIONS[name][0])
+            wanted = "True or False" if kind is bool else "a name"
+            wanted = None if isinstance(value, kind) else wanted
+        else:
+            raise ParameterError(
+                f"{family.name}: neuron_params has {name!r}; allowed are "
+                f"{', '.join([*OPTIONS, *keys])}."
+            )
+        if wanted is not None:
+            raise ParameterError(
+                f"{family.name}.{name}: {value!r}; {wanted} is needed. Correct it in neuron_params."
+            )
+    defaults = {name: default for name, (default, _) in OPTIONS.items()}
+    return {**defaults, **{name: key.default for name, key in keys.items()}, **given}
+
+
+def _fits(key: Key, value: Any) -> bool:
+    if key.span and isinstance(value, tuple | list):
+        return len(value) == 2 and all(_is_in(key, each) for each in value) and value[0] <= value[1]
+    return _is_in(key, value)
+
+
+def _is_in(key: Key, value: Any) -> bool:
+    return (
+        not isinstance(value, bool)
+        and isinstance(value, Real)
+        and isfinite(value)
+        and float(value) in key.allowed
+    )
+
+
+def _wanted(key: Key) -> str:
+    if key.span:
+        return f"a finite number or a pair (low, high) of them, {key.allowed},"
+    return f"a finite number {key.allowed}"
+
+
+def describe_params(family: families.Neuron) -> str:
+    """What ``neuron_params`` may hold, one line per key with unit, range and default."""
+    keys = (
+        f"{key.name}: {key.unit}; {'a range (low, high) or ' if key.span else ''}a number "
+        f"{key.allowed}. Default: {key.default}."
+        for key in family.keys
+    )
+    options = (f"{name}: {text}. Default: {value!r}." for name, (value, text) in OPTIONS.items())
+    return "\n".join(f"    {line}" for line in (*keys, *options))
+
+
+class Neuron(nn.Module):
+    """Trainable neurons, with the interface of ``lava.lib.dl.slayer.neuron.<n>.Neuron``.
+
+    Args:
+        neurons: how many; with ``shared_param`` it may be None until the first input tells.
+        generator: source of the initial values; torch's global one if None.
+        neuron_params: as keywords, see below.
+
+    Raises:
+        ParameterError: for a keyword or a value that is not allowed, also when a trained omega
+            reaches ``1 / dt``.
+    """
+
+    family: ClassVar[families.Neuron]
+    _rule: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        neurons: int | None = None,
+        generator: torch.Generator | None = None,
+        **neuron_params: Any,
+    ) -> None:
+        family, params = self.family, read_params(self.family, neuron_params)
+        super().__init__()
+        if neurons is None and not params["shared_param"]:
+            raise ParameterError(
+                f"{family.name}.neurons: None, but every neuron has parameters of its own. "
+                "Say how many there are, or set shared_param=True."
+            )
+        self.shape: tuple[int, ...] | None = None if neurons is None else (neurons,)
+        self.surrogate = params["surrogate"]
+        self.persistent_state = params["persistent_state"]
+        self._memory: Memory | None = None
+        kind: Any = family.real_constants  # a NamedTuple class
+        self.constants: Any = kind(*(float(params[name]) for name in kind._fields))
+        values = 1 if params["shared_param"] or neurons is None else neurons
+        for trained in family.trained:
+            if isinstance(trained, Uniform):
+                span = params[trained.name]
+                low, high = span if isinstance(span, tuple | list) else (span, span)
+                drawn = low + (high - low) * torch.rand(values, generator=generator)
+            else:
+                mean, std = (params[key.name] for key in trained.keys)
+                drawn = mean + std * torch.randn(values, generator=generator)
+            parameter = nn.Parameter(drawn, requires_grad=params["requires_grad"])
+            self.register_parameter(trained.name, parameter)
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        """Raises: ParameterError for a parameter whose product with dt is not below 1."""
+        for trained in self.family.trained:
+            if isinstance(trained, Uniform) and trained.times_dt_below_1:
+                dt, values = self.constants.dt, getattr(self, trained.name).detach().abs()
+                if not bool((dt * values < 1).all()):  # tolist() costs more than the test
+                    check_omega(values.tolist(), dt, f"{self.family.name}.{trained.name}")
+
+    def _of_rule(self) -> tuple[Tensor, ...]:
+        trained = (getattr(self, each.name).abs() for each in self.family.trained)
+        coefficients: tuple[Tensor, ...] = self._rule(*trained, self.constants)
+        return coefficients
+
+    def coefficients(self) -> Tensor:
+        """[P, N] in the order of ``family.coefficients``; differentiable."""
+        self._check_bounds()
+        stacked = torch.stack(self._of_rule())
+        if self.shape is None or stacked.shape[1] == self.shape[0]:
+            return stacked
+        return stacked.expand(-1, self.shape[0])
+
+    def input_gain(self) -> Tensor | None:
+        """[N], or [1] if shared: a factor on the weights that belongs to the neuron; None for 1."""
+        if not self.family.leak:
+            return None
+        decay = self._of_rule()[self.family.coefficients.index(self.family.leak)]
+        gain: Tensor = 1 - decay
+        return gain
+
+    @property
+    def device_params(self) -> dict[str, Any]:
+        """The parameters by name, as plain numbers and lists."""
+        named = zip(self.family.coefficients, self.coefficients().tolist(), strict=True)
+        return {"type": self.family.name, **dict(named), **self.constants._asdict()}
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Current [B, N, T] to outputs [B, N, T]: spikes, or the state of one that has none.
+
+        Raises: ParameterError for a current of another shape.
+        """
+        known = None if self.shape is None else self.shape[0]
+        return nct(self.run_current(time_major(current, known, self.family.name)))
+
+    def run_current(self, current: Tensor, *, delayed: bool = False) -> Tensor:
+        """`run` on currents [T, B, N] before the neuron's own input gain; tells `shape`."""
+        self.shape = (current.shape[2],)
+        gain = self.input_gain()
+        return self.run(current if gain is None else gain * current, delayed=delayed)
+
+    def run(
+        self,
+        x: Tensor,
+        weights: Tensor | None = None,
+        recurrent: Tensor | None = None,
+        *,
+        delayed: bool = False,
+        backend: str = "auto",
+        truncate: int = 0,
+    ) -> Tensor:
+        """Time-major: x [T, B, I] through `weights`, or currents [T, B, N], to outputs [T, B, N].
+
+        delayed: outputs come one step later. backend, truncate: see `kernels.layer.run_layer`.
+        """
+        start = self._memory if self.persistent_state and self._remembers(x) else None
+        output, memory = resume_layer(
+            self.family,
+            x,
+            weights,
+            recurrent,
+            self.coefficients(),
+            self.constants,
+            start,
+            surrogate=self.surrogate,
+            backend=backend,
+            truncate=truncate,
+        )
+        self._memory = memory if self.persistent_state else None
+        if delayed:
+            first = torch.zeros_like(output[:1]) if start is None else start.output[None]
+            output = torch.cat([first, output[:-1]])
+        return output
+
+    def reset_state(self) -> None:
+        """Forget what ``persistent_state`` kept: the next call starts from zero."""
+        self._memory = None
+
+    def _remembers(self, x: Tensor) -> bool:
+        """Whether the state kept is of as many samples as x [T, B, I], and of its kind."""
+        if self._memory is None:
+            return False
+        last = self._memory.output
+        return (len(last), last.device, last.dtype) == (x.shape[1], x.device, x.dtype)
+
+    def quantize_8bit(self, weight: Tensor) -> Tensor:
+        """Weights [N, I] on the grid that export will round them to; gradients pass unchanged.
+
+        The grid is that of signed 8-bit mantissas with one exponent. A ``pre_hook_fx``.
+        """
+        return self.quantize(weight, 8)
+
+    def quantize(self, weight: Tensor, bits: int, scale: float = 1.0) -> Tensor:
+        """`quantize_8bit` for mantissas of `bits`; the export sees the weights times `scale`.
+
+        A grid finer than the finest state has is not taken; the states that the export chooses may
+        be coarser still, where weights are as small as those of a resonator for inputs in 1/255.
+        """
+        from brf_lava.network.layers import STATE_BITS_MAX
+
+        with torch.no_grad():
+            gain = scale * self.family.weight_gain(self.constants)
+            integer = gain * weight.double()
+            limit = 2.0 ** (bits - 1) - 0.5  # from here on the mantissa would round up
+            _, exponent = torch.frexp(integer.abs().max() / limit)
+            step = torch.ldexp(integer.new_ones(()), exponent.clamp(min=-STATE_BITS_MAX))
+            rounded = ((integer / step).round() * step / gain).to(weight.dtype)
+        passed: Tensor = weight + (rounded - weight).detach()
+        return passed
+
+
+@cache
+def neuron_class(family: families.Neuron) -> type[Neuron]:
+    """The module of a neuron, from its record."""
+    text = f"{family.name}: {Neuron.__doc__}\n\nneuron_params of {family.name}:\n"
+    contents = {
+        "__module__": __name__,
+        "__doc__": text + describe_params(family),
+        "family": family,
+        "_rule": staticmethod(bound(family.rule, exp=torch.exp)),
+    }
+    return type(f"{family.name}Neuron", (Neuron,), contents)
+
+
+for _family in families.NEURONS.values():  # where pickle looks for them
+    globals()[neuron_class(_family).__name__] = neuron_class(_family)
+
+
+def make_neuron(
+    neuron: str | families.Neuron,
+    params: Mapping[str, Any],
+    neurons: int | None,
+    generator: torch.Generator | None,
+) -> Neuron:
+    """So many neurons of this name or record. params: see `describe_params`.
+
+    Raises: ParameterError for an unknown name, and for parameters that are not allowed.
+    """
+    family = families.find_neuron(neuron) if isinstance(neuron, str) else neuron
+    if not isinstance(params, Mapping):
+        raise ParameterError(
+            f"{family.name}: neuron_params is {params!r}; a dictionary is needed. {{}} takes the "
+            "defaults."
+        )
+    read_params(family, params)  # which may hold keys that are no keywords
+    return neuron_class(family)(neurons, generator, **params)

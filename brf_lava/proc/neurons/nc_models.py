@@ -1,0 +1,91 @@
+"""The models of the neurons on Loihi 2; none where Intel's extension for Lava is not installed.
+
+They were written from the open parts of Lava and from models that were published with it, and have
+not been run on hardware.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.resources import Loihi2NeuroCore
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.utils.loihi import is_installed
+
+from brf_lava.errors import ParameterError
+from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.fixed import STATE_WIDTH
+from brf_lava.proc.microcode import MESSAGE_BITS
+from brf_lava.proc.neurons.process import PROCESSES, NeuronLayer
+
+if is_installed():  # Lava imports every module beside a process in search of models
+    from lava.magma.core.model.nc.model import AbstractNcProcessModel
+    from lava.magma.core.model.nc.ports import NcInPort, NcOutPort
+    from lava.magma.core.model.nc.type import LavaNcType
+    from lava.magma.core.model.nc.var import NcVar
+
+    class NcNeuronModel(AbstractNcProcessModel):
+        """A group of neurons in the neuro cores: their program, states and output axons."""
+
+        neuron: Neuron
+
+        def allocate(self, net: Any) -> None:
+            """Ask for what the layer needs. net: what the compiler hands out resources from.
+
+            Raises: ParameterError where the process was not given a program.
+            """
+            neuron = self.neuron
+            microcode = self.proc_params["microcode"]
+            if microcode is None:
+                raise ParameterError(
+                    f"{neuron.name}: no neuron program; on Loihi 2 a layer needs one. Give the "
+                    "process microcode=Microcode(...), or run the network with brf-lava."
+                )
+            names = (*neuron.states, *neuron.fixed_coefficients)
+            size = prod(getattr(self, neuron.states[0]).var.shape)
+            program = net.neurons_cfg.allocate_ucode(
+                shape=(1,), ucode=str(microcode.path), **microcode.all_constants
+            )
+            neurons = net.neurons.allocate_ucode(
+                shape=size, **{name: getattr(self, name) for name in names}
+            )
+            axons = net.ax_out.allocate(
+                shape=size, num_message_bits=0 if neuron.spiking else MESSAGE_BITS
+            )
+            self.a_in.connect(neurons)
+            neurons.connect(program)
+            neurons.connect(axons)
+            axons.connect(self.s_out if neuron.spiking else self.o_out)
+
+    def nc_model_of(process: type[NeuronLayer]) -> type[NcNeuronModel]:
+        """The model of a process in the neuro cores, declared from its neuron's record."""
+        neuron = process.neuron
+
+        def declared(kind: type, bits: int) -> LavaNcType:
+            return LavaNcType(kind, np.int32, precision=bits)
+
+        ports = {
+            "a_in": declared(NcInPort, STATE_WIDTH),
+            "s_out" if neuron.spiking else "o_out": declared(
+                NcOutPort, 1 if neuron.spiking else MESSAGE_BITS
+            ),
+        }
+        variables = {
+            name: declared(NcVar, 1 if name == "z" else STATE_WIDTH)  # z: a spike, kept
+            for name in (*neuron.states, *neuron.fixed_coefficients)
+        }
+        model = type(
+            f"Nc{neuron.name}Model",
+            (NcNeuronModel,),
+            {"__module__": __name__, "neuron": neuron, **ports, **variables},
+        )
+        marked = requires(Loihi2NeuroCore)(tag("fixed_pt")(model))
+        decorated: type[NcNeuronModel] = implements(process, LoihiProtocol)(marked)
+        return decorated
+
+    for _process in PROCESSES.values():
+        _model = nc_model_of(_process)
+        globals()[_model.__name__] = _model
