@@ -18,7 +18,7 @@ from brf_lava.config import toml as strict_toml
 from brf_lava.config.shipped import names, shipped
 from brf_lava.errors import BrfLavaError, RecipeError
 from brf_lava.network.decision import Decision
-from brf_lava.neurons.families import NEURONS
+from brf_lava.neurons.families import NEURONS, SPIKING
 
 ECG = recipes.load_recipe("ecg-brf")
 
@@ -49,7 +49,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
         recipes.Recipe(
             task="ecg",
             network=recipes.NetworkRecipe(hidden=(36,), neuron="BRF", recurrent=True),
-            neuron=recipes.NEURON_TABLES["BRF"](
+            neuron=recipes.table_of(NEURONS["BRF"])(
                 dt=0.01, theta=1.0, gamma=0.9, omega=(3.0, 5.0), b_offset=(0.1, 1.0)
             ),
             readout=recipes.ReadoutRecipe(tau_mean=20.0, tau_std=1.0, prediction="each-step"),
@@ -146,11 +146,6 @@ def network_of(name: str) -> Any:
     return model.Network(recipe, task.inputs, len(task.classes))
 
 
-def test_neurons_are_those_of_the_package() -> None:
-    spiking = {name for name, neuron in NEURONS.items() if neuron.spiking}
-    assert set(recipes.NEURON_TABLES) == spiking
-
-
 def test_text_is_that_of_the_file_byte_for_byte() -> None:
     path = shipped("training") / "ecg-brf.toml"
     assert ECG.text.encode() == path.read_bytes()
@@ -200,7 +195,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^hidden = \S+", "hidden = []", f"network.hidden: []; {HIDDEN}"),
     (r"^hidden = \S+", "hidden = [36, 0]", f"network.hidden: [36, 0]; {HIDDEN}"),
     (r"^recurrent = \S+", "recurrent = 1", "recurrent: 1; allowed is true or false, or a list"),
-    (r"^neuron = \S+", 'neuron = "LI"', 'network.neuron: "LI"; allowed is one of "BRF", "RF"'),
+    (r"^neuron = \S+", 'neuron = "LI"', 'network.neuron: "LI"; allowed is one of "RF", "BRF"'),
     (r"^surrogate = \S+", 'surrogate = "box"', 'allowed is one of "double-gaussian",'),
     (r"^optimizer = \S+", "optimizer = 1979-05-27", 'allowed is one of "adam", "radam"'),
     (r"^gamma = \S+", "gamma = ", "not valid TOML: Invalid value (at line 16"),
@@ -239,7 +234,7 @@ def test_refused() -> None:
 
 def test_each_neuron_has_its_own_keys() -> None:
     alif = recipes.load_recipe("shd-alif").neuron
-    assert alif == recipes.NEURON_TABLES["ALIF"](
+    assert alif == recipes.table_of(NEURONS["ALIF"])(
         theta=0.01,
         beta=1.8,
         tau_mem_mean=20.0,
@@ -248,7 +243,7 @@ def test_each_neuron_has_its_own_keys() -> None:
         tau_adp_std=10.0,
     )
     rf = recipes.load_recipe("smnist-rf").neuron
-    assert type(rf) is recipes.NEURON_TABLES["RF"]
+    assert type(rf) is recipes.table_of(NEURONS["RF"])
     harmonic = re.sub('"RF"', '"HRF"', recipes.load_recipe("ecg-rf").text)
     assert recipes.parse_recipe(harmonic, "hrf").network.neuron == "HRF"
 
@@ -309,7 +304,10 @@ LAYERS_REFUSED: tuple[tuple[str, str], ...] = (
         'neuron.2.beta: no such key where network.neuron = "BRF"; leave it out. There are dt',
     ),
     (deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'), 'network.neuron: ["BRF", "LI"]; allowed is'),
-    (deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'), '"ALIF", or a list of them.'),
+    (
+        deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'),
+        "for your own, or a list of them.",
+    ),
     (deep_text('["BRF", "ALIF"]', "[]"), "network.neuron: the number of entries is 0"),
     (deep_text("[true, false]", "[true, 0]"), "network.recurrent: [true, 0]; allowed is true or"),
     (deep_text("beta = 1.8", "beta = -1"), "neuron.2.beta: -1; allowed is a number at least 0."),
@@ -370,7 +368,7 @@ def test_override_of_one_layer_gives_each_a_table() -> None:
     changes = ["neuron.2.omega=[10, 40]", "hidden=[36, 12]", "gamma=0.8"]
     for order in (changes, changes[::-1]):
         changed = recipes.override(ECG, order)
-        assert isinstance(ECG.neuron, recipes.NEURON_TABLES["BRF"])
+        assert isinstance(ECG.neuron, recipes.table_of(NEURONS["BRF"]))
         every = replace(ECG.neuron, gamma=0.8)
         assert changed.neuron == (every, replace(every, omega=(10.0, 40.0)))
         assert recipes.parse_recipe(changed.text, "again") == changed
@@ -500,7 +498,7 @@ def test_override_of_a_strange_name_stays_a_comment() -> None:
 def test_a_bare_key_of_two_sections_must_be_written_in_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recipes, "known_keys", lambda: ["a.epochs", "b.epochs"])
+    monkeypatch.setattr(recipes, "known_keys", lambda _: ["a.epochs", "b.epochs"])
     assert_refused(recipes.override, ECG, ["epochs=3"], parts=["a.epochs and b.epochs are meant"])
 
 
@@ -526,7 +524,7 @@ def test_text_and_values_agree_after_any_override(**values: Any) -> None:
     assert changed.training.learning_rate == values["learning_rate"]
 
 
-LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(recipes.NEURON_TABLES)))
+LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(SPIKING)))
 
 
 @given(st.lists(st.tuples(LAYER, st.booleans(), RANGE, POSITIVE), min_size=1, max_size=4))

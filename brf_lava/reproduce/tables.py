@@ -138,9 +138,9 @@ def _markdown(title: str, lines: Sequence[Line]) -> str:
 EXPLANATION = f"""\
 Measured: mean over seeds ± sample standard deviation. Published ("publ."): Higuchi et al. 2024, \
 means of 5 runs, as printed. SOPs: spikes of hidden neurons per sample of the test split; vs \
-{BASELINE}: their mean over that of {BASELINE} on the same task. Parameters: all trained numbers, pruned \
-weights included; our {BASELINE} networks have no biases and, on S-MNIST and PS-MNIST, recurrent \
-connections in all hidden layers, hence other numbers than published. Integer: the exported \
+{BASELINE}: their mean over that of {BASELINE} on the same task. Parameters: all trained numbers, \
+pruned weights included; our {BASELINE} networks have no biases and, on S-MNIST and PS-MNIST, \
+recurrent connections in all hidden layers, hence other numbers than published. Integer: the exported \
 network on the integer engine. Training: sum over the epochs; trainings that ran side by side \
 shared the machine.
 
