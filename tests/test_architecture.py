@@ -132,7 +132,6 @@ ELSEWHERE = {
     "reproduce/published.py": "the table of the paper, which has these neurons and no others",
     "ecg/classify.py": "brf is the extension of this program's annotation files",
     "backends/netx/process.py": "netx itself looks for RF in a name",
-    "backends/loihi2/listing.py": "Lava's own RF, whose rounding is public",
     "cli/import_published.py": "which of the published networks come without an order of steps",
 }
 PROSE = "BRF reference code"  # of Higuchi et al. 2024, where data come from

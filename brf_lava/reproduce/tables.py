@@ -140,9 +140,9 @@ Measured: mean over seeds ± sample standard deviation. Published ("publ."): Hig
 means of 5 runs, as printed. SOPs: spikes of hidden neurons per sample of the test split; vs \
 {BASELINE}: their mean over that of {BASELINE} on the same task. Parameters: all trained numbers, \
 pruned weights included; our {BASELINE} networks have no biases and, on S-MNIST and PS-MNIST, \
-recurrent connections in all hidden layers, hence other numbers than published. Integer: the exported \
-network on the integer engine. Training: sum over the epochs; trainings that ran side by side \
-shared the machine.
+recurrent connections in all hidden layers, hence other numbers than published. Integer: the \
+exported network on the integer engine. Training: sum over the epochs; trainings that ran side by \
+side shared the machine.
 
 The final accuracy of Table 2 is the validation accuracy of the epoch that was kept, the one with \
 the lowest validation loss; an epoch counts as reaching a share of it when its own validation \

@@ -115,7 +115,7 @@ def read_run(path: Path) -> StoredRun:
         name = layer.shape.neuron
         if name not in NEURONS and not is_loaded(name):
             raise DataError(
-                f"{path}: result.layers.{number}.shape.neuron: {name!r}; allowed is one of "
+                f'{path}: result.layers.{number}.shape.neuron: "{name}"; allowed is one of '
                 f"{', '.join(NEURONS)}, or one of your own. {REMEDY}"
             )
     run = MeasuredRun(
