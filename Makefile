@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test test-all lint bench clean
 
 DEMO_EPOCHS := 60
 
@@ -24,7 +24,10 @@ demo: $(VENV)/ready ## Train, export and run an ECG network on Lava, and compare
 	$(VENV)/bin/brf-lava export demo/model.pt demo/net.h5
 	$(VENV)/bin/brf-lava run demo/net.h5 --backend sim --out demo/run.json
 
-test: lint ## Lint, then the whole test suite
+test: lint ## Lint, types and the quick tests
+	@$(RUN) -m pytest -m "not slow"
+
+test-all: lint ## The same with the slow tests
 	@$(RUN) -m pytest
 
 lint: $(VENV)/ready ## ruff and mypy

@@ -220,6 +220,7 @@ def first_sample(activity: Activity) -> Activity:
     return Activity(activity.outputs[:, :1], tuple(z[:, :1] for z in activity.spikes), 0)
 
 
+@pytest.mark.slow
 def test_there_are_enough_networks_and_they_differ() -> None:
     groups = [make_group(seed) for seed in range(GROUPS)]
     networks = [network for group in groups for network in group.networks]

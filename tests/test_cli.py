@@ -254,6 +254,7 @@ def test_run_on_the_engine(shared: Path, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.json"]
 
 
+@pytest.mark.slow
 def test_run_on_lava(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "run.json"
     arguments = ("--data", shared / "data", "--batch", "1", "--out", out)
@@ -591,6 +592,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # Python ignores SIGXFS
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -647,6 +649,7 @@ def interrupt_training(
     return subprocess.CompletedProcess([], process.returncode, stdout, stderr)
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_resume_end_like_an_undisturbed_run(shared: Path, tmp_path: Path) -> None:
     data, out = shared / "data", tmp_path / "m.pt"
     stopped = interrupt_training(data, out)
@@ -685,6 +688,7 @@ def without_seconds(model: Path) -> list[dict[str, Any]]:
     return [{**json.loads(line), "seconds": None} for line in lines]
 
 
+@pytest.mark.slow
 def test_a_job_scheduler_stops_a_training_like_ctrl_c(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.pt"
     stopped = interrupt_training(shared / "data", out, signal.SIGTERM)
@@ -693,6 +697,7 @@ def test_a_job_scheduler_stops_a_training_like_ctrl_c(shared: Path, tmp_path: Pa
     assert sorted(files(tmp_path)) == ["m.jsonl", "m.pt", "m.resume.pt"]
 
 
+@pytest.mark.slow
 def test_resume_refuses_other_data(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.pt"
     assert interrupt_training(shared / "data", out).returncode == 130

@@ -103,6 +103,7 @@ def test_lists_of_equal_layers_make_the_network_of_a_single_value() -> None:
         assert torch.equal(found[name], value), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [SMALL, TWICE], ids=["mixed", "twice"])
 def test_every_parameter_of_every_layer_is_learned(recipe: Recipe, dataset: Dataset) -> None:
     model = seeded(recipe)
@@ -305,6 +306,7 @@ def test_the_commands_from_training_to_pictures(
         assert (tmp_path / f"{name}.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_neurons_of_two_steps_and_planes_each_have_their_map(
     command: Callable[..., str], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

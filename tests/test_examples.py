@@ -26,6 +26,7 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_train_export_run() -> None:
     output = run("train_export_run.py")
     shares = [float(line.split()[2].rstrip("%")) for line in output.splitlines()]

@@ -281,6 +281,7 @@ def test_no_growth_over_a_hundred_runs() -> None:
     assert resident() - memory < RSS_ALLOWED
 
 
+@pytest.mark.slow
 def test_no_growth_over_faults() -> None:
     for fault in ("raise", "kill"):
         with pytest.raises(LavaRunError):

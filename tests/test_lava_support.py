@@ -183,6 +183,7 @@ def test_a_command_that_fails_is_named(
     assert "exit code 7 of" in result.output.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_first_run_says_that_it_compiles(tmp_path: Path) -> None:
     """Once, before the progress; a later run reads the kernels from the disk."""
     command = [sys.executable, "-m", "brf_lava", "train", "--task", "ecg", "--epochs", "1"]

@@ -179,6 +179,7 @@ def test_what_netx_users_know_is_there(rng: np.random.Generator, path: Path) -> 
     assert (len(rest), rest.inp.shape) == (2, (9,))
 
 
+@pytest.mark.slow
 def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
     """Lava keeps all processes to the end of the interpreter; it must get there, too."""
     write_network(random_network(rng, (4, 9, 3)), path)
@@ -333,6 +334,7 @@ def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> No
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_blocks_trained_together_run_together(path: Path) -> None:
     """A block of SLAYER's and two of ours, trained in one network, exported, and run on Lava."""
     import torch
@@ -375,6 +377,7 @@ def test_blocks_trained_together_run_together(path: Path) -> None:
     assert reference.spikes[0].any()
 
 
+@pytest.mark.slow
 def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
     stock = stock_layers()[1:]
     network = random_network(rng, (4, 8, 6, 1), neuron=[BRF, ALIF], exponent=13)

@@ -591,6 +591,7 @@ def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) ->
             stream.push([1, 0, 1, 0])
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_timed_out(nothing_left: list[str]) -> None:
     with Stream(small_network(), timeout=5.0) as stream:
         stream.push([1, 0, 1, 0])
@@ -611,6 +612,7 @@ def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
         fail()
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment(nothing_left: list[str]) -> None:
     def interrupt(moment: float) -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
@@ -727,6 +729,7 @@ def test_a_reader_that_goes_away(command: Command) -> None:
     assert "Error" not in assert_ends(process, names)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> None:
     process = command()
     names = start_answering(process)

@@ -369,6 +369,7 @@ def example(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_example(example: Path, tmp_path: Path) -> None:
     """As its text says: the script, then the commands, from arrays to a network of integers."""
     elsewhere = tmp_path / "elsewhere"
