@@ -117,10 +117,6 @@ def places(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return found
 
 
-def as_input(split: Split) -> Any:
-    return split.time_major()
-
-
 # Train, export, run
 
 
@@ -143,7 +139,7 @@ def test_train_writes_a_model_and_its_metrics(shared: Path) -> None:
 def test_export_writes_what_quantize_gives(shared: Path) -> None:
     checkpoint = load_checkpoint(shared / "model.pt")
     data = ecg.load(shared / "data")
-    expected, reports = quantize(checkpoint.model().to_real(), as_input(data.train))
+    expected, reports = quantize(checkpoint.model().to_real(), data.train.time_major())
     network, predictions = read_network(shared / "net.h5")
     for ours, theirs in zip(network.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)
@@ -178,7 +174,7 @@ def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend:
     network, reference = read_network(shared / "net.h5")
     checkpoint = load_checkpoint(shared / "model.pt")
     test = data.test.first(samples)
-    activity = engine.run(network, as_input(test))
+    activity = engine.run(network, test.time_major())
     predictions = activity.outputs.argmax(axis=2).T
     assert reference is not None
     assert (contents["format"], contents["schema"]) == ("brf-lava-run", 2)
@@ -482,7 +478,7 @@ def test_a_wrong_output_of_lava_is_named(on_lava: OnLava, shared: Path, tmp_path
         activity.outputs[701, 1, 2] = 123456
 
     network, _ = read_network(shared / "net.h5")
-    expected = engine.run(network, as_input(ecg.load(shared / "data").test)).outputs[701, 1, 2]
+    expected = engine.run(network, ecg.load(shared / "data").test.time_major()).outputs[701, 1, 2]
     where = ("output", "sample 1", "step 701", "neuron 2")
     values = ("Lava has 123456", f"the engine has {expected}")
     assert_failed(on_lava(change), 1, *where, *values)

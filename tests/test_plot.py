@@ -119,13 +119,9 @@ def without_recurrence(network: RealNetwork) -> RealNetwork:
     return RealNetwork(tuple(replace(layer, recurrent=None) for layer in network.layers))
 
 
-def time_first(split: Split) -> Any:
-    return np.ascontiguousarray(split.x.transpose(1, 0, 2))
-
-
 @pytest.fixture(scope="module")
 def samples(dataset: Dataset) -> Samples:
-    return Samples(time_first(dataset.test), dataset.test.y, Decision())
+    return Samples(dataset.test.time_major(), dataset.test.y, Decision())
 
 
 # Stability
@@ -592,7 +588,7 @@ def test_graded_inputs_are_scaled_once(dataset: Dataset) -> None:
         Network(small("brf"), 4, 6, torch.Generator().manual_seed(1), input_scale=scale).to_real()
         for scale in (1 / 64, 1.0)
     )
-    x = time_first(dataset.test)
+    x = dataset.test.time_major()
     outputs, fired = run_real(scaled, (64 * x).astype(np.uint8))
     expected, also_fired = run_real(plain, x)
     np.testing.assert_array_equal(fired[0], also_fired[0])
@@ -635,7 +631,7 @@ def robustness(
 ) -> tuple[sweeps.Sweep, ...]:
     done: list[int] = []
     found = sweeps.robustness(
-        network, samples, time_first(dataset.train), points=3, repeats=2, on_progress=done.append
+        network, samples, dataset.train.time_major(), points=3, repeats=2, on_progress=done.append
     )
     assert done == list(range(1, 1 + sweeps.robustness_runs(3, 2)))
     return found
@@ -662,7 +658,7 @@ def test_weight_bits_are_those_of_the_export(
     robustness: tuple[sweeps.Sweep, ...], network: RealNetwork, samples: Samples, dataset: Dataset
 ) -> None:
     bits = robustness[-1]
-    fixed, _ = quantize(network, time_first(dataset.train), weight_bits=5)
+    fixed, _ = quantize(network, dataset.train.time_major(), weight_bits=5)
     activity = engine.run(fixed, samples.x)
     at = int(np.flatnonzero(bits.levels == 5)[0])
     assert bits.accuracy[at, 0] == np.mean(samples.labels == activity.outputs.argmax(2).T)
@@ -686,7 +682,7 @@ def test_csv_holds_every_run(robustness: tuple[sweeps.Sweep, ...]) -> None:
 
 def test_a_raster_shows_one_sample(network: RealNetwork, dataset: Dataset) -> None:
     found = raster(network, dataset, Decision(), 1)
-    outputs, fired = run_real(network, time_first(dataset.test))
+    outputs, fired = run_real(network, dataset.test.time_major())
     np.testing.assert_array_equal(found.x, dataset.test.x[1])
     np.testing.assert_array_equal(found.spikes[0], fired[0][:, 1] > 0)
     np.testing.assert_allclose(found.probabilities.sum(1), 1)
@@ -697,9 +693,9 @@ def test_a_raster_shows_one_sample(network: RealNetwork, dataset: Dataset) -> No
 def test_a_raster_of_integers_is_near_that_of_real_numbers(
     network: RealNetwork, dataset: Dataset
 ) -> None:
-    fixed, _ = quantize(network, time_first(dataset.train))
+    fixed, _ = quantize(network, dataset.train.time_major())
     found, real = (raster(one, dataset, Decision(), 1) for one in (fixed, network))
-    fired = engine.run(fixed, time_first(dataset.test)).spikes[0][:, 1] > 0
+    fired = engine.run(fixed, dataset.test.time_major()).spikes[0][:, 1] > 0
     np.testing.assert_array_equal(found.spikes[0], fired)
     assert np.abs(found.probabilities - real.probabilities).mean() < 0.1
 
@@ -714,7 +710,7 @@ def test_a_raster_of_integers_is_near_that_of_real_numbers(
 def test_the_published_network_scores_as_published() -> None:
     data = find_task("ecg").load(Path(FOLDER or ""))
     model = import_published(PUBLISHED, data, "BRF")
-    found = score(model.model().to_real(), Samples(time_first(data.test), data.test.y, Decision()))
+    found = score(model.model().to_real(), Samples(data.test.time_major(), data.test.y, Decision()))
     assert found.accuracy == pytest.approx(0.8621, abs=2e-4)
     assert found.sops == pytest.approx(6913.55, rel=1e-4)
 
@@ -733,7 +729,7 @@ def files(
     save_checkpoint(checkpoint, found["model.pt"])
     trained(small("alif"), dataset, found["alif.pt"])
     trained(small("brf", "network.recurrent=false"), dataset, found["forward.pt"])
-    fixed, _ = quantize(checkpoint.model().to_real(), time_first(dataset.train))
+    fixed, _ = quantize(checkpoint.model().to_real(), dataset.train.time_major())
     write_network(replace(fixed, provenance={"task": "ecg"}), found["net.h5"])
     write_network(fixed, found["nowhere.h5"])
     found["other.pt"].write_text("no model\n")

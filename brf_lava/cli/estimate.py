@@ -128,7 +128,9 @@ def _measurements(
             card = target.type == "cuda"
             what = f"{FLOAT_GPU if card else FLOAT_CPU} ({device_name(target)})"
             for batch, starts in _batches(stored.run.samples):
-                calls = [partial(evaluate, ready, _part(split, s, batch), target) for s in starts]
+                chosen = [slice(start, start + batch) for start in starts]
+                parts = [replace(split, x=split.x[each], y=split.y[each]) for each in chosen]
+                calls = [partial(evaluate, ready, part, target) for part in parts]
                 meter = NvmlMeter(_uuid(target)) if card else RaplMeter()
                 yield measured(what, calls, batch, meter)
 
@@ -146,11 +148,6 @@ def _uuid(card: torch.device) -> str | None:
 
     uuid = getattr(torch.cuda.get_device_properties(card), "uuid", None)
     return None if uuid is None else str(uuid)
-
-
-def _part(split: Split, start: int, size: int) -> Split:
-    index = slice(start, start + size)
-    return replace(split, x=split.x[index], y=split.y[index])
 
 
 def _check_same(path: Path, model: str | None, stored: StoredRun) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +53,7 @@ class SweepOptions:
 
     def runs(self) -> dict[str, int]:
         """Return the options that decide which runs there are."""
-        chosen = asdict(self)
-        del chosen["limit"]
-        return chosen
+        return {"points": self.points, "repeats": self.repeats, "seed": self.seed}
 
 
 def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
@@ -249,11 +247,11 @@ def pruning(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> N
     from brf_lava.analysis.draw.network import draw_pruning
 
     with _picture(out, model) as figure:
-        network, dataset, samples = _first_samples(model, data, sweep.limit)
+        network, _, samples, title = _first_samples(model, data, sweep.limit)
         runs = sweeps.runs(sweep.points, sweep.repeats)
         with report.step_progress("pruning", runs) as on_progress:
             found = sweeps.pruning(network, samples, **sweep.runs(), on_progress=on_progress)
-        draw_pruning(figure, found, _title(model, dataset, samples))
+        draw_pruning(figure, found, title)
 
 
 @plot.command()
@@ -274,14 +272,14 @@ def robustness(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -
     table = out.with_suffix(".csv")
     with _picture(out, model, table=table) as figure:
         check_writable(table, model)
-        network, dataset, samples = _first_samples(model, data, sweep.limit)
+        network, dataset, samples, title = _first_samples(model, data, sweep.limit)
         calibration = dataset.train.first(CALIBRATION).time_major()
         runs = sweeps.robustness_runs(sweep.points, sweep.repeats)
         with report.step_progress("robustness", runs) as on_progress:
             found = sweeps.robustness(
                 network, samples, calibration, **sweep.runs(), on_progress=on_progress
             )
-        draw_robustness(figure, found, _title(model, dataset, samples))
+        draw_robustness(figure, found, title)
         write_bytes(table, sweeps.as_csv(found).encode())
 
 
@@ -354,17 +352,13 @@ def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset]:
 
 def _first_samples(
     model: Path, data: DataOptions, limit: int
-) -> tuple[RealNetwork, Dataset, Samples]:
-    """A model in real numbers, its data, and the first test samples of them."""
+) -> tuple[RealNetwork, Dataset, Samples, str]:
+    """A model in real numbers, its data, the first test samples of them, and a title."""
     from brf_lava.analysis.activity import Samples
 
     checkpoint = _checkpoint(model)
     dataset = _model_data(checkpoint, data, model)
-    test = dataset.test.first(limit)
+    test, kind = dataset.test.first(limit), dataset.source.kind
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
-    return checkpoint.model().to_real(), dataset, samples
-
-
-def _title(model: Path, dataset: Dataset, samples: Samples) -> str:
-    kind = dataset.source.kind
-    return f"{model.name}, {dataset.task}: the first {len(samples.labels)} test samples of {kind}"
+    title = f"{model.name}, {dataset.task}: the first {len(test.y)} test samples of {kind}"
+    return checkpoint.model().to_real(), dataset, samples, title
