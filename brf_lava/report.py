@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.train.trainer import EpochReport
     from brf_lava.train.trainer import Progress as TrainingProgress
 
+Rows = tuple[str, Sequence[str], Iterable[Sequence[str]]]  # title, columns, cells of a table
 LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
 
@@ -64,10 +65,10 @@ def notice(text: str) -> None:
     make_console(stderr=True).print(f"Notice: {text}", style="yellow", soft_wrap=True)
 
 
-def print_rows(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], shown: int | None = None
-) -> None:
-    """Print a table.
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], shown: int | None = None
+) -> Table:
+    """Return a table.
 
     Args:
         title: Its title.
@@ -75,15 +76,25 @@ def print_rows(
         rows: Finished cells; an empty row is a line across the table.
         shown: How many rows at most; the rest is counted below. None: all.
     """
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    made = Table(title=title, title_justify="left", caption_justify="left")
     for column in columns:
-        numbers = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if numbers else "left")
+        if column.startswith(">"):
+            made.add_column(column.removeprefix(">"), justify="right")
+        else:
+            made.add_column(column, overflow="fold")  # no text is cut
+    rows = list(rows)
     for row in rows[:shown]:
-        table.add_row(*row) if row else table.add_section()
+        made.add_row(*row) if row else made.add_section()
     if shown is not None and len(rows) > shown:
-        table.caption = f"and {len(rows) - shown:,} more rows, see --all"
-    print_table(table)
+        made.caption = f"and {len(rows) - shown:,} more rows, see --all"
+    return made
+
+
+def print_rows(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], shown: int | None = None
+) -> None:
+    """Print a `table`."""
+    print_table(table(title, columns, rows, shown))
 
 
 def _epoch_text(report: EpochReport) -> str:
@@ -155,64 +166,48 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
 def checkpoint_table(checkpoint: Checkpoint) -> Table:
     """Return the metrics of a model on the test data."""
     metrics = checkpoint.metrics
-    table = Table(title=f"{checkpoint.recipe.task} test, float network", title_justify="left")
-    table.add_column("")
-    table.add_column("value", justify="right")
-    table.add_row("accuracy", f"{metrics.accuracy:.2%}")
-    table.add_row("SOPs per sample (hidden spikes)", f"{metrics.sops_per_sample:.1f}")
-    table.add_row("loss", f"{metrics.loss:.1f}")
-    table.add_row("samples x steps", f"{metrics.samples} x {metrics.steps}")
-    if checkpoint.epochs_done:
-        table.add_row("best epoch", f"{checkpoint.epoch} of {checkpoint.epochs_done}")
-    table.add_row("device", metrics.device)
-    return table
+    best = f"{checkpoint.epoch} of {checkpoint.epochs_done}"
+    rows = (
+        ("accuracy", f"{metrics.accuracy:.2%}"),
+        ("SOPs per sample (hidden spikes)", f"{metrics.sops_per_sample:.1f}"),
+        ("loss", f"{metrics.loss:.1f}"),
+        ("samples x steps", f"{metrics.samples} x {metrics.steps}"),
+        *([("best epoch", best)] if checkpoint.epochs_done else []),
+        ("device", metrics.device),
+    )
+    return table(f"{checkpoint.recipe.task} test, float network", ("", ">value"), rows)
 
 
 def format_table(reports: tuple[LayerReport, ...]) -> Table:
     """Return the number format of every state, with its measured range."""
-    table = Table(title="States: formats from measured ranges", title_justify="left")
-    for column in (
-        "layer",
-        "state",
-        "peak |x|",
-        "fraction bits",
-        "limit",
-        "headroom",
-        "bits used",
-    ):
-        table.add_column(column, justify="left" if column in ("layer", "state") else "right")
+    rows = []
     for index, report in enumerate(reports, start=1):
         bits = report.format.state_bits
         limit = 2 ** (STATE_WIDTH - 1 - bits)
         for state, peak in report.peaks.items():
-            used = int(peak * 2**bits).bit_length() + 1
-            table.add_row(
-                f"{index} {report.neuron}",
-                state,
-                f"{peak:.2f}",
-                str(bits),
-                f"{limit:.0f}",
-                f"{limit / peak:.1f} x" if peak else "-",
-                f"{used} of {STATE_WIDTH}",
-            )
-    return table
+            headroom = f"{limit / peak:.1f} x" if peak else "-"
+            used = f"{int(peak * 2**bits).bit_length() + 1} of {STATE_WIDTH}"
+            cells = (f"{peak:.2f}", str(bits), f"{limit:.0f}", headroom, used)
+            rows.append((f"{index} {report.neuron}", state, *cells))
+    columns = (">peak |x|", ">fraction bits", ">limit", ">headroom", ">bits used")
+    return table("States: formats from measured ranges", ("layer", "state", *columns), rows)
 
 
 def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
     """Return how far the integers are from the trained parameters."""
-    table = Table(title="Parameters: quantization error", title_justify="left")
-    for column in ("layer", "parameter", "bits", "largest error", "of largest value"):
-        table.add_column(column, justify="left" if column in ("layer", "parameter") else "right")
-    for index, report in enumerate(reports, start=1):
-        for deviation in report.deviations:
-            table.add_row(
-                f"{index} {report.neuron}",
-                deviation.parameter,
-                str(deviation.bits),
-                f"{deviation.absolute:.3g}",
-                f"{deviation.relative:.3%}",
-            )
-    return table
+    rows = (
+        (
+            f"{index} {report.neuron}",
+            each.parameter,
+            str(each.bits),
+            f"{each.absolute:.3g}",
+            f"{each.relative:.3%}",
+        )
+        for index, report in enumerate(reports, start=1)
+        for each in report.deviations
+    )
+    columns = ("layer", "parameter", ">bits", ">largest error", ">of largest value")
+    return table("Parameters: quantization error", columns, rows)
 
 
 def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
@@ -249,49 +244,33 @@ def network_line(network: FixedNetwork) -> str:
 def comparison_table(result: RunResult) -> Table:
     """Return the run next to the float reference."""
     reference, cost = result.reference, result.cost
-    table = Table(title=f"{result.samples} samples of {result.steps} steps", title_justify="left")
-    table.add_column("")
-    table.add_column(f"float on {reference.device}" if reference else "float", justify="right")
-    table.add_column(f"fixed point, {result.backend}", justify="right")
-    table.add_column("ratio", justify="right")
 
-    def ratio(value: float, base: float | None) -> str:
-        return f"{value / base:.3f}" if base else ""
+    def row(name: str, base: float | None, value: float, form: str) -> tuple[str, ...]:
+        """A row of a value next to that of the reference, and their ratio."""
+        ratio = f"{value / base:.3f}" if base else ""
+        return name, "" if base is None else f"{base:{form}}", f"{value:{form}}", ratio
 
     accuracy, sops = (reference.accuracy, reference.sops) if reference else (None, None)
-    table.add_row(
-        "accuracy",
-        f"{accuracy:.2%}" if accuracy is not None else "",
-        f"{result.accuracy:.2%}",
-        ratio(result.accuracy, accuracy),
-    )
-    table.add_row(
-        "SOPs per sample (hidden spikes)",
-        f"{sops:.1f}" if sops is not None else "",
-        f"{cost.sops:.1f}",
-        ratio(cost.sops, sops),
-    )
-    table.add_row(
-        "SOPs per step",
-        f"{sops / result.steps:.3f}" if sops is not None else "",
-        f"{result.sops_per_step:.3f}",
-        ratio(cost.sops, sops),
-    )
-    macs = cost.dense_macs
-    table.add_row(
-        "synaptic operations per sample",
-        f"{macs:,.0f} MACs",
-        f"{cost.synops:,.0f}",
-        ratio(cost.synops, macs),
-    )
-    for name, value in (
-        ("  of input spikes", cost.input_synops),
-        ("  of hidden spikes, recurrent", cost.recurrent_synops),
-        ("  of hidden spikes, to the next layer", cost.output_synops),
-    ):
-        table.add_row(name, "", f"{value:,.0f}", "")
+    steps, macs = result.steps, cost.dense_macs
+    per_step = None if sops is None else sops / steps
+    rows = [
+        row("accuracy", accuracy, result.accuracy, ".2%"),
+        row("SOPs per sample (hidden spikes)", sops, cost.sops, ".1f"),
+        row("SOPs per step", per_step, result.sops_per_step, ".3f"),
+        (
+            "synaptic operations per sample",
+            f"{macs:,.0f} MACs",
+            f"{cost.synops:,.0f}",
+            f"{cost.synops / macs:.3f}" if macs else "",
+        ),
+        ("  of input spikes", "", f"{cost.input_synops:,.0f}"),
+        ("  of hidden spikes, recurrent", "", f"{cost.recurrent_synops:,.0f}"),
+        ("  of hidden spikes, to the next layer", "", f"{cost.output_synops:,.0f}"),
+    ]
     if result.agreement is not None:
-        table.add_row("same prediction as float", "", f"{result.agreement:.2%}", "")
-    table.add_row("saturation events", "", f"{result.saturations:,}", "")
-    table.add_row("wall time", "", f"{result.seconds:.2f} s", "")
-    return table
+        rows.append(("same prediction as float", "", f"{result.agreement:.2%}"))
+    rows.append(("saturation events", "", f"{result.saturations:,}"))
+    rows.append(("wall time", "", f"{result.seconds:.2f} s"))
+    floats = f">float on {reference.device}" if reference else ">float"
+    columns = ("", floats, f">fixed point, {result.backend}", ">ratio")
+    return table(f"{result.samples} samples of {steps} steps", columns, rows)

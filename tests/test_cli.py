@@ -6,9 +6,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,19 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import (
+    PATIENCE,
+    PROGRAM,
+    assert_ends_quietly_on_a_closed_pipe,
+    assert_failed,
+    assert_one_error,
+    assert_worked,
+    brf_lava,
+    files,
+    run_process,
+    start,
+)
 from networks import random_network
 
 from brf_lava import __version__
@@ -34,57 +45,11 @@ from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import load_checkpoint
 
-ROOT = Path(__file__).parent.parent
-PROGRAM = "from brf_lava.cli import main; main(prog_name='brf-lava')"
 TRAIN, TEST = 6, 2  # segments
 STEPS = 1300
 # Two samples held out, and a threshold that so small a network reaches without having learned.
 SMALL = ("--task", "ecg", "--set", "training.validation=2", "--set", "neuron.theta=0.02")
 LONG = 80  # epochs, some 3 s: enough to be interrupted in
-PATIENCE = 120  # s, for a process; machine code may have to be compiled first
-
-
-def brf_lava(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="brf-lava")
-
-
-def command(*arguments: str | Path) -> list[str]:
-    """For a process of its own."""
-    return [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def assert_worked(result: Result) -> None:
-    assert result.exit_code == 0, result.output
-    assert "Error" not in result.output
-
-
-def assert_one_error(output: str, *parts: str) -> None:
-    errors = [line for line in output.splitlines() if line.startswith("Error:")]
-    assert len(errors) == 1, output
-    assert output.rstrip("\n").splitlines()[-1] == errors[0], output
-    assert "Traceback" not in output
-    for part in parts:
-        assert part in errors[0], output
-
-
-def assert_failed(result: Result, code: int, *parts: str) -> None:
-    """No exception but the exit, that code, and one line that says all of `parts`."""
-    assert isinstance(result.exception, SystemExit), (result.output, result.exc_info)
-    assert result.exit_code == code, result.output
-    assert_one_error(result.output, *parts)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, hidden ones included."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 # What all tests share
@@ -152,10 +117,6 @@ def places(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return found
 
 
-def as_input(split: Split) -> Any:
-    return split.time_major()
-
-
 # Train, export, run
 
 
@@ -178,7 +139,7 @@ def test_train_writes_a_model_and_its_metrics(shared: Path) -> None:
 def test_export_writes_what_quantize_gives(shared: Path) -> None:
     checkpoint = load_checkpoint(shared / "model.pt")
     data = ecg.load(shared / "data")
-    expected, reports = quantize(checkpoint.model().to_real(), as_input(data.train))
+    expected, reports = quantize(checkpoint.model().to_real(), data.train.time_major())
     network, predictions = read_network(shared / "net.h5")
     for ours, theirs in zip(network.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)
@@ -213,7 +174,7 @@ def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend:
     network, reference = read_network(shared / "net.h5")
     checkpoint = load_checkpoint(shared / "model.pt")
     test = data.test.first(samples)
-    activity = engine.run(network, as_input(test))
+    activity = engine.run(network, test.time_major())
     predictions = activity.outputs.argmax(axis=2).T
     assert reference is not None
     assert (contents["format"], contents["schema"]) == ("brf-lava-run", 2)
@@ -258,13 +219,7 @@ def test_run_on_the_engine(shared: Path, tmp_path: Path) -> None:
 def test_run_on_lava(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "run.json"
     arguments = ("--data", shared / "data", "--batch", "1", "--out", out)
-    run = subprocess.run(
-        command("run", shared / "net.h5", *arguments),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    run = run_process("run", shared / "net.h5", *arguments)
     assert run.returncode == 0, run.stderr
     assert f"Lava equals the engine in all {TEST * STEPS * 36:,} spike slots" in run.stdout
     contents = json.loads(out.read_text())
@@ -326,6 +281,7 @@ def test_an_output_never_replaces_what_it_is_made_from(shared: Path, tmp_path: P
 HERE = ("--data", "{data}")
 MODEL_OUT = ("--out", "{out}/m.pt")
 TRAINING = ("train", *SMALL, *HERE, *MODEL_OUT)
+EXPORT = ("export", "{model}", "{out}/n.h5", *HERE)
 ENGINE = ("--backend", "engine", *HERE, "--out", "{out}/run.json")
 
 WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
@@ -375,22 +331,10 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "model text": (("export", "{text_pt}", "{out}/n.h5", *HERE), 2, ("text.pt",)),
     "model cut": (("export", "{cut_pt}", "{out}/n.h5", *HERE), 2, ("cut.pt",)),
     "model network": (("export", "{net}", "{out}/n.h5", *HERE), 2, ("net.h5",)),
-    "weight bits": (
-        ("export", "{model}", "{out}/n.h5", *HERE, "--weight-bits", "9"),
-        2,
-        ("9", "8"),
-    ),
-    "no bits": (("export", "{model}", "{out}/n.h5", *HERE, "--weight-bits", "0"), 2, ("2 to 8",)),
-    "parameter bits": (
-        ("export", "{model}", "{out}/n.h5", *HERE, "--parameter-bits", "30"),
-        2,
-        ("parameter_bits: 30", "10 to 22"),
-    ),
-    "state bits": (
-        ("export", "{model}", "{out}/n.h5", *HERE, "--state-bits", "2"),
-        2,
-        ("state_bits: 2", "6 to 18"),
-    ),
+    "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
+    "no bits": ((*EXPORT, "--weight-bits", "0"), 2, ("2 to 8",)),
+    "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
+    "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),
     "export folder": (("export", "{model}", "{out}/no/n.h5", *HERE), 2, ("{out}/no/n.h5",)),
     "export to folder": (("export", "{model}", "{out}", *HERE), 2, ("{out}", "folder")),
     "export denied": (("export", "{model}", "{denied}/n.h5", *HERE), 2, ("{denied}/n.h5",)),
@@ -466,13 +410,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
 def test_wrong_input_of_a_process(name: str, places: dict[str, Path], tmp_path: Path) -> None:
     template, code, parts = WRONG[name]
     known = {**places, "out": tmp_path}
-    run = subprocess.run(
-        command(*(argument.format(**known) for argument in template)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    run = run_process(*(argument.format(**known) for argument in template))
     assert run.returncode == code
     assert run.stdout == ""
     assert run.stderr.startswith("Error: ")
@@ -504,55 +442,55 @@ def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path:
 # Faults of Lava and of the disk
 
 
-def on_lava(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
-    """Put the engine in Lava's place, with something changed in what it computes."""
-
-    def run_on_lava(network: FixedNetwork, x: Any, **options: Any) -> Activity:
-        activity = engine.run(network, x)
-        change(activity)
-        return activity
-
-    monkeypatch.setattr(lava_net, "run_on_lava", run_on_lava)
+OnLava = Callable[..., Result]
 
 
-def test_equal_backends_are_reported(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_lava(monkeypatch, lambda activity: None)
-    out = tmp_path / "run.json"
-    result = brf_lava("run", shared / "net.h5", "--data", shared / "data", "--out", out)
+@pytest.fixture
+def on_lava(monkeypatch: pytest.MonkeyPatch, shared: Path, tmp_path: Path) -> OnLava:
+    """A run, written to r.json, with something changed in what Lava computes.
+
+    The engine stands in Lava's place.
+    """
+
+    def call(change: Callable[[Activity], None], *more: str) -> Result:
+        def run_on_lava(network: FixedNetwork, x: Any, **options: Any) -> Activity:
+            activity = engine.run(network, x)
+            change(activity)
+            return activity
+
+        monkeypatch.setattr(lava_net, "run_on_lava", run_on_lava)
+        out = tmp_path / "r.json"
+        net, data = shared / "net.h5", shared / "data"
+        return brf_lava("run", net, "--data", data, "--out", out, *more)
+
+    return call
+
+
+def test_equal_backends_are_reported(on_lava: OnLava, tmp_path: Path) -> None:
+    result = on_lava(lambda activity: None)
     assert_worked(result)
     assert f"{TEST * STEPS * 36:,} spike slots and {TEST * STEPS * 6:,} outputs" in result.output
-    assert json.loads(out.read_text())["result"]["checked"] is True
+    assert json.loads((tmp_path / "r.json").read_text())["result"]["checked"] is True
 
 
-def test_a_wrong_output_of_lava_is_named(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_output_of_lava_is_named(on_lava: OnLava, shared: Path, tmp_path: Path) -> None:
     def change(activity: Activity) -> None:
         activity.outputs[1200, 0, 0] += 1  # later
         activity.outputs[701, 1, 2] = 123456
 
-    on_lava(monkeypatch, change)
     network, _ = read_network(shared / "net.h5")
-    expected = engine.run(network, as_input(ecg.load(shared / "data").test)).outputs[701, 1, 2]
-    arguments = ("run", shared / "net.h5", "--data", shared / "data", "--out", tmp_path / "r.json")
-    assert_failed(
-        brf_lava(*arguments),
-        1,
-        *("output", "sample 1", "step 701", "neuron 2"),
-        *("Lava has 123456", f"the engine has {expected}"),
-    )
+    expected = engine.run(network, ecg.load(shared / "data").test.time_major()).outputs[701, 1, 2]
+    where = ("output", "sample 1", "step 701", "neuron 2")
+    values = ("Lava has 123456", f"the engine has {expected}")
+    assert_failed(on_lava(change), 1, *where, *values)
     assert files(tmp_path) == {}
-    result = brf_lava(*arguments, "--no-check")
+    result = on_lava(change, "--no-check")
     assert_worked(result)
     assert "Lava equals" not in result.output
     assert json.loads((tmp_path / "r.json").read_text())["result"]["checked"] is False
 
 
-def test_a_wrong_spike_of_lava_is_named(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_spike_of_lava_is_named(on_lava: OnLava, tmp_path: Path) -> None:
     seen = []
 
     def change(activity: Activity) -> None:
@@ -560,28 +498,18 @@ def test_a_wrong_spike_of_lava_is_named(
         activity.spikes[0][7, 1, 35] ^= 1
         activity.outputs[8:, 1] += 1
 
-    on_lava(monkeypatch, change)
-    out = tmp_path / "r.json"
-    result = brf_lava("run", shared / "net.h5", "--data", shared / "data", "--out", out)
-    assert_failed(
-        result,
-        1,
-        *("spike of hidden layer 1", "sample 1", "step 7", "neuron 35"),
-        *(f"Lava has {seen[0] ^ 1}", f"the engine has {seen[0]}"),
-    )
+    result = on_lava(change)
+    where = ("spike of hidden layer 1", "sample 1", "step 7", "neuron 35")
+    values = (f"Lava has {seen[0] ^ 1}", f"the engine has {seen[0]}")
+    assert_failed(result, 1, *where, *values)
     assert files(tmp_path) == {}
 
 
-def test_a_fault_of_lava_has_its_own_exit_code(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_lava_has_its_own_exit_code(on_lava: OnLava, tmp_path: Path) -> None:
     def change(activity: Activity) -> None:
         raise LavaRunError("Lava run at step 5 of 10: hidden 1 (BRF) raised\nValueError: x")
 
-    on_lava(monkeypatch, change)
-    out = tmp_path / "r.json"
-    result = brf_lava("run", shared / "net.h5", "--data", shared / "data", "--out", out)
-    assert_failed(result, 4, "hidden 1 (BRF) raised ValueError: x")
+    assert_failed(on_lava(change), 4, "hidden 1 (BRF) raised ValueError: x")
     assert files(tmp_path) == {}
 
 
@@ -593,14 +521,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # Python ignores SIGXFS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "train",
-        "export",
-        "run",
-    ],
-)
+@pytest.mark.parametrize("kind", ["train", "export", "run"])
 def test_a_full_disk(shared: Path, tmp_path: Path, kind: str) -> None:
     data = ("--data", shared / "data")
     arguments: Sequence[str | Path] = {
@@ -608,13 +529,7 @@ def test_a_full_disk(shared: Path, tmp_path: Path, kind: str) -> None:
         "export": ("export", shared / "model.pt", tmp_path / "n.h5"),
         "run": ("run", shared / "net.h5", "--backend", "engine", "--out", tmp_path / "r.json"),
     }[kind]
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, *map(str, (*arguments, *data))],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    run = run_process(*arguments, *data, program=FULL_DISK)
     assert run.returncode == 2, run.stderr
     assert_one_error(run.stderr, str(tmp_path), "File too large")
     assert files(tmp_path) == {}
@@ -628,13 +543,7 @@ def interrupt_training(
 ) -> subprocess.CompletedProcess[str]:
     """A signal to a training process as soon as its first epoch is done."""
     arguments = ("train", *SMALL, "--epochs", str(LONG), "--seed", "5", "--data", data)
-    process = subprocess.Popen(
-        command(*arguments, "--out", out),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(*arguments, "--out", out)
     metrics = out.with_suffix(".jsonl")
     deadline = time.monotonic() + PATIENCE
     try:
@@ -707,20 +616,16 @@ def test_resume_refuses_other_data(shared: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("kind", ["run", "help"])
-def test_a_closed_pipe(shared: Path, kind: str) -> None:
-    arguments: Sequence[str | Path] = ("run", "--help")
-    if kind == "run":
-        arguments = ("run", shared / "net.h5", "--backend", "engine", "--data", shared / "data")
-    process = subprocess.Popen(
-        command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    stderr = process.stderr.read().decode()
-    assert process.wait(PATIENCE) in (0, 1, 128 + signal.SIGPIPE, -signal.SIGPIPE)
-    assert stderr.strip() == ""
+@pytest.mark.parametrize("kind", ["run", "help", "plot"])
+def test_a_closed_pipe(shared: Path, kind: str, tmp_path: Path) -> None:
+    net, picture = shared / "net.h5", tmp_path / "x.png"
+    arguments: dict[str, tuple[Any, ...]] = {
+        "run": ("run", net, "--backend", "engine", "--data", shared / "data"),
+        "help": ("run", "--help"),
+        "plot": ("plot", "boundary", "-o", picture),
+    }
+    assert_ends_quietly_on_a_closed_pipe(*arguments[kind])
+    assert picture.exists() is (kind == "plot")
 
 
 # Help

@@ -16,18 +16,18 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import click
+import commands
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from brf_lava.cli.data import data
-from brf_lava.cli.main import Commands
 from brf_lava.cli.options import DataOptions, data_option, load_data
 from brf_lava.data import download
 from brf_lava.data.dataset import Dataset, DataSource, Split
@@ -234,17 +234,11 @@ def test_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # The commands
 
 
-def brf_lava(*arguments: str | Path) -> Result:
-    group = Commands(name="brf-lava", commands={"data": data})
-    return CliRunner().invoke(group, ["data", *map(str, arguments)], prog_name="brf-lava")
+brf_lava = partial(commands.brf_lava, "data")
 
 
 def assert_failed(result: Result, *parts: str) -> None:
-    assert result.exit_code == 2, result.output
-    errors = [line for line in result.output.splitlines() if line.startswith("Error:")]
-    assert len(errors) == 1, result.output
-    for part in parts:
-        assert part in errors[0], result.output
+    commands.assert_failed(result, 2, *parts)
 
 
 def test_help_is_light() -> None:

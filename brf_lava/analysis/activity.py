@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from brf_lava.kernels import loop
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealLayer, RealNetwork
 
+Keep = Callable[[tuple[int, ...]], NDArray[np.bool_]]
 CHUNK = 32  # samples at a time; bounds memory, changes no result
 
 
@@ -35,11 +36,7 @@ class Score:
     sops: float
 
 
-def run_real(
-    network: RealNetwork,
-    x: Any,
-    keep: Callable[[tuple[int, ...]], NDArray[np.bool_]] | None = None,
-) -> tuple[Any, list[Any]]:
+def run_real(network: RealNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, list[Any]]:
     """Outputs [T, B, C] and spikes [T, B, N] of each hidden layer, from zero state.
 
     x: [T, B, I]. keep: asked with the shape of each hidden layer's spikes which of them arrive
@@ -61,48 +58,27 @@ def run_real(
     return signal, fired
 
 
-def score(
-    network: RealNetwork,
-    samples: Samples,
-    keep: Callable[[tuple[int, ...]], NDArray[np.bool_]] | None = None,
-) -> Score:
-    """Judge a network in real numbers. keep: as `run_real`."""
-    total = _Total(samples)
+def score(network: RealNetwork | FixedNetwork, samples: Samples, keep: Keep | None = None) -> Score:
+    """Judge a network in real numbers, or in integers, which the engine runs.
+
+    keep: as `run_real`, for real numbers. Raises: ParameterError when no label counts.
+    """
+    hits = counted = spikes = 0
     for first in range(0, samples.x.shape[1], CHUNK):
-        outputs, fired = run_real(network, samples.x[:, first : first + CHUNK], keep)
-        total.add(first, outputs, fired)
-    return total.score()
-
-
-def score_fixed(network: FixedNetwork, samples: Samples) -> Score:
-    """Judge a network in integers, run by the engine."""
-    total = _Total(samples)
-    for first in range(0, samples.x.shape[1], CHUNK):
-        activity = engine.run(network, np.ascontiguousarray(samples.x[:, first : first + CHUNK]))
-        total.add(first, activity.outputs, activity.spikes)
-    return total.score()
-
-
-class _Total:
-    """Hits and spikes summed over chunks."""
-
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
-        self.hits = self.counted = self.spikes = 0
-
-    def add(self, first: int, outputs: Any, fired: Any) -> None:
-        """The chunk that begins at sample `first`; outputs [T, B, C], fired: [T, B, N] each."""
-        predictions = self.samples.decision.predict(outputs)
-        labels = self.samples.labels[first : first + outputs.shape[1]]
-        hits, counted = self.samples.decision.hits(predictions, labels)
-        self.hits += hits
-        self.counted += counted
-        self.spikes += sum(int(np.count_nonzero(layer)) for layer in fired)
-
-    def score(self) -> Score:
-        if not self.counted:
-            raise ParameterError("accuracy: none of the samples has a label that counts.")
-        return Score(self.hits / self.counted, self.spikes / len(self.samples.labels))
+        x = np.ascontiguousarray(samples.x[:, first : first + CHUNK])
+        fired: Sequence[Any]
+        if isinstance(network, FixedNetwork):
+            activity = engine.run(network, x)
+            outputs, fired = activity.outputs, activity.spikes
+        else:
+            outputs, fired = run_real(network, x, keep)
+        predictions = samples.decision.predict(outputs)
+        right, of = samples.decision.hits(predictions, samples.labels[first : first + CHUNK])
+        hits, counted = hits + right, counted + of
+        spikes += sum(int(np.count_nonzero(layer)) for layer in fired)
+    if not counted:
+        raise ParameterError("accuracy: none of the samples has a label that counts.")
+    return Score(hits / counted, spikes / len(samples.labels))
 
 
 def _forward(layer: RealLayer, x: Any) -> Any:

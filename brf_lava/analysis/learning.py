@@ -60,10 +60,9 @@ def learning_curves(files: Sequence[tuple[str, Path]]) -> tuple[Curves, ...]:
     grouped: dict[str, list[dict[str, NDArray[np.float64]]]] = {}
     for label, path in files:
         grouped.setdefault(label, []).append(read_curves(path))
-    return tuple(_curves(label, runs) for label, runs in grouped.items())
-
-
-def _curves(label: str, runs: list[dict[str, NDArray[np.float64]]]) -> Curves:
-    common = min(len(run[QUANTITIES[0]]) for run in runs)
-    values = {name: np.stack([run[name][:common] for run in runs]) for name in QUANTITIES}
-    return Curves(label, np.arange(1, common + 1), values)
+    curves = []
+    for label, runs in grouped.items():
+        common = min(len(run[QUANTITIES[0]]) for run in runs)
+        values = {name: np.stack([run[name][:common] for run in runs]) for name in QUANTITIES}
+        curves.append(Curves(label, np.arange(1, common + 1), values))
+    return tuple(curves)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from brf_lava.analysis.stability import PLANES
+from brf_lava.analysis.stability import PLANES, StabilityMap, stability_map
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, DataError
 from brf_lava.neurons.families import NEURONS, Neuron
@@ -84,6 +84,17 @@ def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
             f"have {lack}; {', '.join(having)} have. Name another model."
         )
     return tuple(layers)
+
+
+def maps_around(layers: tuple[Resonators, ...]) -> list[StabilityMap]:
+    """A map of stability around the neurons of each plane and step."""
+    maps = []
+    for plane, dt in dict.fromkeys((layer.plane, layer.dt) for layer in layers):
+        there = [layer for layer in layers if (layer.plane, layer.dt) == (plane, dt)]
+        omega = np.concatenate([layer.omega for layer in there])
+        damping = [array for layer in there for array in (layer.damping, layer.bare_damping)]
+        maps.append(stability_map(plane, dt, (omega, np.concatenate(damping))))
+    return maps
 
 
 def initial_network(checkpoint: Checkpoint, dataset: Dataset) -> Network:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.analysis import perturb
-from brf_lava.analysis.activity import Samples, Score, score, score_fixed
+from brf_lava.analysis.activity import Samples, Score, score
 from brf_lava.errors import ParameterError
 from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, quantize
 from brf_lava.network.layers import RealNetwork
@@ -63,7 +64,8 @@ def pruning(
     def pruned(share: float, rng: np.random.Generator) -> Score:
         return score(perturb.prune_recurrent(network, share, rng), samples)
 
-    return _sweep("recurrent pruning", pruned, 1.0, points, repeats, seed, _counter(on_progress))
+    levels = _levels(1.0, points)
+    return _sweep("recurrent pruning", pruned, levels, repeats, seed, _counter(on_progress))
 
 
 def robustness(
@@ -90,9 +92,13 @@ def robustness(
     def noisy(sigma: float, rng: np.random.Generator) -> Score:
         return score(perturb.noisy_weights(network, sigma, rng), samples)
 
+    def rounded(bits: float, _: np.random.Generator) -> Score:
+        fixed = quantize(network, calibration, weight_bits=int(bits))[0]
+        return score(fixed, samples)
+
     count = _counter(on_progress)
     found = [
-        _sweep(name, measure, largest, points, repeats, seed, count)
+        _sweep(name, measure, _levels(largest, points), repeats, seed, count)
         for name, measure, largest in (
             ("input noise", disturbed(perturb.add_spikes), NOISE_MAX),
             ("input deletion", disturbed(perturb.delete_spikes), DELETION_MAX),
@@ -100,7 +106,8 @@ def robustness(
             ("weight noise", noisy, SIGMA_MAX),
         )
     ]
-    return (*found, _bits(network, samples, calibration, count))
+    levels = np.array(WEIGHT_BITS, dtype=np.float64)
+    return (*found, _sweep("weight bits", rounded, levels, 1, seed, count))
 
 
 def as_csv(sweeps: tuple[Sweep, ...]) -> str:
@@ -117,31 +124,22 @@ def as_csv(sweeps: tuple[Sweep, ...]) -> str:
     return text.getvalue()
 
 
-def _bits(
-    network: RealNetwork, samples: Samples, calibration: Any, count: Callable[[], None]
-) -> Sweep:
-    scores = []
-    for bits in WEIGHT_BITS:
-        fixed, _ = quantize(network, calibration, weight_bits=bits)
-        scores.append([score_fixed(fixed, samples)])
-        count()
-    return _of_scores("weight bits", np.array(WEIGHT_BITS, dtype=np.float64), scores)
+def _levels(largest: float, points: int) -> NDArray[np.float64]:
+    if points < 2:
+        raise ParameterError(f"sweep: {points} points; at least 2 are needed.")
+    return np.linspace(0.0, largest, points)
 
 
 def _sweep(
     name: str,
     measure: Callable[[float, np.random.Generator], Score],
-    largest: float,
-    points: int,
+    levels: NDArray[np.float64],
     repeats: int,
     seed: int,
     count: Callable[[], None],
 ) -> Sweep:
-    if points < 2 or repeats < 1:
-        raise ParameterError(
-            f"{name}: {points} points and {repeats} repeats; at least 2 and 1 are needed."
-        )
-    levels = np.linspace(0.0, largest, points)
+    if repeats < 1:
+        raise ParameterError(f"{name}: {repeats} repeats; at least 1 is needed.")
     scores = []
     for level in levels.tolist():
         row = []
@@ -149,25 +147,14 @@ def _sweep(
             row.append(measure(level, np.random.default_rng([seed, repeat])))
             count()
         scores.append(row if level else row * repeats)
-    return _of_scores(name, levels, scores)
-
-
-def _of_scores(name: str, levels: NDArray[np.float64], scores: list[list[Score]]) -> Sweep:
-    return Sweep(
-        name,
-        levels,
-        np.array([[one.accuracy for one in row] for row in scores]),
-        np.array([[one.sops for one in row] for row in scores]),
+    accuracy, sops = (
+        np.array([[getattr(one, what) for one in row] for row in scores])
+        for what in ("accuracy", "sops")
     )
+    return Sweep(name, levels, accuracy, sops)
 
 
 def _counter(on_progress: Progress | None) -> Callable[[], None]:
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        if on_progress:
-            on_progress(done)
-
-    return count
+    """A function to be called after each run."""
+    done = itertools.count(1)
+    return lambda: on_progress(next(done)) if on_progress else None

@@ -67,18 +67,13 @@ def list_command() -> None:
 @data_option
 def info(task: str, data: DataOptions) -> None:
     """Describe the data of TASK: sizes, input rates, labels, origin."""
-    from rich.table import Table
-
     from brf_lava import report
 
     dataset = load_data(task, data)
-    table = Table(title=f"{dataset.task}: {len(dataset.classes)} classes", title_justify="left")
-    for column in ("", "train", "test"):
-        table.add_column(column, justify="right" if column else "left")
     halves = dataset.train, dataset.test
-    for name, values in _facts(dataset):
-        table.add_row(name, *(values(split) for split in halves))
-    report.print_table(table)
+    title = f"{dataset.task}: {len(dataset.classes)} classes"
+    rows = ((name, *map(values, halves)) for name, values in _facts(dataset))
+    report.print_rows(title, ("", ">train", ">test"), rows)
     click.echo(f"source       {dataset.source.description}")
     click.echo(f"fingerprint  {dataset.source.fingerprint}")
 

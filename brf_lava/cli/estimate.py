@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
-from brf_lava.cli.map import Rows
 from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from brf_lava.board.meter import Measurement
     from brf_lava.data.dataset import Split
     from brf_lava.network.layers import FixedNetwork
+    from brf_lava.report import Rows
     from brf_lava.run.stored import StoredRun
 
 SINGLES = 10  # samples that are measured one by one
@@ -105,7 +107,7 @@ def _measurements(
 
         fixed, _ = read_network(network)
         _check_same(network, fixed.provenance.get("model"), stored)
-        x = _samples(fixed.provenance, data, stored, str(network)).x.transpose(1, 0, 2)
+        x = _samples(fixed.provenance, data, stored, network).x.transpose(1, 0, 2)
         _check_spikes(network, fixed, x.copy(), stored)
         for batch, starts in _batches(stored.run.samples):
             runs = [partial(engine.run, fixed, x[:, s : s + batch].copy()) for s in starts]
@@ -117,7 +119,7 @@ def _measurements(
         checkpoint = load_checkpoint(model)
         _check_same(model, checkpoint.fingerprint, stored)
         known = {"task": checkpoint.recipe.task, "permutation": checkpoint.permutation}
-        split = _samples(known, data, stored, str(model))
+        split = _samples(known, data, stored, model)
         devices = [choose_device(device)]
         if device == "auto" and devices[0].type == "cuda":
             devices.insert(0, choose_device("cpu"))
@@ -126,7 +128,9 @@ def _measurements(
             card = target.type == "cuda"
             what = f"{FLOAT_GPU if card else FLOAT_CPU} ({device_name(target)})"
             for batch, starts in _batches(stored.run.samples):
-                calls = [partial(evaluate, ready, _part(split, s, batch), target) for s in starts]
+                chosen = [slice(start, start + batch) for start in starts]
+                parts = [replace(split, x=split.x[each], y=split.y[each]) for each in chosen]
+                calls = [partial(evaluate, ready, part, target) for part in parts]
                 meter = NvmlMeter(_uuid(target)) if card else RaplMeter()
                 yield measured(what, calls, batch, meter)
 
@@ -146,13 +150,6 @@ def _uuid(card: torch.device) -> str | None:
     return None if uuid is None else str(uuid)
 
 
-def _part(split: Split, start: int, size: int) -> Split:
-    from dataclasses import replace
-
-    index = slice(start, start + size)
-    return replace(split, x=split.x[index], y=split.y[index])
-
-
 def _check_same(path: Path, model: str | None, stored: StoredRun) -> None:
     if model != stored.model:
         raise DataError(
@@ -166,9 +163,6 @@ def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: St
 
     x: [T, B, I], all samples of the run. Raises: DataError.
     """
-    from dataclasses import replace
-    from math import isclose
-
     from brf_lava.backends import engine
     from brf_lava.board.describe import network_shape
     from brf_lava.run.sop import layer_spikes
@@ -190,14 +184,12 @@ def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: St
         )
 
 
-def _samples(provenance: dict[str, Any], data: DataOptions, stored: StoredRun, where: str) -> Split:
+def _samples(provenance: dict[str, Any], data: DataOptions, stored: StoredRun, path: Path) -> Split:
     """The samples of the run. Raises: DataError for others."""
-    if "task" not in provenance:
-        raise DataError(f"{where}: names no task, so that its data are not known.")
-    dataset = network_data(provenance, data, Path(where))
+    dataset = network_data(provenance, data, path)
     if dataset.source.fingerprint != stored.data or len(dataset.test.x) < stored.run.samples:
         raise DataError(
-            f"{where}: the data here, {dataset.source.description}, are not those of the run. Name "
+            f"{path}: the data here, {dataset.source.description}, are not those of the run. Name "
             "them with --data."
         )
     return dataset.test.first(stored.run.samples)

@@ -26,12 +26,7 @@ from brf_lava.neurons.families import SPIKING
 @click.option("-o", "--out", type=PATH, default=Path("model.pt"), show_default=True)
 @data_option
 def import_command(
-    published: Path,
-    task: str,
-    neuron: str | None,
-    recipe: str | None,
-    out: Path,
-    data: DataOptions,
+    published: Path, task: str, neuron: str | None, recipe: str | None, out: Path, data: DataOptions
 ) -> None:
     """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report

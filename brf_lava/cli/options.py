@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from brf_lava.errors import RecipeError
+from brf_lava.errors import DataError, NetworkFileError, RecipeError
 
 if TYPE_CHECKING:
     from brf_lava.config.recipe import Recipe
@@ -65,17 +65,11 @@ def numbers(text: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where the data of a task are, and how they are read.
+    """Where the data of a task are, and how they are read."""
 
-    Args:
-        folder: A folder with the data, or one of its files; None for the default places.
-        unlabeled: What steps without a label count as; None for what the data say.
-        permutation: A file with the order of the steps, or the word identity.
-    """
-
-    folder: Path | None = None
-    unlabeled: str | None = None
-    permutation: Path | None = None
+    folder: Path | None = None  # or one of its files; None for the default places
+    unlabeled: str | None = None  # what steps without a label count as; None for what the data say
+    permutation: Path | None = None  # a file with the order of the steps, or the word identity
 
     def arguments(self) -> tuple[str, ...]:
         """Return the options that were given, as arguments of another command."""
@@ -146,7 +140,6 @@ def load_data(task: str, data: DataOptions, source: Path | None = None) -> Datas
     """
     from brf_lava import report
     from brf_lava.data.permutation import read_permutation
-    from brf_lava.errors import DataError
     from brf_lava.tasks.registry import find_task
 
     found, permutation = find_task(located(task, data, source)), data.permutation
@@ -161,9 +154,7 @@ def load_data(task: str, data: DataOptions, source: Path | None = None) -> Datas
     return dataset.permuted(read_permutation(permutation)) if permutation else dataset
 
 
-def network_data(
-    provenance: dict[str, Any], data: DataOptions, source: Path | None = None
-) -> Dataset:
+def network_data(provenance: dict[str, Any], data: DataOptions, source: Path) -> Dataset:
     """Load the data for an exported network, their steps in the order that it was trained with.
 
     Args:
@@ -172,19 +163,25 @@ def network_data(
         source: The network file, see `located`.
 
     Raises:
+        NetworkFileError: If the provenance names no task.
         DataError: As `load_data`.
     """
     import numpy as np
 
+    from brf_lava import report
     from brf_lava.ecg.signal import delay_notice
 
+    if "task" not in provenance:
+        raise NetworkFileError(
+            f"{source}: its provenance has no task, so its data are not known. Name a file written "
+            "by 'brf-lava export'."
+        )
     stored = provenance.get("permutation")
     order = None if stored is None else np.array(stored)
     dataset = load_data(provenance["task"], data, source).ordered_as(order)
     trained = provenance.get("data", {}).get("kind")
-    notice = delay_notice(trained, dataset.source.kind) if trained else None
-    if notice is not None:
-        click.echo(f"Notice: {notice}", err=True)
+    if trained and (notice := delay_notice(trained, dataset.source.kind)):
+        report.notice(notice)
     return dataset
 
 

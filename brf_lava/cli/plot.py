@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, network_data
-from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
+from brf_lava.cli.options import PATH, Command, DataOptions, data_option, grouped, network_data
+from brf_lava.errors import CheckpointError, DataError, ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from brf_lava.analysis.activity import Samples
-    from brf_lava.analysis.raster import Question
     from brf_lava.data.dataset import Dataset
-    from brf_lava.network.decision import Decision
     from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 HDF5_MAGIC = b"\x89HDF"
 CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
@@ -42,38 +42,49 @@ def out_option(default: str) -> Callable[[Command], Command]:
     )
 
 
-def sweep_options(points: int, repeats: int) -> Callable[[Command], Command]:
+@dataclass(frozen=True)
+class SweepOptions:
     """How finely and how often a disturbance is tried."""
 
-    def add(command: Command) -> Command:
-        for option in (
-            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
-            click.option(
-                "--limit",
-                type=click.IntRange(min=1),
-                default=150,
-                show_default=True,
-                help="Only the first so many test samples.",
-            ),
-            click.option(
-                "--repeats",
-                type=click.IntRange(min=1),
-                default=repeats,
-                show_default=True,
-                help="Random draws per level.",
-            ),
-            click.option(
-                "--points",
-                type=click.IntRange(min=2),
-                default=points,
-                show_default=True,
-                help="Levels, none included.",
-            ),
-        ):
-            command = option(command)
-        return command
+    points: int
+    repeats: int
+    limit: int
+    seed: int
 
-    return add
+    def runs(self) -> dict[str, int]:
+        """Return the options that decide which runs there are."""
+        return {"points": self.points, "repeats": self.repeats, "seed": self.seed}
+
+
+def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
+    """Give a command the argument `sweep`, with these defaults."""
+
+    def number(name: str, least: int, default: int, text: str | None = None) -> Any:
+        kind = click.IntRange(min=least)
+        return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+    return grouped(
+        "sweep",
+        SweepOptions,
+        number("--points", 2, points, "Levels, none included."),
+        number("--repeats", 1, repeats, "Random draws per level."),
+        number("--limit", 1, 150, "Only the first so many test samples."),
+        number("--seed", 0, 0),
+    )
+
+
+@contextmanager
+def _picture(out: Path, *inputs: Path, table: Path | None = None) -> Iterator[Figure]:
+    """A figure that is written to `out` in the end, and said to be; see `style.picture`.
+
+    table: a file that is written, too.
+    """
+    from brf_lava.analysis.draw.style import picture
+
+    with picture(out, *inputs) as figure:
+        yield figure
+    files = [out] if table is None else [out, table]
+    click.echo(f"Wrote {' and '.join(map(on_one_line, files))}.")
 
 
 @plot.command()
@@ -82,20 +93,16 @@ def sweep_options(points: int, repeats: int) -> Callable[[Command], Command]:
 @click.option("--dt", type=float, help="Step, s. Default: the model's, else 0.01.")
 def boundary(model: Path | None, out: Path, dt: float | None) -> None:
     """Stability over omega, with the neurons of MODEL if one is named."""
-    from brf_lava.analysis import stability
     from brf_lava.analysis.draw.neurons import draw_boundary
-    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.analysis.stability import PLANES, stability_map
 
-    layers: tuple[Any, ...] = ()
-    shown: list[tuple[str, float, Any]] = [
-        (plane, 0.01 if dt is None else dt, None) for plane in stability.PLANES
-    ]  # plane, dt, and the neurons there
     title = "Divergence boundary of one step"
-    check_picture(out, *([model] if model else []))
-    if model is not None:
-        import numpy as np
-
-        from brf_lava.analysis.parameters import resonators
+    with _picture(out, *([model] if model else [])) as figure:
+        if model is None:
+            maps = [stability_map(plane, 0.01 if dt is None else dt) for plane in PLANES]
+            draw_boundary(figure, maps, (), title)
+            return
+        from brf_lava.analysis.parameters import maps_around, resonators
 
         layers = resonators(_checkpoint(model).model(), str(model))
         for layer in layers:
@@ -104,18 +111,9 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
                     f"--dt {dt:g}: {model} has dt = {layer.dt:g} s, and its neurons belong to no "
                     "other. Leave --dt out."
                 )
-        shown = []
-        for plane, step in dict.fromkeys((layer.plane, layer.dt) for layer in layers):
-            there = [layer for layer in layers if (layer.plane, layer.dt) == (plane, step)]
-            omega = np.concatenate([layer.omega for layer in there])
-            damping = [array for layer in there for array in (layer.damping, layer.bare_damping)]
-            shown.append((plane, step, (omega, np.concatenate(damping))))
         count = sum(len(layer.omega) for layer in layers)
         title = f"{title}, and the {count} neurons of {model.name}"
-    maps = [stability.stability_map(*each) for each in shown]
-    with picture(out) as figure:
-        draw_boundary(figure, maps, layers, title)
-    _wrote(out)
+        draw_boundary(figure, maps_around(layers), layers, title)
 
 
 @plot.command("frequency-response")
@@ -147,22 +145,15 @@ def frequency_response(
     20 rad/s; at 40 rad/s BRF has it at 1.03 and BHRF at 1.09 of omega, with 0.001 s both at 1.00.
     """
     from brf_lava.analysis.draw.neurons import draw_responses
-    from brf_lava.analysis.draw.style import check_picture, picture
     from brf_lava.analysis.resonance import DURATION, frequency_responses, relative_frequencies
 
-    check_picture(out)
-    responses = frequency_responses(
-        omega or (5.0, 10.0, 20.0, 40.0), dt, relative_frequencies(width, upto), b_offset
-    )
-    with picture(out) as figure:
-        draw_responses(
-            figure,
-            responses,
-            dt,
-            f"Unit spikes for {DURATION:g} s, no threshold, "
-            rf"$b_\mathrm{{off}}$ = {b_offset:g} per s",
+    drive = f"Unit spikes for {DURATION:g} s, no threshold"
+    with _picture(out) as figure:
+        responses = frequency_responses(
+            omega or (5.0, 10.0, 20.0, 40.0), dt, relative_frequencies(width, upto), b_offset
         )
-    _wrote(out)
+        title = rf"{drive}, $b_\mathrm{{off}}$ = {b_offset:g} per s"
+        draw_responses(figure, responses, dt, title)
 
 
 @plot.command("single-neuron")
@@ -176,17 +167,13 @@ def single_neuron(
     out: Path, omega: float, b_offset: float, dt: float, gamma: float, weight: float
 ) -> None:
     """One neuron with and without refractory period and smooth reset."""
-    from brf_lava.analysis import single_neuron as single
     from brf_lava.analysis.draw.neurons import draw_single_neuron
-    from brf_lava.analysis.draw.style import check_picture, picture
+    from brf_lava.analysis.single_neuron import Drive
+    from brf_lava.analysis.single_neuron import single_neuron as run_variants
 
-    check_picture(out)
-    found = single.single_neuron(
-        single.Drive(omega=omega, b_offset=b_offset, dt=dt, gamma=gamma, weight=weight)
-    )
-    with picture(out) as figure:
-        draw_single_neuron(figure, found)
-    _wrote(out)
+    with _picture(out) as figure:
+        drive = Drive(omega=omega, b_offset=b_offset, dt=dt, gamma=gamma, weight=weight)
+        draw_single_neuron(figure, run_variants(drive))
 
 
 @plot.command("learning-curves")
@@ -194,16 +181,12 @@ def single_neuron(
 @out_option("learning-curves.png")
 def learning_curves(metrics: tuple[str, ...], out: Path) -> None:
     """Loss, accuracy and SOPs over epochs; files of one LABEL are seeds of one experiment."""
-    from brf_lava.analysis import learning
-    from brf_lava.analysis.draw.style import check_picture, picture
     from brf_lava.analysis.draw.training import draw_learning_curves
+    from brf_lava.analysis.learning import learning_curves as read_files
 
     files = [_labeled(text) for text in metrics]
-    check_picture(out, *(path for _, path in files))
-    curves = learning.learning_curves(files)
-    with picture(out) as figure:
-        draw_learning_curves(figure, curves)
-    _wrote(out)
+    with _picture(out, *(path for _, path in files)) as figure:
+        draw_learning_curves(figure, read_files(files))
 
 
 @plot.command()
@@ -215,18 +198,14 @@ def parameters(model: Path, out: Path, data: DataOptions) -> None:
 
     The data are those of the training: their size is part of what the seed means.
     """
-    from brf_lava.analysis.draw.style import check_picture, picture
     from brf_lava.analysis.draw.training import draw_parameters
     from brf_lava.analysis.parameters import resonators, training
 
-    check_picture(out, model)
-    checkpoint = _checkpoint(model)
-    resonators(checkpoint.model(), str(model))  # before data are read for nothing
-    dataset = _data(checkpoint, data, model) if checkpoint.seed is not None else None
-    found = training(checkpoint, dataset, str(model))
-    with picture(out) as figure:
-        draw_parameters(figure, found, model.name)
-    _wrote(out)
+    with _picture(out, model) as figure:
+        checkpoint = _checkpoint(model)
+        resonators(checkpoint.model(), str(model))  # before data are read for nothing
+        dataset = _model_data(checkpoint, data, model) if checkpoint.seed is not None else None
+        draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name)
 
 
 @plot.command()
@@ -240,23 +219,20 @@ def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
     A model is run in real numbers, a network file in integers.
     """
     from brf_lava.analysis.draw.network import draw_raster
-    from brf_lava.analysis.draw.style import check_picture, picture
     from brf_lava.analysis.raster import raster as run_raster
+    from brf_lava.run.result import decision_of
 
-    check_picture(out, model)
     network: RealNetwork | FixedNetwork
-    if _is_hdf5(model):
-        network, dataset, decision = _exported(model, data)
-        kind = "integers"
-    else:
-        checkpoint = _checkpoint(model)
-        network, decision = checkpoint.model().to_real(), checkpoint.recipe.decision
-        dataset = _data(checkpoint, data, model)
-        kind = "real numbers"
-    found = run_raster(network, _question(dataset, decision, sample))
-    with picture(out) as figure:
+    with _picture(out, model) as figure:
+        if _is_hdf5(model):
+            network, dataset = _exported(model, data)
+            kind, decision = "integers", decision_of(network)
+        else:
+            checkpoint = _checkpoint(model)
+            network, dataset = checkpoint.model().to_real(), _model_data(checkpoint, data, model)
+            kind, decision = "real numbers", checkpoint.recipe.decision
+        found = run_raster(network, dataset, decision, sample)
         draw_raster(figure, found, f"{model.name} in {kind}, {dataset.task} test sample {sample}")
-    _wrote(out)
 
 
 @plot.command()
@@ -264,37 +240,18 @@ def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
 @out_option("pruning.png")
 @data_option
 @sweep_options(points=11, repeats=5)
-def pruning(
-    model: Path,
-    out: Path,
-    data: DataOptions,
-    points: int,
-    repeats: int,
-    limit: int,
-    seed: int,
-) -> None:
+def pruning(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> None:
     """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut."""
     from brf_lava import report
     from brf_lava.analysis import sweeps
     from brf_lava.analysis.draw.network import draw_pruning
-    from brf_lava.analysis.draw.style import check_picture, picture
 
-    check_picture(out, model)
-    checkpoint = _checkpoint(model)
-    dataset = _data(checkpoint, data, model)
-    samples = _samples(checkpoint, dataset, limit)
-    with report.step_progress("pruning", sweeps.runs(points, repeats)) as on_progress:
-        found = sweeps.pruning(
-            checkpoint.model().to_real(),
-            samples,
-            points=points,
-            repeats=repeats,
-            seed=seed,
-            on_progress=on_progress,
-        )
-    with picture(out) as figure:
-        draw_pruning(figure, found, _title(model, dataset, samples))
-    _wrote(out)
+    with _picture(out, model) as figure:
+        network, _, samples, title = _first_samples(model, data, sweep.limit)
+        runs = sweeps.runs(sweep.points, sweep.repeats)
+        with report.step_progress("pruning", runs) as on_progress:
+            found = sweeps.pruning(network, samples, **sweep.runs(), on_progress=on_progress)
+        draw_pruning(figure, found, title)
 
 
 @plot.command()
@@ -302,15 +259,7 @@ def pruning(
 @out_option("robustness.png")
 @data_option
 @sweep_options(points=6, repeats=3)
-def robustness(
-    model: Path,
-    out: Path,
-    data: DataOptions,
-    points: int,
-    repeats: int,
-    limit: int,
-    seed: int,
-) -> None:
+def robustness(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> None:
     """Accuracy of MODEL under noise, lost spikes, inexact weights and few weight bits.
 
     The numbers are written beside the picture, with the suffix .csv.
@@ -318,34 +267,20 @@ def robustness(
     from brf_lava import report
     from brf_lava.analysis import sweeps
     from brf_lava.analysis.draw.network import draw_robustness
-    from brf_lava.analysis.draw.style import check_picture, picture
     from brf_lava.io.files import check_writable, write_bytes
 
-    check_picture(out, model)
     table = out.with_suffix(".csv")
-    check_writable(table, model)
-    checkpoint = _checkpoint(model)
-    dataset = _data(checkpoint, data, model)
-    samples = _samples(checkpoint, dataset, limit)
-    calibration = dataset.train.first(CALIBRATION).time_major()
-    with report.step_progress("robustness", sweeps.robustness_runs(points, repeats)) as on_progress:
-        found = sweeps.robustness(
-            checkpoint.model().to_real(),
-            samples,
-            calibration,
-            points=points,
-            repeats=repeats,
-            seed=seed,
-            on_progress=on_progress,
-        )
-    with picture(out) as figure:
-        draw_robustness(figure, found, _title(model, dataset, samples))
-    write_bytes(table, sweeps.as_csv(found).encode())
-    _wrote(out, table)
-
-
-def _wrote(*files: Path) -> None:
-    click.echo(f"Wrote {' and '.join(map(on_one_line, files))}.")
+    with _picture(out, model, table=table) as figure:
+        check_writable(table, model)
+        network, dataset, samples, title = _first_samples(model, data, sweep.limit)
+        calibration = dataset.train.first(CALIBRATION).time_major()
+        runs = sweeps.robustness_runs(sweep.points, sweep.repeats)
+        with report.step_progress("robustness", runs) as on_progress:
+            found = sweeps.robustness(
+                network, samples, calibration, **sweep.runs(), on_progress=on_progress
+            )
+        draw_robustness(figure, found, title)
+        write_bytes(table, sweeps.as_csv(found).encode())
 
 
 def _labeled(text: str) -> tuple[str, Path]:
@@ -379,70 +314,51 @@ def _checkpoint(path: Path) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def _data(checkpoint: Checkpoint, data: DataOptions, model: Path) -> Dataset:
-    """The data of a model's task, in its order of steps. model: the file."""
-    from brf_lava.ecg.signal import delay_notice
+def _task_data(
+    known: dict[str, Any], sizes: tuple[int, int], data: DataOptions, path: Path
+) -> Dataset:
+    """The data of a task, in the order of steps that a network was trained with.
 
-    dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
-    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-    if (inputs, classes) != (checkpoint.inputs, len(checkpoint.classes)):
+    known: as of a network file's provenance. sizes: the network's inputs and classes. path: its
+    file. Raises: DataError for data of other sizes.
+    """
+    dataset = network_data(known, data, path)
+    found = dataset.train.x.shape[2], len(dataset.classes)
+    if found != sizes:
         raise DataError(
-            f"task {dataset.task}: {inputs} inputs and {classes} classes, the model has "
-            f"{checkpoint.inputs} and {len(checkpoint.classes)}. Name its own data with --data."
+            f"task {dataset.task}: {found[0]} inputs and {found[1]} classes, the network in {path} "
+            f"has {sizes[0]} and {sizes[1]}. Name its own data with --data."
         )
-    notice = delay_notice(checkpoint.data.kind, dataset.source.kind)
-    if notice is not None:
-        click.echo(f"Notice: {notice}", err=True)
     return dataset
 
 
-def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset, Decision]:
-    """A network file, with its task's data and its way to answer."""
+def _model_data(checkpoint: Checkpoint, data: DataOptions, path: Path) -> Dataset:
+    known = {
+        "task": checkpoint.recipe.task,
+        "permutation": checkpoint.permutation,
+        "data": {"kind": checkpoint.data.kind},
+    }
+    return _task_data(known, (checkpoint.inputs, len(checkpoint.classes)), data, path)
+
+
+def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset]:
+    """A network file, with its task's data."""
     from brf_lava.network.file import read_network
-    from brf_lava.run.result import decision_of
 
     network, _ = read_network(path)
-    known = network.provenance
-    if "task" not in known:
-        raise NetworkFileError(
-            f"{path}: its provenance has no task, so its data are not known. Name a file written "
-            "by 'brf-lava export'."
-        )
-    dataset = network_data(known, data, path)
-    inputs, classes = dataset.test.x.shape[2], len(dataset.classes)
-    if (inputs, classes) != (network.inputs, network.classes):
-        raise DataError(
-            f"task {dataset.task}: {inputs} inputs and {classes} classes, the network has "
-            f"{network.inputs} and {network.classes}. Name its own data with --data."
-        )
-    return network, dataset, decision_of(network)
+    sizes = network.inputs, network.classes
+    return network, _task_data(network.provenance, sizes, data, path)
 
 
-def _question(dataset: Dataset, decision: Decision, sample: int) -> Question:
-    from brf_lava.analysis.raster import Question
-
-    count = len(dataset.test.x)
-    if sample >= count:
-        raise ParameterError(
-            f"--sample {sample}: the test half has {count} samples; 0 to {count - 1} are allowed."
-        )
-    return Question(
-        x=dataset.test.x[sample : sample + 1].transpose(1, 0, 2),
-        labels=dataset.test.y[sample : sample + 1],
-        classes=dataset.classes,
-        step_seconds=dataset.step_seconds,
-        decision=decision,
-        input_scale=dataset.input_scale,
-    )
-
-
-def _samples(checkpoint: Checkpoint, dataset: Dataset, limit: int) -> Samples:
+def _first_samples(
+    model: Path, data: DataOptions, limit: int
+) -> tuple[RealNetwork, Dataset, Samples, str]:
+    """A model in real numbers, its data, the first test samples of them, and a title."""
     from brf_lava.analysis.activity import Samples
 
-    test = dataset.test.first(limit)
-    return Samples(test.time_major(), test.y, checkpoint.recipe.decision)
-
-
-def _title(model: Path, dataset: Dataset, samples: Samples) -> str:
-    kind = dataset.source.kind
-    return f"{model.name}, {dataset.task}: the first {len(samples.labels)} test samples of {kind}"
+    checkpoint = _checkpoint(model)
+    dataset = _model_data(checkpoint, data, model)
+    test, kind = dataset.test.first(limit), dataset.source.kind
+    samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
+    title = f"{model.name}, {dataset.task}: the first {len(test.y)} test samples of {kind}"
+    return checkpoint.model().to_real(), dataset, samples, title

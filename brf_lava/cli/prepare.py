@@ -11,9 +11,8 @@ from brf_lava.cli.options import PATH
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.ecg.prepare import Prepared
+    from brf_lava.report import Rows
 
 
 @click.command()
@@ -103,64 +102,50 @@ def prepare(
         prepared = wfdb_prepare.prepare(records, settings, on_record, by_record)
     packages = {name: version(name) for name in ("scipy", "wfdb")}
     write_prepared(prepared, out, {**versions(), **packages})
-    report.print_table(_content_table(prepared))
-    report.print_table(_records_table(prepared))
+    report.print_rows(*_content_rows(prepared))
+    report.print_rows(*_records_rows(prepared))
     if prepared.skipped:
-        report.print_table(_skipped_table(prepared))
+        report.print_rows(*_skipped_rows(prepared))
     for notice in prepared.notices():
         report.notice(notice)
     name = on_one_line(out)
     click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
 
 
-def _content_table(prepared: Prepared) -> Table:
+def _content_rows(prepared: Prepared) -> Rows:
     """How much came out of the records, by half and class."""
-    from rich.table import Table
-
     from brf_lava.ecg.prepare import joined
     from brf_lava.ecg.spec import ECG
     from brf_lava.network.decision import UNLABELED
 
-    table = Table(title="ECG from WFDB records", title_justify="left")
-    for column in ("", "train", "test"):
-        table.add_column(column, justify="right" if column else "left")
     halves = (prepared.train, prepared.test)
     splits = [joined(half) for half in halves]
-    table.add_row("records", *(f"{len(half)}" for half in halves))
-    table.add_row("segments", *(f"{len(split.x)}" for split in splits))
-    table.add_row("spikes per input and step", *(f"{split.x.mean():.2%}" for split in splits))
+    rows = [
+        ("records", *(f"{len(half)}" for half in halves)),
+        ("segments", *(f"{len(split.x)}" for split in splits)),
+        ("spikes per input and step", *(f"{split.x.mean():.2%}" for split in splits)),
+    ]
     for label, name in [*enumerate(ECG.classes), (UNLABELED, "unlabeled")]:
         counts = [int((split.y == label).sum()) for split in splits]
         shares = [count / split.y.size for count, split in zip(counts, splits, strict=True)]
         cells = (f"{n:,} {share:6.2%}" for n, share in zip(counts, shares, strict=True))
-        table.add_row(f"steps {name}", *cells)
-    left_out = [sum(segments.invalid for segments in half) for half in halves]
-    table.add_row("segments left out, invalid or flat", *map(str, left_out))
-    return table
+        rows.append((f"steps {name}", *cells))
+    left_out = (str(sum(segments.invalid for segments in half)) for half in halves)
+    rows.append(("segments left out, invalid or flat", *left_out))
+    return "ECG from WFDB records", ("", ">train", ">test"), rows
 
 
-def _records_table(prepared: Prepared) -> Table:
+def _records_rows(prepared: Prepared) -> Rows:
     """Which records went where."""
-    from rich.table import Table
-
-    table = Table(title="Records (segments)", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, half in (("train", prepared.train), ("test", prepared.test)):
-        table.add_row(name, ", ".join(f"{s.name} ({len(s.x)})" for s in half))
-    return table
+    halves = (("train", prepared.train), ("test", prepared.test))
+    rows = [(name, ", ".join(f"{s.name} ({len(s.x)})" for s in half)) for name, half in halves]
+    return "Records", ("half", "record (segments)"), rows
 
 
-def _skipped_table(prepared: Prepared) -> Table:
+def _skipped_rows(prepared: Prepared) -> Rows:
     """Which records were left out; those of one reason together."""
-    from rich.table import Table
-
     reasons: dict[str, list[str]] = {}
     for name, reason in prepared.skipped:
         reasons.setdefault(reason, []).append(name)
-    table = Table(title=f"{len(prepared.skipped)} records left out", title_justify="left")
-    table.add_column("record", overflow="fold", ratio=1)
-    table.add_column("why", overflow="fold", ratio=2)
-    for reason, names in reasons.items():
-        table.add_row(", ".join(names), reason)
-    return table
+    rows = [(", ".join(names), reason) for reason, names in reasons.items()]
+    return f"{len(prepared.skipped)} records left out", ("record", "why"), rows

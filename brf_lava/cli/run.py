@@ -131,13 +131,10 @@ def _show(network: FixedNetwork, dataset: Dataset, done: TestRun, backend: Backe
 
 def early_table(early: Early) -> Table:
     """How early each margin decides, and what it costs, beside the whole sequence."""
-    from rich.table import Table
+    from brf_lava import report
 
-    table = Table(title="Early decision", title_justify="left")
-    for column in ("margin", "mean latency, steps", "decided", "accuracy", "cost", "SOPs"):
-        table.add_column(column, justify="right")
-    for row in early.rows:
-        table.add_row(
+    rows: list[tuple[str, ...]] = [
+        (
             f"{row.margin:g}",
             f"{row.latency:.1f}",
             f"{row.decided:.2%}",
@@ -145,6 +142,8 @@ def early_table(early: Early) -> Table:
             f"{100 * row.cost:.2f} points",
             f"{row.sops:.1f}",
         )
-    table.add_section()
-    table.add_row("none", str(early.steps), "", f"{early.accuracy:.2%}", "", f"{early.sops:.1f}")
-    return table
+        for row in early.rows
+    ]
+    whole = ("none", str(early.steps), "", f"{early.accuracy:.2%}", "", f"{early.sops:.1f}")
+    columns = (">margin", ">mean latency, steps", ">decided", ">accuracy", ">cost", ">SOPs")
+    return report.table("Early decision", columns, [*rows, (), whole])

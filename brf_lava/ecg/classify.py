@@ -9,7 +9,6 @@ A window with an invalid sample or a flat lead is not classified.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,38 +36,24 @@ from brf_lava.network.layers import FixedNetwork
 
 EXTENSION = "brf"  # of the annotation file; the wfdb package writes letters only
 BATCH = 64  # windows in one run
-CSV_ROWS = 100_000  # written at a time
 
 Run = Callable[[NDArray[np.int8]], Activity]
 
 
 @dataclass(frozen=True, eq=False)
 class RecordLabels:
-    """The classes of one record.
+    """The classes of one record."""
 
-    Attributes:
-        record: Its name.
-        fs: Its sampling frequency, Hz.
-        samples: How many it has.
-        steps: Class uint8 [T] at 250 Hz, `UNLABELED` where it was not classified.
-        signal: The first lead [T] at 250 Hz.
-        windows: How many windows were run.
-        skipped: How many were not, because of an invalid sample or a flat lead.
-        sops: Hidden spikes per window that was run.
-        leads: The names of the two signals that were used.
-        signals: How many signals the record has.
-    """
-
-    record: str
-    fs: float
+    record: str  # its name
+    fs: float  # its sampling frequency, Hz
     samples: int
-    steps: NDArray[np.uint8]
-    signal: NDArray[np.float64]
-    windows: int
-    skipped: int
-    sops: float
-    leads: tuple[str, ...]
-    signals: int
+    steps: NDArray[np.uint8]  # classes [T] at 250 Hz, `UNLABELED` where it was not classified
+    signal: NDArray[np.float64]  # the first lead [T] at 250 Hz
+    windows: int  # that were run
+    skipped: int  # windows with an invalid sample or a flat lead
+    sops: float  # hidden spikes per window that was run
+    leads: tuple[str, ...]  # names of the two signals that were used
+    signals: int  # of the record
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -118,8 +103,7 @@ def classify_record(
     source = read_record(record_path(record), leads)
     starts, padded = place_windows(source.signal, encoding.delay)
     steps = np.full(len(source.signal), UNLABELED, dtype=np.uint8)
-    done = windows = 0
-    spikes = 0
+    done = windows = spikes = 0
     for first in range(0, len(starts), batch):
         chosen = starts[first : first + batch]
         signal = padded[chosen[:, None] + np.arange(ECG.steps)]
@@ -129,7 +113,11 @@ def classify_record(
             activity = run(np.ascontiguousarray(x.transpose(1, 0, 2)))
             spikes += int(activity.hidden_spikes.sum())
             predictions = Decision().predict(activity.outputs).astype(np.uint8)
-            _place(steps, chosen[good], predictions, encoding.delay)
+            # What a window says at step t is about its step t - delay; the first window that says
+            # something about a step decides.
+            for start, classes in zip(chosen[good], predictions[:, encoding.delay :], strict=True):
+                free = steps[start : start + len(classes)]
+                np.copyto(free, classes[: len(free)], where=free == UNLABELED)
             windows += int(good.sum())
         done += len(chosen)
         if on_window is not None:
@@ -192,14 +180,10 @@ def write_csv(labels: RecordLabels, path: Path) -> None:
     """
     names = np.full(UNLABELED + 1, "", dtype=object)
     names[: len(ECG.classes)] = ECG.classes
-    classes = labels.labels
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write("sample,time_s,class\n")
-        for start in range(0, len(classes), CSV_ROWS):
-            rows = enumerate(names[classes[start : start + CSV_ROWS]], start=start)
-            text = io.StringIO()
-            text.writelines(f"{i},{i / labels.fs:.6f},{name}\n" for i, name in rows)
-            file.write(text.getvalue())
+        rows = enumerate(names[labels.labels])
+        file.writelines(f"{i},{i / labels.fs:.6f},{name}\n" for i, name in rows)
 
 
 def annotation_path(prefix: Path, record: str) -> Path:
@@ -246,19 +230,3 @@ def write_annotation(labels: RecordLabels, path: Path) -> int:
         )
         write_bytes(path, (Path(folder) / f"labels.{EXTENSION}").read_bytes())
     return len(waves)
-
-
-def _place(
-    steps: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    predictions: NDArray[np.uint8],
-    delay: int,
-) -> None:
-    """Write predictions [B, 1300] of windows at `starts` into `steps`, where none is yet.
-
-    The prediction at step t of a window is about the signal at step t - delay of it.
-    """
-    for start, classes in zip(starts, predictions[:, delay:], strict=True):
-        free = steps[start : start + len(classes)]
-        kept = classes[: len(free)]
-        np.copyto(free, kept, where=free == UNLABELED)

@@ -33,14 +33,13 @@ def encode(signal: npt.NDArray[np.floating[Any]], threshold: float) -> npt.NDArr
     Raises: DataError for a signal without steps or with values that are not finite;
     ParameterError for a threshold that is not positive.
     """
-    _check_threshold(threshold)
+    encoder = Encoder(threshold)
     if signal.ndim < 2 or signal.shape[-2] == 0 or not np.isfinite(signal).all():
         raise DataError(
             f"level_cross.encode: signal of shape {signal.shape}; must be [..., T, leads] with at "
             "least one step and finite values only. Remove gaps (NaN) before encoding."
         )
     by_step = np.moveaxis(signal, -2, 0)  # [T, ..., leads]
-    encoder = Encoder(threshold)
     channels = np.empty((*by_step.shape[:-1], 2 * by_step.shape[-1]), dtype=np.int8)
     for t, values in enumerate(by_step):
         channels[t] = encoder.push(values)
@@ -54,7 +53,11 @@ class Encoder:
     """
 
     def __init__(self, threshold: float) -> None:
-        _check_threshold(threshold)
+        if not (threshold > 0 and math.isfinite(threshold)):
+            raise ParameterError(
+                f"level_cross: threshold {threshold}; must be positive and finite, in the unit of "
+                "the signal. A tenth of the signal's standard deviation is a start."
+            )
         self._threshold = threshold
         self._reference: npt.NDArray[np.floating[Any]] | None = None
 
@@ -67,11 +70,3 @@ class Encoder:
         np.copyto(self._reference, values, where=up | down)
         spikes = np.stack([up, down], axis=-1).astype(np.int8)
         return spikes.reshape(*values.shape[:-1], 2 * values.shape[-1])
-
-
-def _check_threshold(threshold: float) -> None:
-    if not (threshold > 0 and math.isfinite(threshold)):
-        raise ParameterError(
-            f"level_cross: threshold {threshold}; must be positive and finite, in the unit of the "
-            "signal. A tenth of the signal's standard deviation is a start."
-        )

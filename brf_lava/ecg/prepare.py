@@ -38,28 +38,18 @@ NAMED = 3  # records, or pairs of them, that a notice names
 class Settings:
     """How records become a data set.
 
-    Attributes:
-        encoding: Of the signal as spikes.
-        annotator: Suffix of the annotation files.
-        seed: Of the split.
-        test_share: Share of the records for the test, 0 to 1.
-        stride: Steps from one segment to the next; below 1300 they overlap.
-        unlabeled: As in `Dataset.with_unlabeled`.
-        all_records: Whether to keep the QT database's sudden-death records.
-        leads: As in `read_record`.
-
     Raises:
         ParameterError: A value is out of range.
     """
 
-    encoding: Encoding = field(default_factory=Encoding)
-    annotator: str = "q1c"
-    seed: int = 0
-    test_share: float = 0.2
-    stride: int = ECG.steps
-    unlabeled: str = "mask"
-    all_records: bool = False
-    leads: Leads | None = None
+    encoding: Encoding = field(default_factory=Encoding)  # of the signal as spikes
+    annotator: str = "q1c"  # suffix of the annotation files
+    seed: int = 0  # of the split
+    test_share: float = 0.2  # of the records, 0 to 1
+    stride: int = ECG.steps  # from one segment to the next; below 1300 they overlap
+    unlabeled: str = "mask"  # as in `Dataset.with_unlabeled`
+    all_records: bool = False  # whether to keep the QT database's sudden-death records
+    leads: Leads | None = None  # as in `read_record`
 
     def __post_init__(self) -> None:
         problem = None
@@ -79,31 +69,18 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """The segments of one record.
+    """The segments of one record."""
 
-    Attributes:
-        name: Of the record.
-        patient: None if unknown.
-        leads: The names of the two signals.
-        signals: How many signals the record has.
-        x: Spikes int8 [B, 1300, 4].
-        y: Classes uint8 [B, 1300].
-        starts: First step of each segment at 250 Hz, int64 [B].
-        fs: Sampling frequency of the record, Hz.
-        invalid: How many more were left out because of an invalid sample or a flat lead.
-        outline: Of the first segment, see `patients.outline`.
-    """
-
-    name: str
-    patient: str | None
-    leads: tuple[str, ...]
-    signals: int
-    x: npt.NDArray[np.int8]
-    y: Labels
-    starts: npt.NDArray[np.int64]
-    fs: float
-    invalid: int
-    outline: npt.NDArray[np.float32]
+    name: str  # of the record
+    patient: str | None  # None if unknown
+    leads: tuple[str, ...]  # names of the two signals
+    signals: int  # of the record
+    x: npt.NDArray[np.int8]  # spikes [B, 1300, 4]
+    y: Labels  # classes [B, 1300]
+    starts: npt.NDArray[np.int64]  # first step of each segment [B], at 250 Hz
+    fs: float  # sampling frequency of the record, Hz
+    invalid: int  # segments that were left out because of an invalid sample or a flat lead
+    outline: npt.NDArray[np.float32]  # of the first segment, see `patients.outline`
 
     @property
     def group(self) -> str:

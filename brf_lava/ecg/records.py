@@ -79,10 +79,7 @@ def write_prepared(prepared: Prepared, path: Path, versions: dict[str, str]) -> 
         file.attrs["fingerprint"] = np.bytes_(fingerprint(train, test))
         text = json.dumps(source, sort_keys=True)
         file.create_dataset("source", data=np.bytes_(text))  # an attribute holds 64 KiB at most
-        for name, split, half in (
-            ("train", train, prepared.train),
-            ("test", test, prepared.test),
-        ):
+        for name, split, half in (("train", train, prepared.train), ("test", test, prepared.test)):
             _write_half(file.create_group(name), split, half)
     write_bytes(path, buffer.getvalue())
 

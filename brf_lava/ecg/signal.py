@@ -38,16 +38,12 @@ Leads = tuple[str, str]
 class Encoding:
     """How a signal became the spikes and labels of a data set.
 
-    Attributes:
-        threshold: Of level-cross encoding, in standard deviations of a lead over a segment.
-        delay: Steps by which a label trails the signal that it describes.
-
     Raises:
         ParameterError: A value is out of range.
     """
 
-    threshold: float = THRESHOLD
-    delay: int = 0
+    threshold: float = THRESHOLD  # of level-cross encoding, in standard deviations of a lead
+    delay: int = 0  # steps by which a label trails the signal that it describes
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < np.inf:
@@ -76,11 +72,6 @@ class Encoding:
         return cls(delay=PUBLISHED_DELAY if kind == "qtdb" else 0)
 
 
-def label_delay(kind: str) -> int:
-    """Steps by which labels trail the signal in data of this `DataSource.kind`."""
-    return Encoding.of(kind).delay
-
-
 def delay_notice(trained_kind: str, data_kind: str) -> str | None:
     """A line about labels that trail by another delay than those a network learned, or None.
 
@@ -91,7 +82,7 @@ def delay_notice(trained_kind: str, data_kind: str) -> str | None:
     Raises:
         ParameterError: As `Encoding`.
     """
-    learned, here = label_delay(trained_kind), label_delay(data_kind)
+    learned, here = (Encoding.of(kind).delay for kind in (trained_kind, data_kind))
     if learned == here:
         return None
     return (
@@ -103,25 +94,15 @@ def delay_notice(trained_kind: str, data_kind: str) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One record.
-
-    Attributes:
-        name: Of the record.
-        signal: The two leads [T, 2] at `FS`, in the record's unit, NaN where it is invalid.
-        fs: Sampling frequency of the file, Hz.
-        samples: How many the file has per lead.
-        leads: The names of the two leads in the header, or their numbers.
-        signals: The same of all signals of the record.
-        comments: Lines of the header.
-    """
+    """One record."""
 
     name: str
-    signal: Signal
-    fs: float
-    samples: int
-    leads: tuple[str, ...]
-    signals: tuple[str, ...]
-    comments: tuple[str, ...] = ()
+    signal: Signal  # the two leads [T, 2] at `FS`, in the record's unit, NaN where it is invalid
+    fs: float  # sampling frequency of the file, Hz
+    samples: int  # of the file, per lead
+    leads: tuple[str, ...]  # names of the two leads in the header, or their numbers
+    signals: tuple[str, ...]  # the same of all signals of the record
+    comments: tuple[str, ...] = ()  # lines of the header
 
 
 def record_path(path: Path) -> Path:

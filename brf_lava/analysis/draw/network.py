@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 NO_LABEL_COLOR = "#ffffff"
 BITS = "weight bits"
+DISTURBANCES = (  # the sweeps of a panel, its axis, and what their levels are times there
+    (("input noise",), "additional input spikes (% of inputs and steps)", 100.0),
+    (("input deletion", "hidden deletion"), "spikes deleted (%)", 100.0),
+    (("weight noise",), r"relative weight noise $\sigma$ (%)", 100.0),
+    ((BITS,), "weight bits, sign included (integer engine)", 1.0),
+)
 
 
 def draw_raster(figure: Figure, found: Raster, title: str) -> None:
@@ -26,8 +32,7 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
     hidden = len(found.spikes)
     heights = [1.2, *[2.4] * hidden, 1.6, *([0.5] if each_step else [])]
     figure.set_size_inches(10.0, 1.6 + 1.15 * sum(heights))
-    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
-    panels = panels[:, 0]
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     time = found.step_seconds * np.arange(1, len(found.x) + 1)
     _draw_inputs(panels[0], found, time)
     for index, spikes in enumerate(found.spikes):
@@ -36,7 +41,7 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
         panel.set_ylabel("neuron" if hidden == 1 else f"neuron, layer {index + 1}")
         panel.set_title(f"hidden spikes: {int(spikes.sum()):,}", loc="left")
     readout = panels[1 + hidden]
-    colors = _class_colors(len(found.classes))
+    colors = [style.CYCLE[i % len(style.CYCLE)] for i in range(len(found.classes))]
     for index, name in enumerate(found.classes):
         readout.plot(
             time,
@@ -46,8 +51,7 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
             linewidth=1.1,
             label=name,
         )
-    readout.set_ylim(-0.03, 1.03)
-    readout.set_ylabel("softmax")
+    readout.set(ylim=(-0.03, 1.03), ylabel="softmax")
     readout.set_title("readout", loc="left")
     columns = -(-len(found.classes) // 8)
     readout.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), ncols=columns)
@@ -57,8 +61,7 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
         title += f"; label {_name(found, found.labels[0])}, predicted " + _name(
             found, found.predictions[0]
         )
-    panels[-1].set_xlabel("time (s)")
-    panels[-1].set_xlim(0, time[-1])
+    panels[-1].set(xlabel="time (s)", xlim=(0, time[-1]))
     style.write_title(figure, title)
 
 
@@ -120,10 +123,6 @@ def _draw_classes(panel: Any, found: Raster, time: Any, colors: list[str]) -> No
     panel.grid(visible=False)
 
 
-def _class_colors(classes: int) -> list[str]:
-    return [style.CYCLE[index % len(style.CYCLE)] for index in range(classes)]
-
-
 def _name(found: Raster, index: int) -> str:
     return "none" if index == UNLABELED else found.classes[index]
 
@@ -134,11 +133,10 @@ def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
     accuracy, sops = figure.subplots(1, 2, sharex=True)
     _draw_sweep(accuracy, found.levels * 100, found.accuracy * 100, 0)
     _draw_sweep(sops, found.levels * 100, found.sops, 0)
-    accuracy.set_ylabel("test accuracy (%)")
-    sops.set_ylabel("SOPs per sample (hidden spikes)")
+    pruned = "recurrent weights pruned (%), no retraining"
+    accuracy.set(xlabel=pruned, ylabel="test accuracy (%)")
+    sops.set(xlabel=pruned, ylabel="SOPs per sample (hidden spikes)")
     sops.set_ylim(bottom=0)
-    for panel in (accuracy, sops):
-        panel.set_xlabel("recurrent weights pruned (%), no retraining")
     style.write_title(figure, f"{title}\n{_repeats(found)}", style.SMALL)
 
 
@@ -148,23 +146,7 @@ def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None
     baseline = 100 * float(sweeps[0].accuracy[0, 0])
     figure.set_size_inches(10.0, 6.6)
     panels = figure.subplots(2, 2, sharey=True)
-    for panel, names, label, factor in zip(
-        panels.ravel(),
-        (
-            ("input noise",),
-            ("input deletion", "hidden deletion"),
-            ("weight noise",),
-            (BITS,),
-        ),
-        (
-            "additional input spikes (% of inputs and steps)",
-            "spikes deleted (%)",
-            r"relative weight noise $\sigma$ (%)",
-            "weight bits, sign included (integer engine)",
-        ),
-        (100.0, 100.0, 100.0, 1.0),
-        strict=True,
-    ):
+    for panel, (names, label, factor) in zip(panels.ravel(), DISTURBANCES, strict=True):
         panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
         for index, name in enumerate(names):
             sweep = by_name[name]
@@ -182,19 +164,9 @@ def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None
 
 def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | None = None) -> None:
     """Mean over the repeats, and a band from the least to the largest."""
-    color = style.CYCLE[index]
-    panel.plot(
-        levels,
-        values.mean(axis=1),
-        color=color,
-        linestyle=style.DASHES[index],
-        marker=style.MARKERS[index],
-        markersize=4,
-        label=label,
-    )
-    panel.fill_between(
-        levels, values.min(axis=1), values.max(axis=1), color=color, alpha=0.2, linewidth=0
-    )
+    line = {**style.look(index), "marker": style.marker(index), "markersize": 4}
+    panel.plot(levels, values.mean(axis=1), **line, label=label)
+    style.draw_band(panel, levels, values.min(axis=1), values.max(axis=1), index)
 
 
 def _repeats(found: Sweep) -> str:

@@ -42,11 +42,13 @@ def draw_boundary(
             if (layer.plane, layer.dt) == (found.plane, found.dt):
                 _mark_neurons(panel, layer, f", layer {layer.layer}" if len(layers) > 1 else "")
         panel.add_patch(Rectangle((0, 0), 0, 0, color=style.PALE, label="no state grows"))
-        panel.set_xlim(0, found.omega[-1])
-        panel.set_ylim(found.damping[0], found.damping[-1])
-        panel.set_xlabel(r"angular frequency $\omega$ (rad/s)")
-        panel.set_ylabel(r"damping $b$ (1/s)")
-        panel.set_title(rf"{_names(found.plane)}, $\delta$ = {found.dt:g} s")
+        panel.set(
+            xlim=(0, found.omega[-1]),
+            ylim=(found.damping[0], found.damping[-1]),
+            xlabel=r"angular frequency $\omega$ (rad/s)",
+            ylabel=r"damping $b$ (1/s)",
+            title=rf"{_names(found.plane)}, $\delta$ = {found.dt:g} s",
+        )
         panel.legend(loc="best")
     style.write_title(figure, title)
 
@@ -63,26 +65,13 @@ def _mark_neurons(panel: Any, layer: Resonators, which: str) -> None:
         growing = np.count_nonzero(
             spectral_radius(PLANES[layer.plane], bare, layer.omega, layer.dt) > EDGE
         )
-        panel.plot(
-            layer.omega,
-            bare,
-            linestyle="none",
-            marker="s",
-            markersize=4,
-            markerfacecolor="none",
-            markeredgecolor=style.ORANGE,
-            label=f"the same as {layer.plane}, b = {plane_of(layer.record).bare}: "
-            f"{growing} of {len(bare)} grow{which}",
+        label = (
+            f"the same as {layer.plane}, b = {plane_of(layer.record).bare}: "
+            f"{growing} of {len(bare)} grow{which}"
         )
-    panel.plot(
-        layer.omega,
-        layer.damping,
-        linestyle="none",
-        marker="o",
-        markersize=4,
-        color=style.RED,
-        label=f"trained {layer.neuron} neurons{which}",
-    )
+        style.draw_points(panel, layer.omega, bare, "s", style.ORANGE, label, 4, filled=False)
+    label = f"trained {layer.neuron} neurons{which}"
+    style.draw_points(panel, layer.omega, layer.damping, "o", style.RED, label, 4)
 
 
 def draw_responses(figure: Figure, responses: Sequence[Response], dt: float, title: str) -> None:
@@ -92,26 +81,18 @@ def draw_responses(figure: Figure, responses: Sequence[Response], dt: float, tit
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
         for index, response in enumerate(r for r in responses if r.neuron == name):
-            color = style.CYCLE[index % len(style.CYCLE)]
-            panel.plot(
-                response.relative,
-                response.amplitude,
-                color=color,
-                linestyle=style.DASHES[index % len(style.DASHES)],
-                label=rf"$\omega$ = {response.omega:g} rad/s, peak at {response.peak:.2f} $\omega$",
-            )
-            panel.plot(
-                response.peak,
-                response.amplitude.max(),
-                color=color,
-                marker=style.MARKERS[index % len(style.MARKERS)],
-                markersize=5,
-            )
+            line, form = style.look(index), style.marker(index)
+            label = rf"$\omega$ = {response.omega:g} rad/s, peak at {response.peak:.2f} $\omega$"
+            panel.plot(response.relative, response.amplitude, **line, label=label)
+            top = response.amplitude.max()
+            panel.plot(response.peak, top, color=line["color"], marker=form, markersize=5)
         panel.axvline(1, color=style.GRAY, linewidth=0.8, zorder=0)
-        panel.set_yscale("log")
-        panel.set_xlabel(r"frequency of the input spikes / $\omega$")
-        panel.set_ylabel("mean |u| over the drive (threshold = 1)")
-        panel.set_title(rf"{name}, $\delta$ = {dt:g} s")
+        panel.set(
+            yscale="log",
+            xlabel=r"frequency of the input spikes / $\omega$",
+            ylabel="mean |u| over the drive (threshold = 1)",
+            title=rf"{name}, $\delta$ = {dt:g} s",
+        )
         panel.set_ylim(top=4 * max(r.amplitude.max() for r in responses if r.neuron == name))
         panel.legend(loc="upper right")
     figure.suptitle(title)
@@ -130,30 +111,14 @@ def draw_single_neuron(figure: Figure, found: SingleNeuron) -> None:
     for (upper, lower), trace in zip(panels.T, found.traces, strict=True):
         fired = found.time[trace.spikes]
         upper.plot(found.time, trace.u, color=style.BLUE, linewidth=1.0, label="membrane u")
-        upper.plot(
-            found.time,
-            trace.threshold,
-            color=style.RED,
-            linestyle="--",
-            linewidth=0.9,
-            label=r"threshold, $\theta$ or $\theta$ + q",
-        )
-        upper.vlines(
-            fired,
-            top + tick,
-            top + 2 * tick,
-            color=style.BLACK,
-            linewidth=0.7,
-            label="output spikes (top)",
-        )
-        upper.vlines(
-            arrived,
-            bottom - 2 * tick,
-            bottom - tick,
-            color=style.GREEN,
-            linewidth=1.0,
-            label="input spikes (bottom)",
-        )
+        theta = r"threshold, $\theta$ or $\theta$ + q"
+        red = {"color": style.RED, "linestyle": "--", "linewidth": 0.9}
+        upper.plot(found.time, trace.threshold, **red, label=theta)
+        for times, base, color, width, label in (
+            (fired, top + tick, style.BLACK, 0.7, "output spikes (top)"),
+            (arrived, bottom - 2 * tick, style.GREEN, 1.0, "input spikes (bottom)"),
+        ):
+            upper.vlines(times, base, base + tick, color=color, linewidth=width, label=label)
         upper.set_title(f"{trace.variant.title}: {len(fired)} spikes")
         used = trace.variant.refractory or trace.variant.smooth_reset
         lower.plot(
@@ -166,10 +131,8 @@ def draw_single_neuron(figure: Figure, found: SingleNeuron) -> None:
         )
         lower.set_xlabel("time (s)")
     largest = max(float(trace.q.max()) for trace in found.traces)
-    panels[0, 0].set_ylim(bottom - 2.5 * tick, top + 2.5 * tick)
-    panels[0, 0].set_ylabel("membrane u")
-    panels[1, 0].set_ylim(-0.08 * largest, 1.6 * max(largest, 1e-3))
-    panels[1, 0].set_ylabel("refractory q")
+    panels[0, 0].set(ylim=(bottom - 2.5 * tick, top + 2.5 * tick), ylabel="membrane u")
+    panels[1, 0].set(ylim=(-0.08 * largest, 1.6 * max(largest, 1e-3)), ylabel="refractory q")
     panels[1, 0].legend(loc="upper right")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     drive = found.drive

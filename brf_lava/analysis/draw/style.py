@@ -91,12 +91,45 @@ def _broken(line: str, size: float, room: float) -> list[str]:
         letters = max(1, min(letters - 1, int(letters * room / widest)))
 
 
+def look(index: int) -> dict[str, Any]:
+    """Return color and dashes of the line of this number in one panel."""
+    return {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[index % len(DASHES)]}
+
+
+def marker(index: int) -> str:
+    """Return the marker that goes with `look`."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def draw_band(panel: Any, x: Any, low: Any, high: Any, index: int) -> None:
+    """Shade the range around the line of this number."""
+    panel.fill_between(x, low, high, color=look(index)["color"], alpha=0.2, linewidth=0)
+
+
+def draw_points(
+    panel: Any, x: Any, y: Any, form: str, color: str, label: str, size: int, *, filled: bool = True
+) -> None:
+    """Draw points without a line. form: their marker."""
+    panel.plot(
+        x,
+        y,
+        linestyle="none",
+        marker=form,
+        markersize=size,
+        markeredgecolor=color,
+        markerfacecolor=color if filled else "none",
+        label=label,
+    )
+
+
 @contextmanager
-def picture(path: Path) -> Iterator[Figure]:
+def picture(path: Path, *inputs: Path) -> Iterator[Figure]:
     """An empty figure in this style; what is drawn into it is written to `path` at the end.
 
-    Raises: BrfLavaError when it cannot be written; after any error an old file stays.
+    inputs: as of `check_picture`, which comes first. Raises: as that; after any error an old file
+    stays.
     """
+    check_picture(path, *inputs)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
         figure = Figure(layout="constrained")
         yield figure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from brf_lava.analysis.stability import balanced_damping, plane_of
 
 if TYPE_CHECKING:
     from brf_lava.analysis.learning import Curves
-    from brf_lava.analysis.parameters import Resonators, Training
+    from brf_lava.analysis.parameters import Training
 
 PANELS = (
     ("train_loss", "training loss per sample", 1.0),
@@ -29,37 +30,23 @@ def draw_learning_curves(figure: Figure, curves: Sequence[Curves]) -> None:
     single = all(found.runs == 1 for found in curves)
     for panel, (quantity, title, factor) in zip(panels, PANELS, strict=True):
         for index, found in enumerate(curves):
-            _draw_band(
-                panel,
+            mean, deviation = (factor * each(quantity) for each in (found.mean, found.deviation))
+            few = len(found.epochs) < 20
+            panel.plot(
                 found.epochs,
-                factor * found.mean(quantity),
-                factor * found.deviation(quantity),
-                index,
-                found.label if single else f"{found.label} (n = {found.runs})",
+                mean,
+                **style.look(index),
+                marker=style.marker(index) if few else None,
+                markersize=4,
+                label=found.label if single else f"{found.label} (n = {found.runs})",
             )
-        panel.set_xlabel("epoch")
-        panel.set_ylabel(title)
+            if np.any(deviation > 0):
+                style.draw_band(panel, found.epochs, mean - deviation, mean + deviation, index)
+        panel.set(xlabel="epoch", ylabel=title)
         panel.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend()
     if not single:
         figure.suptitle("lines: mean; bands: one standard deviation over the runs")
-
-
-def _draw_band(panel: Any, x: Any, mean: Any, deviation: Any, index: int, label: str) -> None:
-    color = style.CYCLE[index % len(style.CYCLE)]
-    panel.plot(
-        x,
-        mean,
-        color=color,
-        linestyle=style.DASHES[index % len(style.DASHES)],
-        marker=style.MARKERS[index % len(style.MARKERS)] if len(x) < 20 else None,
-        markersize=4,
-        label=label,
-    )
-    if np.any(deviation > 0):
-        panel.fill_between(
-            x, mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0
-        )
 
 
 def draw_parameters(figure: Figure, found: Training, title: str) -> None:
@@ -69,6 +56,7 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
     for index, (panel, after) in enumerate(zip(panels, layers, strict=True)):
         before = found.before[index] if found.before else None
+        points = partial(style.draw_points, panel, size=5)
         if before is not None:
             panel.plot(
                 np.stack([before.omega, after.omega]),
@@ -76,32 +64,19 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
                 color=style.PALE,
                 linewidth=0.8,
             )
-            _scatter(panel, before, "s", style.BLUE, "before training", filled=False)
-        _scatter(panel, after, "o", style.RED, "after training", filled=True)
+            points(before.omega, before.b_offset, "s", style.BLUE, "before training", filled=False)
+        points(after.omega, after.b_offset, "o", style.RED, "after training")
         limits = panel.get_xlim()
         omega = np.linspace(max(0.0, limits[0]), min(limits[1], 0.999 / after.dt), 200)
         edge = np.abs(balanced_damping(after.plane, omega, after.dt))
         label = plane_of(after.record).edge
         panel.plot(omega, edge, color=style.BLACK, linestyle="--", linewidth=1.0, label=label)
-        panel.set_xlim(limits)
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
-        panel.set_xlabel(r"angular frequency $\omega$ (rad/s)")
-        panel.set_ylabel(r"damping offset $b_\mathrm{off}$ (1/s)")
-        panel.set_title(f"hidden layer {after.layer}, {len(after.omega)} {after.neuron}")
+        panel.set(
+            xlim=limits,
+            xlabel=r"angular frequency $\omega$ (rad/s)",
+            ylabel=r"damping offset $b_\mathrm{off}$ (1/s)",
+            title=f"hidden layer {after.layer}, {len(after.omega)} {after.neuron}",
+        )
         panel.legend()
     style.write_title(figure, f"{title}\n{found.note}", style.SMALL)
-
-
-def _scatter(
-    panel: Any, layer: Resonators, marker: str, color: str, label: str, *, filled: bool
-) -> None:
-    panel.plot(
-        layer.omega,
-        layer.b_offset,
-        linestyle="none",
-        marker=marker,
-        markersize=5,
-        markeredgecolor=color,
-        markerfacecolor=color if filled else "none",
-        label=label,
-    )

@@ -1,0 +1,83 @@
+"""The command line as a user calls it, and how a command must end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from brf_lava.cli import main
+
+ROOT = Path(__file__).parent.parent
+PROGRAM = "from brf_lava.cli import main; main(prog_name='brf-lava')"
+PATIENCE = 120  # s, for a process; machine code may have to be compiled first
+
+
+def brf_lava(*arguments: Any) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="brf-lava")
+
+
+def start(*arguments: Any, program: str = PROGRAM) -> subprocess.Popen[str]:
+    """The same in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_process(*arguments: Any, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
+    """Wait for such a process."""
+    process = start(*arguments, program=program)
+    try:
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess([], process.returncode, stdout, stderr)
+
+
+def assert_worked(result: Result) -> None:
+    assert result.exit_code == 0, result.output
+    assert "Error" not in result.output
+
+
+def assert_one_error(output: str, *parts: str) -> None:
+    errors = [line for line in output.splitlines() if line.startswith("Error:")]
+    assert len(errors) == 1, output
+    assert output.rstrip("\n").splitlines()[-1] == errors[0], output
+    assert "Traceback" not in output
+    for part in parts:
+        assert part in errors[0], output
+
+
+def assert_failed(result: Result, code: int, *parts: str) -> None:
+    """No exception but the exit, that code, and one line that says all of `parts`."""
+    assert isinstance(result.exception, SystemExit), (result.output, result.exc_info)
+    assert result.exit_code == code, result.output
+    assert_one_error(result.output, *parts)
+
+
+def assert_ends_quietly_on_a_closed_pipe(*arguments: Any) -> None:
+    process = start(*arguments)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    stderr = process.stderr.read()
+    assert process.wait(PATIENCE) in (0, 1, 128 + signal.SIGPIPE, -signal.SIGPIPE)
+    assert stderr.strip() == ""
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, hidden ones included."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
