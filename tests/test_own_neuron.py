@@ -98,7 +98,7 @@ def test_from_training_to_lava_with_commands(here: Path) -> None:
     assert "GBRF has no program for Loihi 2 yet" in mapped
     assert "not fit" not in mapped
     code, output = command("loihi2", "program", "net.h5")
-    assert (code, "GBRF: has no program; there are ones for RF" in output) == (2, True), output
+    assert (code, "GBRF has no program for Loihi 2; RF" in output) == (2, True), output
     good("plot", "boundary", "model.pt", "--out", "b.png")
 
     # elsewhere, beside the model and the network, it is found again; changed or gone, it is not

@@ -313,7 +313,7 @@ def robustness(
 ) -> None:
     """Accuracy of MODEL under noise, lost spikes, inexact weights and few weight bits.
 
-    The numbers are written beside the picture, with the suffix .csv.
+    The numbers are written next to the picture, with the suffix .csv.
     """
     from brf_lava import report
     from brf_lava.analysis import sweeps
