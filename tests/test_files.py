@@ -73,6 +73,12 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "mine\n"
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs Linux's /proc")
+def test_a_folder_that_takes_no_lock_is_not_said_to_be_busy() -> None:
+    with pytest.raises(BrfLavaError, match="cannot write there"), only_writer(Path("/proc/a")):
+        pass
+
+
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from brf_lava.io.files import only_writer\n"

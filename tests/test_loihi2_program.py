@@ -320,7 +320,7 @@ def test_a_product_of_more_than_64_bits_is_refused() -> None:
 
 def test_a_neuron_without_a_program_is_refused() -> None:
     stranger = replace(BRF, name="LIF")
-    with pytest.raises(ParameterError, match="neuron LIF: has no program; there are ones for RF"):
+    with pytest.raises(ParameterError, match="neuron LIF has no program for Loihi 2; RF"):
         build_program(stranger, fixed_constants(BRF, 14, 16))
 
 

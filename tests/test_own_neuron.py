@@ -98,7 +98,7 @@ def test_from_training_to_lava_with_commands(here: Path) -> None:
     assert "GBRF has no program for Loihi 2 yet" in mapped
     assert "not fit" not in mapped
     code, output = command("loihi2", "program", "net.h5")
-    assert (code, "GBRF: has no program; there are ones for RF" in output) == (2, True), output
+    assert (code, "GBRF has no program for Loihi 2; RF" in output) == (2, True), output
     good("plot", "boundary", "model.pt", "--out", "b.png")
 
     # elsewhere, beside the model and the network, it is found again; changed or gone, it is not
@@ -315,9 +315,13 @@ def test_a_network_file_with_another_digest_runs_nothing(
         read_network(path)
 
 
-def test_a_stored_recipe_without_a_digest_runs_nothing() -> None:
+@pytest.mark.parametrize(
+    "neurons", [{}, {"gbrf.py:GBRF": {"neuron": "gbrf.py:GBRF", "sha256": None}}]
+)
+def test_a_stored_recipe_without_a_digest_runs_nothing(neurons: dict[str, Any]) -> None:
     from brf_lava.train.checkpoint import stored_recipe
 
-    contents: dict[str, Any] = {"recipe": (FOLDER / "ecg-gbrf.toml").read_text(), "schema": 3}
+    recipe = (FOLDER / "ecg-gbrf.toml").read_text()
+    contents: dict[str, Any] = {"recipe": recipe, "schema": 3, "neurons": neurons}
     with pytest.raises(RecipeError, match="no digest of its file is stored, so it is not run"):
         stored_recipe(contents, FOLDER / "model.pt")

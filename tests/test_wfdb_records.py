@@ -943,6 +943,7 @@ def test_classify_command_refuses_before_it_runs(classified: Classified, tmp_pat
     failed(classified(tmp_path / "none"), "none.hea", "no such file")
     same = ("--csv", tmp_path / "r.brf", "--annotations-out")
     failed(classified(path, *same, tmp_path), "--csv and --annotations-out", "r.brf")
+    failed(classified(path, *same, tmp_path / "r.brf"), "--csv and --annotations-out", "r.brf")
     (tmp_path / "link").symlink_to(tmp_path)
     failed(classified(path, *same, tmp_path / "link"), "--csv and --annotations-out", "r.brf")
     assert not (tmp_path / "r.brf").exists()

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.argument("record", type=PATH)
 @click.option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
 @click.option("--csv", type=PATH, help="One line per sample with its wave.")
-@click.option("--annotations-out", type=PATH, help="A WFDB annotation file.")
+@click.option(
+    "--annotations-out", type=PATH, help="A WFDB annotation file, NAME.brf, or a folder for it."
+)
 @target_options(BACKENDS)
 @click.option("--batch", type=click.IntRange(min=1), help="Windows in one run; else 64.")
 @loihi2_options

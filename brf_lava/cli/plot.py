@@ -262,7 +262,7 @@ def pruning(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> N
 def robustness(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> None:
     """Accuracy of MODEL under noise, lost spikes, inexact weights and few weight bits.
 
-    The numbers are written beside the picture, with the suffix .csv.
+    The numbers are written next to the picture, with the suffix .csv.
     """
     from brf_lava import report
     from brf_lava.analysis import sweeps

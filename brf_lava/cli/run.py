@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="Compare every spike and output with the integer engine; on by default up to the size "
     "in the profile.",
 )
-@click.option("--reference", type=PATH, help="Measure this float model again beside the run.")
+@click.option("--reference", type=PATH, help="Also measure this float model again.")
 @device_option
 @click.option("--out", type=PATH, help="Also write the result to this JSON file.")
 @click.option(

@@ -49,7 +49,9 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--resume", is_flag=True, help="Go on with the run that was stopped before.")
 @click.option("--restart", is_flag=True, help="Start anew although a stopped run lies there.")
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events beside the model.")
+@click.option(
+    "--tensorboard", is_flag=True, help="Also write TensorBoard events next to the model."
+)
 def train(
     task: str | None,
     recipe: str | None,

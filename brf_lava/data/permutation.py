@@ -112,7 +112,7 @@ def _read_torch(path: Path) -> npt.NDArray[Any]:
     if not isinstance(content, torch.Tensor):
         raise DataError(
             f"{path}: holds a {type(content).__name__}; must hold one tensor, the permutation. "
-            "Name the file beside the checkpoint, not the checkpoint itself."
+            "Name the file next to the checkpoint, not the checkpoint itself."
         )
     try:
         values: npt.NDArray[Any] = content.detach().numpy()

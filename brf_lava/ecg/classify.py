@@ -187,10 +187,10 @@ def write_csv(labels: RecordLabels, path: Path) -> None:
 
 
 def annotation_path(prefix: Path, record: str) -> Path:
-    """Where the annotations go: ``prefix.brf``, or into the folder `prefix` under the record's
-    name, where WFDB programs look for them."""
+    """Where the annotations go: ``prefix.brf``, also if `prefix` ends so; or into the folder
+    `prefix` under the record's name, where WFDB programs look for them."""
     prefix = prefix / record if prefix.is_dir() else prefix
-    return prefix.with_name(f"{prefix.name}.{EXTENSION}")
+    return prefix.with_name(f"{prefix.name.removesuffix(f'.{EXTENSION}')}.{EXTENSION}")
 
 
 def write_annotation(labels: RecordLabels, path: Path) -> int:

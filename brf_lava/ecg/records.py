@@ -41,8 +41,7 @@ def check_suffix(path: Path) -> None:
     """Raises: DataError for a suffix by which the file is not known as prepared records."""
     if path.suffix not in HDF5_SUFFIXES:
         raise DataError(
-            f"{path}: ends in {path.suffix or 'nothing'!r}; a file of prepared records ends in "
-            f"{' or '.join(HDF5_SUFFIXES)}. Name it so."
+            f"{path}: a file of prepared records ends in {' or '.join(HDF5_SUFFIXES)}. Name it so."
         )
 
 

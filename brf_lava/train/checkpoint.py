@@ -150,10 +150,10 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
     stored = contents.get("neurons", {})
 
     def find(name: str) -> Neuron:
-        if name not in stored:
+        sha256 = stored[name]["sha256"] if name in stored else None
+        if not isinstance(sha256, str):  # load_neuron runs any file if there is none to compare
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
-        folders = (Path(), path.parent)
-        return load_neuron(stored[name]["neuron"], folders, stored[name]["sha256"])
+        return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
     where = f"{path} (stored recipe)"
     return parse_stored(contents["recipe"], contents["schema"], where, find)

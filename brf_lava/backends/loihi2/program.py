@@ -89,8 +89,8 @@ def build_program(
     """
     if not has_program(neuron):
         raise ParameterError(
-            f"neuron {neuron.name}: has no program; there are ones for {', '.join(_STEPS)}. Run it "
-            "on the engine or on Lava's simulation (--backend sim)."
+            f"neuron {neuron.name} has no program for Loihi 2; {', '.join(_STEPS)} have one. Run "
+            "it on the engine or on Lava's simulation (--backend sim)."
         )
     builder = _Builder(neuron, constants, current)
     builder.run("RDC", "x", "current")
