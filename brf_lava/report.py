@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.train.trainer import EpochReport
     from brf_lava.train.trainer import Progress as TrainingProgress
 
+Rows = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, columns and cells of a table
 LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
 
@@ -152,67 +153,51 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def checkpoint_table(checkpoint: Checkpoint) -> Table:
+def checkpoint_rows(checkpoint: Checkpoint) -> Rows:
     """Return the metrics of a model on the test data."""
     metrics = checkpoint.metrics
-    table = Table(title=f"{checkpoint.recipe.task} test, float network", title_justify="left")
-    table.add_column("")
-    table.add_column("value", justify="right")
-    table.add_row("accuracy", f"{metrics.accuracy:.2%}")
-    table.add_row("SOPs per sample (hidden spikes)", f"{metrics.sops_per_sample:.1f}")
-    table.add_row("loss", f"{metrics.loss:.1f}")
-    table.add_row("samples x steps", f"{metrics.samples} x {metrics.steps}")
+    rows = [
+        ("accuracy", f"{metrics.accuracy:.2%}"),
+        ("SOPs per sample (hidden spikes)", f"{metrics.sops_per_sample:.1f}"),
+        ("loss", f"{metrics.loss:.1f}"),
+        ("samples x steps", f"{metrics.samples} x {metrics.steps}"),
+    ]
     if checkpoint.epochs_done:
-        table.add_row("best epoch", f"{checkpoint.epoch} of {checkpoint.epochs_done}")
-    table.add_row("device", metrics.device)
-    return table
+        rows.append(("best epoch", f"{checkpoint.epoch} of {checkpoint.epochs_done}"))
+    rows.append(("device", metrics.device))
+    return f"{checkpoint.recipe.task} test, float network", ("", ">value"), rows
 
 
-def format_table(reports: tuple[LayerReport, ...]) -> Table:
+def format_rows(reports: tuple[LayerReport, ...]) -> Rows:
     """Return the number format of every state, with its measured range."""
-    table = Table(title="States: formats from measured ranges", title_justify="left")
-    for column in (
-        "layer",
-        "state",
-        "peak |x|",
-        "fraction bits",
-        "limit",
-        "headroom",
-        "bits used",
-    ):
-        table.add_column(column, justify="left" if column in ("layer", "state") else "right")
+    columns = ("layer", "state", ">peak |x|", ">fraction bits", ">limit", ">headroom", ">bits used")
+    rows = []
     for index, report in enumerate(reports, start=1):
         bits = report.format.state_bits
         limit = 2 ** (STATE_WIDTH - 1 - bits)
         for state, peak in report.peaks.items():
             used = int(peak * 2**bits).bit_length() + 1
-            table.add_row(
-                f"{index} {report.neuron}",
-                state,
-                f"{peak:.2f}",
-                str(bits),
-                f"{limit:.0f}",
-                f"{limit / peak:.1f} x" if peak else "-",
-                f"{used} of {STATE_WIDTH}",
-            )
-    return table
+            headroom = f"{limit / peak:.1f} x" if peak else "-"
+            numbers = (f"{peak:.2f}", str(bits), f"{limit:.0f}", headroom)
+            rows.append((f"{index} {report.neuron}", state, *numbers, f"{used} of {STATE_WIDTH}"))
+    return "States: formats from measured ranges", columns, rows
 
 
-def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
+def deviation_rows(reports: tuple[LayerReport, ...]) -> Rows:
     """Return how far the integers are from the trained parameters."""
-    table = Table(title="Parameters: quantization error", title_justify="left")
-    for column in ("layer", "parameter", "bits", "largest error", "of largest value"):
-        table.add_column(column, justify="left" if column in ("layer", "parameter") else "right")
-    for index, report in enumerate(reports, start=1):
-        for deviation in report.deviations:
-            table.add_row(
-                f"{index} {report.neuron}",
-                deviation.parameter,
-                str(deviation.bits),
-                f"{deviation.absolute:.3g}",
-                f"{deviation.relative:.3%}",
-            )
-    return table
+    rows = [
+        (
+            f"{index} {report.neuron}",
+            each.parameter,
+            str(each.bits),
+            f"{each.absolute:.3g}",
+            f"{each.relative:.3%}",
+        )
+        for index, report in enumerate(reports, start=1)
+        for each in report.deviations
+    ]
+    columns = ("layer", "parameter", ">bits", ">largest error", ">of largest value")
+    return "Parameters: quantization error", columns, rows
 
 
 def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
@@ -246,52 +231,47 @@ def network_line(network: FixedNetwork) -> str:
     return " - ".join(parts)
 
 
-def comparison_table(result: RunResult) -> Table:
+def comparison_rows(result: RunResult) -> Rows:
     """Return the run next to the float reference."""
     reference, cost = result.reference, result.cost
-    table = Table(title=f"{result.samples} samples of {result.steps} steps", title_justify="left")
-    table.add_column("")
-    table.add_column(f"float on {reference.device}" if reference else "float", justify="right")
-    table.add_column(f"fixed point, {result.backend}", justify="right")
-    table.add_column("ratio", justify="right")
+    accuracy, sops = (reference.accuracy, reference.sops) if reference else (None, None)
 
     def ratio(value: float, base: float | None) -> str:
         return f"{value / base:.3f}" if base else ""
 
-    accuracy, sops = (reference.accuracy, reference.sops) if reference else (None, None)
-    table.add_row(
-        "accuracy",
-        f"{accuracy:.2%}" if accuracy is not None else "",
-        f"{result.accuracy:.2%}",
-        ratio(result.accuracy, accuracy),
-    )
-    table.add_row(
-        "SOPs per sample (hidden spikes)",
-        f"{sops:.1f}" if sops is not None else "",
-        f"{cost.sops:.1f}",
-        ratio(cost.sops, sops),
-    )
-    table.add_row(
-        "SOPs per step",
-        f"{sops / result.steps:.3f}" if sops is not None else "",
-        f"{result.sops_per_step:.3f}",
-        ratio(cost.sops, sops),
-    )
-    macs = cost.dense_macs
-    table.add_row(
-        "synaptic operations per sample",
-        f"{macs:,.0f} MACs",
-        f"{cost.synops:,.0f}",
-        ratio(cost.synops, macs),
-    )
-    for name, value in (
-        ("  of input spikes", cost.input_synops),
-        ("  of hidden spikes, recurrent", cost.recurrent_synops),
-        ("  of hidden spikes, to the next layer", cost.output_synops),
-    ):
-        table.add_row(name, "", f"{value:,.0f}", "")
+    rows = [
+        (
+            "accuracy",
+            "" if accuracy is None else f"{accuracy:.2%}",
+            f"{result.accuracy:.2%}",
+            ratio(result.accuracy, accuracy),
+        ),
+        (
+            "SOPs per sample (hidden spikes)",
+            "" if sops is None else f"{sops:.1f}",
+            f"{cost.sops:.1f}",
+            ratio(cost.sops, sops),
+        ),
+        (
+            "SOPs per step",
+            "" if sops is None else f"{sops / result.steps:.3f}",
+            f"{result.sops_per_step:.3f}",
+            ratio(cost.sops, sops),
+        ),
+        (
+            "synaptic operations per sample",
+            f"{cost.dense_macs:,.0f} MACs",
+            f"{cost.synops:,.0f}",
+            ratio(cost.synops, cost.dense_macs),
+        ),
+        ("  of input spikes", "", f"{cost.input_synops:,.0f}", ""),
+        ("  of hidden spikes, recurrent", "", f"{cost.recurrent_synops:,.0f}", ""),
+        ("  of hidden spikes, to the next layer", "", f"{cost.output_synops:,.0f}", ""),
+    ]
     if result.agreement is not None:
-        table.add_row("same prediction as float", "", f"{result.agreement:.2%}", "")
-    table.add_row("saturation events", "", f"{result.saturations:,}", "")
-    table.add_row("wall time", "", f"{result.seconds:.2f} s", "")
-    return table
+        rows.append(("same prediction as float", "", f"{result.agreement:.2%}", ""))
+    rows.append(("saturation events", "", f"{result.saturations:,}", ""))
+    rows.append(("wall time", "", f"{result.seconds:.2f} s", ""))
+    floats = f">float on {reference.device}" if reference else ">float"
+    columns = ("", floats, f">fixed point, {result.backend}", ">ratio")
+    return f"{result.samples} samples of {result.steps} steps", columns, rows

@@ -15,9 +15,8 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.ecg.classify import RecordLabels
+    from brf_lava.report import Rows
 
 
 @click.command("classify")
@@ -66,7 +65,7 @@ def classify_command(
             batch=batch or classify.BATCH,
             on_window=lambda done, total: show(100 * done // total),
         )
-    report.print_table(labels_table(labels))
+    report.print_rows(*_label_rows(labels))
     if labels.signals > len(labels.leads):
         default = "" if signals else ", the first two; --leads names others"
         used = " and ".join(labels.leads)
@@ -110,33 +109,29 @@ def _write(labels: RecordLabels, csv: Path | None, marks: Path | None) -> None:
         click.echo(f"Wrote {on_one_line(marks)}: {count:,} marks.")
 
 
-def labels_table(labels: RecordLabels) -> Table:
+def _label_rows(labels: RecordLabels) -> Rows:
     """How much of the record is which wave."""
     import numpy as np
-    from rich.table import Table
 
     from brf_lava.ecg.spec import ECG
     from brf_lava.network.decision import UNLABELED
 
-    seconds = labels.samples / labels.fs
-    table = Table(title=f"{labels.record}, {seconds:.1f} s", title_justify="left")
-    for column in ("class", "of the record", "runs", "median length"):
-        table.add_column(column, justify="left" if column == "class" else "right")
     borders = np.flatnonzero(np.diff(labels.steps)) + 1
     starts = np.concatenate([[0], borders])
     lengths = np.diff(np.append(starts, len(labels.steps))) * ECG.step_seconds * 1e3  # ms
+    rows: list[tuple[str, ...]] = []
     for label, name in [*enumerate(ECG.classes), (UNLABELED, "none")]:
         runs = lengths[labels.steps[starts] == label]
         share = float((labels.steps == label).mean())
         if label != UNLABELED or share:
             median = f"{np.median(runs):.0f} ms" if len(runs) else "-"
-            table.add_row(name, f"{share:.2%}", f"{len(runs):,}", median)
+            rows.append((name, f"{share:.2%}", f"{len(runs):,}", median))
     peaks = [mark.step for mark in labels.marks() if mark.symbol == "N"]
-    table.add_section()
-    table.add_row("QRS complexes", "", f"{len(peaks):,}", "")
+    rows += [(), ("QRS complexes", "", f"{len(peaks):,}", "")]
     if len(peaks) > 1:
         median_rr = float(np.median(np.diff(peaks))) * ECG.step_seconds
-        table.add_row("heart rate, median", "", f"{60 / median_rr:.0f} / min", "")
-    table.add_row("windows run", "", f"{labels.windows:,}", "")
-    table.add_row("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}", "")
-    return table
+        rows.append(("heart rate, median", "", f"{60 / median_rr:.0f} / min", ""))
+    rows.append(("windows run", "", f"{labels.windows:,}", ""))
+    rows.append(("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}", ""))
+    title = f"{labels.record}, {labels.samples / labels.fs:.1f} s"
+    return title, ("class", ">of the record", ">runs", ">median length"), rows

@@ -38,7 +38,7 @@ def list_command() -> None:
     from brf_lava.tasks.fetch import SOURCES
     from brf_lava.tasks.registry import TASKS
 
-    told: dict[int, str] = {}  # sources, and the first task of each
+    shown: dict[int, str] = {}  # sources, and the first task of each
     for task in TASKS.values():
         source = SOURCES[task.name]
         table = Table(title=task.name, title_justify="left", show_header=False)
@@ -47,7 +47,7 @@ def list_command() -> None:
         inputs = "1 input" if task.inputs == 1 else f"{task.inputs} inputs"
         shape = f"{inputs}, {task.steps} steps, {len(task.classes)} classes"
         table.add_row("shape", shape + (", steps permuted" if task.permuted else ""))
-        first = told.setdefault(id(source), task.name)
+        first = shown.setdefault(id(source), task.name)
         if first == task.name:
             table.add_row("needs", source.needs)
             table.add_row("source", source.origin)
@@ -67,18 +67,13 @@ def list_command() -> None:
 @data_option
 def info(task: str, data: DataOptions) -> None:
     """Describe the data of TASK: sizes, input rates, labels, origin."""
-    from rich.table import Table
-
     from brf_lava import report
 
     dataset = load_data(task, data)
-    table = Table(title=f"{dataset.task}: {len(dataset.classes)} classes", title_justify="left")
-    for column in ("", "train", "test"):
-        table.add_column(column, justify="right" if column else "left")
     halves = dataset.train, dataset.test
-    for name, values in _facts(dataset):
-        table.add_row(name, *(values(split) for split in halves))
-    report.print_table(table)
+    rows = [(name, *map(values, halves)) for name, values in _facts(dataset)]
+    title = f"{dataset.task}: {len(dataset.classes)} classes"
+    report.print_rows(title, ("", ">train", ">test"), rows)
     click.echo(f"source       {dataset.source.description}")
     click.echo(f"fingerprint  {dataset.source.fingerprint}")
 

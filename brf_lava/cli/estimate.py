@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
-from brf_lava.cli.map import Rows
 from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, network_data
 from brf_lava.errors import DataError, ParameterError
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from brf_lava.board.meter import Measurement
     from brf_lava.data.dataset import Split
     from brf_lava.network.layers import FixedNetwork
+    from brf_lava.report import Rows
     from brf_lava.run.stored import StoredRun
 
 SINGLES = 10  # samples that are measured one by one
@@ -192,8 +192,6 @@ def _check_spikes(path: Path, network: FixedNetwork, x: NDArray[Any], stored: St
 
 def _samples(provenance: dict[str, Any], data: DataOptions, stored: StoredRun, where: str) -> Split:
     """The samples of the run. Raises: DataError for others."""
-    if "task" not in provenance:
-        raise DataError(f"{where}: names no task, so that its data are not known.")
     dataset = network_data(provenance, data, Path(where))
     if dataset.source.fingerprint != stored.data or len(dataset.test.x) < stored.run.samples:
         raise DataError(

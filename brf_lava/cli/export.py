@@ -48,8 +48,8 @@ def export(
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
     )
-    report.print_table(report.format_table(reports))
-    report.print_table(report.deviation_table(reports))
+    report.print_rows(*report.format_rows(reports))
+    report.print_rows(*report.deviation_rows(reports))
     lines = report.correction_lines(reports)
     click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
     for line in report.growth_lines(reports):

@@ -57,7 +57,7 @@ def import_command(
         )
     checkpoint = import_published(published, dataset, neuron, chosen)
     save_checkpoint(checkpoint, out)
-    report.print_table(report.checkpoint_table(checkpoint))
+    report.print_rows(*report.checkpoint_rows(checkpoint))
     click.echo(f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.")
     following = next_command("export", out, "net.h5", data=data)
     click.echo(f"Wrote {on_one_line(out)}. Next: {on_one_line(following)}")

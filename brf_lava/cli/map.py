@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from brf_lava.board.describe import NetworkShape
     from brf_lava.board.fits import Placement
     from brf_lava.config.profile import Loihi2Profile, Sourced
+    from brf_lava.report import Rows
 
-Rows = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, columns, cells
 ROWS = 24  # of a table with one row per layer or kind of core
 KB = 1000
 

@@ -162,25 +162,42 @@ def load_data(task: str, data: DataOptions, source: Path | None = None) -> Datas
 
 
 def network_data(
-    provenance: dict[str, Any], data: DataOptions, source: Path | None = None
+    provenance: dict[str, Any],
+    data: DataOptions,
+    source: Path,
+    sizes: tuple[int, int] | None = None,
 ) -> Dataset:
-    """Load the data for an exported network, their steps in the order that it was trained with.
+    """Load the data of a network or a model, their steps in the order that it was trained with.
 
     Args:
         provenance: The network file's.
         data: Where the data are and how they are read.
-        source: The network file, see `located`.
+        source: The network or model file, see `located`.
+        sizes: Its inputs and classes, which the data must have; None: they are not looked at.
 
     Raises:
-        DataError: As `load_data`.
+        DataError: As `load_data`, and for data of other sizes.
+        NetworkFileError: If the provenance names no task.
     """
     import numpy as np
 
     from brf_lava.ecg.signal import delay_notice
+    from brf_lava.errors import DataError, NetworkFileError
 
+    if "task" not in provenance:
+        raise NetworkFileError(
+            f"{source}: its provenance has no task, so its data are not known. Name a file written "
+            "by 'brf-lava export'."
+        )
     stored = provenance.get("permutation")
-    order = None if stored is None else np.array(stored)
+    order = None if stored is None else np.asarray(stored)
     dataset = load_data(provenance["task"], data, source).ordered_as(order)
+    here = (dataset.test.x.shape[2], len(dataset.classes))
+    if sizes is not None and sizes != here:
+        raise DataError(
+            f"task {dataset.task}: {here[0]} inputs and {here[1]} classes, {source} has "
+            f"{sizes[0]} and {sizes[1]}. Name its own data with --data."
+        )
     trained = provenance.get("data", {}).get("kind")
     notice = delay_notice(trained, dataset.source.kind) if trained else None
     if notice is not None:

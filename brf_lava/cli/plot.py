@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, network_data
-from brf_lava.errors import CheckpointError, DataError, NetworkFileError, ParameterError
+from brf_lava.cli.options import PATH, DataOptions, data_option, grouped, network_data
+from brf_lava.errors import CheckpointError, ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 HDF5_MAGIC = b"\x89HDF"
 CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
 
@@ -31,7 +30,7 @@ def plot() -> None:
     """Draw a picture: .png, .svg or .pdf, by the name given with -o."""
 
 
-def out_option(default: str) -> Callable[[Command], Command]:
+def out_option(default: str) -> Callable[[Any], Any]:
     return click.option(
         "-o",
         "--out",
@@ -42,38 +41,33 @@ def out_option(default: str) -> Callable[[Command], Command]:
     )
 
 
-def sweep_options(points: int, repeats: int) -> Callable[[Command], Command]:
-    """How finely and how often a disturbance is tried."""
+@dataclass(frozen=True)
+class SweepOptions:
+    """How finely and how often a disturbance is tried, and on how many samples."""
 
-    def add(command: Command) -> Command:
-        for option in (
-            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
-            click.option(
-                "--limit",
-                type=click.IntRange(min=1),
-                default=150,
-                show_default=True,
-                help="Only the first so many test samples.",
-            ),
-            click.option(
-                "--repeats",
-                type=click.IntRange(min=1),
-                default=repeats,
-                show_default=True,
-                help="Random draws per level.",
-            ),
-            click.option(
-                "--points",
-                type=click.IntRange(min=2),
-                default=points,
-                show_default=True,
-                help="Levels, none included.",
-            ),
-        ):
-            command = option(command)
-        return command
+    points: int
+    repeats: int
+    limit: int
+    seed: int
 
-    return add
+    def arguments(self) -> dict[str, int]:
+        """Those of a sweep."""
+        return {"points": self.points, "repeats": self.repeats, "seed": self.seed}
+
+
+def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
+    def option(name: str, least: int, default: int, text: str | None = None) -> Any:
+        kind = click.IntRange(min=least)
+        return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+    return grouped(
+        "sweep",
+        SweepOptions,
+        option("--points", 2, points, "Levels, none included."),
+        option("--repeats", 1, repeats, "Random draws per level."),
+        option("--limit", 1, 150, "Only the first so many test samples."),
+        option("--seed", 0, 0),
+    )
 
 
 @plot.command()
@@ -264,15 +258,7 @@ def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
 @out_option("pruning.png")
 @data_option
 @sweep_options(points=11, repeats=5)
-def pruning(
-    model: Path,
-    out: Path,
-    data: DataOptions,
-    points: int,
-    repeats: int,
-    limit: int,
-    seed: int,
-) -> None:
+def pruning(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> None:
     """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut."""
     from brf_lava import report
     from brf_lava.analysis import sweeps
@@ -282,15 +268,10 @@ def pruning(
     check_picture(out, model)
     checkpoint = _checkpoint(model)
     dataset = _data(checkpoint, data, model)
-    samples = _samples(checkpoint, dataset, limit)
-    with report.step_progress("pruning", sweeps.runs(points, repeats)) as on_progress:
+    samples = _samples(checkpoint, dataset, sweep.limit)
+    with report.step_progress("pruning", sweeps.runs(sweep.points, sweep.repeats)) as on_progress:
         found = sweeps.pruning(
-            checkpoint.model().to_real(),
-            samples,
-            points=points,
-            repeats=repeats,
-            seed=seed,
-            on_progress=on_progress,
+            checkpoint.model().to_real(), samples, on_progress=on_progress, **sweep.arguments()
         )
     with picture(out) as figure:
         draw_pruning(figure, found, _title(model, dataset, samples))
@@ -302,18 +283,10 @@ def pruning(
 @out_option("robustness.png")
 @data_option
 @sweep_options(points=6, repeats=3)
-def robustness(
-    model: Path,
-    out: Path,
-    data: DataOptions,
-    points: int,
-    repeats: int,
-    limit: int,
-    seed: int,
-) -> None:
+def robustness(model: Path, out: Path, data: DataOptions, sweep: SweepOptions) -> None:
     """Accuracy of MODEL under noise, lost spikes, inexact weights and few weight bits.
 
-    The numbers are written beside the picture, with the suffix .csv.
+    The numbers are written next to the picture, with the suffix .csv.
     """
     from brf_lava import report
     from brf_lava.analysis import sweeps
@@ -326,17 +299,16 @@ def robustness(
     check_writable(table, model)
     checkpoint = _checkpoint(model)
     dataset = _data(checkpoint, data, model)
-    samples = _samples(checkpoint, dataset, limit)
+    samples = _samples(checkpoint, dataset, sweep.limit)
     calibration = dataset.train.first(CALIBRATION).time_major()
-    with report.step_progress("robustness", sweeps.robustness_runs(points, repeats)) as on_progress:
+    count = sweeps.robustness_runs(sweep.points, sweep.repeats)
+    with report.step_progress("robustness", count) as on_progress:
         found = sweeps.robustness(
             checkpoint.model().to_real(),
             samples,
             calibration,
-            points=points,
-            repeats=repeats,
-            seed=seed,
             on_progress=on_progress,
+            **sweep.arguments(),
         )
     with picture(out) as figure:
         draw_robustness(figure, found, _title(model, dataset, samples))
@@ -381,19 +353,12 @@ def _checkpoint(path: Path) -> Checkpoint:
 
 def _data(checkpoint: Checkpoint, data: DataOptions, model: Path) -> Dataset:
     """The data of a model's task, in its order of steps. model: the file."""
-    from brf_lava.ecg.signal import delay_notice
-
-    dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
-    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-    if (inputs, classes) != (checkpoint.inputs, len(checkpoint.classes)):
-        raise DataError(
-            f"task {dataset.task}: {inputs} inputs and {classes} classes, the model has "
-            f"{checkpoint.inputs} and {len(checkpoint.classes)}. Name its own data with --data."
-        )
-    notice = delay_notice(checkpoint.data.kind, dataset.source.kind)
-    if notice is not None:
-        click.echo(f"Notice: {notice}", err=True)
-    return dataset
+    known = {
+        "task": checkpoint.recipe.task,
+        "permutation": checkpoint.permutation,
+        "data": {"kind": checkpoint.data.kind},
+    }
+    return network_data(known, data, model, (checkpoint.inputs, len(checkpoint.classes)))
 
 
 def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset, Decision]:
@@ -402,20 +367,8 @@ def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset, Dec
     from brf_lava.run.result import decision_of
 
     network, _ = read_network(path)
-    known = network.provenance
-    if "task" not in known:
-        raise NetworkFileError(
-            f"{path}: its provenance has no task, so its data are not known. Name a file written "
-            "by 'brf-lava export'."
-        )
-    dataset = network_data(known, data, path)
-    inputs, classes = dataset.test.x.shape[2], len(dataset.classes)
-    if (inputs, classes) != (network.inputs, network.classes):
-        raise DataError(
-            f"task {dataset.task}: {inputs} inputs and {classes} classes, the network has "
-            f"{network.inputs} and {network.classes}. Name its own data with --data."
-        )
-    return network, dataset, decision_of(network)
+    sizes = (network.inputs, network.classes)
+    return network, network_data(network.provenance, data, path, sizes), decision_of(network)
 
 
 def _question(dataset: Dataset, decision: Decision, sample: int) -> Question:

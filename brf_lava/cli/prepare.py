@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from brf_lava.ecg.prepare import Prepared
+    from brf_lava.report import Rows
 
 
 @click.command()
@@ -103,7 +104,7 @@ def prepare(
         prepared = wfdb_prepare.prepare(records, settings, on_record, by_record)
     packages = {name: version(name) for name in ("scipy", "wfdb")}
     write_prepared(prepared, out, {**versions(), **packages})
-    report.print_table(_content_table(prepared))
+    report.print_rows(*_content_rows(prepared))
     report.print_table(_records_table(prepared))
     if prepared.skipped:
         report.print_table(_skipped_table(prepared))
@@ -113,30 +114,25 @@ def prepare(
     click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
 
 
-def _content_table(prepared: Prepared) -> Table:
+def _content_rows(prepared: Prepared) -> Rows:
     """How much came out of the records, by half and class."""
-    from rich.table import Table
-
     from brf_lava.ecg.prepare import joined
     from brf_lava.ecg.spec import ECG
     from brf_lava.network.decision import UNLABELED
 
-    table = Table(title="ECG from WFDB records", title_justify="left")
-    for column in ("", "train", "test"):
-        table.add_column(column, justify="right" if column else "left")
     halves = (prepared.train, prepared.test)
     splits = [joined(half) for half in halves]
-    table.add_row("records", *(f"{len(half)}" for half in halves))
-    table.add_row("segments", *(f"{len(split.x)}" for split in splits))
-    table.add_row("spikes per input and step", *(f"{split.x.mean():.2%}" for split in splits))
+    rows: list[tuple[str, ...]] = [
+        ("records", *(f"{len(half)}" for half in halves)),
+        ("segments", *(f"{len(split.x)}" for split in splits)),
+        ("spikes per input and step", *(f"{split.x.mean():.2%}" for split in splits)),
+    ]
     for label, name in [*enumerate(ECG.classes), (UNLABELED, "unlabeled")]:
-        counts = [int((split.y == label).sum()) for split in splits]
-        shares = [count / split.y.size for count, split in zip(counts, splits, strict=True)]
-        cells = (f"{n:,} {share:6.2%}" for n, share in zip(counts, shares, strict=True))
-        table.add_row(f"steps {name}", *cells)
+        counts = [(int((split.y == label).sum()), split.y.size) for split in splits]
+        rows.append((f"steps {name}", *(f"{count:,} {count / of:6.2%}" for count, of in counts)))
     left_out = [sum(segments.invalid for segments in half) for half in halves]
-    table.add_row("segments left out, invalid or flat", *map(str, left_out))
-    return table
+    rows.append(("segments left out, invalid or flat", *map(str, left_out)))
+    return "ECG from WFDB records", ("", ">train", ">test"), rows
 
 
 def _records_table(prepared: Prepared) -> Table:

@@ -22,11 +22,10 @@ from brf_lava.cli.target_options import TargetOptions, target_options
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.backends.base import Backend
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.layers import FixedNetwork
+    from brf_lava.report import Rows
     from brf_lava.run.early import Early
     from brf_lava.run.on_test_data import TestRun
 
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     help="Compare every spike and output with the integer engine; on by default up to the size "
     "in the profile.",
 )
-@click.option("--reference", type=PATH, help="Measure this float model again beside the run.")
+@click.option("--reference", type=PATH, help="Measure this float model again, to compare with.")
 @device_option
 @click.option("--out", type=PATH, help="Also write the result to this JSON file.")
 @click.option(
@@ -118,10 +117,10 @@ def _show(network: FixedNetwork, dataset: Dataset, done: TestRun, backend: Backe
 
     click.echo(f"network  {report.network_line(network)}")
     click.echo(f"data     {dataset.source.description}")
-    report.print_table(report.comparison_table(done.result))
+    report.print_rows(*report.comparison_rows(done.result))
     click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
     if done.early is not None:
-        report.print_table(early_table(done.early))
+        report.print_rows(*early_rows(done.early))
     if done.result.checked:
         click.echo(
             f"{backend.title} equals the engine in all {done.spike_slots:,} spike slots and "
@@ -129,15 +128,11 @@ def _show(network: FixedNetwork, dataset: Dataset, done: TestRun, backend: Backe
         )
 
 
-def early_table(early: Early) -> Table:
-    """How early each margin decides, and what it costs, beside the whole sequence."""
-    from rich.table import Table
-
-    table = Table(title="Early decision", title_justify="left")
-    for column in ("margin", "mean latency, steps", "decided", "accuracy", "cost", "SOPs"):
-        table.add_column(column, justify="right")
-    for row in early.rows:
-        table.add_row(
+def early_rows(early: Early) -> Rows:
+    """How early each margin decides, and what it costs, next to the whole sequence."""
+    columns = (">margin", ">mean latency, steps", ">decided", ">accuracy", ">cost", ">SOPs")
+    rows = [
+        (
             f"{row.margin:g}",
             f"{row.latency:.1f}",
             f"{row.decided:.2%}",
@@ -145,6 +140,7 @@ def early_table(early: Early) -> Table:
             f"{100 * row.cost:.2f} points",
             f"{row.sops:.1f}",
         )
-    table.add_section()
-    table.add_row("none", str(early.steps), "", f"{early.accuracy:.2%}", "", f"{early.sops:.1f}")
-    return table
+        for row in early.rows
+    ]
+    whole = ("none", str(early.steps), "", f"{early.accuracy:.2%}", "", f"{early.sops:.1f}")
+    return "Early decision", columns, [*rows, (), whole]

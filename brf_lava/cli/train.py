@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--resume", is_flag=True, help="Go on with the run that was stopped before.")
 @click.option("--restart", is_flag=True, help="Start anew although a stopped run lies there.")
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events beside the model.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events.")
 def train(
     task: str | None,
     recipe: str | None,
@@ -189,7 +189,7 @@ def _run_training(trainer: Trainer, tensorboard: bool, data: DataOptions) -> Non
             f"{recipe.training.patience}).",
             err=True,
         )
-    report.print_table(report.checkpoint_table(trainer.finish()))
+    report.print_rows(*report.checkpoint_rows(trainer.finish()))
     click.echo(
         f"Wrote {on_one_line(out)} and {on_one_line(metrics_path(out))}. "
         f"Next: {on_one_line(next_command('export', out, 'net.h5', data=data))}"
