@@ -10,7 +10,7 @@ import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH
-from brf_lava.errors import ParameterError
+from brf_lava.errors import DoesNotFitError, ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -102,7 +102,6 @@ def _shape(
         return shape, [None] * len(shape.layers)
     from brf_lava.backends.loihi2.program import has_program, network_programs
     from brf_lava.backends.loihi2.values import check_values
-    from brf_lava.board.fits import DoesNotFitError
     from brf_lava.network.file import read_network
 
     fixed, _ = read_network(source)

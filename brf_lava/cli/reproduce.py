@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, load_data
-from brf_lava.errors import BrfLavaError, DataError, RecipeError
+from brf_lava.errors import BrfLavaError, DataError, JobError, RecipeError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -178,8 +178,6 @@ def _show_tables(out: Path, cells: Sequence[Cell], recipes: dict[Cell, Recipe]) 
 
 def _end(planned: list[Job], outcome: Outcome, out: Path) -> None:
     """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
-    from brf_lava.reproduce.jobs import JobError
-
     total, done = len(planned), len(outcome.done)
     if done + len(outcome.failed) < total:
         click.echo(
