@@ -25,7 +25,7 @@ from brf_lava.analysis import learning, perturb, sweeps
 from brf_lava.analysis.activity import Samples, run_real, score, score_fixed
 from brf_lava.analysis.draw import style
 from brf_lava.analysis.parameters import initial_network, resonators, training
-from brf_lava.analysis.raster import Question, raster
+from brf_lava.analysis.raster import raster
 from brf_lava.analysis.resonance import (
     frequency_response,
     frequency_responses,
@@ -734,14 +734,8 @@ def test_how_many_runs() -> None:
 # Raster
 
 
-def question(dataset: Dataset) -> Question:
-    return Question(
-        dataset.test.x[1:2].transpose(1, 0, 2), dataset.test.y[1:2], CLASSES, 1 / 250, Decision()
-    )
-
-
 def test_a_raster_shows_one_sample(network: RealNetwork, dataset: Dataset) -> None:
-    found = raster(network, question(dataset))
+    found = raster(network, dataset, Decision(), 1)
     outputs, fired = run_real(network, time_first(dataset.test))
     np.testing.assert_array_equal(found.x, dataset.test.x[1])
     np.testing.assert_array_equal(found.spikes[0], fired[0][:, 1] > 0)
@@ -754,7 +748,7 @@ def test_a_raster_of_integers_is_near_that_of_real_numbers(
     network: RealNetwork, dataset: Dataset
 ) -> None:
     fixed, _ = quantize(network, time_first(dataset.train))
-    found, real = (raster(one, question(dataset)) for one in (fixed, network))
+    found, real = (raster(one, dataset, Decision(), 1) for one in (fixed, network))
     np.testing.assert_array_equal(
         found.spikes[0], engine.run(fixed, time_first(dataset.test)).spikes[0][:, 1] > 0
     )
@@ -783,7 +777,7 @@ def test_the_published_network_scores_as_published() -> None:
 def files(
     checkpoint: Checkpoint, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """Models and what is beside them; nothing in here may be changed."""
+    """Models and what is next to them; nothing in here may be changed."""
     folder = tmp_path_factory.mktemp("files")
     found = {name: folder / name for name in ("model.pt", "alif.pt", "net.h5", "other.pt")}
     save_checkpoint(checkpoint, found["model.pt"])
@@ -801,7 +795,7 @@ def files(
 @pytest.fixture(autouse=True)
 def short_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """The command finds the short data set, whatever this machine has."""
-    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda *_: dataset)
+    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: dataset)
 
 
 def brf_lava(*arguments: str | Path) -> Result:
@@ -960,7 +954,7 @@ def test_data_of_another_label_delay_are_noticed(
     notice = "Notice: the network learned labels that trail the signal by 0 steps; those of this"
     result = brf_lava(*arguments_of(case, files), "-o", tmp_path / "x.png")
     assert "Notice" not in result.output
-    monkeypatch.setattr("brf_lava.cli.plot.load_data", lambda *_: late)
+    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: late)
     result = brf_lava(*arguments_of(case, files), "-o", tmp_path / "x.png")
     if case != "parameters":  # which refuses other data than those of the training
         assert result.exit_code == 0, result.output

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.analysis.activity import run_real
 from brf_lava.backends import engine
+from brf_lava.data.dataset import Dataset, Split
+from brf_lava.errors import ParameterError
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealNetwork
 
@@ -31,21 +32,6 @@ class Raster:
     predictions: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Question:
-    """The sample to be shown.
-
-    x: int8 or uint8 [T, 1, I]; labels: [1, P]; input_scale: what x is times where it is shown.
-    """
-
-    x: Any
-    labels: NDArray[np.uint8]
-    classes: tuple[str, ...]
-    step_seconds: float
-    decision: Decision
-    input_scale: float = 1.0
-
-
 def softmax(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Along the last axis, without overflow."""
     powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
@@ -53,21 +39,31 @@ def softmax(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def raster(network: RealNetwork | FixedNetwork, question: Question) -> Raster:
-    """Run one sample, in real numbers or in integers as the network is."""
-    x = np.ascontiguousarray(question.x)
+def raster(
+    network: RealNetwork | FixedNetwork, dataset: Dataset, decision: Decision, sample: int
+) -> Raster:
+    """Run one test sample, in real numbers or in integers as the network is.
+
+    Raises: ParameterError for a sample that there is not.
+    """
+    count = len(dataset.test.x)
+    if not 0 <= sample < count:
+        raise ParameterError(
+            f"--sample {sample}: the test half has {count} samples; 0 to {count - 1} are allowed."
+        )
+    chosen = Split(dataset.test.x[sample : sample + 1], dataset.test.y[sample : sample + 1])
+    x = chosen.time_major()
     if isinstance(network, FixedNetwork):
         activity = engine.run(network, x)
-        bits = network.output_bits
-        outputs, fired = activity.outputs / 2.0**bits, list(activity.spikes)
+        outputs, fired = activity.outputs / 2.0**network.output_bits, list(activity.spikes)
     else:
         outputs, fired = run_real(network, x)
     return Raster(
-        classes=question.classes,
-        step_seconds=question.step_seconds,
-        x=x[:, 0] * question.input_scale,
+        classes=dataset.classes,
+        step_seconds=dataset.step_seconds,
+        x=x[:, 0] * dataset.input_scale,
         spikes=tuple(layer[:, 0] > 0 for layer in fired),
         probabilities=softmax(outputs[:, 0].astype(np.float64)),
-        labels=question.labels[0],
-        predictions=question.decision.predict(outputs)[0].astype(np.int64),
+        labels=chosen.y[0],
+        predictions=decision.predict(outputs)[0].astype(np.int64),
     )

@@ -15,7 +15,6 @@ from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.analysis.activity import Samples
-    from brf_lava.analysis.raster import Question
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.decision import Decision
     from brf_lava.network.layers import FixedNetwork, RealNetwork
@@ -247,7 +246,7 @@ def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
         network, decision = checkpoint.model().to_real(), checkpoint.recipe.decision
         dataset = _data(checkpoint, data, model)
         kind = "real numbers"
-    found = run_raster(network, _question(dataset, decision, sample))
+    found = run_raster(network, dataset, decision, sample)
     with picture(out) as figure:
         draw_raster(figure, found, f"{model.name} in {kind}, {dataset.task} test sample {sample}")
     _wrote(out)
@@ -369,24 +368,6 @@ def _exported(path: Path, data: DataOptions) -> tuple[FixedNetwork, Dataset, Dec
     network, _ = read_network(path)
     sizes = (network.inputs, network.classes)
     return network, network_data(network.provenance, data, path, sizes), decision_of(network)
-
-
-def _question(dataset: Dataset, decision: Decision, sample: int) -> Question:
-    from brf_lava.analysis.raster import Question
-
-    count = len(dataset.test.x)
-    if sample >= count:
-        raise ParameterError(
-            f"--sample {sample}: the test half has {count} samples; 0 to {count - 1} are allowed."
-        )
-    return Question(
-        x=dataset.test.x[sample : sample + 1].transpose(1, 0, 2),
-        labels=dataset.test.y[sample : sample + 1],
-        classes=dataset.classes,
-        step_seconds=dataset.step_seconds,
-        decision=decision,
-        input_scale=dataset.input_scale,
-    )
 
 
 def _samples(checkpoint: Checkpoint, dataset: Dataset, limit: int) -> Samples:
