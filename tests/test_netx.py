@@ -1,4 +1,4 @@
-"""`brf_lava.run.Network`: our layers in lava-dl's netx, alone and among its own."""
+"""`brf_lava.Network`: our layers in lava-dl's netx, alone and among its own."""
 
 from __future__ import annotations
 

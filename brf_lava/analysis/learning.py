@@ -1,4 +1,4 @@
-"""Learning curves from the metrics files that training writes beside a model."""
+"""Learning curves from the metrics files that training writes next to a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from brf_lava.errors import DataError
 from brf_lava.train.metrics import read_metrics
 
 QUANTITIES = ("train_loss", "validation_accuracy", "validation_sops")
-HOW_TO_GET = "Name a metrics file, .jsonl, that 'brf-lava train' wrote beside a model."
+HOW_TO_GET = "Name a metrics file, .jsonl, that 'brf-lava train' wrote next to a model."
 
 
 @dataclass(frozen=True)

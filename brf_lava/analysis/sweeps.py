@@ -22,7 +22,7 @@ DELETION_MAX = 1.0  # probability that a spike is lost
 SIGMA_MAX = 0.5  # relative weight noise
 WEIGHT_BITS = tuple(range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
 
-Progress = Callable[[int], None]  # told how many runs are done
+Progress = Callable[[int], None]  # called with how many runs are done
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def read_integer_result(path: Path, checkpoint: Checkpoint) -> IntegerResult:
     stored = read_file(path, REMEDY)
     measured, data = stored.result, stored.data.fingerprint
     if stored.network.model != checkpoint.fingerprint:
-        raise DataError(f"{path}: is of another model than the one beside it. {REMEDY}")
+        raise DataError(f"{path}: is of another model than the one next to it. {REMEDY}")
     if (data, measured.samples) != (checkpoint.data.fingerprint, checkpoint.metrics.samples):
         raise DataError(
             f"{path}: {measured.samples} samples of data {data[:8]}; the model was measured on "

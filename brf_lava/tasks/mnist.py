@@ -99,7 +99,7 @@ def find_files(place: Path, where: str) -> list[Path]:
     files = first_complete(place.parent, ("",), names)
     if not files:
         raise DataError(
-            f"{where}: not all of {', '.join(names)} are beside {place}. Copy them there."
+            f"{where}: not all of {', '.join(names)} are in the folder of {place}. Copy them there."
         )
     return files
 
