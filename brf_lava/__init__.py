@@ -56,7 +56,7 @@ __all__ = [
 
 _HOMES = {
     "BrfLavaError": "brf_lava.errors",
-    "Network": "brf_lava.run",
+    "Network": "brf_lava.backends.netx.process",
     "Stream": "brf_lava.run.stream",
     "Trainer": "brf_lava.train.trainer",
     "block": "brf_lava.slayer",
@@ -77,6 +77,8 @@ repair_imports()
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "Network":  # says what is missing
+        import_module("brf_lava.backends.netx").require_netx()
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 

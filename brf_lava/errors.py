@@ -40,6 +40,18 @@ class MismatchError(BrfLavaError):
     exit_code = 1
 
 
+class DoesNotFitError(BrfLavaError):
+    """A network that a board cannot hold: the question was answered, with no. Exit code 1."""
+
+    exit_code = 1
+
+
+class JobError(BrfLavaError):
+    """A run of ``brf-lava reproduce`` that failed. Exit code 1."""
+
+    exit_code = 1
+
+
 class BackendUnavailableError(BrfLavaError):
     """A named backend or device that this machine does not have. Exit code 3."""
 

@@ -70,10 +70,8 @@ def install_commands(old: bool) -> list[list[str]]:
             f"install-lava: neither pip in {sys.prefix} nor uv on PATH. Install one of them: "
             "python -m ensurepip."
         )
-    if old:
-        return [[*installer, *PINNED]]
     wheels = [*installer, *unlimited, "--require-hashes", "--requirement", str(WHEELS)]
-    return [[*installer, *NEEDS], wheels]
+    return [wheels, [*installer, *PINNED]] if old else [[*installer, *NEEDS], wheels]
 
 
 def _is_installed(pinned: str) -> bool:

@@ -207,7 +207,7 @@ def alone(group: Group, run: Callable[..., Activity] = engine.run) -> list[Activ
 
 def on_netx(network: FixedNetwork, x: NDArray[Any], path: Path) -> Activity:
     """The first sample of x, [T, 1, N]."""
-    from brf_lava.run import Network
+    from brf_lava import Network
 
     write_network(network, path)
     *hidden, outputs = run_networks([Network(path)], x[:, 0])[0]
@@ -269,7 +269,7 @@ def test_lava_and_netx_equal_the_engine(seed: int, tmp_path: Path) -> None:
 
 def test_each_network_loads_alone(tmp_path: Path) -> None:
     """As netx holds it: even weights and an exponent, coefficients as they are."""
-    from brf_lava.run import Network
+    from brf_lava import Network
 
     path = tmp_path / "net.h5"
     for seed in range(0, GROUPS, 5):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from brf_lava.neurons import real
 from brf_lava.neurons.boundary import divergence_boundary

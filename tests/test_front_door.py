@@ -27,6 +27,7 @@ from brf_lava.cli import main
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.io.extras import require_extra
+from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import write_network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,6 +155,10 @@ def test_data_take_the_order_of_steps_of_the_network(tmp_path: Path) -> None:
     assert there.cost == expected.cost
     assert there.accuracy == expected.accuracy
     assert there.cost != brf_lava.run_network(network, data, backend="engine").cost
+    # a file with a reference, but without a word on where that is from: nothing is compared
+    float_activity = FloatActivity(np.zeros((5, 20), np.uint8), np.zeros(5, np.int64))
+    write_network(network, tmp_path / "net.h5", float_activity)
+    assert brf_lava.run_network(tmp_path / "net.h5", data, backend="engine").reference is None
 
 
 @pytest.mark.parametrize("shape", [(20, 4), (0, 20, 4), (2, 20, 4, 1)])

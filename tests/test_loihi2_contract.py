@@ -33,7 +33,6 @@ from brf_lava.backends.loihi2.backend import (
     sign_extended,
 )
 from brf_lava.backends.loihi2.hosts import Host
-from brf_lava.board.fits import DoesNotFitError
 from brf_lava.cli import main
 from brf_lava.cli.run import run as run_command
 from brf_lava.cli.verify import verify as verify_command
@@ -41,6 +40,7 @@ from brf_lava.config.profile import GENERATIONS, Loihi2Profile, load_profile
 from brf_lava.errors import (
     BackendUnavailableError,
     BrfLavaError,
+    DoesNotFitError,
     LavaRunError,
     MismatchError,
     ParameterError,

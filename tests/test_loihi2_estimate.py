@@ -137,8 +137,8 @@ def test_counts_on_six_cores() -> None:
 
 
 def test_work_of_the_cores_adds_up() -> None:
-    run, placement = tiny(neurons_per_core=1)
-    work = core_work(run, placement, 0.5, [0.8, 0.0])
+    _, placement = tiny(neurons_per_core=1)
+    work = core_work(placement, 0.5, [0.8, 0.0])
     assert work[SYNOPS].tolist() == pytest.approx([1.3] * 4 + [0.8] * 2)
     assert work[UPDATES].tolist() == [1.0] * 6
     assert work[SPIKES].tolist() == pytest.approx([0.2] * 4 + [0] * 2)
@@ -168,7 +168,7 @@ def test_no_operation_is_lost_between_cores(
     placement = place(network, board(neurons_per_core=per_core))
     counts = estimate(run, placement).counts
     each = [value / STEPS for value in spikes]
-    work = core_work(run, placement, run.inputs / STEPS, each)
+    work = core_work(placement, run.inputs / STEPS, each)
     assert work[SYNOPS].sum() * STEPS == pytest.approx(counts[SYNOPS])
     assert work[UPDATES].sum() * STEPS == counts[UPDATES]
     assert work[SPIKES].sum() * STEPS == pytest.approx(counts[SPIKES])

@@ -1,4 +1,4 @@
-"""`brf_lava.run.Network`: our layers in lava-dl's netx, alone and among its own."""
+"""`brf_lava.Network`: our layers in lava-dl's netx, alone and among its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def load(path: Path, **arguments: Any) -> Any:
-    from brf_lava.run import Network
+    from brf_lava import Network
 
     return Network(path, **arguments)
 
@@ -56,8 +56,8 @@ def assert_engine(layers: list[NDArray[Any]], network: FixedNetwork, x: NDArray[
 # Without Lava, and how it is told.
 
 
-def test_importing_run_is_light() -> None:
-    script = "import sys, brf_lava.run; print(*{name.split('.')[0] for name in sys.modules})"
+def test_importing_the_package_is_light() -> None:
+    script = "import sys, brf_lava; print(*{name.split('.')[0] for name in sys.modules})"
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
     assert not set(run.stdout.decode().split()) & {"numpy", "h5py", "torch", "lava", "scipy"}
 
@@ -67,7 +67,7 @@ def test_missing_lava_is_said(module: str) -> None:
     script = (
         f"import sys; sys.modules[{module!r}] = None\n"
         "from brf_lava.errors import BackendUnavailableError\n"
-        "try:\n    from brf_lava.run import Network\n"
+        "try:\n    from brf_lava import Network\n"
         "except BackendUnavailableError as error:\n    print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=ROOT)
@@ -77,10 +77,10 @@ def test_missing_lava_is_said(module: str) -> None:
 
 
 def test_other_names_are_unknown_as_ever() -> None:
-    import brf_lava.run
+    import brf_lava
 
     with pytest.raises(AttributeError, match="no attribute 'Netwrok'"):
-        _ = brf_lava.run.Netwrok
+        _ = brf_lava.Netwrok
 
 
 # Our own files.
@@ -184,7 +184,7 @@ def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
     """Lava keeps all processes to the end of the interpreter; it must get there, too."""
     write_network(random_network(rng, (4, 9, 3)), path)
     script = (
-        "import h5py\nfrom brf_lava.run import Network\n"
+        "import h5py\nfrom brf_lava import Network\n"
         f"net = Network({str(path)!r})\nh5py.File({str(path)!r}, 'w').close()\n"
         "assert len(net.net_config['layer']) == 3\n"
     )
@@ -194,10 +194,10 @@ def test_the_file_is_let_go(rng: np.random.Generator, path: Path) -> None:
 def test_the_example_of_the_docstring_runs(rng: np.random.Generator, path: Path) -> None:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
+    from brf_lava import Network
     from brf_lava.backends.sim.guard import run_guarded, shared_array
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
-    from brf_lava.run import Network
 
     names: dict[str, Any] = {
         "Network": Network,

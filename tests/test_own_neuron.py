@@ -204,7 +204,7 @@ def test_a_stream_and_netx_equal_the_engine(tmp_path: Path) -> None:
     """In graphs that are wired and run without a word about this neuron."""
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.run import Network
+    from brf_lava import Network
 
     made, x = network(), random_spikes(np.random.default_rng(3), 40, 1, 3, rate=0.4)
     expected = engine.run(made, x).outputs[:, 0]

@@ -327,18 +327,18 @@ def _hdf5(recording: Recording, about: dict[str, Any]) -> bytes:
 
 def _npz(recording: Recording, about: dict[str, Any]) -> bytes:
     arrays: dict[str, NDArray[Any]] = dict(_axes(recording))
-    told = {}
+    attributes = {}
     for layer in recording.layers:
         arrays[f"{layer.name}/neuron"] = layer.neurons
         for state, values in layer.values.items():
             arrays[f"{layer.name}/{state}"] = values
-            told[f"{layer.name}/{state}"] = {
+            attributes[f"{layer.name}/{state}"] = {
                 "axes": AXES,
                 "neuron": layer.neuron,
                 **_attributes(layer, state),
             }
     buffer = io.BytesIO()
-    text = json.dumps({**about, "arrays": told}, sort_keys=True)
+    text = json.dumps({**about, "arrays": attributes}, sort_keys=True)
     members: dict[str, Any] = {"about": np.array(text), **arrays}
     np.savez_compressed(buffer, **members)
     return buffer.getvalue()

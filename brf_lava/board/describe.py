@@ -24,7 +24,7 @@ from msgspec import Meta
 from brf_lava.config import toml as strict_toml
 from brf_lava.config.toml import Name, choice
 from brf_lava.errors import ParameterError
-from brf_lava.io import strict_json
+from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import NEURONS, READOUT, Neuron
 from brf_lava.neurons.own import loaded
@@ -178,17 +178,10 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: a description of type {path.suffix or 'unknown'}; .toml or .json is needed. "
             "Name such a file."
         )
-    try:
-        source = path.read_bytes().decode()
-        if path.suffix == ".toml":
-            return strict_toml.read_table(source, str(path), ParameterError)
-        table = strict_json.parse(source)
-    except OSError as error:
-        raise ParameterError(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"{path}: byte {error.start} is not UTF-8. {remedy}") from None
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{path}: not valid JSON: {error}. Correct it.") from None
+    source = read_text(path, ParameterError, remedy)
+    if path.suffix == ".toml":
+        return strict_toml.read_table(source, str(path), ParameterError)
+    table = parse_json(source, str(path), ParameterError, "Correct it.")
     if not isinstance(table, dict):
         raise ParameterError(f"{path}: {type(table).__name__}; a JSON object is needed. Add it.")
     return table

@@ -227,8 +227,8 @@ def estimate(run: MeasuredRun, placement: Placement) -> Estimate:
         )
     counts = count(run, placement)
     energies = {name: energy(counts, costs) for name, costs in ENERGIES.items()}
-    mean = core_work(run, placement, run.inputs / run.steps, [s / run.steps for s in run.spikes])
-    peak = core_work(run, placement, run.peak_inputs, run.peaks)
+    mean = core_work(placement, run.inputs / run.steps, [s / run.steps for s in run.spikes])
+    peak = core_work(placement, run.peak_inputs, run.peaks)
     on_chip = min(placement.cores, placement.profile.limits.cores_per_chip.value)
     routers, chips = -(-on_chip // CORES_PER_ROUTER), placement.chips
     times = {name: step_time(mean, peak, barrier(routers, chips, name), name) for name in TIMES}
@@ -301,9 +301,7 @@ def traffic(
 Work = Mapping[str, NDArray[np.float64]]  # by operation, [cores] each
 
 
-def core_work(
-    run: MeasuredRun, placement: Placement, inputs: float, spikes: Sequence[float]
-) -> Work:
+def core_work(placement: Placement, inputs: float, spikes: Sequence[float]) -> Work:
     """What each core does in a step with so many inputs and so many spikes of each layer."""
     names = (SYNOPS, UPDATES, SPIKES, SENT, RECEIVED)
     work = {name: np.zeros(placement.cores) for name in names}

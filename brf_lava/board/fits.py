@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from brf_lava.board.describe import LayerShape, NetworkShape
 from brf_lava.config.profile import Loihi2Profile, Packing
-from brf_lava.errors import BrfLavaError, ParameterError
+from brf_lava.errors import DoesNotFitError, ParameterError
 from brf_lava.neurons.fixed import STATE_WIDTH
 
 Integers = NDArray[np.int64]
@@ -48,12 +48,6 @@ RESOURCES = (  # words of 64 bits
     Resource("memory words", "memory_words", SMALLER),
 )
 NEURONS, GROUPS, INPUTS, OUTPUTS, SYNAPSES, MEMORY = range(len(RESOURCES))
-
-
-class DoesNotFitError(BrfLavaError):
-    """A network that a board cannot hold. Exit code 1: the question was answered, with no."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,7 +102,7 @@ def _shape(
         return shape, [None] * len(shape.layers)
     from brf_lava.backends.loihi2.program import has_program, network_programs
     from brf_lava.backends.loihi2.values import check_values
-    from brf_lava.board.fits import DoesNotFitError
+    from brf_lava.errors import DoesNotFitError
     from brf_lava.network.file import read_network
 
     fixed, _ = read_network(source)

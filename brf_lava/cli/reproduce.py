@@ -178,7 +178,7 @@ def _show_tables(out: Path, cells: Sequence[Cell], recipes: dict[Cell, Recipe]) 
 
 def _end(planned: list[Job], outcome: Outcome, out: Path) -> None:
     """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
-    from brf_lava.reproduce.jobs import JobError
+    from brf_lava.errors import JobError
 
     total, done = len(planned), len(outcome.done)
     if done + len(outcome.failed) < total:

@@ -1,7 +1,7 @@
 """Finds the folders `training` and `deploy`, which users read, copy and edit.
 
 A wheel carries them inside the package, in `_shipped`; in a checkout, and so in an editable
-install, they lie beside it.
+install, they are next to the package.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Dataset:
             if labels.size and labels.max() >= len(self.classes):
                 raise DataError(
                     f"Dataset {self.task}, {half}: class {labels.max()} found; there are names "
-                    f"for classes 0 to {len(self.classes) - 1}. Name it or mend the labels."
+                    f"for classes 0 to {len(self.classes) - 1}. Name it or correct the labels."
                 )
 
     def permuted(self, permutation: Permutation) -> Dataset:
@@ -132,20 +132,20 @@ class Dataset:
             return self
         return self.permuted(permutation)
 
-    def with_unlabeled(self, choice: str) -> Dataset:
+    def with_unlabeled(self, choice: str | None) -> Dataset:
         """What steps without a label count as.
 
         choice: "first-class", as class 0, the published convention; "mask", not at all, neither in
-        a loss nor in an accuracy, which is how a `Dataset` holds them.
+        a loss nor in an accuracy, which is how a `Dataset` holds them; None, as they are.
         Raises: DataError for another choice.
         """
-        if choice not in UNLABELED_CHOICES:
+        if choice not in (None, *UNLABELED_CHOICES):
             raise DataError(
                 f"Dataset {self.task}: unlabeled steps as {choice!r}; must be one of "
                 f"{', '.join(UNLABELED_CHOICES)}. Choose one."
             )
         halves = (self.train, self.test)
-        if choice == "mask" or not any((split.y == UNLABELED).any() for split in halves):
+        if choice != "first-class" or not any((split.y == UNLABELED).any() for split in halves):
             return self
         train, test = (
             Split(split.x, np.where(split.y == UNLABELED, np.uint8(0), split.y)) for split in halves

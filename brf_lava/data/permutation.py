@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from brf_lava.data.arrays import read_npy, read_npz
 from brf_lava.errors import DataError
+from brf_lava.io.text import read_text
 
 SUFFIXES = (".npy", ".npz", ".pt", ".txt")
 IDENTITY = "identity"  # in place of a file: the steps in their own order
@@ -35,7 +36,7 @@ def read_permutation(path: Path, steps: int = 28 * 28) -> npt.NDArray[np.int64]:
     """A permutation, int64 [steps], from a file.
 
     .npy or .npz: one array. .txt: numbers between white space or commas. .pt: one torch tensor, as
-    the published reference code stores it beside its checkpoints. Step t shows pixel
+    the published reference code stores it next to its checkpoints. Step t shows pixel
     permutation[t]. `IDENTITY`, which is no file, is the order of the pixels themselves.
     Raises: DataError for a file that cannot be read or holds anything else.
     """
@@ -83,15 +84,13 @@ def _read_npz(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_text(path: Path) -> npt.NDArray[Any]:
+    words = read_text(path, DataError, "Name another.").replace(",", " ").split()
     try:
-        words = path.read_text(encoding="ascii").replace(",", " ").split()
         return np.array([int(word) for word in words], dtype=np.int64)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Name another.") from None
     except (ValueError, OverflowError):
         raise DataError(
             f"{path}: not a list of integers; must be numbers with white space or commas between "
-            "them. Mend it or name another."
+            "them. Correct it or name another."
         ) from None
 
 

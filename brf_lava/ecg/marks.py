@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.ecg.signal import first_line
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
+from brf_lava.io.printable import shortened
 from brf_lava.network.decision import UNLABELED
 
 P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
@@ -87,7 +87,7 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
         whole = path.read_bytes()[-len(END_MARK) :] == END_MARK
     except Exception as error:  # damage surfaces as errors of many kinds
         raise DataError(
-            f"{path}: not a complete WFDB annotation file ({first_line(error)}). Copy it again."
+            f"{path}: not a complete WFDB annotation file ({shortened(error)}). Copy it again."
         ) from error
     if not whole:
         raise DataError(

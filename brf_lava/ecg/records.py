@@ -27,10 +27,11 @@ import numpy as np
 from brf_lava.data.arrays import HDF5_SUFFIXES
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg.prepare import Prepared, Segments, joined
-from brf_lava.ecg.signal import FS, Encoding, first_line
+from brf_lava.ecg.signal import FS, Encoding
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.io.files import write_bytes
+from brf_lava.io.printable import shortened
 
 FORMAT = "brf-lava-ecg-records"
 SCHEMA = 1
@@ -99,7 +100,7 @@ def load_prepared(path: Path) -> Dataset:
         raise
     except Exception as error:  # damage surfaces anywhere in h5py, as errors of many kinds
         raise DataError(
-            f"{path}: not a complete file of prepared records ({first_line(error)}). {AGAIN}"
+            f"{path}: not a complete file of prepared records ({shortened(error)}). {AGAIN}"
         ) from error
 
 

@@ -22,6 +22,7 @@ from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
+from brf_lava.io.printable import shortened
 
 FS = round(1 / ECG.step_seconds)  # Hz
 LEAST_FS = 100.0  # Hz; a QRS complex lasts about 0.1 s, and below that it is a few samples
@@ -157,7 +158,7 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
     except Exception as error:  # damage surfaces as errors of many kinds
         raise DataError(
             f"{header}: the signal file {_signal_file(fields)} is damaged or does not hold the "
-            f"{fields.sig_len} samples that the header says ({first_line(error)}). Copy it again."
+            f"{fields.sig_len} samples that the header says ({shortened(error)}). Copy it again."
         ) from error
     return Record(
         path.name,
@@ -206,7 +207,7 @@ def _read_header(path: Path, header: Path) -> Any:
         return wfdb.rdheader(str(path))
     except Exception as error:  # damage surfaces as errors of many kinds
         raise DataError(
-            f"{header}: not a WFDB header ({first_line(error)}). Copy it again."
+            f"{header}: not a WFDB header ({shortened(error)}). Copy it again."
         ) from error
 
 
@@ -254,8 +255,3 @@ def _signal_file(fields: Any) -> str:
     """The name of the first signal file, or of the first segment, of a header."""
     names = getattr(fields, "seg_name", None) or fields.file_name
     return str(names[0])
-
-
-def first_line(error: Exception) -> str:
-    """What a foreign error says, short and on one line."""
-    return " ".join(str(error).split())[:120] or type(error).__name__

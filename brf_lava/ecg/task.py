@@ -59,7 +59,7 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
         from brf_lava.ecg.records import load_prepared
 
         dataset = load_prepared(files[0])
-    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+    return dataset.with_unlabeled(unlabeled)
 
 
 def load_synthetic(seed: int = SYNTHETIC_SEED) -> Dataset:

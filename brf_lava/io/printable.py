@@ -29,6 +29,11 @@ def on_one_line(name: object) -> str:
     return str(name).replace("\n", "\\n")
 
 
+def shortened(error: BaseException) -> str:
+    """What an error of another package says, on one line and not too long."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
 class _Printable:
     """A text stream that gets printable text alone. unescaped: the stream itself."""
 

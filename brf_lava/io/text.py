@@ -1,13 +1,13 @@
-"""Reads text files."""
+"""Reads text files, and the JSON in them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from brf_lava.errors import BrfLavaError
-from brf_lava.io import strict_json
 
 
 def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> str:
@@ -36,7 +36,16 @@ def parse_json(text: str, where: str, fault: Callable[[str], BrfLavaError], reme
         remedy: The last sentence of the message.
     """
     try:
-        return strict_json.parse(text)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise fault(f"{where}: not valid JSON ({reason}). {remedy}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, which may have no key twice: the standard leaves open which value is meant."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} stands there twice")
+    return table

@@ -43,6 +43,7 @@ from numpy.typing import NDArray
 import brf_lava
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.io.files import write_bytes
+from brf_lava.io.printable import shortened
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
     EXPONENT_MAX,
@@ -260,9 +261,8 @@ def _readable(path: Path) -> Iterator[None]:
     except ParameterError as error:
         raise NetworkFileError(f"{path}: {error}") from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
         raise NetworkFileError(
-            f"{path}: not a complete HDF5 network ({reason}). Export it again."
+            f"{path}: not a complete HDF5 network ({shortened(error)}). Export it again."
         ) from error
 
 

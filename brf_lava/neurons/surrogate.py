@@ -1,6 +1,6 @@
 """Surrogate derivatives of the spike's step function.
 
-Both are sums of normal densities, positive near the threshold and slightly negative beside it. The
+Both are sums of normal densities, positive near the threshold and slightly negative next to it. The
 kernels bind `exp` to torch's, or to one that vectorizes.
 """
 

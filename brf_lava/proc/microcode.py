@@ -1,4 +1,4 @@
-"""What a layer of neurons is given on Loihi 2, beside its states and coefficients."""
+"""What a layer of neurons is given on Loihi 2, besides its states and coefficients."""
 
 from __future__ import annotations
 

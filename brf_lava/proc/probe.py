@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 class Probe(Protocol):
     """Called by a fixed_pt model, in the child process: to be read in the parent, it writes to
-    shared memory (`backends.sim.guard.shared_array`)."""
+    shared memory (`io.shared_memory.shared_array`)."""
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
         """step: counted from 1, as Lava does. outputs: [B, N]; states: [B, N] each, after it."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import brf_lava
-from brf_lava.errors import INTERRUPTED, BrfLavaError
+from brf_lava.errors import INTERRUPTED, BrfLavaError, JobError
 from brf_lava.reproduce.display import Display
 from brf_lava.reproduce.plan import EXPORT, RESUME, RUN, TRAIN, Job
 from brf_lava.reproduce.records import CoreShare, add_share
@@ -41,12 +41,6 @@ THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_
 LOOK = 0.5  # s between two looks at the epochs, for the display
 # Exit codes of an interrupted process
 INTERRUPTIONS = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
-
-
-class JobError(BrfLavaError):
-    """A run that failed. Exit code 1."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True)

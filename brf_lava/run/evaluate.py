@@ -15,7 +15,7 @@ from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.execute import execute, samples_per_part
-from brf_lava.run.on_test_data import float_reference, run_test_data
+from brf_lava.run.on_test_data import float_reference, lacking, run_test_data
 from brf_lava.run.result import RunResult, decision_of
 from brf_lava.run.target import Target
 
@@ -95,7 +95,7 @@ def run_network(
         order = fixed.provenance.get("permutation")
         dataset = data.ordered_as(None if order is None else np.array(order))
         data = dataset.test
-        if stored is not None:
+        if stored is not None and not lacking(fixed):
             reference = float_reference(fixed, dataset, len(data.x), stored)
     target = Target(find_backend(backend), batch=batch)
     return run_test_data(fixed, data, target, check=check, reference=reference).result

@@ -1,4 +1,4 @@
-"""Run a network on test data, part by part, beside the float network that it was made from."""
+"""Run a network on test data, part by part, and compare it with its float network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestRun:
     """A run on test data.
 
     Args:
-        result: Accuracy and cost, beside the float network.
+        result: Accuracy and cost, next to those of the float network.
         early: What deciding early would cost, if margins were given.
         spike_slots: How many spikes there could have been: numbers that a check compared.
         outputs: How many outputs there were.
@@ -48,10 +48,14 @@ class TestRun:
     outputs: int
 
 
+def lacking(network: FixedNetwork) -> list[str]:
+    """What a network does not say about its training."""
+    return [key for key in NEEDED if key not in network.provenance]
+
+
 def check_provenance(network: FixedNetwork, path: Path) -> None:
     """Raise NetworkFileError if a network file does not say what it was trained for."""
-    missing = [key for key in NEEDED if key not in network.provenance]
-    if missing:
+    if missing := lacking(network):
         raise NetworkFileError(
             f"{path}: its provenance has no {', '.join(missing)}, so neither data nor reference "
             "are known. Name a file written by 'brf-lava export'."
@@ -119,8 +123,8 @@ def run_test_data(
     return TestRun(
         summarize(network, parts, split.y, reference, backend=target.backend.name, checked=check),
         None if meter is None else meter.result(split.y),
-        spike_slots=sum(part.spike_slots for part in parts),
-        outputs=sum(part.outputs for part in parts),
+        spike_slots=samples * steps * sum(layer.shape[0] for layer in network.hidden),
+        outputs=samples * steps * network.classes,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run means: accuracy and cost beside the float reference, as numbers and as JSON."""
+"""What a run means: accuracy and cost next to the float network's, as numbers and as JSON."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from brf_lava.run.sop import LayerSpikes, SpikeCost, Spikes, layer_spikes, spike
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
-SCHEMA = 2
-READABLE = (1, SCHEMA)  # schema 1 had no `inputs` and no `layers`; all else is the same
+SCHEMA = 2  # 1 had no `inputs` and no `layers`
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class RunResult:
 class Measured:
     """What counts of one part of a run: some samples, all steps.
 
-    predictions: [B, P]. spike_slots, outputs: how many numbers the activity held.
+    predictions: [B, P].
     """
 
     predictions: NDArray[Any]
@@ -128,8 +127,6 @@ class Measured:
     saturations: int
     steps: int
     seconds: float
-    spike_slots: int
-    outputs: int
     inputs: Spikes
     layers: tuple[LayerSpikes, ...]
 
@@ -142,8 +139,6 @@ def measure(network: FixedNetwork, x: NDArray[Any], activity: Activity, seconds:
         saturations=activity.saturations,
         steps=len(x),
         seconds=seconds,
-        spike_slots=sum(layer.size for layer in activity.spikes),
-        outputs=activity.outputs.size,
         inputs=Spikes.of(x),
         layers=layer_spikes(network, activity),
     )

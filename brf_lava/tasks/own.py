@@ -1,4 +1,4 @@
-"""A task of the user's own: a short TOML file beside the arrays it names.
+"""A task of the user's own: a short TOML file next to the arrays it names.
 
 ::
 
@@ -153,9 +153,7 @@ def _load(
         test,
         DataSource("own", description, fingerprint(train, test)),
         input_scale=1.0 if scale == AUTO else float(scale),
-    )
-    if unlabeled is not None:
-        dataset = dataset.with_unlabeled(unlabeled)
+    ).with_unlabeled(unlabeled)
     return replace(dataset, source=replace(dataset.source, fingerprint=_fingerprint(dataset)))
 
 
@@ -165,11 +163,11 @@ def _is_below(folder: Path, other: Path) -> bool:
 
 def _fingerprint(dataset: Dataset) -> str:
     """That of the arrays, and of what the task says of them that a network depends on, too."""
-    told = f"step_seconds={dataset.step_seconds!r}"
+    extra = f"step_seconds={dataset.step_seconds!r}"
     if dataset.input_scale != 1:
-        told += f",input_scale={dataset.input_scale!r}"
+        extra += f",input_scale={dataset.input_scale!r}"
     arrays = fingerprint(dataset.train, dataset.test)
-    return hashlib.sha256(f"{arrays},{told}".encode()).hexdigest()
+    return hashlib.sha256(f"{arrays},{extra}".encode()).hexdigest()
 
 
 def _one_type(
@@ -210,7 +208,7 @@ def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
     if x.ndim != 3 or not len(x) or x.shape[1:] != (own.steps, own.inputs):
         raise DataError(
             f"{path}: {own.input}: {shape}; must be {expected}, as steps and inputs of the task "
-            "say. Reshape it, or mend these."
+            "say. Reshape it, or correct these."
         )
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise DataError(
@@ -243,7 +241,7 @@ def _labels(
     if wrong.any():
         raise DataError(
             f"{path}: {own.label}: class {labels[wrong][0]} found; must be 0 to "
-            f"{len(own.classes) - 1}, or -1 or {UNLABELED} for none. Name it in classes or mend it."
+            f"{len(own.classes) - 1}, or -1 or {UNLABELED} for none. Correct it, or classes."
         )
     return labels.astype(np.uint8).reshape(len(y), -1)
 

@@ -19,13 +19,11 @@ from brf_lava.tasks.shd import SHD
 def _load_mnist(
     spec: TaskSpec, data: Path | None = None, *, unlabeled: str | None = None
 ) -> Dataset:
-    dataset = mnist.load(spec, data)
-    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+    return mnist.load(spec, data).with_unlabeled(unlabeled)
 
 
 def _load_shd(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
-    dataset = shd.load(data)
-    return dataset if unlabeled is None else dataset.with_unlabeled(unlabeled)
+    return shd.load(data).with_unlabeled(unlabeled)
 
 
 TASKS: dict[str, Task] = {

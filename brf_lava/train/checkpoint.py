@@ -21,6 +21,7 @@ from brf_lava.config.recipe import Recipe, parse_stored
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import CheckpointError, ParameterError
 from brf_lava.io.files import write_bytes
+from brf_lava.io.printable import shortened
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
 from brf_lava.neurons.families import Neuron
@@ -139,7 +140,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         checkpoint.model()
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: damaged model file ({type(error).__name__}: {_first_line(error)}). "
+            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). "
             "Train or import it again."
         ) from error
     return checkpoint
@@ -180,7 +181,7 @@ def permutation_array(stored: Tensor | None) -> NDArray[np.int64] | None:
 
 
 def write_archive(contents: dict[str, Any], path: Path) -> None:
-    """torch.save in memory, whose errors on a full disk are not to be told apart, then write."""
+    """torch.save in memory, as its errors on a full disk say nothing clear, then write."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     write_bytes(path, buffer.getvalue())
@@ -219,8 +220,3 @@ def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any
             f"written by brf-lava {writer}: use that version, or train again."
         )
     return contents
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__

@@ -6,7 +6,7 @@ of the input. The method here:
 1. The mean periodogram P of up to `SAMPLES` training samples, evenly spaced, summed over channels,
    the mean of each channel and sample removed.
 2. Frequencies in rad/s of the neuron's own time, one `dt` per step, whatever a step lasts in the
-   world. Below `PERIODS` periods per sample a rhythm is not told from the sample's own outline, and
+   world. Below `PERIODS` periods per sample a rhythm looks like the sample's own outline, and
    above `LIMIT` / dt a resonator comes near ``dt * omega = 1``: both ends are left out.
 3. P / omega: the mean square that a resonator reaches which rings for a given number of periods.
    Without it the flat spectrum of single spikes, which no resonator can select, rules the choice.

@@ -82,7 +82,7 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display is told. None means: nothing to show."""
+    """What a progress display hears of. None means: nothing to show."""
 
     on_batch: Callable[[int, int, int], None] | None = None  # epoch, batch, batches
     on_epoch: Callable[[EpochReport], None] | None = None
@@ -94,7 +94,7 @@ def resume_path(out: Path) -> Path:
 
 
 def metrics_path(out: Path) -> Path:
-    """The metrics file beside the model: one JSON object per line and epoch."""
+    """The metrics file next to the model: one JSON object per line and epoch."""
     return out.with_name(f"{out.stem}.jsonl")
 
 

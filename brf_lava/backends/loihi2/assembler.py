@@ -17,6 +17,7 @@ from typing import Protocol
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.config import toml as strict_toml
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.io.text import read_text
 
 WHAT = "neuron assembler"
 GROUP = "brf_lava.loihi2_assembler"  # of entry points
@@ -130,11 +131,8 @@ def machine_code(assembler: Assembler, program: Program) -> bytes:
 def read_microcode(path: Path) -> ReadyCode:
     """The ready files that a TOML file names, relative to its folder. Raises: ParameterError."""
     where = f"--microcode {path}"
-    try:
-        source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", "not UTF-8")
-        raise ParameterError(f"{where}: cannot be read ({why}). {NAMING} {GUIDE}") from None
+    remedy = f"{NAMING} {GUIDE}"
+    source = read_text(path, lambda text: ParameterError(f"--microcode {text}"), remedy)
     table = strict_toml.read_table(source, where, ParameterError)
     files = table.get("files")
     if set(table) != {"files"} or not isinstance(files, dict) or not files:

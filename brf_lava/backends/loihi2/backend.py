@@ -36,6 +36,7 @@ from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
+from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
@@ -131,7 +132,7 @@ def run_on_loihi2(
 
     x:            [T, B, I], int8 or uint8 in the network's range; at least one step and one sample
     batch:        samples in one stream, hence one use of the board; None: all
-    on_placement: told where it runs, and where each process does, one line each
+    on_placement: called with where it runs, and where each process does, a line each
 
     States never leave the chip: the saturations are those of the integer engine for the same input.
     Raises: ParameterError for other input or a network that does not fit; BackendUnavailableError
@@ -155,11 +156,11 @@ def run_on_loihi2(
     with tempfile.TemporaryDirectory() as folder:
         programs = _assembled(network, options, Path(folder))
         for first in range(0, samples, size):
-            told = on_placement if not first else None
-            if told is not None:
-                told([host.describe()])
+            show = on_placement if not first else None
+            if show is not None:
+                show([host.describe()])
             part = x[:, first : first + size]
-            outputs, spikes = _run_stream(network, part, programs, options.delay, told)
+            outputs, spikes = _run_stream(network, part, programs, options.delay, show)
             parts.append(
                 Activity(outputs, spikes, saturations=engine.run(network, part).saturations)
             )
@@ -340,7 +341,6 @@ def _record(sender: Any, layer: FixedLayer, total: int, bits: int, name: str) ->
     """Send a layer's output to the host, which writes it down."""
     from lava.proc.embedded_io.spike import NxToPyAdapter
 
-    from brf_lava.backends.sim.guard import shared_array
     from brf_lava.proc.sink.process import Sink
 
     neurons = layer.shape[0]

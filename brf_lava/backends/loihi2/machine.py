@@ -102,7 +102,6 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "SEL": Instruction("{1} if {0} else {2}", lambda c, a, b, _: b + (a - b) * c, 3),
     "SPIKE": Instruction("send {0} unless 0", lambda a, _: a),
 }
-READS = ("RMW", "RDC")  # the only ways to what the neuron's memory holds at first
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Our networks in lava-dl's netx; a folder of its own, because Lava executes all modules beside a
-process in search of its models."""
+"""Our networks in lava-dl's netx; a folder of its own, because Lava executes all modules next to
+a process in search of its models."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """netx's Network for files that hold our layers, alone or among those of lava-dl.
 
-Importable only with Lava and lava-dl: use ``from brf_lava.run import Network``, which says so.
+Importable only with Lava and lava-dl: use ``brf_lava.Network``, which says so.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from brf_lava.io.signals import signals_held
 
 POLL = 0.01  # s, between two looks at the run
 ENDLESS = 2**53  # steps; Lava counts them in a float64
-GRACE = 2.0  # s, for a child to hand over its exception, or to end when told to stop
+GRACE = 2.0  # s, for a child to hand over its exception, or to end when asked to
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 KILL_HINTS = {  # what the system itself kills for
     "SIGKILL": "; if not by you, then often for want of memory",
@@ -101,7 +101,7 @@ class Running:
     """A graph that `running` keeps under way.
 
     handles: what becomes ready when one of the processes has ended or raised, for `select.poll`
-    or `multiprocessing.connection.wait`, beside whatever the models write to.
+    or `multiprocessing.connection.wait`, with whatever the models write to.
     """
 
     def __init__(self, runtime: _Runtime) -> None:
@@ -123,7 +123,7 @@ def running(
     """Compile the graph that `process` belongs to and let it run until the ``with`` block ends.
 
     Arguments as of `run_guarded`. There is no last step: a process of the graph must wait for its
-    input, and so must this process for its output, beside the `handles`. However the block is left,
+    input, and so must this process for its output and for the `handles`. However the block is left,
     all processes are killed and joined. Inside it Ctrl-C raises KeyboardInterrupt as usual, and on
     Linux the processes end with the thread that entered it.
 

@@ -225,7 +225,7 @@ def wire_layer(
         dense: Called with a `Connection` and the keyword name; returns a process with the ports
             s_in and a_out.
         recurrent_dense: The same for the recurrent weights.
-        samples: As of `brf_lava.proc.layer.NeuronLayer`.
+        samples: As of `brf_lava.proc.neurons.process.NeuronLayer`.
         extra: Other arguments of the neurons' process.
 
     Returns:

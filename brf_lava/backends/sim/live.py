@@ -1,4 +1,4 @@
-"""A network on Lava that takes a step when it is told to, without end.
+"""A network on Lava that takes a step when it is asked to, without end.
 
 Lava is imported inside functions, as in `lava_net`.
 """

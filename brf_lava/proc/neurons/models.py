@@ -6,16 +6,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons.families import Neuron
 from brf_lava.proc.neurons.process import PROCESSES, NeuronLayer
+from brf_lava.proc.python_models import python_model
 
 NUMBERS = {"fixed": (np.int64, np.int8, np.int32), "real": (float, float, float)}
 
@@ -71,7 +69,6 @@ def model_of(process: type[NeuronLayer], number_system: str) -> type[NeuronModel
     bits = 24 if number_system == "fixed" else None
     port = LavaPyType(PyOutPort.VEC_DENSE, spike if neuron.spiking else state)
     declared: dict[str, Any] = {
-        "__module__": __name__,
         "__doc__": f"{neuron.name} in {number_system} numbers, by `{number_system}_step`.",
         "neuron": neuron,
         "number_system": number_system,
@@ -82,11 +79,8 @@ def model_of(process: type[NeuronLayer], number_system: str) -> type[NeuronModel
         declared[name] = LavaPyType(np.ndarray, number, precision=bits)
     for name in neuron.fixed_coefficients:
         declared[name] = LavaPyType(np.ndarray, number)
-    kind = "Fixed" if number_system == "fixed" else "Floating"
-    model = type(f"{kind}{neuron.name}Model", (NeuronModel,), declared)
-    mark = tag("fixed_pt" if number_system == "fixed" else "floating_pt")
-    decorated: type[NeuronModel] = implements(process, LoihiProtocol)(requires(CPU)(mark(model)))
-    return decorated
+    model: type[NeuronModel] = python_model(process, NeuronModel, number_system, declared)
+    return model
 
 
 for _process in PROCESSES.values():

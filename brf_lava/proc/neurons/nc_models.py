@@ -21,7 +21,7 @@ from brf_lava.neurons.fixed import STATE_WIDTH
 from brf_lava.proc.microcode import MESSAGE_BITS
 from brf_lava.proc.neurons.process import PROCESSES, NeuronLayer
 
-if is_installed():  # Lava imports every module beside a process in search of models
+if is_installed():  # Lava imports every module next to a process in search of models
     from lava.magma.core.model.nc.model import AbstractNcProcessModel
     from lava.magma.core.model.nc.ports import NcInPort, NcOutPort
     from lava.magma.core.model.nc.type import LavaNcType

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from brf_lava.proc.python_models import python_models
 from brf_lava.proc.sink.process import Sink
 
 
@@ -32,19 +29,6 @@ class _SinkModel(PyLoihiProcessModel):
             self.counter[0] = self.time_step
 
 
-@implements(proc=Sink, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class FixedSinkModel(_SinkModel):
-    """Integers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-
-
-@implements(proc=Sink, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatingSinkModel(_SinkModel):
-    """Real numbers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+FixedSinkModel, FloatingSinkModel = python_models(
+    Sink, _SinkModel, a_in=(PyInPort.VEC_DENSE, np.int32, float)
+)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from brf_lava.proc.python_models import python_models
 from brf_lava.proc.source.process import Source
 
 
@@ -28,19 +25,6 @@ class _SourceModel(PyLoihiProcessModel):
         self.s_out.send(self.recording[t] if t < len(self.recording) else self.silence)
 
 
-@implements(proc=Source, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class FixedSourceModel(_SourceModel):
-    """Spikes, or graded inputs of 8 bits, signed or not."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int16)
-
-
-@implements(proc=Source, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatingSourceModel(_SourceModel):
-    """Real numbers."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+FixedSourceModel, FloatingSourceModel = python_models(
+    Source, _SourceModel, s_out=(PyOutPort.VEC_DENSE, np.int16, float)
+)
