@@ -38,7 +38,7 @@ from brf_lava.tasks import fetch as sources
 from brf_lava.tasks import mnist, shd
 from brf_lava.tasks.registry import TASKS, find_task
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BLOCK = 10_000  # bytes, at once
 CONTENT = np.random.default_rng(0).bytes(10 * BLOCK)
 

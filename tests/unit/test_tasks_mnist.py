@@ -247,7 +247,7 @@ def test_the_tasks_load_no_torch() -> None:
         "import sys, brf_lava.tasks.registry, brf_lava.tasks.mnist, brf_lava.tasks.shd,"
         "brf_lava.ecg.task, brf_lava.tasks.own, brf_lava.tasks.fetch; print(*sys.modules)"
     )
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, cwd=root
     )

@@ -35,7 +35,7 @@ from brf_lava.run.stream import Stream
 from brf_lava.slayer import block
 
 pytestmark = pytest.mark.timeout(240)  # kernels are compiled, once a machine
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDER = EXAMPLES / "own_neuron"
 SOURCE = (FOLDER / "gbrf.py").read_text()
 PARAMS = {"omega": (5.0, 40.0), "b_offset": (0.1, 3.0), "tau_q": (2.0, 20.0)}

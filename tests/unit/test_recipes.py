@@ -254,7 +254,7 @@ def test_every_resonator_is_kept_from_the_divergence_boundary() -> None:
         assert_refused(recipes.override, recipes.load_recipe(name), ["dt=0.2"], parts=parts)
 
 
-DEEP = recipes.load_recipe(Path(__file__).parent.parent / "examples" / "deep.toml")
+DEEP = recipes.load_recipe(Path(__file__).parents[2] / "examples" / "deep.toml")
 BRF_LAYER, ALIF_LAYER = DEEP.layers
 
 

@@ -425,7 +425,7 @@ def test_the_readout_counted_by_hand() -> None:
 
 
 def test_old_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> None:
-    network, _ = read_network(Path(__file__).parent / "golden" / "network_v2.h5")
+    network, _ = read_network(Path(__file__).parents[1] / "golden" / "network_v2.h5")
     *_, alif, readout = network_programs(network)
     assert (alif.neuron.name, alif.fingerprint) == ("ALIF", "fc225377c66b419f")
     assert (readout.neuron.name, readout.fingerprint) == ("LI", "ece0450c55e76741")
@@ -447,7 +447,7 @@ def test_needs_are_the_largest_of_all_programs() -> None:
     assert any(line.endswith(" 40 bits, signed") for line in narrow)
 
 
-GUIDE = Path(__file__).resolve().parent.parent / "deploy" / "assembler.md"
+GUIDE = Path(__file__).resolve().parents[2] / "deploy" / "assembler.md"
 
 
 def test_the_guide_explains_every_class() -> None:

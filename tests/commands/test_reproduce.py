@@ -52,7 +52,7 @@ from brf_lava.train.metrics import LIMITS
 from brf_lava.train.model import Metrics, Network
 from brf_lava.train.trainer import STATE_FORMAT, STATE_SCHEMA, EpochReport
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LAST_DIGIT = 0.01  # of the published ratios; one of them is cut, not rounded
 PATIENCE = 240  # s, for a process; machine code may have to be compiled first
 STEPS = 1300

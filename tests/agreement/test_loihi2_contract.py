@@ -54,7 +54,7 @@ from brf_lava.run.execute import execute
 from brf_lava.run.verify import vectors, verify
 
 pytestmark = pytest.mark.timeout(60)
-SITE = Path(__file__).parent / "loihi2_standin" / "site"
+SITE = Path(__file__).parents[1] / "loihi2_standin" / "site"
 EXTENSION = (  # what the extension brings; and what is defined only where it is
     "lava.utils.loihi2_profiler",
     "lava.magma.core.model.nc",

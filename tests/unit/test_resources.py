@@ -14,7 +14,7 @@ import pytest
 from brf_lava.config import shipped as resources
 from brf_lava.errors import BrfLavaError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHOW = """
 import json, brf_lava, brf_lava.config.shipped as r
 from brf_lava.config.recipe import load_recipe

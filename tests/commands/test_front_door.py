@@ -30,7 +30,7 @@ from brf_lava.io.extras import require_extra
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import write_network
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def snippets(document: str = "README.md") -> list[str]:

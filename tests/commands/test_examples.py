@@ -12,7 +12,7 @@ import pytest
 from brf_lava.neurons import real
 from brf_lava.neurons.boundary import divergence_boundary
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def run(name: str, *arguments: str) -> str:

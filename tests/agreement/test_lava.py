@@ -33,7 +33,7 @@ from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 
 pytestmark = pytest.mark.timeout(60)
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TIMEOUT = 30.0  # s, for one Lava run; they take well under one
 
 

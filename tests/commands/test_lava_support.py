@@ -19,7 +19,7 @@ from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.lava_install import PINNED, STARTUP, install_commands
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OLD = sys.version_info < (3, 11)
 UNREPAIRED = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'Brf' not in str(f)]\n"
 

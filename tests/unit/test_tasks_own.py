@@ -29,7 +29,7 @@ from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import load_checkpoint
 from brf_lava.train.trainer import Progress, Trainer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "own_task"
 STEPS, INPUTS = 6, 2
 KEYS: dict[str, str] = {

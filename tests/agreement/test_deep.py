@@ -34,7 +34,7 @@ from brf_lava.train.trainer import Progress, Trainer
 
 CPU = torch.device("cpu")
 CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
-DEEP = load_recipe(Path(__file__).parent.parent / "examples" / "deep.toml")
+DEEP = load_recipe(Path(__file__).parents[2] / "examples" / "deep.toml")
 SHORT = ("validation=3", "batch_size=4", "epochs=2")
 # thresholds that so small a network reaches without having learned
 SMALL = override(DEEP, ["hidden=[7, 5]", "neuron.1.theta=0.02", *SHORT])

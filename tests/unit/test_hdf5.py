@@ -33,9 +33,9 @@ from brf_lava.neurons import families, fixed
 from brf_lava.nn.blocks import Block
 from brf_lava.run.check import assert_equal
 
-GOLDEN_1 = Path(__file__).parent / "golden" / "network_v1.h5"
-GOLDEN_2 = Path(__file__).parent / "golden" / "network_v2.h5"
-GOLDEN = Path(__file__).parent / "golden" / "network_v3.h5"
+GOLDEN_1 = Path(__file__).parents[1] / "golden" / "network_v1.h5"
+GOLDEN_2 = Path(__file__).parents[1] / "golden" / "network_v2.h5"
+GOLDEN = Path(__file__).parents[1] / "golden" / "network_v3.h5"
 GOLDEN_WEIGHT = [[-128, 0, -61], [-101, -68, 79], [89, -16, -90], [-90, 48, -103], [-124, -19, 127]]
 GOLDEN_COEFFICIENTS = [[-1454, -3210, -2323, -3040, -1395], [13239, 19057, 15725, 18988, 11567]]
 GOLDEN_DECAY = [[56041, 61946]]
@@ -586,7 +586,7 @@ print(rejected)
 def test_flipped_bytes_give_a_network_or_one_clear_error(path: Path) -> None:
     """In a process of its own: a crash of the HDF5 library would end the tests."""
     command = [sys.executable, "-c", FLIP, str(path)]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
     assert int(run.stdout) > 10

@@ -38,7 +38,7 @@ from brf_lava.run.early import decide_early
 from brf_lava.run.stream import Answer, Stream
 from brf_lava.run.stream_lines import LineReader, speed_line, write_answer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60.0  # s, generous for a busy machine
 SOON = 20.0  # s
 BITS = 14  # state bits of the networks here

@@ -31,7 +31,7 @@ from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 
 pytestmark = pytest.mark.timeout(60)
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SCALE = 2**16
 ALL = list(NEURONS.values())
 

@@ -35,7 +35,7 @@ from brf_lava.proc.source.process import Source
 pytestmark = pytest.mark.timeout(60)
 SOON = 8.0  # s, generous for a busy machine; the faults are reported in under 0.2 s on an idle one
 SENT = list(range(1, STEPS + 1))
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 CFG = Loihi2SimCfg(select_tag="fixed_pt")
 
 

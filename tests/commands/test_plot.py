@@ -63,7 +63,7 @@ from brf_lava.train.model import Network, evaluate
 from brf_lava.train.published import import_published
 from brf_lava.train.trainer import Trainer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
 SPIKING = [name for name, neuron in families.NEURONS.items() if neuron.spiking]

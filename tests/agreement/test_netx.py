@@ -25,7 +25,7 @@ from brf_lava.network.file import read_layer, write_layer, write_network
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import ALIF, BRF
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(120)
 
 

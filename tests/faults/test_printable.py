@@ -26,7 +26,7 @@ from brf_lava.io.printable import on_one_line, printable, printable_streams, une
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "brf_lava"
 CLEAR, TITLE = "\x1b[2J", "\x1b]0;title\x07"
 ODD = os.fsdecode(b"net\xff") + CLEAR + TITLE + ".h5"
