@@ -15,6 +15,7 @@ from types import CodeType, ModuleType
 
 from brf_lava.errors import BackendUnavailableError
 
+LAVA_NC = "0.10.0"  # whose lines are repaired
 # {module: (its line, what it becomes)}
 REPAIRS = {
     # dataclasses refuse a default that cannot be hashed, since Python 3.11
@@ -74,7 +75,8 @@ def require_lava() -> None:
     Call it before any other import of Lava: that fails once numba has run a parallel loop, because
     numba asks for the start method of processes, which settles it, and Lava then sets it again.
     """
-    import multiprocessing  # here: it costs `import brf_lava` more than all the rest
+    import multiprocessing  # here: these cost `import brf_lava` more than all the rest
+    from importlib.metadata import version
 
     repair_imports()
     method = multiprocessing.get_start_method(allow_none=True)
@@ -86,6 +88,10 @@ def require_lava() -> None:
     except Exception as error:  # Lava's own modules fail in many ways
         if isinstance(error, ModuleNotFoundError):
             advice = f"{error}. Install it: brf-lava install-lava."
+        elif (installed := version("lava-nc")) != LAVA_NC:
+            advice = (
+                f"lava-nc {installed} is installed, {LAVA_NC} is needed: brf-lava install-lava."
+            )
         else:
             advice = (
                 f"its import raised {type(error).__name__}: {error}. If that is about the context "

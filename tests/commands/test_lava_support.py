@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -96,6 +97,20 @@ def test_object_detection_is_imported_when_it_is_used() -> None:
             _ = slayer.obd
     else:
         assert slayer.obd.__name__ == "lava.lib.dl.slayer.object_detection"
+
+
+def test_another_version_of_lava_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        @staticmethod
+        def find_spec(name: str, *_: Any) -> None:
+            if name == "lava.magma.core.run_configs":
+                raise ValueError("of another kind")
+
+    monkeypatch.delitem(sys.modules, "lava.magma.core.run_configs")
+    monkeypatch.setattr(sys, "meta_path", [Failing, *sys.meta_path])
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.9.0")
+    with pytest.raises(BackendUnavailableError, match=r"lava-nc 0\.9\.0 .* 0\.10\.0 is needed"):
+        lava_support.require_lava()
 
 
 # Installation
