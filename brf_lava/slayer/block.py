@@ -315,11 +315,13 @@ def blocks_of(family: Neuron) -> Any:
     for kind in (Input, Dense, Recurrent) if family.spiking else (Input,):
         contents = {
             "__module__": __name__,
-            "__qualname__": f"{family.name.lower()}.{kind.__name__}",  # where pickle looks
+            "__qualname__": f"{family.name}{kind.__name__}",
             "__doc__": _documented(kind, family, f"{family.name} neurons"),
             "family": family,
         }
-        setattr(space, kind.__name__, type(kind.__name__, (kind,), contents))
+        made = type(kind.__name__, (kind,), contents)
+        setattr(space, kind.__name__, made)
+        globals()[made.__qualname__] = made  # where pickle looks
     space.Affine = Affine
     return space
 
