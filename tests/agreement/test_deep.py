@@ -310,11 +310,11 @@ def test_the_commands_from_training_to_pictures(
 def test_neurons_of_two_steps_and_planes_each_have_their_map(
     command: Callable[..., str], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from brf_lava.analysis import stability
+    from brf_lava.analysis import parameters
 
-    drawn, stability_map = [], stability.stability_map
+    drawn, stability_map = [], parameters.stability_map
     monkeypatch.setattr(
-        stability,
+        parameters,
         "stability_map",
         lambda plane, dt, points: drawn.append((plane, dt)) or stability_map(plane, dt, points),
     )

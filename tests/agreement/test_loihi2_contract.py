@@ -691,7 +691,9 @@ def test_execute_checks_the_chip(
 
 
 def invoke(command: Any, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False)
+    names = main.context_settings["help_option_names"]  # a command keeps those it saw first
+    given = [str(a) for a in arguments]
+    return CliRunner().invoke(command, given, standalone_mode=False, help_option_names=names)
 
 
 @pytest.fixture

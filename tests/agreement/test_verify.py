@@ -14,6 +14,7 @@ from networks import SPIKING, random_inputs, random_network, random_spikes
 
 from brf_lava.backends import engine
 from brf_lava.backends.stepwise import plain_run
+from brf_lava.cli import main
 from brf_lava.cli.verify import verify as verify_command
 from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
 from brf_lava.network.activity import Activity, TestVectors
@@ -42,7 +43,9 @@ def net(network: FixedNetwork, tmp_path: Path) -> Path:
 
 
 def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(verify_command, [str(a) for a in arguments], standalone_mode=False)
+    names = main.context_settings["help_option_names"]  # a command keeps those it saw first
+    given = [str(a) for a in arguments]
+    return CliRunner().invoke(verify_command, given, standalone_mode=False, help_option_names=names)
 
 
 # The vectors
