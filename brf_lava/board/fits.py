@@ -248,7 +248,7 @@ def _share(
     splits = []
     for layer, reached, (parts, reason, _) in layers:
         size, larger = divmod(layer.neurons, parts or layer.neurons)
-        sizes = np.full(parts, size) + (np.arange(parts) < larger)
+        sizes = size + (np.arange(parts) < larger).astype(np.int64)
         needs = part_loads(layer, sizes if parts else [1], reached, packing)
         shared = free[(loads[free] + needs[0] <= room).all(axis=1)][:parts]
         cores = np.append(shared, used + np.arange(parts - len(shared)))
