@@ -17,7 +17,7 @@ import pytest
 import scipy.io
 import torch
 from click.testing import Result
-from commands import (
+from command_line import (
     PATIENCE,
     PROGRAM,
     assert_ends_quietly_on_a_closed_pipe,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import click
-import commands
+import command_line
 import h5py
 import numpy as np
 import pytest
@@ -234,11 +234,11 @@ def test_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # The commands
 
 
-brf_lava = partial(commands.brf_lava, "data")
+brf_lava = partial(command_line.brf_lava, "data")
 
 
 def assert_failed(result: Result, *parts: str) -> None:
-    commands.assert_failed(result, 2, *parts)
+    command_line.assert_failed(result, 2, *parts)
 
 
 def test_help_is_light() -> None:

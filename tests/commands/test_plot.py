@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import commands
+import command_line
 import numpy as np
 import pytest
 import torch
@@ -744,7 +744,7 @@ def short_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: dataset)
 
 
-brf_lava = partial(commands.brf_lava, "plot")
+brf_lava = partial(command_line.brf_lava, "plot")
 
 
 # Words after the kind, and what the picture must say.
@@ -803,7 +803,7 @@ def test_a_picture_is_written_and_nothing_else(
     result = brf_lava(*arguments_of(case, files), "-o", "picture.svg")
     assert result.exit_code == 0, result.output
     assert "picture.svg" in result.output
-    found = commands.files(tmp_path)
+    found = command_line.files(tmp_path)
     assert set(found) == {"picture.svg"} | ({"picture.csv"} if case == "robustness" else set())
     text = found["picture.svg"].decode()
     for part in CASES[case][1]:
@@ -855,9 +855,9 @@ def test_a_mistake_is_one_line_and_no_file(
     label = words[1].startswith("=") if len(words) > 1 else False
     arguments = words if label else tuple(str(files.get(word, word)) for word in words)
     result = brf_lava(*arguments, "-o", out)
-    commands.assert_failed(result, 2, *parts)
+    command_line.assert_failed(result, 2, *parts)
     assert len(result.output.splitlines()) == 1
-    assert commands.files(tmp_path) == {}
+    assert command_line.files(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture", "missing/picture.png", "folder.png"])
@@ -865,7 +865,7 @@ def test_no_picture_there(name: str, files: dict[str, Path], tmp_path: Path) -> 
     (tmp_path / "folder.png").mkdir()
     for case in ("boundary", "robustness"):
         result = brf_lava(*arguments_of(case, files), "-o", tmp_path / name)
-        commands.assert_failed(result, 2, name.split("/")[0])
+        command_line.assert_failed(result, 2, name.split("/")[0])
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
@@ -873,7 +873,7 @@ def test_inputs_are_not_replaced(files: dict[str, Path], tmp_path: Path) -> None
     run = write_metrics(tmp_path / "run.png", [1.0])
     before = run.read_bytes()
     result = brf_lava("learning-curves", run, "-o", run)
-    commands.assert_failed(result, 2, "would replace")
+    command_line.assert_failed(result, 2, "would replace")
     assert run.read_bytes() == before
 
 
@@ -955,7 +955,7 @@ def test_an_interrupted_picture_leaves_the_old_one(
     monkeypatch.setattr(Figure, "savefig", interrupt)
     result = brf_lava("boundary", "-o", out)
     assert result.exit_code == INTERRUPTED
-    assert commands.files(tmp_path) == {"x.png": b"old"}
+    assert command_line.files(tmp_path) == {"x.png": b"old"}
 
 
 def test_a_failed_sweep_leaves_no_picture(
@@ -967,7 +967,7 @@ def test_a_failed_sweep_leaves_no_picture(
     monkeypatch.setattr(sweeps, "quantize", fail)
     result = brf_lava(*arguments_of("robustness", files), "-o", tmp_path / "x.png")
     assert result.exit_code == 2
-    assert commands.files(tmp_path) == {}
+    assert command_line.files(tmp_path) == {}
 
 
 def test_importing_the_command_is_light() -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import commands
+import command_line
 import h5py
 import numpy as np
 import pytest
@@ -636,11 +636,11 @@ def test_no_file_and_half_a_file(file: Path, tmp_path: Path) -> None:
 # The command
 
 
-command = partial(commands.brf_lava, "data", "prepare")
+command = partial(command_line.brf_lava, "data", "prepare")
 
 
 def failed(result: Result, *parts: str) -> None:
-    commands.assert_failed(result, 2, *parts)
+    command_line.assert_failed(result, 2, *parts)
 
 
 def test_command(records: Path, tmp_path: Path) -> None:
@@ -885,7 +885,7 @@ def classified(tmp_path_factory: pytest.TempPathFactory) -> Classified:
     write_network(replace(ecg_network(), provenance=known), net)
 
     def call(*arguments: str | Path) -> Result:
-        return commands.brf_lava("classify", net, *arguments, "--backend", "engine")
+        return command_line.brf_lava("classify", net, *arguments, "--backend", "engine")
 
     return call
 
@@ -1009,7 +1009,7 @@ def test_published_network_names_the_waves_of_a_record(qtdb: Path, tmp_path: Pat
     pytest.importorskip("torch")
     model, file = tmp_path / "model.pt", tmp_path / "net.h5"
     for words in (["import", published, "--task", "ecg", "--out", model], ["export", model, file]):
-        commands.assert_worked(commands.brf_lava(*words))
+        command_line.assert_worked(command_line.brf_lava(*words))
     network, _ = read_network(file)
     assert classify.encoding_of(network) == Encoding(delay=19)
     hits: dict[int, list[bool]] = {0: [], 19: []}
