@@ -89,9 +89,7 @@ def require_lava() -> None:
         if isinstance(error, ModuleNotFoundError):
             advice = f"{error}. Install it: brf-lava install-lava."
         elif (installed := version("lava-nc")) != LAVA_NC:
-            advice = (
-                f"lava-nc {installed} is installed, {LAVA_NC} is needed: brf-lava install-lava."
-            )
+            advice = f"lava-nc is {installed}, {LAVA_NC} is needed. Call brf-lava install-lava."
         else:
             advice = (
                 f"its import raised {type(error).__name__}: {error}. If that is about the context "
