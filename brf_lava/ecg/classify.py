@@ -199,24 +199,18 @@ def write_annotation(labels: RecordLabels, path: Path) -> int:
     "(" and ")" have the number of their wave, as in the QT database.
 
     Args:
-        labels: The classes of the record.
+        labels: The classes of the record, with one wave or more.
         path: As returned by `annotation_path`.
 
     Returns:
         How many marks the file holds.
 
     Raises:
-        DataError: The classes describe no wave.
         BrfLavaError: The file cannot be written.
     """
     import wfdb
 
     waves = labels.marks()
-    if not waves:
-        raise DataError(
-            f"{path}: the classes of {labels.record} describe no wave: there is nothing to "
-            "annotate. Look at them with --csv."
-        )
     numbers = [WAVE_NUMBERS[m.wave] if m.symbol in (ONSET, OFFSET) else 0 for m in waves]
     with TemporaryDirectory() as folder:
         wfdb.wrann(

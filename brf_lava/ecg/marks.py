@@ -15,7 +15,6 @@ without a P wave, and where a beat may have gone unmarked (see `MAX_RR`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,9 +23,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import reading
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.io.printable import shortened
 from brf_lava.network.decision import UNLABELED
 
 P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
@@ -75,25 +74,12 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
     import wfdb
 
     path = record.with_name(f"{record.name}.{annotator}")
-    if not os.path.isfile(path):
-        raise DataError(
-            f"{path}: no such file: no wave is marked. Name the annotations with --annotator, or "
-            "leave the record out."
-        )
-    try:
+    with reading(path, "a complete WFDB annotation file"):
         annotation = wfdb.rdann(str(record), annotator)
         samples = np.asarray(annotation.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in annotation.symbol]
-        whole = path.read_bytes()[-len(END_MARK) :] == END_MARK
-    except Exception as error:  # damage surfaces as errors of many kinds
-        raise DataError(
-            f"{path}: not a complete WFDB annotation file ({shortened(error)}). Copy it again."
-        ) from error
-    if not whole:
-        raise DataError(
-            f"{path}: its end mark is missing: the file was cut off after {len(samples)} "
-            "annotations. Copy it again."
-        )
+        if not path.read_bytes().endswith(END_MARK):  # wfdb does not look
+            raise ValueError(f"no end mark after {len(samples)} annotations")
     order = np.argsort(samples, kind="stable")
     steps = np.rint(samples * (to_fs / (annotation.fs or fs))).astype(np.int64)
     waves = tuple(find_waves([int(steps[i]) for i in order], [symbols[i] for i in order]))
@@ -136,11 +122,6 @@ def find_waves(steps: list[int], symbols: list[str]) -> Iterator[Wave]:
 def label_steps(waves: tuple[Wave, ...], steps: int) -> Labels:
     """The class of every step, [steps]; `UNLABELED` where the waves do not say it."""
     labels = np.full(steps, UNLABELED, dtype=np.uint8)
-
-    def mark(start: int | None, stop: int | None, label: int) -> None:
-        if start is not None and stop is not None:
-            labels[max(start, 0) : max(stop, 0)] = label
-
     peaks = [wave.peak for wave in waves if wave.kind == "N"]
     longest = MAX_RR * float(np.median(np.diff(peaks))) if len(peaks) > 1 else 0.0
     within = {peak for peak, following in pairwise(peaks) if following - peak <= longest}
@@ -148,19 +129,18 @@ def label_steps(waves: tuple[Wave, ...], steps: int) -> Labels:
     named = [wave for wave in waves if wave.kind != "u"]
     for wave, following in zip(named, [*named[1:], None], strict=True):
         beat = wave.peak if wave.kind == "N" else beat
-        kinds = (wave.kind, following.kind if following else None)
-        begin = following.onset if following else None
-        if wave.kind == "p":
-            mark(wave.onset, wave.offset, P)
-        elif wave.kind == "N":
-            mark(wave.onset, wave.peak, QR)
-            mark(wave.peak, wave.offset, RS)
-        if kinds == ("p", "N"):
-            mark(wave.offset, begin, PQ)
-        elif kinds == ("N", "t") and following is not None:
-            mark(wave.offset, following.offset, ST)
-        elif kinds == ("t", "p") and beat in within:
-            mark(wave.offset, begin, TP)
+        kinds = wave.kind + (following.kind if following else "")
+        onset, offset = (following.onset, following.offset) if following else (None, None)
+        for first, start, stop, label in (
+            ("p", wave.onset, wave.offset, P),
+            ("pN", wave.offset, onset, PQ),
+            ("N", wave.onset, wave.peak, QR),
+            ("N", wave.peak, wave.offset, RS),
+            ("Nt", wave.offset, offset, ST),
+            ("tp", wave.offset, onset if beat in within else None, TP),
+        ):
+            if kinds.startswith(first) and start is not None and stop is not None:
+                labels[max(start, 0) : max(stop, 0)] = label
     return labels
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import reading
 from brf_lava.ecg.signal import Record, Signal
 from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError
@@ -34,29 +35,17 @@ def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
             no line is about one of the records.
     """
     patients: dict[str, str] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.reader(file), 1):
-                cells = [cell.strip() for cell in row]
-                if not any(cells) or [cell.lower() for cell in cells] == COLUMNS:
-                    continue
-                if len(cells) != len(COLUMNS) or not all(cells):
-                    raise DataError(
-                        f"{path}: line {number}: {','.join(cells)!r}; must be record,patient, the "
-                        "name of a record and of its patient. Correct it."
-                    )
-                if patients.setdefault(*cells) != cells[1]:
-                    raise DataError(
-                        f"{path}: line {number}: record {cells[0]} is of {cells[1]}, and of "
-                        f"{patients[cells[0]]} in a line before. Remove one of them."
-                    )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Name another.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: not a CSV file in UTF-8 ({type(error).__name__}); must have lines of "
-            "record,patient. Name another."
-        ) from None
+    with (
+        reading(path, "a CSV file in UTF-8, with lines of record,patient"),
+        path.open(newline="", encoding="utf-8-sig") as file,
+    ):
+        for row in csv.reader(file):
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or [cell.lower() for cell in cells] == COLUMNS:
+                continue
+            fits = len(cells) == len(COLUMNS) and all(cells)
+            if not fits or patients.setdefault(*cells) != cells[1]:
+                raise ValueError(f"{','.join(row)!r} is no record and its one patient")
     known = {record: patients[record] for record in records if record in patients}
     if not known:
         raise DataError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from hypothesis import strategies as st
 from networks import random_network
 from wfdb_files import BEAT, beats, ecg_signal, labels_of, write_record
 
+from brf_lava import __version__
 from brf_lava.backends import engine
 from brf_lava.ecg import classify
 from brf_lava.ecg import prepare as wfdb_prepare
@@ -86,9 +86,9 @@ MARKED: dict[str, list[Wave]] = {
 }
 
 
-@pytest.mark.parametrize("symbols", MARKED)
-def test_waves_whose_onset_or_offset_may_be_missing(symbols: str) -> None:
-    assert list(find_waves(list(range(len(symbols))), list(symbols))) == MARKED[symbols]
+def test_waves_whose_onset_or_offset_may_be_missing() -> None:
+    for symbols, waves in MARKED.items():
+        assert list(find_waves(list(range(len(symbols))), list(symbols))) == waves
 
 
 def test_labels_of_regular_beats() -> None:
@@ -163,16 +163,13 @@ def test_marks_written_from_classes_give_the_classes_back(
     assert set(labels[~known].tolist()) <= {5, UNLABELED}
 
 
-def test_fragments_are_no_waves() -> None:
-    labels = np.repeat([5, 2, 5, 3, 5, 0, 5, 2, 3, 5], [9, 20, 9, 20, 9, 4, 9, 2, 2, 9])
-    assert waves_from_labels(labels.astype(np.uint8), np.zeros(len(labels))) == ()
-
-
-def test_peak_is_farthest_from_the_line_between_the_ends() -> None:
-    labels = np.zeros(30, np.uint8)
+def test_waves_from_classes() -> None:
+    """The peak is farthest from the line between the ends; fragments are no waves."""
     signal = np.linspace(0, 3, 30)
     signal[11] += 0.5
-    assert waves_from_labels(labels, signal) == (Wave("p", 0, 11, 30),)
+    assert waves_from_labels(np.zeros(30, np.uint8), signal) == (Wave("p", 0, 11, 30),)
+    labels = np.repeat([5, 2, 5, 3, 5, 0, 5, 2, 3, 5], [9, 20, 9, 20, 9, 4, 9, 2, 2, 9])
+    assert waves_from_labels(labels.astype(np.uint8), np.zeros(len(labels))) == ()
 
 
 # Reading records
@@ -196,55 +193,38 @@ def test_record_is_read_as_written(tmp_path: Path) -> None:
     np.testing.assert_allclose(record.signal, signal, atol=0.0006)  # half a unit of 1 uV and more
 
 
-@pytest.mark.parametrize(
-    ("text", "channels"),
-    [("lead 3,lead 1", (3, 1)), ("0, 2", (0, 2)), ("LEAD 2,0", (2, 0)), (None, (0, 1))],
-)
-def test_leads_by_name_or_number(
-    tmp_path: Path, text: str | None, channels: tuple[int, int]
-) -> None:
+def test_leads_by_name_or_number(tmp_path: Path) -> None:
     signal = np.random.default_rng(0).standard_normal((2000, 4))
-    record = read_record(write_record(tmp_path, "r", signal), parse_leads(text))
-    np.testing.assert_allclose(record.signal, signal[:, channels], atol=0.0006)
-    assert record.leads == tuple(f"lead {channel}" for channel in channels)
-    assert record.signals == ("lead 0", "lead 1", "lead 2", "lead 3")
-
-
-def test_a_name_goes_before_a_number(tmp_path: Path) -> None:
-    signal = np.random.default_rng(0).standard_normal((2000, 3))
     path = write_record(tmp_path, "r", signal)
-    header = path.with_suffix(".hea")
-    lines = header.read_text().replace("lead 0", "2").replace("lead 2", "0")
-    header.write_text(lines)
+    leads: dict[str | None, tuple[int, int]] = {
+        "lead 3,lead 1": (3, 1),
+        "0, 2": (0, 2),
+        "LEAD 2,0": (2, 0),
+        None: (0, 1),
+    }
+    for text, channels in leads.items():
+        record = read_record(path, parse_leads(text))
+        np.testing.assert_allclose(record.signal, signal[:, channels], atol=0.0006)
+        assert record.leads == tuple(f"lead {channel}" for channel in channels)
+        assert record.signals == ("lead 0", "lead 1", "lead 2", "lead 3")
+    for wrong, found in (
+        (("V5", "0"), "no signals 'V5'; there are lead 0, lead 1, lead 2, lead 3"),
+        (("0", "4"), "'4'"),
+        (("0", "-1"), "'-1'"),
+        (("lead 1", "1"), "lead 1,1 are one signal"),
+    ):
+        with refused("r.hea", found):
+            read_record(path, wrong)
+    header = path.with_suffix(".hea")  # a name goes before a number
+    header.write_text(header.read_text().replace("lead 0", "2").replace("lead 2", "0"))
     np.testing.assert_allclose(read_record(path, ("2", "0")).signal, signal[:, [0, 2]], atol=0.0006)
     np.testing.assert_allclose(read_record(path).signal, signal[:, :2], atol=0.0006)
+    for text in ("", "II", "II,II", "II,", "I,II,III"):
+        with refused("--leads", "two different signals", error=ParameterError):
+            parse_leads(text)
 
 
-@pytest.mark.parametrize("text", ["", "II", "II,II", "II,", "I,II,III"])
-def test_leads_are_two(text: str) -> None:
-    with refused("--leads", "two different signals", error=ParameterError):
-        parse_leads(text)
-
-
-@pytest.mark.parametrize(
-    ("leads", "parts"),
-    [
-        (("V5", "0"), ("no signals 'V5'; there are lead 0, lead 1, lead 2", "0 to 2")),
-        (("0", "3"), ("'3'",)),
-        (("0", "-1"), ("'-1'",)),
-        (("lead 1", "1"), ("lead 1,1 are one signal",)),
-    ],
-)
-def test_leads_that_are_not_there(
-    tmp_path: Path, leads: tuple[str, str], parts: tuple[str, ...]
-) -> None:
-    signal = np.random.default_rng(0).standard_normal((2000, 3))
-    path = write_record(tmp_path, "r", signal)
-    with refused("r.hea", *parts):
-        read_record(path, leads)
-
-
-@pytest.mark.parametrize("fs", [128.0, 360.0, 500.0, 1000.0])
+@pytest.mark.parametrize("fs", [128.0, 360.0, 1000.0])
 def test_another_sampling_frequency(tmp_path: Path, fs: float) -> None:
     seconds = np.arange(round(20 * fs)) / fs
     wave = np.stack([np.sin(2 * np.pi * 3 * seconds), 2 + np.cos(2 * np.pi * 5 * seconds)], axis=1)
@@ -269,90 +249,62 @@ def test_an_invalid_sample_spoils_only_its_neighborhood() -> None:
     assert np.isfinite(resample(signal, 360.0)[:, 1]).all()
 
 
-@pytest.mark.parametrize(
-    ("suffix", "content", "parts"),
-    [
-        (".hea", None, ("r.hea", "no such file")),
-        (".hea", b"\x00\xff nothing\n", ("r.hea", "not a WFDB header")),
-        (".hea", b"", ("r.hea", "not a WFDB header")),
-        (".hea", b"r 2 250 2000\n", ("none is described",)),
-        (".dat", None, ("r.dat", "missing")),
-        (".dat", bytes(4001), ("r.dat", "2000 samples", "Copy it again")),  # half of it
-        (".dat", b"", ("r.dat", "2000 samples")),
-    ],
-)
-def test_damaged_record(
-    tmp_path: Path, suffix: str, content: bytes | None, parts: tuple[str, ...]
-) -> None:
+def test_damaged_record(tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(2000, beats(8)))
-    file = path.with_suffix(suffix)
-    file.unlink()
-    if content is not None:
-        file.write_bytes(content)
-    with refused(str(path), *parts):
-        read_record(path)
-
-
-def test_record_that_does_not_fit(tmp_path: Path) -> None:
+    for suffix, content, part in (
+        (".hea", None, "no such file"),
+        (".hea", b"\x00\xff nothing\n", "r.hea: not a WFDB header"),
+        (".hea", b"", "r.hea: not a WFDB header"),
+        (".hea", b"r 2 250 2000\n", "r.hea: not the header of its signal file, of 2000 samples"),
+        (".dat", None, "r.dat: cannot be read (No such file"),
+        (".dat", bytes(4001), "r.hea: not the header of its signal file"),  # half of it
+        (".dat", b"", "r.hea: not the header of its signal file"),
+    ):
+        file = path.with_suffix(suffix)
+        whole = file.read_bytes()
+        file.unlink() if content is None else file.write_bytes(content)
+        with refused(str(path), part):
+            read_record(path)
+        file.write_bytes(whole)
     signal = ecg_signal(2000, beats(8))
-    with refused("one.hea: 1 signal;", "2 leads"):
+    with refused("one.hea: 1 signals of 2000 samples", "must be 2 or more"):
         read_record(write_record(tmp_path, "one", signal[:, :1]))
-    with refused("slow.hea: 50 samples per second", "100"):
+    with refused("slow.hea: 2 signals of 2000 samples, 50 per second", "100"):
         read_record(write_record(tmp_path, "slow", signal, fs=50))
 
 
-@pytest.mark.parametrize(
-    ("content", "parts"),
-    [
-        (None, ("no such file", "--annotator")),
-        (b"\x07", ("not a complete WFDB annotation file",)),
-        (b"", ("end mark is missing",)),
-        (b"\x00\x00", ("no QRS complex", "found: none")),
-        (("+", "~", "("), ("no QRS complex", "found: +, ~")),
-    ],
-)
-def test_annotations_that_mark_no_beat(tmp_path: Path, content: Any, parts: tuple[str]) -> None:
-    path = tmp_path / "r"
-    if isinstance(content, tuple):
-        write_record(tmp_path, "r", ecg_signal(2000, beats(8)), ([5, 6, 7], list(content)))
-    elif content is not None:
-        path.with_suffix(".q1c").write_bytes(content)
-    with refused("r.q1c", *parts):
-        read_waves(path, "q1c", 250, 250)
-
-
-@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
-def test_annotations_that_were_cut_off(tmp_path: Path, keep: float) -> None:
+def test_damaged_annotations(tmp_path: Path) -> None:
     marked = beats(38)
     path = write_record(tmp_path, "r", ecg_signal(8000, marked), marked)
     file = path.with_suffix(".q1c")
-    content = file.read_bytes()
-    file.write_bytes(content[: 2 * int(keep * len(content) / 2)])  # between two annotations
-    with refused("r.q1c", "end mark is missing", "Copy it again"):
-        read_waves(path, "q1c", 250, 250)
+    whole = file.read_bytes()
+    cuts = [whole[: 2 * int(keep * len(whole) / 2)] for keep in (0.1, 0.5, 0.9)]
+    for content, part in (
+        *((content, "no end mark after") for content in cuts),  # between two annotations
+        (b"", "no end mark after"),
+        (b"\x07", "r.q1c: not a complete WFDB annotation file"),
+        (b"\x00\x00", "no QRS complex is marked (symbols found: none)"),
+    ):
+        file.write_bytes(content)
+        with refused("r.q1c", part):
+            read_waves(path, "q1c", 250, 250)
+    write_record(tmp_path, "s", ecg_signal(2000, beats(8)), ([5, 6, 7], ["+", "~", "("]))
+    with refused("s.q1c", "symbols found: +, ~"):
+        read_waves(tmp_path / "s", "q1c", 250, 250)
+    with refused("r.none: cannot be read (No such file"):
+        read_waves(path, "none", 250, 250)
 
 
 # Patients
 
 
-def copies(folder: Path, rates: dict[str, float]) -> None:
-    """Records of one signal at several rates."""
-    marked = beats(38)
-    signal = ecg_signal(8000, marked, noise=0.0)
-    for name, fs in rates.items():
-        times = np.arange(int(8000 * fs / 250)) * (250 / fs)
-        sampled = np.stack([np.interp(times, np.arange(8000), lead) for lead in signal.T], axis=1)
-        write_record(folder, name, sampled, marked, fs=fs)
-
-
 def test_patients_that_are_named_stay_together(records: Path, tmp_path: Path) -> None:
     file = tmp_path / "patients.csv"
     file.write_text('Record, Patient\n\na1,x\na2,x\na3,x\nelsewhere,x\n"a4",y\n')
-    names = wfdb_prepare.find_records(records)
-    told = read_patients(file, names)
-    assert told == {"a1": "x", "a2": "x", "a3": "x", "a4": "y"}
-    for seed in range(8):
-        prepared = wfdb_prepare.prepare(records, Settings(seed=seed), patients=told)
+    named = read_patients(file, wfdb_prepare.find_records(records))
+    assert named == {"a1": "x", "a2": "x", "a3": "x", "a4": "y"}
+    for seed in range(3):
+        prepared = wfdb_prepare.prepare(records, Settings(seed=seed), patients=named)
         test = {segments.name for segments in prepared.test}
         assert len(test & {"a1", "a2", "a3"}) in (0, 3)
         unknown = next(iter(prepared.notices()))
@@ -361,30 +313,32 @@ def test_patients_that_are_named_stay_together(records: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("content", "parts"),
+    ("content", "part"),
     [
-        (None, ("cannot be read",)),
-        (b"\xff\xfe", ("not a CSV file in UTF-8",)),
-        (b"", ("none of its 0 lines", "such as a1")),
-        (b"b1,x\n", ("none of its 1 lines", "such as a1")),
-        (b"a1,x\na2\n", ("line 2: 'a2'; must be record,patient",)),
-        (b"a1,x,y\n", ("line 1",)),
-        (b"a1,\n", ("line 1",)),
-        (b"a1,x\na1,y\n", ("line 2: record a1 is of y, and of x in a line before",)),
+        (None, "cannot be read"),
+        (b"\xff\xfe", "not a CSV file in UTF-8"),
+        (b"", "none of its 0 lines"),
+        (b"b1,x\n", "none of its 1 lines"),
+        (b"a1,x\na2\n", "'a2' is no record and its one patient"),
+        (b"a1,\n", "'a1,' is no record"),
+        (b"a1,x\na1,y\n", "'a1,y' is no record"),
     ],
 )
-def test_patients_that_cannot_be_read(
-    tmp_path: Path, content: bytes | None, parts: tuple[str, ...]
-) -> None:
+def test_patients_that_cannot_be_read(tmp_path: Path, content: bytes | None, part: str) -> None:
     file = tmp_path / "patients.csv"
     if content is not None:
         file.write_bytes(content)
-    with refused("patients.csv", *parts):
+    with refused("patients.csv", part):
         read_patients(file, ("a1", "a2"))
 
 
 def test_the_same_signal_in_both_halves_is_noticed(tmp_path: Path) -> None:
-    copies(tmp_path, {"c1": 250, "c2": 128, "c3": 360, "c4": 1000})
+    marked = beats(38)
+    signal = ecg_signal(8000, marked, noise=0.0)
+    for name, fs in {"c1": 250, "c2": 128, "c3": 360, "c4": 1000}.items():
+        times = np.arange(int(8000 * fs / 250)) * (250 / fs)
+        sampled = np.stack([np.interp(times, np.arange(8000), lead) for lead in signal.T], axis=1)
+        write_record(tmp_path, name, sampled, marked, fs=fs)
     prepared = wfdb_prepare.prepare(tmp_path, Settings(test_share=0.25))
     unknown, alike = prepared.notices()
     assert "4 of 4 records do not say whose" in unknown
@@ -393,8 +347,8 @@ def test_the_same_signal_in_both_halves_is_noticed(tmp_path: Path) -> None:
         assert f"{segments.name} and {test.name}" in alike
     other = beats(30, durations=(28, 14, 11, 9, 80, 95))
     write_record(tmp_path, "other", ecg_signal(8000, other), other)
-    told = {f"c{number}": "one" for number in range(1, 5)}
-    prepared = wfdb_prepare.prepare(tmp_path, Settings(), patients=told)
+    named = {f"c{number}": "one" for number in range(1, 5)}
+    prepared = wfdb_prepare.prepare(tmp_path, Settings(), patients=named)
     assert len(list(prepared.notices())) == 1  # other alone, of whom nothing is known
 
 
@@ -428,18 +382,16 @@ def test_segments_of_a_record(records: Path) -> None:
         assert np.array_equal(y, expected[start - 60 : start - 60 + STEPS])
 
 
-def test_delayed_labels_trail_the_signal(records: Path) -> None:
-    at_once = wfdb_prepare.read_segments(records / "a1", Settings())
+def test_delayed_labels_trail_the_signal_and_unlabeled_ones_are_the_first_class(
+    records: Path,
+) -> None:
+    plain = wfdb_prepare.read_segments(records / "a1", Settings())
     late = wfdb_prepare.read_segments(records / "a1", Settings(Encoding(delay=19)))
-    assert late.starts[0] == at_once.starts[0] + 19
-    assert np.array_equal(late.y[0], at_once.y[0])
-
-
-def test_unlabeled_as_the_first_class(records: Path) -> None:
-    masked = wfdb_prepare.read_segments(records / "a1", Settings())
+    assert late.starts[0] == plain.starts[0] + 19
+    assert np.array_equal(late.y[0], plain.y[0])
     first = wfdb_prepare.read_segments(records / "a1", Settings(unlabeled="first-class"))
-    assert (masked.y == UNLABELED).any()
-    assert np.array_equal(first.y, np.where(masked.y == UNLABELED, 0, masked.y))
+    assert (plain.y == UNLABELED).any()
+    assert np.array_equal(first.y, np.where(plain.y == UNLABELED, 0, plain.y))
 
 
 def test_invalid_and_flat_segments_are_left_out(tmp_path: Path) -> None:
@@ -461,20 +413,22 @@ def test_invalid_and_flat_segments_are_left_out(tmp_path: Path) -> None:
 
 
 def test_no_record_is_in_both_halves_and_the_seed_decides(records: Path) -> None:
-    splits = set()
-    for seed in range(6):
+    splits = []
+    for seed in (0, 1, 2, 0):
         prepared = wfdb_prepare.prepare(records, Settings(seed=seed, test_share=0.34))
         train, test = ({s.name for s in half} for half in (prepared.train, prepared.test))
         assert not train & test
         assert train | test == {"a1", "a2", "a3", "a4", "a5", "a6"}
         assert len(test) == 3
-        splits.add(frozenset(test))
-        again = wfdb_prepare.prepare(records, Settings(seed=seed, test_share=0.34))
-        assert {s.name for s in again.test} == test
-    assert len(splits) > 1
+        splits.append(test)
+    assert splits[0] == splits[-1]
+    assert len(set(map(frozenset, splits))) > 1
     assert [name for name, _ in prepared.skipped] == ["sel30"]
-    everything = wfdb_prepare.prepare(records, Settings(all_records=True))
-    assert not everything.skipped
+    for share in (0.001, 0.999):
+        extreme = wfdb_prepare.prepare(records, Settings(test_share=share, all_records=True))
+        assert not extreme.skipped
+        assert extreme.train  # neither half is ever empty
+        assert extreme.test
 
 
 def test_records_that_may_be_of_one_patient_stay_together(tmp_path: Path) -> None:
@@ -493,40 +447,18 @@ def test_records_that_may_be_of_one_patient_stay_together(tmp_path: Path) -> Non
     assert patients["e1"] == patients["e2"] != patients["e5"]
     assert {n for n in comments if patients[n] is None} == {"e3", "e4"}
     assert patient(read_record(tmp_path / "e1"), {"e1": "me"}) == "me"
-    for seed in range(10):
+    for seed in range(4):
         prepared = wfdb_prepare.prepare(tmp_path, Settings(seed=seed))
         test = {s.name for s in prepared.test}
         assert test
         assert len(test & {"e1", "e2"}) != 1
 
 
-@pytest.mark.parametrize("share", [0.001, 0.999])
-def test_neither_half_is_ever_empty(records: Path, share: float) -> None:
-    prepared = wfdb_prepare.prepare(records, Settings(test_share=share))
-    assert prepared.train
-    assert prepared.test
-
-
-@pytest.mark.parametrize(
-    ("made", "changes"),
-    [
-        (Settings, {"test_share": 0.0}),
-        (Settings, {"test_share": float("nan")}),
-        (Settings, {"stride": 0}),
-        (Settings, {"stride": 1301}),
-        (Settings, {"seed": -1}),
-        (Settings, {"unlabeled": "drop"}),
-        (Settings, {"annotator": "../q1c"}),
-        (Encoding, {"threshold": 0.0}),
-        (Encoding, {"threshold": float("nan")}),
-        (Encoding, {"delay": -1}),
-        (Encoding, {"delay": 1300}),
-    ],
-)
-def test_values_out_of_range(made: Callable[..., Any], changes: dict[str, Any]) -> None:
-    (value,) = changes.values()
-    with refused(str(value), "must be", error=ParameterError):
-        made(**changes)
+def test_encodings_out_of_range() -> None:
+    for changes in ({"threshold": 0.0}, {"threshold": np.nan}, {"delay": -1}, {"delay": 1300}):
+        (value,) = changes.values()
+        with refused(str(value), "must be", error=ParameterError):
+            Encoding(**changes)
 
 
 @given(st.floats(1e-9, 1e9), st.integers(0, 1299))
@@ -535,22 +467,16 @@ def test_encoding_survives_in_the_kind_of_its_source(threshold: float, delay: in
     assert Encoding.of(encoding.kind) == encoding
 
 
-def test_labels_that_trail_by_another_delay_are_told_of() -> None:
-    prepared, late = (Encoding(delay=delay).kind for delay in (0, PUBLISHED_DELAY))
-    delays = {"qtdb": 19, "synthetic-ecg": 0, "mnist": 0, "": 0, prepared: 0, late: 19}
+def test_labels_that_trail_by_another_delay_are_noticed() -> None:
+    late = Encoding(delay=PUBLISHED_DELAY).kind
+    delays = {"qtdb": 19, "synthetic-ecg": 0, "mnist": 0, "": 0, Encoding().kind: 0, late: 19}
     for kind, delay in delays.items():
         assert Encoding.of(kind) == Encoding(THRESHOLD, delay), kind
-    for trained, a in delays.items():
-        for data, b in delays.items():
-            notice = delay_notice(trained, data)
-            if a == b:
-                assert notice is None
-            else:
-                assert notice is not None
-                assert f"by {a} steps" in notice
-                assert f"trail by {b}," in notice
-                assert f"data prepare ecg --delay {a}" in notice
-                assert "\n" not in notice
+        assert delay_notice(kind, "qtdb" if delay else "mnist") is None
+    notice = delay_notice("qtdb", "synthetic-ecg")
+    assert notice is not None
+    for part in ("by 19 steps", "trail by 0,", "data prepare ecg --delay 19"):
+        assert part in notice
 
 
 # The prepared file
@@ -564,7 +490,7 @@ def prepared(records: Path) -> wfdb_prepare.Prepared:
 @pytest.fixture
 def file(prepared: wfdb_prepare.Prepared, tmp_path: Path) -> Path:
     path = tmp_path / "ecg.h5"
-    wfdb_records.write_prepared(prepared, path, {"brf_lava": "9.9"})
+    wfdb_records.write_prepared(prepared, path)
     return path
 
 
@@ -590,47 +516,35 @@ def test_file_gives_the_data_back(prepared: wfdb_prepare.Prepared, file: Path) -
     assert not (ecg.load(file, unlabeled="first-class").train.y == UNLABELED).any()
 
 
-def test_same_records_give_the_same_bytes_of_data(records: Path, file: Path) -> None:
-    again = file.with_name("again.h5")
-    settings = Settings(Encoding(0.3, 5), seed=3)
-    wfdb_records.write_prepared(wfdb_prepare.prepare(records, settings), again, {})
-    source, other = (wfdb_records.load_prepared(path).source for path in (file, again))
-    assert source.fingerprint == other.fingerprint
-
-
 @pytest.mark.parametrize(
-    ("where", "value", "parts"),
+    ("where", "value", "part"),
     [
-        ("train/x", None, ("fingerprint", "changed or is damaged")),  # another spike
-        ("train/x", 3, ("inputs from 0 to 3",)),
-        ("schema", 2, ("schema 2", "reads 1", "brf-lava 9.9")),
-        ("format", "else", ("format 'else'",)),
-        ("format", None, ("format 'nothing'",)),  # deleted
-        ("test", None, ("not a complete file",)),
-        ("delay", -4, ("delay -4",)),
+        ("train/x", 1, "do not have the stored fingerprint"),  # another spike
+        ("train/x", 3, "do not have the stored fingerprint"),
+        ("schema", 2, f"schema 2, this version reads 1. It was written by brf-lava {__version__}"),
+        ("format", "else", "format 'else'"),
+        ("format", None, "not a file of prepared records"),  # deleted
+        ("test", None, "not a file of prepared records"),
+        ("delay", -4, "delay -4"),
     ],
 )
-def test_damaged_file(file: Path, where: str, value: Any, parts: tuple[str, ...]) -> None:
+def test_damaged_file(file: Path, where: str, value: Any, part: str) -> None:
     with h5py.File(file, "r+") as stored:
         if where == "train/x":
-            spike = stored[where][0, 5, 0]
-            stored[where][0, 5, 0] = 1 - spike if value is None else value
+            stored[where][0, 5, 0] = 1 - stored[where][0, 5, 0] if value == 1 else value
         elif value is None:
             del (stored if where in stored else stored.attrs)[where]
         else:
             stored.attrs[where] = value
-    with refused(*parts, error=BrfLavaError):
+    with refused(part, error=BrfLavaError):
         wfdb_records.load_prepared(file)
 
 
 def test_no_file_and_half_a_file(file: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(DataError, match="not a complete file"):
-        wfdb_records.load_prepared(file)
-    with pytest.raises(DataError, match="no such file"):
-        wfdb_records.load_prepared(tmp_path / "none.h5")
-    with pytest.raises(DataError, match="not a file"):
-        wfdb_records.load_prepared(tmp_path)
+    for path in (file, tmp_path / "none.h5", tmp_path):
+        with refused(path.name):
+            wfdb_records.load_prepared(path)
 
 
 # The command
@@ -646,31 +560,29 @@ def failed(result: Result, *parts: str) -> None:
 def test_command(records: Path, tmp_path: Path) -> None:
     out = tmp_path / "ecg.h5"
     result = command("ecg", "--records", records, "--out", out, "--seed", 1, "--delay", 19)
-    assert result.exit_code == 0, result.output
+    command_line.assert_worked(result)
     for part in ("a1 (", "sel30", "sudden-death", "unlabeled", f"Wrote {out}"):
         assert part in result.output
     data = wfdb_records.load_prepared(out)
-    assert Encoding.of(data.source.kind) == Encoding(delay=19)
+    assert Encoding.of(data.source.kind) == Encoding(delay=19)  # the threshold is the default
     with h5py.File(out) as stored:
         assert stored.attrs["seed"] == 1
         assert b'"wfdb"' in stored["source"][()]
 
 
-def test_records_that_cannot_be_used_are_listed(records: Path, tmp_path: Path) -> None:
+def test_records_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
     marked = beats(38)
     folder = tmp_path / "mixed"
     for name in ("good1", "good2", "unmarked", "lost"):
         write_record(folder, name, ecg_signal(8000, marked), marked)
     (folder / "unmarked.q1c").unlink()
     (folder / "lost.dat").unlink()
-    (folder / "headless.q1c").write_bytes((folder / "good1.q1c").read_bytes())
     write_record(folder, "single", ecg_signal(8000, marked)[:, :1], marked)
     result = command("ecg", "--records", folder, "--out", tmp_path / "ecg.h5")
-    assert result.exit_code == 0, result.output
-    assert "4 records left out" in result.output
-    text = " ".join(result.output.split())
-    for part in ("unmarked", "lost", "single", "1 signal", "headless"):
-        assert part in text
+    command_line.assert_worked(result)
+    assert "3 records left out" in result.output
+    for part in ("unmarked.q1c: cannot be read", "lost.dat: cannot be read", "1 signals of 8000"):
+        assert part in " ".join(result.output.replace("│", " ").split())
 
 
 def test_leads_and_patients_of_the_command(tmp_path: Path) -> None:
@@ -683,13 +595,13 @@ def test_leads_and_patients_of_the_command(tmp_path: Path) -> None:
     patients.write_text("r1,a\nr2,b\nr3,b\n")
     out = ("--records", folder, "--out", tmp_path / "ecg.h5", "--patients", patients)
     result = command("ecg", *out)
-    assert result.exit_code == 0, result.output
+    command_line.assert_worked(result)
     text = " ".join(result.output.split())
     assert "do not say whose" not in text
     assert "3 of 3 records with more than two signals" in text
     assert "lead 0 and lead 1 of r" in text
     chosen = command("ecg", *out, "--leads", "1,lead 2")
-    assert chosen.exit_code == 0, chosen.output
+    command_line.assert_worked(chosen)
     assert "more than two signals" not in chosen.output
     with h5py.File(tmp_path / "ecg.h5") as stored:
         assert b'"leads": ["1", "lead 2"]' in stored["source"][()]
@@ -699,28 +611,21 @@ def test_leads_and_patients_of_the_command(tmp_path: Path) -> None:
 
 
 def test_command_refuses(records: Path, tmp_path: Path) -> None:
-    out = ("--out", tmp_path / "ecg.h5")
-    failed(command("ecg", "--records", tmp_path / "none", *out), "none", "does not exist")
-    failed(command("ecg", "--records", records / "a1.hea", *out), "a1.hea", "is a file")
-    (tmp_path / "empty").mkdir()
-    failed(command("ecg", "--records", tmp_path / "empty", *out), "no WFDB record", ".hea")
-    failed(command("ecg", "--records", records, "--out", tmp_path / "ecg.npz"), ".npz", ".h5")
-    failed(command("ecg", "--records", records, "--out", tmp_path), "ends in")
-    failed(command("ecg", "--records", records, "--out", tmp_path / "no" / "e.h5"), "not exist")
-    failed(command("ecg", "--records", records, *out, "--threshold", "-1"), "threshold -1")
-    failed(command("ecg", "--records", records, *out, "--test-share", "1"), "test share 1")
-    failed(command("ecg", "--records", records, *out, "--annotator", "qqq"), "0 of 7", "a1.qqq")
-    only = tmp_path / "only"
-    marked = beats(38)
-    write_record(only, "a1", ecg_signal(8000, marked), marked)
-    failed(command("ecg", "--records", only, *out), "1 of 1 records", "two patients")
+    out = ("--records", records, "--out", tmp_path / "ecg.h5")
+    for folder in (tmp_path / "none", records / "a1.hea", tmp_path):
+        failed(command("ecg", *out, "--records", folder), f"--records {folder}: no WFDB record")
+    failed(command("ecg", *out, "--out", tmp_path / "ecg.npz"), ".npz", ".h5")
+    failed(command("ecg", *out, "--out", tmp_path / "no" / "e.h5"), "not exist")
+    for option, value, part in (
+        ("--threshold", "-1", "threshold -1"),
+        ("--delay", "1300", "delay 1300"),
+        ("--test-share", "1", "'--test-share'"),
+        ("--stride", "0", "'--stride'"),
+        ("--seed", "-1", "'--seed'"),
+        ("--annotator", "qqq", "0 of 7 records can be used, of fewer than two patients"),
+    ):
+        failed(command("ecg", *out, option, value), part)
     assert not (tmp_path / "ecg.h5").exists()
-
-
-@pytest.mark.skipif(ROOT_USER, reason="root may write anywhere")
-def test_folder_that_cannot_be_written(records: Path, tmp_path: Path) -> None:
-    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    failed(command("ecg", "--records", records, "--out", tmp_path / "ecg.h5"), "cannot be written")
 
 
 # Classifying a record
@@ -747,9 +652,9 @@ def fake_run(answers: list[np.ndarray]) -> Any:
     return run
 
 
-@pytest.mark.parametrize("delay", [0, 19])
-@pytest.mark.parametrize("length", [400, 1300, 3000, 5200])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(
+    ("delay", "length", "batch"), [(0, 400, 1), (19, 1300, 3), (0, 3000, 3), (19, 5200, 3)]
+)
 def test_every_step_gets_its_prediction(
     tmp_path: Path, delay: int, length: int, batch: int
 ) -> None:
@@ -767,28 +672,23 @@ def test_every_step_gets_its_prediction(
     assert (found.windows, found.skipped, found.sops) == (len(starts), 0, 2 * STEPS)
 
 
-def test_spikes_are_those_of_the_training_data(tmp_path: Path) -> None:
-    signal = ecg_signal(2 * STEPS, beats(13))
-    path = write_record(tmp_path, "r", signal)
-    seen = []
-
-    def run(x: np.ndarray) -> Activity:
-        seen.append(x)
-        return engine.run(ecg_network(), x)
-
-    classify.classify_record(ecg_network("synthetic-ecg"), path.with_suffix(".hea"), run)
-    stored = read_record(path).signal.reshape(2, STEPS, 2)
-    assert np.array_equal(seen[0].transpose(1, 0, 2), encode(normalize(stored), THRESHOLD))
-
-
-def test_windows_that_cannot_be_run_have_no_class(tmp_path: Path) -> None:
+def test_windows_are_encoded_as_the_training_data_were(tmp_path: Path) -> None:
+    """Those that cannot be encoded have no class."""
     signal = ecg_signal(4 * STEPS, beats(26))
     signal[100] = np.nan
     signal[2 * STEPS : 3 * STEPS, 1] = 0.0
     path = write_record(tmp_path, "r", signal)
     network = ecg_network("synthetic-ecg")
-    found = classify.classify_record(network, path, lambda x: engine.run(network, x))
+    seen = []
+
+    def run(x: np.ndarray) -> Activity:
+        seen.append(x)
+        return engine.run(network, x)
+
+    found = classify.classify_record(network, path.with_suffix(".hea"), run)
     assert (found.windows, found.skipped) == (2, 2)
+    stored = read_record(path).signal.reshape(4, STEPS, 2)[[1, 3]]
+    assert np.array_equal(seen[0].transpose(1, 0, 2), encode(normalize(stored), THRESHOLD))
     classified = (found.steps != UNLABELED).reshape(4, STEPS)
     assert classified.all(axis=1).tolist() == [False, True, False, True]
     assert classified.any(axis=1).tolist() == [False, True, False, True]
@@ -797,7 +697,7 @@ def test_windows_that_cannot_be_run_have_no_class(tmp_path: Path) -> None:
     assert rows[1] == "0,0.000000,"
     flat = write_record(tmp_path, "flat", np.ones((3000, 2)))
     with pytest.raises(DataError, match="nothing can be classified"):
-        classify.classify_record(network, flat, lambda x: engine.run(network, x))
+        classify.classify_record(network, flat, run)
 
 
 @pytest.mark.parametrize("fs", [250.0, 360.0])
@@ -837,9 +737,8 @@ def test_written_labels_read_back(tmp_path: Path, fs: float) -> None:
     assert [cell[2] for cell in cells] == names[found.labels].tolist()
 
 
-@pytest.mark.parametrize("fs", [100.0, 250.0, 257.0, 1000.0])
-def test_no_mark_lies_behind_the_record(tmp_path: Path, fs: float) -> None:
-    for samples in (700, 701, 702, 703):
+def test_no_mark_lies_behind_the_record(tmp_path: Path) -> None:
+    for fs, samples in ((100.0, 700), (250.0, 701), (257.0, 702), (257.0, 703), (1000.0, 703)):
         length = int(np.ceil(samples * 250 / fs))
         steps = np.full(length, 5, np.uint8)
         steps[-60:-30], steps[-30:] = 3, 4  # a T wave to the very end
@@ -847,17 +746,8 @@ def test_no_mark_lies_behind_the_record(tmp_path: Path, fs: float) -> None:
         ends = found.samples_of((*found.marks(), Mark(length, ")", "t")))
         assert ends[-1] == samples - 1
         assert (np.diff(ends) >= 0).all()
-    classify.write_annotation(found, tmp_path / "r.brf")
-    assert wfdb.rdann(str(tmp_path / "r"), "brf").sample.max() < samples
-
-
-def test_nothing_to_annotate(tmp_path: Path) -> None:
-    path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
-    answers = [np.full(STEPS, 5, np.uint8)]
-    found = classify.classify_record(ecg_network("x"), path, fake_run(answers))
-    with pytest.raises(DataError, match="no wave"):
         classify.write_annotation(found, tmp_path / "r.brf")
-    assert not (tmp_path / "r.brf").exists()
+        assert wfdb.rdann(str(tmp_path / "r"), "brf").sample.max() < samples
 
 
 def test_network_for_another_task(tmp_path: Path) -> None:
@@ -867,11 +757,6 @@ def test_network_for_another_task(tmp_path: Path) -> None:
         classify.classify_record(network, tmp_path / "r", fake_run([]))
     with pytest.raises(NetworkFileError):
         classify.check_network(FixedNetwork(other.layers, {"task": "ecg"}))
-
-
-def test_missing_record(tmp_path: Path) -> None:
-    with refused("none.hea", "no such file"):
-        classify.classify_record(ecg_network(), tmp_path / "none.dat", fake_run([]))
 
 
 Classified = Callable[..., Result]
@@ -966,6 +851,7 @@ def qtdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_database_without_the_sudden_death_records(qtdb: Path) -> None:
     names = set(wfdb_prepare.find_records(qtdb))
     assert len(names) == 105
