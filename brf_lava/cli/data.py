@@ -41,13 +41,9 @@ def list_command() -> None:
         if source.listing:
             files = [f"{', '.join(source.wanted)}; sha256 of each in {source.listing} there"]
         rows = [
-            (
-                task.name,
-                f"{task.steps} steps, {len(task.classes)} classes, inputs: {task.inputs}"
-                + (", steps permuted" if task.permuted else ""),
-            )
-            for task in TASKS.values()
-            if SOURCES[task.name] is source
+            (name, f"{task.steps} steps{' permuted' * task.permuted}, inputs: {task.inputs}")
+            for name, task in TASKS.items()
+            if SOURCES[name] is source
         ]
         rows += [
             ("needs", source.files.needs),
@@ -76,14 +72,14 @@ def info(task: str, data: DataOptions) -> None:
 
 
 @data.command()
-@click.argument("task")
+@click.argument("task", metavar="TASK", type=click.Choice(["ecg", "smnist", "psmnist", "shd"]))
 @click.option("--to", type=PATH, help="Folder for the files; default: the cache folder.")
 @click.option("--mirror", metavar="URL", help="Another server that has the same files.")
 def fetch(task: str, to: Path | None, mirror: str | None) -> None:
     """Download the data of TASK, check and unpack them. Complete files are kept."""
     from brf_lava.tasks import fetch as sources
 
-    source = sources.find_source(task)
+    source = sources.SOURCES[task]
     if mirror is not None:
         source = replace(source, url=f"{mirror.rstrip('/')}/")
     folder = source.target if to is None else to
@@ -111,20 +107,12 @@ def _found(files: DataFiles) -> str:
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int, int], Any]]:
     """A bar per file; a line per file where there is no terminal."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import DownloadColumn, Progress
 
     from brf_lava import report
 
     console = report.make_console(stderr=True)
-    text, bar = TextColumn("{task.description}"), BarColumn(bar_width=24)
-    columns = (text, bar, DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (*Progress.get_default_columns(), DownloadColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("")
 

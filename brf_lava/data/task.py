@@ -33,14 +33,9 @@ class TaskSpec:
     def dataset(
         self, train: Split, test: Split, kind: str, description: str, **more: Any
     ) -> Dataset:
-        """Make the data set of these halves.
+        """Make the data set of these halves; `kind` and `description` are those of `DataSource`.
 
-        Args:
-            train: The training half.
-            test: The test half.
-            kind: As in `DataSource`.
-            description: As in `DataSource`.
-            more: Other fields of `Dataset`.
+        more: Other fields of `Dataset`.
         """
         source = DataSource(kind, description, fingerprint(train, test))
         return Dataset(self.name, self.classes, self.step_seconds, train, test, source, **more)

@@ -81,7 +81,7 @@ def classify_record(
     encoding: Encoding | None = None,
     leads: Leads | None = None,
     batch: int = BATCH,
-    on_window: Callable[[int, int], None] | None = None,
+    on_window: Callable[[int, int], object] = lambda done, total: None,
 ) -> RecordLabels:
     """Classify every step of a record.
 
@@ -103,7 +103,7 @@ def classify_record(
     source = read_record(record_path(record), leads)
     starts, padded = place_windows(source.signal, encoding.delay)
     steps = np.full(len(source.signal), UNLABELED, dtype=np.uint8)
-    done = windows = spikes = 0
+    windows = spikes = 0
     for first in range(0, len(starts), batch):
         chosen = starts[first : first + batch]
         signal = padded[chosen[:, None] + np.arange(ECG.steps)]
@@ -119,9 +119,7 @@ def classify_record(
                 free = steps[start : start + len(classes)]
                 np.copyto(free, classes[: len(free)], where=free == UNLABELED)
             windows += int(good.sum())
-        done += len(chosen)
-        if on_window is not None:
-            on_window(done, len(starts))
+        on_window(first + len(chosen), len(starts))
     if not windows:
         raise DataError(
             f"{record}: every window of {ECG.steps} steps has invalid samples or a flat lead, so "

@@ -15,6 +15,7 @@ without a P wave, and where a beat may have gone unmarked (see `MAX_RR`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,9 +33,11 @@ P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
 ONSET, OFFSET = "(", ")"
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # symbols of QRS complexes in WFDB annotations
 WAVES = {**dict.fromkeys(BEATS, "N"), "p": "p", "t": "t", "u": "u"}
+MARKED = re.compile(rf"(\()?([{re.escape(''.join(WAVES))}])(\))?")
 WAVE_NUMBERS = {"p": 0, "N": 1, "t": 2}  # the "num" of an onset or offset in the QT database
 MAX_RR = 1.6  # times the median RR interval of the record; above, a beat may have gone unmarked
 END_MARK = bytes(2)  # the last bytes of every WFDB annotation file
+RUNS = re.compile(b"(?P<p>%c+)|(?P<qr>%c+)%c+|%c+" % (P, QR, RS, ST))  # in classes as bytes
 MIN_WAVE = 5  # steps; a shorter P, QRS or ST in predicted classes is not written as a wave
 
 Labels = npt.NDArray[np.uint8]
@@ -98,25 +101,11 @@ def find_waves(steps: list[int], symbols: list[str]) -> Iterator[Wave]:
     A symbol that is no wave (a rhythm, a comment, an unknown code) ends the wave before it, and the
     onset before it belongs to nothing.
     """
-    onset: int | None = None
-    wave: Wave | None = None  # awaits its offset
-    for step, symbol in zip(steps, symbols, strict=True):
-        if symbol == OFFSET:
-            if wave is not None:
-                yield Wave(wave.kind, wave.onset, wave.peak, step)
-            wave = onset = None
-            continue
-        if wave is not None:
-            yield wave
-            wave = None
-        if symbol == ONSET:
-            onset = step
-            continue
-        kind = WAVES.get(symbol)
-        wave = None if kind is None else Wave(kind, onset, step, None)
-        onset = None
-    if wave is not None:
-        yield wave
+    known = (ONSET, OFFSET, *WAVES)
+    text = "".join(symbol if symbol in known else "+" for symbol in symbols)  # one letter each
+    for found in MARKED.finditer(text):
+        onset, offset = (steps[found.start(part)] if found[part] else None for part in (1, 3))
+        yield Wave(WAVES[found[2]], onset, steps[found.start(2)], offset)
 
 
 def label_steps(waves: tuple[Wave, ...], steps: int) -> Labels:
@@ -152,16 +141,16 @@ def waves_from_labels(labels: Labels, signal: npt.NDArray[np.float64]) -> tuple[
     between the ends of the run. Runs below `MIN_WAVE` are left out, as are QR without RS and RS
     without QR.
     """
-    borders = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-    runs = [(int(labels[start]), start, stop) for start, stop in pairwise(borders) if start < stop]
     waves = []
-    for (label, start, stop), following in zip(runs, [*runs[1:], None], strict=True):
-        if label == QR and following is not None and following[0] == RS:
-            if following[2] - start >= MIN_WAVE:
-                waves.append(Wave("N", start, stop, following[2]))
-        elif label in (P, ST) and stop - start >= MIN_WAVE:
+    for run in RUNS.finditer(labels.tobytes()):
+        start, stop = run.span()
+        if stop - start < MIN_WAVE:
+            continue
+        if run["qr"]:
+            waves.append(Wave("N", start, run.end("qr"), stop))
+        else:
             peak = _farthest_from_chord(signal, start, stop)
-            kind, onset = ("p", start) if label == P else ("t", None)
+            kind, onset = ("p", start) if run["p"] else ("t", None)
             waves.append(Wave(kind, onset, peak, stop))
     return tuple(waves)
 

@@ -182,18 +182,14 @@ def read_segments(
     delay = settings.encoding.delay
     labels = np.concatenate([np.full(delay, UNLABELED, np.uint8), labels])[: len(labels)]
     starts = np.array(list(cut(labels, settings.stride)), dtype=np.int64)
-    if not len(starts):
-        raise DataError(
-            f"{path}: no {ECG.steps} steps ({ECG.steps * ECG.step_seconds:g} s) in a row of which "
-            f"{LEAST_LABELED:.0%} are labeled. Leave the record out, or mark more waves."
-        )
     steps = starts[:, None] + np.arange(ECG.steps)
     windows, y = record.signal[steps], labels[steps]
     good = usable(windows)
     if not good.any():
         raise DataError(
-            f"{path}: every annotated segment has invalid samples or a flat lead. Leave the record "
-            "out."
+            f"{path}: {len(starts)} segments of {ECG.steps} steps are labeled by "
+            f"{LEAST_LABELED:.0%} or more, and none of them is valid throughout, with neither lead "
+            "flat. Leave the record out, or mark more waves."
         )
     if settings.unlabeled == "first-class":
         y = np.where(y == UNLABELED, np.uint8(0), y)

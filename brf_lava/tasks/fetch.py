@@ -96,16 +96,6 @@ QTDB = Source(
 SOURCES = {"ecg": QTDB, "smnist": MNIST, "psmnist": MNIST, "shd": SHD}
 
 
-def find_source(task: str) -> Source:
-    """What can be fetched for this task. Raises: DataError naming those there are."""
-    if task not in SOURCES:
-        raise DataError(
-            f"data fetch: nothing is published for {task!r}; must be one of {', '.join(SOURCES)}. "
-            "The data of a task of your own lie where its .toml says."
-        )
-    return SOURCES[task]
-
-
 def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any]) -> None:
     """Fetch the files of a source, except those that are complete already.
 
