@@ -77,12 +77,13 @@ def info(task: str, data: DataOptions) -> None:
 @click.option("--mirror", metavar="URL", help="Another server that has the same files.")
 def fetch(task: str, to: Path | None, mirror: str | None) -> None:
     """Download the data of TASK, check and unpack them. Complete files are kept."""
+    from brf_lava.data.places import cache_folder
     from brf_lava.tasks import fetch as sources
 
     source = sources.SOURCES[task]
     if mirror is not None:
         source = replace(source, url=f"{mirror.rstrip('/')}/")
-    folder = source.target if to is None else to
+    folder = cache_folder() / source.folder if to is None else to
     click.echo(f"{source.origin} ({source.license}) from {source.url}", err=True)
     try:
         with _bar() as on_file:

@@ -141,14 +141,12 @@ def classify_record(
 
 def check_network(network: FixedNetwork) -> None:
     """Raises: NetworkFileError unless the network is for the ecg task."""
-    task = network.provenance.get("task")
-    sizes = (network.inputs, network.classes)
-    wanted = (ECG.inputs, len(ECG.classes))
-    if task != ECG.name or sizes != wanted:
+    found = (network.provenance.get("task"), network.inputs, network.classes)
+    if found != (ECG.name, ECG.inputs, len(ECG.classes)):
         raise NetworkFileError(
-            f"classify: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
-            f"classes; a record is classified by one for {ECG.name}, {wanted[0]} inputs and "
-            f"{wanted[1]} classes. Name another network."
+            f"classify: the network is for task {found[0]!r} with {found[1]} inputs and {found[2]} "
+            f"classes; a record is classified by one for {ECG.name}, {ECG.inputs} inputs and "
+            f"{len(ECG.classes)} classes. Name another network."
         )
 
 

@@ -60,10 +60,8 @@ class Encoding:
 
     @classmethod
     def of(cls, kind: str) -> Encoding:
-        """That of a data source. Files that say nothing of it have the threshold of this package,
-        and those of Yin et al. 2021 their delay."""
-        found = KIND.fullmatch(kind)
-        if found:
+        """That of a data source, by default with the published delay for the published files."""
+        if found := KIND.fullmatch(kind):
             return cls(float(found[1]), int(found[2]))
         return cls(delay=PUBLISHED_DELAY if kind == "qtdb" else 0)
 
@@ -182,8 +180,7 @@ def usable(windows: Signal) -> npt.NDArray[np.bool_]:
     """Which of the windows [B, T, leads] can be normalized: all valid, and no lead flat."""
     finite = np.asarray(np.isfinite(windows).all(axis=(1, 2)))
     spread = np.ptp(np.where(finite[:, None, None], windows, 0.0), axis=1)
-    usable_windows: npt.NDArray[np.bool_] = finite & (spread > 0).all(axis=1)
-    return usable_windows
+    return np.asarray(finite & (spread > 0).all(axis=1))
 
 
 def encode_windows(windows: Signal, threshold: float) -> npt.NDArray[np.int8]:

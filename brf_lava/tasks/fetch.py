@@ -11,7 +11,7 @@ from shutil import copyfileobj
 from typing import Any
 from zipfile import ZipFile
 
-from brf_lava.data.places import DataFiles, cache_folder
+from brf_lava.data.places import DataFiles
 from brf_lava.ecg import task as ecg
 from brf_lava.errors import DataError
 from brf_lava.io.files import only_writer, replacing
@@ -49,11 +49,6 @@ class Source:
     listing: str = ""
     wanted: tuple[str, ...] = ()
     use: str = ""
-
-    @property
-    def target(self) -> Path:
-        """The folder it is fetched to unless another one is named."""
-        return cache_folder() / self.folder
 
 
 MNIST = Source(

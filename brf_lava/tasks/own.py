@@ -197,13 +197,10 @@ def _eight_bits(
         if fits and fits.min <= lowest and highest <= fits.max:
             scale = 1.0 if own.scale == AUTO else own.scale
             return train.astype(dtype, copy=False), test.astype(dtype, copy=False), scale, ""
-    found = (
-        f"{x.dtype} from {x.min()} to {x.max()} in {name}"
-        for name, x in ((own.train, train), (own.test, test))
-    )
     raise DataError(
-        f"task {own.name}: {own.input} is {', '.join(found)}; must be real numbers in both, or "
-        "bool and integers from -128 to 127 or from 0 to 255. Convert one of them."
+        f"task {own.name}: {own.input} is {train.dtype} in {own.train}, {test.dtype} in "
+        f"{own.test}, values from {lowest} to {highest}; must be real numbers in both, or bool and "
+        "integers from -128 to 127 or from 0 to 255. Convert one of them."
     )
 
 

@@ -9,7 +9,6 @@ dropped, so that no spike ever comes on channel 0 unless there is a unit 700.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ FILES = DataFiles(
     get="Get SHD with 'brf-lava data fetch shd', or name its folder with --data or "
     f"{DATA_VARIABLE}.",
 )
-BLOCK = 256  # samples
+BLOCK = 256  # samples that are read at once, which is twice as fast as one by one
 LAST = (SHD.steps - 1) * SHD.step_seconds  # s, the end of the last step
 LATE = 0.5  # of the spikes; with more of them after LAST, the times cannot be what they should
 EXPECTED = (
@@ -89,17 +88,20 @@ def read_split(path: Path) -> Split:
         x = np.zeros((len(labels), SHD.steps, SHD.inputs), dtype=np.int8)
         counts = np.zeros(3, dtype=np.int64)  # of spikes: all, those after LAST, those in a step
         latest = 0.0
-        for sample, (when, which) in enumerate(_recordings(times, units)):
-            in_range = (when >= 0).all() and (which >= 0).all() and (which <= SHD.inputs).all()
-            if when.shape != which.shape or not in_range:
-                raise ValueError(
-                    f"sample {sample}: {when.size} times from {when.min(initial=0):g}, "
-                    f"{which.size} units from {which.min(initial=0)} to {which.max(initial=0)}"
-                )
-            steps, channels = bin_spikes(when, which)
-            x[sample, steps, channels] = 1
-            counts += (when.size, int((when > LAST).sum()), len(steps))
-            latest = max(latest, float(when.max(initial=0)))
+        for start in range(0, len(labels), BLOCK):
+            block = slice(start, start + BLOCK)
+            pairs = zip(times[block], units[block], strict=True)
+            for sample, (when, which) in enumerate(pairs, start):
+                in_range = (when >= 0).all() and (which >= 0).all() and (which <= SHD.inputs).all()
+                if when.shape != which.shape or not in_range:
+                    raise ValueError(
+                        f"sample {sample}: {when.size} times from {when.min(initial=0):g}, "
+                        f"{which.size} units from {which.min(initial=0)} to {which.max(initial=0)}"
+                    )
+                steps, channels = bin_spikes(when, which)
+                x[sample, steps, channels] = 1
+                counts += (when.size, int((when > LAST).sum()), len(steps))
+                latest = max(latest, float(when.max(initial=0)))
         spikes, late, placed = counts.tolist()
         if late > LATE * spikes or not placed:
             raise ValueError(
@@ -121,10 +123,3 @@ def bin_spikes(
     steps = np.searchsorted(edges, times, side="left")  # the first edge that is not before it
     kept = (steps < SHD.steps) & (units > 0)
     return steps[kept].astype(np.int64), SHD.inputs - units[kept].astype(np.int64)
-
-
-def _recordings(times: Any, units: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """The spikes of each sample, read in blocks, which is twice as fast as one by one."""
-    for start in range(0, len(times), BLOCK):
-        block = slice(start, start + BLOCK)
-        yield from zip(times[block], units[block], strict=True)

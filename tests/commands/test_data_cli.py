@@ -27,7 +27,7 @@ import pytest
 from click.testing import Result
 
 from brf_lava.data.dataset import Dataset, DataSource, Split
-from brf_lava.data.places import DATA_VARIABLE
+from brf_lava.data.places import DATA_VARIABLE, cache_folder
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.io.files import only_writer
 from brf_lava.tasks import fetch as sources
@@ -299,7 +299,7 @@ def test_fetch_unpacks(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     archives = {f"{name}.zip": zipped(folder + name, shd_file()) for folder, name in folders}
     serve(server, "shd", archives, monkeypatch)
     assert brf_lava("fetch", "shd").exit_code == 0
-    assert names(sources.SOURCES["shd"].target) == set(shd.NAMES)
+    assert names(cache_folder() / "shd") == set(shd.NAMES)
     assert np.argwhere(find_task("shd").load(None).test.x).tolist() == [[0, 125, 699]]
     assert brf_lava("fetch", "shd").exit_code == 0
     assert len(server.requests) == 2
