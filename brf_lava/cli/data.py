@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -106,7 +107,7 @@ def _found(files: DataFiles) -> str:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], Any]]:
+def _bar() -> Iterator[Callable[[str, int, int], SimpleNamespace]]:
     """A bar per file; a line per file where there is no terminal."""
     from rich.progress import DownloadColumn, Progress
 
@@ -117,22 +118,12 @@ def _bar() -> Iterator[Callable[[str, int, int], Any]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("")
 
-        class FileBar:
-            total = 0
-
-            def update(self, amount: int) -> None:
-                progress.update(task, total=self.total or None, advance=amount)
-
-            def reset(self) -> None:
-                progress.reset(task)
-
-            def close(self) -> None:
-                pass
-
-        def show(name: str, index: int, count: int) -> FileBar:
+        def show(name: str, index: int, count: int) -> SimpleNamespace:
             if not console.is_terminal:
                 click.echo(f"{index}/{count}  {name}", err=True)
             progress.reset(task, description=f"{index}/{count} {name}", total=None)
-            return FileBar()
+            bar = SimpleNamespace(total=0, reset=lambda: progress.reset(task), close=lambda: None)
+            bar.update = lambda size: progress.update(task, total=bar.total or None, advance=size)
+            return bar
 
         yield show

@@ -10,30 +10,21 @@ import click
 from brf_lava.cli.options import PATH
 from brf_lava.io.printable import on_one_line
 
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 option = partial(click.option, show_default=True)
 
 
 @click.command()
 @click.argument("task", metavar="TASK", type=click.Choice(["ecg"]))
 @option("--records", type=PATH, required=True, help="Folder with WFDB records.")
-@option(
-    "--patients",
-    type=PATH,
-    help="CSV file, record,patient a line: records of one patient go to one half. Else what the "
-    "headers say.",
-)
+@option("--patients", type=PATH, help="CSV file of record,patient lines; else the headers say.")
 @option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
 @option("--out", type=PATH, default=Path("ecg.h5"))
 @option("--annotator", default="q1c", help="Suffix of the wave marks.")
 @option("--threshold", default=0.32, help="In standard deviations of a lead.")
 @option("--delay", default=0, help="Steps by which labels trail the signal; as published: 19.")
 @option("--seed", type=click.IntRange(0), default=0, help="Of the split.")
-@option(
-    "--test-share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.2,
-    help="Of the records.",
-)
+@option("--test-share", type=SHARE, default=0.2, help="Of the records.")
 @option(
     "--stride", type=click.IntRange(1, 1300), default=1300, help="Steps from segment to segment."
 )
@@ -61,7 +52,7 @@ def prepare(
 ) -> None:
     """Encode and label annotated WFDB records, such as the QT database, for --data.
 
-    TASK is ecg.
+    TASK is ecg. No patient is in both halves.
     """
     from brf_lava import report
     from brf_lava.data.dataset import summary

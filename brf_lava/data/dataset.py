@@ -16,14 +16,14 @@ from brf_lava.network.decision import UNLABELED
 Permutation = npt.NDArray[np.int64]
 
 UNLABELED_CHOICES = ("first-class", "mask")  # see `Dataset.with_unlabeled`
-INPUT_TYPES = (np.int8, np.uint8)  # what a graded spike of the exported network can carry
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """The training or the test half of a data set.
 
-    x: int8 or uint8 [B, T, I], spikes 0 or 1, or graded inputs (see `Dataset.input_scale`).
+    x: int8 or uint8 [B, T, I], as a graded spike carries it: spikes 0 or 1, or graded inputs (see
+       `Dataset.input_scale`).
     y: uint8 [B, T], the class of each step, or [B, 1], that of the whole sample;
        `decision.UNLABELED` where there is none.
     Raises: DataError if dtypes, shapes or values are not these.
@@ -34,7 +34,7 @@ class Split:
 
     def __post_init__(self) -> None:
         x, y = self.x, self.y
-        if x.dtype not in INPUT_TYPES or x.ndim != 3 or x.size == 0:
+        if x.dtype not in (np.int8, np.uint8) or x.ndim != 3 or x.size == 0:
             raise DataError(
                 f"Split.x: {x.dtype} of shape {x.shape}; must be int8 or uint8 [B, T, I] and not "
                 "empty. Convert it with astype."

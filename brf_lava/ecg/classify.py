@@ -59,8 +59,7 @@ class RecordLabels:
     def labels(self) -> NDArray[np.uint8]:
         """The class of every sample of the record, uint8 [samples]."""
         nearest = np.rint(np.arange(self.samples) * (FS / self.fs)).astype(np.int64)
-        labels: NDArray[np.uint8] = self.steps[np.minimum(nearest, len(self.steps) - 1)]
-        return labels
+        return np.asarray(self.steps[np.minimum(nearest, len(self.steps) - 1)])
 
     def marks(self) -> tuple[Mark, ...]:
         """The wave marks that the classes describe, at steps of 250 Hz."""
@@ -69,8 +68,7 @@ class RecordLabels:
     def samples_of(self, marks: tuple[Mark, ...]) -> NDArray[np.int64]:
         """The samples of the record nearest to marks."""
         steps = np.array([mark.step for mark in marks], dtype=np.float64)
-        samples: NDArray[np.int64] = np.rint(steps * (self.fs / FS)).astype(np.int64)
-        return np.minimum(samples, self.samples - 1)
+        return np.minimum(np.rint(steps * (self.fs / FS)).astype(np.int64), self.samples - 1)
 
 
 def classify_record(
@@ -190,16 +188,13 @@ def annotation_path(prefix: Path, record: str) -> Path:
 
 
 def write_annotation(labels: RecordLabels, path: Path) -> int:
-    """Write the waves as a WFDB annotation file.
+    """Write the waves, one or more, as a WFDB annotation file, and return how many marks it has.
 
     "(" and ")" have the number of their wave, as in the QT database.
 
     Args:
-        labels: The classes of the record, with one wave or more.
+        labels: The classes of the record.
         path: As returned by `annotation_path`.
-
-    Returns:
-        How many marks the file holds.
 
     Raises:
         BrfLavaError: The file cannot be written.

@@ -16,7 +16,6 @@ from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError
 
 NOT_OF_THE_PATIENT = re.compile(r"\s*(produced by|recorder type|the signal|-+$)", re.IGNORECASE)
-COLUMNS = ["record", "patient"]
 OUTLINE_STEPS = 5  # steps to a value of an outline; a copy at another rate is off by one at most
 # Correlation of outlines. No two of the QT database's 81 records reach 0.7; every eighth of them
 # and its copies at 128, 257.3, 360 and 1000 Hz all pass 0.95.
@@ -41,10 +40,9 @@ def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
     ):
         for row in csv.reader(file):
             cells = [cell.strip() for cell in row]
-            if not any(cells) or [cell.lower() for cell in cells] == COLUMNS:
+            if not any(cells) or [cell.lower() for cell in cells] == ["record", "patient"]:
                 continue
-            fits = len(cells) == len(COLUMNS) and all(cells)
-            if not fits or patients.setdefault(*cells) != cells[1]:
+            if len(cells) != 2 or not all(cells) or patients.setdefault(*cells) != cells[1]:
                 raise ValueError(f"{','.join(row)!r} is no record and its one patient")
     known = {record: patients[record] for record in records if record in patients}
     if not known:
@@ -78,5 +76,4 @@ def outline(window: Signal) -> npt.NDArray[np.float32]:
     leads = normalize(window[None])[0]
     means = leads.reshape(-1, OUTLINE_STEPS, leads.shape[1]).mean(axis=1).ravel()
     means -= means.mean()
-    values: npt.NDArray[np.float32] = (means / np.linalg.norm(means)).astype(np.float32)
-    return values
+    return np.asarray(means / np.linalg.norm(means), dtype=np.float32)

@@ -229,9 +229,7 @@ def draw_halves(kept: list[Segments], settings: Settings) -> tuple[Half, Half]:
         if test and len(test) >= settings.test_share * len(kept):
             break
         test += [segments for segments in kept if segments.group == patients[index]]
-    names = {segments.name for segments in test}
-    train, test = ([s for s in kept if (s.name in names) is half] for half in (False, True))
-    return tuple(train), tuple(test)
+    return tuple(s for s in kept if s not in test), tuple(s for s in kept if s in test)
 
 
 def joined(half: Half) -> Split:

@@ -72,9 +72,6 @@ def delay_notice(trained_kind: str, data_kind: str) -> str | None:
     Args:
         trained_kind: `DataSource.kind` of the network's training data.
         data_kind: `DataSource.kind` of the data that the network runs on.
-
-    Raises:
-        ParameterError: As `Encoding`.
     """
     learned, here = (Encoding.of(kind).delay for kind in (trained_kind, data_kind))
     if learned == here:
@@ -172,8 +169,7 @@ def resample(signal: Signal, fs: float) -> Signal:
 
     level = np.nanmean(signal, axis=0) if np.isfinite(signal).any(axis=0).all() else 0.0
     # About its level, not about zero: the filter takes the signal for zero outside the record.
-    resampled: Signal = resample_poly(signal - level, ratio.numerator, ratio.denominator) + level
-    return resampled
+    return np.asarray(resample_poly(signal - level, ratio.numerator, ratio.denominator) + level)
 
 
 def usable(windows: Signal) -> npt.NDArray[np.bool_]:

@@ -122,8 +122,7 @@ def simulate(segments: int, rng: np.random.Generator) -> Recording:
 def normalize(signal: Array) -> Array:
     """Each segment and lead of [B, T, leads] with mean 0 and standard deviation 1 over T."""
     mean, deviation = signal.mean(axis=1, keepdims=True), signal.std(axis=1, keepdims=True)
-    normalized: Array = (signal - mean) / deviation
-    return normalized
+    return np.asarray((signal - mean) / deviation)
 
 
 def draw_hearts(segments: int, rng: np.random.Generator) -> Hearts:

@@ -35,23 +35,18 @@ FILES = DataFiles(
 
 
 def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
-    """Load the ECG data set from the first of these places.
-
-    1. `data`, a folder that holds both files, itself or in a sub-folder "qtdb", or one of the two
-       files with the other in the same folder, or a .h5 that ``brf-lava data prepare ecg`` wrote;
-    2. the same named by the environment variable BRF_LAVA_DATA, unless empty;
-    3. ``brf-lava/data`` in the user's cache folder, if both files are there;
-    4. the synthetic ECG.
+    """Load the ECG data set that `DataFiles.find` finds, else the synthetic ECG.
 
     Args:
-        data: See above.
+        data: The folder of the two files of the QT database, one of them, or a .h5 that ``brf-lava
+            data prepare ecg`` wrote.
         unlabeled: What steps without a label count as, see `Dataset.with_unlabeled`; None is
             "first-class" for the preprocessed QT database, as published, and "mask" for prepared
             records.
 
     Raises:
-        DataError: What 1 or 2 names cannot be used, or a file is damaged: a place that was named
-            is never replaced by the synthetic ECG.
+        DataError: A file is damaged, or a place that was named does not have the files: it is
+            never replaced by the synthetic ECG.
     """
     files = FILES.find(data)
     if not files:
