@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from brf_lava.data.dataset import Split
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import Array, Recording
@@ -25,11 +24,6 @@ QTDB_DURATIONS = (28, 14, 15, 11, 77, 75)
 @pytest.fixture(scope="module")
 def recording() -> Recording:
     return synthetic_ecg.simulate(SEGMENTS, np.random.default_rng(1))
-
-
-@pytest.fixture(scope="module")
-def split() -> Split:
-    return synthetic_ecg.generate(train=120, test=1, seed=2)[0]
 
 
 def onsets(labels: npt.NDArray[np.uint8], wave: int, margin: int = 0) -> tuple[Indices, Indices]:
@@ -147,7 +141,8 @@ def test_integration_matches_a_fine_runge_kutta_solution() -> None:
     assert np.abs(z - exact.y.T).max() < TRAPEZOID * np.abs(exact.y).max()
 
 
-def test_spikes_resemble_the_qt_database(split: Split) -> None:
+def test_spikes_and_classes_resemble_the_qt_database() -> None:
+    split = synthetic_ecg.generate(train=120, test=1, seed=2)[0]
     assert 0.070 < split.x.mean() < 0.084  # QTDB 0.077
     by_channel = split.x.mean(axis=(0, 1))
     assert by_channel.min() > 0.06  # QTDB 0.068 to 0.087
@@ -155,9 +150,6 @@ def test_spikes_resemble_the_qt_database(split: Split) -> None:
     by_class = [split.x[split.y == wave].mean() for wave in range(6)]
     assert min(by_class[QR], by_class[RS]) > 2 * max(by_class[w] for w in (P, PQ, ST, TP))
     assert by_class[TP] > 0.002  # noise and baseline leave a few
-
-
-def test_class_shares_resemble_the_qt_database(split: Split) -> None:
     shares = np.bincount(split.y.ravel(), minlength=6) / split.y.size
     np.testing.assert_allclose(shares, QTDB_SHARES, atol=0.025)
 

@@ -17,7 +17,7 @@ import torch
 from command_line import assert_failed, assert_worked, brf_lava
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from hypothesis.extra.numpy import arrays
 
 from brf_lava.data.dataset import Dataset
 from brf_lava.data.places import DATA_VARIABLE
@@ -130,24 +130,21 @@ def test_labels(tmp_path: Path) -> None:
     assert load(path, unlabeled="first-class").train.y[1, 0] == 0
 
 
-@pytest.mark.parametrize(
-    ("x", "dtype", "scale"),
-    [
+def test_real_inputs(tmp_path: Path) -> None:
+    for values, dtype, scale in (
         (np.linspace(0, 5, 12).astype(np.float16), np.uint8, 5 / 255),
         (np.linspace(-2, 5, 12).astype(np.float32), np.int8, 5 / 127),
         (np.linspace(-5, 2, 12), np.int8, 5 / 127),
         (np.zeros(12), np.uint8, 1 / 255),
-    ],
-)
-def test_real_inputs(tmp_path: Path, x: np.ndarray, dtype: Any, scale: float) -> None:
-    x = x.reshape(1, STEPS, INPUTS)
-    data = load(write(tmp_path, x=x, y=LABELS[:1]))
-    assert data.train.x.dtype == dtype
-    assert data.input_scale == pytest.approx(scale, rel=1e-3)
-    seen = data.train.x * data.input_scale
-    assert np.abs(seen - x).max() <= data.input_scale / 2 * (1 + 1e-9)
-    assert f"real inputs as {np.dtype(dtype).name} in steps of" in data.source.description
-    assert "clipped" not in data.source.description
+    ):
+        x = values.reshape(1, STEPS, INPUTS)
+        data = load(write(tmp_path, x=x, y=LABELS[:1]))
+        assert data.train.x.dtype == dtype
+        assert data.input_scale == pytest.approx(scale, rel=1e-3)
+        seen = data.train.x * data.input_scale
+        assert np.abs(seen - x).max() <= data.input_scale / 2 * (1 + 1e-9)
+        assert f"real inputs as {np.dtype(dtype).name} in steps of" in data.source.description
+        assert "clipped" not in data.source.description
 
 
 def test_the_training_half_sets_the_scale_and_the_rest_is_clipped(tmp_path: Path) -> None:
@@ -165,7 +162,7 @@ def test_the_training_half_sets_the_scale_and_the_rest_is_clipped(tmp_path: Path
 
 
 @given(
-    arrays.arrays(np.float64, (3, 2, 1), elements=st.floats(-1e6, 1e6)),
+    arrays(np.float64, (3, 2, 1), elements=st.floats(-1e6, 1e6)),
     st.sampled_from([np.int8, np.uint8]),
     st.floats(1e-3, 1e3),
 )
@@ -180,38 +177,26 @@ def test_rounding_is_to_the_nearest_that_fits(x: np.ndarray, dtype: Any, scale: 
     assert clipped == outside.sum()
 
 
-@pytest.mark.parametrize(
-    ("x", "found"),
-    [
-        (SPIKES.astype(complex), "x: complex128 [4, 6, 2]; must be bool, integers or real"),
-        (SPIKES[:, :5], "int8 [4, 5, 2]"),
-        (SPIKES[..., :1], "int8 [4, 6, 1]"),
-        (SPIKES[0], "int8 [6, 2]"),
-        (SPIKES[:0], "int8 [0, 6, 2]"),
-        (np.where(SPIKES, np.nan, 0.0), "not finite"),
-        (np.where(SPIKES, np.inf, 0.0), "not finite"),
-        (np.array(["a", None]), "allow_pickle=False"),
-    ],
-)
-def test_wrong_inputs(tmp_path: Path, x: np.ndarray, found: str) -> None:
-    assert_refused(write(tmp_path, x=x), str(tmp_path / "train.npz"), found)
-
-
-@pytest.mark.parametrize(
-    ("y", "found"),
-    [
-        (LABELS[:3], "y: int64 [3]; must be integers [4], [4, 1] or [4, 6]"),
-        (LABELS.astype(float), "float64"),
-        (LABELS[:, None, None], "[4, 1, 1]"),
-        (np.tile(LABELS[:, None], STEPS - 1), "[4, 5]"),
-        (LABELS + 1, "class 2 found; must be 0 to 1, or -1 or 255"),
-        (LABELS - 2, "class -2 found"),
-        (LABELS + 256, "class 256 found"),
-        (LABELS.astype(np.uint64) + np.uint64(2**63), "class"),
-    ],
-)
-def test_wrong_labels(tmp_path: Path, y: np.ndarray, found: str) -> None:
-    assert_refused(write(tmp_path, y=y), str(tmp_path / "train.npz"), found)
+def test_wrong_inputs_and_labels(tmp_path: Path) -> None:
+    for content, found in (
+        ({"x": SPIKES.astype(complex)}, "x: complex128 [4, 6, 2]; must be bool, integers or real"),
+        ({"x": SPIKES[:, :5]}, "int8 [4, 5, 2]"),
+        ({"x": SPIKES[..., :1]}, "int8 [4, 6, 1]"),
+        ({"x": SPIKES[0]}, "int8 [6, 2]"),
+        ({"x": SPIKES[:0]}, "int8 [0, 6, 2]"),
+        ({"x": np.where(SPIKES, np.nan, 0.0)}, "not finite"),
+        ({"x": np.where(SPIKES, np.inf, 0.0)}, "not finite"),
+        ({"x": np.array(["a", None])}, "allow_pickle=False"),
+        ({"y": LABELS[:3]}, "y: int64 [3]; must be integers [4], [4, 1] or [4, 6]"),
+        ({"y": LABELS.astype(float)}, "float64"),
+        ({"y": LABELS[:, None, None]}, "[4, 1, 1]"),
+        ({"y": np.tile(LABELS[:, None], STEPS - 1)}, "[4, 5]"),
+        ({"y": LABELS + 1}, "class 2 found; must be 0 to 1, or -1 or 255"),
+        ({"y": LABELS - 2}, "class -2 found"),
+        ({"y": LABELS + 256}, "class 256 found"),
+        ({"y": LABELS.astype(np.uint64) + np.uint64(2**63)}, "class"),
+    ):
+        assert_refused(write(tmp_path, **content), str(tmp_path / "train.npz"), found)
 
 
 WRONG_KEYS: tuple[tuple[dict[str, str], str], ...] = (
@@ -236,31 +221,27 @@ def test_wrong_keys(tmp_path: Path) -> None:
     assert_refused(tmp_path / "none.toml", "cannot be read")
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "dtype"),
-    [
+def test_integers_are_taken_as_the_type_that_holds_both_halves(tmp_path: Path) -> None:
+    path, unsigned = write(tmp_path, scale="0.25"), SPIKES.astype(np.uint8)
+    for train, test, dtype in (
         (SPIKES, SPIKES, np.int8),
-        (SPIKES.astype(bool), SPIKES.astype(np.uint8), np.int8),
-        (SPIKES.astype(np.uint8), SPIKES, np.uint8),
-        (SPIKES, 200 * SPIKES.astype(np.uint8), np.uint8),
-        (200 * SPIKES.astype(np.uint8), SPIKES, np.uint8),
-        (-SPIKES, 100 * SPIKES.astype(np.uint8), np.int8),
-        (100 * SPIKES.astype(np.uint8), -SPIKES, np.int8),
+        (SPIKES.astype(bool), unsigned, np.int8),
+        (unsigned, SPIKES, np.uint8),
+        (SPIKES, 200 * unsigned, np.uint8),
+        (200 * unsigned, SPIKES, np.uint8),
+        (-SPIKES, 100 * unsigned, np.int8),
+        (100 * unsigned, -SPIKES, np.int8),
         (SPIKES.astype(np.uint64), SPIKES.astype(np.int16), np.int8),  # wider ones where they fit
         (-128 * SPIKES.astype(int), 127 * SPIKES.astype(int), np.int8),
         (SPIKES.astype(np.uint64), 255 * SPIKES.astype(np.uint64), np.uint8),
-    ],
-)
-def test_integers_are_taken_as_the_type_that_holds_both_halves(
-    tmp_path: Path, train: np.ndarray, test: np.ndarray, dtype: Any
-) -> None:
-    path = write(tmp_path, x=train, scale="0.25")
-    np.savez(tmp_path / "test.npz", x=test, y=LABELS)
-    data = load(path)
-    assert data.train.x.dtype == data.test.x.dtype == dtype
-    np.testing.assert_array_equal(data.train.x, train)
-    np.testing.assert_array_equal(data.test.x, test)
-    assert data.input_scale == 0.25
+    ):
+        for name, x in (("train", train), ("test", test)):
+            np.savez(tmp_path / f"{name}.npz", x=x, y=LABELS)
+        data = load(path)
+        assert data.train.x.dtype == data.test.x.dtype == dtype
+        np.testing.assert_array_equal(data.train.x, train)
+        np.testing.assert_array_equal(data.test.x, test)
+        assert data.input_scale == 0.25
 
 
 def test_halves_that_no_type_holds(tmp_path: Path) -> None:

@@ -201,20 +201,21 @@ def test_leads_by_name_or_number(tmp_path: Path) -> None:
             parse_leads(text)
 
 
-@pytest.mark.parametrize("fs", [128.0, 360.0, 1000.0])
-def test_another_sampling_frequency(tmp_path: Path, fs: float) -> None:
-    seconds = np.arange(round(20 * fs)) / fs
-    wave = np.stack([np.sin(2 * np.pi * 3 * seconds), 2 + np.cos(2 * np.pi * 5 * seconds)], axis=1)
+def test_another_sampling_frequency(tmp_path: Path) -> None:
+    def wave(fs: float) -> np.ndarray:
+        seconds = np.arange(round(20 * fs)) / fs
+        leads = np.sin(2 * np.pi * 3 * seconds), 2 + np.cos(2 * np.pi * 5 * seconds)
+        return np.stack(leads, axis=1)
+
     marked = beats(20)
-    path = write_record(tmp_path, "r", wave, marked, fs=fs)
-    record = read_record(path)
-    assert len(record.signal) == 20 * 250
-    at = np.arange(5000) / 250
-    expected = np.stack([np.sin(2 * np.pi * 3 * at), 2 + np.cos(2 * np.pi * 5 * at)], axis=1)
-    np.testing.assert_allclose(record.signal[50:-50], expected[50:-50], atol=0.01)
-    found = read_waves(path, "q1c", record.fs, 250)
-    shift = [abs(w.peak - v.peak) for w, v in zip(found, find_waves(*marked), strict=True)]
-    assert max(shift) <= 1
+    for fs in (128.0, 360.0, 1000.0):
+        path = write_record(tmp_path, "r", wave(fs), marked, fs=fs)
+        record = read_record(path)
+        assert len(record.signal) == 20 * 250
+        np.testing.assert_allclose(record.signal[50:-50], wave(250.0)[50:-50], atol=0.01)
+        found = read_waves(path, "q1c", record.fs, 250)
+        shift = [abs(w.peak - v.peak) for w, v in zip(found, find_waves(*marked), strict=True)]
+        assert max(shift) <= 1
 
 
 def test_an_invalid_sample_spoils_only_its_neighborhood() -> None:
@@ -611,24 +612,19 @@ def fake_run(answers: list[np.ndarray]) -> Any:
     return run
 
 
-@pytest.mark.parametrize(
-    ("delay", "length", "batch"), [(0, 400, 1), (19, 1300, 3), (0, 3000, 3), (19, 5200, 3)]
-)
-def test_every_step_gets_its_prediction(
-    tmp_path: Path, delay: int, length: int, batch: int
-) -> None:
-    path = write_record(tmp_path, "r", ecg_signal(length, beats(length // 200)))
-    truth = np.random.default_rng(1).integers(0, 6, length + STEPS).astype(np.uint8)
-    starts, padded = classify.place_windows(np.zeros((length, 2)), delay)
-    assert starts[-1] + STEPS == len(padded)
-    late = np.concatenate([np.zeros(delay, np.uint8), truth])  # what a delayed network answers
-    answers = [late[start : start + STEPS] for start in starts]
-    found = classify.classify_record(
-        ecg_network(), path, fake_run(answers), encoding=Encoding(delay=delay), batch=batch
-    )
-    assert np.array_equal(found.steps, truth[:length])
-    assert np.array_equal(found.labels, truth[:length])
-    assert (found.windows, found.skipped, found.sops) == (len(starts), 0, 2 * STEPS)
+def test_every_step_gets_its_prediction(tmp_path: Path) -> None:
+    for delay, length, batch in ((0, 400, 1), (19, 1300, 3), (0, 3000, 3), (19, 5200, 3)):
+        path = write_record(tmp_path, "r", ecg_signal(length, beats(length // 200)))
+        truth = np.random.default_rng(1).integers(0, 6, length + STEPS).astype(np.uint8)
+        starts, padded = classify.place_windows(np.zeros((length, 2)), delay)
+        assert starts[-1] + STEPS == len(padded)
+        late = np.concatenate([np.zeros(delay, np.uint8), truth])  # what a delayed network answers
+        run = fake_run([late[start : start + STEPS] for start in starts])
+        options: Any = {"encoding": Encoding(delay=delay), "batch": batch}
+        found = classify.classify_record(ecg_network(), path, run, **options)
+        assert np.array_equal(found.steps, truth[:length])
+        assert np.array_equal(found.labels, truth[:length])
+        assert (found.windows, found.skipped, found.sops) == (len(starts), 0, 2 * STEPS)
 
 
 def test_windows_are_encoded_as_the_training_data_were(tmp_path: Path) -> None:
@@ -721,17 +717,13 @@ def test_network_for_another_task(tmp_path: Path) -> None:
 Classified = Callable[..., Result]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def classified(tmp_path_factory: pytest.TempPathFactory) -> Classified:
     """Calls the command with a network of the task."""
     known = {"task": "ecg", "data": {"kind": "synthetic-ecg"}, "metrics": {}}
     net = tmp_path_factory.mktemp("network") / "net.h5"
     write_network(replace(ecg_network(), provenance=known), net)
-
-    def call(*arguments: str | Path) -> Result:
-        return command_line.brf_lava("classify", net, *arguments, "--backend", "engine")
-
-    return call
+    return partial(command_line.brf_lava, "classify", net, "--backend", "engine")
 
 
 def test_classify_command(classified: Classified, tmp_path: Path) -> None:
@@ -747,15 +739,13 @@ def test_classify_command(classified: Classified, tmp_path: Path) -> None:
 
 
 def test_leads_of_a_record_to_classify(classified: Classified, tmp_path: Path) -> None:
-    leads = ecg_signal(STEPS, beats(6))
-    flat = np.zeros((STEPS, 1))
+    leads, flat = ecg_signal(STEPS, beats(6)), np.zeros((STEPS, 1))
     path = write_record(tmp_path, "two", leads)
-    whole = classified(path, "--csv", tmp_path / "two.csv")
-    assert "Leads:" not in whole.output
+    assert "Leads:" not in classified(path, "--csv", tmp_path / "two.csv").output
     path = write_record(tmp_path, "three", np.concatenate([flat, leads], axis=1))
     failed(classified(path), "flat lead")
     chosen = classified(path, "--csv", tmp_path / "three.csv", "--leads", "1,2")
-    assert chosen.exit_code == 0, chosen.output
+    command_line.assert_worked(chosen)
     assert "Leads: lead 1 and lead 2 of 3 signals." in chosen.output
     assert (tmp_path / "three.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
     path = write_record(tmp_path, "last", np.concatenate([leads, flat], axis=1))
@@ -851,7 +841,6 @@ def test_published_network_names_the_waves_of_a_record(qtdb: Path, tmp_path: Pat
     published = Path(DATA or "") / "checkpoints" / "ecg_brf.pt"
     if not published.is_file():
         pytest.skip("needs checkpoints/ecg_brf.pt in BRF_LAVA_DATA")
-    pytest.importorskip("torch")
     model, file = tmp_path / "model.pt", tmp_path / "net.h5"
     for words in (["import", published, "--task", "ecg", "--out", model], ["export", model, file]):
         command_line.assert_worked(command_line.brf_lava(*words))
