@@ -146,18 +146,16 @@ def test_whole_file(server: Server, tmp_path: Path) -> None:
     path.write_bytes(b"damaged")
     get(server, path)
     assert path.read_bytes() == CONTENT
+    path.unlink()
+    server.files["a.bin"] = CONTENT[::-1]
+    known = md5(CONTENT).partition(":")[2]
+    assert_refused(server, path, "has md5", f"published is {known}", "--mirror")
 
 
 def test_cut_connection(server: Server, tmp_path: Path) -> None:
     for server.cut_after in (0, BLOCK):
         read = f"{server.cut_after} bytes read, {len(CONTENT) - server.cut_after} more expected"
         assert_refused(server, tmp_path / "a.bin", f"not received (IncompleteRead({read}))")
-
-
-def test_wrong_content(server: Server, tmp_path: Path) -> None:
-    server.files["a.bin"] = CONTENT[::-1]
-    known = md5(CONTENT).partition(":")[2]
-    assert_refused(server, tmp_path / "a.bin", "has md5", f"published is {known}", "--mirror")
 
 
 def test_server_that_refuses(server: Server, tmp_path: Path) -> None:
@@ -243,6 +241,8 @@ def test_fetch_to_a_folder(server: Server, tmp_path: Path, monkeypatch: pytest.M
     assert f"Next: name it with --data {to}" in result.output
     assert {path.name: path.read_bytes() for path in to.iterdir()} == MNIST
     assert len(server.requests) == 5
+    assert_failed(brf_lava("fetch", "smnist", "--to", "/dev/null/x"), "/dev/null/x: Not a dir")
+    assert_failed(brf_lava("fetch", "eeg"), "'eeg' is not one of", *map(repr, sources.SOURCES))
 
 
 def test_fetch_unpacks(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,12 +275,6 @@ def test_fetch_by_a_list_of_checksums(server: Server, tmp_path: Path) -> None:
     server.files["SHA256SUMS.txt"] = b"nothing of use"
     again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
     assert_failed(again, "SHA256SUMS.txt: names no file that is wanted")
-
-
-def test_fetch_refuses() -> None:
-    assert_failed(brf_lava("fetch", "eeg"), "'eeg' is not one of", *map(repr, sources.SOURCES))
-    failed = brf_lava("fetch", "smnist", "--to", "/dev/null/x")
-    assert_failed(failed, "/dev/null/x: Not a directory")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

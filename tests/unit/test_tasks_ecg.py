@@ -137,16 +137,6 @@ def test_damaged_file(tmp_path: Path, name: str) -> None:
         assert_refused(tmp_path, f"{path}: not a MATLAB file", "damaged", "get it again")
 
 
-def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write(tmp_path)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "open", refuse)
-    assert_refused(folder, f"{folder / ecg.TRAIN_FILE}: cannot be read (Permission denied)")
-
-
 def set_value(name: str, index: Any, value: int) -> Callable[[Arrays], None]:
     def change(content: Arrays) -> None:
         content[name] = content[name].astype(np.int16)

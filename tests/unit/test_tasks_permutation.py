@@ -63,11 +63,7 @@ def test_every_kind_of_file(tmp_path: Path, suffix: str) -> None:
         found = read_permutation(path)
         assert found.dtype == np.int64
         np.testing.assert_array_equal(found, ORDER)
-
-
-def test_text_with_other_separators(tmp_path: Path) -> None:
-    path = tmp_path / "order.txt"
-    for separator in (" ", ", ", ",\n"):
+    for separator in (" ", ", ", ",\n") if suffix == ".txt" else ():
         path.write_text(separator.join(map(str, ORDER)))
         np.testing.assert_array_equal(read_permutation(path), ORDER)
 

@@ -72,21 +72,16 @@ def refused(*parts: str, error: type[BrfLavaError] = DataError) -> Iterator[None
         assert part in message, message
 
 
-MARKED: dict[str, list[Wave]] = {
-    "(p)(N)t)u)": [
-        Wave("p", 0, 1, 2),
-        Wave("N", 3, 4, 5),
-        Wave("t", None, 6, 7),
-        Wave("u", None, 8, 9),
-    ],
-    "p(N(t)": [Wave("p", None, 0, None), Wave("N", 1, 2, None), Wave("t", 3, 4, 5)],
-    **{f"({beat})": [Wave("N", 0, 1, 2)] for beat in "NBAVQ"},  # each is a QRS complex
-    "(+)p)N~)": [Wave("p", None, 3, 4), Wave("N", None, 5, None)],  # + and ~ belong to no wave
-}
-
-
 def test_waves_whose_onset_or_offset_may_be_missing() -> None:
-    for symbols, waves in MARKED.items():
+    p, n = Wave("p", 0, 1, 2), Wave("N", 3, 4, 5)
+    t, u = Wave("t", None, 6, 7), Wave("u", None, 8, 9)
+    marked: dict[str, list[Wave]] = {
+        "(p)(N)t)u)": [p, n, t, u],
+        "p(N(t)": [Wave("p", None, 0, None), Wave("N", 1, 2, None), Wave("t", 3, 4, 5)],
+        **{f"({beat})": [Wave("N", 0, 1, 2)] for beat in "NBAVQ"},  # each is a QRS complex
+        "(+)p)N~)": [Wave("p", None, 3, 4), Wave("N", None, 5, None)],  # + and ~ are of no wave
+    }
+    for symbols, waves in marked.items():
         assert list(find_waves(list(range(len(symbols))), list(symbols))) == waves
 
 
@@ -276,18 +271,25 @@ def test_damaged_annotations(tmp_path: Path) -> None:
 # Patients
 
 
+def halves(prepared: wfdb_prepare.Prepared, **changes: Any) -> tuple[set[str], set[str]]:
+    """The names of the records in each half, split again with other settings."""
+    kept = [*prepared.train, *prepared.test]
+    train, test = wfdb_prepare.draw_halves(kept, Settings(**changes))
+    return {segments.name for segments in train}, {segments.name for segments in test}
+
+
 def test_patients_that_are_named_stay_together(records: Path, tmp_path: Path) -> None:
     file = tmp_path / "patients.csv"
     file.write_text('Record, Patient\n\na1,x\na2,x\na3,x\nelsewhere,x\n"a4",y\n')
     named = read_patients(file, wfdb_prepare.find_records(records))
     assert named == {"a1": "x", "a2": "x", "a3": "x", "a4": "y"}
-    for seed in range(3):
-        prepared = wfdb_prepare.prepare(records, Settings(seed=seed), patients=named)
-        test = {segments.name for segments in prepared.test}
+    prepared = wfdb_prepare.prepare(records, Settings(), patients=named)
+    unknown = next(iter(prepared.notices()))
+    assert unknown.startswith("2 of 6 records do not say whose they are (a")
+    assert "--patients" in unknown
+    for seed in range(8):
+        _, test = halves(prepared, seed=seed)
         assert len(test & {"a1", "a2", "a3"}) in (0, 3)
-        unknown = next(iter(prepared.notices()))
-        assert unknown.startswith("2 of 6 records do not say whose they are (a")
-        assert "--patients" in unknown
 
 
 def test_patients_that_cannot_be_read(tmp_path: Path) -> None:
@@ -383,22 +385,20 @@ def test_invalid_and_flat_segments_are_left_out(tmp_path: Path) -> None:
 
 
 def test_no_record_is_in_both_halves_and_the_seed_decides(records: Path) -> None:
+    prepared = wfdb_prepare.prepare(records, Settings(all_records=True))
+    assert not prepared.skipped
+    names = {"a1", "a2", "a3", "a4", "a5", "a6", "sel30"}
     splits = []
     for seed in (0, 1, 2, 0):
-        prepared = wfdb_prepare.prepare(records, Settings(seed=seed, test_share=0.34))
-        train, test = ({s.name for s in half} for half in (prepared.train, prepared.test))
+        train, test = halves(prepared, seed=seed, test_share=0.34)
         assert not train & test
-        assert train | test == {"a1", "a2", "a3", "a4", "a5", "a6"}
+        assert train | test == names
         assert len(test) == 3
         splits.append(test)
     assert splits[0] == splits[-1]
     assert len(set(map(frozenset, splits))) > 1
-    assert [name for name, _ in prepared.skipped] == ["sel30"]
-    for share in (0.001, 0.999):
-        extreme = wfdb_prepare.prepare(records, Settings(test_share=share, all_records=True))
-        assert not extreme.skipped
-        assert extreme.train  # neither half is ever empty
-        assert extreme.test
+    for share, count in ((0.001, 1), (0.999, 6)):  # neither half is ever empty
+        assert len(halves(prepared, test_share=share)[1]) == count
 
 
 def test_records_that_may_be_of_one_patient_stay_together(tmp_path: Path) -> None:
@@ -417,11 +417,9 @@ def test_records_that_may_be_of_one_patient_stay_together(tmp_path: Path) -> Non
     assert patients["e1"] == patients["e2"] != patients["e5"]
     assert {n for n in comments if patients[n] is None} == {"e3", "e4"}
     assert patient(read_record(tmp_path / "e1"), {"e1": "me"}) == "me"
-    for seed in range(4):
-        prepared = wfdb_prepare.prepare(tmp_path, Settings(seed=seed))
-        test = {s.name for s in prepared.test}
-        assert test
-        assert len(test & {"e1", "e2"}) != 1
+    prepared = wfdb_prepare.prepare(tmp_path, Settings())
+    for seed in range(10):
+        assert len(halves(prepared, seed=seed)[1] & {"e1", "e2"}) != 1
 
 
 @given(st.floats(1e-9, 1e9), st.integers(0, 1299))
