@@ -46,7 +46,9 @@ class DataFiles:
         if named and not os.path.exists(named):
             raise DataError(f"{where}: {named} does not exist. {self.get}")
         places = [Path(named)] if named else []
-        for place in [*places, cache_folder()] if data is None else places:
+        if data is None:
+            places.append(cache_folder())
+        for place in places:
             if files := self._complete(place):
                 return files
         if named:
@@ -65,7 +67,9 @@ class DataFiles:
             return [place]
         folders = [place.parent] if is_file else [place / folder for folder in self.folders]
         for names in self.choices:
-            for folder in folders if not is_file or place.name in names else ():
+            if is_file and place.name not in names:
+                continue
+            for folder in folders:
                 files = [folder / name for name in names]
                 if all(map(os.path.isfile, files)):
                     return files

@@ -19,7 +19,7 @@ from brf_lava.tasks import mnist, shd
 
 TIMEOUT = 30  # s without a single byte
 BLOCK = 1 << 14  # bytes
-SHA256_LINE = re.compile(r"^([0-9a-f]{64}) +\*?([\w.]+)$", re.M)  # no path, which leads anywhere
+SHA256_LINE = re.compile(r"^([0-9a-f]{64}) +\*?([\w.]+)$", re.M)  # a name without a folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any])
 
 
 def download(url: str, path: Path, known_hash: str = "", bar: Any = None) -> None:
-    """Download a file, unless it is there with this hash; arguments and errors as `fetch`."""
+    """Download a file, unless it is there with a hash as in `Source.hashes`; errors as `fetch`."""
     import pooch
 
     algorithm, _, digest = known_hash.partition(":")

@@ -13,12 +13,11 @@
     label = "y"
     scale = 0.1           # optional: the network sees input * scale
 
-Inputs [B, T, I] of bool, int8 or uint8 are taken as they are. Real numbers become 8-bit integers,
-as only those reach a chip: uint8 if none in the training half is below 0, else int8, in steps of
-`scale`, by default such that the largest absolute value of the training half just fits. What lies
-beyond is clipped, and the description says how much. Where one half is int8 and the other uint8,
-both become the type that holds their values. Labels are integers [B] or [B, 1], or [B, T],
-one per step; -1 or 255 says that there is none.
+Inputs are [B, T, I]. Bool and integers become the 8-bit type that holds both halves. Real numbers
+become 8-bit integers, as only those reach a chip: uint8 if none in the training half is below 0,
+else int8, in steps of `scale`, by default such that the largest absolute value of the training half
+just fits. What lies beyond is clipped, and the description says how much. Labels are integers [B]
+or [B, 1], or [B, T], one per step; -1 or 255 says that there is none.
 """
 
 from __future__ import annotations
