@@ -68,7 +68,8 @@ class RecordLabels:
     def samples_of(self, marks: tuple[Mark, ...]) -> NDArray[np.int64]:
         """The samples of the record nearest to marks."""
         steps = np.array([mark.step for mark in marks], dtype=np.float64)
-        return np.minimum(np.rint(steps * (self.fs / FS)).astype(np.int64), self.samples - 1)
+        nearest = np.rint(steps * (self.fs / FS)).astype(np.int64)
+        return np.asarray(np.minimum(nearest, self.samples - 1))
 
 
 def classify_record(
