@@ -83,7 +83,7 @@ def prepare(
     write_prepared(prepared, out)
     dataset = load_prepared(out)
     report.print_rows("ECG from WFDB records", ("", ">train", ">test"), summary(dataset))
-    columns = ("half", "record (segments)", ">left out, invalid or flat")
+    columns = ("half", ">left out, invalid or flat", "record (segments)")
     report.print_rows("Records", columns, prepared.halves())
     if prepared.skipped:
         title = f"{len(prepared.skipped)} records left out"

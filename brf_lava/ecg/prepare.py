@@ -80,10 +80,10 @@ class Prepared:
     skipped: tuple[tuple[str, str], ...]
 
     def halves(self) -> Iterator[tuple[str, str, str]]:
-        """The name of each half, its records, and how many of their segments were left out."""
+        """The name of each half, how many segments were left out, and the records it has."""
         for name, half in (("train", self.train), ("test", self.test)):
             records = ", ".join(f"{segments.name} ({len(segments.x)})" for segments in half)
-            yield name, records, str(sum(segments.invalid for segments in half))
+            yield name, str(sum(segments.invalid for segments in half)), records
 
     def left_out(self) -> list[tuple[str, str]]:
         """The records without a segment and why, those of one reason together."""
