@@ -89,7 +89,7 @@ def test_the_file_says_all(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.y, LABELS[:, None])
 
 
-def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "task")
     monkeypatch.chdir(tmp_path)
     assert len(load(Path("task", path.name)).train.x) == 4
