@@ -25,12 +25,10 @@ def beats(count: int, first: int = 40, durations: Sequence[int] = BEAT) -> Marks
     return [int(step) for step in steps], symbols
 
 
-def labels_of(
-    count: int, first: int = 40, durations: Sequence[int] = BEAT
-) -> npt.NDArray[np.uint8]:
-    """The classes from `first` on that `beats` stand for; there is no TP after the last beat."""
-    beat = np.repeat(np.arange(6, dtype=np.uint8), durations)
-    return np.tile(beat, count)[: count * sum(durations) - durations[5]]
+def labels_of(count: int) -> npt.NDArray[np.uint8]:
+    """The classes that `beats` stand for, from the first P onset on; the last beat has no TP."""
+    beat = np.repeat(np.arange(6, dtype=np.uint8), BEAT)
+    return np.tile(beat, count)[: count * sum(BEAT) - BEAT[5]]
 
 
 def ecg_signal(
@@ -56,7 +54,6 @@ def write_record(
     marks: Marks | None = None,
     *,
     fs: float = 250,
-    annotator: str = "q1c",
     comments: Sequence[str] = (),
 ) -> Path:
     """Write a record of 16-bit samples, and its annotations; the path without suffix."""
@@ -78,5 +75,5 @@ def write_record(
         steps, symbols = marks
         samples = np.rint(np.array(steps) * (fs / 250)).astype(np.int64)
         wfdb.wrann(name, "letters", samples, symbol=symbols, fs=fs, write_dir=str(folder))
-        (folder / f"{name}.letters").rename(folder / f"{name}.{annotator}")
+        (folder / f"{name}.letters").rename(folder / f"{name}.q1c")
     return folder / name

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import click
 
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
 from brf_lava.cli.prepare import prepare
+from brf_lava.errors import DataError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.data.dataset import Dataset, Split
-    from brf_lava.data.download import Bar
-    from brf_lava.tasks.fetch import Source
+    from brf_lava.data.places import DataFiles
 
 
 @click.group()
@@ -32,33 +32,28 @@ data.add_command(prepare)
 @data.command("list")
 def list_command() -> None:
     """Show every task: its data, their source, license and checksums, and where they are here."""
-    from rich.table import Table
-
     from brf_lava import report
     from brf_lava.tasks.fetch import SOURCES
     from brf_lava.tasks.registry import TASKS
 
-    told: dict[int, str] = {}  # sources, and the first task of each
-    for task in TASKS.values():
-        source = SOURCES[task.name]
-        table = Table(title=task.name, title_justify="left", show_header=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        inputs = "1 input" if task.inputs == 1 else f"{task.inputs} inputs"
-        shape = f"{inputs}, {task.steps} steps, {len(task.classes)} classes"
-        table.add_row("shape", shape + (", steps permuted" if task.permuted else ""))
-        first = told.setdefault(id(source), task.name)
-        if first == task.name:
-            table.add_row("needs", source.needs)
-            table.add_row("source", source.origin)
-            table.add_row("license", source.license)
-            table.add_row("address", source.url)
-            size = "size not published" if source.size is None else f"{source.size / 1e6:.1f} MB"
-            table.add_row("download", "\n".join((size, *_files(source))))
-        else:
-            table.add_row("needs", f"the files of {first}, from the same source")
-        table.add_row("here", _found(task.name))
-        report.print_table(table)
+    for source in dict.fromkeys(SOURCES.values()):
+        size = "size not published" if source.size is None else f"{source.size / 1e6:.1f} MB"
+        files = [f"{name} {known.replace(':', ' ')}" for name, known in source.hashes.items()]
+        if source.listing:
+            files = [f"{', '.join(source.wanted)}; sha256 of each in {source.listing} there"]
+        rows = [
+            (name, f"{task.steps} steps{' permuted' * task.permuted}, inputs: {task.inputs}")
+            for name, task in TASKS.items()
+            if SOURCES[name] is source
+        ]
+        rows += [
+            ("needs", source.files.needs),
+            ("license", source.license),
+            ("address", source.url),
+            ("download", "\n".join((size, *files))),
+            ("here", _found(source.files)),
+        ]
+        report.print_rows("", ("", source.origin), rows)
     click.echo("Get what is missing with: brf-lava data fetch TASK")
 
 
@@ -68,28 +63,28 @@ def list_command() -> None:
 def info(task: str, data: DataOptions) -> None:
     """Describe the data of TASK: sizes, input rates, labels, origin."""
     from brf_lava import report
+    from brf_lava.data.dataset import summary
 
     dataset = load_data(task, data)
-    halves = dataset.train, dataset.test
     title = f"{dataset.task}: {len(dataset.classes)} classes"
-    rows = ((name, *map(values, halves)) for name, values in _facts(dataset))
-    report.print_rows(title, ("", ">train", ">test"), rows)
+    report.print_rows(title, ("", ">train", ">test"), summary(dataset))
     click.echo(f"source       {dataset.source.description}")
     click.echo(f"fingerprint  {dataset.source.fingerprint}")
 
 
 @data.command()
-@click.argument("task")
+@click.argument("task", metavar="TASK", type=click.Choice(["ecg", "smnist", "psmnist", "shd"]))
 @click.option("--to", type=PATH, help="Folder for the files; default: the cache folder.")
 @click.option("--mirror", metavar="URL", help="Another server that has the same files.")
 def fetch(task: str, to: Path | None, mirror: str | None) -> None:
-    """Download the data of TASK, check and unpack them. Files that are there already are kept."""
+    """Download the data of TASK, check and unpack them. Complete files are kept."""
+    from brf_lava.data.places import cache_folder
     from brf_lava.tasks import fetch as sources
 
-    source = sources.find_source(task)
+    source = sources.SOURCES[task]
     if mirror is not None:
-        source = source.mirrored(mirror)
-    folder = source.target if to is None else to
+        source = replace(source, url=f"{mirror.rstrip('/')}/")
+    folder = cache_folder() / source.folder if to is None else to
     click.echo(f"{source.origin} ({source.license}) from {source.url}", err=True)
     try:
         with _bar() as on_file:
@@ -98,107 +93,37 @@ def fetch(task: str, to: Path | None, mirror: str | None) -> None:
         click.echo("Stopped; complete files are kept. Continue with the same command.", err=True)
         raise
     click.echo(f"Complete in {on_one_line(folder)}.")
-    if source.prepared or to is not None:
-        use = source.use.format(folder=shlex.quote(str(folder)))
-        click.echo(f"Next: {use}.")
+    if source.use or to is not None:
+        use = source.use or "name it with --data FOLDER"
+        click.echo(f"Next: {use.replace('FOLDER', shlex.quote(str(folder)))}.")
 
 
-def _files(source: Source) -> Iterator[str]:
-    """A line for each file that is fetched, with its checksum."""
-    if source.listing:
-        yield f"{', '.join(source.wanted)}; sha256 of each in {source.listing} at that address"
-    longest = max(map(len, source.files), default=0)
-    for name, known_hash in source.files.items():
-        yield f"{name:{longest}} {known_hash.replace(':', ' ')}"
-
-
-def _found(task: str) -> str:
-    """Where a command without --data would find the files of a task; or what it would do."""
-    from brf_lava.data.places import DATA_VARIABLE, NotHereError, cache_folder, look
-    from brf_lava.ecg import task as ecg
-    from brf_lava.errors import DataError
-    from brf_lava.tasks import mnist, shd
-
-    search = {"ecg": ecg.find, "shd": shd.find_files}.get(task, mnist.find_files)
+def _found(files: DataFiles) -> str:
+    """Where a command without --data would find the files."""
     try:
-        files = look(None, search)
-    except NotHereError:
-        files = None
+        return "\n".join(map(on_one_line, files.find(None))) or "no"
     except DataError as error:
         return f"no: {error}"
-    if files is None:
-        named = bool(os.environ.get(DATA_VARIABLE))  # then nothing synthetic takes its place
-        if task != "ecg" or named:
-            return "no"
-        raw = ecg.raw_records(cache_folder())
-        synthetic = "no; synthetic data are used"
-        return synthetic if raw is None else f"{synthetic}. For real ones, {ecg.advice(raw)}"
-    return "\n".join(map(on_one_line, files))
-
-
-def _facts(dataset: Dataset) -> Iterator[tuple[str, Callable[[Split], str]]]:
-    """Name and value, of a half, of what there is to say about a data set."""
-    import numpy as np
-
-    from brf_lava.network.decision import UNLABELED
-
-    yield "samples", lambda split: f"{len(split.x):,}"
-    yield "steps", lambda split: f"{split.x.shape[1]} of {dataset.step_seconds * 1e3:g} ms"
-    yield "inputs", lambda split: f"{split.x.shape[2]} {split.x.dtype}"
-    yield "inputs not 0", lambda split: f"{np.count_nonzero(split.x) / split.x.size:.2%}"
-    yield "largest input", lambda split: f"{_largest(split) * dataset.input_scale:g}"
-    yield "labels", lambda split: "of samples" if split.y.shape[1] == 1 else "of steps"
-
-    def share(label: int) -> Callable[[Split], str]:
-        return lambda split: f"{np.count_nonzero(split.y == label) / split.y.size:.2%}"
-
-    for label, name in enumerate(dataset.classes):
-        yield f"  class {name}", share(label)
-    yield "  unlabeled", share(UNLABELED)
-
-
-def _largest(split: Split) -> int:
-    return max(abs(int(split.x.min())), abs(int(split.x.max())))
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], Bar | None]]:
+def _bar() -> Iterator[Callable[[str, int, int], SimpleNamespace]]:
     """A bar per file; a line per file where there is no terminal."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import DownloadColumn, Progress
 
     from brf_lava import report
 
     console = report.make_console(stderr=True)
-    if not console.is_terminal:
-        yield lambda name, index, count: click.echo(f"{index}/{count}  {name}", err=True)
-        return
-    columns = BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn()
-    with Progress(
-        TextColumn("{task.description}"), *columns, TimeRemainingColumn(), console=console
-    ) as progress:
+    columns = (*Progress.get_default_columns(), DownloadColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("")
 
-        class FileBar:
-            total = 0
-
-            def update(self, amount: int) -> None:
-                progress.update(task, total=self.total or None, advance=amount)
-
-            def reset(self) -> None:
-                progress.reset(task)
-
-            def close(self) -> None:
-                pass
-
-        def show(name: str, index: int, count: int) -> Bar:
+        def show(name: str, index: int, count: int) -> SimpleNamespace:
+            if not console.is_terminal:
+                click.echo(f"{index}/{count}  {name}", err=True)
             progress.reset(task, description=f"{index}/{count} {name}", total=None)
-            return FileBar()
+            bar = SimpleNamespace(total=0, reset=lambda: progress.reset(task), close=lambda: None)
+            bar.update = lambda size: progress.update(task, total=bar.total or None, advance=size)
+            return bar
 
         yield show

@@ -98,7 +98,7 @@ data_option = grouped(
         "--permutation",
         type=PATH,
         metavar="FILE|identity",
-        help="Order of the steps, for a permuted task: .npy, .npz, .pt or .txt, or the word "
+        help="Order of the steps, for a permuted task: .npy, .pt or .txt, or the word "
         "identity for their own. Else the model's, or drawn from the seed.",
     ),
 )

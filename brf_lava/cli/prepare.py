@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from brf_lava.cli.options import PATH
 from brf_lava.io.printable import on_one_line
 
-if TYPE_CHECKING:
-    from brf_lava.ecg.prepare import Prepared
-    from brf_lava.report import Rows
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+option = partial(click.option, show_default=True)
 
 
 @click.command()
 @click.argument("task", metavar="TASK", type=click.Choice(["ecg"]))
-@click.option("--records", type=PATH, required=True, help="Folder with WFDB records.")
-@click.option(
-    "--patients",
-    type=PATH,
-    help="CSV file, record,patient a line: records of one patient go to one half. Else what the "
-    "headers say.",
+@option("--records", type=PATH, required=True, help="Folder with WFDB records.")
+@option("--patients", type=PATH, help="CSV file of record,patient lines; else the headers say.")
+@option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
+@option("--out", type=PATH, default=Path("ecg.h5"))
+@option("--annotator", default="q1c", help="Suffix of the wave marks.")
+@option("--threshold", default=0.32, help="In standard deviations of a lead.")
+@option("--delay", default=0, help="Steps by which labels trail the signal; as published: 19.")
+@option("--seed", type=click.IntRange(0), default=0, help="Of the split.")
+@option("--test-share", type=SHARE, default=0.2, help="Of the records.")
+@option(
+    "--stride", type=click.IntRange(1, 1300), default=1300, help="Steps from segment to segment."
 )
-@click.option(
-    "--leads",
-    metavar="A,B",
-    help="Two signals by name or number, 0 the first. Default: the first two.",
-)
-@click.option("--out", type=PATH, default=Path("ecg.h5"), show_default=True)
-@click.option("--annotator", default="q1c", show_default=True, help="Suffix of the wave marks.")
-@click.option("--threshold", type=float, help="In standard deviations of a lead. Default: 0.32.")
-@click.option(
-    "--delay",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Steps by which labels trail the signal; 19 in the files of Yin et al. 2021.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
-@click.option("--test-share", type=float, default=0.2, show_default=True, help="Of the records.")
-@click.option(
-    "--stride", type=int, default=1300, show_default=True, help="Steps from segment to segment."
-)
-@click.option(
+@option(
     "--unlabeled",
     type=click.Choice(["mask", "first-class"]),
     default="mask",
-    show_default=True,
     help="Store steps without a label as such, or as the first class, P.",
 )
-@click.option("--all-records", is_flag=True, help="Keep the 24 sudden-death records, too.")
+@option("--all-records", is_flag=True, help="Keep the 24 sudden-death records, too.")
 def prepare(
     task: str,
     records: Path,
@@ -59,7 +42,7 @@ def prepare(
     leads: str | None,
     out: Path,
     annotator: str,
-    threshold: float | None,
+    threshold: float,
     delay: int,
     seed: int,
     test_share: float,
@@ -69,25 +52,22 @@ def prepare(
 ) -> None:
     """Encode and label annotated WFDB records, such as the QT database, for --data.
 
-    TASK is ecg.
+    TASK is ecg. No patient is in both halves.
     """
-    from importlib.metadata import version
-
     from brf_lava import report
+    from brf_lava.data.dataset import summary
     from brf_lava.ecg import prepare as wfdb_prepare
     from brf_lava.ecg.patients import read_patients
-    from brf_lava.ecg.records import check_suffix, write_prepared
+    from brf_lava.ecg.records import check_suffix, load_prepared, write_prepared
     from brf_lava.ecg.signal import Encoding, parse_leads
-    from brf_lava.ecg.synthetic import THRESHOLD
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable
-    from brf_lava.versions import versions
 
     require_extra("records", "wfdb")
     check_suffix(out)
     check_writable(out)
     settings = wfdb_prepare.Settings(
-        Encoding(THRESHOLD if threshold is None else threshold, delay),
+        Encoding(threshold, delay),
         annotator=annotator,
         seed=seed,
         test_share=test_share,
@@ -97,55 +77,18 @@ def prepare(
         leads=parse_leads(leads),
     )
     names = wfdb_prepare.find_records(records)
-    by_record = None if patients is None else read_patients(patients, names)
+    by_record = {} if patients is None else read_patients(patients, names)
     with report.step_progress("records", len(names)) as on_record:
         prepared = wfdb_prepare.prepare(records, settings, on_record, by_record)
-    packages = {name: version(name) for name in ("scipy", "wfdb")}
-    write_prepared(prepared, out, {**versions(), **packages})
-    report.print_rows(*_content_rows(prepared))
-    report.print_rows(*_records_rows(prepared))
+    write_prepared(prepared, out)
+    dataset = load_prepared(out)
+    report.print_rows("ECG from WFDB records", ("", ">train", ">test"), summary(dataset))
+    columns = ("half", ">left out, invalid or flat", "record (segments)")
+    report.print_rows("Records", columns, prepared.halves())
     if prepared.skipped:
-        report.print_rows(*_skipped_rows(prepared))
+        title = f"{len(prepared.skipped)} records left out"
+        report.print_rows(title, ("record", "why"), prepared.left_out())
     for notice in prepared.notices():
         report.notice(notice)
     name = on_one_line(out)
     click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
-
-
-def _content_rows(prepared: Prepared) -> Rows:
-    """How much came out of the records, by half and class."""
-    from brf_lava.ecg.prepare import joined
-    from brf_lava.ecg.spec import ECG
-    from brf_lava.network.decision import UNLABELED
-
-    halves = (prepared.train, prepared.test)
-    splits = [joined(half) for half in halves]
-    rows = [
-        ("records", *(f"{len(half)}" for half in halves)),
-        ("segments", *(f"{len(split.x)}" for split in splits)),
-        ("spikes per input and step", *(f"{split.x.mean():.2%}" for split in splits)),
-    ]
-    for label, name in [*enumerate(ECG.classes), (UNLABELED, "unlabeled")]:
-        counts = [int((split.y == label).sum()) for split in splits]
-        shares = [count / split.y.size for count, split in zip(counts, splits, strict=True)]
-        cells = (f"{n:,} {share:6.2%}" for n, share in zip(counts, shares, strict=True))
-        rows.append((f"steps {name}", *cells))
-    left_out = (str(sum(segments.invalid for segments in half)) for half in halves)
-    rows.append(("segments left out, invalid or flat", *left_out))
-    return "ECG from WFDB records", ("", ">train", ">test"), rows
-
-
-def _records_rows(prepared: Prepared) -> Rows:
-    """Which records went where."""
-    halves = (("train", prepared.train), ("test", prepared.test))
-    rows = [(name, ", ".join(f"{s.name} ({len(s.x)})" for s in half)) for name, half in halves]
-    return "Records", ("half", "record (segments)"), rows
-
-
-def _skipped_rows(prepared: Prepared) -> Rows:
-    """Which records were left out; those of one reason together."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in prepared.skipped:
-        reasons.setdefault(reason, []).append(name)
-    rows = [(", ".join(names), reason) for reason, names in reasons.items()]
-    return f"{len(prepared.skipped)} records left out", ("record", "why"), rows

@@ -1,1 +1,1 @@
-"""Data sets: their arrays, where they are looked for, and how they are downloaded."""
+"""Data sets: what they are, their arrays, and where they are looked for."""

@@ -1,110 +1,79 @@
-"""Arrays out of files of other people: NumPy's .npy and .npz, and HDF5. Nothing is unpickled."""
+"""Reads arrays of other people's files, .npz and HDF5. Nothing is unpickled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.errors import DataError
+from brf_lava.errors import BrfLavaError, DataError
+from brf_lava.io.printable import shortened
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
-def read_npy(path: Path) -> npt.NDArray[Any]:
-    """The array of a .npy. Raises: DataError for a file that is missing or damaged."""
-    content = _load(path)
-    if not isinstance(content, np.ndarray):
-        raise damaged(path, "several arrays", "one, of a .npy")
-    return content
+@contextmanager
+def reading(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into a DataError.
 
+    Damage surfaces in zip, zlib, HDF5, SciPy, torch and wfdb as errors of many kinds.
 
-def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """The named arrays of a .npz, or all. Raises: DataError as `read_npy`, and naming what it has.
-
-    An array that is not asked for is not read.
+    Args:
+        path: The file.
+        expected: What it should be, for the message.
     """
-    archive = _load(path)
-    if isinstance(archive, np.ndarray):
-        raise damaged(path, "a single array", "a .npz")
-    with archive:
-        wanted = tuple(archive.files if names is None else names)
-        _check_names(path, wanted, archive.files)
-        try:
-            return {name: archive[name] for name in wanted}
-        except (
-            Exception
-        ) as error:  # damage surfaces in zip, zlib and NumPy, as errors of many kinds
-            raise damaged(path, f"damage ({type(error).__name__})", "arrays of numbers") from None
-
-
-def read_hdf5(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """The named arrays of an HDF5 file; a name may be a path. Raises: as `read_npz`."""
-    import h5py
-
-    _check_readable(path)
     try:
-        with h5py.File(path, "r") as file:
-            found: list[str] = []
-            file.visititems(
-                lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
-            )
-            wanted = {name: name.strip("/") for name in names}
-            _check_names(path, wanted.values(), found)
-            return {name: np.asarray(file[inside][()]) for name, inside in wanted.items()}
-    except DataError:
+        yield
+    except BrfLavaError:
         raise
-    except Exception as error:  # damage surfaces in HDF5 as errors of many kinds
-        raise damaged(path, f"damage ({type(error).__name__})", "an HDF5 file") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise DataError(
+                f"{error.filename or path}: cannot be read ({os.strerror(error.errno)}). Check "
+                "that it exists and that you may read it."
+            ) from None
+        raise DataError(
+            f"{path}: not {expected} ({shortened(error)}). The file is damaged or another one: "
+            "get it again."
+        ) from None
 
 
-def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """The named arrays of a .npz or an HDF5 file, by its suffix. Raises: as `read_npz`."""
+def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+    """Read the named arrays of a .npz or an HDF5 file; in HDF5 a name may be a path.
+
+    Raises:
+        DataError: The file has another suffix, cannot be read or lacks an array.
+    """
     suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return read_npz(path, names)
-    if suffix in HDF5_SUFFIXES:
-        return read_hdf5(path, names)
+    with reading(path, f"a file with the arrays {', '.join(names)}"):
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return _picked(file, file.files, names)
+        if suffix in HDF5_SUFFIXES:
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                found: list[str] = []
+                file.visititems(
+                    lambda name, item: (
+                        found.append(name) if isinstance(item, h5py.Dataset) else None
+                    )
+                )
+                return _picked(file, found, names)
     raise DataError(
         f"{path}: arrays are read from .npz, {' and '.join(HDF5_SUFFIXES)}. Save them as one of "
         "these."
     )
 
 
-def damaged(path: Path, found: str, expected: str) -> DataError:
-    """The error of a file whose content is not what it should be."""
-    return DataError(
-        f"{path}: {found}; expected {expected}. The file is damaged or another one: get it again."
-    )
-
-
-def _load(path: Path) -> Any:
-    _check_readable(path)
-    try:
-        return np.load(path, allow_pickle=False)
-    except Exception as error:  # as above
-        raise damaged(path, f"damage ({type(error).__name__})", "an .npy or .npz") from None
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Check that it exists and that you may "
-            "read it."
-        ) from None
-
-
-def _check_names(path: Path, wanted: Iterable[str], found: Iterable[str]) -> None:
-    there = tuple(found)
-    for name in wanted:
-        if name not in there:
-            raise DataError(
-                f"{path}: no array {name}; there are {', '.join(there) or 'none'}. Name one of "
-                "these, or another file."
-            )
+def _picked(file: Any, found: list[str], names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+    inside = {name: name.strip("/") for name in names}
+    for name in inside.values():
+        if name not in found:
+            raise ValueError(f"no array {name}; there are {', '.join(found) or 'none'}")
+    return {name: np.asarray(file[path][()]) for name, path in inside.items()}

@@ -16,14 +16,14 @@ from brf_lava.network.decision import UNLABELED
 Permutation = npt.NDArray[np.int64]
 
 UNLABELED_CHOICES = ("first-class", "mask")  # see `Dataset.with_unlabeled`
-INPUT_TYPES = (np.int8, np.uint8)  # what a graded spike of the exported network can carry
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """The training or the test half of a data set.
 
-    x: int8 or uint8 [B, T, I], spikes 0 or 1, or graded inputs (see `Dataset.input_scale`).
+    x: int8 or uint8 [B, T, I], as a graded spike carries it: spikes 0 or 1, or graded inputs (see
+       `Dataset.input_scale`).
     y: uint8 [B, T], the class of each step, or [B, 1], that of the whole sample;
        `decision.UNLABELED` where there is none.
     Raises: DataError if dtypes, shapes or values are not these.
@@ -33,26 +33,30 @@ class Split:
     y: npt.NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        for name, array, dtypes, axes in (
-            ("x", self.x, INPUT_TYPES, "[B, T, I]"),
-            ("y", self.y, (np.uint8,), "[B, T] or [B, 1]"),
-        ):
-            dimensions = 1 + axes.split("]")[0].count(",")
-            if array.dtype not in dtypes or array.ndim != dimensions or array.size == 0:
-                allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes)
-                raise DataError(
-                    f"Split.{name}: {array.dtype} of shape {array.shape}; must be {allowed} {axes} "
-                    "and not empty. Convert it with astype."
-                )
-        if self.y.shape not in (self.x.shape[:2], (len(self.x), 1)):
+        x, y = self.x, self.y
+        if x.dtype not in (np.int8, np.uint8) or x.ndim != 3 or x.size == 0:
             raise DataError(
-                f"Split: x has shape {self.x.shape}, y {self.y.shape}; there must be one class per "
-                "step or one per sample."
+                f"Split.x: {x.dtype} of shape {x.shape}; must be int8 or uint8 [B, T, I] and not "
+                "empty. Convert it with astype."
+            )
+        if y.dtype != np.uint8 or y.shape not in (x.shape[:2], (len(x), 1)):
+            raise DataError(
+                f"Split.y: {y.dtype} of shape {y.shape}; must be uint8 {x.shape[:2]}, one class "
+                f"per step, or ({len(x)}, 1), one per sample. Convert it with astype."
             )
 
     def first(self, samples: int) -> Split:
         """The first `samples` samples."""
         return Split(self.x[:samples], self.y[:samples])
+
+    def filled(self) -> Split:
+        """The same with class 0, the published convention, where there is no label."""
+        return Split(self.x, np.where(self.y == UNLABELED, np.uint8(0), self.y))
+
+    def reordered(self, order: Permutation) -> Split:
+        """The same with step order[t] at step t, labels of steps along with them."""
+        y = self.y[:, order] if self.y.shape[1] == len(order) else self.y
+        return Split(self.x[:, order], y)
 
     def time_major(self) -> npt.NDArray[Any]:
         """The inputs as everything that runs a network takes them, [T, B, I]."""
@@ -112,19 +116,12 @@ class Dataset:
         steps = self.train.x.shape[1]
         check_permutation(permutation, steps, f"Dataset {self.task}")
         if self.permutation is not None:
-            raise DataError(
-                f"Dataset {self.task}: its steps are permuted already, and a second permutation "
-                "would undo the first. Load the data anew, or give one permutation only."
-            )
-
-        def reorder(split: Split) -> Split:
-            y = split.y[:, permutation] if split.y.shape[1] == steps else split.y
-            return Split(split.x[:, permutation], y)
-
+            raise DataError(f"Dataset {self.task}: its steps are permuted already. Load it anew.")
         digest = hashlib.sha256(permutation.astype("<i8").tobytes()).hexdigest()
         identity = np.array_equal(permutation, np.arange(steps))
         note = "steps in their own order" if identity else f"steps permuted ({digest[:8]})"
-        return self._with_halves(reorder(self.train), reorder(self.test), note, permutation)
+        halves = (self.train.reordered(permutation), self.test.reordered(permutation))
+        return self._with_halves(*halves, note, permutation)
 
     def ordered_as(self, permutation: Permutation | None) -> Dataset:
         """`permuted` as a network was trained, unless the steps are in another order already."""
@@ -144,14 +141,11 @@ class Dataset:
                 f"Dataset {self.task}: unlabeled steps as {choice!r}; must be one of "
                 f"{', '.join(UNLABELED_CHOICES)}. Choose one."
             )
-        halves = (self.train, self.test)
-        if choice != "first-class" or not any((split.y == UNLABELED).any() for split in halves):
+        unlabeled = any((split.y == UNLABELED).any() for split in (self.train, self.test))
+        if choice != "first-class" or not unlabeled:
             return self
-        train, test = (
-            Split(split.x, np.where(split.y == UNLABELED, np.uint8(0), split.y)) for split in halves
-        )
         note = f"unlabeled steps as {self.classes[0]}"
-        return self._with_halves(train, test, note, self.permutation)
+        return self._with_halves(self.train.filled(), self.test.filled(), note, self.permutation)
 
     def _with_halves(
         self, train: Split, test: Split, note: str, permutation: Permutation | None
@@ -169,3 +163,25 @@ def fingerprint(train: Split, test: Split) -> str:
         digest.update(repr(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)  # no copy: SHD fills a gigabyte
     return digest.hexdigest()
+
+
+def summary(dataset: Dataset) -> list[tuple[str, str, str]]:
+    """Describe a data set: rows of a name, and its value in the training and the test half."""
+    train, test = (_facts(dataset, split) for split in (dataset.train, dataset.test))
+    return [(name, value, test[name]) for name, value in train.items()]
+
+
+def _facts(dataset: Dataset, split: Split) -> dict[str, str]:
+    largest = max(-int(split.x.min()), int(split.x.max())) * dataset.input_scale
+    facts = {
+        "samples": f"{len(split.x):,}",
+        "steps": f"{split.x.shape[1]} of {dataset.step_seconds * 1e3:g} ms",
+        "inputs": f"{split.x.shape[2]} {split.x.dtype}",
+        "inputs not 0": f"{np.count_nonzero(split.x) / split.x.size:.2%}",
+        "largest input": f"{largest:g}",
+        "labels": "of samples" if split.y.shape[1] == 1 else "of steps",
+    }
+    labels = {f"  class {name}": label for label, name in enumerate(dataset.classes)}
+    for name, label in (labels | {"  unlabeled": UNLABELED}).items():
+        facts[name] = f"{np.count_nonzero(split.y == label) / split.y.size:.2%}"
+    return facts

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from brf_lava.data.dataset import Dataset
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 
 
 class Loader(Protocol):
@@ -30,6 +30,16 @@ class TaskSpec:
     step_seconds: float
     permuted: bool = False
 
+    def dataset(
+        self, train: Split, test: Split, kind: str, description: str, **more: Any
+    ) -> Dataset:
+        """Make the data set of these halves; `kind` and `description` are those of `DataSource`.
+
+        more: Other fields of `Dataset`.
+        """
+        source = DataSource(kind, description, fingerprint(train, test))
+        return Dataset(self.name, self.classes, self.step_seconds, train, test, source, **more)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task(TaskSpec):
@@ -41,8 +51,3 @@ class Task(TaskSpec):
     """
 
     load: Loader
-
-    @classmethod
-    def of(cls, spec: TaskSpec, load: Loader) -> Task:
-        """The task of this specification whose data `load` reads."""
-        return cls(**{field.name: getattr(spec, field.name) for field in fields(spec)}, load=load)

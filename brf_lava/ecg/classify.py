@@ -59,8 +59,7 @@ class RecordLabels:
     def labels(self) -> NDArray[np.uint8]:
         """The class of every sample of the record, uint8 [samples]."""
         nearest = np.rint(np.arange(self.samples) * (FS / self.fs)).astype(np.int64)
-        labels: NDArray[np.uint8] = self.steps[np.minimum(nearest, len(self.steps) - 1)]
-        return labels
+        return np.asarray(self.steps[np.minimum(nearest, len(self.steps) - 1)])
 
     def marks(self) -> tuple[Mark, ...]:
         """The wave marks that the classes describe, at steps of 250 Hz."""
@@ -69,8 +68,8 @@ class RecordLabels:
     def samples_of(self, marks: tuple[Mark, ...]) -> NDArray[np.int64]:
         """The samples of the record nearest to marks."""
         steps = np.array([mark.step for mark in marks], dtype=np.float64)
-        samples: NDArray[np.int64] = np.rint(steps * (self.fs / FS)).astype(np.int64)
-        return np.minimum(samples, self.samples - 1)
+        nearest = np.rint(steps * (self.fs / FS)).astype(np.int64)
+        return np.asarray(np.minimum(nearest, self.samples - 1))
 
 
 def classify_record(
@@ -81,7 +80,7 @@ def classify_record(
     encoding: Encoding | None = None,
     leads: Leads | None = None,
     batch: int = BATCH,
-    on_window: Callable[[int, int], None] | None = None,
+    on_window: Callable[[int, int], object] = lambda done, total: None,
 ) -> RecordLabels:
     """Classify every step of a record.
 
@@ -103,7 +102,7 @@ def classify_record(
     source = read_record(record_path(record), leads)
     starts, padded = place_windows(source.signal, encoding.delay)
     steps = np.full(len(source.signal), UNLABELED, dtype=np.uint8)
-    done = windows = spikes = 0
+    windows = spikes = 0
     for first in range(0, len(starts), batch):
         chosen = starts[first : first + batch]
         signal = padded[chosen[:, None] + np.arange(ECG.steps)]
@@ -119,9 +118,7 @@ def classify_record(
                 free = steps[start : start + len(classes)]
                 np.copyto(free, classes[: len(free)], where=free == UNLABELED)
             windows += int(good.sum())
-        done += len(chosen)
-        if on_window is not None:
-            on_window(done, len(starts))
+        on_window(first + len(chosen), len(starts))
     if not windows:
         raise DataError(
             f"{record}: every window of {ECG.steps} steps has invalid samples or a flat lead, so "
@@ -143,14 +140,12 @@ def classify_record(
 
 def check_network(network: FixedNetwork) -> None:
     """Raises: NetworkFileError unless the network is for the ecg task."""
-    task = network.provenance.get("task")
-    sizes = (network.inputs, network.classes)
-    wanted = (ECG.inputs, len(ECG.classes))
-    if task != ECG.name or sizes != wanted:
+    found = (network.provenance.get("task"), network.inputs, network.classes)
+    if found != (ECG.name, ECG.inputs, len(ECG.classes)):
         raise NetworkFileError(
-            f"classify: the network is for task {task!r} with {sizes[0]} inputs and {sizes[1]} "
-            f"classes; a record is classified by one for {ECG.name}, {wanted[0]} inputs and "
-            f"{wanted[1]} classes. Name another network."
+            f"classify: the network is for task {found[0]!r} with {found[1]} inputs and {found[2]} "
+            f"classes; a record is classified by one for {ECG.name}, {ECG.inputs} inputs and "
+            f"{len(ECG.classes)} classes. Name another network."
         )
 
 
@@ -194,7 +189,7 @@ def annotation_path(prefix: Path, record: str) -> Path:
 
 
 def write_annotation(labels: RecordLabels, path: Path) -> int:
-    """Write the waves as a WFDB annotation file.
+    """Write the waves, one or more, as a WFDB annotation file, and return how many marks it has.
 
     "(" and ")" have the number of their wave, as in the QT database.
 
@@ -202,21 +197,12 @@ def write_annotation(labels: RecordLabels, path: Path) -> int:
         labels: The classes of the record.
         path: As returned by `annotation_path`.
 
-    Returns:
-        How many marks the file holds.
-
     Raises:
-        DataError: The classes describe no wave.
         BrfLavaError: The file cannot be written.
     """
     import wfdb
 
     waves = labels.marks()
-    if not waves:
-        raise DataError(
-            f"{path}: the classes of {labels.record} describe no wave: there is nothing to "
-            "annotate. Look at them with --csv."
-        )
     numbers = [WAVE_NUMBERS[m.wave] if m.symbol in (ONSET, OFFSET) else 0 for m in waves]
     with TemporaryDirectory() as folder:
         wfdb.wrann(

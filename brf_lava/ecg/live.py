@@ -22,9 +22,12 @@ from brf_lava.network.layers import FixedNetwork
 class LiveEcg:
     """The encoder of one signal after the other.
 
-    network: one for the ecg task; the threshold is that of its training data
-    scale:   standard deviation of each lead, in the unit of the signal
-    Raises: ParameterError for another network, and a scale of another length or not positive.
+    Args:
+        network: One for the ecg task; the threshold is that of its training data.
+        scale: Standard deviation of each lead, in the unit of the signal.
+
+    Raises:
+        ParameterError: The network is another one, or the scale not `LEADS` positive numbers.
     """
 
     def __init__(self, network: FixedNetwork, scale: Sequence[float]) -> None:

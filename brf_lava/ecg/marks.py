@@ -15,7 +15,7 @@ without a P wave, and where a beat may have gone unmarked (see `MAX_RR`).
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,18 +24,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import reading
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.io.printable import shortened
 from brf_lava.network.decision import UNLABELED
 
 P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
 ONSET, OFFSET = "(", ")"
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # symbols of QRS complexes in WFDB annotations
 WAVES = {**dict.fromkeys(BEATS, "N"), "p": "p", "t": "t", "u": "u"}
+MARKED = re.compile(rf"(\()?([{re.escape(''.join(WAVES))}])(\))?")
 WAVE_NUMBERS = {"p": 0, "N": 1, "t": 2}  # the "num" of an onset or offset in the QT database
 MAX_RR = 1.6  # times the median RR interval of the record; above, a beat may have gone unmarked
 END_MARK = bytes(2)  # the last bytes of every WFDB annotation file
+RUNS = re.compile(b"(?P<p>%c+)|(?P<qr>%c+)%c+|%c+" % (P, QR, RS, ST))  # in classes as bytes
 MIN_WAVE = 5  # steps; a shorter P, QRS or ST in predicted classes is not written as a wave
 
 Labels = npt.NDArray[np.uint8]
@@ -75,25 +77,12 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
     import wfdb
 
     path = record.with_name(f"{record.name}.{annotator}")
-    if not os.path.isfile(path):
-        raise DataError(
-            f"{path}: no such file: no wave is marked. Name the annotations with --annotator, or "
-            "leave the record out."
-        )
-    try:
+    with reading(path, "a complete WFDB annotation file"):
         annotation = wfdb.rdann(str(record), annotator)
         samples = np.asarray(annotation.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in annotation.symbol]
-        whole = path.read_bytes()[-len(END_MARK) :] == END_MARK
-    except Exception as error:  # damage surfaces as errors of many kinds
-        raise DataError(
-            f"{path}: not a complete WFDB annotation file ({shortened(error)}). Copy it again."
-        ) from error
-    if not whole:
-        raise DataError(
-            f"{path}: its end mark is missing: the file was cut off after {len(samples)} "
-            "annotations. Copy it again."
-        )
+        if not path.read_bytes().endswith(END_MARK):  # wfdb does not look
+            raise ValueError(f"no end mark after {len(samples)} annotations")
     order = np.argsort(samples, kind="stable")
     steps = np.rint(samples * (to_fs / (annotation.fs or fs))).astype(np.int64)
     waves = tuple(find_waves([int(steps[i]) for i in order], [symbols[i] for i in order]))
@@ -112,35 +101,16 @@ def find_waves(steps: list[int], symbols: list[str]) -> Iterator[Wave]:
     A symbol that is no wave (a rhythm, a comment, an unknown code) ends the wave before it, and the
     onset before it belongs to nothing.
     """
-    onset: int | None = None
-    wave: Wave | None = None  # awaits its offset
-    for step, symbol in zip(steps, symbols, strict=True):
-        if symbol == OFFSET:
-            if wave is not None:
-                yield Wave(wave.kind, wave.onset, wave.peak, step)
-            wave = onset = None
-            continue
-        if wave is not None:
-            yield wave
-            wave = None
-        if symbol == ONSET:
-            onset = step
-            continue
-        kind = WAVES.get(symbol)
-        wave = None if kind is None else Wave(kind, onset, step, None)
-        onset = None
-    if wave is not None:
-        yield wave
+    known = (ONSET, OFFSET, *WAVES)
+    text = "".join(symbol if symbol in known else "+" for symbol in symbols)  # one letter each
+    for found in MARKED.finditer(text):
+        onset, offset = (steps[found.start(part)] if found[part] else None for part in (1, 3))
+        yield Wave(WAVES[found[2]], onset, steps[found.start(2)], offset)
 
 
 def label_steps(waves: tuple[Wave, ...], steps: int) -> Labels:
     """The class of every step, [steps]; `UNLABELED` where the waves do not say it."""
     labels = np.full(steps, UNLABELED, dtype=np.uint8)
-
-    def mark(start: int | None, stop: int | None, label: int) -> None:
-        if start is not None and stop is not None:
-            labels[max(start, 0) : max(stop, 0)] = label
-
     peaks = [wave.peak for wave in waves if wave.kind == "N"]
     longest = MAX_RR * float(np.median(np.diff(peaks))) if len(peaks) > 1 else 0.0
     within = {peak for peak, following in pairwise(peaks) if following - peak <= longest}
@@ -148,19 +118,18 @@ def label_steps(waves: tuple[Wave, ...], steps: int) -> Labels:
     named = [wave for wave in waves if wave.kind != "u"]
     for wave, following in zip(named, [*named[1:], None], strict=True):
         beat = wave.peak if wave.kind == "N" else beat
-        kinds = (wave.kind, following.kind if following else None)
-        begin = following.onset if following else None
-        if wave.kind == "p":
-            mark(wave.onset, wave.offset, P)
-        elif wave.kind == "N":
-            mark(wave.onset, wave.peak, QR)
-            mark(wave.peak, wave.offset, RS)
-        if kinds == ("p", "N"):
-            mark(wave.offset, begin, PQ)
-        elif kinds == ("N", "t") and following is not None:
-            mark(wave.offset, following.offset, ST)
-        elif kinds == ("t", "p") and beat in within:
-            mark(wave.offset, begin, TP)
+        kinds = wave.kind + (following.kind if following else "")
+        onset, offset = (following.onset, following.offset) if following else (None, None)
+        for first, start, stop, label in (
+            ("p", wave.onset, wave.offset, P),
+            ("pN", wave.offset, onset, PQ),
+            ("N", wave.onset, wave.peak, QR),
+            ("N", wave.peak, wave.offset, RS),
+            ("Nt", wave.offset, offset, ST),
+            ("tp", wave.offset, onset if beat in within else None, TP),
+        ):
+            if kinds.startswith(first) and start is not None and stop is not None:
+                labels[max(start, 0) : max(stop, 0)] = label
     return labels
 
 
@@ -172,16 +141,16 @@ def waves_from_labels(labels: Labels, signal: npt.NDArray[np.float64]) -> tuple[
     between the ends of the run. Runs below `MIN_WAVE` are left out, as are QR without RS and RS
     without QR.
     """
-    borders = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-    runs = [(int(labels[start]), start, stop) for start, stop in pairwise(borders) if start < stop]
     waves = []
-    for (label, start, stop), following in zip(runs, [*runs[1:], None], strict=True):
-        if label == QR and following is not None and following[0] == RS:
-            if following[2] - start >= MIN_WAVE:
-                waves.append(Wave("N", start, stop, following[2]))
-        elif label in (P, ST) and stop - start >= MIN_WAVE:
+    for run in RUNS.finditer(labels.tobytes()):
+        start, stop = run.span()
+        if stop - start < MIN_WAVE:
+            continue
+        if run["qr"]:
+            waves.append(Wave("N", start, run.end("qr"), stop))
+        else:
             peak = _farthest_from_chord(signal, start, stop)
-            kind, onset = ("p", start) if label == P else ("t", None)
+            kind, onset = ("p", start) if run["p"] else ("t", None)
             waves.append(Wave(kind, onset, peak, stop))
     return tuple(waves)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import reading
 from brf_lava.ecg.signal import Record, Signal
 from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError
 
 NOT_OF_THE_PATIENT = re.compile(r"\s*(produced by|recorder type|the signal|-+$)", re.IGNORECASE)
-COLUMNS = ["record", "patient"]
 OUTLINE_STEPS = 5  # steps to a value of an outline; a copy at another rate is off by one at most
 # Correlation of outlines. No two of the QT database's 81 records reach 0.7; every eighth of them
 # and its copies at 128, 257.3, 360 and 1000 Hz all pass 0.95.
@@ -34,29 +34,16 @@ def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
             no line is about one of the records.
     """
     patients: dict[str, str] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.reader(file), 1):
-                cells = [cell.strip() for cell in row]
-                if not any(cells) or [cell.lower() for cell in cells] == COLUMNS:
-                    continue
-                if len(cells) != len(COLUMNS) or not all(cells):
-                    raise DataError(
-                        f"{path}: line {number}: {','.join(cells)!r}; must be record,patient, the "
-                        "name of a record and of its patient. Correct it."
-                    )
-                if patients.setdefault(*cells) != cells[1]:
-                    raise DataError(
-                        f"{path}: line {number}: record {cells[0]} is of {cells[1]}, and of "
-                        f"{patients[cells[0]]} in a line before. Remove one of them."
-                    )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Name another.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: not a CSV file in UTF-8 ({type(error).__name__}); must have lines of "
-            "record,patient. Name another."
-        ) from None
+    with (
+        reading(path, "a CSV file in UTF-8, with lines of record,patient"),
+        path.open(newline="", encoding="utf-8-sig") as file,
+    ):
+        for row in csv.reader(file):
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or [cell.lower() for cell in cells] == ["record", "patient"]:
+                continue
+            if len(cells) != 2 or not all(cells) or patients.setdefault(*cells) != cells[1]:
+                raise ValueError(f"{','.join(row)!r} is no record and its one patient")
     known = {record: patients[record] for record in records if record in patients}
     if not known:
         raise DataError(
@@ -89,5 +76,4 @@ def outline(window: Signal) -> npt.NDArray[np.float32]:
     leads = normalize(window[None])[0]
     means = leads.reshape(-1, OUTLINE_STEPS, leads.shape[1]).mean(axis=1).ravel()
     means -= means.mean()
-    values: npt.NDArray[np.float32] = (means / np.linalg.norm(means)).astype(np.float32)
-    return values
+    return np.asarray(means / np.linalg.norm(means), dtype=np.float32)

@@ -11,7 +11,6 @@ may be of one patient (`ecg.patients`). The seed decides which.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.dataset import UNLABELED_CHOICES, Split
+from brf_lava.data.dataset import Split
 from brf_lava.ecg.marks import Labels, label_steps, read_waves
 from brf_lava.ecg.patients import ALIKE, outline, patient
 from brf_lava.ecg.signal import FS, Encoding, Leads, encode_windows, read_record, usable
 from brf_lava.ecg.spec import ECG
-from brf_lava.errors import DataError, ParameterError
+from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED
 
 LEAST_LABELED = 0.5  # share of a segment's steps
@@ -36,35 +35,16 @@ NAMED = 3  # records, or pairs of them, that a notice names
 
 @dataclass(frozen=True)
 class Settings:
-    """How records become a data set.
-
-    Raises:
-        ParameterError: A value is out of range.
-    """
+    """How records become a data set."""
 
     encoding: Encoding = field(default_factory=Encoding)  # of the signal as spikes
     annotator: str = "q1c"  # suffix of the annotation files
     seed: int = 0  # of the split
-    test_share: float = 0.2  # of the records, 0 to 1
-    stride: int = ECG.steps  # from one segment to the next; below 1300 they overlap
+    test_share: float = 0.2  # of the records, above 0 and below 1
+    stride: int = ECG.steps  # from one segment to the next, 1 or more; below 1300 they overlap
     unlabeled: str = "mask"  # as in `Dataset.with_unlabeled`
     all_records: bool = False  # whether to keep the QT database's sudden-death records
     leads: Leads | None = None  # as in `read_record`
-
-    def __post_init__(self) -> None:
-        problem = None
-        if not 0 < self.test_share < 1:
-            problem = f"test share {self.test_share}: must be above 0 and below 1"
-        elif not 1 <= self.stride <= ECG.steps:
-            problem = f"stride {self.stride}: must be 1 to {ECG.steps} steps"
-        elif self.seed < 0:
-            problem = f"seed {self.seed}: must be 0 or more"
-        elif self.unlabeled not in UNLABELED_CHOICES:
-            problem = f"unlabeled {self.unlabeled!r}: must be one of {', '.join(UNLABELED_CHOICES)}"
-        elif not re.fullmatch(r"\w+", self.annotator):
-            problem = f"annotator {self.annotator!r}: must be letters and digits, e.g. q1c"
-        if problem:
-            raise ParameterError(f"prepare: {problem}. Choose another.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +58,6 @@ class Segments:
     x: npt.NDArray[np.int8]  # spikes [B, 1300, 4]
     y: Labels  # classes [B, 1300]
     starts: npt.NDArray[np.int64]  # first step of each segment [B], at 250 Hz
-    fs: float  # sampling frequency of the record, Hz
     invalid: int  # segments that were left out because of an invalid sample or a flat lead
     outline: npt.NDArray[np.float32]  # of the first segment, see `patients.outline`
 
@@ -88,14 +67,30 @@ class Segments:
         return self.patient or self.name
 
 
+Half = tuple[Segments, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A data set from records; `skipped` has the records without a segment, and why."""
 
     settings: Settings
-    train: tuple[Segments, ...]
-    test: tuple[Segments, ...]
+    train: Half
+    test: Half
     skipped: tuple[tuple[str, str], ...]
+
+    def halves(self) -> Iterator[tuple[str, str, str]]:
+        """The name of each half, how many segments were left out, and the records it has."""
+        for name, half in (("train", self.train), ("test", self.test)):
+            records = ", ".join(f"{segments.name} ({len(segments.x)})" for segments in half)
+            yield name, str(sum(segments.invalid for segments in half)), records
+
+    def left_out(self) -> list[tuple[str, str]]:
+        """The records without a segment and why, those of one reason together."""
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.skipped:
+            reasons.setdefault(reason, []).append(name)
+        return [(", ".join(names), reason) for reason, names in reasons.items()]
 
     def notices(self) -> Iterator[str]:
         """What may be wrong with the data set that only the user can know, a line each."""
@@ -107,9 +102,10 @@ class Prepared:
                 f"({_some(unknown)}); each is taken for a patient of its own. Where that is wrong, "
                 "name their patients with --patients FILE."
             )
+        train, test = (np.stack([s.outline for s in half]) for half in (self.train, self.test))
         pairs = [
             f"{self.train[a].name} and {self.test[b].name}"
-            for a, b in np.argwhere(_outlines(self.train) @ _outlines(self.test).T > ALIKE)
+            for a, b in np.argwhere(train @ test.T > ALIKE)
         ]
         if pairs:
             yield (
@@ -128,14 +124,11 @@ class Prepared:
 
 def find_records(folder: Path) -> tuple[str, ...]:
     """The names of the records in a folder, sorted. Raises: DataError if there is none."""
-    if not folder.is_dir():
-        problem = "is a file; unpack an archive first" if folder.exists() else "does not exist"
-        raise DataError(f"--records {folder}: {problem}. Name the folder with the .hea files.")
     names = tuple(sorted(path.stem for path in folder.glob("*.hea")))
     if not names:
         raise DataError(
-            f"--records {folder}: holds no WFDB record, no .hea file. Name the folder with the "
-            ".hea, .dat and annotation files of the records."
+            f"--records {folder}: no WFDB record, no .hea file in it. Name the folder with the "
+            ".hea, .dat and annotation files of the records; unpack an archive first."
         )
     return names
 
@@ -143,7 +136,7 @@ def find_records(folder: Path) -> tuple[str, ...]:
 def prepare(
     folder: Path,
     settings: Settings,
-    on_record: Callable[[int], None] | None = None,
+    on_record: Callable[[int], object] = lambda _: None,
     patients: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Read, encode, label and split all records of a folder.
@@ -161,31 +154,22 @@ def prepare(
     """
     names = find_records(folder)
     kept: list[Segments] = []
-    skipped = list(_without_header(folder, settings.annotator, names))
+    skipped: list[tuple[str, str]] = []
     for done, name in enumerate(names, start=1):
-        if name in SUDDEN_DEATH and not settings.all_records:
-            skipped.append((name, LEFT_OUT))
-        else:
-            try:
-                kept.append(read_segments(folder / name, settings, patients or {}))
-            except DataError as error:
-                skipped.append((name, str(error)))
-        if on_record is not None:
-            on_record(done)
+        try:
+            if name in SUDDEN_DEATH and not settings.all_records:
+                raise DataError(LEFT_OUT)
+            kept.append(read_segments(folder / name, settings, patients or {}))
+        except DataError as error:
+            skipped.append((name, str(error)))
+        on_record(done)
     if len({segments.group for segments in kept}) < 2:
-        reason = next((why for _, why in skipped if why != LEFT_OUT), LEFT_OUT)
         raise DataError(
             f"--records {folder}: {len(kept)} of {len(names)} records can be used, of fewer than "
             "two patients; one is needed for training and one for the test."
-            + (f" The first left out: {reason}" if skipped else " Add records.")
+            + (f" The first left out: {skipped[0][1]}" if skipped else " Add records.")
         )
-    test = draw_test(kept, settings)
-    return Prepared(
-        settings,
-        tuple(segments for segments in kept if segments.name not in test),
-        tuple(segments for segments in kept if segments.name in test),
-        tuple(skipped),
-    )
+    return Prepared(settings, *draw_halves(kept, settings), tuple(skipped))
 
 
 def read_segments(
@@ -198,18 +182,14 @@ def read_segments(
     delay = settings.encoding.delay
     labels = np.concatenate([np.full(delay, UNLABELED, np.uint8), labels])[: len(labels)]
     starts = np.array(list(cut(labels, settings.stride)), dtype=np.int64)
-    if not len(starts):
-        raise DataError(
-            f"{path}: no {ECG.steps} steps ({ECG.steps * ECG.step_seconds:g} s) in a row of which "
-            f"{LEAST_LABELED:.0%} are labeled. Leave the record out, or mark more waves."
-        )
     steps = starts[:, None] + np.arange(ECG.steps)
     windows, y = record.signal[steps], labels[steps]
     good = usable(windows)
     if not good.any():
         raise DataError(
-            f"{path}: every annotated segment has invalid samples or a flat lead. Leave the record "
-            "out."
+            f"{path}: {len(starts)} segments of {ECG.steps} steps are labeled by "
+            f"{LEAST_LABELED:.0%} or more, and none of them is valid throughout, with neither lead "
+            "flat. Leave the record out, or mark more waves."
         )
     if settings.unlabeled == "first-class":
         y = np.where(y == UNLABELED, np.uint8(0), y)
@@ -221,7 +201,6 @@ def read_segments(
         x=encode_windows(windows[good], settings.encoding.threshold),
         y=y[good],
         starts=starts[good],
-        fs=record.fs,
         invalid=int((~good).sum()),
         outline=outline(windows[good][0]),
     )
@@ -242,38 +221,23 @@ def cut(labels: Labels, stride: int) -> Iterator[int]:
         earliest = start + stride
 
 
-def draw_test(kept: list[Segments], settings: Settings) -> frozenset[str]:
-    """The names of the records for the test: patients at random until there are enough records."""
+def draw_halves(kept: list[Segments], settings: Settings) -> tuple[Half, Half]:
+    """Training and test half: patients at random for the test until it has enough records."""
     patients = sorted({segments.group for segments in kept})
-    wanted = settings.test_share * len(kept)
-    names: set[str] = set()
+    test: list[Segments] = []
     for index in np.random.default_rng(settings.seed).permutation(len(patients))[:-1]:
-        if names and len(names) >= wanted:
+        if test and len(test) >= settings.test_share * len(kept):
             break
-        names |= {segments.name for segments in kept if segments.group == patients[index]}
-    return frozenset(names)
+        test += [segments for segments in kept if segments.group == patients[index]]
+    return tuple(s for s in kept if s not in test), tuple(s for s in kept if s in test)
 
 
-def joined(half: tuple[Segments, ...]) -> Split:
+def joined(half: Half) -> Split:
     """The segments of all records of a half, in order."""
     return Split(
         np.concatenate([segments.x for segments in half]),
         np.concatenate([segments.y for segments in half]),
     )
-
-
-def _without_header(
-    folder: Path, annotator: str, names: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
-    """The annotation files of records without a header."""
-    for path in sorted(folder.glob(f"*.{annotator}")):
-        if path.stem not in names:
-            header = path.with_suffix(".hea")
-            yield path.stem, f"{header}: no such file, though {path.name} is. Copy it there."
-
-
-def _outlines(half: tuple[Segments, ...]) -> npt.NDArray[np.float32]:
-    return np.stack([segments.outline for segments in half])
 
 
 def _some(names: list[str]) -> str:

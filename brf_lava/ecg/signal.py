@@ -12,17 +12,16 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from brf_lava.data.arrays import reading
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
-from brf_lava.io.printable import shortened
 
 FS = round(1 / ECG.step_seconds)  # Hz
 LEAST_FS = 100.0  # Hz; a QRS complex lasts about 0.1 s, and below that it is a few samples
@@ -47,15 +46,11 @@ class Encoding:
     delay: int = 0  # steps by which a label trails the signal that it describes
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < np.inf:
+        if not (0 < self.threshold < np.inf and 0 <= self.delay < ECG.steps):
             raise ParameterError(
-                f"threshold {self.threshold}: must be positive and finite, in standard deviations "
-                f"of a lead. Leave it out for {THRESHOLD}."
-            )
-        if not 0 <= self.delay < ECG.steps:
-            raise ParameterError(
-                f"delay {self.delay}: must be 0 to {ECG.steps - 1} steps. The published files have "
-                f"{PUBLISHED_DELAY}."
+                f"threshold {self.threshold}, delay {self.delay}: the threshold must be positive "
+                f"and finite, in standard deviations of a lead, the delay 0 to {ECG.steps - 1} "
+                f"steps. {THRESHOLD} and 0 suit most records."
             )
 
     @property
@@ -65,10 +60,8 @@ class Encoding:
 
     @classmethod
     def of(cls, kind: str) -> Encoding:
-        """That of a data source. Files that say nothing of it have the threshold of this package,
-        and those of Yin et al. 2021 their delay."""
-        found = KIND.fullmatch(kind)
-        if found:
+        """That of a data source, by default with the published delay for the published files."""
+        if found := KIND.fullmatch(kind):
             return cls(float(found[1]), int(found[2]))
         return cls(delay=PUBLISHED_DELAY if kind == "qtdb" else 0)
 
@@ -79,9 +72,6 @@ def delay_notice(trained_kind: str, data_kind: str) -> str | None:
     Args:
         trained_kind: `DataSource.kind` of the network's training data.
         data_kind: `DataSource.kind` of the data that the network runs on.
-
-    Raises:
-        ParameterError: As `Encoding`.
     """
     learned, here = (Encoding.of(kind).delay for kind in (trained_kind, data_kind))
     if learned == here:
@@ -138,104 +128,60 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
     header = path.with_name(f"{path.name}.hea")
     if not os.path.isfile(header):
         raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
-    fields = _read_header(path, header)
-    _check_header(fields, header)
-    signals = _signal_names(fields)
+    require_extra("records", "wfdb")
+    import wfdb
+
+    with reading(header, "a WFDB header"):
+        fields = wfdb.rdheader(str(path))
+    count, fs = fields.n_sig or 0, fields.fs or 0
+    if count < LEADS or not LEAST_FS <= fs <= MOST_FS or fields.sig_len == 0:
+        raise DataError(
+            f"{header}: {count} signals of {fields.sig_len} samples, {fs:g} per second; must be "
+            f"{LEADS} or more, not empty, {LEAST_FS:g} to {MOST_FS:g} per second. Leave the record "
+            "out, or correct the header."
+        )
+    names = getattr(fields, "sig_name", None) or [None] * count  # none where it has segments
+    signals = tuple(str(name or number) for number, name in enumerate(names))
     channels = list(range(LEADS))
     if leads is not None:
         channels = [_channel(lead, signals, header) for lead in leads]
         if channels[0] == channels[1]:
             raise DataError(f"{header}: --leads {','.join(leads)} are one signal. Name two.")
-    try:
-        import wfdb
-
-        record = wfdb.rdrecord(str(path), channels=channels)
-        signal = np.asarray(record.p_signal, dtype=np.float64)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{header}: its signal file {_signal_file(fields)} is missing. Copy it there, too."
-        ) from error
-    except Exception as error:  # damage surfaces as errors of many kinds
-        raise DataError(
-            f"{header}: the signal file {_signal_file(fields)} is damaged or does not hold the "
-            f"{fields.sig_len} samples that the header says ({shortened(error)}). Copy it again."
-        ) from error
+    with reading(header, f"the header of its signal file, of {fields.sig_len} samples"):
+        signal = np.asarray(wfdb.rdrecord(str(path), channels=channels).p_signal, dtype=np.float64)
     return Record(
-        path.name,
-        resample(signal, float(record.fs)),
-        float(record.fs),
-        len(signal),
-        tuple(signals[channel] for channel in channels),
-        signals,
-        tuple(fields.comments),
+        name=path.name,
+        signal=resample(signal, float(fs)),
+        fs=float(fs),
+        samples=len(signal),
+        leads=tuple(signals[channel] for channel in channels),
+        signals=signals,
+        comments=tuple(fields.comments),
     )
 
 
 def resample(signal: Signal, fs: float) -> Signal:
     """A signal [N, leads] of `fs` Hz at `FS`; an invalid sample (NaN) makes its neighbors so."""
     ratio = Fraction(FS / fs).limit_denominator(RESAMPLING_DENOMINATOR)
-    if ratio == 1 or not len(signal):
+    if ratio == 1:
         return signal
     from scipy.signal import resample_poly
 
     level = np.nanmean(signal, axis=0) if np.isfinite(signal).any(axis=0).all() else 0.0
     # About its level, not about zero: the filter takes the signal for zero outside the record.
-    resampled: Signal = resample_poly(signal - level, ratio.numerator, ratio.denominator) + level
-    return resampled
+    return np.asarray(resample_poly(signal - level, ratio.numerator, ratio.denominator) + level)
 
 
 def usable(windows: Signal) -> npt.NDArray[np.bool_]:
     """Which of the windows [B, T, leads] can be normalized: all valid, and no lead flat."""
     finite = np.asarray(np.isfinite(windows).all(axis=(1, 2)))
     spread = np.ptp(np.where(finite[:, None, None], windows, 0.0), axis=1)
-    usable_windows: npt.NDArray[np.bool_] = finite & (spread > 0).all(axis=1)
-    return usable_windows
+    return np.asarray(finite & (spread > 0).all(axis=1))
 
 
 def encode_windows(windows: Signal, threshold: float) -> npt.NDArray[np.int8]:
     """Spikes int8 [B, T, 4] of usable windows [B, T, 2], each normalized by itself."""
-    if not len(windows):
-        return np.zeros((0, windows.shape[1], 2 * windows.shape[2]), dtype=np.int8)
     return encode(normalize(windows), threshold)
-
-
-def _read_header(path: Path, header: Path) -> Any:
-    require_extra("records", "wfdb")
-    import wfdb
-
-    try:
-        return wfdb.rdheader(str(path))
-    except Exception as error:  # damage surfaces as errors of many kinds
-        raise DataError(
-            f"{header}: not a WFDB header ({shortened(error)}). Copy it again."
-        ) from error
-
-
-def _check_header(fields: Any, header: Path) -> None:
-    leads, fs = fields.n_sig or 0, fields.fs or 0
-    if leads < LEADS:
-        raise DataError(
-            f"{header}: {leads} signal{'' if leads == 1 else 's'}; an ECG network needs the "
-            f"{LEADS} leads of a record. Leave the record out."
-        )
-    if not LEAST_FS <= fs <= MOST_FS:
-        raise DataError(
-            f"{header}: {fs:g} samples per second; must be {LEAST_FS:g} to {MOST_FS:g}. Leave the "
-            "record out, or correct the header."
-        )
-    described = getattr(fields, "seg_name", None) or fields.sig_name  # segments or signals
-    if not described or fields.sig_len == 0:
-        raise DataError(
-            f"{header}: {leads} signals, but {'no samples' if described else 'none is described'}; "
-            "the header is not complete. Copy it again."
-        )
-
-
-def _signal_names(fields: Any) -> tuple[str, ...]:
-    """The names of all signals; the number of one that has none, or of all in a record that
-    consists of several."""
-    names = getattr(fields, "sig_name", None) or [None] * fields.n_sig
-    return tuple(str(name or number) for number, name in enumerate(names))
 
 
 def _channel(lead: str, signals: tuple[str, ...], header: Path) -> int:
@@ -249,9 +195,3 @@ def _channel(lead: str, signals: tuple[str, ...], header: Path) -> int:
         f"{header}: {len(named) or 'no'} signals {lead!r}; there are {', '.join(signals)}. Name "
         f"two of them with --leads, or their numbers, 0 to {len(signals) - 1}."
     )
-
-
-def _signal_file(fields: Any) -> str:
-    """The name of the first signal file, or of the first segment, of a header."""
-    names = getattr(fields, "seg_name", None) or fields.file_name
-    return str(names[0])

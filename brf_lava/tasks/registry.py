@@ -6,8 +6,7 @@ import difflib
 from functools import partial
 from pathlib import Path
 
-from brf_lava.data.dataset import Dataset
-from brf_lava.data.task import Task, TaskSpec
+from brf_lava.data.task import Task
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
@@ -15,24 +14,13 @@ from brf_lava.tasks import mnist, own, shd
 from brf_lava.tasks.mnist import PSMNIST, SMNIST
 from brf_lava.tasks.shd import SHD
 
-
-def _load_mnist(
-    spec: TaskSpec, data: Path | None = None, *, unlabeled: str | None = None
-) -> Dataset:
-    return mnist.load(spec, data).with_unlabeled(unlabeled)
-
-
-def _load_shd(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
-    return shd.load(data).with_unlabeled(unlabeled)
-
-
 TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task.of(ECG, ecg.load),
-        Task.of(SMNIST, partial(_load_mnist, SMNIST)),
-        Task.of(PSMNIST, partial(_load_mnist, PSMNIST)),
-        Task.of(SHD, _load_shd),
+    spec.name: Task(**vars(spec), load=load)
+    for spec, load in (
+        (ECG, ecg.load),
+        (SMNIST, partial(mnist.load, SMNIST)),
+        (PSMNIST, partial(mnist.load, PSMNIST)),
+        (SHD, shd.load),
     )
 }
 
@@ -57,12 +45,11 @@ def find_task(name: str) -> Task:
     """
     if name.endswith(".toml"):
         return own.read_task(Path(name))
-    try:
+    if name in TASKS:
         return TASKS[name]
-    except KeyError:
-        close = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise DataError(
-            f"task {name!r} is not known; choose one of {', '.join(TASKS)}, or give the path of a "
-            f".toml that describes a task of your own.{hint}"
-        ) from None
+    close = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise DataError(
+        f"task {name!r} is not known; choose one of {', '.join(TASKS)}, or give the path of a "
+        f".toml that describes a task of your own.{hint}"
+    )

@@ -414,15 +414,14 @@ def test_the_documents_have_the_layers() -> None:
 
 def test_the_examples_of_how_to_add_something_work(network_file: Path, tmp_path: Path) -> None:
     from brf_lava.backends import engine
-    from brf_lava.data.dataset import fingerprint
+    from brf_lava.data.places import DataFiles
     from brf_lava.data.task import TaskSpec
     from brf_lava.neurons import fixed, real
     from brf_lava.run.verify import plain_run
 
     real_step, fixed_step, task, backend, command = snippets("CONTRIBUTING.md")
     scope: dict[str, Any] = {**vars(real), **vars(fixed), "spike": real.spike, **globals()}
-    scope.update(TaskSpec=TaskSpec, fingerprint=fingerprint, plain_run=plain_run, DataError=OSError)
-    scope.update(look=lambda data, find: [data, data], find_files=None)
+    scope.update(TaskSpec=TaskSpec, DataFiles=DataFiles, plain_run=plain_run)
     scope["read_split"] = lambda file: Split(*(np.load(file)[name] for name in "xy"))
     for block in (real_step, fixed_step, task, backend, command):
         exec(block.replace("from __future__ import annotations\n", ""), scope)
@@ -442,8 +441,9 @@ def test_the_examples_of_how_to_add_something_work(network_file: Path, tmp_path:
     np.testing.assert_allclose(np.array(ours) / 2**14, theirs, atol=0.01)
 
     x, y = np.ones((3, 200, 2), np.int8), np.zeros((3, 1), np.uint8)
-    np.savez(tmp_path / "a.npz", x=x, y=y)
-    np.testing.assert_array_equal(scope["load"](tmp_path / "a.npz").test.x, x)
+    for half in ("train", "test"):
+        np.savez(tmp_path / f"rhythms_{half}.npz", x=x, y=y)
+    np.testing.assert_array_equal(scope["load"](tmp_path).test.x, x)
 
     network, _ = brf_lava.read_network(network_file)
     inputs = np.ascontiguousarray(samples().x.transpose(1, 0, 2))

@@ -9,22 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from command_line import assert_failed, assert_worked, brf_lava
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from hypothesis.extra.numpy import arrays
 
-from brf_lava.cli.main import main
 from brf_lava.data.dataset import Dataset
 from brf_lava.data.places import DATA_VARIABLE
 from brf_lava.errors import DataError
 from brf_lava.network.decision import UNLABELED
-from brf_lava.tasks.own import Grid
+from brf_lava.tasks.own import round_inputs
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import load_checkpoint
 from brf_lava.train.trainer import Progress, Trainer
@@ -89,7 +89,7 @@ def test_the_file_says_all(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.train.y, LABELS[:, None])
 
 
-def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "task")
     monkeypatch.chdir(tmp_path)
     assert len(load(Path("task", path.name)).train.x) == 4
@@ -104,62 +104,48 @@ def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(load(path, data=tmp_path).train.x) == 4  # the task's folder is below that one
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
-def test_hdf5_with_nested_names(tmp_path: Path, suffix: str) -> None:
+def test_hdf5_with_nested_names(tmp_path: Path) -> None:
     names = {"input": '"data/spikes"', "label": '"/labels"'}
-    names |= {half: f'"{half}{suffix}"' for half in ("train", "test")}
+    names |= {"train": '"train.h5"', "test": '"test.hdf5"'}
     path = write_toml(tmp_path, **names)
-    for half in ("train", "test"):
-        with h5py.File(tmp_path / f"{half}{suffix}", "w") as file:
+    for name in ("train.h5", "test.hdf5"):
+        with h5py.File(tmp_path / name, "w") as file:
             file["data/spikes"], file["labels"] = SPIKES, LABELS
     np.testing.assert_array_equal(load(path).test.x, SPIKES)
     write_toml(tmp_path, **{**names, "label": '"data"'})
     assert_refused(path, "no array data; there are data/spikes, labels")
-    (tmp_path / f"train{suffix}").write_bytes(b"no HDF5")
-    assert_refused(path, f"train{suffix}", "damaged")
+    (tmp_path / "train.h5").write_bytes(b"no HDF5")
+    assert_refused(path, "train.h5", "damaged")
 
 
-@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint8])
-def test_integers_are_taken_as_they_are(tmp_path: Path, dtype: Any) -> None:
-    data = load(write(tmp_path, x=SPIKES.astype(dtype), scale="0.25"))
-    assert data.train.x.dtype == (np.uint8 if dtype == np.uint8 else np.int8)
-    np.testing.assert_array_equal(data.train.x, SPIKES)
-    assert data.input_scale == 0.25
-
-
-@pytest.mark.parametrize("y", [LABELS, LABELS[:, None], np.tile(LABELS[:, None], STEPS)])
-@pytest.mark.parametrize("missing", [-1, 255])
-@pytest.mark.parametrize("dtype", [np.int16, np.int64, np.uint8])
-def test_labels(tmp_path: Path, y: np.ndarray, missing: int, dtype: Any) -> None:
-    y = y.copy()
-    y[1] = missing if dtype != np.uint8 else 255
-    path = write(tmp_path, y=y.astype(dtype))
-    labels = load(path).train.y
-    assert labels.shape == (4, STEPS if y.ndim == 2 and y.shape[1] > 1 else 1)
-    assert labels[:, 0].tolist() == [0, UNLABELED, 1, 0]
+def test_labels(tmp_path: Path) -> None:
+    for y in (LABELS, LABELS[:, None], np.tile(LABELS[:, None], STEPS)):
+        for dtype, missing in ((np.int16, -1), (np.int64, 255), (np.uint8, 255)):
+            y = y.astype(dtype)
+            y[1] = missing
+            path = write(tmp_path, y=y)
+            labels = load(path).train.y
+            assert labels.shape == (4, STEPS if y.ndim == 2 and y.shape[1] > 1 else 1)
+            assert labels[:, 0].tolist() == [0, UNLABELED, 1, 0]
     assert load(path, unlabeled="mask").train.y[1, 0] == UNLABELED
     assert load(path, unlabeled="first-class").train.y[1, 0] == 0
 
 
-@pytest.mark.parametrize(
-    ("x", "dtype", "scale"),
-    [
-        (np.linspace(0, 5, 12), np.uint8, 5 / 255),
-        (np.linspace(-2, 5, 12), np.int8, 5 / 127),
+def test_real_inputs(tmp_path: Path) -> None:
+    for values, dtype, scale in (
+        (np.linspace(0, 5, 12).astype(np.float16), np.uint8, 5 / 255),
+        (np.linspace(-2, 5, 12).astype(np.float32), np.int8, 5 / 127),
         (np.linspace(-5, 2, 12), np.int8, 5 / 127),
         (np.zeros(12), np.uint8, 1 / 255),
-    ],
-)
-@pytest.mark.parametrize("real", [np.float16, np.float32, np.float64])
-def test_real_inputs(tmp_path: Path, x: np.ndarray, dtype: Any, scale: float, real: Any) -> None:
-    x = x.reshape(1, STEPS, INPUTS).astype(real)
-    data = load(write(tmp_path, x=x, y=LABELS[:1]))
-    assert data.train.x.dtype == dtype
-    assert data.input_scale == pytest.approx(scale, rel=1e-3)
-    seen = data.train.x * data.input_scale
-    assert np.abs(seen - x).max() <= data.input_scale / 2 * (1 + 1e-9)
-    assert f"real inputs as {np.dtype(dtype).name} in steps of" in data.source.description
-    assert "clipped" not in data.source.description
+    ):
+        x = values.reshape(1, STEPS, INPUTS)
+        data = load(write(tmp_path, x=x, y=LABELS[:1]))
+        assert data.train.x.dtype == dtype
+        assert data.input_scale == pytest.approx(scale, rel=1e-3)
+        seen = data.train.x * data.input_scale
+        assert np.abs(seen - x).max() <= data.input_scale / 2 * (1 + 1e-9)
+        assert f"real inputs as {np.dtype(dtype).name} in steps of" in data.source.description
+        assert "clipped" not in data.source.description
 
 
 def test_the_training_half_sets_the_scale_and_the_rest_is_clipped(tmp_path: Path) -> None:
@@ -177,12 +163,12 @@ def test_the_training_half_sets_the_scale_and_the_rest_is_clipped(tmp_path: Path
 
 
 @given(
-    arrays.arrays(np.float64, (3, 2, 1), elements=st.floats(-1e6, 1e6)),
+    arrays(np.float64, (3, 2, 1), elements=st.floats(-1e6, 1e6)),
     st.sampled_from([np.int8, np.uint8]),
     st.floats(1e-3, 1e3),
 )
 def test_rounding_is_to_the_nearest_that_fits(x: np.ndarray, dtype: Any, scale: float) -> None:
-    rounded, clipped = Grid(dtype, scale).round(x)
+    rounded, clipped = round_inputs(x, dtype, scale)
     limits = np.iinfo(dtype)
     reachable = np.arange(limits.min, limits.max + 1) * scale
     nearest = np.abs(x[..., None] - reachable).min(axis=-1)
@@ -192,66 +178,36 @@ def test_rounding_is_to_the_nearest_that_fits(x: np.ndarray, dtype: Any, scale: 
     assert clipped == outside.sum()
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.int16])
-@pytest.mark.parametrize(("factor", "kept"), [(1, np.int8), (-128, np.int8), (255, np.uint8)])
-def test_wider_integers_are_taken_where_they_fit(
-    tmp_path: Path, dtype: Any, factor: int, kept: Any
-) -> None:
-    if factor < 0 and dtype is np.uint64:
-        factor = 127
-    data = load(write(tmp_path, x=SPIKES.astype(dtype) * dtype(factor)))
-    assert data.train.x.dtype == data.test.x.dtype == kept
-    np.testing.assert_array_equal(data.train.x, SPIKES.astype(int) * factor)
-    assert data.input_scale == 1
-
-
-@pytest.mark.parametrize(
-    ("x", "found"),
-    [
-        (SPIKES.astype(np.int16) - 200, "x: int16 [4, 6, 2] from -200 to -199; must be bool, "),
-        (SPIKES.astype(int) * 256, "x: int64 [4, 6, 2] from 0 to 256; must be bool, integers from"),
-        (SPIKES.astype(complex), "complex128"),
-        (SPIKES[:, :5], "int8 [4, 5, 2]"),
-        (SPIKES[..., :1], "int8 [4, 6, 1]"),
-        (SPIKES[0], "int8 [6, 2]"),
-        (SPIKES[:0], "int8 [0, 6, 2]"),
-        (np.where(SPIKES, np.nan, 0.0), "not finite"),
-        (np.where(SPIKES, np.inf, 0.0), "not finite"),
-        (np.array(["a", None]), "damage"),  # would have to be unpickled
-    ],
-)
-def test_wrong_inputs(tmp_path: Path, x: np.ndarray, found: str) -> None:
-    assert_refused(write(tmp_path, x=x), str(tmp_path / "train.npz"), found)
-
-
-@pytest.mark.parametrize(
-    ("y", "found"),
-    [
-        (LABELS[:3], "y: int64 [3]; must be integers [4], [4, 1] or [4, 6]"),
-        (LABELS.astype(float), "float64"),
-        (LABELS[:, None, None], "[4, 1, 1]"),
-        (np.tile(LABELS[:, None], STEPS - 1), "[4, 5]"),
-        (LABELS + 1, "class 2 found; must be 0 to 1, or -1 or 255"),
-        (LABELS - 2, "class -2 found"),
-        (LABELS + 256, "class 256 found"),
-        (LABELS.astype(np.uint64) + np.uint64(2**63), "class"),
-    ],
-)
-def test_wrong_labels(tmp_path: Path, y: np.ndarray, found: str) -> None:
-    assert_refused(write(tmp_path, y=y), str(tmp_path / "train.npz"), found)
+def test_wrong_inputs_and_labels(tmp_path: Path) -> None:
+    for content, found in (
+        ({"x": SPIKES.astype(complex)}, "x: complex128 [4, 6, 2]; must be bool, integers or real"),
+        ({"x": SPIKES[:, :5]}, "int8 [4, 5, 2]"),
+        ({"x": SPIKES[..., :1]}, "int8 [4, 6, 1]"),
+        ({"x": SPIKES[0]}, "int8 [6, 2]"),
+        ({"x": SPIKES[:0]}, "int8 [0, 6, 2]"),
+        ({"x": np.where(SPIKES, np.nan, 0.0)}, "not finite"),
+        ({"x": np.where(SPIKES, np.inf, 0.0)}, "not finite"),
+        ({"x": np.array(["a", None])}, "allow_pickle=False"),
+        ({"y": LABELS[:3]}, "y: int64 [3]; must be integers [4], [4, 1] or [4, 6]"),
+        ({"y": LABELS.astype(float)}, "float64"),
+        ({"y": LABELS[:, None, None]}, "[4, 1, 1]"),
+        ({"y": np.tile(LABELS[:, None], STEPS - 1)}, "[4, 5]"),
+        ({"y": LABELS + 1}, "class 2 found; must be 0 to 1, or -1 or 255"),
+        ({"y": LABELS - 2}, "class -2 found"),
+        ({"y": LABELS + 256}, "class 256 found"),
+        ({"y": LABELS.astype(np.uint64) + np.uint64(2**63)}, "class"),
+    ):
+        assert_refused(write(tmp_path, **content), str(tmp_path / "train.npz"), found)
 
 
 WRONG_KEYS: tuple[tuple[dict[str, str], str], ...] = (
     ({"classes": ""}, "classes is missing. Add it."),
-    ({"label": ""}, "label is missing. Add it."),
-    ({"label": "", "labels": '"y"'}, "labels: no such key. Did you mean label?"),
     ({"labels": '"y"'}, "labels: no such key. Did you mean label?"),
     ({"classes": "[]"}, "classes: []; allowed is a list of one or more, each a string"),
     ({"classes": '["a", "a"]'}, "classes: 2 names, 1 different; must be at most 255, all differ"),
     ({"classes": str([str(i) for i in range(256)])}, "256 names"),
     ({"inputs": "0"}, "inputs: 0; allowed is a whole number, 1 or more"),
     ({"step_seconds": "0"}, "step_seconds: 0; allowed is a number above 0"),
-    ({"scale": "-1"}, 'scale: -1; allowed is a number above 0, or "auto"'),
     ({"scale": '"big"'}, 'scale: "big"; allowed is a number above 0, or "auto"'),
     ({"name": '"a'}, "not valid TOML"),
     ({"train": '"train.csv"'}, "arrays are read from .npz, .h5 and .hdf5"),
@@ -263,48 +219,45 @@ WRONG_KEYS: tuple[tuple[dict[str, str], str], ...] = (
 def test_wrong_keys(tmp_path: Path) -> None:
     for changes, found in WRONG_KEYS:
         assert_refused(write(tmp_path, **changes), str(tmp_path), found)
+    assert_refused(tmp_path / "none.toml", "cannot be read")
 
 
-def test_halves_of_different_kinds(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    np.savez(tmp_path / "test.npz", x=SPIKES.astype(float), y=LABELS)
-    assert_refused(path, "x is int8 in train.npz, float64 in test.npz")
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "dtype"),
-    [
-        (SPIKES, SPIKES.astype(np.uint8), np.int8),
-        (SPIKES.astype(np.uint8), SPIKES, np.uint8),
-        (SPIKES.astype(bool), SPIKES.astype(np.uint8), np.int8),
-        (SPIKES, 200 * SPIKES.astype(np.uint8), np.uint8),
-        (200 * SPIKES.astype(np.uint8), SPIKES, np.uint8),
-        (-SPIKES, 100 * SPIKES.astype(np.uint8), np.int8),
-        (100 * SPIKES.astype(np.uint8), -SPIKES, np.int8),
-    ],
-)
-def test_both_halves_get_the_type_that_holds_their_values(
-    tmp_path: Path, train: np.ndarray, test: np.ndarray, dtype: Any
-) -> None:
-    path = write(tmp_path, x=train)
-    np.savez(tmp_path / "test.npz", x=test, y=LABELS)
-    data = load(path)
-    assert data.train.x.dtype == data.test.x.dtype == dtype
-    np.testing.assert_array_equal(data.train.x, train)
-    np.testing.assert_array_equal(data.test.x, test)
+def test_integers_are_taken_as_the_type_that_holds_both_halves(tmp_path: Path) -> None:
+    path, unsigned = write(tmp_path, scale="0.25"), SPIKES.astype(np.uint8)
+    for train, test, dtype in (
+        (SPIKES, SPIKES, np.int8),
+        (SPIKES.astype(bool), unsigned, np.int8),
+        (unsigned, SPIKES, np.uint8),
+        (SPIKES, 200 * unsigned, np.uint8),
+        (200 * unsigned, SPIKES, np.uint8),
+        (-SPIKES, 100 * unsigned, np.int8),
+        (100 * unsigned, -SPIKES, np.int8),
+        (SPIKES.astype(np.uint64), SPIKES.astype(np.int16), np.int8),  # wider ones where they fit
+        (-128 * SPIKES.astype(int), 127 * SPIKES.astype(int), np.int8),
+        (SPIKES.astype(np.uint64), 255 * SPIKES.astype(np.uint64), np.uint8),
+    ):
+        for name, x in (("train", train), ("test", test)):
+            np.savez(tmp_path / f"{name}.npz", x=x, y=LABELS)
+        data = load(path)
+        assert data.train.x.dtype == data.test.x.dtype == dtype
+        np.testing.assert_array_equal(data.train.x, train)
+        np.testing.assert_array_equal(data.test.x, test)
+        assert data.input_scale == 0.25
 
 
 def test_halves_that_no_type_holds(tmp_path: Path) -> None:
     path = write(tmp_path, x=-SPIKES)
-    np.savez(tmp_path / "test.npz", x=200 * SPIKES.astype(np.uint8), y=LABELS)
-    assert_refused(
-        path, "x is int8 from -1 to 0 in train.npz, uint8 from 0 to 200 in test.npz", "neither"
-    )
+    for test, found in (
+        (200 * SPIKES.astype(np.uint8), "uint8 in test.npz, values from -1 to 200; must be"),
+        (SPIKES.astype(np.int16) - 200, "int16 in test.npz, values from -200 to 0; must be"),
+        (SPIKES.astype(float), "float64 in test.npz, values from -1 to 1.0; must be real"),
+    ):
+        np.savez(tmp_path / "test.npz", x=test, y=LABELS)
+        assert_refused(path, f"x is int8 in train.npz, {found}")
 
 
-@pytest.mark.parametrize("y", [np.full(4, -1), np.full((4, STEPS), 255)])
-def test_a_training_half_without_any_label(tmp_path: Path, y: np.ndarray) -> None:
-    path = write(tmp_path)
+def test_a_training_half_without_any_label(tmp_path: Path) -> None:
+    path, y = write(tmp_path), np.full((4, STEPS), 255)
     np.savez(tmp_path / "train.npz", x=SPIKES, y=y)
     assert_refused(path, f"{tmp_path / 'train.npz'}: y: no label", "Label some")
     with pytest.raises(DataError, match="no label"):
@@ -332,47 +285,19 @@ def test_the_fingerprint_knows_the_scale_and_the_length_of_a_step(tmp_path: Path
     assert len({plain, *others}) == 6
 
 
-def test_no_file_or_no_text(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
-        find_task(str(tmp_path / "none.toml"))
-    (tmp_path / "bad.toml").write_bytes(b"\xff")
-    with pytest.raises(DataError, match="byte 0 is not UTF-8"):
-        find_task(str(tmp_path / "bad.toml"))
-
-
 def call(folder: Path, *arguments: str) -> str:
     """What a Python that runs in this folder prints."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-        cwd=folder,
-        env={
-            **os.environ,
-            "OMP_WAIT_POLICY": "PASSIVE",  # as the commands have it
-            "PYTHONPATH": str(ROOT),
-        },
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture
-def example(tmp_path: Path) -> Path:
-    """A copy of the example, as it comes."""
-    folder = tmp_path / "own_task"
-    folder.mkdir()
-    for name in ("rhythms.py", "rhythms.toml", "rhythms-brf.toml"):
-        shutil.copy(EXAMPLE / name, folder)
-    return folder
+    settings = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)}  # as the commands have it
+    run = [sys.executable, *arguments]
+    output = subprocess.check_output(run, cwd=folder, env={**os.environ, **settings})
+    return output.decode()
 
 
 @pytest.mark.slow
-def test_the_example(example: Path, tmp_path: Path) -> None:
+def test_the_example(tmp_path: Path) -> None:
     """As its text says: the script, then the commands, from arrays to a network of integers."""
-    elsewhere = tmp_path / "elsewhere"
+    example, elsewhere = tmp_path / "own_task", tmp_path / "elsewhere"
+    shutil.copytree(EXAMPLE, example, ignore=shutil.ignore_patterns("*.npz", "*.pt", "*.h5"))
     elsewhere.mkdir()
     data, *results, wrote = call(example, "rhythms.py").splitlines()
     assert data == "rhythms (train.npz, test.npz): 192 training and 64 test samples"
@@ -380,7 +305,6 @@ def test_the_example(example: Path, tmp_path: Path) -> None:
     assert shares[0] > 75  # a guess would be 50
     assert abs(shares[1] - shares[0]) < 8  # 5 of 64 samples
     assert wrote == f"Wrote train.npz, test.npz, model.pt and net.h5 in {example}."
-    assert not list(elsewhere.iterdir())
     call(example, "rhythms.py", str(elsewhere))
     assert {file.suffix for file in elsewhere.iterdir()} >= {".toml", ".npz", ".pt", ".h5"}
 
@@ -397,97 +321,74 @@ def test_the_example(example: Path, tmp_path: Path) -> None:
     assert f"{shares[0]:.2f} %" in output or f"{shares[0]:.2f}%" in output
 
 
-RECIPE_CHANGES = ("--epochs", "1", "--set", "hidden=[4]", "--set", "validation=1")
-RECIPE_KEYS = ("--set", "prediction=mean", "--set", "batch_size=4", "--set", "ignore_first=0")
+# A task that lies in another folder
 
 
-def brf_lava(*arguments: str | Path) -> tuple[int, str]:
-    result = CliRunner().invoke(main, list(map(str, arguments)))
-    return result.exit_code, " ".join(result.output.split())
+def run(*words: str | Path) -> None:
+    result = brf_lava(*words)
+    assert_worked(result)
+    assert "Notice" not in result.output
+
+
+@pytest.fixture(scope="module")
+def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which gestures.toml was learned and exported."""
+    folder = write(tmp_path_factory.mktemp("trained") / "task").parent
+    changes = ("hidden=[4]", "validation=1", "prediction=mean", "batch_size=4", "ignore_first=0")
+    words = ("--task", "gestures.toml", "--recipe", "ecg-brf", "--epochs", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(DATA_VARIABLE, raising=False)
+        patch.chdir(folder)
+        run("train", *words, *(f"--set={change}" for change in changes))
+        run("export", "model.pt", "net.h5")
+    return folder
 
 
 @pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which gestures.toml was learned and exported, as one that is handed over."""
+def trained(handed_over: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder, in the one where commands are called."""
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    folder = tmp_path / "task"
-    write(folder)
-    monkeypatch.chdir(folder)
-    words = ("--task", "gestures.toml", "--recipe", "ecg-brf", *RECIPE_CHANGES, *RECIPE_KEYS)
-    code, output = brf_lava("train", *words)
-    assert code == 0, output
-    code, output = brf_lava("export", "model.pt", "net.h5")
-    assert code == 0, output
-    return folder
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(handed_over, tmp_path / "task"))
 
 
 def test_a_network_runs_from_any_folder(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
-    elsewhere.mkdir()
+    alone = tmp_path / "alone"
     alone.mkdir()
     for name in ("net.h5", "model.pt"):
         shutil.copy(trained / name, alone)
-    monkeypatch.chdir(elsewhere)
-    run = ("run", "--backend", "engine")
-
-    def assert_works(*arguments: str | Path) -> None:
-        code, output = brf_lava(*arguments)
-        assert code == 0, output
-        assert "Notice" not in output
-
-    assert_works(*run, trained / "net.h5")  # the task is beside it
-    assert_works("export", trained / "model.pt", elsewhere / "again.h5")
-    assert_works("plot", "raster", trained / "net.h5", "-o", elsewhere / "a.png")
-    assert_works("plot", "raster", trained / "model.pt", "-o", elsewhere / "a.png")
-    assert_works(*run, alone / "net.h5", "--data", trained)
-    assert_works("export", alone / "model.pt", elsewhere / "again.h5", "--data", trained)
-    assert_works("data", "info", "gestures.toml", "--data", trained)
-    code, output = brf_lava(*run, alone / "net.h5")
-    assert code == 2
-    assert output.count("Error:") == 1
-    for place in ("gestures.toml: no such file", alone / "gestures.toml", "--data"):
-        assert str(place) in output
+    engine = ("run", "--backend", "engine")
+    run(*engine, trained / "net.h5")  # the task is next to it
+    run("export", trained / "model.pt", "again.h5")
+    run("plot", "raster", trained / "net.h5", "-o", "a.png")
+    run(*engine, alone / "net.h5", "--data", trained)
+    run("export", alone / "model.pt", "again.h5", "--data", trained)
+    run("data", "info", "gestures.toml", "--data", trained)
+    result = brf_lava(*engine, alone / "net.h5")
+    assert_failed(result, 2, "gestures.toml: no such file", str(alone / "gestures.toml"), "--data")
     monkeypatch.setenv(DATA_VARIABLE, str(trained))
-    assert_works(*run, alone / "net.h5")
+    run(*engine, alone / "net.h5")
 
 
-def test_training_from_another_folder(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The task lies beside the recipe, or below --data; what is made of it works where it is."""
-    recipe = trained / "recipe.toml"
-    recipe.write_text(load_checkpoint(trained / "model.pt").recipe.text)
-    (trained / "model.pt").unlink()
-    monkeypatch.chdir(tmp_path)
-    recipe = recipe.relative_to(tmp_path)
-    code, output = brf_lava("train", "--recipe", recipe)
-    assert code == 0, output
-    assert load_checkpoint(Path("model.pt")).recipe.task == "task/gestures.toml"
-    code, output = brf_lava("export", "model.pt", "net.h5")
-    assert code == 0, output
-    moved = tmp_path / "recipe.toml"
-    shutil.move(recipe, moved)
-    code, output = brf_lava("train", "--recipe", moved, "--data", "task")
-    assert code == 0, output
-    code, output = brf_lava("train", "--recipe", moved)
-    assert code == 2
-    assert "gestures.toml: no such file, looked for at gestures.toml" in output
-
-
-def test_a_stopped_training_goes_on_from_another_folder(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_from_another_folder(trained: Path, tmp_path: Path) -> None:
+    """The task lies next to the recipe, or below --data; its model works where it is."""
     checkpoint = load_checkpoint(trained / "model.pt")
-    dataset = find_task("gestures.toml").load(None)
-    stopped = Trainer(checkpoint.recipe, dataset, 0, torch.device("cpu"), trained / "late.pt")
+    (trained / "model.pt").unlink()
+    recipe = Path("task", "recipe.toml")
+    recipe.write_text(checkpoint.recipe.text)
+    run("train", "--recipe", recipe)
+    assert load_checkpoint(Path("model.pt")).recipe.task == "task/gestures.toml"
+    run("export", "model.pt", "net.h5")
+    moved = recipe.rename(tmp_path / "recipe.toml")
+    run("train", "--recipe", moved, "--data", "task")
+    result = brf_lava("train", "--recipe", moved)
+    assert_failed(result, 2, "gestures.toml: no such file, looked for at gestures.toml")
+
+    dataset = find_task("task/gestures.toml").load(None)  # a stopped training goes on
+    late = trained / "late.pt"
+    stopped = Trainer(checkpoint.recipe, dataset, 0, torch.device("cpu"), late)
     with pytest.raises(KeyboardInterrupt):
-        stopped.run(Progress(on_epoch=interrupt))
-    monkeypatch.chdir(tmp_path)
-    code, output = brf_lava("train", "--resume", "--out", trained / "late.pt")
-    assert code == 0, output
-
-
-def interrupt(_: object) -> None:
-    raise KeyboardInterrupt
+        stopped.run(Progress(on_epoch=Mock(side_effect=KeyboardInterrupt)))
+    run("train", "--resume", "--out", late)

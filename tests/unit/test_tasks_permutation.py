@@ -46,37 +46,35 @@ def test_a_seed_gives_the_same_for_ever() -> None:
     assert permutation_from_seed(0, 8).tolist() == PINNED[0]
     assert permutation_from_seed(2**63 - 1, 8).tolist() == PINNED[1]
     assert len({tuple(permutation_from_seed(seed)) for seed in range(20)}) == 20
-    with pytest.raises(DataError, match="seed -1"):
-        permutation_from_seed(-1)
-
-
-def write_torch(path: Path, content: Any) -> None:
-    torch.save(torch.from_numpy(content) if isinstance(content, np.ndarray) else content, path)
 
 
 WRITERS: dict[str, Callable[[Path, Any], object]] = {
     ".npy": np.save,
-    ".npz": lambda path, order: np.savez(path, order=order),
     ".txt": lambda path, order: path.write_text("\n".join(map(str, order.tolist()))),
-    ".pt": write_torch,
+    ".pt": lambda path, order: torch.save(torch.from_numpy(order), path),
 }
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16])
-def test_every_kind_of_file(tmp_path: Path, suffix: str, dtype: Any) -> None:
+def test_every_kind_of_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"order{suffix}"
-    WRITERS[suffix](path, ORDER.astype(dtype))
-    found = read_permutation(path)
-    assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, ORDER)
+    for dtype in (np.int64, np.int16):
+        WRITERS[suffix](path, ORDER.astype(dtype))
+        found = read_permutation(path)
+        assert found.dtype == np.int64
+        np.testing.assert_array_equal(found, ORDER)
+    for separator in (" ", ", ", ",\n") if suffix == ".txt" else ():
+        path.write_text(separator.join(map(str, ORDER)))
+        np.testing.assert_array_equal(read_permutation(path), ORDER)
 
 
-@pytest.mark.parametrize("separator", [" ", ", ", ",\n"])
-def test_text_with_other_separators(tmp_path: Path, separator: str) -> None:
-    path = tmp_path / "order.txt"
-    path.write_text(separator.join(map(str, ORDER)))
-    np.testing.assert_array_equal(read_permutation(path), ORDER)
+def assert_refused(path: Path, *parts: str) -> None:
+    with pytest.raises(DataError) as error:
+        read_permutation(path)
+    message = str(error.value)
+    assert "\n" not in message
+    for part in (str(path), *parts):
+        assert part in message
 
 
 def changed(index: int, value: int) -> np.ndarray:
@@ -86,88 +84,51 @@ def changed(index: int, value: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
+def test_no_permutation(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"order{suffix}"
+    for content, found in (
         (ORDER[:-1], "int64 of shape [783]"),
-        (ORDER + 1, "784 in it"),
-        (changed(int(np.argmin(ORDER)), -1), "-1 in it"),
+        (ORDER + 1, "no 0 in it"),
+        (changed(int(np.argmax(ORDER)), -1), "no 783 in it"),
         (changed(5, int(ORDER[6])), f"no {ORDER[5]} in it"),
         (ORDER[:0], "of shape [0]"),
-    ],
-)
-def test_no_permutation(tmp_path: Path, suffix: str, content: np.ndarray, found: str) -> None:
-    path = tmp_path / f"order{suffix}"
-    WRITERS[suffix](path, content)
-    with pytest.raises(DataError) as error:
-        read_permutation(path)
-    message = str(error.value)
-    assert str(path) in message
-    assert found in message
-    assert "a permutation of 0 to 783" in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt"])
-def test_other_types(tmp_path: Path, suffix: str) -> None:
-    for content, found in ((ORDER.astype(np.float64), "float64"), (ORDER[None], r"\[1, 784\]")):
-        path = tmp_path / f"order{suffix}"
+    ):
         WRITERS[suffix](path, content)
-        with pytest.raises(DataError, match=found):
-            read_permutation(path)
+        assert_refused(path, found, "a permutation of 0 to 783")
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_missing_and_damaged_files(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"order{suffix}"
-    with pytest.raises(DataError, match="No such file"):
-        read_permutation(path)
+    assert_refused(path, "No such file")
     for content in (b"", b"\x93NUMPY", b"PK\x03\x04" * 9, b"1 2 x\n", b"\xff\xfe"):
         path.write_bytes(content)
-        with pytest.raises(DataError) as error:
-            read_permutation(path)
-        assert "\n" not in str(error.value)
-
-
-def test_files_of_other_content(tmp_path: Path) -> None:
-    np.savez(tmp_path / "two.npz", a=ORDER, b=ORDER)
-    write_torch(tmp_path / "model.pt", {"weights": torch.zeros(3)})
-    torch.save(Path("code"), tmp_path / "pickle.pt")
-    (tmp_path / "order.json").touch()
-    for name, found in (
-        ("two.npz", "holds 2 arrays"),
-        ("model.pt", "holds a dict; must hold one tensor"),
-        ("pickle.pt", "not a torch file of plain tensors"),
-        ("order.json", "is read from .npy, .npz, .pt, .txt, not .json"),
-    ):
-        with pytest.raises(DataError, match=found):
-            read_permutation(tmp_path / name)
+        assert_refused(path)
 
 
 @pytest.mark.parametrize(
-    ("tensor", "found"),
+    ("content", "found"),
     [
-        (torch.zeros(784, requires_grad=True), "float32 of shape [784]; must be a permutation"),
-        (torch.from_numpy(ORDER).to_sparse(), "a sparse_coo tensor of int64; must hold a dense"),
-        (torch.zeros(784, dtype=torch.bfloat16), "tensor of bfloat16; must hold a dense"),
+        ({"weights": torch.zeros(3)}, "not a torch file of plain tensors, the permutation alone"),
+        (Path("code"), "not a torch file of plain tensors"),
+        (torch.zeros(784), "float32 of shape [784]; must be a permutation"),
+        (torch.zeros(784, requires_grad=True), "requires grad"),
+        (torch.from_numpy(ORDER).to_sparse(), "not a torch file of plain tensors"),
+        (torch.zeros(784, dtype=torch.bfloat16), "BFloat16"),
+        (torch.from_numpy(ORDER[None].copy()), "int64 of shape [1, 784]"),
     ],
 )
-def test_tensors_that_numpy_does_not_have(tmp_path: Path, tensor: torch.Tensor, found: str) -> None:
+def test_torch_files_of_other_content(tmp_path: Path, content: Any, found: str) -> None:
     path = tmp_path / "order.pt"
-    torch.save(tensor, path)
-    with pytest.raises(DataError) as error:
-        read_permutation(path)
-    assert str(error.value).startswith(f"{path}: ")
-    assert found in str(error.value)
-    assert "\n" not in str(error.value)
+    torch.save(content, path)
+    assert_refused(path, found)
 
 
 def test_identity_is_a_word_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "identity").write_text("2 1 0")
     np.testing.assert_array_equal(read_permutation(Path("identity"), 3), [0, 1, 2])
-    with pytest.raises(DataError, match="or identity for the steps"):
-        read_permutation(Path("identity.dat"))
+    assert_refused(Path("identity.dat"), "from .npy, .pt, .txt, not .dat", "or identity for the")
 
 
 @pytest.mark.parametrize("per_step", [False, True])
@@ -185,13 +146,8 @@ def test_permuted_data(per_step: bool) -> None:
     assert permuted.source.fingerprint == fingerprint(permuted.train, permuted.test)
     assert permuted.source.fingerprint != plain.source.fingerprint
     assert permuted.source.description.startswith("some data, steps permuted (")
+    assert permuted.source.description != plain.permuted(order[::-1]).source.description
     assert permuted.input_scale == 0.5
-
-
-def test_descriptions_tell_permutations_apart() -> None:
-    plain = dataset(6, per_step=False)
-    orders = [permutation_from_seed(seed, 6) for seed in (1, 2)]
-    assert len({plain.permuted(order).source.description for order in orders}) == 2
 
 
 def test_permuting_refuses() -> None:
