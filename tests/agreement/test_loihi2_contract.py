@@ -11,14 +11,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import Result
-from command_line import assert_failed, assert_worked, brf_lava
+from command_line import assert_failed, assert_worked, brf_lava, write_task
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
@@ -64,16 +63,6 @@ vpx up infinite 1 alloc vpx-1
 SINFO_N = """NODELIST NODES PARTITION STATE
 kp-1 1 kp* down
 og-1 1 oheogulch_2h idle
-"""
-TASK = """name = "toys"
-classes = ["a", "b", "c"]
-inputs = 4
-steps = 30
-step_seconds = 0.01
-train = "train.npz"
-test = "test.npz"
-input = "x"
-label = "y"
 """
 OPTIONS = Loihi2Options(partition="oheogulch_2h")
 
@@ -139,6 +128,14 @@ def install_assemblers(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(assembler, "entry_points", lambda group: entries)
 
 
+def small(
+    rng: np.random.Generator, steps: int = 20, samples: int = 2, **options: Any
+) -> tuple[FixedNetwork, np.ndarray]:
+    """A network of one layer and spikes that it answers."""
+    network = random_network(rng, (4, 12, 3), **{"exponent": 10, **options})
+    return network, random_spikes(rng, steps, samples, 4, rate=0.3)
+
+
 def assert_chip_equals_engine(
     network: FixedNetwork, x: np.ndarray, options: Loihi2Options = OPTIONS, **arguments: Any
 ) -> None:
@@ -182,16 +179,14 @@ def test_no_sample_reaches_the_next(chip: Any, rng: np.random.Generator, steps: 
 
 
 def test_batches_with_a_remainder(chip: Any, rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    assert_chip_equals_engine(network, random_spikes(rng, 40, 5, 4, rate=0.3), batch=2)
+    assert_chip_equals_engine(*small(rng, 40, 5), batch=2)
     assert chip.calls.count("start") == 3
 
 
-@pytest.mark.parametrize("delays", [(1, 0), (0, 1), (2, 3)])
+@pytest.mark.parametrize("delays", [(1, 0), (2, 3)])
 def test_delays_of_the_adapters(chip: Any, rng: np.random.Generator, delays: Any) -> None:
     chip.delays = delays
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 31, 3, 4, rate=0.3)
+    network, x = small(rng, 31, 3)
     assert_chip_equals_engine(network, x, replace(OPTIONS, io_delay=sum(delays)))
     with pytest.raises(MismatchError, match=f"if it were {sum(delays)} steps earlier"):
         verify(network, x[:30], lambda x: run_on_loihi2(network, x, OPTIONS), "Loihi 2")
@@ -208,18 +203,16 @@ def test_without_its_reset_the_backend_would_be_wrong(
     def far_too_seldom(self: Microcode) -> dict[str, int]:
         return {**right(self), "reset_mask": 2**20 - 1}
 
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 40, 3, 4, rate=0.3)
+    network, x = small(rng, 40, 3)
     monkeypatch.setattr(Microcode, "all_constants", property(far_too_seldom))
     with pytest.raises(MismatchError, match="sample 1"):
         assert_chip_equals_engine(network, x)
 
 
 def test_all_zero_recurrent_weights_are_left_out(chip: Any, rng: np.random.Generator) -> None:
-    base = random_network(rng, (4, 12, 3), exponent=10)
+    base, x = small(rng, 40)
     silent = replace(base.layers[0], recurrent=Connection(np.zeros((12, 12), np.int8), 0))
-    network = FixedNetwork((silent, base.layers[1]))
-    assert_chip_equals_engine(network, random_spikes(rng, 40, 2, 4, rate=0.3))
+    assert_chip_equals_engine(FixedNetwork((silent, base.layers[1])), x)
     assert not any("recurrent" in found.process.name for found in chip.allocated)
 
 
@@ -257,8 +250,8 @@ def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator) -> None:
 
 
 def test_weights_are_those_of_the_network(chip: Any, rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=9)
-    run_on_loihi2(network, random_spikes(rng, 20, 2, 4), OPTIONS)
+    network, x = small(rng)
+    run_on_loihi2(network, x, OPTIONS)
     for item in chip.allocated:
         if "synapses" not in item.nodes:
             continue
@@ -273,8 +266,7 @@ def test_weights_are_those_of_the_network(chip: Any, rng: np.random.Generator) -
 
 def test_where_it_runs_is_told(chip: Any, rng: np.random.Generator) -> None:
     told: list[str] = []
-    network = random_network(rng, (4, 12, 3))
-    run_on_loihi2(network, random_spikes(rng, 20, 4, 4), OPTIONS, batch=2, on_placement=told.extend)
+    run_on_loihi2(*small(rng, samples=4), OPTIONS, batch=2, on_placement=told.extend)
     assert told[0] == "slurm, partition oheogulch_2h, N3B3"  # Lava's own choice
     where = dict(line.split(": ", 1) for line in told[1:])
     assert len(where) == len(told) - 1 == 11  # for one of the two streams
@@ -295,7 +287,7 @@ def test_the_host_is_told_to_lava(
 ) -> None:
     """A partition or board rules out a board on the network."""
     monkeypatch.setenv("NXSDKHOST", "10.0.0.7")
-    network, x = random_network(rng, (4, 12, 3)), random_spikes(rng, 5, 1, 4)
+    network, x = small(rng)
     run_on_loihi2(network, x, Loihi2Options(partition="vpx", chip_generation="N3C1"))
     told = {k: os.environ.get(k) for k in ("SLURM", "PARTITION", "LOIHI_GEN", "NXSDKHOST")}
     assert told == {"SLURM": "1", "PARTITION": "vpx", "LOIHI_GEN": "N3C1", "NXSDKHOST": None}
@@ -337,81 +329,31 @@ def test_nothing_runs_on_the_host_instead(
     ncmodels = importlib.import_module("lava.proc.dense.ncmodels")
     monkeypatch.setattr(ncmodels.NcDenseModel, "tags", ["floating_pt"])
     with pytest.raises(BackendUnavailableError) as error:
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 5, 1, 4), OPTIONS)
+        run_on_loihi2(*small(rng), OPTIONS)
     assert "weights of hidden1 (Dense): host CPU, PyDenseModelBitAcc" in str(error.value)
     assert "input (Source)" not in str(error.value)
     assert chip.calls == ["compile"]
 
 
-def test_too_many_neurons(chip: Any, rng: np.random.Generator) -> None:
-    chip.cores, chip.neurons_per_core = 3, 8
+def test_what_the_compiler_refuses_is_an_error_of_the_run(
+    chip: Any, rng: np.random.Generator
+) -> None:
+    chip.neurons = 19
     x = random_spikes(rng, 5, 1, 4)
     run_on_loihi2(random_network(rng, (4, 16, 3)), x, OPTIONS)
-    with pytest.raises(LavaRunError, match="20 neurons need 4 cores; this board has 3"):
+    with pytest.raises(LavaRunError, match="RefusedError: 20 neurons; this board has 19"):
         run_on_loihi2(random_network(rng, (4, 17, 3)), x, OPTIONS)
-
-
-def test_the_compiler_report_is_met(chip: Any) -> None:
-    """784-128-64-10 leaky neurons took five cores: a row of 64 weights has 21 words, and 784 of
-    them are too many for one core."""
-    from loihi2_standin.chip import Layer, RefusedError
-
-    sizes = (784, 128, 64, 10)
-    layers = [
-        Layer(f"{inputs}-{neurons}", neurons, inputs, states=2, coefficients=0, receivers=1)
-        for inputs, neurons in pairwise(sizes)
-    ]
-    assert [layer.cores(4096) for layer in layers] == [3, 1, 1]
-    assert layers[0].short_of(2, 4096) == "16,464 words of synapses on a core, 16,000 at most"
-    for changes, message in (
-        ({"sources": 16_001}, "16,001 input axons on a core"),
-        ({"receivers": 16_001}, "16,001 output axons on a core"),
-        ({"states": 2 * 19_999}, "words of memory on a core"),
-    ):
-        with pytest.raises(RefusedError, match=message):
-            replace(layers[0], **changes).cores(4096)
-
-
-def test_synapse_memory_divides_a_layer(chip: Any, rng: np.random.Generator) -> None:
-    """Recurrent weights count: 250 rows of 200 neurons take 15,750 words, 300 more than fit."""
-    x = random_spikes(rng, 3, 1, 50)
-    run_on_loihi2(random_network(rng, (50, 200, 3)), x, OPTIONS)
-    assert chip.used == [1, 1]
-    x = random_spikes(rng, 3, 1, 100)
-    run_on_loihi2(random_network(rng, (100, 200, 3)), x, OPTIONS)
-    assert chip.used == [2, 1]
-    run_on_loihi2(random_network(rng, (100, 200, 3), recurrent=False), x, OPTIONS)
-    assert chip.used == [1, 1]
-    chip.cores = 2
-    with pytest.raises(LavaRunError, match="203 neurons need 3 cores; this board has 2"):
-        run_on_loihi2(random_network(rng, (100, 200, 3)), x, OPTIONS)
-
-
-@pytest.mark.parametrize("sizes", [(4, 36, 6), (1, 256, 10), (700, 128, 20)])
-def test_the_map_and_the_stand_in_divide_alike(
-    chip: Any, rng: np.random.Generator, sizes: tuple[int, ...]
-) -> None:
-    """Two models of memory, written apart: where layers share no core they must agree."""
-    from brf_lava.board.describe import network_shape
-    from brf_lava.board.fits import place
-
-    board = load_profile("loihi2-oheogulch")
-    assert isinstance(board, Loihi2Profile)
-    network = random_network(rng, sizes, exponent=5)
-    run_on_loihi2(network, random_spikes(rng, 2, 1, sizes[0]), OPTIONS)
-    placed = place(network_shape(network, "x"), board)
-    assert chip.used == [split.parts for split in placed.splits]
 
 
 def test_a_fault_ends_the_run(chip: Any, rng: np.random.Generator) -> None:
     chip.fault = 7
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer") as error:
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
+        run_on_loihi2(*small(rng), OPTIONS)
     assert error.value.exit_code == 4
     assert chip.calls == ["compile", "initialize", "start", "stop"]
     chip.deaf = True  # the first fault is told all the same
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer"):
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
+        run_on_loihi2(*small(rng), OPTIONS)
     assert chip.calls[-1] == "stop"
 
 
@@ -425,7 +367,7 @@ def test_a_start_that_fails_gives_the_board_back(
 
     monkeypatch.setattr(standin.Runtime, "initialize", half_way)
     with pytest.raises(LavaRunError, match="no board is free"):
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
+        run_on_loihi2(*small(rng), OPTIONS)
     assert chip.calls == ["compile", "stop"]
 
 
@@ -451,77 +393,22 @@ def test_a_fault_of_whoever_is_told_is_no_fault_of_the_board(
         if len(lines) > 1:
             raise BrokenPipeError
 
-    network, x = random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4)
+    network, x = small(rng)
     with pytest.raises(BrokenPipeError):
         run_on_loihi2(network, x, OPTIONS, on_placement=told)
     assert chip.calls == ["compile"]
 
 
-def chip_layer(**changes: Any) -> Any:
+def test_a_layer_on_the_chip_needs_a_program(chip: Any, rng: np.random.Generator) -> None:
+    from lava.magma.core.run_configs import Loihi2HwCfg
+
     from brf_lava.proc.neurons.process import BRF
 
-    layer = random_network(np.random.default_rng(0), (1, 5, 1)).layers[0]
-    arguments = {
-        "samples": None,
-        "constants": layer.constants,
-        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
-        **changes,
-    }
-    return BRF(name="layer", **arguments)
-
-
-def chip_code(folder: Path, **changes: Any) -> Any:
-    from loihi2_standin.assembler import StandInAssembler
-
-    from brf_lava.backends.loihi2.program import program_for
-    from brf_lava.proc.microcode import Microcode
-
-    layer = random_network(np.random.default_rng(0), (1, 5, 1)).layers[0]
-    program = program_for(layer.neuron, layer.constants)
-    path = folder / "code"
-    path.write_bytes(StandInAssembler().assemble(program))
-    return replace(Microcode(path, program.constants, reset_interval=8, reset_step=0), **changes)
-
-
-def test_a_layer_that_the_chip_cannot_hold(chip: Any, tmp_path: Path) -> None:
-    from lava.magma.core.run_configs import Loihi2HwCfg
-    from loihi2_standin.chip import RefusedError
-
-    def compiled(code: dict[str, Any], **changes: Any) -> None:
-        layer = chip_layer(**{"microcode": chip_code(tmp_path, **code), **changes})
-        chip.compile(layer, Loihi2HwCfg(select_tag="fixed_pt"))
-
-    compiled({})
-    changes: dict[str, Any]
-    for changes, code, message in (
-        ({"rotation": np.full(5, 2**23)}, {}, "rotation: 8388608 to 8388608 in 24 bits"),
-        ({"damping": np.full(5, 3)}, {}, "damping 3 to 3"),
-        ({"samples": 2}, {}, "10 neurons|no batch"),
-        ({}, {"path": Path("nowhere")}, "nowhere is no program"),
-        ({}, {"constants": {"theta": 1}}, "constants {'theta': 1}"),
-        ({}, {"reset_interval": 6}, "counter & 5"),
-        ({"microcode": None}, {}, "no neuron program"),
-    ):
-        with pytest.raises((RefusedError, ParameterError), match=message):
-            compiled(code, **changes)
-
-
-def test_weights_that_the_chip_cannot_hold(chip: Any) -> None:
-    from lava.magma.core.run_configs import Loihi2HwCfg
-    from lava.proc.dense.process import Dense
-    from lava.utils.weightutils import SignMode
-    from loihi2_standin.chip import RefusedError
-
-    changes: dict[str, Any]
-    for changes, message in (
-        ({"weights": np.full((2, 2), 256)}, "beyond 8 bits"),
-        ({"weights": np.full((2, 2), 3)}, "beyond 8 bits"),
-        ({"weight_exp": 40}, "weight_exp: 40"),
-        ({"num_message_bits": 30}, "30 bits"),
-    ):
-        given = {"weights": np.full((2, 2), 2), "sign_mode": SignMode.MIXED, **changes}
-        with pytest.raises(RefusedError, match=message):
-            chip.compile(Dense(**given), Loihi2HwCfg(select_tag="fixed_pt"))
+    layer = random_network(rng, (1, 5, 1)).layers[0]
+    coefficients = dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True))
+    process = BRF(name="layer", samples=None, constants=layer.constants, **coefficients)
+    with pytest.raises(ParameterError, match="no neuron program"):
+        chip.compile(process, Loihi2HwCfg(select_tag="fixed_pt"))
 
 
 def test_what_does_not_fit_is_refused_before_the_board_is_asked(
@@ -548,20 +435,16 @@ def test_what_does_not_fit_is_refused_before_the_board_is_asked(
     assert not chip.calls
 
 
-@pytest.mark.parametrize(
-    ("x", "batch", "message"),
-    [
-        (np.zeros((0, 1, 4), np.int8), None, "at least one step"),
-        (np.zeros((5, 0, 4), np.int8), None, "at least one step"),
-        (np.zeros((5, 1, 3), np.int8), None, "input"),
-        (np.zeros((5, 1, 4), np.int8), 0, "batch: 0"),
-    ],
-)
-def test_bad_input_is_refused(
-    chip: Any, rng: np.random.Generator, x: Any, batch: int | None, message: str
-) -> None:
-    with pytest.raises(ParameterError, match=message):
-        run_on_loihi2(random_network(rng, (4, 6, 3)), x, OPTIONS, batch=batch)
+def test_bad_input_is_refused(chip: Any, rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 6, 3))
+    for shape, batch, message in (
+        ((0, 1, 4), None, "at least one step"),
+        ((5, 0, 4), None, "at least one step"),
+        ((5, 1, 3), None, "input"),
+        ((5, 1, 4), 0, "batch: 0"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            run_on_loihi2(network, np.zeros(shape, np.int8), OPTIONS, batch=batch)
 
 
 def test_assemblers_and_ready_files(
@@ -571,8 +454,7 @@ def test_assemblers_and_ready_files(
 
     from brf_lava.backends.loihi2.program import network_programs
 
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 20, 2, 4, rate=0.3)
+    network, x = small(rng)
     install_assemblers(monkeypatch, "one", "two")
     with pytest.raises(BackendUnavailableError, match=r"neuron assembler: not found, .* one, two"):
         run_on_loihi2(network, x, OPTIONS)
@@ -609,8 +491,7 @@ def test_messages_get_their_sign_back(values: list[int]) -> None:
 def test_execute_checks_the_chip(
     chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 20, 2, 4, rate=0.3)
+    network, x = small(rng)
     activity, seconds = execute(network, x, backend=Loihi2(OPTIONS), check=True)
     assert seconds > 0
     assert activity.saturations == engine.run(network, x).saturations
@@ -664,26 +545,21 @@ def test_commands_refuse(chip: Any, net: Path) -> None:
 
 
 def test_run_on_the_chip(chip: Any, tmp_path: Path, rng: np.random.Generator) -> None:
-    for half in ("train", "test"):
-        x = random_spikes(rng, 5, 30, 4, rate=0.3)
-        np.savez(tmp_path / f"{half}.npz", x=x, y=np.arange(5) % 3)
-    task = tmp_path / "toy.toml"
-    task.write_text(TASK)
-    network = random_network(rng, (4, 12, 3), exponent=10)
+    x = random_spikes(rng, 5, 30, 4, rate=0.3)
     provenance = {
-        "task": str(task),
+        "task": str(write_task(tmp_path, x=x, y=np.arange(5) % 3)),
         "data": {"fingerprint": "", "description": "toys"},
         "metrics": {"device": "cpu"},
         "decision": {"prediction": "last", "ignore_first": 0},
     }
-    path = tmp_path / "net.h5"
-    write_network(FixedNetwork(network.layers, provenance), path)
-    worked = on_chip("run", path, "--partition", "vpx", "--batch", 2)
+    network = random_network(rng, (4, 12, 6), exponent=10)
+    write_network(replace(network, provenance=provenance), tmp_path / "net.h5")
+    worked = on_chip("run", tmp_path / "net.h5", "--partition", "vpx", "--batch", 2)
     assert_worked(worked)
     for part in (
         "slurm, partition vpx, N3B3",
         "readout (LI): neuro core, NcLIModel",
-        "Loihi 2 equals the engine in all 1,800 spike slots and 450 outputs.",
+        "Loihi 2 equals the engine in all 1,800 spike slots and 900 outputs.",
     ):
         assert part in worked.output
     assert chip.calls.count("start") == 3

@@ -140,6 +140,9 @@ class Exiting(Assembler):
         exits()
 
 
+AN_OBJECT = Assembler()
+
+
 def on_assembler(**options: Any) -> Finding:
     found, _ = examine(Loihi2Options(**options))
     return next(finding for finding in found if finding.name == "neuron assembler")
@@ -152,7 +155,9 @@ def test_assemblers(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"one": "plug_ins:Assembler", "bad": "no_such_module"}, None, False, "bad, one"),
         ({"one": "plug_ins:Assembler", "bad": "no_such_module"}, "one", True, "plug-in one"),
         ({"one": "plug_ins:Assembler", "bad": "no_such_module"}, "bad", False, "no_such_module"),
-        ({"one": "plug_ins:Assembler"}, "three", False, "'three'"),
+        ({"one": "plug_ins:AN_OBJECT"}, None, True, "plug-in a"),
+        ({"one": "plug_ins:Assembler"}, "three", False, "no plug-in 'three' among one"),
+        ({"text": "plug_ins:SINFO"}, None, False, "it has no name and assemble(program)"),
         ({"broken": "plug_ins:Exiting"}, None, False, "plug_ins:Exiting"),
         ({"broken": "plug_ins:exits"}, None, False, "plug_ins:exits"),
         ({"broken": "plug_ins:nothing_there"}, None, False, "plug_ins:nothing_there"),
@@ -292,6 +297,7 @@ def test_a_profile_of_another_kind_is_wrong_input_everywhere(
         ({"partition": ""}, "--partition : empty"),
         ({"chip_generation": "N9"}, "--chip-generation N9: Lava knows N2A2, .*N3D1"),
         ({"io_delay": -1}, "--io-delay -1; it must be 0 to 1000 steps"),
+        ({"microcode": Path(), "assembler": "one"}, "--assembler one: --microcode assembles no"),
         ({"io_delay": 1001}, "--io-delay 1001; it must be"),
     ],
 )

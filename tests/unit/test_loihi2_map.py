@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ def test_the_published_compiler_report_is_met() -> None:
     one_axon = LayerShape("LI", 64, 1, False, 8)
     rows = part_loads(one_axon, [10, 50, 64], 1, board().packing)[:, fits.SYNAPSES]
     assert rows.tolist() == [4, 16, 21]
-    assert 784 * rows[2] > board().limits.synapse_words.value  # it used three cores
+    sizes = pairwise((784, 128, 64, 10))
+    layers = [LayerShape("LI", neurons, inputs, False, 8) for inputs, neurons in sizes]
+    assert [fits.divide(board(), layer, 1).parts for layer in layers] == [3, 1, 1]
 
 
 def test_words_of_a_neuron() -> None:

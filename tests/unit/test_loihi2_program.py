@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from networks import SPIKING, fixed_constants, random_inputs, random_network, ra
 
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import assembler
-from brf_lava.backends.loihi2.hosts import Loihi2Options
 from brf_lava.backends.loihi2.listing import listing, live, need_lines, words
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
@@ -74,8 +73,7 @@ def draw(rng: np.random.Generator, register: Register, size: int) -> np.ndarray:
     return np.clip(values, register.low, register.high)
 
 
-@dataclass(frozen=True)
-class Vectors:
+class Vectors(NamedTuple):
     """Arguments of one step: states and coefficients [*, M], current [M]."""
 
     state: tuple[np.ndarray, ...]
@@ -106,8 +104,8 @@ def vectors(program: Program, constants: Any, rng: np.random.Generator) -> Vecto
 
 def assert_equals_engine(program: Program, constants: Any, v: Vectors) -> None:
     """Every state and the output, integer by integer."""
-    state, output = run_program(program, v.state, v.current, v.coefficients)
-    expected, signal = program.neuron.fixed_step(v.state, v.current, v.coefficients, constants)
+    state, output = run_program(program, *v)
+    expected, signal = program.neuron.fixed_step(*v, constants)
     for name, ours, theirs in zip(program.neuron.states, state, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
     np.testing.assert_array_equal(output, signal)
@@ -143,7 +141,7 @@ def test_a_program_takes_numbers_and_arrays(neuron: Neuron) -> None:
     program = program_for(neuron, constants)
     v = vectors(program, constants, np.random.default_rng(14))
     assert_equals_engine(program, constants, v)
-    arrays, outputs = run_program(program, v.state, v.current, v.coefficients)
+    arrays, outputs = run_program(program, *v)
     for k in range(3):
         state, coefficients = ([int(a[k]) for a in each] for each in (v.state, v.coefficients))
         after, output = run_program(program, state, int(v.current[k]), coefficients)
@@ -313,14 +311,7 @@ def test_what_has_no_program_is_refused() -> None:
 
 
 def test_widths_by_hand() -> None:
-    for low, high, bits in (
-        (0, 0, 1),
-        (0, 1, 1),
-        (0, 255, 8),
-        (-1, 0, 1),
-        (-129, 0, 9),
-        (-1, 128, 9),
-    ):
+    for low, high, bits in ((0, 0, 1), (0, 255, 8), (-1, 0, 1), (-129, 0, 9), (-1, 128, 9)):
         assert width(low, high) == bits
 
 
@@ -490,49 +481,6 @@ class Plugin:
         return program.fingerprint.encode()
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What stands for an installed entry point."""
-
-    name: str
-    loaded: Any
-    value: str = "somewhere:Something"
-
-    def load(self) -> Any:
-        if isinstance(self.loaded, Exception):
-            raise self.loaded
-        return self.loaded
-
-
-def install(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    def entry_points(*, group: str) -> list[Entry]:
-        assert group == "brf_lava.loihi2_assembler"
-        return list(entries)
-
-    monkeypatch.setattr(assembler, "entry_points", entry_points)
-
-
-def test_plug_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One is used, class or object; of several one must be named."""
-    program = trained(BRF)
-    for loaded in (Plugin, Plugin()):
-        install(monkeypatch, Entry("one", loaded))
-        for name in (None, "one"):
-            found = assembler.find_assembler(name=name)
-            assert assembler.machine_code(found, program) == program.fingerprint.encode()
-    install(monkeypatch, Entry("one", Plugin), Entry("two", Plugin))
-    assert assembler.find_assembler(name="two").name == "plugin"
-    for name, message in (
-        (None, "plug-ins installed: one, two, in the group .*Choose one with --assembler"),
-        ("three", "no plug-in 'three' among one, two, in the"),
-    ):
-        with pytest.raises(BackendUnavailableError, match=message):
-            assembler.find_assembler(name=name)
-    install(monkeypatch)
-    with pytest.raises(BackendUnavailableError, match="plug-ins installed: none, in the group"):
-        assembler.find_assembler()
-
-
 def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By the metadata that an installation leaves."""
     info = tmp_path / "member_tools-1.0.dist-info"
@@ -546,35 +494,17 @@ def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert assembler.machine_code(found, trained(LI)) == b"1"
 
 
-@pytest.mark.parametrize(
-    ("loaded", "message"),
-    [
-        (ImportError("no module"), r"one: somewhere:Something cannot be loaded \(ImportError: no"),
-        (object(), r"loaded \(TypeError: it has no name and assemble\(program"),
-    ],
-)
-def test_a_broken_plug_in_is_refused(
-    monkeypatch: pytest.MonkeyPatch, loaded: Any, message: str
-) -> None:
-    install(monkeypatch, Entry("one", loaded))
-    with pytest.raises(BackendUnavailableError, match=message):
-        assembler.find_assembler()
-
-
-@pytest.mark.parametrize(
-    ("neuron", "kind", "message"),
-    [
+def test_what_an_assembler_does_wrong_is_said() -> None:
+    kind: type[BrfLavaError]
+    for neuron, kind, message in (
         ("RF", BackendUnavailableError, r"cannot assemble RF \(NotImplementedError: no RF\)"),
         ("HRF", BackendUnavailableError, "HRF .*machine code as bytes is needed, not b''"),
         ("BHRF", BackendUnavailableError, "BHRF .*machine code as bytes is needed, not 'text'"),
         ("ALIF", ParameterError, "ALIF: its own words"),
-    ],
-)
-def test_what_an_assembler_does_wrong_is_said(
-    neuron: str, kind: type[BrfLavaError], message: str
-) -> None:
-    with pytest.raises(kind, match=message):
-        assembler.machine_code(Plugin(), trained(NEURONS[neuron]))
+    ):
+        with pytest.raises(kind, match=message):
+            assembler.machine_code(Plugin(), trained(NEURONS[neuron]))
+    assert assembler.machine_code(Plugin(), trained(BRF)) == trained(BRF).fingerprint.encode()
 
 
 def test_ready_files_are_found_by_fingerprint(tmp_path: Path) -> None:
@@ -592,29 +522,19 @@ def test_ready_files_are_found_by_fingerprint(tmp_path: Path) -> None:
             assembler.machine_code(ready, program)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_a_list_of_ready_files_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ready.toml"
+    for content, message in (
         (b"\xff\x00", "byte 0 is not UTF-8 text. Name a TOML file with a table [files]"),
         (b"", "files is missing"),
-        (b'files = "a"', 'files: "a"; allowed is a table from fingerprints to files'),
         (b'[files]\n0123456789abcdef = "a"\n[more]\n', "more: no such key"),
         (b"[files", "not valid TOML"),
+        (None, "cannot be read"),
         (b"[files]\n0123456789abcdef = 3", "allowed is a table from fingerprints to files"),
-    ],
-)
-def test_a_list_of_ready_files_that_is_none_is_refused(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    path = tmp_path / "ready.toml"
-    path.write_bytes(content)
-    with pytest.raises(ParameterError, match=re.escape(message)):
-        assembler.find_assembler(path)
-
-
-def test_ready_files_need_a_list_and_no_plug_in(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing.toml"):
-        with pytest.raises(ParameterError, match="cannot be read"):
+    ):
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ParameterError, match=re.escape(message)) as error:
             assembler.find_assembler(path)
-    with pytest.raises(ParameterError, match="--assembler one: --microcode assembles nothing"):
-        Loihi2Options(microcode=tmp_path, assembler="one")
+        assert str(error.value).startswith(f"--microcode {path}: ")
