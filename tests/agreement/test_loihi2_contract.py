@@ -245,23 +245,17 @@ def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator) -> None:
         assert model.tags == ["fixed_pt"]
         asked = nodes["program"].arguments
         assert (asked["reset_mask"], asked["reset_match"]) == (31, index + 1)
-    theta = found["hidden1"].nodes["program"].arguments["theta"]
-    assert theta == network.layers[0].constants.theta
-
-
-def test_weights_are_those_of_the_network(chip: Any, rng: np.random.Generator) -> None:
-    network, x = small(rng)
-    run_on_loihi2(network, x, OPTIONS)
-    for item in chip.allocated:
-        if "synapses" not in item.nodes:
-            continue
-        asked = item.nodes["synapses"].arguments
-        layer = network.layers["readout" in item.process.name]
-        connection = layer.recurrent if "recurrent" in item.process.name else layer.weights
-        np.testing.assert_array_equal(
-            asked["weights"].var.init * 2.0 ** asked["weight_exp"], connection.integers
-        )
-        assert asked["num_message_bits"] == 0
+        assert asked.get("theta") == getattr(network.layers[index].constants, "theta", None)
+        layer = network.layers[index]
+        for kind, connection in (
+            ("weights", layer.weights),
+            ("recurrent weights", layer.recurrent),
+        ):
+            if connection is not None:
+                asked = found[f"{kind} of {name}"].nodes["synapses"].arguments
+                integers = asked["weights"].var.init * 2.0 ** asked["weight_exp"]
+                np.testing.assert_array_equal(integers, connection.integers)
+                assert asked["num_message_bits"] == 0
 
 
 def test_where_it_runs_is_told(chip: Any, rng: np.random.Generator) -> None:
@@ -354,21 +348,10 @@ def test_a_fault_ends_the_run(chip: Any, rng: np.random.Generator) -> None:
     chip.deaf = True  # the first fault is told all the same
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer"):
         run_on_loihi2(*small(rng), OPTIONS)
-    assert chip.calls[-1] == "stop"
-
-
-def test_a_start_that_fails_gives_the_board_back(
-    chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from loihi2_standin import chip as standin
-
-    def half_way(_: Any) -> None:
-        raise RuntimeError("no board is free")
-
-    monkeypatch.setattr(standin.Runtime, "initialize", half_way)
+    chip.starts = False  # what begins only half-way is stopped, too
     with pytest.raises(LavaRunError, match="no board is free"):
         run_on_loihi2(*small(rng), OPTIONS)
-    assert chip.calls == ["compile", "stop"]
+    assert chip.calls[-3:] == ["stop", "compile", "stop"]
 
 
 def test_ctrl_c_gives_the_board_back(chip: Any, monkeypatch: pytest.MonkeyPatch, net: Path) -> None:
@@ -531,9 +514,7 @@ def test_verify_on_the_chip(chip: Any, net: Path) -> None:
 def test_commands_refuse(chip: Any, net: Path) -> None:
     for command, arguments, code, message in (
         ("verify", ("--partition", "kp"), 3, "board: not found, none of kp"),
-        ("verify", ("--host", "ethernet"), 3, "no --address"),
         ("verify", ("--partition", "vpx", "--board", "b"), 2, "Use one of the three"),
-        ("verify", ("--microcode", "no.toml"), 3, "no.toml: cannot be read"),
         ("verify", ("--profile", "sim"), 2, "loihi2-oheogulch"),
         ("verify", ("--board", "kp-1"), 3, "kp-1 is not among those that are up"),
         ("run", ("--timeout", "5"), 2, "cannot be ended"),

@@ -76,9 +76,10 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Look:
 
 def test_there_are_six_checks(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = look({}, nothing)
-    lava, extension, *_ = found
+    lava, extension, _, host, *_ = found
     assert len(found) == 6
     assert (found[lava].found, found[extension].found) == (True, False)
+    assert "no NXSDKHOST, no scheduler (sinfo) that answers within 5 s" in found[host].detail
 
     def no_version(name: str) -> str:
         raise doctor.PackageNotFoundError(name)
@@ -88,23 +89,26 @@ def test_there_are_six_checks(look: Look, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("environment", "ask", "host", "board", "words"),
+    ("environment", "ask", "host", "board", "words", "options"),
     [
-        ({}, nothing, False, False, "there is no host"),
-        ({}, cluster, True, True, "partition oheogulch is up"),
-        ({"PARTITION": "vpx"}, cluster, True, True, "partition vpx is up"),
-        ({"PARTITION": "kp"}, cluster, True, False, "none of kp among .*: oheogulch, .*vpx"),
-        ({"PARTITION": "old"}, cluster, True, False, "none of old"),
-        ({"BOARD": "og-1"}, cluster, True, True, "og-1 is up"),
-        ({"BOARD": "og-3"}, cluster, True, False, "og-3 is not"),
-        ({"NXSDKHOST": "10.0.0.7"}, here, True, True, "10.0.0.7 answers the program ping"),
-        ({"NXSDKHOST": "10.0.0.7"}, nothing, True, False, "10.0.0.7 does not answer"),
+        ({}, nothing, False, False, "there is no host", {}),
+        ({}, cluster, True, True, "partition oheogulch is up", {}),
+        ({"PARTITION": "vpx"}, cluster, True, True, "partition vpx is up", {}),
+        ({"PARTITION": "kp"}, cluster, True, False, "none of kp among .*: oheogulch, .*vpx", {}),
+        ({"PARTITION": "old"}, cluster, True, False, "none of old", {}),
+        ({"BOARD": "og-1"}, cluster, True, True, "og-1 is up", {}),
+        ({"BOARD": "og-3"}, cluster, True, False, "og-3 is not", {}),
+        ({"NXSDKHOST": "10.0.0.7"}, here, True, True, "10.0.0.7 answers the program ping", {}),
+        ({"NXSDKHOST": "10.0.0.7"}, nothing, True, False, "10.0.0.7 does not answer", {}),
+        ({}, cluster, False, False, "find the host", {"host": "ethernet"}),
+        ({}, cluster, True, False, "none of no partition", {"profile": None}),
+        ({}, cluster, True, False, "none of kp", {"partition": "kp"}),
     ],
 )
 def test_host_and_board(
-    look: Look, environment: dict[str, str], ask: Any, host: bool, board: bool, words: str
+    look: Look, environment: Any, ask: Any, host: bool, board: bool, words: str, options: Any
 ) -> None:
-    found, _ = look(environment, ask)
+    found, _ = look(environment, ask, **options)
     assert (found["Loihi host"].found, found["board"].found) == (host, board)
     assert re.search(words, found["board"].line())
     assert all(item.found != bool(item.advice) for item in found.values())
@@ -330,21 +334,3 @@ def test_the_choice_of_a_host(
     assert found["board"].found
     assert (chosen.partition, chosen.board, chosen.address) == expected
     assert all(part in chosen.describe() for part in expected if part)
-
-
-@pytest.mark.parametrize(
-    ("options", "ask", "message"),
-    [
-        ({}, nothing, r"no NXSDKHOST, no scheduler \(sinfo\) that answers within 5 s"),
-        ({"host": "ethernet"}, cluster, "no --address, no NXSDKHOST .name a board"),
-        ({"partition": "kp"}, cluster, "none of kp among .*: oheogulch, .*vpx"),
-        ({"profile": None}, cluster, "none of no partition"),
-        ({"board": "og-3"}, cluster, "og-3 is not among"),
-    ],
-)
-def test_a_host_that_is_not_there(
-    look: Look, options: dict[str, Any], ask: Any, message: str
-) -> None:
-    look({}, ask)
-    with pytest.raises(BackendUnavailableError, match=message):
-        doctor.require_loihi2(Loihi2Options(**{"profile": PROFILE, **options}))

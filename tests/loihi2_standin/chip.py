@@ -44,13 +44,14 @@ class Chip:
     """A board.
 
     neurons: that it has room for; delays: steps that the adapters take, in and out; fault: a step
-    it stops in; deaf: nor can it be stopped then.
+    it stops in; deaf: nor can it be stopped then; starts: whether it can be reached.
     """
 
     neurons: int = 120 * 4096
     delays: tuple[int, int] = (0, 0)
     fault: int | None = None
     deaf: bool = False
+    starts: bool = True
     allocated: list[Allocated] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -88,6 +89,8 @@ class Runtime:
         self.executable, self.chip = executable, executable.chip
 
     def initialize(self) -> None:
+        if not self.chip.starts:
+            raise RuntimeError("no board is free")
         self.chip.calls.append("initialize")
 
     def start(self, condition: Any) -> None:
@@ -190,10 +193,8 @@ def check_neurons(model: Any, process: Any, nodes: dict[str, Any], where: str) -
     size = prod(process.a_in.shape)
     if not neurons.arguments["shape"] == axons.arguments["shape"] == size:
         raise RefusedError(f"{where}: {neurons.arguments['shape']} neurons, {size} are in the port")
-    if program.arguments["shape"] != (1,):
-        raise RefusedError(f"{where}: {program.arguments['shape']} programs")
-    if len(process.a_in.shape) != 1:
-        raise RefusedError(f"{where}: shape {process.a_in.shape}, the chip knows no batch")
+    if program.arguments["shape"] != (1,) or len(process.a_in.shape) != 1:
+        raise RefusedError(f"{where}: more than one program, or a batch")
     check_program(program, neurons, axons, where)
 
 
@@ -253,8 +254,7 @@ class Group:
 class Port:
     """A port of a Python model."""
 
-    def __init__(self) -> None:
-        self.data: Any = None
+    data: Any = None
 
     def send(self, data: Any) -> None:
         self.data = np.asarray(data, np.int64)
@@ -265,7 +265,8 @@ class Port:
 
 def run(chip: Chip, processes: list[Any], steps: int) -> None:
     """Every process, step by step; what is on the wires is kept by output port."""
-    python = {p: p.model_class(p.proc_params) for p in processes if _on_host(p)}
+    on_host = [p for p in processes if issubclass(p.model_class, AbstractPyProcessModel)]
+    python = {p: p.model_class(p.proc_params) for p in on_host}
     for process, model in python.items():
         for port in (*process.in_ports.members, *process.out_ports.members):
             setattr(model, port.name, Port())
@@ -274,7 +275,8 @@ def run(chip: Chip, processes: list[Any], steps: int) -> None:
         a.process: a.nodes["synapses"].arguments for a in chip.allocated if a.process not in groups
     }
     adapters = [p for p in processes if p not in python and p not in groups and p not in synapses]
-    lines = {p: [np.zeros(p.inp.shape, np.int64)] * _delay(chip, p) for p in adapters}
+    delays = dict(zip(("PyToNxAdapter", "NxToPyAdapter"), chip.delays, strict=True))
+    lines = {p: [np.zeros(p.inp.shape, np.int64)] * delays[type(p).__name__] for p in adapters}
     sums = {p: np.zeros(p.a_out.shape, np.int64) for p in synapses}
     for step in range(steps):
         if step == chip.fault:
@@ -299,14 +301,6 @@ def run(chip: Chip, processes: list[Any], steps: int) -> None:
                 model.time_step = step + 1
                 model.a_in.data = _incoming(process.a_in, wires)
                 model.run_spk()
-
-
-def _on_host(process: Any) -> bool:
-    return issubclass(process.model_class, AbstractPyProcessModel)
-
-
-def _delay(chip: Chip, process: Any) -> int:
-    return chip.delays[type(process).__name__ == "NxToPyAdapter"]
 
 
 def _incoming(port: Any, wires: dict[Any, np.ndarray]) -> np.ndarray:

@@ -99,13 +99,6 @@ def test_words_of_a_neuron() -> None:
     assert "'brf-lava loihi2 program' counts 1" in packing.parameter_words.source
 
 
-def test_a_part_by_hand() -> None:
-    layer = LayerShape("BRF", 36, 4, True, 8)
-    synapses = 40 * 12  # 24 + 36 * 20 = 744 bits take 12 words
-    load = part_loads(layer, [36], 2, board().packing)[0]
-    assert load.tolist() == [36, 1, 40, 72, synapses, synapses + 40 + 36 * (4 + 2)]
-
-
 # Division and placement
 
 
@@ -159,19 +152,18 @@ def test_the_lower_bound_by_hand() -> None:
     assert roomy.bound[fits.MEMORY] == 1
 
 
-def log_uniform(rng: np.random.Generator, most: int) -> int:
-    return int(np.exp(rng.uniform(0, np.log(most))))
-
-
 def test_cores_are_near_the_lower_bound() -> None:
     """Of 400 such networks the median is 1.09 and the largest 1.67, 5 cores instead of 3."""
     rng, ratios = np.random.default_rng(0), []
+
+    def log_uniform(most: int) -> int:
+        return int(np.exp(rng.uniform(0, np.log(most))))
+
     for _ in range(25):
         layers = [
-            ("BRF", log_uniform(rng, 2000), bool(rng.integers(2)))
-            for _ in range(rng.integers(1, 41))
+            ("BRF", log_uniform(2000), bool(rng.integers(2))) for _ in range(rng.integers(1, 41))
         ]
-        network = chain(log_uniform(rng, 2000), *layers, classes=int(rng.integers(2, 101)))
+        network = chain(log_uniform(2000), *layers, classes=int(rng.integers(2, 101)))
         placement = place(network, board("loihi2-halapoint"))
         if all(split.parts for split in placement.splits):
             ratios.append(placement.cores / max(placement.bound))
