@@ -1,7 +1,4 @@
-"""The sizes of a network, all that a map needs: of a network file, or written down by hand.
-
-A description is a TOML file; deploy/README.md shows one.
-"""
+"""The sizes of a network: of a network file, or of a description as in deploy/README.md."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ class Range(NamedTuple):
 
 
 def total(values: Iterable[Range]) -> Range:
+    """Their sum."""
     return Range(*map(sum, zip(*values, strict=True)))
 
 
@@ -108,8 +109,8 @@ CONSTANTS = (  # what a group lacks is part of another operation there
     Constant(OTHERS, "", "static power of Oheo Gulch, with x86", 1.78, 1.78, "W", *NESBIT),
     Constant(OTHERS, "", "inference on 12 cores of Oheo Gulch", 23.23, 23.23, "uJ", *NESBIT),
     Constant(OTHERS, "", "inference on 12 cores of Oheo Gulch", 12.86, 12.86, "us", *NESBIT),
-    Constant(OTHERS, "", "step of SHD, from 'up to 10 x'", 2.7, 2.7, "us", *SHOESMITH),
-    Constant(OTHERS, "", "sample of SHD, from 'up to 200 x'", 0.46, 0.46, "mJ", *SHOESMITH),
+    Constant(OTHERS, "", "step of SHD-1024, from 'up to 10 x'", 2.7, 2.7, "us", *SHOESMITH),
+    Constant(OTHERS, "", "sample of SHD-1024, from 'up to 200 x'", 0.46, 0.46, "mJ", *SHOESMITH),
 )
 
 
@@ -127,6 +128,7 @@ def _barriers(group: str) -> list[tuple[int, Range]]:
 
 ENERGIES = {group: _costs(group, "pJ") for group in (LOIHI1, FITTED)}
 TIMES = {group: _costs(group, "ns") for group in (LOIHI1, FITTED, SCALED)}
+MOST_CHIPS = _barriers(CHIPS)[-1][0]  # whose barrier is known
 PARALLEL = (SCALED,)  # a core does its kinds of work at the same time; else one after the other
 
 # A chip has 8 x 4 routers of 4 cores and sends along a row, then a column (Timcheck et al. 2026,

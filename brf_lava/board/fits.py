@@ -121,9 +121,7 @@ class Placement:
         remedy = f"export with --weight-bits {limits.weight_bits.value}"
         most = max(layer.weight_bits for layer in layers)
         yield Check("bits of a weight", limits.weight_bits, most, remedy)
-        remedy = (
-            f"use a board with states of {STATE_WIDTH} bits; all neurons of this version need them"
-        )
+        remedy = f"use a board with states of {STATE_WIDTH} bits, which all neurons need"
         yield Check("bits of a state", limits.state_bits, STATE_WIDTH, remedy)
         sums = [layer.input_sum for layer in layers if layer.input_sum is not None]
         signed = 1 + max(sums).bit_length() if sums else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,7 @@ def estimate(
     from brf_lava.run.stored import read_run, same_samples, time_engine, time_float
 
     if data.folder is not None and network is None and model is None:
-        raise ParameterError(
-            "--data: goes with --measure or --float, which run the samples again. Leave it out."
-        )
+        raise ParameterError("--data: goes with --measure or --float. Leave it out.")
     stored, board = read_run(run), board_profile(profile)
     result = stored.result
     spikes = [result.inputs, *(layer.spikes for layer in result.layers)]
@@ -86,6 +85,8 @@ def estimate(
     for problem in dict.fromkeys(f"{m.what}: {m.problem}" for m in measurements if m.problem):
         click.echo(f"Energy not measured, {problem}.")
     report.print_rows(*_constant_rows())
+    if placement.chips > energy.MOST_CHIPS:
+        click.echo(f"Notice: no barrier of more than {energy.MOST_CHIPS} chips is published.")
     click.echo("Left out: the host, the ways between it and the chip, and traffic between chips.")
 
 
@@ -135,8 +136,10 @@ def _measurement_rows(cost: Estimate, measurements: list[Measurement]) -> Rows:
 def _constant_rows() -> Rows:
     from brf_lava.board.energy import CONSTANTS
 
-    rows = []
-    for each in CONSTANTS:
-        value = f"{each.low:g}" if each.low == each.high else f"{each.low:g} - {each.high:g}"
-        rows.append((each.name, f"{value} {each.unit}", each.certainty, each.source))
+    rows: list[tuple[str, ...]] = []
+    for name, group in groupby(CONSTANTS, lambda each: each.group):
+        rows += [(), (f"{name}:",)]
+        for each in group:
+            value = f"{each.low:g}" if each.low == each.high else f"{each.low:g} - {each.high:g}"
+            rows.append((each.name, f"{value} {each.unit}", each.certainty, each.source))
     return "Constants", ("", ">value", "certainty", "source"), rows

@@ -63,7 +63,7 @@ def _assembler(options: Loihi2Options) -> Finding:
     try:
         code = find_assembler(options.microcode, options.assembler)
     except BrfLavaError as error:
-        problem, _, remedy = str(error).removeprefix(f"{WHAT}: ").partition(". ")
+        problem, _, remedy = str(error).removeprefix(f"{WHAT}: ")[:-1].partition(". ")
         return Finding(WHAT, False, problem, remedy or GUIDE)
     if not isinstance(code, ReadyCode):
         return Finding(WHAT, True, f"plug-in {options.assembler or code.name}")

@@ -67,6 +67,7 @@ class Loihi2Options:
         host: auto: ethernet where NXSDKHOST is set, else the scheduler.
         partition, board: Of the scheduler, the board by its node; one of them.
         address: Of an ethernet host.
+        chip_generation: Such as N3B3.
         microcode, assembler: A TOML file that names assembled programs, or a plug-in's name.
         io_delay: Steps by which the host adapters delay inputs and outputs together.
         profile: Of the board, whose limits the network must keep to; None: they are not looked at.

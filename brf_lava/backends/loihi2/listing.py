@@ -62,10 +62,7 @@ def listing(program: Program) -> list[str]:
 
 
 def need_lines(programs: Sequence[Program]) -> list[str]:
-    """The most that these programs need of the instruction set, one line each.
-
-    What is public about each need, and how certain that is: `deploy/assembler.md`.
-    """
+    """The most that these programs need of the instruction set, as in deploy/assembler.md."""
 
     def widest(role: str) -> int:
         return max(register.bits for program in programs for register in program.of_role(role))
