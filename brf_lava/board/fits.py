@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -185,7 +185,6 @@ def part_loads(
     return np.stack([*columns, synapses, memory], axis=1)
 
 
-@lru_cache(maxsize=1024)
 def divide(profile: Loihi2Profile, layer: LayerShape, onward: int) -> Split:
     """Split a layer evenly over as few cores as hold it; onward: parts of the next layer."""
     packing, limits, empty = profile.packing, capacity(profile), empty_core(profile.packing)
@@ -207,7 +206,7 @@ def divide(profile: Loihi2Profile, layer: LayerShape, onward: int) -> Split:
         short = int((needs / limits).argmax())
         reason = f"{fewer:,} would need {needs[short]:,} of {limits[short]:,} {TITLES[short]}"
     size, larger = divmod(layer.neurons, parts or layer.neurons)
-    sizes = size + (np.arange(parts) < larger)
+    sizes = size + (np.arange(parts) < larger).astype(np.int64)
     reached = onward + (parts or layer.neurons) * layer.recurrent
     loads = part_loads(layer, sizes if parts else [1], reached, packing)
     least = layer.neurons * per_neuron / np.maximum(room, 1)
@@ -216,10 +215,11 @@ def divide(profile: Loihi2Profile, layer: LayerShape, onward: int) -> Split:
 
 def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
     """Divide all layers and put their parts on cores."""
+    divided = cache(partial(divide, profile))  # many layers are alike
     splits: list[Split] = []
     onward = 1  # the readout sends to the host alone
     for layer in reversed(network.layers):  # a layer must know how many parts it sends to
-        splits.insert(0, divide(profile, layer, onward))
+        splits.insert(0, divided(layer, onward))
         # A layer that does not fit counts as if only its neurons had to
         onward = splits[0].parts or -(-layer.neurons // profile.limits.neurons_per_core.value)
     room, empty = capacity(profile), empty_core(profile.packing)

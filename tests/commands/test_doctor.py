@@ -21,7 +21,7 @@ from networks import random_network
 from brf_lava.backends.base import BACKENDS
 from brf_lava.backends.loihi2 import assembler, doctor, hosts
 from brf_lava.backends.loihi2.doctor import examine
-from brf_lava.backends.loihi2.hosts import Finding, Loihi2Options, up
+from brf_lava.backends.loihi2.hosts import Finding, Loihi2Options, up_names
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.config.profile import Loihi2Profile, load_profile
 from brf_lava.errors import BackendUnavailableError, ParameterError
@@ -116,16 +116,16 @@ def test_host_and_board(
 
 def test_a_node_that_takes_no_work_is_not_up() -> None:
     """States as sinfo's manual lists them; with a * the node does not answer."""
-    assert set(up(SINFO, 4)) == {"oheogulch", "vpx"}
-    assert up(SINFO_N, 3) == ["og-1"]
+    assert set(up_names(SINFO, 4)) == {"oheogulch", "vpx"}
+    assert up_names(SINFO_N, 3) == ["og-1"]
     for text in ("", "\n", "PARTITION AVAIL\n", "x\ny\n\n"):
-        assert up(text, 3) == []
+        assert up_names(text, 3) == []
     for states, expected in (
         (("idle", "mix", "alloc", "resv"), ["kp-1"]),
         (("down", "drain", "drng", "fail", "failg", "maint", "idle*", "alloc*", "down*"), []),
     ):
         for state in states:
-            assert up(f"NODELIST NODES PARTITION STATE\nkp-1 1 kp* {state}\n", 3) == expected
+            assert up_names(f"NODELIST NODES PARTITION STATE\nkp-1 1 kp* {state}\n", 3) == expected
 
 
 class Assembler:

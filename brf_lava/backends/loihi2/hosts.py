@@ -47,7 +47,7 @@ def answer(command: Sequence[str]) -> str | None:
         return None
 
 
-def up(listed: str, state: int) -> list[str]:
+def up_names(listed: str, state: int) -> list[str]:
     """What is up and takes work, of a list that ``sinfo`` prints with the state in this column."""
     rows = [line.split() for line in listed.splitlines()[1:]]
     names = [
@@ -132,11 +132,11 @@ class Loihi2Options:
         if not (partition or board):
             partition, board = os.environ.get("PARTITION"), os.environ.get("BOARD")
         if board and not partition:
-            if board in up(answer(["sinfo", "-N"]) or "", 3):
+            if board in up_names(answer(["sinfo", "-N"]) or "", state=3):
                 return Finding(BOARD, True, f"{board} is up"), replace(self, board=board)
             what = f"{board} is not among those that are up"
             return Finding(BOARD, False, what, "look at 'sinfo -N' and name another"), self
-        partitions = up(listed, 4)
+        partitions = up_names(listed, state=4)
         wanted = [partition] if partition else self.profile.partitions if self.profile else ()
         for name in wanted:
             if name in partitions:
