@@ -114,10 +114,9 @@ class _Network:
     layer: Annotated[tuple[_Layer, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        *hidden, last = self.layer
-        spiking = [NEURONS[layer.neuron].spiking for layer in self.layer]
-        right = hidden and all(spiking[:-1]) and not spiking[-1]
-        if not right or last.recurrent or last.repeat > 1:
+        *hidden, last = [NEURONS[layer.neuron].spiking for layer in self.layer]
+        readout = self.layer[-1]
+        if last or not (hidden and all(hidden)) or readout.recurrent or readout.repeat > 1:
             raise ValueError(
                 "layer: one or more layers that spike come first, then one readout, "
                 f"{READOUT.name}, with recurrent = false and repeat = 1. Change them."

@@ -61,9 +61,8 @@ def estimate(
         from brf_lava.network.file import read_network
 
         fixed, _ = read_network(network)
-        known, made_of = fixed.provenance, fixed.provenance.get("model")
-        dataset = network_data(known, data, network)
-        split = same_samples(stored, dataset, made_of, network)
+        dataset = network_data(fixed.provenance, data, network)
+        split = same_samples(stored, dataset, fixed.provenance.get("model"), network)
         measurements += time_engine(stored, fixed, split, network)
     if model is not None:
         from brf_lava.train.checkpoint import load_checkpoint

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isclose
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import Meta
 
 from brf_lava.backends import engine
 from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.text import parse_json, read_text
@@ -46,7 +45,7 @@ class _Result:
     agreement: Share | None
     saturations: Whole
     inputs: Spikes
-    layers: Annotated[tuple[LayerSpikes, ...], Meta(min_length=1)]
+    layers: tuple[LayerSpikes, ...]
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,6 @@ class _Network:
 class RunFile:
     """What is read of the file; see `result.RunResult`."""
 
-    format: Annotated[str, choice([FORMAT])]
-    schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA)]
     result: _Result
     data: DataSource
     network: _Network
@@ -70,6 +67,11 @@ class RunFile:
 def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
+    if isinstance(contents, dict):
+        kind, schema = contents.get("format"), contents.get("schema")
+        if (kind, schema) != (FORMAT, SCHEMA):
+            problem = f"format {kind!r}, schema {schema}; {FORMAT!r} of schema {SCHEMA} is needed"
+            raise DataError(f"{path}: {problem}. {remedy}")
     return convert(RunFile, contents, str(path), DataError, remedy)
 
 
@@ -81,9 +83,10 @@ def read_run(path: Path) -> RunFile:
             load_neuron(own["neuron"], (Path(), path.parent), own["sha256"])
     except ParameterError as error:
         raise DataError(f"{path}: {error}") from error
-    for layer in stored.result.layers:
-        if layer.shape.neuron not in NEURONS and not is_loaded(layer.shape.neuron):
-            raise DataError(f"{path}: neuron {layer.shape.neuron} is not known here. {REMEDY}")
+    names = {layer.shape.neuron for layer in stored.result.layers}
+    if not names or not all(name in NEURONS or is_loaded(name) for name in names):
+        listed = ", ".join(sorted(names)) or "none"
+        raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
     return stored
 
 

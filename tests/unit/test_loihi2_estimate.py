@@ -301,15 +301,12 @@ def put(value: Any, *path: str | int) -> Callable[[Any], Any]:
 
 SHAPE = ("result", "layers", 0, "shape")
 DAMAGE: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "old schema": (put(1, "schema"), "schema: 1; allowed is a whole number, 2 to 2"),
-    "list": (lambda _: [], "[]; allowed is a table with the keys format, schema"),
+    "old schema": (put(1, "schema"), "schema 1; 'brf-lava-run' of schema 2 is needed"),
+    "list": (lambda _: [], "[]; allowed is a table with the keys result, data"),
     "no result": (put(None, "result"), "result is missing"),
-    "no layers": (
-        put([], "result", "layers"),
-        "result.layers: []; allowed is a list of one or more",
-    ),
+    "no layers": (put([], "result", "layers"), "neurons none; all must be known here"),
     "text layer": (put("x", "result", "layers", 0), 'result.layers.1: "x"; allowed is a table'),
-    "neuron": (put("BFR", *SHAPE, "neuron"), "neuron BFR is not known here"),
+    "neuron": (put("BFR", *SHAPE, "neuron"), "neurons BFR, LI; all must be known"),
     "neurons": (put(-4, *SHAPE, "neurons"), "layers.1.shape.neurons: -4; allowed is a whole"),
     "steps": (put(0, "result", "steps"), "result.steps: 0; allowed is a whole number, 1"),
     "spikes": (put(-1, "result", "layers", 0, "spikes", "mean"), "mean: -1; allowed is a number"),

@@ -38,7 +38,7 @@ from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
 
 OnPlacement = Callable[[Sequence[str]], None]
-Program = tuple[Path, dict[str, int]]  # the file of its machine code, and its constants by name
+Assembled = tuple[Path, dict[str, int]]  # the file of its machine code, and its constants by name
 
 
 def reset_interval(steps: int, delay: int = 0) -> int:
@@ -95,16 +95,15 @@ def run_on_loihi2(
             show = on_placement if not first else None
             part = x[:, first : first + size]
             outputs, spikes = _run_stream(network, part, programs, options.io_delay, show)
-            parts.append(
-                Activity(outputs, spikes, saturations=engine.run(network, part).saturations)
-            )
+            saturations = engine.run(network, part).saturations
+            parts.append(Activity(outputs, spikes, saturations))
     return Activity.of_batches(parts)
 
 
 def _run_stream(
     network: FixedNetwork,
     x: NDArray[Any],
-    programs: Sequence[Program],
+    programs: Sequence[Assembled],
     delay: int,
     on_placement: OnPlacement | None,
 ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int8], ...]]:
@@ -116,9 +115,8 @@ def _run_stream(
     total = (samples - 1) * interval + delay + steps + len(network.layers)
     stream = np.zeros((samples, interval, network.inputs), x.dtype)  # silent between samples
     stream[:, :steps] = x.transpose(1, 0, 2)
-    readout, records = _build(
-        network, stream.reshape(-1, network.inputs), programs, interval, total
-    )
+    stream = stream.reshape(-1, network.inputs)
+    readout, records = _build(network, stream, programs, interval, total)
     with _faults_of(f"Loihi 2 run of {total} steps"):
         executable = readout.compile(Loihi2HwCfg(select_tag="fixed_pt"))
         lines, strays = _placed(executable.process_list)
@@ -193,7 +191,7 @@ def _placed(processes: Sequence[Any]) -> tuple[list[str], list[str]]:
 def _build(
     network: FixedNetwork,
     stream: NDArray[Any],
-    programs: Sequence[Program],
+    programs: Sequence[Assembled],
     interval: int,
     total: int,
 ) -> tuple[Any, list[NDArray[Any]]]:
