@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from click.testing import CliRunner, Result
 
 from brf_lava.cli import main
@@ -81,3 +82,15 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def write_task(folder: Path, **arrays: Any) -> Path:
+    """A task of the user's own: x [B, T, 4] and y with six classes, to train and to test on."""
+    np.savez(folder / "data.npz", **arrays)
+    path = folder / "toys.toml"
+    path.write_text(
+        'name = "toys"\nclasses = ["a", "b", "c", "d", "e", "f"]\ninputs = 4\n'
+        f"steps = {arrays['x'].shape[1]}\nstep_seconds = 0.01\n"
+        'train = "data.npz"\ntest = "data.npz"\ninput = "x"\nlabel = "y"\n'
+    )
+    return path

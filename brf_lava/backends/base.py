@@ -16,7 +16,7 @@ from brf_lava.errors import ParameterError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from brf_lava.backends.loihi2.backend import Loihi2Options
+    from brf_lava.backends.loihi2.hosts import Loihi2Options
     from brf_lava.backends.states import Recording
     from brf_lava.backends.stepwise import Steps
     from brf_lava.network.activity import Activity
@@ -178,12 +178,13 @@ class Loihi2(Backend):
     on_placement: OnPlacement | None = None
 
     def require(self) -> None:
-        from brf_lava.backends.loihi2.backend import require_loihi2
+        from brf_lava.backends.loihi2.doctor import require_loihi2
 
         require_loihi2(self.options)
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
-        from brf_lava.backends.loihi2.backend import Loihi2Options, run_on_loihi2
+        from brf_lava.backends.loihi2.backend import run_on_loihi2
+        from brf_lava.backends.loihi2.hosts import Loihi2Options
 
         return run_on_loihi2(
             network,

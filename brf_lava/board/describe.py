@@ -1,54 +1,37 @@
-"""The sizes of a network, all that a map needs: of a network file, or written down by hand.
-
-A description is a .toml or .json file, every key stated::
-
-    name = "S-MNIST"
-    inputs = 1
-    [[layer]]
-    neuron = "BRF"      # spiking layers, then one readout, LI
-    neurons = 256
-    recurrent = true
-    repeat = 1          # so many such layers in a row
-    [[layer]]
-    ...
-"""
+"""The sizes of a network: of a network file, or of a description as in deploy/README.md."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
 from brf_lava.config import toml as strict_toml
-from brf_lava.config.toml import Name, choice
+from brf_lava.config.toml import Count, Name, Whole, choice
 from brf_lava.errors import ParameterError
-from brf_lava.io.text import parse_json, read_text
-from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
+from brf_lava.io.text import read_text
+from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons.families import NEURONS, READOUT, Neuron
 from brf_lava.neurons.own import loaded
-
-WEIGHT_BITS = 8  # of a description's weights
-SIZE_MAX = 2**31 - 1  # neurons or inputs of one layer
-REPEAT_MAX = 100_000
 
 
 @dataclass(frozen=True)
 class LayerShape:
     """The sizes of one layer.
 
-    weight_bits: that its weights need, with the sign. input_sum: the largest sum of weights, of
-    inputs and recurrent ones together, that a neuron can receive, with the sign left out and in
-    units of the lesser of their exponents; None where it is not known.
+    weight_bits: that its weights need, with the sign. input_sum: the largest sum of weights that a
+    neuron can receive, without the sign, in units of the lesser exponent of inputs and recurrent
+    weights; None where it is not known.
     """
 
     neuron: str
-    neurons: int
-    inputs: int
+    neurons: Count
+    inputs: Count
     recurrent: bool
-    weight_bits: int
-    input_sum: int | None = None
+    weight_bits: Count
+    input_sum: Whole | None = None
 
     @property
     def record(self) -> Neuron:
@@ -73,16 +56,19 @@ class NetworkShape:
     layers: tuple[LayerShape, ...]
 
     @property
-    def inputs(self) -> int:
-        return self.layers[0].inputs
-
-    @property
     def neurons(self) -> int:
         return sum(layer.neurons for layer in self.layers)
 
     @property
     def synapses(self) -> int:
         return sum(layer.synapses for layer in self.layers)
+
+
+def width(low: int, high: int) -> int:
+    """Bits that hold the integers from low to high: with a sign only if low is below 0."""
+    if low < 0:
+        return max((-low - 1).bit_length(), high.bit_length()) + 1
+    return max(high.bit_length(), 1)
 
 
 def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
@@ -96,92 +82,56 @@ def layer_shape(layer: FixedLayer, largest_input: int = 1) -> LayerShape:
         neurons=neurons,
         inputs=inputs,
         recurrent=layer.recurrent is not None,
-        weight_bits=max(map(_weight_bits, connections)),
+        weight_bits=max(
+            width(min(int(each.mantissa.min()), -1), int(each.mantissa.max()))
+            for each in connections
+        ),
         input_sum=largest >> min(used, default=0),
     )
 
 
 def network_shape(network: FixedNetwork, name: str) -> NetworkShape:
     """The sizes of a network in integers."""
-    layers = (
-        layer_shape(layer, 1 if index else network.largest_input)
-        for index, layer in enumerate(network.layers)
-    )
-    return NetworkShape(name, tuple(layers))
+    inputs = [network.largest_input, *(1 for _ in network.hidden)]
+    return NetworkShape(name, tuple(map(layer_shape, network.layers, inputs)))
 
 
-def _weight_bits(connection: Connection) -> int:
-    low, high = int(connection.mantissa.min()), int(connection.mantissa.max())
-    return 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length())
-
-
-@dataclass(frozen=True)
-class _Network:
-    name: Name
-    inputs: Annotated[int, Meta(ge=1, le=SIZE_MAX)]
+Size = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
 @dataclass(frozen=True)
 class _Layer:
     neuron: Annotated[str, choice(NEURONS)]
-    neurons: Annotated[int, Meta(ge=1, le=SIZE_MAX)]
+    neurons: Size
     recurrent: bool
-    repeat: Annotated[int, Meta(ge=1, le=REPEAT_MAX)]
+    repeat: Annotated[int, Meta(ge=1, le=10_000)]
+
+
+@dataclass(frozen=True)
+class _Network:
+    name: Name
+    inputs: Size
+    layer: Annotated[tuple[_Layer, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        *hidden, last = [NEURONS[layer.neuron].spiking for layer in self.layer]
+        readout = self.layer[-1]
+        if last or not (hidden and all(hidden)) or readout.recurrent or readout.repeat > 1:
+            raise ValueError(
+                "layer: one or more layers that spike come first, then one readout, "
+                f"{READOUT.name}, with recurrent = false and repeat = 1. Change them."
+            )
 
 
 def read_description(path: Path) -> NetworkShape:
-    """The network that a .toml or .json file describes.
-
-    Raises: ParameterError for a file that cannot be read, a key that is unknown or missing, a
-    value that is not allowed and a network without hidden layer or readout.
-    """
-    where = str(path)
-    table = _read(path)
-    tables = table.pop("layer", None)
-    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
-        raise ParameterError(
-            f"{where}: layer: a list of layers is needed, in TOML one [[layer]] each. Add them."
-        )
-    network = strict_toml.build(_Network, table, where, ParameterError)
-    layers: list[LayerShape] = []
-    inputs = network.inputs
-    for index, each in enumerate(tables, start=1):
-        layer = strict_toml.build(_Layer, each, f"{where}: layer {index}", ParameterError)
-        last = index == len(tables)
-        if NEURONS[layer.neuron].spiking == last:
-            raise ParameterError(
-                f"{where}: layer {index}: neuron {layer.neuron}; layers that spike come first, and "
-                "the last one is a readout that does not, "
-                f"{READOUT.name}. Change one of them."
-            )
-        if last and (layer.repeat, layer.recurrent) != (1, False):
-            raise ParameterError(
-                f"{where}: layer {index}: a readout is not recurrent and not repeated. Write "
-                "recurrent = false and repeat = 1."
-            )
-        for _ in range(layer.repeat):
-            layers.append(
-                LayerShape(layer.neuron, layer.neurons, inputs, layer.recurrent, WEIGHT_BITS)
-            )
-            inputs = layer.neurons
-    if len(layers) < 2:
-        raise ParameterError(
-            f"{where}: {len(layers)} layers; a hidden layer and a readout are needed. Add one."
-        )
+    """The network that a TOML file describes. Raises: ParameterError for anything else."""
+    text = read_text(path, ParameterError, "Name a .toml file that describes a network.")
+    table = strict_toml.read_table(text, str(path), ParameterError)
+    network = strict_toml.build(_Network, table, str(path), ParameterError)
+    sizes = [layer for layer in network.layer for _ in range(layer.repeat)]
+    inputs = [network.inputs, *(layer.neurons for layer in sizes)]
+    layers = (
+        LayerShape(layer.neuron, layer.neurons, before, layer.recurrent, weight_bits=8)
+        for layer, before in zip(sizes, inputs, strict=False)
+    )
     return NetworkShape(network.name, tuple(layers))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    remedy = "Name a .toml or .json file that describes a network."
-    if path.suffix not in (".toml", ".json"):
-        raise ParameterError(
-            f"{path}: a description of type {path.suffix or 'unknown'}; .toml or .json is needed. "
-            "Name such a file."
-        )
-    source = read_text(path, ParameterError, remedy)
-    if path.suffix == ".toml":
-        return strict_toml.read_table(source, str(path), ParameterError)
-    table = parse_json(source, str(path), ParameterError, "Correct it.")
-    if not isinstance(table, dict):
-        raise ParameterError(f"{path}: {type(table).__name__}; a JSON object is needed. Add it.")
-    return table

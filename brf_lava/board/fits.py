@@ -11,88 +11,70 @@ of a step. Parts of several layers share a core where they fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.board.describe import LayerShape, NetworkShape
-from brf_lava.config.profile import Loihi2Profile, Packing
-from brf_lava.errors import DoesNotFitError, ParameterError
+from brf_lava.config.profile import Loihi2Profile, Packing, Sourced
+from brf_lava.errors import DoesNotFitError
 from brf_lava.neurons.fixed import STATE_WIDTH
 
 Integers = NDArray[np.int64]
-CORES_MAX = 1_000_000  # that are placed one by one; the largest system has 140,544
 OPEN_MAX = 12  # cores with room left that later layers may share
-SHOWN = 3  # broken limits that an error names; the map has them all
 ROUNDING = 1e-9  # of a core, in the lower bound
-
-
-class Resource(NamedTuple):
-    """What a core has: how it is called, its key in a profile, and what to do if it is short."""
-
-    title: str
-    limit: str
-    remedy: str
-
-
 SMALLER = "make this layer or the one before it smaller, or leave its recurrent weights out"
-RESOURCES = (  # words of 64 bits
-    Resource("neurons", "neurons_per_core", "make the layer smaller"),
-    Resource("groups", "groups_per_core", "use fewer layers"),
-    Resource("input axons", "input_axons", SMALLER),
-    Resource("output axons", "output_axons", "make this layer or the next one smaller"),
-    Resource("synapse words", "synapse_words", SMALLER),
-    Resource("memory words", "memory_words", SMALLER),
-)
+RESOURCES = {  # of a core, words of 64 bits: the key in a profile, and what to do if it is short
+    "neurons": ("neurons_per_core", "make the layer smaller"),
+    "groups": ("groups_per_core", "use fewer layers"),
+    "input axons": ("input_axons", SMALLER),
+    "output axons": ("output_axons", "make this layer or the next one smaller"),
+    "synapse words": ("synapse_words", SMALLER),
+    "memory words": ("memory_words", SMALLER),
+}
+TITLES = tuple(RESOURCES)
 NEURONS, GROUPS, INPUTS, OUTPUTS, SYNAPSES, MEMORY = range(len(RESOURCES))
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """How one layer is divided.
-
-    Attributes:
-        sizes: Neurons of each part, largest first, int64 [parts]; empty if the layer does not fit.
-        cores: The core of each part, int64 [parts].
-        reached: Parts that each neuron sends to.
-        load: What the largest part takes, or a single neuron if none fits, int64 [resources].
-        reason: Why there are not fewer parts.
-    """
+    """How one layer is divided."""
 
     layer: LayerShape
-    sizes: Integers
-    cores: Integers
-    reached: int
-    load: Integers
-    reason: str
+    sizes: Integers  # neurons of each part, largest first; none if the layer does not fit
+    reached: int  # parts that each neuron sends to
+    loads: Integers  # of each part, or of one neuron if the layer does not fit [parts, resources]
+    reason: str  # why there are not fewer parts
+    least: NDArray[np.float64]  # cores in the best parts there can be [resources]
+    cores: Integers  # of each part, once it is placed
 
     @property
     def parts(self) -> int:
         return len(self.sizes)
 
 
+class Check(NamedTuple):
+    """One limit, and what comes nearest to it."""
+
+    title: str
+    limit: Sourced
+    most: int | None  # None: not known
+    remedy: str = ""  # empty: the limit is only advised
+    bound: int | None = None  # cores that any division needs
+    where: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where all neurons are.
-
-    Attributes:
-        splits: One per layer.
-        loads: What is taken of each core, int64 [cores, resources].
-        bound: Cores that any division needs, by resource, int64 [resources].
-        violations: Limits that are exceeded; the network fits if there are none.
-        notices: What is allowed and worth knowing.
-    """
+    """Where all neurons are. loads: what is taken of each core, int64 [cores, resources]."""
 
     network: NetworkShape
     profile: Loihi2Profile
     splits: tuple[Split, ...]
     loads: Integers
-    bound: Integers
-    violations: tuple[str, ...]
-    notices: tuple[str, ...]
 
     @property
     def cores(self) -> int:
@@ -103,10 +85,11 @@ class Placement:
         return -(-self.cores // self.profile.limits.cores_per_chip.value)
 
     @property
-    def ratio(self) -> float | None:
-        """Cores taken over the lower bound; None unless all neurons are placed."""
-        placed = all(split.parts for split in self.splits)
-        return self.cores / int(self.bound.max()) if placed else None
+    def bound(self) -> list[int]:
+        """Cores that any division needs, by resource."""
+        least = np.sum([split.least for split in self.splits], axis=0)
+        bound: list[int] = np.ceil(least - ROUNDING).astype(np.int64).tolist()
+        return bound
 
     @property
     def utilization(self) -> NDArray[np.float64]:
@@ -114,33 +97,70 @@ class Placement:
         shares: NDArray[np.float64] = self.loads / capacity(self.profile)
         return shares
 
-    def core_parts(self) -> list[tuple[tuple[int, int], ...]]:
-        """For each core what it holds: (layer from 1, neurons) of each part."""
-        held: list[list[tuple[int, int]]] = [[] for _ in range(self.cores)]
-        for index, split in enumerate(self.splits, start=1):
-            for core, size in zip(split.cores.tolist(), split.sizes.tolist(), strict=True):
-                held[core].append((index, size))
-        return [tuple(parts) for parts in held]
+    @property
+    def first_layers(self) -> Integers:
+        """The number from 1 of the first layer on each core, int64 [cores]."""
+        first = np.zeros(self.cores, np.int64)
+        for index in reversed(range(len(self.splits))):
+            first[self.splits[index].cores] = index + 1
+        return first
+
+    def checks(self) -> Iterator[Check]:
+        """All limits, of a core, of a number and of the board."""
+        limits, layers = self.profile.limits, self.network.layers
+        empty, bounds = empty_core(self.profile.packing), self.bound
+        needs = {"": self.loads.max(axis=0, initial=0)}
+        for number, split in enumerate(self.splits, start=1):
+            if not split.parts:
+                where = f"layer {number} ({split.layer.neuron}), one neuron on a core: "
+                needs[where] = empty + split.loads[0]
+        for index, (title, (key, remedy)) in enumerate(RESOURCES.items()):
+            where = max(needs, key=lambda name: int(needs[name][index]))
+            most, bound = int(needs[where][index]), bounds[index]
+            yield Check(title, getattr(limits, key), most, remedy, bound, where)
+        remedy = f"export with --weight-bits {limits.weight_bits.value}"
+        most = max(layer.weight_bits for layer in layers)
+        yield Check("bits of a weight", limits.weight_bits, most, remedy)
+        remedy = f"use a board with states of {STATE_WIDTH} bits, which all neurons need"
+        yield Check("bits of a state", limits.state_bits, STATE_WIDTH, remedy)
+        sums = [layer.input_sum for layer in layers if layer.input_sum is not None]
+        signed = 1 + max(sums).bit_length() if sums else None
+        yield Check("bits of summed weights, advised", limits.input_bits, signed)
+        axons = [split.loads[0, [INPUTS, OUTPUTS]].max() for split in self.splits if split.parts]
+        most = int(max(axons, default=0))
+        yield Check("axons of a part, in or out, advised", limits.advised_axons, most)
+        used = min(self.cores, limits.cores_per_chip.value)
+        yield Check("cores of a chip", limits.cores_per_chip, used)
+        remedy = "use a board with more chips, or smaller layers"
+        where = f"{self.profile.board}, {self.cores:,} cores: "
+        yield Check("chips", limits.chips, self.chips, remedy, where=where)
+
+    @property
+    def violations(self) -> list[str]:
+        """Limits that are exceeded; the network fits if there are none."""
+        return [
+            f"{check.where}{check.title}: {check.most:,} needed, {check.limit.value:,} allowed; "
+            f"{check.remedy}"
+            for check in self.checks()
+            if check.remedy and check.most is not None and check.most > check.limit.value
+        ]
 
     def require_fit(self, where: str) -> None:
         """Raises: DoesNotFitError with the violated limits unless there are none."""
-        more = len(self.violations) - SHOWN
-        if self.violations:
+        if violations := self.violations:
             raise DoesNotFitError(
-                f"{where}: does not fit {self.profile.board}: "
-                f"{'. '.join(self.violations[:SHOWN])}"
-                f"{f'. And {more} more, see the map' if more > 0 else ''}."
+                f"{where}: does not fit {self.profile.board}: {'. '.join(violations)}."
             )
 
 
 def capacity(profile: Loihi2Profile) -> Integers:
     """What a core has, int64 [resources]."""
-    return np.array([getattr(profile.limits, each.limit).value for each in RESOURCES], np.int64)
+    return np.array([getattr(profile.limits, key).value for key, _ in RESOURCES.values()])
 
 
 def empty_core(packing: Packing) -> Integers:
     """What is taken of a core before any neuron is there, int64 [resources]."""
-    return np.array([0, 0, 0, 0, 0, packing.core_words.value], np.int64)
+    return np.array([0, 0, 0, 0, 0, packing.core_words.value])
 
 
 def neuron_words(layer: LayerShape, packing: Packing) -> int:
@@ -152,16 +172,9 @@ def neuron_words(layer: LayerShape, packing: Packing) -> int:
 def part_loads(
     layer: LayerShape, neurons: Integers | Sequence[int], reached: int, packing: Packing
 ) -> Integers:
-    """What parts of a layer take, without the words of the core itself.
+    """What parts of a layer take, without the words of the core itself, int64 [parts, resources].
 
-    Args:
-        layer: The layer.
-        neurons: How many of its neurons each part has, [parts].
-        reached: How many parts each neuron sends its spikes to.
-        packing: The board's memory model.
-
-    Returns:
-        int64 [parts, resources].
+    neurons: how many each part has, [parts]. reached: how many parts each neuron sends to.
     """
     axons, size = layer.sources, np.asarray(neurons, np.int64)
     bits = packing.row_bits.value + packing.synapse_bits.value * size
@@ -172,155 +185,54 @@ def part_loads(
     return np.stack([*columns, synapses, memory], axis=1)
 
 
-class Fewest(NamedTuple):
-    """The fewest parts of a layer, 0 if it does not fit, and why they are not fewer.
-
-    least: cores that its neurons take in the best parts there can be, float64 [resources].
-    """
-
-    parts: int
-    reason: str
-    least: NDArray[np.float64]
-
-
-def fewest_parts(profile: Loihi2Profile, layer: LayerShape, onward: int) -> Fewest:
-    """onward: parts of the next layer, which each neuron sends to."""
+def divide(profile: Loihi2Profile, layer: LayerShape, onward: int) -> Split:
+    """Split a layer evenly over as few cores as hold it; onward: parts of the next layer."""
     packing, limits, empty = profile.packing, capacity(profile), empty_core(profile.packing)
     room = limits - empty
-    rows = int(room[SYNAPSES]) * packing.word_bits.value // packing.synapse_bits.value
-    sizes = np.arange(1, min(layer.neurons, int(room[NEURONS]), max(rows, 1)) + 1)
+    sizes = np.arange(1, min(layer.neurons, int(room[NEURONS])) + 1)
     parts, needed = 0, 1
     while needed > parts:  # recurrent spikes reach so many parts, which may need still more
         parts = needed
         loads = part_loads(layer, sizes, onward + parts * layer.recurrent, packing)
         most = int(np.count_nonzero((loads <= room).all(axis=1)))
         needed = -(-layer.neurons // most) if most else 0
-    per_neuron = (loads / sizes[:, None])[: most or None].min(axis=0, initial=np.inf)
+    per_neuron = (loads / sizes[:, None])[: most or None].min(axis=0)
+    parts = needed
+    reason = "fits into one core" if parts else "does not fit"
+    if parts > 1:
+        fewer = parts - 1
+        largest, reached = -(-layer.neurons // fewer), onward + fewer * layer.recurrent
+        needs = empty + part_loads(layer, [largest], reached, packing)[0]
+        short = int((needs / limits).argmax())
+        reason = f"{fewer:,} would need {needs[short]:,} of {limits[short]:,} {TITLES[short]}"
+    size, larger = divmod(layer.neurons, parts or layer.neurons)
+    sizes = size + (np.arange(parts) < larger).astype(np.int64)
+    reached = onward + (parts or layer.neurons) * layer.recurrent
+    loads = part_loads(layer, sizes if parts else [1], reached, packing)
     least = layer.neurons * per_neuron / np.maximum(room, 1)
-    if parts == 1 or not most:
-        return Fewest(needed, "fits into one core" if most else "does not fit", least)
-    fewer = parts - 1
-    largest, reached = -(-layer.neurons // fewer), onward + fewer * layer.recurrent
-    needs = empty + part_loads(layer, [largest], reached, packing)[0]
-    short = int((needs / limits).argmax())
-    would = f"{needs[short]:,} of {limits[short]:,} {RESOURCES[short].title}"
-    return Fewest(parts, f"{fewer:,} would need {would}", least)
+    return Split(layer, sizes, reached, loads, reason, least, cores=np.empty(0, np.int64))
 
 
 def place(network: NetworkShape, profile: Loihi2Profile) -> Placement:
-    """Place a network on a board. Raises: ParameterError for more cores than can be placed."""
-    fewest_of = lru_cache(None)(partial(fewest_parts, profile))
-    layers: list[tuple[LayerShape, int, Fewest]] = []
+    """Divide all layers and put their parts on cores."""
+    divided = cache(partial(divide, profile))  # many layers are alike
+    splits: list[Split] = []
     onward = 1  # the readout sends to the host alone
     for layer in reversed(network.layers):  # a layer must know how many parts it sends to
-        fewest = fewest_of(layer, onward)
-        reached = onward + (fewest.parts or layer.neurons) * layer.recurrent
-        layers.append((layer, reached, fewest))
+        splits.insert(0, divided(layer, onward))
         # A layer that does not fit counts as if only its neurons had to
-        onward = fewest.parts or -(-layer.neurons // profile.limits.neurons_per_core.value)
-    parts = sum(fewest.parts for _, _, fewest in layers)
-    if parts > CORES_MAX:
-        raise ParameterError(
-            f"{network.name}: divided into {parts:,} parts; at most {CORES_MAX:,} are placed, and "
-            "the largest Loihi 2 system has 140,544 cores. Describe a smaller network."
-        )
-    least = np.sum([fewest.least for _, _, fewest in layers], axis=0)
-    splits, loads = _share(layers[::-1], profile)
-    chips = -(-len(loads) // profile.limits.cores_per_chip.value)
-    return Placement(
-        network=network,
-        profile=profile,
-        splits=splits,
-        loads=loads,
-        bound=np.ceil(least - ROUNDING).astype(np.int64),
-        violations=tuple(_violations(network, splits, len(loads), chips, profile)),
-        notices=tuple(_notices(network, splits, chips, profile)),
-    )
-
-
-def _share(
-    layers: Sequence[tuple[LayerShape, int, Fewest]], profile: Loihi2Profile
-) -> tuple[tuple[Split, ...], Integers]:
-    """Put all parts on cores, from the first layer on: on used ones where they fit, else new."""
-    packing, room = profile.packing, capacity(profile)
-    loads = np.tile(empty_core(packing), (sum(fewest.parts for _, _, fewest in layers), 1))
+        onward = splits[0].parts or -(-layer.neurons // profile.limits.neurons_per_core.value)
+    room, empty = capacity(profile), empty_core(profile.packing)
+    loads = np.tile(empty, (sum(split.parts for split in splits), 1))
     used, free = 0, np.empty(0, np.int64)  # cores with room, the fullest first
-    splits = []
-    for layer, reached, (parts, reason, _) in layers:
-        size, larger = divmod(layer.neurons, parts or layer.neurons)
-        sizes = size + (np.arange(parts) < larger).astype(np.int64)
-        needs = part_loads(layer, sizes if parts else [1], reached, packing)
-        shared = free[(loads[free] + needs[0] <= room).all(axis=1)][:parts]
-        cores = np.append(shared, used + np.arange(parts - len(shared)))
-        splits.append(Split(layer, sizes, cores, reached, needs[0], reason))
-        if parts:
-            loads[cores] += needs
-            used += parts - len(shared)
+    for index, split in enumerate(splits):  # on used cores where they fit, else on new ones
+        shared = free[(loads[free] + split.loads[0] <= room).all(axis=1)][: split.parts]
+        cores = np.append(shared, used + np.arange(split.parts - len(shared)))
+        splits[index] = replace(split, cores=cores)
+        if split.parts:
+            loads[cores] += split.loads
+            used += split.parts - len(shared)
             free = np.union1d(free, cores[:OPEN_MAX])
             fullness = (loads[free] / room).max(axis=1)
             free = free[np.argsort(-fullness, kind="stable")[-OPEN_MAX:]]
-    return tuple(splits), loads[:used]
-
-
-def _violations(
-    network: NetworkShape, splits: Sequence[Split], cores: int, chips: int, profile: Loihi2Profile
-) -> Iterator[str]:
-    room, empty = capacity(profile).tolist(), empty_core(profile.packing)
-    for index, split in enumerate(splits, start=1):
-        where = f"layer {index} ({split.layer.neuron})"
-        needs = [] if split.parts else (empty + split.load).tolist()
-        for value, limit, resource in zip(needs, room, RESOURCES, strict=False):
-            if value > limit:
-                what = f"one neuron on a core: {resource.title}"
-                yield f"{where}, {what}: {_over(value, limit)}; {resource.remedy}"
-    for index, layer in enumerate(network.layers, start=1):
-        if layer.weight_bits > profile.weight_bits:
-            over = _over(layer.weight_bits, profile.weight_bits)
-            remedy = f"export with --weight-bits {profile.weight_bits}"
-            yield f"layer {index} ({layer.neuron}): bits of a weight: {over}; {remedy}"
-    if profile.state_bits < STATE_WIDTH:
-        over = _over(STATE_WIDTH, profile.state_bits)
-        remedy = "use a board with states of 24 bits; all neurons of this version need them"
-        yield f"all layers: bits of a state: {over}; {remedy}"
-    if chips > profile.chips:
-        remedy = "use a board with more chips, or smaller layers"
-        over = _over(chips, profile.chips)
-        yield f"{profile.board}, {cores:,} cores: chips: {over}; {remedy}"
-
-
-def _over(value: int, limit: int) -> str:
-    return f"{value:,} needed, {limit:,} allowed"
-
-
-def _notices(
-    network: NetworkShape, splits: Sequence[Split], chips: int, profile: Loihi2Profile
-) -> Iterator[str]:
-    """One sentence per matter, with the layer where it is largest."""
-    advised = profile.limits.advised_axons.value
-    for what, axons in (("input", INPUTS), ("output", OUTPUTS)):
-        values = [int(split.load[axons]) if split.parts else 0 for split in splits]
-        if max(values) > advised:
-            yield (
-                f"{max(values):,} {what} axons on a core ({_largest(values, advised)}) are more "
-                f"than the {advised:,} of Loihi 1; the limit of Loihi 2 is not public."
-            )
-    bits = profile.limits.input_bits.value
-    most, sums = 2 ** (bits - 1) - 1, [layer.input_sum or 0 for layer in network.layers]
-    if max(sums) > most:
-        yield (
-            f"The weights of one neuron add up to {max(sums):,} ({_largest(sums, most)}), their "
-            f"least exponent left out, if all its inputs come at once; {bits} bits hold {most:,}, "
-            "and the width on the chip is not public."
-        )
-    if chips > 1:
-        yield (
-            f"{chips:,} chips: spikes between chips are slower than on one, by how much is not "
-            "public and not modeled."
-        )
-
-
-def _largest(values: Sequence[int], limit: int) -> str:
-    """The layer with the largest of the values, and how many more are over the limit."""
-    more = sum(value > limit for value in values) - 1
-    where = f"layer {values.index(max(values)) + 1}"
-    return f"{where}, and {more:,} more layers" if more else where
+    return Placement(network, profile, tuple(splits), loads[:used])

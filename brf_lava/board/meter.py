@@ -14,86 +14,62 @@ from pathlib import Path
 
 import pynvml
 
-from brf_lava.errors import ParameterError
-
 POWERCAP = Path("/sys/class/powercap")
 MICRO, MILLI = 1e-6, 1e-3
 REPEATS_SECONDS = 1.0  # a measurement is repeated for so long: counters tick in milliseconds
 
 
-class RaplMeter:
-    """The packages of this computer's processors.
+@dataclass(frozen=True)
+class Meter:
+    """Counters of joules. ranges: at which each starts from 0 again. problem: why they fail."""
 
-    Other zones are parts of a package, or the whole platform, which has the packages in it.
-    """
-
-    def __init__(self, folder: Path = POWERCAP) -> None:
-        self.problem = ""
-        self._counters: list[Path] = []
-        try:
-            zones = sorted(folder.glob("intel-rapl:*/name"))  # AMD's carry the same name
-            packages = [zone for zone in zones if zone.read_text().startswith("package")]
-            self._counters = [each.with_name("energy_uj") for each in packages]
-            self._ranges = [_number(c.with_name("max_energy_range_uj")) for c in self._counters]
-            self.read()
-        except OSError as error:
-            self.problem = f"RAPL counters in {folder} cannot be read ({error.strerror})"
-        except ValueError:
-            self.problem = f"RAPL counters in {folder} hold no numbers"
-        if not self._counters and not self.problem:
-            self.problem = f"no RAPL counters in {folder}"
-
-    def read(self) -> list[float]:
-        return [_number(counter) for counter in self._counters]
+    read: Callable[[], list[float]] = list
+    ranges: Sequence[float] = ()
+    problem: str = ""
 
     def spent(self, before: list[float], after: list[float]) -> float:
-        """A counter that went round has started from 0 again."""
-        return sum(
-            end - start if end >= start else end - start + most
-            for start, end, most in zip(before, after, self._ranges, strict=True)
-        )
+        pairs = zip(before, after, self.ranges, strict=True)
+        return sum((end - start) % most for start, end, most in pairs)
 
 
-def _number(path: Path) -> float:
-    return MICRO * int(path.read_text())
+def rapl_meter(folder: Path = POWERCAP) -> Meter:
+    """This computer's processors: other zones are parts of a package, or contain packages."""
+
+    def joules(name: str) -> list[float]:
+        return [MICRO * int((package / name).read_text()) for package in packages]
+
+    try:
+        zones = sorted(folder.glob("intel-rapl:*/name"))  # AMD's carry the same name
+        packages = [zone.parent for zone in zones if zone.read_text().startswith("package")]
+        meter = Meter(lambda: joules("energy_uj"), joules("max_energy_range_uj"))
+        meter.read()
+    except OSError as error:
+        return Meter(problem=f"RAPL counters in {folder} cannot be read ({error.strerror})")
+    return meter if packages else Meter(problem=f"no RAPL counters in {folder}")
 
 
-class NvmlMeter:
+def nvml_meter(uuid: str | None) -> Meter:
     """One graphics card. uuid: as torch knows it, None before torch 2.4: then the only card."""
-
-    def __init__(self, uuid: str | None) -> None:
-        self.problem = ""
-        try:
-            pynvml.nvmlInit()
-            cards = pynvml.nvmlDeviceGetCount()
-            if uuid is not None:
-                self._card = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-            elif cards == 1:
-                self._card = pynvml.nvmlDeviceGetHandleByIndex(0)
-            else:
-                self.problem = f"which of the {cards} cards is used, torch says from 2.4 on"
-                return
-            self.read()
-        except pynvml.NVMLError as error:
-            self.problem = f"NVML, the driver's library: {error}"
-
-    def read(self) -> list[float]:
-        return [MILLI * pynvml.nvmlDeviceGetTotalEnergyConsumption(self._card)]
-
-    def spent(self, before: list[float], after: list[float]) -> float:
-        return after[0] - before[0]
-
-
-Meter = RaplMeter | NvmlMeter
+    try:
+        pynvml.nvmlInit()
+        cards = pynvml.nvmlDeviceGetCount()
+        if uuid is not None:
+            card = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        elif cards == 1:
+            card = pynvml.nvmlDeviceGetHandleByIndex(0)
+        else:
+            return Meter(problem=f"which of the {cards} cards is used, torch says from 2.4 on")
+        read = pynvml.nvmlDeviceGetTotalEnergyConsumption
+        meter = Meter(lambda: [MILLI * read(card)], [float("inf")])
+        meter.read()
+    except pynvml.NVMLError as error:
+        return Meter(problem=f"NVML, the driver's library: {error}")
+    return meter
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One way to run the samples.
-
-    batch: samples at a time. seconds: from the first input to the last output of a batch, mean.
-    joules: per sample, or None, and `problem` says why.
-    """
+    """One way to run the samples: so many at a time, seconds for these, joules per sample."""
 
     what: str
     batch: int
@@ -105,13 +81,7 @@ class Measurement:
 def measured(
     what: str, batches: Sequence[Callable[[], object]], size: int, meter: Meter
 ) -> Measurement:
-    """Run batches one after the other, after one that does not count, until enough time is over.
-
-    batches: each runs `size` samples, and returns when they are done.
-    Raises: ParameterError without any batch.
-    """
-    if not batches:
-        raise ParameterError(f"{what}: no samples to measure. Name a run of at least one.")
+    """Run batches of `size` samples in turn, after one that does not count, for long enough."""
     batches[0]()  # compiles, and fills caches
     before = [] if meter.problem else meter.read()
     started = time.perf_counter()

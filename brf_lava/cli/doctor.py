@@ -12,6 +12,7 @@ from brf_lava.cli.loihi2_options import (
     Loihi2Settings,
     board_profile,
     loihi2_options,
+    loihi2_settings,
 )
 
 
@@ -22,21 +23,17 @@ from brf_lava.cli.loihi2_options import (
 def doctor(profile: str, json: bool, loihi2: Loihi2Settings) -> None:
     """List what a run on Loihi 2 needs, what of it is here, and what to do about the rest.
 
-    Exit code 0 whatever is missing: it was asked for, and answered. Whether a network runs,
-    'brf-lava verify' says.
+    Exit code 0 whatever is missing. Whether a network runs, 'brf-lava verify' says.
     """
-    from brf_lava.backends.loihi2.doctor import missing
-    from brf_lava.cli.loihi2_options import loihi2_settings
+    from brf_lava.backends.loihi2.doctor import examine, missing
 
-    findings = loihi2_settings(board_profile(profile), loihi2).findings()
+    findings, _ = examine(loihi2_settings(board_profile(profile), loihi2))
+    lacking = missing(findings)
     if json:
-        contents = {"loihi2": not missing(findings), "findings": list(map(asdict, findings))}
-        click.echo(json_format.dumps(contents, indent=2))
-        return
+        contents = {"loihi2": not lacking, "findings": list(map(asdict, findings))}
+        return click.echo(json_format.dumps(contents, indent=2))
     for finding in findings:
-        mark = "+" if finding.found else "-" if finding.needed else " "
-        click.echo(f"{mark} {finding.line()}")
-    lacking = ", ".join(finding.name for finding in missing(findings))
+        click.echo(f"{'+' if finding.found else '-'} {finding.line()}")
     click.echo(
         f"--backend loihi2 lacks: {lacking}."
         if lacking

@@ -26,12 +26,13 @@ def program(network: Path, layer: int | None) -> None:
 
     fixed, _ = read_network(network)
     programs = network_programs(fixed)
-    if layer is not None and not 1 <= layer <= len(programs):
+    numbers = range(1, len(programs) + 1)
+    if layer is not None and layer not in numbers:
         raise ParameterError(
             f"--layer {layer}: {network} has layers 1 to {len(programs)}. Name one of them."
         )
-    chosen = range(1, len(programs) + 1) if layer is None else [layer]
-    for index in chosen:
-        click.echo(f"layer {index}: {fixed.layers[index - 1].shape[0]} neurons")
-        click.echo("\n".join(listing(programs[index - 1])) + "\n")
-    click.echo("\n".join(need_lines([programs[index - 1] for index in chosen])))
+    chosen = [layer] if layer else numbers
+    for number in chosen:
+        click.echo(f"layer {number}: {fixed.layers[number - 1].shape[0]} neurons")
+        click.echo("\n".join(listing(programs[number - 1])) + "\n")
+    click.echo("\n".join(need_lines([programs[number - 1] for number in chosen])))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from brf_lava.cli.options import PATH, Command, given, grouped
+from brf_lava.cli.options import PATH, given, grouped
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
-    from brf_lava.backends.loihi2.backend import Loihi2Options
+    from brf_lava.backends.loihi2.hosts import Loihi2Options
     from brf_lava.config.profile import Loihi2Profile
 
 DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
@@ -21,7 +20,7 @@ DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
 
 @dataclass(frozen=True)
 class Loihi2Settings:
-    """The options for a board, None where an option was not given."""
+    """The options for a board, as of `Loihi2Options`; None where an option was not given."""
 
     host: str | None = None
     partition: str | None = None
@@ -34,40 +33,25 @@ class Loihi2Settings:
 
     def refuse(self, backend: str) -> None:
         """Raise ParameterError if any was given, for a backend that is no board."""
-        if options := given(self):
-            raise ParameterError(
-                f"{', '.join(sorted(options))}: only for --backend loihi2, not {backend}. Leave it "
-                "out."
-            )
-
-
-def _option(name: str, kind: Any, text: str) -> Callable[[Command], Command]:
-    return click.option(name, type=kind, help=f"loihi2: {text}")
+        if names := ", ".join(sorted(given(self))):
+            raise ParameterError(f"{names}: only for --backend loihi2, not {backend}. Omit it.")
 
 
 loihi2_options = grouped(
     "loihi2",
     Loihi2Settings,
-    _option(
+    click.option(
         "--host",
-        click.Choice(["auto", "slurm", "ethernet"]),
-        "Where the board is. auto: ethernet where NXSDKHOST is set, else slurm.",
+        type=click.Choice(["auto", "slurm", "ethernet"]),
+        help="loihi2: where the board is; auto: ethernet where NXSDKHOST is set, else slurm.",
     ),
-    _option(
-        "--partition", str, "Of the scheduler; else PARTITION, else the profile's that are up."
-    ),
-    _option("--board", str, "A node of the scheduler, instead of a partition."),
-    _option("--address", str, "Of an ethernet host; else NXSDKHOST."),
-    _option("--chip-generation", str, "Such as N3B3; else the profile's."),
-    _option(
-        "--microcode", PATH, "TOML file naming assembled neuron programs, instead of a plug-in."
-    ),
-    _option("--assembler", str, "The assembler plug-in, where there are several."),
-    _option(
-        "--io-delay",
-        click.IntRange(min=0),
-        "Steps by which the host adapters delay; 0, or measured.",
-    ),
+    click.option("--partition", help="loihi2: of slurm; else PARTITION, else the profile's."),
+    click.option("--board", help="loihi2: a node of slurm, instead of a partition."),
+    click.option("--address", help="loihi2: of an ethernet host; else NXSDKHOST."),
+    click.option("--chip-generation", help="loihi2: such as N3B3; else the profile's."),
+    click.option("--microcode", type=PATH, help="loihi2: TOML list of assembled neuron programs."),
+    click.option("--assembler", help="loihi2: the assembler plug-in, where there are several."),
+    click.option("--io-delay", type=int, help="loihi2: steps by which the host adapters delay."),
 )
 
 
@@ -85,24 +69,8 @@ def board_profile(name: str) -> Loihi2Profile:
 
 
 def loihi2_settings(profile: Loihi2Profile, chosen: Loihi2Settings) -> Loihi2Options:
-    """How to run, from the options that were given, else from the profile.
+    """How to run. Raises: ParameterError for options that do not go together."""
+    from brf_lava.backends.loihi2.hosts import Loihi2Options
 
-    Raises: ParameterError for options that do not go together.
-    """
-    from brf_lava.backends.loihi2.backend import Loihi2Options
-    from brf_lava.backends.loihi2.hosts import Host
-
-    return Loihi2Options(
-        host=Host(
-            kind=chosen.host or "auto",
-            partition=chosen.partition,
-            board=chosen.board,
-            address=chosen.address,
-            generation=chosen.chip_generation,
-        ),
-        partitions=profile.partitions,
-        microcode=chosen.microcode,
-        assembler=chosen.assembler,
-        delay=chosen.io_delay or 0,
-        board=profile,
-    )
+    named = {name: value for name, value in vars(chosen).items() if value is not None}
+    return Loihi2Options(profile=profile, **named)

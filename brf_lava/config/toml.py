@@ -174,7 +174,10 @@ def _allowed(kind: Any) -> str:
 
 def _unknown(kind: Any, value: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
     """The keys that a table has and its type has not, dotted, with those that there are."""
-    if isinstance(kind, inspect.TupleType) and isinstance(value, list | tuple):
+    if isinstance(kind, inspect.VarTupleType) and isinstance(value, list | tuple):
+        for number, item in enumerate(value, start=1):
+            yield from _unknown(kind.item_type, item, f"{prefix}{number}.")
+    elif isinstance(kind, inspect.TupleType) and isinstance(value, list | tuple):
         for number, (part, item) in enumerate(zip(kind.item_types, value, strict=True), start=1):
             yield from _unknown(part, item, f"{prefix}{number}.")
     elif hasattr(kind, "fields") and isinstance(value, Mapping):

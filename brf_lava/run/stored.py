@@ -1,56 +1,33 @@
-"""Reads the spikes of a run that ``brf-lava run --out`` wrote, for the estimate of its cost."""
+"""Reads what ``brf-lava run --out`` wrote, and measures its samples again on this computer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import isclose
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from brf_lava.board.describe import LayerShape, NetworkShape
-from brf_lava.board.energy import MeasuredRun
+import numpy as np
+
+from brf_lava.backends import engine
+from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
 from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
+from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.text import parse_json, read_text
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
 from brf_lava.neurons.own import is_loaded, load_neuron
 from brf_lava.run.result import FORMAT, SCHEMA
-from brf_lava.run.sop import Spikes
+from brf_lava.run.sop import LayerSpikes, Spikes, layer_spikes
 
-ROUNDING = 1 + 1e-9  # a mean over parts of a run is rounded
+if TYPE_CHECKING:
+    from brf_lava.train.model import Network
+
+SINGLES = 10  # samples that are run one by one, before all at once
 REMEDY = "Write it again with brf-lava run --out."
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """run: what it did. backend: where. data: the samples' fingerprint. model: the float model's
-    fingerprint, or None. task: its name, or None."""
-
-    run: MeasuredRun
-    backend: str
-    data: str
-    model: str | None
-    task: str | None
-
-
-@dataclass(frozen=True)
-class _Kind:
-    format: str
-    schema: Whole
-
-
-@dataclass(frozen=True)
-class _Shape:
-    neuron: Name
-    neurons: Count
-    inputs: Count
-    recurrent: bool
-    weight_bits: Count
-    input_sum: Whole | None
-
-
-@dataclass(frozen=True)
-class _Layer:
-    shape: _Shape
-    spikes: Spikes
 
 
 @dataclass(frozen=True)
@@ -68,110 +45,105 @@ class _Result:
     agreement: Share | None
     saturations: Whole
     inputs: Spikes
-    layers: tuple[_Layer, ...]
-
-
-@dataclass(frozen=True)
-class _Data:
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class _OwnNeuron:
-    neuron: str
-    sha256: str
+    layers: tuple[LayerSpikes, ...]
 
 
 @dataclass(frozen=True)
 class _Network:
-    model: str | None = None
+    model: str | None = None  # the fingerprint of the float model
     task: str | None = None
-    neurons: dict[str, _OwnNeuron] = field(default_factory=dict)
+    neurons: dict[str, dict[str, str]] = field(default_factory=dict)  # a user's own
 
 
 @dataclass(frozen=True)
 class RunFile:
-    """What is read of a file that ``brf-lava run --out`` wrote; see `result.RunResult`."""
+    """What is read of the file; see `result.RunResult`."""
 
     result: _Result
-    data: _Data
+    data: DataSource
     network: _Network
 
 
-def read_run(path: Path) -> StoredRun:
-    """Read a run's sizes and spikes.
-
-    Raises:
-        DataError: As `read_file`, and for numbers that cannot be.
-    """
-    stored = read_file(path, REMEDY)
-    result, network = stored.result, stored.network
-    try:
-        for own in network.neurons.values():
-            load_neuron(own.neuron, (Path(), path.parent), own.sha256)
-    except ParameterError as error:
-        raise DataError(f"{path}: {error}") from error
-    for number, layer in enumerate(result.layers, start=1):
-        name = layer.shape.neuron
-        if name not in NEURONS and not is_loaded(name):
-            raise DataError(
-                f'{path}: result.layers.{number}.shape.neuron: "{name}"; allowed is one of '
-                f"{', '.join(NEURONS)}, or one of your own. {REMEDY}"
-            )
-    run = MeasuredRun(
-        network=NetworkShape(
-            name=network.task or path.stem,
-            layers=tuple(LayerShape(**vars(layer.shape)) for layer in result.layers),
-        ),
-        steps=result.steps,
-        samples=result.samples,
-        inputs=result.inputs.mean,
-        peak_inputs=result.inputs.peak,
-        spikes=tuple(layer.spikes.mean for layer in result.layers),
-        peaks=tuple(layer.spikes.peak for layer in result.layers),
-    )
-    try:
-        _check(run)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}. {REMEDY}") from None
-    return StoredRun(run, result.backend, stored.data.fingerprint, network.model, network.task)
-
-
-def read_file(path: Path, remedy: str) -> RunFile:
-    """Read what ``brf-lava run --out`` wrote.
-
-    Args:
-        path: The file.
-        remedy: The last sentence of a message.
-
-    Raises:
-        DataError: For a file that is missing, damaged, or of another format or schema.
-    """
+def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
+    """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
-    given = convert(_Kind, contents, str(path), DataError, remedy)
-    if given != _Kind(FORMAT, SCHEMA):
-        raise DataError(
-            f"{path}: format {given.format!r}, schema {given.schema}; {FORMAT!r} of schema "
-            f"{SCHEMA}, which has the spikes of each layer, is needed. {remedy}"
-        )
+    if isinstance(contents, dict):
+        kind, schema = contents.get("format"), contents.get("schema")
+        if (kind, schema) != (FORMAT, SCHEMA):
+            problem = f"format {kind!r}, schema {schema}; {FORMAT!r} of schema {SCHEMA} is needed"
+            raise DataError(f"{path}: {problem}. {remedy}")
     return convert(RunFile, contents, str(path), DataError, remedy)
 
 
-def _check(run: MeasuredRun) -> None:
-    """Raises: ValueError for layers that do not follow each other and for impossible spikes."""
-    layers = run.network.layers
-    if len(layers) < 2 or layers[-1].record.spiking:
-        raise ValueError("layers: hidden layers and a readout are needed")
-    arriving = layers[0].inputs
-    counts = [(run.inputs, run.peak_inputs), *zip(run.spikes, run.peaks, strict=True)]
-    sizes = [layers[0].inputs, *(layer.neurons for layer in layers)]
-    for index, layer in enumerate(layers, start=1):
-        if layer.inputs != arriving:
-            raise ValueError(f"layer {index}: {layer.inputs} inputs, {arriving} come from before")
-        arriving = layer.neurons
-    for (mean, peak), size in zip(counts, sizes, strict=True):
-        if peak > size or mean > peak * run.steps * ROUNDING:
-            raise ValueError(
-                f"{mean:g} spikes a sample and {peak:g} in a step are impossible for {size} "
-                f"senders and {run.steps} steps"
+def read_run(path: Path) -> RunFile:
+    """As `read_file`; a user's own neurons are read too. Raises: DataError for a missing one."""
+    stored = read_file(path)
+    try:
+        for own in stored.network.neurons.values():
+            load_neuron(own["neuron"], (Path(), path.parent), own["sha256"])
+    except ParameterError as error:
+        raise DataError(f"{path}: {error}") from error
+    names = {layer.shape.neuron for layer in stored.result.layers}
+    if not names or not all(name in NEURONS or is_loaded(name) for name in names):
+        listed = ", ".join(sorted(names)) or "none"
+        raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
+    return stored
+
+
+def same_samples(stored: RunFile, dataset: Dataset, model: str | None, path: Path) -> Split:
+    """The samples of the run. Raises: DataError for other data, or another model in `path`."""
+    if model != stored.network.model:
+        raise DataError(
+            f"{path}: is not the network of the run (model {str(model)[:8]}, not "
+            f"{str(stored.network.model)[:8]}). Name that one, or run this one with --out."
+        )
+    source, samples = dataset.source, stored.result.samples
+    if source.fingerprint != stored.data.fingerprint or len(dataset.test.x) < samples:
+        raise DataError(
+            f"{path}: the data here, {source.description}, are not those of the run. Name them "
+            "with --data."
+        )
+    return dataset.test.first(samples)
+
+
+def time_engine(
+    stored: RunFile, network: FixedNetwork, split: Split, path: Path
+) -> Iterator[Measurement]:
+    """Measure the integer engine. Raises: DataError for another export, with other spikes."""
+    x = split.time_major()
+    layers = layer_spikes(network, engine.run(network, x))
+    for ours, theirs in zip(layers, stored.result.layers, strict=True):
+        same = (ours.shape, ours.spikes.peak) == (theirs.shape, theirs.spikes.peak)
+        if not (same and isclose(ours.spikes.mean, theirs.spikes.mean, rel_tol=1e-9)):
+            raise DataError(
+                f"{path}: is another export of the run's model: its integers give other spikes. "
+                "Name the file that was run, or run this one with --out."
             )
+    for size, parts in _batches(len(split.x)):
+        runs = [partial(engine.run, network, np.ascontiguousarray(x[:, part])) for part in parts]
+        yield measured("integer engine, CPU", runs, size, rapl_meter())
+
+
+def time_float(model: Network, split: Split, device: str) -> Iterator[Measurement]:
+    """Measure a float network; on "auto": on the processor, then on a card if there is one."""
+    import torch
+
+    from brf_lava.train.model import choose_device, device_name, evaluate
+
+    first = choose_device("cpu" if device == "auto" else device)
+    for target in dict.fromkeys([first, choose_device(device)]):
+        ready, kind, meter = model.to(target), "CPU", rapl_meter()
+        if target.type == "cuda":
+            uuid = getattr(torch.cuda.get_device_properties(target), "uuid", None)
+            kind, meter = "GPU", nvml_meter(None if uuid is None else str(uuid))
+        for size, parts in _batches(len(split.x)):
+            samples = [replace(split, x=split.x[part], y=split.y[part]) for part in parts]
+            calls = [partial(evaluate, ready, each, target) for each in samples]
+            yield measured(f"float network, {kind} ({device_name(target)})", calls, size, meter)
+
+
+def _batches(samples: int) -> Iterator[tuple[int, list[slice]]]:
+    """One by one, the first few; then all at once."""
+    yield 1, [slice(k, k + 1) for k in range(min(SINGLES, samples))]
+    if samples > 1:
+        yield samples, [slice(samples)]

@@ -11,13 +11,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import assert_failed, assert_worked, brf_lava, write_task
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import SPIKING, random_inputs, random_network, random_spikes
@@ -26,28 +26,19 @@ from brf_lava.backends import engine
 from brf_lava.backends.base import Loihi2
 from brf_lava.backends.loihi2 import assembler
 from brf_lava.backends.loihi2 import backend as loihi2
-from brf_lava.backends.loihi2.backend import (
-    Loihi2Options,
-    reset_interval,
-    run_on_loihi2,
-    sign_extended,
-)
-from brf_lava.backends.loihi2.hosts import Host
-from brf_lava.cli import main
-from brf_lava.cli.run import run as run_command
-from brf_lava.cli.verify import verify as verify_command
+from brf_lava.backends.loihi2.backend import reset_interval, run_on_loihi2, sign_extended
+from brf_lava.backends.loihi2.hosts import Loihi2Options
 from brf_lava.config.profile import GENERATIONS, Loihi2Profile, load_profile
 from brf_lava.errors import (
     BackendUnavailableError,
-    BrfLavaError,
     DoesNotFitError,
     LavaRunError,
     MismatchError,
     ParameterError,
 )
 from brf_lava.network.file import write_network
-from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.neurons.families import LI, Neuron
+from brf_lava.network.layers import Connection, FixedNetwork
+from brf_lava.neurons.families import LI
 from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
@@ -73,17 +64,7 @@ SINFO_N = """NODELIST NODES PARTITION STATE
 kp-1 1 kp* down
 og-1 1 oheogulch_2h idle
 """
-TASK = """name = "toys"
-classes = ["a", "b", "c"]
-inputs = 4
-steps = 30
-step_seconds = 0.01
-train = "train.npz"
-test = "test.npz"
-input = "x"
-label = "y"
-"""
-OPTIONS = Loihi2Options(partitions=("oheogulch", "oheogulch_2h", "vpx"))
+OPTIONS = Loihi2Options(partition="oheogulch_2h")
 
 
 @pytest.fixture
@@ -147,6 +128,14 @@ def install_assemblers(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(assembler, "entry_points", lambda group: entries)
 
 
+def small(
+    rng: np.random.Generator, steps: int = 20, samples: int = 2, **options: Any
+) -> tuple[FixedNetwork, np.ndarray]:
+    """A network of one layer and spikes that it answers."""
+    network = random_network(rng, (4, 12, 3), **{"exponent": 10, **options})
+    return network, random_spikes(rng, steps, samples, 4, rate=0.3)
+
+
 def assert_chip_equals_engine(
     network: FixedNetwork, x: np.ndarray, options: Loihi2Options = OPTIONS, **arguments: Any
 ) -> None:
@@ -158,19 +147,15 @@ def assert_chip_equals_engine(
 # The whole backend, up to the integers that it collects
 
 
-@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
 @pytest.mark.parametrize("recurrent", [True, False])
 def test_every_neuron_equals_the_engine(
-    chip: Any, rng: np.random.Generator, neuron: Neuron, recurrent: bool
+    chip: Any, rng: np.random.Generator, recurrent: bool
 ) -> None:
-    network = random_network(rng, (4, 20, 6), neuron=neuron, recurrent=recurrent, exponent=10)
-    assert_chip_equals_engine(network, random_spikes(rng, 50, 3, 4, rate=0.3))
-    assert chip.calls == ["compile", "initialize", "start", "stop"]
-
-
-def test_deep_networks_equal_the_engine(chip: Any, rng: np.random.Generator) -> None:
-    network = random_network(rng, (3, *[9] * len(SPIKING), 4), neuron=SPIKING, exponent=11)
+    """A layer of each, one after the other."""
+    sizes = (3, *[9] * len(SPIKING), 4)
+    network = random_network(rng, sizes, neuron=SPIKING, recurrent=recurrent, exponent=11)
     assert_chip_equals_engine(network, random_spikes(rng, 40, 4, 3, rate=0.4))
+    assert chip.calls == ["compile", "initialize", "start", "stop"]
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
@@ -181,7 +166,7 @@ def test_graded_inputs_equal_the_engine(chip: Any, rng: np.random.Generator, dty
     assert_chip_equals_engine(network, random_inputs(rng, 40, 3, 3, dtype))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 31, 32, 33])
+@pytest.mark.parametrize("steps", [1, 2, 31, 32])
 def test_no_sample_reaches_the_next(chip: Any, rng: np.random.Generator, steps: int) -> None:
     """Loud samples, each as long as leaves no silence between them, then quiet ones."""
     network = random_network(rng, (2, 15, 3), exponent=12)
@@ -194,17 +179,15 @@ def test_no_sample_reaches_the_next(chip: Any, rng: np.random.Generator, steps: 
 
 
 def test_batches_with_a_remainder(chip: Any, rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    assert_chip_equals_engine(network, random_spikes(rng, 40, 5, 4, rate=0.3), batch=2)
+    assert_chip_equals_engine(*small(rng, 40, 5), batch=2)
     assert chip.calls.count("start") == 3
 
 
-@pytest.mark.parametrize("delays", [(1, 0), (0, 1), (2, 3)])
+@pytest.mark.parametrize("delays", [(1, 0), (2, 3)])
 def test_delays_of_the_adapters(chip: Any, rng: np.random.Generator, delays: Any) -> None:
     chip.delays = delays
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 31, 3, 4, rate=0.3)
-    assert_chip_equals_engine(network, x, Loihi2Options(partitions=("vpx",), delay=sum(delays)))
+    network, x = small(rng, 31, 3)
+    assert_chip_equals_engine(network, x, replace(OPTIONS, io_delay=sum(delays)))
     with pytest.raises(MismatchError, match=f"if it were {sum(delays)} steps earlier"):
         verify(network, x[:30], lambda x: run_on_loihi2(network, x, OPTIONS), "Loihi 2")
 
@@ -220,83 +203,68 @@ def test_without_its_reset_the_backend_would_be_wrong(
     def far_too_seldom(self: Microcode) -> dict[str, int]:
         return {**right(self), "reset_mask": 2**20 - 1}
 
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 40, 3, 4, rate=0.3)
+    network, x = small(rng, 40, 3)
     monkeypatch.setattr(Microcode, "all_constants", property(far_too_seldom))
     with pytest.raises(MismatchError, match="sample 1"):
         assert_chip_equals_engine(network, x)
 
 
 def test_all_zero_recurrent_weights_are_left_out(chip: Any, rng: np.random.Generator) -> None:
-    base = random_network(rng, (4, 12, 3), exponent=10)
-    hidden = base.layers[0]
-    silent = FixedLayer(
-        hidden.neuron,
-        hidden.weights,
-        Connection(np.zeros((12, 12), np.int8), 0),
-        hidden.coefficients,
-        hidden.constants,
-    )
-    network = FixedNetwork((silent, base.layers[1]))
-    assert_chip_equals_engine(network, random_spikes(rng, 40, 2, 4, rate=0.3))
+    base, x = small(rng, 40)
+    silent = replace(base.layers[0], recurrent=Connection(np.zeros((12, 12), np.int8), 0))
+    assert_chip_equals_engine(FixedNetwork((silent, base.layers[1])), x)
     assert not any("recurrent" in found.process.name for found in chip.allocated)
 
 
 # What is allocated
 
 
-@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
-def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator, neuron: Neuron) -> None:
-    network = random_network(rng, (4, 12, 3), neuron=neuron, exponent=9)
+def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator) -> None:
+    sizes = (4, *[12] * len(SPIKING), 3)
+    network = random_network(rng, sizes, neuron=SPIKING, exponent=9)
     run_on_loihi2(network, random_spikes(rng, 20, 2, 4), OPTIONS)
     found = {item.process.name: item for item in chip.allocated}
+    names = [*(f"hidden{k + 1}" for k in range(len(SPIKING))), "readout"]
     assert set(found) == {
-        "hidden 1",
-        "readout",
-        "weights of hidden 1",
-        "recurrent weights of hidden 1",
-        "weights of readout",
+        *names,
+        *(f"weights of {name}" for name in names),
+        *(f"recurrent weights of {name}" for name in names[:-1]),
     }
-    for name, kind, size in (("hidden 1", neuron, 12), ("readout", LI, 3)):
+    for index, (name, kind) in enumerate(zip(names, [*SPIKING, LI], strict=True)):
         nodes, model = found[name].nodes, found[name].model
-        names = (*kind.states, *kind.fixed_coefficients)
-        assert list(nodes["neurons"].arguments) == ["shape", *names]
+        variables = (*kind.states, *kind.fixed_coefficients)
+        assert list(nodes["neurons"].arguments) == ["shape", *variables]
+        size = network.layers[index].shape[0]
         assert nodes["neurons"].arguments["shape"] == size
-        bits = {name: nodes["neurons"].arguments[name].precision for name in names}
-        assert bits == {name: 1 if name == "z" else 24 for name in names}
+        bits = {name: nodes["neurons"].arguments[name].precision for name in variables}
+        assert bits == {name: 1 if name == "z" else 24 for name in variables}
         assert nodes["axons"].arguments == {
             "shape": size,
             "num_message_bits": 0 if kind.spiking else 24,
         }
         assert model.tags == ["fixed_pt"]
-    reset = [found[name].nodes["program"].arguments for name in ("hidden 1", "readout")]
-    assert [(r["reset_mask"], r["reset_match"]) for r in reset] == [(31, 1), (31, 2)]
-    assert reset[0]["theta"] == network.layers[0].constants.theta
-
-
-def test_weights_are_those_of_the_network(chip: Any, rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=9)
-    run_on_loihi2(network, random_spikes(rng, 20, 2, 4), OPTIONS)
-    for item in chip.allocated:
-        if "synapses" not in item.nodes:
-            continue
-        asked = item.nodes["synapses"].arguments
-        layer = network.layers["readout" in item.process.name]
-        connection = layer.recurrent if "recurrent" in item.process.name else layer.weights
-        np.testing.assert_array_equal(
-            asked["weights"].var.init * 2.0 ** asked["weight_exp"], connection.integers
-        )
-        assert asked["num_message_bits"] == 0
+        asked = nodes["program"].arguments
+        assert (asked["reset_mask"], asked["reset_match"]) == (31, index + 1)
+        assert asked.get("theta") == getattr(network.layers[index].constants, "theta", None)
+        layer = network.layers[index]
+        for kind, connection in (
+            ("weights", layer.weights),
+            ("recurrent weights", layer.recurrent),
+        ):
+            if connection is not None:
+                asked = found[f"{kind} of {name}"].nodes["synapses"].arguments
+                integers = asked["weights"].var.init * 2.0 ** asked["weight_exp"]
+                np.testing.assert_array_equal(integers, connection.integers)
+                assert asked["num_message_bits"] == 0
 
 
 def test_where_it_runs_is_told(chip: Any, rng: np.random.Generator) -> None:
     told: list[str] = []
-    network = random_network(rng, (4, 12, 3))
-    run_on_loihi2(network, random_spikes(rng, 20, 4, 4), OPTIONS, batch=2, on_placement=told.extend)
-    assert told[0] == "slurm, partition oheogulch_2h"
+    run_on_loihi2(*small(rng, samples=4), OPTIONS, batch=2, on_placement=told.extend)
+    assert told[0] == "slurm, partition oheogulch_2h, N3B3"  # Lava's own choice
     where = dict(line.split(": ", 1) for line in told[1:])
     assert len(where) == len(told) - 1 == 11  # for one of the two streams
-    assert where["hidden 1 (BRF)"] == "neuro core, NcBRFModel"
+    assert where["hidden1 (BRF)"] == "neuro core, NcBRFModel"
     assert where["weights of readout (Dense)"] == "neuro core, NcDenseModel"
     assert where["input (Source)"] == "host CPU, FixedSourceModel"
     assert sum(line.startswith("embedded CPU") for line in where.values()) == 3
@@ -308,28 +276,16 @@ def test_generations_are_those_of_lava() -> None:
     assert {generation.value for generation in ChipGeneration} == set(GENERATIONS)
 
 
-def test_the_scheduler_rules_out_a_board_on_the_network(
+def test_the_host_is_told_to_lava(
     chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A partition or board rules out a board on the network."""
     monkeypatch.setenv("NXSDKHOST", "10.0.0.7")
-    network = random_network(rng, (4, 12, 3))
-    run_on_loihi2(network, random_spikes(rng, 5, 1, 4), Loihi2Options(Host(partition="vpx")))
-    assert "NXSDKHOST" not in os.environ
-
-
-def test_the_host_is_told_to_lava(chip: Any, rng: np.random.Generator) -> None:
-    options = Loihi2Options(Host(partition="vpx", generation="N3C1"))
-    run_on_loihi2(random_network(rng, (4, 12, 3)), random_spikes(rng, 5, 1, 4), options)
-    assert {k: os.environ[k] for k in ("SLURM", "PARTITION", "LOIHI_GEN")} == {
-        "SLURM": "1",
-        "PARTITION": "vpx",
-        "LOIHI_GEN": "N3C1",
-    }
-    run_on_loihi2(
-        random_network(rng, (4, 12, 3)),
-        random_spikes(rng, 5, 1, 4),
-        Loihi2Options(Host(board="og-1")),
-    )
+    network, x = small(rng)
+    run_on_loihi2(network, x, Loihi2Options(partition="vpx", chip_generation="N3C1"))
+    told = {k: os.environ.get(k) for k in ("SLURM", "PARTITION", "LOIHI_GEN", "NXSDKHOST")}
+    assert told == {"SLURM": "1", "PARTITION": "vpx", "LOIHI_GEN": "N3C1", "NXSDKHOST": None}
+    run_on_loihi2(network, x, Loihi2Options(board="og-1"))
     assert os.environ["BOARD"] == "og-1"
     assert "PARTITION" not in os.environ
 
@@ -345,17 +301,15 @@ def test_a_board_on_the_network(
         f'[ "$2" != "-c 1" ] || [ {answers} = 2 ]\n'  # Lava's has the address first
     )
     ping.chmod(0o755)
-    arguments = ("--backend", "loihi2", "--steps", "20", "--host", "ethernet")
-    found = invoke(verify_command, net, *arguments, "--address", "10.0.0.7")
+    result = on_chip("verify", net, "--steps", 20, "--host", "ethernet", "--address", "10.0.0.7")
     assert "10.0.0.7 -c 1" in asked.read_text()
     if answers == 2:
-        assert found.exception is None, found.output
-        assert "ethernet host 10.0.0.7, N3B3" in found.output
+        assert_worked(result)
+        assert "ethernet host 10.0.0.7, N3B3" in result.output
         assert (os.environ["NXSDKHOST"], os.environ["NOSLURM"]) == ("10.0.0.7", "1")
         assert "SLURM" not in os.environ
     else:
-        assert isinstance(found.exception, BackendUnavailableError)
-        assert "ethernet host 10.0.0.7, N3B3: Lava refuses it" in str(found.exception)
+        assert_failed(result, 3, "ethernet host 10.0.0.7, N3B3: Lava refuses it")
         assert not chip.calls
 
 
@@ -369,108 +323,45 @@ def test_nothing_runs_on_the_host_instead(
     ncmodels = importlib.import_module("lava.proc.dense.ncmodels")
     monkeypatch.setattr(ncmodels.NcDenseModel, "tags", ["floating_pt"])
     with pytest.raises(BackendUnavailableError) as error:
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 5, 1, 4), OPTIONS)
-    assert "weights of hidden 1 (Dense): host CPU, PyDenseModelBitAcc" in str(error.value)
+        run_on_loihi2(*small(rng), OPTIONS)
+    assert "weights of hidden1 (Dense): host CPU, PyDenseModelBitAcc" in str(error.value)
     assert "input (Source)" not in str(error.value)
     assert chip.calls == ["compile"]
 
 
-def test_too_many_neurons(chip: Any, rng: np.random.Generator) -> None:
-    chip.cores, chip.neurons_per_core = 3, 8
+def test_what_the_compiler_refuses_is_an_error_of_the_run(
+    chip: Any, rng: np.random.Generator
+) -> None:
+    chip.neurons = 19
     x = random_spikes(rng, 5, 1, 4)
     run_on_loihi2(random_network(rng, (4, 16, 3)), x, OPTIONS)
-    with pytest.raises(LavaRunError, match="20 neurons need 4 cores; this board has 3"):
+    with pytest.raises(LavaRunError, match="RefusedError: 20 neurons; this board has 19"):
         run_on_loihi2(random_network(rng, (4, 17, 3)), x, OPTIONS)
-
-
-def test_the_compiler_report_is_met(chip: Any) -> None:
-    """784-128-64-10 leaky neurons took five cores: a row of 64 weights has 21 words, and 784 of
-    them are too many for one core."""
-    from loihi2_standin.chip import Layer, RefusedError
-
-    sizes = (784, 128, 64, 10)
-    layers = [
-        Layer(f"{inputs}-{neurons}", neurons, inputs, states=2, coefficients=0, receivers=1)
-        for inputs, neurons in pairwise(sizes)
-    ]
-    assert [layer.cores(4096) for layer in layers] == [3, 1, 1]
-    assert layers[0].short_of(2, 4096) == "16,464 words of synapses on a core, 16,000 at most"
-    for changes, message in (
-        ({"sources": 16_001}, "16,001 input axons on a core"),
-        ({"receivers": 16_001}, "16,001 output axons on a core"),
-        ({"states": 2 * 19_999}, "words of memory on a core"),
-    ):
-        with pytest.raises(RefusedError, match=message):
-            replace(layers[0], **changes).cores(4096)
-
-
-def test_synapse_memory_divides_a_layer(chip: Any, rng: np.random.Generator) -> None:
-    """Recurrent weights count: 250 rows of 200 neurons take 15,750 words, 300 more than fit."""
-    x = random_spikes(rng, 3, 1, 50)
-    run_on_loihi2(random_network(rng, (50, 200, 3)), x, OPTIONS)
-    assert chip.used == [1, 1]
-    x = random_spikes(rng, 3, 1, 100)
-    run_on_loihi2(random_network(rng, (100, 200, 3)), x, OPTIONS)
-    assert chip.used == [2, 1]
-    run_on_loihi2(random_network(rng, (100, 200, 3), recurrent=False), x, OPTIONS)
-    assert chip.used == [1, 1]
-    chip.cores = 2
-    with pytest.raises(LavaRunError, match="203 neurons need 3 cores; this board has 2"):
-        run_on_loihi2(random_network(rng, (100, 200, 3)), x, OPTIONS)
-
-
-@pytest.mark.parametrize("sizes", [(4, 36, 6), (1, 256, 10), (700, 128, 20)])
-def test_the_map_and_the_stand_in_divide_alike(
-    chip: Any, rng: np.random.Generator, sizes: tuple[int, ...]
-) -> None:
-    """Two models of memory, written apart: where layers share no core they must agree."""
-    from brf_lava.board.describe import network_shape
-    from brf_lava.board.fits import place
-
-    board = load_profile("loihi2-oheogulch")
-    assert isinstance(board, Loihi2Profile)
-    network = random_network(rng, sizes, exponent=5)
-    run_on_loihi2(network, random_spikes(rng, 2, 1, sizes[0]), OPTIONS)
-    placed = place(network_shape(network, "x"), board)
-    assert chip.used == [split.parts for split in placed.splits]
 
 
 def test_a_fault_ends_the_run(chip: Any, rng: np.random.Generator) -> None:
     chip.fault = 7
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer") as error:
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
+        run_on_loihi2(*small(rng), OPTIONS)
     assert error.value.exit_code == 4
     assert chip.calls == ["compile", "initialize", "start", "stop"]
     chip.deaf = True  # the first fault is told all the same
     with pytest.raises(LavaRunError, match="RuntimeError: the board does not answer"):
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
-    assert chip.calls[-1] == "stop"
-
-
-def test_a_start_that_fails_gives_the_board_back(
-    chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from loihi2_standin import chip as standin
-
-    def half_way(_: Any) -> None:
-        raise RuntimeError("no board is free")
-
-    monkeypatch.setattr(standin.Runtime, "initialize", half_way)
+        run_on_loihi2(*small(rng), OPTIONS)
+    chip.starts = False  # what begins only half-way is stopped, too
     with pytest.raises(LavaRunError, match="no board is free"):
-        run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4), OPTIONS)
-    assert chip.calls == ["compile", "stop"]
+        run_on_loihi2(*small(rng), OPTIONS)
+    assert chip.calls[-3:] == ["stop", "compile", "stop"]
 
 
-def test_ctrl_c_gives_the_board_back(
-    chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, net: Path
-) -> None:
+def test_ctrl_c_gives_the_board_back(chip: Any, monkeypatch: pytest.MonkeyPatch, net: Path) -> None:
     from loihi2_standin import chip as standin
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(standin, "run", interrupted)
-    ended = CliRunner().invoke(main, ["verify", str(net), "--backend", "loihi2"])
+    ended = on_chip("verify", net)
     assert ended.exit_code == 130
     assert ended.output.splitlines()[-1] == "Interrupted."
     assert chip.calls == ["compile", "initialize", "start", "stop"]
@@ -485,135 +376,58 @@ def test_a_fault_of_whoever_is_told_is_no_fault_of_the_board(
         if len(lines) > 1:
             raise BrokenPipeError
 
-    network, x = random_network(rng, (4, 6, 3)), random_spikes(rng, 20, 1, 4)
+    network, x = small(rng)
     with pytest.raises(BrokenPipeError):
         run_on_loihi2(network, x, OPTIONS, on_placement=told)
     assert chip.calls == ["compile"]
 
 
-def test_a_delay_beyond_reason_is_refused() -> None:
-    for delay in (-1, 1001, 10**20):
-        with pytest.raises(ParameterError, match="0 to 1000 steps"):
-            Loihi2Options(delay=delay)
+def test_a_layer_on_the_chip_needs_a_program(chip: Any, rng: np.random.Generator) -> None:
+    from lava.magma.core.run_configs import Loihi2HwCfg
 
-
-def chip_layer(**changes: Any) -> Any:
     from brf_lava.proc.neurons.process import BRF
 
-    layer = random_network(np.random.default_rng(0), (1, 5, 1)).layers[0]
-    arguments = {
-        "samples": None,
-        "constants": layer.constants,
-        **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
-        **changes,
-    }
-    return BRF(name="layer", **arguments)
-
-
-def chip_code(folder: Path, **changes: Any) -> Any:
-    from loihi2_standin.assembler import StandInAssembler
-
-    from brf_lava.backends.loihi2.program import program_for
-    from brf_lava.proc.microcode import Microcode
-
-    program = program_for(random_network(np.random.default_rng(0), (1, 5, 1)).layers[0])
-    path = folder / "code"
-    path.write_bytes(StandInAssembler().assemble(program))
-    return Microcode(
-        **{
-            "path": path,
-            "constants": program.constants,
-            "reset_interval": 8,
-            "reset_step": 0,
-            **changes,
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "code", "message"),
-    [
-        ({}, {}, ""),
-        ({"rotation": np.full(5, 2**23)}, {}, "rotation: 8388608 to 8388608 in 24 bits"),
-        ({"damping": np.full(5, 3)}, {}, "damping 3 to 3"),
-        ({"samples": 2}, {}, "10 neurons|no batch"),
-        ({}, {"path": Path("nowhere")}, "nowhere is no program"),
-        ({}, {"constants": {"theta": 1}}, "constants {'theta': 1}"),
-        ({}, {"reset_interval": 6}, "counter & 5"),
-        ({"microcode": None}, {}, "no neuron program"),
-    ],
-)
-def test_a_layer_that_the_chip_cannot_hold(
-    chip: Any, tmp_path: Path, changes: Any, code: Any, message: str
-) -> None:
-    from lava.magma.core.run_configs import Loihi2HwCfg
-    from loihi2_standin.chip import RefusedError
-
-    layer = chip_layer(**{"microcode": chip_code(tmp_path, **code), **changes})
-    if not message:
-        chip.compile(layer, Loihi2HwCfg(select_tag="fixed_pt"))
-        return
-    with pytest.raises((RefusedError, ParameterError), match=message):
-        chip.compile(layer, Loihi2HwCfg(select_tag="fixed_pt"))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"weights": np.full((2, 2), 256)}, "beyond 8 bits"),
-        ({"weights": np.full((2, 2), 3)}, "beyond 8 bits"),
-        ({"weight_exp": 40}, "weight_exp: 40"),
-        ({"num_message_bits": 30}, "30 bits"),
-    ],
-)
-def test_weights_that_the_chip_cannot_hold(chip: Any, changes: Any, message: str) -> None:
-    from lava.magma.core.run_configs import Loihi2HwCfg
-    from lava.proc.dense.process import Dense
-    from lava.utils.weightutils import SignMode
-    from loihi2_standin.chip import RefusedError
-
-    given = {"weights": np.full((2, 2), 2), "sign_mode": SignMode.MIXED, **changes}
-    with pytest.raises(RefusedError, match=message):
-        chip.compile(Dense(**given), Loihi2HwCfg(select_tag="fixed_pt"))
-
-
-def changed(layer: FixedLayer, **changes: Any) -> FixedLayer:
-    names = ("neuron", "weights", "recurrent", "coefficients", "constants")
-    return FixedLayer(**{**{name: getattr(layer, name) for name in names}, **changes})
+    layer = random_network(rng, (1, 5, 1)).layers[0]
+    coefficients = dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True))
+    process = BRF(name="layer", samples=None, constants=layer.constants, **coefficients)
+    with pytest.raises(ParameterError, match="no neuron program"):
+        chip.compile(process, Loihi2HwCfg(select_tag="fixed_pt"))
 
 
 def test_what_does_not_fit_is_refused_before_the_board_is_asked(
     chip: Any, rng: np.random.Generator
 ) -> None:
     base = random_network(rng, (4, 6, 3), neuron=SPIKING[2], parameter_bits=22)
-    wide = changed(base.layers[0], coefficients=np.full((2, 6), [[STATE_MAX + 1], [5]]))
-    loud = changed(base.layers[0], weights=Connection(np.full((6, 4), 127, np.int8), 15))
-    still = changed(base.layers[0], weights=Connection(np.zeros((6, 4), np.int8), 0))
+    hidden, readout = base.layers
+    wide = replace(hidden, coefficients=np.full((2, 6), [[STATE_MAX + 1], [5]]))
+    loud = replace(hidden, weights=Connection(np.full((6, 4), 127, np.int8), 15))
+    still = replace(hidden, weights=Connection(np.zeros((6, 4), np.int8), 0))
     for layer, message in (
-        (wide, "friction 8388608; .* at most 8388607. Export with fewer --parameter-bits"),
-        (loud, "hidden 1: weights of neuron . add up to 1.* --state-bits"),
+        (wide, "hidden1: friction 8388608; .* at most 8388607. Export with fewer --parameter-bits"),
+        (loud, "hidden1: weights of neuron . add up to 1.* --state-bits"),
         (still, "all weights are 0"),
     ):
-        network = FixedNetwork((layer, base.layers[1]))
         with pytest.raises(ParameterError, match=message):
-            run_on_loihi2(network, random_spikes(rng, 5, 1, 4), OPTIONS)
+            run_on_loihi2(FixedNetwork((layer, readout)), random_spikes(rng, 5, 1, 4), OPTIONS)
+    board = load_profile("loihi2-oheogulch")
+    assert isinstance(board, Loihi2Profile)
+    few = replace(board.limits.memory_words, value=10)
+    small = replace(board, limits=replace(board.limits, memory_words=few))
+    with pytest.raises(DoesNotFitError, match="does not fit oheogulch"):
+        run_on_loihi2(base, random_spikes(rng, 5, 1, 4), replace(OPTIONS, profile=small))
     assert not chip.calls
 
 
-@pytest.mark.parametrize(
-    ("x", "batch", "message"),
-    [
-        (np.zeros((0, 1, 4), np.int8), None, "at least one step"),
-        (np.zeros((5, 0, 4), np.int8), None, "at least one step"),
-        (np.zeros((5, 1, 3), np.int8), None, "input"),
-        (np.zeros((5, 1, 4), np.int8), 0, "batch: 0"),
-    ],
-)
-def test_bad_input_is_refused(
-    chip: Any, rng: np.random.Generator, x: Any, batch: int | None, message: str
-) -> None:
-    with pytest.raises(ParameterError, match=message):
-        run_on_loihi2(random_network(rng, (4, 6, 3)), x, OPTIONS, batch=batch)
+def test_bad_input_is_refused(chip: Any, rng: np.random.Generator) -> None:
+    network = random_network(rng, (4, 6, 3))
+    for shape, batch, message in (
+        ((0, 1, 4), None, "at least one step"),
+        ((5, 0, 4), None, "at least one step"),
+        ((5, 1, 3), None, "input"),
+        ((5, 1, 4), 0, "batch: 0"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            run_on_loihi2(network, np.zeros(shape, np.int8), OPTIONS, batch=batch)
 
 
 def test_assemblers_and_ready_files(
@@ -623,38 +437,20 @@ def test_assemblers_and_ready_files(
 
     from brf_lava.backends.loihi2.program import network_programs
 
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 20, 2, 4, rate=0.3)
+    network, x = small(rng)
     install_assemblers(monkeypatch, "one", "two")
-    with pytest.raises(BackendUnavailableError, match="plug-ins one, two are installed"):
+    with pytest.raises(BackendUnavailableError, match=r"neuron assembler: not found, .* one, two"):
         run_on_loihi2(network, x, OPTIONS)
-    with pytest.raises(BackendUnavailableError, match="no plug-in 'three' among one, two"):
-        run_on_loihi2(network, x, Loihi2Options(partitions=("vpx",), assembler="three"))
-    assert_chip_equals_engine(network, x, Loihi2Options(partitions=("vpx",), assembler="two"))
-    install_assemblers(monkeypatch)
-    with pytest.raises(BackendUnavailableError, match="neuron assembler: not found"):
-        run_on_loihi2(network, x, OPTIONS)
+    assert_chip_equals_engine(network, x, replace(OPTIONS, assembler="two"))
     ready = tmp_path / "ready.toml"
     with pytest.raises(BackendUnavailableError, match=r"ready\.toml: cannot be read"):
-        run_on_loihi2(network, x, Loihi2Options(partitions=("vpx",), microcode=ready))
+        run_on_loihi2(network, x, replace(OPTIONS, microcode=ready))
     lines = ["[files]"]
     for program in network_programs(network):
         (tmp_path / program.fingerprint).write_bytes(StandInAssembler().assemble(program))
         lines.append(f'{program.fingerprint} = "{program.fingerprint}"')
     ready.write_text("\n".join(lines))
-    assert_chip_equals_engine(network, x, Loihi2Options(partitions=("vpx",), microcode=ready))
-
-
-def test_a_network_beyond_the_boards_limits_is_refused(chip: Any, rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 5, 1, 4)
-    board = load_profile("loihi2-oheogulch")
-    assert isinstance(board, Loihi2Profile)
-    assert_chip_equals_engine(network, x, replace(OPTIONS, board=board))
-    few = replace(board.limits.memory_words, value=10)
-    small = replace(board, limits=replace(board.limits, memory_words=few))
-    with pytest.raises(DoesNotFitError, match="does not fit oheogulch"):
-        run_on_loihi2(network, x, replace(OPTIONS, board=small))
+    assert_chip_equals_engine(network, x, replace(OPTIONS, microcode=ready))
 
 
 # Around the run
@@ -678,8 +474,7 @@ def test_messages_get_their_sign_back(values: list[int]) -> None:
 def test_execute_checks_the_chip(
     chip: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    x = random_spikes(rng, 20, 2, 4, rate=0.3)
+    network, x = small(rng)
     activity, seconds = execute(network, x, backend=Loihi2(OPTIONS), check=True)
     assert seconds > 0
     assert activity.saturations == engine.run(network, x).saturations
@@ -690,10 +485,8 @@ def test_execute_checks_the_chip(
         execute(network, x, backend=Loihi2(OPTIONS), check=True)
 
 
-def invoke(command: Any, *arguments: str | Path) -> Result:
-    names = main.context_settings["help_option_names"]  # a command keeps those it saw first
-    given = [str(a) for a in arguments]
-    return CliRunner().invoke(command, given, standalone_mode=False, help_option_names=names)
+def on_chip(command: str, *arguments: Any) -> Result:
+    return brf_lava(command, *arguments, "--backend", "loihi2")
 
 
 @pytest.fixture
@@ -704,80 +497,50 @@ def net(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 
 def test_verify_on_the_chip(chip: Any, net: Path) -> None:
-    worked = invoke(verify_command, net, "--backend", "loihi2", "--steps", "40")
-    assert worked.exception is None, worked.output
+    worked = on_chip("verify", net, "--steps", 40)
+    assert_worked(worked)
     for part in (
         "slurm, partition oheogulch_2h, N3B3",
-        "hidden 1 (BRF): neuro core",
+        "hidden1 (BRF): neuro core",
         "4 samples of 40 steps: all 1,920 spike slots",
         "480 outputs",
     ):
         assert part in worked.output
     chip.delays = (1, 1)
-    late = invoke(verify_command, net, "--backend", "loihi2", "--steps", "40")
-    assert isinstance(late.exception, MismatchError)
-    assert "--io-delay, 2 more than now" in str(late.exception)
-    again = ("--backend", "loihi2", "--steps", "40", "--io-delay", "2")
-    assert invoke(verify_command, net, *again).exception is None
+    assert_failed(on_chip("verify", net, "--steps", 40), 1, "--io-delay, 2 more than now")
+    assert_worked(on_chip("verify", net, "--steps", 40, "--io-delay", 2))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        (("--partition", "kp"), BackendUnavailableError, "board: not found, none of kp"),
-        (("--host", "ethernet"), BackendUnavailableError, "no address"),
-        (("--partition", "vpx", "--board", "b"), ParameterError, "Use one of the three"),
-        (("--chip-generation", "N9"), ParameterError, "Lava knows N2A2"),
-        (("--microcode", "no.toml"), BackendUnavailableError, "no.toml: cannot be read"),
-        (("--profile", "sim"), ParameterError, "loihi2-oheogulch"),
-        (("--chip-generation", ""), ParameterError, "not a name"),
-        (("--address", "-f"), ParameterError, "--address '-f': not a name"),
-        (("--board", "og-9"), BackendUnavailableError, "og-9 is not among those that are up"),
-        (("--board", "kp-1"), BackendUnavailableError, "kp-1 is not among those that are up"),
-    ],
-)
-def test_verify_refuses(
-    chip: Any, net: Path, arguments: Any, error: type[BrfLavaError], message: str
-) -> None:
-    failed = invoke(verify_command, net, "--backend", "loihi2", *arguments)
-    assert isinstance(failed.exception, error), failed.output
-    assert message in str(failed.exception)
+def test_commands_refuse(chip: Any, net: Path) -> None:
+    for command, arguments, code, message in (
+        ("verify", ("--partition", "kp"), 3, "board: not found, none of kp"),
+        ("verify", ("--partition", "vpx", "--board", "b"), 2, "Use one of the three"),
+        ("verify", ("--profile", "sim"), 2, "loihi2-oheogulch"),
+        ("verify", ("--board", "kp-1"), 3, "kp-1 is not among those that are up"),
+        ("run", ("--timeout", "5"), 2, "cannot be ended"),
+        ("run", ("--profile", "sim"), 2, "not a Loihi 2 board"),
+        ("run", (), 2, "provenance has no task"),  # the board was accepted
+    ):
+        assert_failed(on_chip(command, net, *arguments), code, message)
     assert "start" not in chip.calls
 
 
-def test_run_takes_a_board_and_no_timeout(chip: Any, net: Path) -> None:
-    for arguments, message in (
-        (("--timeout", "5"), "cannot be ended"),
-        (("--profile", "sim"), "not a Loihi 2 board"),
-    ):
-        failed = invoke(run_command, net, "--backend", "loihi2", *arguments)
-        assert isinstance(failed.exception, BrfLavaError)
-        assert message in str(failed.exception)
-    failed = invoke(run_command, net, "--backend", "loihi2")
-    assert "provenance has no task" in str(failed.exception)  # the board was accepted
-
-
 def test_run_on_the_chip(chip: Any, tmp_path: Path, rng: np.random.Generator) -> None:
-    for half in ("train", "test"):
-        x = random_spikes(rng, 5, 30, 4, rate=0.3)
-        np.savez(tmp_path / f"{half}.npz", x=x, y=np.arange(5) % 3)
-    task = tmp_path / "toy.toml"
-    task.write_text(TASK)
-    network = random_network(rng, (4, 12, 3), exponent=10)
+    x = random_spikes(rng, 5, 30, 4, rate=0.3)
     provenance = {
-        "task": str(task),
+        "task": str(write_task(tmp_path, x=x, y=np.arange(5) % 3)),
         "data": {"fingerprint": "", "description": "toys"},
         "metrics": {"device": "cpu"},
         "decision": {"prediction": "last", "ignore_first": 0},
     }
-    path = tmp_path / "net.h5"
-    write_network(FixedNetwork(network.layers, provenance), path)
-    worked = invoke(run_command, path, "--backend", "loihi2", "--partition", "vpx", "--batch", "2")
-    assert worked.exception is None, worked.output
+    network = random_network(rng, (4, 12, 6), exponent=10)
+    write_network(replace(network, provenance=provenance), tmp_path / "net.h5")
+    worked = on_chip("run", tmp_path / "net.h5", "--partition", "vpx", "--batch", 2)
+    assert_worked(worked)
     for part in (
         "slurm, partition vpx, N3B3",
         "readout (LI): neuro core, NcLIModel",
-        "Loihi 2 equals the engine in all 1,800 spike slots and 450 outputs.",
+        "Loihi 2 equals the engine in all 1,800 spike slots and 900 outputs.",
     ):
         assert part in worked.output
     assert chip.calls.count("start") == 3

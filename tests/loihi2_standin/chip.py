@@ -25,17 +25,6 @@ PAYLOAD_BITS = 24  # that public models use
 WIDEST = 24  # bits of a state, likewise
 RESET = {"reset_mask", "reset_match"}
 
-# Of a core. From a public compiler report (lava-dl, tutorials/lava/lib/dl/netx/mnist/run.ipynb:
-# percentages for 784-128-64-10, from which these follow) unless it says otherwise. A word has 64
-# bits: Uludag et al. 2024. How long a program may be is not public.
-WORD_BITS = 64
-SYNAPSE_WORDS = 16_000
-MEMORY_WORDS = 20_000
-AXONS = 16_000  # in, and as many out
-ROW_BITS, SYNAPSE_BITS = 24, 20  # of an input axon's weights: their head, and each, zeros too
-VARIABLES_PER_WORD = 2  # of 24 bits; assumed
-PARAMETER_WORDS = 2  # of a neuron with coefficients of its own; assumed
-
 
 class RefusedError(Exception):
     """What a chip could not hold, or a model may not ask for."""
@@ -50,83 +39,19 @@ class Allocated:
     nodes: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Neurons that run one program, and what reaches them: one axon for each weight of a row."""
-
-    name: str
-    neurons: int
-    sources: int
-    states: int
-    coefficients: int
-    receivers: int  # of each output: layers, and a core of each at least
-
-    def short_of(self, cores: int, neurons_per_core: int) -> str:
-        """What the fullest of so many cores is short of; empty if it holds its part."""
-        size = -(-self.neurons // cores)
-        synapses = self.sources * -(-(ROW_BITS + SYNAPSE_BITS * size) // WORD_BITS)
-        variables = -(-self.states // VARIABLES_PER_WORD)
-        variables += PARAMETER_WORDS if self.coefficients else 0
-        memory = 1 + synapses + self.sources + size * (variables + self.receivers)
-        for what, value, limit in (
-            ("neurons", size, neurons_per_core),
-            ("input axons", self.sources, AXONS),
-            ("output axons", size * self.receivers, AXONS),
-            ("words of synapses", synapses, SYNAPSE_WORDS),
-            ("words of memory", memory, MEMORY_WORDS),
-        ):
-            if value > limit:
-                return f"{value:,} {what} on a core, {limit:,} at most"
-        return ""
-
-    def cores(self, neurons_per_core: int) -> int:
-        """The fewest that hold it in even parts. Raises: RefusedError if none do."""
-        for cores in range(1, self.neurons + 1):
-            if not self.short_of(cores, neurons_per_core):
-                return cores
-        short = self.short_of(self.neurons, neurons_per_core)
-        raise RefusedError(f"{self.name}: one neuron alone: {short}")
-
-
-def layers_of(allocated: list[Allocated]) -> list[Layer]:
-    """The groups of neurons among what was allocated, with what is connected to them."""
-    synapses = [item for item in allocated if "synapses" in item.nodes]
-    found = []
-    for item in allocated:
-        if "neurons" not in item.nodes:
-            continue
-        process = item.process
-        (output,) = process.out_ports.members
-        reaching = [each for each in synapses if process.a_in in each.process.a_out.get_dst_ports()]
-        leaving = [each for each in synapses if each.process.s_in in output.get_dst_ports()]
-        program = PROGRAMS[Path(item.nodes["program"].arguments["ucode"]).read_bytes()]
-        found.append(
-            Layer(
-                process.name,
-                neurons=prod(process.a_in.shape),
-                sources=sum(each.process.s_in.shape[0] for each in reaching),
-                states=len(program.of_role(STATE)),
-                coefficients=len(program.of_role(COEFFICIENT)),
-                receivers=max(1, len(leaving)),  # the readout sends to an adapter alone
-            )
-        )
-    return found
-
-
 @dataclass
 class Chip:
-    """A board. Layers share no core: in the compiler report they do not.
+    """A board.
 
-    delays: steps that the adapters take, in and out; fault: a step it stops in; deaf: nor can it be
-    stopped then; used: cores of each layer.
+    neurons: that it has room for; delays: steps that the adapters take, in and out; fault: a step
+    it stops in; deaf: nor can it be stopped then; starts: whether it can be reached.
     """
 
-    cores: int = 120
-    neurons_per_core: int = 4096
+    neurons: int = 120 * 4096
     delays: tuple[int, int] = (0, 0)
     fault: int | None = None
     deaf: bool = False
-    used: list[int] = field(default_factory=list)
+    starts: bool = True
     allocated: list[Allocated] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -140,13 +65,10 @@ class Chip:
             found._model_class = model
             if hasattr(model, "allocate"):
                 self.allocated.append(allocate(found, model))
-        layers = layers_of(self.allocated)
-        self.used = [layer.cores(self.neurons_per_core) for layer in layers]
-        if sum(self.used) > self.cores:
-            neurons = sum(layer.neurons for layer in layers)
-            raise RefusedError(
-                f"{neurons} neurons need {sum(self.used)} cores; this board has {self.cores}"
-            )
+        groups = [item.process for item in self.allocated if "neurons" in item.nodes]
+        neurons = sum(prod(group.a_in.shape) for group in groups)
+        if neurons > self.neurons:
+            raise RefusedError(f"{neurons} neurons; this board has {self.neurons}")
         return Executable(processes, self)
 
 
@@ -167,6 +89,8 @@ class Runtime:
         self.executable, self.chip = executable, executable.chip
 
     def initialize(self) -> None:
+        if not self.chip.starts:
+            raise RuntimeError("no board is free")
         self.chip.calls.append("initialize")
 
     def start(self, condition: Any) -> None:
@@ -269,10 +193,8 @@ def check_neurons(model: Any, process: Any, nodes: dict[str, Any], where: str) -
     size = prod(process.a_in.shape)
     if not neurons.arguments["shape"] == axons.arguments["shape"] == size:
         raise RefusedError(f"{where}: {neurons.arguments['shape']} neurons, {size} are in the port")
-    if program.arguments["shape"] != (1,):
-        raise RefusedError(f"{where}: {program.arguments['shape']} programs")
-    if len(process.a_in.shape) != 1:
-        raise RefusedError(f"{where}: shape {process.a_in.shape}, the chip knows no batch")
+    if program.arguments["shape"] != (1,) or len(process.a_in.shape) != 1:
+        raise RefusedError(f"{where}: more than one program, or a batch")
     check_program(program, neurons, axons, where)
 
 
@@ -332,8 +254,7 @@ class Group:
 class Port:
     """A port of a Python model."""
 
-    def __init__(self) -> None:
-        self.data: Any = None
+    data: Any = None
 
     def send(self, data: Any) -> None:
         self.data = np.asarray(data, np.int64)
@@ -344,7 +265,8 @@ class Port:
 
 def run(chip: Chip, processes: list[Any], steps: int) -> None:
     """Every process, step by step; what is on the wires is kept by output port."""
-    python = {p: p.model_class(p.proc_params) for p in processes if _on_host(p)}
+    on_host = [p for p in processes if issubclass(p.model_class, AbstractPyProcessModel)]
+    python = {p: p.model_class(p.proc_params) for p in on_host}
     for process, model in python.items():
         for port in (*process.in_ports.members, *process.out_ports.members):
             setattr(model, port.name, Port())
@@ -353,7 +275,8 @@ def run(chip: Chip, processes: list[Any], steps: int) -> None:
         a.process: a.nodes["synapses"].arguments for a in chip.allocated if a.process not in groups
     }
     adapters = [p for p in processes if p not in python and p not in groups and p not in synapses]
-    lines = {p: [np.zeros(p.inp.shape, np.int64)] * _delay(chip, p) for p in adapters}
+    delays = dict(zip(("PyToNxAdapter", "NxToPyAdapter"), chip.delays, strict=True))
+    lines = {p: [np.zeros(p.inp.shape, np.int64)] * delays[type(p).__name__] for p in adapters}
     sums = {p: np.zeros(p.a_out.shape, np.int64) for p in synapses}
     for step in range(steps):
         if step == chip.fault:
@@ -378,14 +301,6 @@ def run(chip: Chip, processes: list[Any], steps: int) -> None:
                 model.time_step = step + 1
                 model.a_in.data = _incoming(process.a_in, wires)
                 model.run_spk()
-
-
-def _on_host(process: Any) -> bool:
-    return issubclass(process.model_class, AbstractPyProcessModel)
-
-
-def _delay(chip: Chip, process: Any) -> int:
-    return chip.delays[type(process).__name__ == "NxToPyAdapter"]
 
 
 def _incoming(port: Any, wires: dict[Any, np.ndarray]) -> np.ndarray:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import assert_failed, assert_worked, brf_lava
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from networks import SPIKING, fixed_constants, random_inputs, random_network, random_spikes
 
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import assembler
-from brf_lava.backends.loihi2.backend import Loihi2Options
-from brf_lava.backends.loihi2.listing import count, listing, need_lines
+from brf_lava.backends.loihi2.listing import live, need_lines, words
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
@@ -28,27 +27,15 @@ from brf_lava.backends.loihi2.machine import (
     Operation,
     Program,
     Register,
-    width,
-)
-from brf_lava.backends.loihi2.program import (
-    build_program,
-    current_range,
-    network_programs,
     run_program,
 )
-from brf_lava.cli.loihi2 import loihi2
-from brf_lava.cli.main import Commands
+from brf_lava.backends.loihi2.program import current_range, network_programs, program_for
+from brf_lava.board.describe import width
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.network import layers
 from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
-from brf_lava.network.layers import (
-    PARAMETER_BITS_MAX,
-    PARAMETER_BITS_MIN,
-    STATE_BITS_MAX,
-    STATE_BITS_MIN,
-    FixedNetwork,
-    integer_ranges,
-)
+from brf_lava.network.layers import FixedNetwork, integer_ranges
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import BRF, LI, NEURONS, Neuron
 
@@ -80,8 +67,7 @@ def draw(rng: np.random.Generator, register: Register, size: int) -> np.ndarray:
     return np.clip(values, register.low, register.high)
 
 
-@dataclass(frozen=True)
-class Vectors:
+class Vectors(NamedTuple):
     """Arguments of one step: states and coefficients [*, M], current [M]."""
 
     state: tuple[np.ndarray, ...]
@@ -112,26 +98,33 @@ def vectors(program: Program, constants: Any, rng: np.random.Generator) -> Vecto
 
 def assert_equals_engine(program: Program, constants: Any, v: Vectors) -> None:
     """Every state and the output, integer by integer."""
-    state, output = run_program(program, v.state, v.current, v.coefficients)
-    expected, signal = program.neuron.fixed_step(v.state, v.current, v.coefficients, constants)
+    state, output = run_program(program, *v)
+    expected, signal = program.neuron.fixed_step(*v, constants)
     for name, ours, theirs in zip(program.neuron.states, state, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
     np.testing.assert_array_equal(output, signal)
 
 
+def trained(neuron: Neuron, state_bits: int = 14, **options: int) -> Program:
+    """The program of a neuron in a format as training leaves it."""
+    return program_for(neuron, fixed_constants(neuron, state_bits, 16, **options))
+
+
 @pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_program_is_the_fixed_step_in_every_format(neuron: Neuron, data: Any) -> None:
     """Any constants that quantization may write, any int32 current."""
-    state_bits = data.draw(st.integers(STATE_BITS_MIN, STATE_BITS_MAX), "state_bits")
-    parameter_bits = data.draw(st.integers(PARAMETER_BITS_MIN, PARAMETER_BITS_MAX), "p_bits")
+    state_bits = data.draw(st.integers(layers.STATE_BITS_MIN, layers.STATE_BITS_MAX), "state_bits")
+    parameter_bits = data.draw(
+        st.integers(layers.PARAMETER_BITS_MIN, layers.PARAMETER_BITS_MAX), "p_bits"
+    )
     limits = integer_ranges(neuron, state_bits, parameter_bits)
     names = [name for name in (*CONSTANTS, "input_gain") if name in limits]
     drawn = {name: data.draw(st.integers(*limits[name]), name) for name in names}
     constants = constants_of(neuron, state_bits, parameter_bits, **drawn)
     try:
-        program = build_program(neuron, constants)
+        program = program_for(neuron, constants)
     except ParameterError:
         reject()
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), "seed"))
@@ -139,38 +132,32 @@ def test_a_program_is_the_fixed_step_in_every_format(neuron: Neuron, data: Any) 
 
 
 @pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
-@pytest.mark.parametrize(("state_bits", "parameter_bits"), [(6, 10), (14, 16), (18, 22)])
-def test_trained_formats_have_a_program_for_numbers_and_arrays(
-    neuron: Neuron, state_bits: int, parameter_bits: int
-) -> None:
-    constants = fixed_constants(neuron, state_bits, parameter_bits)
-    program = build_program(neuron, constants)
-    v = vectors(program, constants, np.random.default_rng(state_bits))
+def test_a_program_takes_numbers_and_arrays(neuron: Neuron) -> None:
+    constants = fixed_constants(neuron, 14, 16)
+    program = program_for(neuron, constants)
+    v = vectors(program, constants, np.random.default_rng(14))
     assert_equals_engine(program, constants, v)
-    arrays, outputs = run_program(program, v.state, v.current, v.coefficients)
-    for k in range(5):
-        plain = ([int(a[k]) for a in arguments] for arguments in (v.state, v.coefficients))
-        state, coefficients = plain
+    arrays, outputs = run_program(program, *v)
+    for k in range(3):
+        state, coefficients = ([int(a[k]) for a in each] for each in (v.state, v.coefficients))
         after, output = run_program(program, state, int(v.current[k]), coefficients)
-        assert after == tuple(int(a[k]) for a in arrays)
-        assert output == outputs[k]
+        assert (*after, output) == (*(int(a[k]) for a in arrays), int(outputs[k]))
         assert all(type(value) is int for value in (*after, output))
 
 
-@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
 @pytest.mark.parametrize(
-    ("exponent", "input_range"), [(7, (0, 1)), (15, (0, 1)), (5, (0, 255)), (5, (-128, 127))]
+    ("exponent", "input_range"), [(11, (0, 1)), (15, (0, 1)), (9, (0, 255)), (9, (-128, 127))]
 )
-def test_a_network_of_programs_is_the_engine(
-    neuron: Neuron, exponent: int, input_range: tuple[int, int]
-) -> None:
-    """Two layers and a readout over time, their inputs as narrow as the weights allow."""
+def test_a_network_of_programs_is_the_engine(exponent: int, input_range: tuple[int, int]) -> None:
+    """A layer of each neuron and a readout over time, inputs as narrow as the weights allow."""
     rng = np.random.default_rng(1)
+    sizes = (5, *(11 - k for k in range(len(SPIKING))), 3)
+    recurrent = [bool(k % 2) for k in range(len(SPIKING))]
     network = random_network(
         rng,
-        (5, 11, 7, 3),
-        neuron=neuron,
-        recurrent=(True, False),
+        sizes,
+        neuron=SPIKING,
+        recurrent=recurrent,
         exponent=exponent,
         input_range=input_range,
     )
@@ -216,7 +203,7 @@ def altered(program: Program) -> Iterator[tuple[str, dict[str, Any]]]:
         variants: list[Operation | None] = [None]
         names = operation.sources
         for kind, instruction in INSTRUCTIONS.items():
-            if kind != operation.kind and instruction.sources == len(names):
+            if kind != operation.kind and instruction.text.count("{") == len(names):
                 variants.append(replace(operation, kind=kind))
         if operation.kind in ("LT", "SEL"):
             variants.append(replace(operation, sources=(*names[:-2], names[-1], names[-2])))
@@ -244,7 +231,7 @@ def altered(program: Program) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
 def test_no_operation_can_be_altered_unnoticed(neuron: Neuron) -> None:
     constants = constants_of(neuron, 14, 16, **CONSTANTS)
-    program = build_program(neuron, constants)
+    program = program_for(neuron, constants)
     v = vectors(program, constants, np.random.default_rng(5))
     assert_equals_engine(program, constants, v)
     unnoticed, compared = [], 0
@@ -271,19 +258,17 @@ def test_no_operation_can_be_altered_unnoticed(neuron: Neuron) -> None:
     ],
 )
 def test_what_does_not_fit_a_register_is_refused(name: str, value: int, message: str) -> None:
-    program = build_program(BRF, fixed_constants(BRF, 14, 16))
+    program = trained(BRF)
     values = dict.fromkeys(("u", "v", "q", "current", "damping", "rotation"), 0) | {name: value}
-    state = [values[n] for n in BRF.states]
-    coefficients = [values[n] for n in BRF.fixed_coefficients]
-    with pytest.raises(ParameterError, match=f"program of BRF: {message}"):
-        run_program(program, state, values["current"], coefficients)
-    columns = [[np.array([0, value]) for value in arguments] for arguments in (state, coefficients)]
-    with pytest.raises(ParameterError, match=f"program of BRF: {message}"):
-        run_program(program, columns[0], np.array([0, values["current"]]), columns[1])
+    for each in (values, {name: np.array([0, value]) for name, value in values.items()}):
+        state = [each[n] for n in BRF.states]
+        coefficients = [each[n] for n in BRF.fixed_coefficients]
+        with pytest.raises(ParameterError, match=f"program of BRF: {message}"):
+            run_program(program, state, each["current"], coefficients)
 
 
 def test_a_temporary_that_would_not_fit_is_found() -> None:
-    program = build_program(BRF, fixed_constants(BRF, 14, 16))
+    program = trained(BRF)
     narrow = tuple(
         replace(r, low=-(2**20), high=2**20) if r.name == "u_sum" else r for r in program.registers
     )
@@ -297,13 +282,13 @@ def test_a_refractory_variable_of_more_than_24_bits_is_refused() -> None:
     """gamma of almost 1 and a threshold near 0: it would only grow."""
     constants = fixed.BalancedConstants(655, 1, (1 << 22) - 1, 18, 22)
     with pytest.raises(ParameterError, match=r"BRF.q: can reach 8650\d\d\d; a 24-bit state"):
-        build_program(BRF, constants)
+        program_for(BRF, constants)
 
 
 def test_the_refractory_bound_is_reached_and_kept() -> None:
     """By a neuron that spikes at every step, as it can only do below the largest u."""
     constants = fixed.BalancedConstants(1, 1 << 14, 65_000, 14, 16)
-    program = build_program(BRF, constants)
+    program = program_for(BRF, constants)
     bound = program.by_name["q"].high
     state, highest = (0, 0, 0), 0
     for _ in range(2_000):
@@ -312,46 +297,37 @@ def test_the_refractory_bound_is_reached_and_kept() -> None:
     assert 0.99 * bound < highest <= bound
 
 
-def test_a_product_of_more_than_64_bits_is_refused() -> None:
-    """A step of a second, in the coarsest states and the finest parameters."""
+def test_what_has_no_program_is_refused() -> None:
+    """A step of a second, in the coarsest states and the finest parameters; another neuron."""
     constants = fixed.BalancedConstants(1 << 22, 64, (1 << 22) - 1, 6, 22)
-    with pytest.raises(ParameterError, match=r"u_old and b needs more than 64 bits\. Use"):
-        build_program(NEURONS["BHRF"], constants)
-
-
-def test_a_neuron_without_a_program_is_refused() -> None:
-    stranger = replace(BRF, name="LIF")
+    with pytest.raises(ParameterError, match=r"a product \d\d, more than 64\. Use fewer"):
+        program_for(NEURONS["BHRF"], constants)
     with pytest.raises(ParameterError, match="neuron LIF has no program for Loihi 2; RF"):
-        build_program(stranger, fixed_constants(BRF, 14, 16))
+        program_for(replace(BRF, name="LIF"), fixed_constants(BRF, 14, 16))
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "bits"),
-    [(0, 0, 1), (0, 1, 1), (0, 255, 8), (-1, 0, 1), (-128, 127, 8), (-129, 0, 9), (-1, 128, 9)],
-)
-def test_widths_by_hand(low: int, high: int, bits: int) -> None:
-    assert width(low, high) == bits
+def test_widths_and_products_by_hand() -> None:
+    for low, high, bits in ((0, 0, 1), (0, 255, 8), (-1, 0, 1), (-129, 0, 9), (-1, 128, 9)):
+        assert width(low, high) == bits
+    multiply = INSTRUCTIONS["MUL_SHR"].compute
+    for a, b, result in ((-7, 1, -3), (7, -1, -3), (-7, -1, 3), (-1, 1, 0)):
+        assert multiply(a, b, 1) == result  # cut toward zero
 
 
 @pytest.mark.parametrize("kind", INSTRUCTIONS)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_bounds_hold_every_result(kind: str, data: Any) -> None:
     instruction = INSTRUCTIONS[kind]
     ends = st.integers(-(2**20), 2**20)
-    ranges = [tuple(sorted(data.draw(st.tuples(ends, ends)))) for _ in range(instruction.sources)]
+    sources = instruction.text.replace("{shift}", "").count("{")
+    ranges = [tuple(sorted(data.draw(st.tuples(ends, ends)))) for _ in range(sources)]
     if kind == "SEL":
         ranges[0] = (0, 1)
     shift = data.draw(st.integers(0, 20))
-    low, high = instruction.bounds(ranges, shift)
+    low, high = instruction.bounds([Register("", "", *limits) for limits in ranges], shift)
     values = [data.draw(st.integers(*limits)) for limits in ranges]
     assert low <= instruction.compute(*values, shift) <= high
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "shift", "result"), [(-7, 1, 1, -3), (7, -1, 1, -3), (-7, -1, 1, 3), (-1, 1, 1, 0)]
-)
-def test_products_are_cut_toward_zero(a: int, b: int, shift: int, result: int) -> None:
-    assert INSTRUCTIONS["MUL_SHR"].compute(a, b, shift) == result
 
 
 def test_the_input_of_a_layer_is_as_wide_as_its_weights_make_it() -> None:
@@ -373,7 +349,7 @@ def test_the_input_of_a_layer_is_as_wide_as_its_weights_make_it() -> None:
 
 def test_fingerprints_tell_programs_apart() -> None:
     programs = [
-        build_program(neuron, fixed_constants(neuron, bits, 16), (-current, current))
+        program_for(neuron, fixed_constants(neuron, bits, 16), (-current, current))
         for neuron in SPIKING
         for bits in (13, 14)
         for current in (100, 200)
@@ -381,18 +357,12 @@ def test_fingerprints_tell_programs_apart() -> None:
     assert len({program.fingerprint for program in programs}) == len(programs)
     constants = fixed_constants(BRF, 14, 16)
     arrays = type(constants)(*map(np.int64, constants))  # NumPy 2 writes its numbers otherwise
-    again = build_program(BRF, arrays, (-200, np.int64(200)))
-    assert again.fingerprint == build_program(BRF, constants, (-200, 200)).fingerprint
-
-
-def test_a_readout_does_not_depend_on_the_bits_of_its_state() -> None:
-    assert build_program(LI, fixed_constants(LI, 13, 16)) == build_program(
-        LI, fixed_constants(LI, 14, 16)
-    )
+    again = program_for(BRF, arrays, (-200, np.int64(200)))
+    assert again.fingerprint == program_for(BRF, constants, (-200, 200)).fingerprint
 
 
 @pytest.mark.parametrize(
-    ("neuron", "operations", "products", "words"),
+    ("neuron", "operations", "products", "sizes"),
     [
         ("RF", 23, 4, (1, 1)),
         ("BRF", 31, 6, (2, 1)),
@@ -402,14 +372,13 @@ def test_a_readout_does_not_depend_on_the_bits_of_its_state() -> None:
         ("LI", 12, 2, (1, 1)),
     ],
 )
-def test_counts(neuron: str, operations: int, products: int, words: tuple[int, int]) -> None:
-    program = build_program(NEURONS[neuron], fixed_constants(NEURONS[neuron], 14, 16))
-    counts = count(program)
-    assert counts.operations == len(program.operations) == operations
-    assert counts.classes["MUL_SHR"] == products
-    assert counts.classes["RMW"] == len(NEURONS[neuron].states)
-    assert (counts.state_words, counts.coefficient_words) == words
-    assert set(counts.classes) <= PUBLIC_CLASSES
+def test_counts(neuron: str, operations: int, products: int, sizes: tuple[int, int]) -> None:
+    program = trained(NEURONS[neuron])
+    kinds = [operation.kind for operation in program.operations]
+    assert (len(kinds), kinds.count("MUL_SHR")) == (operations, products)
+    assert kinds.count("RMW") == len(NEURONS[neuron].states)
+    assert (words(program, STATE), words(program, COEFFICIENT)) == sizes
+    assert set(kinds) <= PUBLIC_CLASSES
 
 
 def test_the_readout_counted_by_hand() -> None:
@@ -417,11 +386,15 @@ def test_the_readout_counted_by_hand() -> None:
 
     2**31 * 2**16 has 48 bits; 2**23 * 2**16, where the weights carry the gain, 40.
     """
-    counts = count(build_program(LI, fixed_constants(LI, 14, 16)))
-    assert (counts.live, counts.register, counts.product) == (3, 33, 48)
-    counts = count(build_program(LI, fixed_constants(LI, 14, 16, input_gain=0)))
-    assert (counts.operations, counts.classes["MUL_SHR"]) == (9, 1)
-    assert (counts.live, counts.register, counts.product) == (2, 33, 40)
+    program = trained(LI)
+    assert (live(program), program.register_bits, program.product_bits) == (3, 33, 48)
+    assert program == trained(LI, 13)  # whatever the bits of its state
+    program = trained(LI, input_gain=0)
+    assert (live(program), program.register_bits, program.product_bits) == (2, 33, 40)
+    assert len(program.operations) == 9
+    # friction, up to 4, has 25 bits with 22 of fraction, and takes a word of its own
+    wide = program_for(NEURONS["HRF"], fixed_constants(NEURONS["HRF"], 14, 22))
+    assert words(wide, COEFFICIENT) == 2
 
 
 def test_old_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> None:
@@ -431,20 +404,14 @@ def test_old_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> N
     assert (readout.neuron.name, readout.fingerprint) == ("LI", "ece0450c55e76741")
 
 
-def test_a_coefficient_wider_than_a_state_takes_a_word_of_its_own() -> None:
-    counts = count(build_program(NEURONS["HRF"], fixed_constants(NEURONS["HRF"], 14, 22)))
-    assert counts.coefficient_words == 2  # friction, up to 4, has 25 bits with 22 of fraction
-
-
 def test_needs_are_the_largest_of_all_programs() -> None:
-    programs = [build_program(neuron, fixed_constants(neuron, 14, 16)) for neuron in EVERY]
+    programs = [trained(neuron) for neuron in EVERY]
     text = " ".join("\n".join(need_lines(programs)).split())
     assert "ADD, LT, MIN, MUL_SHR, NEG, RDC, RMW, SEL, SHL, SPIKE" in text
     assert "product before its shift 48 bits" in text
     assert "message of the readout 24 bits" in text
     assert "program 31 operations" in text
-    narrow = need_lines(programs[:1])
-    assert any(line.endswith(" 40 bits, signed") for line in narrow)
+    assert any(line.endswith(" 40 bits, signed") for line in need_lines(programs[:1]))
 
 
 GUIDE = Path(__file__).resolve().parents[2] / "deploy" / "assembler.md"
@@ -457,17 +424,11 @@ def test_the_guide_explains_every_class() -> None:
     assert assembler.GROUP in GUIDE.read_text()
 
 
-def invoke(*arguments: object) -> Result:
-    group = Commands("brf-lava")
-    group.add_command(loihi2)
-    return CliRunner().invoke(group, ["loihi2", *map(str, arguments)])
-
-
 def test_the_command_lists_all_layers_or_one(tmp_path: Path) -> None:
     path = tmp_path / "net.h5"
     write_network(random_network(np.random.default_rng(0), (4, 9, 3)), path)
-    result = invoke("program", path)
-    assert result.exit_code == 0, result.output
+    result = brf_lava("loihi2", "program", path)
+    assert_worked(result)
     for expected in (
         "layer 1: 9 neurons",
         "BRF, program ",
@@ -475,27 +436,19 @@ def test_the_command_lists_all_layers_or_one(tmp_path: Path) -> None:
         "LI, program ",
         "per neuron and step: 31 operations (8 ADD, 1 LT, 4 MIN, 6 MUL_SHR",
         "constant    gamma",
+        "take current, leave 0",
+        "q_old * dt >> 14",
+        "unit if z else zero",
+        "threshold < u",
         "Needed of the instruction set, see deploy/assembler.md",
     ):
         assert expected in result.output
     assert max(map(len, result.output.splitlines())) <= 110
-    one = invoke("program", path, "--layer", 2)
-    assert "LI, program" in one.output
-    assert "BRF" not in one.output
+    one = brf_lava("loihi2", "program", path, "--layer", 2).output
+    assert ("LI, program" in one, "BRF" in one) == (True, False)
     for layer in (0, 3):
-        refused = invoke("program", path, "--layer", layer)
-        assert refused.exit_code == 2
-        assert f"--layer {layer}: {path} has layers 1 to 2." in refused.output
-
-
-def test_the_listing_says_what_each_operation_does() -> None:
-    lines = listing(build_program(BRF, fixed_constants(BRF, 14, 16)))
-    by_target = {line.split()[2]: line for line in lines if line.split()[0].isdigit()}
-    assert by_target["b_change"].endswith("q_old * dt >> 14")
-    assert by_target["q_gain"].endswith("unit if z else zero")
-    assert by_target["z"].endswith("threshold < u")
-    assert by_target["x"].endswith("take current, leave 0")
-    assert len(by_target) == 31
+        refused = brf_lava("loihi2", "program", path, "--layer", layer)
+        assert_failed(refused, 2, f"--layer {layer}: {path} has layers 1 to 2.")
 
 
 class Plugin:
@@ -515,37 +468,6 @@ class Plugin:
         return program.fingerprint.encode()
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What stands for an installed entry point."""
-
-    name: str
-    loaded: Any
-    value: str = "somewhere:Something"
-
-    def load(self) -> Any:
-        if isinstance(self.loaded, Exception):
-            raise self.loaded
-        return self.loaded
-
-
-def install(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    def entry_points(*, group: str) -> list[Entry]:
-        assert group == "brf_lava.loihi2_assembler"
-        return list(entries)
-
-    monkeypatch.setattr(assembler, "entry_points", entry_points)
-
-
-@pytest.mark.parametrize("loaded", [Plugin, Plugin()], ids=["class", "object"])
-def test_one_plug_in_is_used(monkeypatch: pytest.MonkeyPatch, loaded: Any) -> None:
-    install(monkeypatch, Entry("one", loaded))
-    program = build_program(BRF, fixed_constants(BRF, 14, 16))
-    for name in (None, "one"):
-        found = assembler.find_assembler(name=name)
-        assert assembler.machine_code(found, program) == program.fingerprint.encode()
-
-
 def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By the metadata that an installation leaves."""
     info = tmp_path / "member_tools-1.0.dist-info"
@@ -555,106 +477,51 @@ def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
     code = "class Ours:\n    name = 'ours'\n    def assemble(self, program):\n        return b'1'\n"
     (tmp_path / "member_tools.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    program = build_program(LI, fixed_constants(LI, 14, 16))
-    assert assembler.machine_code(assembler.find_assembler(name="ours"), program) == b"1"
+    found = assembler.find_assembler(name="ours")
+    assert assembler.machine_code(found, trained(LI)) == b"1"
 
 
-def test_without_an_assembler_it_says_what_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch)
-    with pytest.raises(BackendUnavailableError, match="no plug-in in the group"):
-        assembler.find_assembler()
-
-
-def test_of_several_plug_ins_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, Entry("one", Plugin), Entry("two", Plugin))
-    with pytest.raises(ParameterError, match=r"one, two are installed\. Choose"):
-        assembler.find_assembler()
-    assert assembler.find_assembler(name="two").name == "plugin"
-    with pytest.raises(BackendUnavailableError, match="no plug-in 'three' among one, two in the"):
-        assembler.find_assembler(name="three")
-
-
-@pytest.mark.parametrize(
-    ("loaded", "message"),
-    [
-        (ImportError("no module"), r"one: somewhere:Something cannot be loaded \(ImportError: no"),
-        (object(), "one: somewhere:Something has no name and assemble"),
-    ],
-)
-def test_a_broken_plug_in_is_refused(
-    monkeypatch: pytest.MonkeyPatch, loaded: Any, message: str
-) -> None:
-    install(monkeypatch, Entry("one", loaded))
-    with pytest.raises(BackendUnavailableError, match=message):
-        assembler.find_assembler()
-
-
-@pytest.mark.parametrize(
-    ("neuron", "kind", "message"),
-    [
+def test_what_an_assembler_does_wrong_is_said() -> None:
+    kind: type[BrfLavaError]
+    for neuron, kind, message in (
         ("RF", BackendUnavailableError, r"cannot assemble RF \(NotImplementedError: no RF\)"),
-        ("HRF", BackendUnavailableError, "plugin: no bytes for HRF; machine code as bytes"),
-        ("BHRF", BackendUnavailableError, "plugin: str for BHRF; machine code as bytes"),
+        ("HRF", BackendUnavailableError, "HRF .*machine code as bytes is needed, not b''"),
+        ("BHRF", BackendUnavailableError, "BHRF .*machine code as bytes is needed, not 'text'"),
         ("ALIF", ParameterError, "ALIF: its own words"),
-    ],
-)
-def test_what_an_assembler_does_wrong_is_said(
-    neuron: str, kind: type[BrfLavaError], message: str
-) -> None:
-    program = build_program(NEURONS[neuron], fixed_constants(NEURONS[neuron], 14, 16))
-    with pytest.raises(kind, match=message):
-        assembler.machine_code(Plugin(), program)
-
-
-def ready_files(folder: Path, *lines: str) -> Path:
-    path = folder / "ready.toml"
-    path.write_text("\n".join(("[files]", *lines)))
-    return path
+    ):
+        with pytest.raises(kind, match=message):
+            assembler.machine_code(Plugin(), trained(NEURONS[neuron]))
+    assert assembler.machine_code(Plugin(), trained(BRF)) == trained(BRF).fingerprint.encode()
 
 
 def test_ready_files_are_found_by_fingerprint(tmp_path: Path) -> None:
-    brf, li = (build_program(neuron, fixed_constants(neuron, 14, 16)) for neuron in (BRF, LI))
+    brf, li, other = trained(BRF), trained(LI), trained(BRF, 13)
     (tmp_path / "brf.bin").write_bytes(b"machine code")
-    path = ready_files(tmp_path, f'{brf.fingerprint} = "brf.bin"', f'{"0" * 16} = "gone.bin"')
+    path = tmp_path / "ready.toml"
+    path.write_text(f'[files]\n{brf.fingerprint} = "brf.bin"\n{li.fingerprint} = "gone.bin"\n')
     ready = assembler.find_assembler(path)
     assert assembler.machine_code(ready, brf) == b"machine code"
-    for other in (li, build_program(BRF, fixed_constants(BRF, 13, 16))):
-        with pytest.raises(BackendUnavailableError, match=f"for program {other.fingerprint} .*but"):
-            assembler.machine_code(ready, other)
+    for program, message in (
+        (other, f"for program {other.fingerprint} .*but"),
+        (li, r"No such file or directory.*gone\.bin"),
+    ):
+        with pytest.raises(BackendUnavailableError, match=message):
+            assembler.machine_code(ready, program)
 
 
-def test_a_ready_file_that_is_gone_is_reported(tmp_path: Path) -> None:
-    program = build_program(BRF, fixed_constants(BRF, 14, 16))
-    ready = assembler.find_assembler(ready_files(tmp_path, f'{program.fingerprint} = "gone.bin"'))
-    with pytest.raises(BackendUnavailableError, match=r"gone\.bin cannot be read \(No such file"):
-        assembler.machine_code(ready, program)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"\xff\x00", "byte 0 is not UTF-8 text. Name a TOML file with one table"),
-        (b"", "empty. Name a TOML file with one table"),
-        (b"[files]\n", "files. Name a TOML file with one table"),
-        (b'files = "a"', "files. Name a TOML file with one table"),
-        (b'[files]\n0123456789abcdef = "a"\n[more]\n', "files, more. Name a TOML file"),
-        (b"[files", "not valid TOML"),
-        (b'[files]\nbrf = "a"', 'files.brf = "a"; the key is a program'),
-        (b"[files]\n0123456789abcdef = 3", "files.0123456789abcdef = 3; the key is a program"),
-    ],
-)
-def test_a_list_of_ready_files_that_is_none_is_refused(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
+def test_a_list_of_ready_files_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ready.toml"
-    path.write_bytes(content)
-    with pytest.raises(ParameterError, match=re.escape(f"--microcode {path}: {message}")):
-        assembler.find_assembler(path)
-
-
-def test_ready_files_need_a_list_and_no_plug_in(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing.toml"):
-        with pytest.raises(ParameterError, match="cannot be read"):
+    for content, message in (
+        (b"\xff\x00", "byte 0 is not UTF-8 text. Name a TOML file with a table [files]"),
+        (b"", "files is missing"),
+        (b'[files]\n0123456789abcdef = "a"\n[more]\n', "more: no such key"),
+        (b"[files", "not valid TOML"),
+        (None, "cannot be read"),
+        (b"[files]\n0123456789abcdef = 3", "allowed is a table from fingerprints to files"),
+    ):
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ParameterError, match=re.escape(message)) as error:
             assembler.find_assembler(path)
-    with pytest.raises(ParameterError, match="--assembler one: with --microcode nothing"):
-        Loihi2Options(microcode=tmp_path, assembler="one")
+        assert str(error.value).startswith(f"--microcode {path}: ")

@@ -1,9 +1,7 @@
 """What a neuron program is made of, and an interpreter that runs one.
 
 A program is a list of integer operations on named registers, each with the range of values that it
-holds. The operations carry names of the instruction classes in Intel's Loihi 2 technology brief of
-2021; only those names are public. What each does is defined here, in `INSTRUCTIONS`, and explained
-in `deploy/assembler.md`. Nothing here was run on a chip.
+holds. What each operation does is defined in `INSTRUCTIONS` and explained in `deploy/assembler.md`.
 """
 
 from __future__ import annotations
@@ -16,33 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from brf_lava.board.describe import width
 from brf_lava.errors import ParameterError
 from brf_lava.neurons.families import Neuron
 from brf_lava.proc.microcode import MESSAGE_BITS
 
 WORK_WIDTH = 64  # bits of a register or product: the widest that this project computes with
-
 STATE, COEFFICIENT, CONSTANT = "state", "coefficient", "constant"
 INPUT, TEMPORARY = "input", "temporary"
 
 
-def width(low: int, high: int) -> int:
-    """Bits that hold the integers from low to high: with a sign only if low is below 0."""
-    if low < 0:
-        return max((-low - 1).bit_length(), high.bit_length()) + 1
-    return max(high.bit_length(), 1)
-
-
 @dataclass(frozen=True)
 class Register:
-    """A named integer and the values it takes, both limits included.
-
-    role: a state variable or a coefficient, one per neuron, in the neuron's memory; a constant of
-    the whole program; the input, what all spikes of a step add up to; or a temporary.
-    """
+    """A named integer and the values it takes, both limits included."""
 
     name: str
-    role: str
+    role: str  # states and coefficients are a neuron's own, constants the whole program's
     low: int
     high: int
 
@@ -74,44 +61,39 @@ def _multiply_shift(a: Any, b: Any, shift: int) -> Any:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One class: how it reads, and what it computes from its sources and its shift.
-
-    Every `compute` takes Python integers and int64 arrays, and rises or falls throughout in each
-    of its sources, so that `bounds` need only look at the ends.
-    """
+    """One class: how it reads, and what it computes from its sources and its shift."""
 
     text: str
     compute: Callable[..., Any]
-    sources: int = 1
 
-    def bounds(self, ranges: Sequence[tuple[int, int]], shift: int) -> tuple[int, int]:
-        """The least and largest result for sources in these ranges."""
-        ends = [int(self.compute(*corner, shift)) for corner in product(*ranges)]
-        return min(ends), max(ends)
+    def bounds(self, sources: Sequence[Register], shift: int) -> tuple[int, int]:
+        """The least and largest result for what these registers may hold."""
+        # Every `compute` rises or falls throughout in each of its sources: the ends are enough
+        ends = product(*((register.low, register.high) for register in sources))
+        results = [int(self.compute(*corner, shift)) for corner in ends]
+        return min(results), max(results)
 
 
 INSTRUCTIONS: dict[str, Instruction] = {
     "RDC": Instruction("take {0}, leave 0", lambda a, _: a),
     "RMW": Instruction("take {0}", lambda a, _: a),
-    "ADD": Instruction("{0} + {1}", lambda a, b, _: a + b, 2),
+    "ADD": Instruction("{0} + {1}", lambda a, b, _: a + b),
     "NEG": Instruction("-{0}", lambda a, _: -a),
-    "MIN": Instruction("the lesser of {0}, {1}", lambda a, b, _: b + (a - b) * (a < b), 2),
+    "MIN": Instruction("the lesser of {0}, {1}", lambda a, b, _: b + (a - b) * (a < b)),
     "SHL": Instruction("{0} << {shift}", lambda a, shift: a * (1 << shift)),
-    "MUL_SHR": Instruction("{0} * {1} >> {shift}", _multiply_shift, 2),
-    "LT": Instruction("{0} < {1}", lambda a, b, _: (a < b) * 1, 2),
-    "SEL": Instruction("{1} if {0} else {2}", lambda c, a, b, _: b + (a - b) * c, 3),
+    "MUL_SHR": Instruction("{0} * {1} >> {shift}", _multiply_shift),
+    "LT": Instruction("{0} < {1}", lambda a, b, _: (a < b) * 1),
+    "SEL": Instruction("{1} if {0} else {2}", lambda c, a, b, _: b + (a - b) * c),
     "SPIKE": Instruction("send {0} unless 0", lambda a, _: a),
 }
 
 
 @dataclass(frozen=True)
 class Program:
-    """One neuron's step: what it computes at every time step, in this order, without a branch.
+    """One neuron's step: its operations, in this order, without a branch.
 
     A state variable is read by RMW, written once, and then read by its own name. The last operation
-    is the only SPIKE.
-
-    Raises: ParameterError for a register or a product beyond 64 bits.
+    is the only SPIKE. Raises: ParameterError for a register or a product beyond 64 bits.
     """
 
     neuron: Neuron
@@ -119,15 +101,11 @@ class Program:
     operations: tuple[Operation, ...]
 
     def __post_init__(self) -> None:
-        for register in self.registers:
-            if register.bits > WORK_WIDTH:
-                raise self.fault(f"{register.name} needs more than {WORK_WIDTH} bits.")
-        for operation in self.operations:
-            if operation.kind == "MUL_SHR" and width(*self.product_range(operation)) > WORK_WIDTH:
-                raise self.fault(
-                    f"the product of {' and '.join(operation.sources)} needs more than "
-                    f"{WORK_WIDTH} bits. Use fewer parameter bits or a smaller dt."
-                )
+        if max(self.register_bits, self.product_bits) > WORK_WIDTH:
+            raise self.fault(
+                f"a register needs {self.register_bits} bits and a product {self.product_bits}, "
+                f"more than {WORK_WIDTH}. Use fewer parameter bits or a smaller dt."
+            )
 
     def fault(self, problem: str) -> ParameterError:
         return ParameterError(f"program of {self.neuron.name}: {problem}")
@@ -154,10 +132,21 @@ class Program:
         """Of a message's payload: 0 for a spike, which says all by arriving."""
         return 0 if self.neuron.spiking else MESSAGE_BITS
 
-    def product_range(self, operation: Operation) -> tuple[int, int]:
-        """The least and largest product of a MUL_SHR, before the shift."""
-        ranges = [(self.by_name[name].low, self.by_name[name].high) for name in operation.sources]
-        return INSTRUCTIONS["MUL_SHR"].bounds(ranges, 0)
+    @property
+    def register_bits(self) -> int:
+        """Of the widest register."""
+        return max(register.bits for register in self.registers)
+
+    @property
+    def product_bits(self) -> int:
+        """Of the widest product, before its shift."""
+        registers, multiply = self.by_name, INSTRUCTIONS["MUL_SHR"]
+        products = [
+            multiply.bounds([registers[name] for name in operation.sources], 0)
+            for operation in self.operations
+            if operation.kind == "MUL_SHR"
+        ]
+        return max((width(*product) for product in products), default=0)
 
     @property
     def fingerprint(self) -> str:
@@ -169,44 +158,32 @@ class Program:
 def run_program(
     program: Program, state: Sequence[Any], current: Any, coefficients: Sequence[Any]
 ) -> tuple[tuple[Any, ...], Any]:
-    """One step, like ``neuron.fixed_step``.
+    """One step: arguments and result are those of ``neuron.fixed_step``, arrays or integers.
 
-    Args:
-        program: The program.
-        state: int64 arrays or integers, in the order of the neuron's record.
-        current: What the spikes of the step add up to.
-        coefficients: As the state.
-
-    Returns:
-        ((state, ...), output).
-
-    Raises:
-        ParameterError: A register would hold what its range does not allow.
+    Raises: ParameterError when a register would hold what its range does not allow.
     """
-    states, registers = program.of_role(STATE), program.by_name
-    memory = {  # by the only class that reads it
-        "RMW": _held(program, states, state),
-        "RDC": _held(program, program.of_role(INPUT), (current,)),
-    }
-    values: dict[str, Any] = dict(program.constants)
-    values.update(_held(program, program.of_role(COEFFICIENT), coefficients))
+    registers = program.by_name
+
+    def held(name: str, value: Any) -> Any:
+        low, high = registers[name].low, registers[name].high
+        if np.any((value < low) | (value > high)):
+            worst = int(np.min(value)) if np.any(value < low) else int(np.max(value))
+            raise program.fault(
+                f"{name}: {worst} does not fit {registers[name].format}, {low} to {high}."
+            )
+        return value
+
+    def memory(role: str, values: Sequence[Any]) -> dict[str, Any]:
+        names = [register.name for register in program.of_role(role)]
+        return {name: held(name, each) for name, each in zip(names, values, strict=True)}
+
+    before = {"RMW": memory(STATE, state), "RDC": memory(INPUT, [current])}  # by who reads it
+    values = {**program.constants, **memory(COEFFICIENT, coefficients)}
     for operation in program.operations:
-        source = memory.get(operation.kind, values)
+        source = before.get(operation.kind, values)
         operands = [source[name] for name in operation.sources]
         result = INSTRUCTIONS[operation.kind].compute(*operands, operation.shift)
         if operation.kind == "SPIKE":
-            return tuple(values[register.name] for register in states), result
-        values.update(_held(program, (registers[operation.target],), (result,)))
+            return tuple(values[register.name] for register in program.of_role(STATE)), result
+        values[operation.target] = held(operation.target, result)
     raise program.fault("its last operation must be a SPIKE.")
-
-
-def _held(program: Program, registers: Sequence[Register], values: Sequence[Any]) -> dict[str, Any]:
-    """Each register's name with its value. Raises: ParameterError for one out of its range."""
-    for register, value in zip(registers, values, strict=True):
-        if np.any((value < register.low) | (value > register.high)):
-            worst = int(np.min(value)) if np.any(value < register.low) else int(np.max(value))
-            raise program.fault(
-                f"{register.name}: {worst} does not fit {register.format}, "
-                f"{register.low} to {register.high}."
-            )
-    return {register.name: value for register, value in zip(registers, values, strict=True)}

@@ -1,8 +1,7 @@
 """The program of each neuron: the steps of `neurons.fixed`, written with public operations only.
 
-The tests run every program with the interpreter and compare it, integer by integer, with the step
-it stands for. Differences are sums with a negated term; clipping to the symmetric state range is
-MIN, NEG, MIN, NEG; ranges of all registers follow from those of states, coefficients and input.
+Differences are sums with a negated term; clipping to the symmetric state range is MIN, NEG, MIN,
+NEG; ranges of all registers follow from those of states, coefficients and input.
 """
 
 from __future__ import annotations
@@ -20,44 +19,55 @@ from brf_lava.backends.loihi2.machine import (
     Operation,
     Program,
     Register,
-    run_program,
-    width,
 )
+from brf_lava.backends.states import layer_names
+from brf_lava.board.describe import width
 from brf_lava.errors import ParameterError
 from brf_lava.network.layers import FixedLayer, FixedNetwork, integer_ranges
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import Neuron
 
-__all__ = [
-    "Operation",
-    "Program",
-    "Register",
-    "build_program",
-    "has_program",
-    "network_programs",
-    "program_for",
-    "run_program",
-]
-
-ANY_CURRENT = (-fixed.CURRENT_MAX, fixed.CURRENT_MAX)
-SPIKES = (0, 1)
-
-
-def program_for(layer: FixedLayer, current: tuple[int, int] = ANY_CURRENT) -> Program:
-    """The program of a layer's neurons. Raises: as `build_program`."""
-    return build_program(layer.neuron, layer.constants, current)
+ANY_CURRENT, SPIKES = (-fixed.CURRENT_MAX, fixed.CURRENT_MAX), (0, 1)
 
 
 def network_programs(network: FixedNetwork) -> tuple[Program, ...]:
-    """One program per layer, its input as wide as the layer's weights can make it.
-
-    Raises: as `build_program`.
-    """
+    """One `program_for` each layer, its input as wide as the layer's weights can make it."""
     ranges = [network.input_range, *(SPIKES for _ in network.hidden)]
     return tuple(
-        program_for(layer, current_range(layer, inputs))
+        program_for(layer.neuron, layer.constants, current_range(layer, inputs))
         for layer, inputs in zip(network.layers, ranges, strict=True)
     )
+
+
+def program_lengths(network: FixedNetwork) -> list[str]:
+    """The operations of each layer's program; "-" if a neuron of the network has no program."""
+    if not all(has_program(layer.neuron) for layer in network.layers):
+        return ["-"] * len(network.layers)
+    return [f"{len(program.operations)} ops" for program in network_programs(network)]
+
+
+def check_values(network: FixedNetwork) -> None:
+    """Raises: ParameterError for what no neuron's variables can hold, or Lava cannot place."""
+    largest_input = network.largest_input
+    for name, layer in zip(layer_names(network), network.layers, strict=True):
+        largest, current = abs(layer.coefficients).max(1), layer.largest_currents(largest_input)
+        largest_input = 1  # a spike
+        if largest.max() > fixed.STATE_MAX:
+            coefficient = layer.neuron.fixed_coefficients[int(largest.argmax())]
+            raise ParameterError(
+                f"{name}: {coefficient} {int(largest.max())}; a variable on Loihi 2 holds at most "
+                f"{fixed.STATE_MAX}. Export with fewer --parameter-bits."
+            )
+        if current.max() > fixed.STATE_MAX:
+            raise ParameterError(
+                f"{name}: weights of neuron {int(current.argmax())} add up to "
+                f"{int(current.max())} for the largest inputs; a neuron on Loihi 2 is taken to "
+                f"receive at most {fixed.STATE_MAX}. Export with fewer --state-bits."
+            )
+        if not layer.weights.mantissa.any():
+            raise ParameterError(
+                f"{name}: all weights are 0, which Lava cannot place. Leave the layer out."
+            )
 
 
 def current_range(layer: FixedLayer, inputs: tuple[int, int] = SPIKES) -> tuple[int, int]:
@@ -78,14 +88,11 @@ def has_program(neuron: Neuron) -> bool:
     return neuron.source is None and neuron.name in _STEPS
 
 
-def build_program(
-    neuron: Neuron, constants: Any, current: tuple[int, int] = ANY_CURRENT
-) -> Program:
-    """The program of a neuron with these integer constants.
+def program_for(neuron: Neuron, constants: Any, current: tuple[int, int] = ANY_CURRENT) -> Program:
+    """The program of a neuron with these integer constants and this range of inputs.
 
-    constants: ``neuron.fixed_constants``. current: least and largest input of one step; any int32
-    by default. Raises: ParameterError for a neuron without a program, and when a state variable
-    could leave its 24 bits or a product 64 bits.
+    Raises: ParameterError for a neuron without a program, and when a state variable could leave its
+    24 bits or a product 64 bits.
     """
     if not has_program(neuron):
         raise ParameterError(
@@ -102,14 +109,12 @@ def build_program(
 
 
 def state_ranges(neuron: Neuron, constants: Any) -> dict[str, tuple[int, int]]:
-    """The values that each state variable takes, having started from 0.
+    """The values that each state takes, from 0 on. Raises: ParameterError beyond 24 bits.
 
     The refractory variable decays or, on a spike, gains one. A spike needs u above theta + q, and u
-    is at most `STATE_MAX`: q then is below `STATE_MAX - theta`. The adaptation is a mean of zeros
-    and ones. Raises: ParameterError when one does not fit a signed 24-bit variable.
+    is at most `STATE_MAX`: q then is below `STATE_MAX - theta`. The adaptation is a mean of spikes.
     """
-    one = 1 << constants.parameter_bits
-    unit = 1 << constants.state_bits
+    one, unit = 1 << constants.parameter_bits, 1 << constants.state_bits
     ranges = dict.fromkeys(neuron.states, (fixed.STATE_MIN, fixed.STATE_MAX))
     if "q" in ranges:
         spiking = max(0, fixed.STATE_MAX - constants.theta - 1)
@@ -117,9 +122,7 @@ def state_ranges(neuron: Neuron, constants: Any) -> dict[str, tuple[int, int]]:
         kept = fixed.mul(min(spiking, steady), constants.gamma, constants.parameter_bits)
         ranges["q"] = (0, kept + unit)
     if "a" in ranges:
-        ranges["a"] = (0, unit)
-    if "z" in ranges:
-        ranges["z"] = (0, 1)
+        ranges |= {"a": (0, unit), "z": (0, 1)}
     for name, (_, high) in ranges.items():
         if high > fixed.STATE_MAX:
             raise ParameterError(
@@ -157,9 +160,9 @@ class _Builder:
 
     def run(self, kind: str, target: str, *sources: str, shift: int = 0) -> str:
         """Append one operation. target: a state variable, or the name of a new temporary."""
-        ranges = [(self.registers[name].low, self.registers[name].high) for name in sources]
         if target not in self.registers:
-            self._declare(target, TEMPORARY, *INSTRUCTIONS[kind].bounds(ranges, shift))
+            read = [self.registers[name] for name in sources]
+            self._declare(target, TEMPORARY, *INSTRUCTIONS[kind].bounds(read, shift))
         self.operations.append(Operation(kind, target, sources, int(shift)))
         return target
 

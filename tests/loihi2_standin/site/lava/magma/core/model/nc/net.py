@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from lava.magma.core.model.nc.tables import Nodes
+
+@dataclass(eq=False)
+class Nodes:
+    """One allocation: its kind, what was asked for, and what it was connected to."""
+
+    kind: str
+    arguments: dict[str, Any]
+    connected: list[Any] = field(default_factory=list)
+
+    def connect(self, other: Any) -> None:
+        self.connected.append(other)
 
 
 class _Group:
     def __init__(self, kind: str, record: list[Nodes]) -> None:
         self._kind, self._record = kind, record
 
-    def _new(self, arguments: dict[str, Any]) -> Nodes:
+    def allocate(self, **arguments: Any) -> Nodes:
         self._record.append(Nodes(self._kind, arguments))
         return self._record[-1]
 
-
-class _Programmed(_Group):
-    def allocate_ucode(self, shape: Any, **arguments: Any) -> Nodes:
-        return self._new({"shape": shape, **arguments})
-
-
-class _Plain(_Group):
-    def allocate(self, shape: Any, **arguments: Any) -> Nodes:
-        return self._new({"shape": shape, **arguments})
+    allocate_ucode = allocate
 
 
 class NetL2:
@@ -31,7 +34,7 @@ class NetL2:
 
     def __init__(self) -> None:
         self.record: list[Nodes] = []
-        self.neurons_cfg = _Programmed("program", self.record)
-        self.neurons = _Programmed("neurons", self.record)
-        self.ax_out = _Plain("axons", self.record)
-        self.synapses = _Plain("synapses", self.record)  # not public: our own Dense model's
+        self.neurons_cfg = _Group("program", self.record)
+        self.neurons = _Group("neurons", self.record)
+        self.ax_out = _Group("axons", self.record)
+        self.synapses = _Group("synapses", self.record)  # not public: our own Dense model's
