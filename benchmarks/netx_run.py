@@ -101,7 +101,6 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.guard import run_guarded, shared_array
-    from brf_lava.backends.sim.lava_net import CHANNEL_SIZE
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
 
@@ -110,12 +109,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     sink = Sink(record=record, name="output")
     source.s_out.connect(net.inp)
     net.out.connect(sink.a_in)
-    run_guarded(
-        sink,
-        Loihi2SimCfg(select_tag="fixed_pt"),
-        len(record),
-        compile_config={"pypy_channel_size": CHANNEL_SIZE},
-    )
+    run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
     return record[len(net) :]
 
 

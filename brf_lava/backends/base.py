@@ -74,7 +74,6 @@ class Backend(Protocol):
 
         Raises:
             ParameterError: For other inputs.
-            BackendUnavailableError: If something is missing.
             LavaRunError: If the run fails or takes too long.
         """
         ...
@@ -87,11 +86,9 @@ class StreamingBackend(Backend, Protocol):
         """Return how many steps after its input an output comes."""
 
     def steps(self, network: FixedNetwork, timeout: float | None) -> AbstractContextManager[Steps]:
-        """Start a network that takes a step when it is called, until the ``with`` block ends.
+        """Start a network that takes one step of one sample when it is asked to.
 
-        Args:
-            network: What to run, one sample at a time.
-            timeout: Seconds that a step may take, and the start; None for no limit.
+        It runs until the ``with`` block ends. timeout: s, that a step may take, and the start.
         """
 
 
@@ -107,21 +104,9 @@ class Simulation(StreamingBackend):
         require_lava()
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
-        from brf_lava.backends.sim.lava_net import run_on_lava, steps_needed
+        from brf_lava.backends.sim.lava_net import run_on_lava
 
-        def share_done(steps: int) -> None:
-            if options.on_progress is not None:
-                total = steps_needed(network, len(x), x.shape[1], options.batch)
-                options.on_progress(steps / total)
-
-        return run_on_lava(
-            network,
-            x,
-            batch=options.batch,
-            timeout=options.timeout,
-            on_progress=share_done,
-            recording=options.recording,
-        )
+        return run_on_lava(network, x, **vars(options))
 
     def delay(self, network: FixedNetwork) -> int:
         return len(network.layers)  # each connection delays by one step
@@ -133,15 +118,14 @@ class Simulation(StreamingBackend):
 
 
 class Engine(StreamingBackend):
-    """The integer engine, which needs no Lava and which the other backends are compared with."""
+    """The integer engine, which needs nothing and which the other backends are compared with."""
 
     name = "engine"
     title = "the engine"
     is_reference = True
 
     def require(self) -> None:
-        """Nothing is needed."""
-        return
+        pass
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         from brf_lava.backends import engine
@@ -185,12 +169,9 @@ class Loihi2(Backend):
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         from brf_lava.backends.loihi2.backend import Loihi2Options, run_on_loihi2
 
+        chosen = self.options or Loihi2Options()
         return run_on_loihi2(
-            network,
-            x,
-            self.options or Loihi2Options(),
-            batch=options.batch,
-            on_placement=self.on_placement,
+            network, x, chosen, batch=options.batch, on_placement=self.on_placement
         )
 
 
@@ -198,8 +179,6 @@ STREAMING: dict[str, StreamingBackend] = {
     backend.name: backend for backend in (Simulation(), Engine())
 }
 BACKENDS: dict[str, Backend] = {**STREAMING, Loihi2.name: Loihi2()}
-# Those whose states can be recorded.
-STATEFUL = tuple(name for name, backend in BACKENDS.items() if not backend.on_board)
 
 
 def find_backend(backend: str | Backend) -> Backend:

@@ -1,24 +1,36 @@
-"""A network on arrays or on a data set, in one call: what ``brf_lava.predict`` and others are."""
+"""A network on samples, part by part, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.backends.base import find_backend
+from brf_lava.backends.base import Backend, find_backend
+from brf_lava.backends.states import Recording
 from brf_lava.data.dataset import Dataset, Split
-from brf_lava.errors import ParameterError
-from brf_lava.network.activity import FloatActivity
+from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork
+from brf_lava.run.early import EarlyRow, decide_early, early_rows
 from brf_lava.run.execute import execute, samples_per_part
-from brf_lava.run.on_test_data import float_reference, lacking, run_test_data
-from brf_lava.run.result import RunResult, decision_of
-from brf_lava.run.target import Target
+from brf_lava.run.result import (
+    Reference,
+    RunResult,
+    decision_of,
+    measure,
+    reference_from,
+    summarize,
+)
 
+logger = logging.getLogger(__name__)
+NEEDED = ("task", "data", "metrics")  # of a network's provenance
 AnyNetwork = FixedNetwork | str | Path
 
 
@@ -50,13 +62,9 @@ def predict(
             f"x: shape {list(samples.shape)}; [samples, steps, {fixed.inputs}], none of them 0, is "
             "needed."
         )
-    decision, size = decision_of(fixed), samples_per_part(fixed, samples.shape[1], batch)
-    parts = []
-    for first in range(0, len(samples), size):
-        part = np.ascontiguousarray(samples[first : first + size].transpose(1, 0, 2))
-        activity, _ = execute(fixed, part, backend=backend, batch=batch)
-        parts.append(decision.predict(activity.outputs))
-    return np.concatenate(parts)
+    decision = decision_of(fixed)
+    parts = _run_parts(fixed, samples, find_backend(backend), batch=batch)
+    return np.concatenate([decision.predict(activity.outputs) for _, activity, _ in parts])
 
 
 def run_network(
@@ -95,11 +103,163 @@ def run_network(
         order = fixed.provenance.get("permutation")
         dataset = data.ordered_as(None if order is None else np.array(order))
         data = dataset.test
-        if stored is not None and not lacking(fixed):
+        if stored is not None and not _lacking(fixed):
             reference = float_reference(fixed, dataset, len(data.x), stored)
-    target = Target(find_backend(backend), batch=batch)
-    return run_test_data(fixed, data, target, check=check, reference=reference).result
+    chosen = find_backend(backend)
+    result, _ = run_test_data(fixed, data, chosen, batch=batch, check=check, reference=reference)
+    return result
+
+
+def run_test_data(
+    network: FixedNetwork,
+    split: Split,
+    backend: Backend,
+    *,
+    batch: int | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    reference: Reference | None = None,
+    margins: Sequence[float] = (),
+    recording: Recording | None = None,
+    on_samples: Callable[[int], Any] = lambda done: None,
+) -> tuple[RunResult, list[EarlyRow]]:
+    """Run a network on samples and judge what it answers.
+
+    Args:
+        network: What to run.
+        split: The samples and their labels.
+        backend: Where to run.
+        batch: Samples in one Lava run; None for as many as memory allows.
+        timeout: Seconds that a Lava run may take; None for no limit.
+        check: Compare every spike and output with the engine.
+        reference: The float network on the same samples.
+        margins: Of early decisions, see `brf_lava.run.early.check_early`.
+        recording: Where the states of chosen neurons go.
+        on_samples: Called now and then with how many samples are done.
+
+    Returns:
+        Accuracy and cost, and the early decisions: a row for each margin, then one for the end of
+        the sequences.
+
+    Raises:
+        MismatchError: If a backend differs from the engine.
+        LavaRunError: If a run fails or takes too long.
+    """
+    check = check and not backend.is_reference
+    margins = (*margins, np.inf) if margins else ()
+    measured, decisions = [], []
+    for x, activity, seconds in _run_parts(
+        network,
+        split.x,
+        backend,
+        batch=batch,
+        timeout=timeout,
+        check=check,
+        recording=recording,
+        on_samples=on_samples,
+    ):
+        measured.append(measure(network, x, activity, seconds))
+        if margins:
+            decisions.append(decide_early(network, activity, margins))
+    result = summarize(network, measured, split.y, reference, backend=backend.name, checked=check)
+    return result, early_rows(network, margins, decisions, split.y) if margins else []
+
+
+def _run_parts(
+    network: FixedNetwork,
+    samples: NDArray[Any],
+    backend: Backend,
+    *,
+    batch: int | None,
+    recording: Recording | None = None,
+    on_samples: Callable[[int], Any] = lambda done: None,
+    **options: Any,
+) -> Iterator[tuple[NDArray[Any], Activity, float]]:
+    """Inputs [T, B, I], activity and seconds of one part of the samples [B, T, I] after the other.
+
+    options: of `execute`.
+    """
+    size = samples_per_part(network, samples.shape[1], batch)
+    for first in range(0, len(samples), size):
+        x = np.ascontiguousarray(samples[first : first + size].transpose(1, 0, 2))
+        last = first + x.shape[1]
+        activity, seconds = execute(
+            network,
+            x,
+            backend=backend,
+            batch=batch,
+            recording=recording and recording.samples(first, last),
+            on_progress=partial(_in_samples, on_samples, first, last),
+            **options,
+        )
+        yield x, activity, seconds
+        on_samples(last)
+
+
+def _in_samples(on_samples: Callable[[int], Any], first: int, last: int, share: float) -> None:
+    """From the share done of one part of a run to samples done of all."""
+    on_samples(first + int((last - first) * share))
 
 
 def _load(network: AnyNetwork) -> tuple[FixedNetwork, FloatActivity | None]:
     return (network, None) if isinstance(network, FixedNetwork) else read_network(network)
+
+
+def _lacking(network: FixedNetwork) -> list[str]:
+    """What a network does not say about its training."""
+    return [key for key in NEEDED if key not in network.provenance]
+
+
+def check_provenance(network: FixedNetwork, path: Path) -> None:
+    """Raise NetworkFileError if a network file does not say what it was trained for."""
+    if missing := _lacking(network):
+        raise NetworkFileError(
+            f"{path}: its provenance has no {', '.join(missing)}, so neither data nor reference "
+            "are known. Name a file written by 'brf-lava export'."
+        )
+
+
+def float_reference(
+    network: FixedNetwork,
+    dataset: Dataset,
+    samples: int,
+    stored: FloatActivity | None,
+    model: Path | None = None,
+    device: str = "auto",
+) -> Reference | None:
+    """Return what the float network does on the first test samples, None where it is not known.
+
+    Args:
+        network: The network in integers.
+        dataset: The data of the run.
+        samples: How many of its test samples.
+        stored: What the float network did when it was trained, from the network file.
+        model: A model file, to be measured now instead.
+        device: Where to measure it: "auto", "cpu" or "cuda".
+
+    Raises:
+        CheckpointError: For a model file that is missing or damaged.
+    """
+    decision, split = decision_of(network), dataset.test.first(samples)
+    if model is not None:
+        from brf_lava.train.checkpoint import load_checkpoint
+        from brf_lava.train.model import choose_device, device_name, evaluate
+
+        checkpoint = load_checkpoint(model)
+        if checkpoint.fingerprint != network.provenance.get("model"):
+            logger.warning("Notice: %s is not the model that the network was exported from.", model)
+        chosen = choose_device(device)
+        _, measured = evaluate(checkpoint.model().to(chosen), split, chosen)
+        return reference_from(measured, split.y, device_name(chosen), decision)
+    trained = network.provenance["data"]
+    if trained["fingerprint"] != dataset.source.fingerprint:
+        logger.warning(
+            "Notice: the float network was measured on %s, not on the data of this run, so that "
+            "nothing is compared with it; name the model with --reference to measure it here.",
+            trained["description"],
+        )
+        return None
+    if stored is None:
+        return None
+    used = network.provenance["metrics"]["device"]
+    return reference_from(stored.first(samples), split.y, used, decision)

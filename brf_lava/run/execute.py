@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.base import STATEFUL, Backend, OnProgress, RunOptions, find_backend
+from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
 from brf_lava.network.activity import Activity
@@ -72,11 +72,14 @@ def execute(
         raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
     if chosen.on_board and timeout is not None:
         raise ParameterError(
-            f"timeout: a run on {chosen.title} cannot be ended from here. Use a partition with a "
-            "limit."
+            f"timeout: a run on {chosen.title} cannot be ended from here. Name a --partition with "
+            "a time limit instead."
         )
-    if recording is not None:
-        check_states(chosen, "probe")
+    if chosen.on_board and recording is not None:
+        raise ParameterError(
+            f"probe: states are not recorded on {chosen.title}. Use backend "
+            f"{' or '.join(STREAMING)}, which compute the same."
+        )
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()
@@ -86,12 +89,3 @@ def execute(
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds
-
-
-def check_states(backend: Backend, what: str) -> None:
-    """Raise ParameterError if states cannot be recorded. what: was asked for, begins the error."""
-    if backend.on_board:
-        raise ParameterError(
-            f"{what}: states are not recorded on {backend.title}. Use backend "
-            f"{' or '.join(STATEFUL)}, which compute the same."
-        )

@@ -121,9 +121,16 @@ class Stream:
             ParameterError: If x has another shape, type or range, or the stream is closed.
             LavaRunError: If Lava fails.
         """
-        checked = _check_step(self._network, x)
+        given = np.asarray(x)
+        inputs, (low, high) = self._network.inputs, self._network.input_range
+        integers = given.dtype.kind in "biu" and given.shape == (inputs,)
+        if not integers or given.min() < low or given.max() > high:
+            raise ParameterError(
+                f"stream: a step of {given.dtype} and shape {given.shape}, {str(x)[:80]}; {inputs} "
+                f"integers from {low} to {high} are needed."
+            )
         self._begun = True
-        return self._step(checked)
+        return self._step(given.astype(np.int16))
 
     def reset(self) -> tuple[Answer, ...]:
         """End the sequence; the next step starts another one from zero state.
@@ -160,50 +167,29 @@ class _Judge:
     """Makes answers of readouts, one step after the other."""
 
     def __init__(self, network: FixedNetwork, decide: float | None) -> None:
-        self._decision = decision_of(network)
-        self._bits = network.output_bits
+        self._decision, self._bits = decision_of(network), network.output_bits
+        self._decide = np.inf if decide is None else decide
         self._total = np.zeros(network.classes, np.int64)
-        self._sequence = self._step = 0
-        self._decide, self._open = decide, decide is not None
+        self._sequence = -1
+        self.next_sequence()
 
     def next_sequence(self) -> None:
         self._sequence += 1
-        self._step = 0
-        self._total = np.zeros_like(self._total)
-        self._open = self._decide is not None
+        self._step, self._decided = -1, False
 
     def answer(self, outputs: NDArray[np.int64]) -> Answer:
         """outputs: [C], of the next step."""
-        step, count = self._step, 1
         self._step += 1
+        count = 1
         if self._decision.prediction == "mean":
-            count = self._step - self._decision.ignore_first
-            if count <= 0:
-                return Answer(self._sequence, step, outputs, None, None)
-            self._total = self._total + outputs
-        else:
-            self._total = outputs
+            count = self._step + 1 - self._decision.ignore_first
+        if count <= 0:
+            return Answer(self._sequence, self._step, outputs, None, None)
+        self._total = outputs if count == 1 else self._total + outputs
+        label, decided = int(self._total.argmax()), None
         if len(outputs) < 2:
-            return Answer(self._sequence, step, outputs, 0, None)
-        classes, leads = leaders(self._total, count << self._bits)
-        label, margin = int(classes), float(leads)
-        decided = None
-        if self._open and self._decide is not None and margin >= self._decide:
-            self._open, decided = False, label
-        return Answer(self._sequence, step, outputs, label, margin, decided)
-
-
-def _check_step(network: FixedNetwork, x: Any) -> NDArray[np.int16]:
-    """x as [I] int16. Raises: ParameterError."""
-    given = np.asarray(x)
-    low, high = network.input_range
-    if given.shape != (network.inputs,):
-        raise ParameterError(
-            f"stream: a step of shape {given.shape}; {network.inputs} inputs are needed."
-        )
-    if given.dtype.kind not in "biu" or given.min() < low or given.max() > high:
-        raise ParameterError(
-            f"stream: a step of {given.dtype} values from {given.min()} to {given.max()}; integers "
-            f"from {low} to {high} are needed."
-        )
-    return given.astype(np.int16)
+            return Answer(self._sequence, self._step, outputs, label, None)
+        margin = float(leaders(self._total, count << self._bits)[1])
+        if margin >= self._decide and not self._decided:
+            self._decided, decided = True, label
+        return Answer(self._sequence, self._step, outputs, label, margin, decided)

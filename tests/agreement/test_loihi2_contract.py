@@ -51,7 +51,7 @@ from brf_lava.neurons.families import LI, Neuron
 from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
-from brf_lava.run.verify import vectors, verify
+from brf_lava.run.verify import assert_on_time, vectors
 
 pytestmark = pytest.mark.timeout(60)
 SITE = Path(__file__).parents[1] / "loihi2_standin" / "site"
@@ -205,8 +205,9 @@ def test_delays_of_the_adapters(chip: Any, rng: np.random.Generator, delays: Any
     network = random_network(rng, (4, 12, 3), exponent=10)
     x = random_spikes(rng, 31, 3, 4, rate=0.3)
     assert_chip_equals_engine(network, x, Loihi2Options(partitions=("vpx",), delay=sum(delays)))
+    found = run_on_loihi2(network, x[:30], OPTIONS)
     with pytest.raises(MismatchError, match=f"if it were {sum(delays)} steps earlier"):
-        verify(network, x[:30], lambda x: run_on_loihi2(network, x, OPTIONS), "Loihi 2")
+        assert_on_time(found, engine.run(network, x[:30]), "Loihi 2", "the engine")
 
 
 def test_without_its_reset_the_backend_would_be_wrong(
@@ -251,13 +252,13 @@ def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator, neuron: Neur
     run_on_loihi2(network, random_spikes(rng, 20, 2, 4), OPTIONS)
     found = {item.process.name: item for item in chip.allocated}
     assert set(found) == {
-        "hidden 1",
+        "hidden1",
         "readout",
-        "weights of hidden 1",
-        "recurrent weights of hidden 1",
+        "weights of hidden1",
+        "recurrent weights of hidden1",
         "weights of readout",
     }
-    for name, kind, size in (("hidden 1", neuron, 12), ("readout", LI, 3)):
+    for name, kind, size in (("hidden1", neuron, 12), ("readout", LI, 3)):
         nodes, model = found[name].nodes, found[name].model
         names = (*kind.states, *kind.fixed_coefficients)
         assert list(nodes["neurons"].arguments) == ["shape", *names]
@@ -269,7 +270,7 @@ def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator, neuron: Neur
             "num_message_bits": 0 if kind.spiking else 24,
         }
         assert model.tags == ["fixed_pt"]
-    reset = [found[name].nodes["program"].arguments for name in ("hidden 1", "readout")]
+    reset = [found[name].nodes["program"].arguments for name in ("hidden1", "readout")]
     assert [(r["reset_mask"], r["reset_match"]) for r in reset] == [(31, 1), (31, 2)]
     assert reset[0]["theta"] == network.layers[0].constants.theta
 
@@ -296,7 +297,7 @@ def test_where_it_runs_is_told(chip: Any, rng: np.random.Generator) -> None:
     assert told[0] == "slurm, partition oheogulch_2h"
     where = dict(line.split(": ", 1) for line in told[1:])
     assert len(where) == len(told) - 1 == 11  # for one of the two streams
-    assert where["hidden 1 (BRF)"] == "neuro core, NcBRFModel"
+    assert where["hidden1 (BRF)"] == "neuro core, NcBRFModel"
     assert where["weights of readout (Dense)"] == "neuro core, NcDenseModel"
     assert where["input (Source)"] == "host CPU, FixedSourceModel"
     assert sum(line.startswith("embedded CPU") for line in where.values()) == 3
@@ -370,7 +371,7 @@ def test_nothing_runs_on_the_host_instead(
     monkeypatch.setattr(ncmodels.NcDenseModel, "tags", ["floating_pt"])
     with pytest.raises(BackendUnavailableError) as error:
         run_on_loihi2(random_network(rng, (4, 6, 3)), random_spikes(rng, 5, 1, 4), OPTIONS)
-    assert "weights of hidden 1 (Dense): host CPU, PyDenseModelBitAcc" in str(error.value)
+    assert "weights of hidden1 (Dense): host CPU, PyDenseModelBitAcc" in str(error.value)
     assert "input (Source)" not in str(error.value)
     assert chip.calls == ["compile"]
 
@@ -591,7 +592,7 @@ def test_what_does_not_fit_is_refused_before_the_board_is_asked(
     still = changed(base.layers[0], weights=Connection(np.zeros((6, 4), np.int8), 0))
     for layer, message in (
         (wide, "friction 8388608; .* at most 8388607. Export with fewer --parameter-bits"),
-        (loud, "hidden 1: weights of neuron . add up to 1.* --state-bits"),
+        (loud, "hidden1: weights of neuron . add up to 1.* --state-bits"),
         (still, "all weights are 0"),
     ):
         network = FixedNetwork((layer, base.layers[1]))
@@ -708,7 +709,7 @@ def test_verify_on_the_chip(chip: Any, net: Path) -> None:
     assert worked.exception is None, worked.output
     for part in (
         "slurm, partition oheogulch_2h, N3B3",
-        "hidden 1 (BRF): neuro core",
+        "hidden1 (BRF): neuro core",
         "4 samples of 40 steps: all 1,920 spike slots",
         "480 outputs",
     ):

@@ -570,7 +570,7 @@ def test_integers_that_no_core_can_hold_do_not_fit(tmp_path: Path) -> None:
     write_network(network, tmp_path / "net.h5")
     result = CliRunner().invoke(main, ["map", str(tmp_path / "net.h5")])
     assert result.exit_code == 1
-    assert "does not fit oheogulch: hidden 1: weights of neuron" in " ".join(result.output.split())
+    assert "does not fit oheogulch: hidden1: weights of neuron" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

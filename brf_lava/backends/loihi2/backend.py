@@ -25,13 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.exact_dense import exact_dense
 from brf_lava.backends.loihi2 import doctor
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
 from brf_lava.backends.loihi2.hosts import Finding, Host, use_host
 from brf_lava.backends.loihi2.program import network_programs
-from brf_lava.backends.loihi2.values import check_values, layer_name
-from brf_lava.backends.sim.lava_net import wire_layer
+from brf_lava.backends.loihi2.values import check_values
+from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
@@ -321,7 +320,7 @@ def _build(
     sender = adapter.out
     records = []
     for index, (layer, (path, constants)) in enumerate(zip(network.layers, programs, strict=True)):
-        name = layer_name(index, layer)
+        name = network.layer_names[index]
         if layer.recurrent is not None and not layer.recurrent.mantissa.any():
             layer = replace(layer, recurrent=None)
         neurons, synapse, _, out = wire_layer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from brf_lava.errors import ParameterError
-from brf_lava.network.layers import FixedLayer, FixedNetwork
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.fixed import STATE_MAX, STATE_WIDTH
 
 
@@ -15,7 +15,7 @@ def check_values(network: FixedNetwork) -> None:
     Raises: ParameterError.
     """
     for index, layer in enumerate(network.layers):
-        where = layer_name(index, layer)
+        where = network.layer_names[index]
         for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
             largest = int(np.abs(values).max(initial=0))
             if largest > STATE_MAX:
@@ -36,8 +36,3 @@ def check_values(network: FixedNetwork) -> None:
                 f"{where}: all weights are 0, which Lava's compiler cannot place. Train on, or "
                 "leave the layer out."
             )
-
-
-def layer_name(index: int, layer: FixedLayer) -> str:
-    """What to call a layer, counted from 0, in messages."""
-    return f"hidden {index + 1}" if layer.neuron.spiking else "readout"

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.backends.sim.lava_net import root_logger_kept, wire
 from brf_lava.backends.stepwise import Steps
 from brf_lava.errors import LavaRunError
+from brf_lava.io.shared_memory import shared_array
+from brf_lava.lava_support import require_lava
 from brf_lava.network.layers import FixedNetwork
+
+if TYPE_CHECKING:
+    from brf_lava.backends.sim.guard import Running
 
 TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 
@@ -25,18 +31,20 @@ TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
     """A Lava graph of the network, under way until the ``with`` block ends.
 
-    timeout: s, that a step may take, and the start; None: as long as it takes
-    Raises: BackendUnavailableError without Lava; LavaRunError when the graph cannot be started in
-    time, and `step` when one of its processes fails or a step takes too long.
-    """
-    from brf_lava.backends.sim.lava_net import CHANNEL_SIZE, root_logger_kept, wire
-    from brf_lava.lava_support import require_lava
+    Args:
+        network: What to run.
+        timeout: Seconds that a step may take, and the start; None for no limit.
 
+    Raises:
+        BackendUnavailableError: Without Lava.
+        LavaRunError: If the graph cannot be started in time; and `step` raises it when one of its
+            processes fails or a step takes too long.
+    """
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.guard import running
-    from brf_lava.proc.live_source.process import LiveSource
+    from brf_lava.proc.source.process import LiveSource
 
     link = _Link(network)
     try:
@@ -50,12 +58,8 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
                 [*[None] * (layers - 1), link],
                 [_LayerBlanks(link.blanks, layer) for layer in range(layers)],
             )
-            with running(
-                readout,
-                Loihi2SimCfg(select_tag="fixed_pt"),
-                compile_config={"pypy_channel_size": CHANNEL_SIZE},
-            ) as graph:
-                steps = _LavaSteps(link, graph.handles, graph.raise_fault, timeout)
+            with running(readout, Loihi2SimCfg(select_tag="fixed_pt")) as graph:
+                steps = _LavaSteps(link, graph, timeout)
                 steps.step(None)  # done when all processes are there
                 yield steps
     finally:
@@ -73,8 +77,6 @@ class _Link:
     """
 
     def __init__(self, network: FixedNetwork) -> None:
-        from brf_lava.io.shared_memory import shared_array
-
         slots = len(network.layers) + 3
         self.inputs = shared_array((slots, 1, network.inputs), np.int16)
         self.blanks = shared_array((slots,), np.bool_)
@@ -90,27 +92,24 @@ class _Link:
         os.write(self._input_there, TOKEN)
 
     def receive(self, step: int) -> NDArray[np.int16]:
-        """As `proc.live_source.process.Feed`."""
+        """As `proc.hooks.Feed`."""
         os.read(self._next_input, 1)
         x: NDArray[np.int16] = self.inputs[step % len(self.inputs)]
         return x
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """As `proc.probe.Probe`."""
+        """As `proc.hooks.Probe`."""
         self.outputs[step % len(self.outputs)] = outputs
         os.write(self._output_there, TOKEN)
 
     def close(self) -> None:
-        for handle in (
-            *(self._next_input, self._input_there),
-            *(self.next_output, self._output_there),
-        ):
+        pipes = (self._next_input, self._input_there, self.next_output, self._output_there)
+        for handle in pipes:
             os.close(handle)
 
 
 class _LayerBlanks:
-    """The blank steps of one layer: as many steps after the source's as there are connections
-    between, each of which delays by one. As `proc.blanks.Blanks`."""
+    """As `proc.hooks.Blanks`: each connection before the layer delays the source's by one step."""
 
     def __init__(self, blanks: NDArray[np.bool_], layer: int) -> None:
         self._blanks, self._later = blanks, layer + 1
@@ -121,38 +120,29 @@ class _LayerBlanks:
 
 
 class _LavaSteps:
-    def __init__(
-        self,
-        link: _Link,
-        handles: list[Any],
-        raise_fault: Callable[[str], object],
-        timeout: float | None,
-    ) -> None:
-        self._link, self._raise_fault = link, raise_fault
+    def __init__(self, link: _Link, graph: Running, timeout: float | None) -> None:
+        self._link, self._graph = link, graph
         self._timeout = None if timeout is None else 1000 * timeout  # ms, for poll
         self._done = 0
         self._poll = select.poll()
-        for handle in (link.next_output, *handles):
+        for handle in (link.next_output, *graph.handles):
             self._poll.register(handle, select.POLLIN)
 
     def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
         """See `Steps`."""
         step = self._done + 1
         self._link.send(step, x)
-        self._await_output()
-        self._done = step
-        slot = step % len(self._link.outputs)
-        outputs: NDArray[np.int64] = self._link.outputs[slot, 0].astype(np.int64)
-        return outputs
-
-    def _await_output(self) -> None:
         ready = [handle for handle, _ in self._poll.poll(self._timeout)]
         if self._link.next_output in ready:
             os.read(self._link.next_output, 1)
         elif ready:
-            self._raise_fault(f", {self._done} steps done")
+            self._graph.raise_fault(f", {self._done} steps done")
         else:
             raise LavaRunError(
                 f"Lava run, {self._done} steps done: no answer within the time-out. Allow more "
                 "time, or look for an endless loop in a process model."
             )
+        self._done = step
+        slot = step % len(self._link.outputs)
+        outputs: NDArray[np.int64] = self._link.outputs[slot, 0].astype(np.int64)
+        return outputs

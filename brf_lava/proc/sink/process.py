@@ -1,12 +1,17 @@
-"""Records what a port sends, in memory that the parent reads without a copy."""
+"""A process that records what a port sends, in memory that the parent reads without a copy."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort
 from lava.magma.core.process.ports.ports import InPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
+
+from brf_lava.proc.python_models import python_models
 
 
 class Sink(AbstractProcess):
@@ -25,3 +30,21 @@ class Sink(AbstractProcess):
     ) -> None:
         super().__init__(record=record, counter=counter, name=name)
         self.a_in = InPort(shape=record.shape[1:])
+
+
+class _SinkModel(PyLoihiProcessModel):
+    a_in: PyInPort
+
+    def run_spk(self) -> None:
+        data = self.a_in.recv()
+        record, counter = self.proc_params["record"], self.proc_params["counter"]
+        t = self.time_step - 1  # Lava counts from 1
+        if t < len(record):
+            record[t] = data
+        if counter is not None:
+            counter[0] = self.time_step
+
+
+FixedSinkModel, FloatingSinkModel = python_models(
+    Sink, _SinkModel, a_in=(PyInPort.VEC_DENSE, np.int32, float)
+)
