@@ -31,13 +31,11 @@ class RunOptions:
     """How to run a network.
 
     Args:
-        batch: Samples in one run; None for all.
         timeout: Seconds that the run may take; None for no limit. Not for a board.
         on_progress: Called now and then with the share of the run that is done, 0 to 1.
         recording: Where the states of chosen neurons go, T steps of B samples. Not for a board.
     """
 
-    batch: int | None = None
     timeout: float | None = None
     on_progress: OnProgress | None = None
     recording: Recording | None = None
@@ -50,27 +48,21 @@ class Backend(Protocol):
         name: What ``--backend`` calls it.
         title: What a sentence calls it.
         is_reference: It is the engine, with which the other backends are compared.
-        on_board: It computes outside this computer: states cannot be read, and a time limit cannot
-            be set.
-        advice: What to do about a difference from the engine, where more than the toolkit ran.
+        on_board: It computes elsewhere: states cannot be read, and a time limit cannot be set.
+        advice: What to do about a difference from the engine.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     is_reference: ClassVar[bool] = False
     on_board: ClassVar[bool] = False
-    advice: ClassVar[str | None] = None
+    advice: ClassVar[str] = "This is a defect: please report it with the network file."
 
     def require(self) -> None:
         """Raise BackendUnavailableError if something that a run needs is missing."""
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
-        """Run a network from zero state.
-
-        Args:
-            network: What to run.
-            x: Inputs [T, B, I], int8 or uint8 in the range of the network.
-            options: How to run it.
+        """Run a network from zero state. x: [T, B, I], int8 or uint8 in the network's range.
 
         Raises:
             ParameterError: For other inputs.
@@ -136,9 +128,9 @@ class Engine(StreamingBackend):
         return 0
 
     def steps(self, network: FixedNetwork, timeout: float | None) -> AbstractContextManager[Steps]:
-        from brf_lava.backends.stepwise import EngineSteps
+        from brf_lava.backends.stepwise import engine_steps
 
-        return nullcontext(EngineSteps(network))
+        return nullcontext(engine_steps(network))
 
 
 @dataclass(frozen=True)
@@ -170,9 +162,7 @@ class Loihi2(Backend):
         from brf_lava.backends.loihi2.backend import Loihi2Options, run_on_loihi2
 
         chosen = self.options or Loihi2Options()
-        return run_on_loihi2(
-            network, x, chosen, batch=options.batch, on_placement=self.on_placement
-        )
+        return run_on_loihi2(network, x, chosen, on_placement=self.on_placement)
 
 
 STREAMING: dict[str, StreamingBackend] = {
@@ -182,11 +172,7 @@ BACKENDS: dict[str, Backend] = {**STREAMING, Loihi2.name: Loihi2()}
 
 
 def find_backend(backend: str | Backend) -> Backend:
-    """Return the backend of this name, or the backend itself.
-
-    Raises:
-        ParameterError: For an unknown name.
-    """
+    """Return the backend of this name, or the backend itself. Raises: ParameterError."""
     if not isinstance(backend, str):
         return backend
     if backend not in BACKENDS:

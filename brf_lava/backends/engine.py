@@ -39,13 +39,8 @@ def check_input(network: FixedNetwork, x: NDArray[Any]) -> None:
 def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = None) -> Activity:
     """Run the network from zero state.
 
-    Args:
-        network: What to run.
-        x: Inputs [T, B, I], int8 or uint8 within the range of the network.
-        recording: Where the states of chosen neurons go, T steps of B samples.
-
-    Raises:
-        ParameterError: For other inputs.
+    x: [T, B, I], int8 or uint8 within the range of the network. recording: where the states of
+    chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
     """
     check_input(network, x)
     parts = []

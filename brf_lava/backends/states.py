@@ -3,13 +3,12 @@
 In Lava the layer's own process writes them to shared memory as it computes them: that needs neither
 a process nor a connection more, unlike Lava's Monitor.
 
-A file of states holds the integers as they are; ``value = integer * scale``::
+A file of states, HDF5, holds the integers as they are; ``value = integer * scale``::
 
-    HDF5    attribute about (JSON): format, schema, versions, backend, network, data, step_seconds
-            step [T], sample [B]          numbers, counted from 0; scales of the axes below
-            <layer>/neuron [K]            their numbers within the layer, likewise
-            <layer>/<state> [T, B, K]     int32, spikes int8; attributes unit, fraction_bits, scale
-    npz     the same arrays under the same names, and about, which also has the arrays' attributes
+    attribute about (JSON)        format, schema, versions, backend, network, data, step_seconds
+    step [T], sample [B]          numbers, counted from 0; scales of the axes below
+    <layer>/neuron [K]            their numbers within the layer, likewise
+    <layer>/<state> [T, B, K]     int32, spikes int8; attributes unit, fraction_bits, scale
 """
 
 from __future__ import annotations
@@ -32,14 +31,12 @@ from brf_lava.io.files import write_bytes
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.file import LIBRARY_VERSION
 from brf_lava.network.layers import FixedLayer, FixedNetwork
-from brf_lava.neurons.record import Neuron
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-states"
 SCHEMA = 1
-AXES = ("step", "sample", "neuron")
 SPIKE = "z"  # what a spiking neuron sends; a state of ALIF, too
-SUFFIXES = (".h5", ".hdf5", ".npz")
+SUFFIXES = (".h5", ".hdf5")
 RANGE = re.compile(r"([0-9]{1,6})(?:\s*-\s*([0-9]{1,6}))?")
 BYTES_MAX = 2**30  # that a recording may take in memory
 
@@ -48,11 +45,8 @@ BYTES_MAX = 2**30  # that a recording may take in memory
 class Recording:
     """The states of some neurons of one layer, in memory that the children of a run write to.
 
-    Args:
-        network: What runs.
-        index: The layer's number, counted from 0.
-        neurons: [K], the numbers of its neurons that are recorded.
-        values: [T, B, K] by the state's name, integers.
+    index: the layer's number. neurons: [K], the numbers of those that are recorded. Both count from
+    0. values: [T, B, K] by the state's name, integers.
     """
 
     network: FixedNetwork
@@ -65,11 +59,6 @@ class Recording:
         """The layer's name."""
         return self.network.layer_names[self.index]
 
-    @property
-    def neuron(self) -> Neuron:
-        """The neuron of the layer."""
-        return self.network.layers[self.index].neuron
-
     def samples(self, first: int, last: int) -> Recording:
         """The part of samples `first` to `last - 1`: what is written to it, is written here."""
         parts = {name: array[:, first:last] for name, array in self.values.items()}
@@ -79,19 +68,10 @@ class Recording:
         self, steps: int | slice, outputs: NDArray[Any], states: Iterable[NDArray[Any]]
     ) -> None:
         """Take over what is recorded of one step, [B, N] each, or of several, [steps, B, N]."""
-        computed = {SPIKE: outputs, **dict(zip(self.neuron.states, states, strict=True))}
+        order = self.network.layers[self.index].neuron.states
+        computed = {SPIKE: outputs, **dict(zip(order, states, strict=True))}
         for name, values in self.values.items():
             values[steps] = computed[name][..., self.neurons]
-
-    def attributes(self, state: str) -> dict[str, Any]:
-        """What the integers of a state mean."""
-        spikes = state == SPIKE
-        bits = 0 if spikes else int(self.network.layers[self.index].constants.state_bits)
-        return {
-            "unit": "spikes" if spikes else "state",
-            "fraction_bits": bits,
-            "scale": 2.0**-bits,
-        }
 
 
 def state_names(layer: FixedLayer) -> tuple[str, ...]:
@@ -186,11 +166,11 @@ def fingerprint(network: FixedNetwork) -> str:
 
 
 def check_suffix(path: Path) -> None:
-    """Raises: ParameterError for a file that is named neither as HDF5 nor as npz."""
+    """Raises: ParameterError for a file that is not named as HDF5."""
     if path.suffix not in SUFFIXES:
         raise ParameterError(
-            f"{path}: {path.suffix!r}; states are written as HDF5 or npz. Name a file that ends in "
-            f"{', '.join(SUFFIXES)}."
+            f"{path}: {path.suffix!r}; states are written as HDF5. Name a file that ends in "
+            f"{' or '.join(SUFFIXES)}."
         )
 
 
@@ -202,20 +182,13 @@ def write_recording(
     data: DataSource | None = None,
     step_seconds: float | None = None,
 ) -> None:
-    """Write the states of a run as HDF5 or npz, by the ending of `path`.
+    """Write the states of a run.
 
-    Args:
-        recording: The states.
-        path: Where they go.
-        backend: Which one ran.
-        data: What the samples are.
-        step_seconds: Length of one step, s.
-
-    Raises:
-        ParameterError: For another ending.
-        BrfLavaError: If the file cannot be written.
+    backend: which one ran; data: what the samples are; step_seconds: length of one step, s.
+    Raises: BrfLavaError if the file cannot be written.
     """
-    check_suffix(path)
+    import h5py
+
     network = recording.network
     about = {
         "format": FORMAT,
@@ -227,48 +200,26 @@ def write_recording(
         "step_seconds": step_seconds,
     }
     steps, samples, _ = next(iter(recording.values.values())).shape
-    scales = {
-        "step": np.arange(steps),
-        "sample": np.arange(samples),
-        f"{recording.layer}/neuron": recording.neurons,
-    }
-    write = _npz if path.suffix == ".npz" else _hdf5
-    write_bytes(path, write(recording, about, scales))
-
-
-def _hdf5(recording: Recording, about: dict[str, Any], scales: dict[str, Any]) -> bytes:
-    import h5py
-
+    layer = network.layers[recording.index]
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
         file.attrs["about"] = np.bytes_(json.dumps(about, sort_keys=True))
-        for axis, (name, numbers) in zip(AXES, scales.items(), strict=True):
-            file.create_dataset(name, data=numbers).make_scale(axis)
-        group = file[recording.layer]
-        group.attrs["neuron"] = np.bytes_(recording.neuron.name)
-        for state, values in recording.values.items():
-            packed = {"compression": "gzip", "shuffle": True} if values.size else {}
-            dataset = group.create_dataset(state, data=values, **packed)
-            for dimension, axis, name in zip(dataset.dims, AXES, scales, strict=True):
-                dimension.label = axis
-                dimension.attach_scale(file[name])
-            for key, value in recording.attributes(state).items():
-                dataset.attrs[key] = np.bytes_(value) if isinstance(value, str) else value
-    return buffer.getvalue()
-
-
-def _npz(recording: Recording, about: dict[str, Any], scales: dict[str, Any]) -> bytes:
-    arrays = {f"{recording.layer}/{state}": values for state, values in recording.values.items()}
-    attributes = {
-        f"{recording.layer}/{state}": {
-            "axes": AXES,
-            "neuron": recording.neuron.name,
-            **recording.attributes(state),
+        group = file.create_group(recording.layer)
+        group.attrs["neuron"] = np.bytes_(layer.neuron.name)
+        axes = {
+            "step": file.create_dataset("step", data=np.arange(steps)),
+            "sample": file.create_dataset("sample", data=np.arange(samples)),
+            "neuron": group.create_dataset("neuron", data=recording.neurons),
         }
-        for state in recording.values
-    }
-    text = json.dumps({**about, "arrays": attributes}, sort_keys=True)
-    buffer = io.BytesIO()
-    members: dict[str, Any] = {"about": np.array(text), **scales, **arrays}
-    np.savez_compressed(buffer, **members)
-    return buffer.getvalue()
+        for axis, scale in axes.items():
+            scale.make_scale(axis)
+        for state, values in recording.values.items():
+            dataset = group.create_dataset(state, data=values, compression="gzip", shuffle=True)
+            for dimension, (axis, scale) in zip(dataset.dims, axes.items(), strict=True):
+                dimension.label = axis
+                dimension.attach_scale(scale)
+            bits = 0 if state == SPIKE else int(layer.constants.state_bits)
+            dataset.attrs["unit"] = np.bytes_("spikes" if state == SPIKE else "state")
+            dataset.attrs["fraction_bits"] = bits
+            dataset.attrs["scale"] = 2.0**-bits
+    write_bytes(path, buffer.getvalue())

@@ -28,12 +28,7 @@ class ProbeOptions:
     probe_out: Path | None
 
     def check(self, *others: Path) -> None:
-        """Refuse what can be refused before anything is read. others: files of the command.
-
-        Raises:
-            ParameterError: For options that do not go together.
-            BrfLavaError: For a file that cannot be written.
-        """
+        """Refuse what can be refused before anything is read. others: files of the command."""
         from brf_lava.backends.states import check_suffix
         from brf_lava.io.files import check_writable
 
@@ -108,6 +103,6 @@ probe_options = grouped(
         "--probe-out",
         type=PATH,
         metavar="FILE",
-        help="With --probe: where the states go, HDF5 (.h5) or .npz.",
+        help="With --probe: the HDF5 file (.h5) that the states go to.",
     ),
 )

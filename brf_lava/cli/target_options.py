@@ -45,14 +45,8 @@ class TargetOptions:
     def target(self, loihi2: Loihi2Settings | None = None) -> Target:
         """Return the backend with its settings, once it is known to be there.
 
-        Args:
-            loihi2: The options for a board, of commands that can use one.
-
-        Raises:
-            ParameterError: For options that do not go together, and the profile of another kind of
-                backend.
-            RecipeError: For a profile that is missing or damaged.
-            BackendUnavailableError: If something is missing.
+        loihi2: of commands that can use a board. Raises: ParameterError for options that do not go
+        together, RecipeError for a bad profile, BackendUnavailableError if something is missing.
         """
         from brf_lava.config.profile import SimProfile, load_profile
 

@@ -6,37 +6,20 @@ counted from 1, as Lava does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from numpy.typing import NDArray
 
+# Takes a step, the outputs of a layer [B, N], and its states after the step, [B, N] each. A process
+# behind a port could record outputs too, but every process and connection costs time in each step,
+# and states never leave through a port.
+Probe = Callable[[int, NDArray[Any], Iterable[NDArray[Any]]], None]
 
-class Probe(Protocol):
-    """Told what the neurons of a layer computed.
+# Whether a step of a layer is a blank one, between two sequences of one stream: it drops what
+# arrives, zeroes its states and sends zeros. Each layer has it one step after the layer before.
+# Zeroing the states alone is not exact: the recurrent connection still delivers old spikes.
+Blanks = Callable[[int], bool]
 
-    A process behind a port could record it too, but every process and connection costs time in each
-    step, and states never leave through a port.
-    """
-
-    def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """outputs: [B, N]; states: [B, N] each, after the step."""
-
-
-class Blanks(Protocol):
-    """Knows the blank steps of a layer, which separate two sequences of one stream.
-
-    Zeroing the states alone is not exact: the recurrent connection still delivers the spikes of the
-    sequence before. In a blank step a layer drops what arrives, zeroes its states and sends zeros;
-    the layer behind it has its blank step one step later.
-    """
-
-    def due(self, step: int) -> bool:
-        """Whether this step is a blank one."""
-
-
-class Feed(Protocol):
-    """Delivers the inputs of a live source."""
-
-    def receive(self, step: int) -> NDArray[Any]:
-        """Wait for the input of a step, and return it: (B, I)."""
+# Waits for the input of a step, and returns it: (B, I).
+Feed = Callable[[int], NDArray[Any]]

@@ -44,16 +44,14 @@ def predict(
         x: Inputs [B, T, I], int8 or uint8, in the order of steps that the network was trained on.
         backend: ``"sim"`` for Lava on this computer, ``"engine"`` for the same integers without
             Lava, or ``"loihi2"``.
-        batch: Samples in one Lava run; None for as many as memory allows.
+        batch: Samples in one run; None for as many as memory allows.
 
     Returns:
         Classes [B, T] where the network answers at every step, else [B, 1].
 
     Raises:
         ParameterError: If x has another shape, type or range, or there is no such backend.
-        NetworkFileError: If the file is missing or damaged.
-        BackendUnavailableError: If the backend is not here.
-        LavaRunError: If a Lava run fails.
+        BrfLavaError: If the file is damaged, the backend is not here, or a run fails.
     """
     fixed, _ = _load(network)
     samples = np.asarray(x)
@@ -81,9 +79,7 @@ def run_network(
         network: The network, or the path of its file.
         data: A data set, whose test half is run in the order of steps that the network was trained
             on; or samples in that order.
-        backend: ``"sim"`` for Lava on this computer, ``"engine"`` for the same integers without
-            Lava, or ``"loihi2"``.
-        batch: Samples in one Lava run; None for as many as memory allows.
+        backend, batch: As of `predict`.
         check: Compare every spike and output with the integer engine.
 
     Returns:
@@ -93,9 +89,7 @@ def run_network(
     Raises:
         MismatchError: If the check finds a difference.
         ParameterError: If the data do not fit the network, or there is no such backend.
-        NetworkFileError: If the file is missing or damaged.
-        BackendUnavailableError: If the backend is not here.
-        LavaRunError: If a Lava run fails.
+        BrfLavaError: As `predict`.
     """
     fixed, stored = _load(network)
     reference = None
@@ -103,7 +97,7 @@ def run_network(
         order = fixed.provenance.get("permutation")
         dataset = data.ordered_as(None if order is None else np.array(order))
         data = dataset.test
-        if stored is not None and not _lacking(fixed):
+        if stored is not None and {*NEEDED} <= {*fixed.provenance}:
             reference = float_reference(fixed, dataset, len(data.x), stored)
     chosen = find_backend(backend)
     result, _ = run_test_data(fixed, data, chosen, batch=batch, check=check, reference=reference)
@@ -126,24 +120,16 @@ def run_test_data(
     """Run a network on samples and judge what it answers.
 
     Args:
-        network: What to run.
+        network, backend, timeout, check, recording: As of `brf_lava.run.execute.execute`.
         split: The samples and their labels.
-        backend: Where to run.
-        batch: Samples in one Lava run; None for as many as memory allows.
-        timeout: Seconds that a Lava run may take; None for no limit.
-        check: Compare every spike and output with the engine.
+        batch: As of `predict`.
         reference: The float network on the same samples.
         margins: Of early decisions, see `brf_lava.run.early.check_early`.
-        recording: Where the states of chosen neurons go.
         on_samples: Called now and then with how many samples are done.
 
     Returns:
         Accuracy and cost, and the early decisions: a row for each margin, then one for the end of
         the sequences.
-
-    Raises:
-        MismatchError: If a backend differs from the engine.
-        LavaRunError: If a run fails or takes too long.
     """
     check = check and not backend.is_reference
     margins = (*margins, np.inf) if margins else ()
@@ -179,7 +165,8 @@ def _run_parts(
 
     options: of `execute`.
     """
-    size = samples_per_part(network, samples.shape[1], batch)
+    size = samples_per_part(network, samples.shape[1])
+    size = min(batch or size, size)
     for first in range(0, len(samples), size):
         x = np.ascontiguousarray(samples[first : first + size].transpose(1, 0, 2))
         last = first + x.shape[1]
@@ -187,7 +174,6 @@ def _run_parts(
             network,
             x,
             backend=backend,
-            batch=batch,
             recording=recording and recording.samples(first, last),
             on_progress=partial(_in_samples, on_samples, first, last),
             **options,
@@ -205,14 +191,9 @@ def _load(network: AnyNetwork) -> tuple[FixedNetwork, FloatActivity | None]:
     return (network, None) if isinstance(network, FixedNetwork) else read_network(network)
 
 
-def _lacking(network: FixedNetwork) -> list[str]:
-    """What a network does not say about its training."""
-    return [key for key in NEEDED if key not in network.provenance]
-
-
 def check_provenance(network: FixedNetwork, path: Path) -> None:
     """Raise NetworkFileError if a network file does not say what it was trained for."""
-    if missing := _lacking(network):
+    if missing := [key for key in NEEDED if key not in network.provenance]:
         raise NetworkFileError(
             f"{path}: its provenance has no {', '.join(missing)}, so neither data nor reference "
             "are known. Name a file written by 'brf-lava export'."
@@ -229,16 +210,8 @@ def float_reference(
 ) -> Reference | None:
     """Return what the float network does on the first test samples, None where it is not known.
 
-    Args:
-        network: The network in integers.
-        dataset: The data of the run.
-        samples: How many of its test samples.
-        stored: What the float network did when it was trained, from the network file.
-        model: A model file, to be measured now instead.
-        device: Where to measure it: "auto", "cpu" or "cuda".
-
-    Raises:
-        CheckpointError: For a model file that is missing or damaged.
+    stored: what it did when it was trained, from the network file. model: its model file, to be
+    measured now on `device` ("auto", "cpu" or "cuda") instead.
     """
     decision, split = decision_of(network), dataset.test.first(samples)
     if model is not None:

@@ -23,13 +23,9 @@ def work(network: FixedNetwork, steps: int, samples: int) -> int:
     return samples * steps * sum(layer.shape[0] for layer in network.layers)
 
 
-def samples_per_part(network: FixedNetwork, steps: int, batch: int | None = None) -> int:
-    """How many samples to run at a time, so that memory does not grow with the test set.
-
-    batch: samples in one Lava run; parts are multiples of it, where it is smaller.
-    """
-    fitting = max(1, RECORD_BYTES // work(network, steps, 1))
-    return fitting // batch * batch if batch and batch < fitting else batch or fitting
+def samples_per_part(network: FixedNetwork, steps: int) -> int:
+    """How many samples to run at a time, so that memory does not grow with the test set."""
+    return max(1, RECORD_BYTES // work(network, steps, 1))
 
 
 def execute(
@@ -37,7 +33,6 @@ def execute(
     x: NDArray[Any],
     *,
     backend: str | Backend,
-    batch: int | None = None,
     timeout: float | None = None,
     check: bool = False,
     on_progress: OnProgress | None = None,
@@ -50,7 +45,6 @@ def execute(
         x: Inputs [T, B, I], int8 or uint8 in the range of the network.
         backend: "sim", "engine", "loihi2", or a backend with options such as
             `brf_lava.backends.base.Loihi2`.
-        batch: Samples in one Lava run; None for all.
         timeout: Seconds that a Lava run on this computer may take.
         check: Compare every spike and output with the integer engine.
         on_progress: Called now and then with the share of the run that is done, 0 to 1.
@@ -62,14 +56,11 @@ def execute(
     Raises:
         MismatchError: If the check fails.
         ParameterError: For an unknown backend, other inputs, and options that it does not have.
-        BackendUnavailableError: If the backend is not installed.
-        LavaRunError: If the run fails or takes too long.
+        BrfLavaError: As the backend.
     """
     chosen = find_backend(backend)
     chosen.require()
     engine.check_input(network, x)
-    if timeout is not None and not timeout > 0:  # also catches NaN
-        raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
     if chosen.on_board and timeout is not None:
         raise ParameterError(
             f"timeout: a run on {chosen.title} cannot be ended from here. Name a --partition with "
@@ -83,7 +74,7 @@ def execute(
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()
-    activity = chosen.run(network, x, RunOptions(batch, timeout, on_progress, recording))
+    activity = chosen.run(network, x, RunOptions(timeout, on_progress, recording))
     seconds = time.perf_counter() - started
     if check and not chosen.is_reference:
         expected = engine.run(network, x)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.board.describe import network_shape
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import NetworkFileError
 from brf_lava.io.files import write_bytes
 from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.sop import LayerSpikes, SpikeCost, SpikeCounts, Spikes, layer_spikes, spike_cost
+from brf_lava.run.sop import LayerSpikes, SpikeCost, SpikeCounts, Spikes, spike_cost
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
@@ -114,14 +115,6 @@ class RunResult:
         """How many outputs there were."""
         return self.samples * self.steps * self.layers[-1].shape.neurons
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        contents = asdict(self)
-        contents |= {"sops_per_step": self.sops_per_step, "sop_ratio": self.sop_ratio}
-        if contents["reference"]:
-            del contents["reference"]["predictions"]
-        return contents
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -161,7 +154,8 @@ def summarize(
     predictions = np.concatenate([part.predictions for part in parts])
     counts = SpikeCounts.of_parts([part.counts for part in parts])
     steps = parts[0].steps
-    inputs, *hidden = counts.spikes()
+    inputs, *spikes = counts.spikes()
+    shapes = network_shape(network, "").layers
     agreement = None
     if reference is not None:
         counted = decision_of(network).counted(labels)
@@ -179,7 +173,7 @@ def summarize(
         reference=reference,
         agreement=agreement,
         inputs=inputs,
-        layers=layer_spikes(network, hidden),
+        layers=tuple(map(LayerSpikes, shapes, (*spikes, Spikes(0.0, 0)))),
     )
 
 
@@ -187,11 +181,15 @@ def write_result(
     result: RunResult, data: DataSource, provenance: dict[str, Any], path: Path
 ) -> None:
     """Write a run as JSON. data: the samples' source; provenance: the network file's."""
+    values = asdict(result)
+    values |= {"sops_per_step": result.sops_per_step, "sop_ratio": result.sop_ratio}
+    if values["reference"]:
+        del values["reference"]["predictions"]
     contents = {
         "format": FORMAT,
         "schema": SCHEMA,
         "versions": versions(),
-        "result": result.as_dict(),
+        "result": values,
         "data": asdict(data),
         "network": provenance,
     }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.board.describe import LayerShape, network_shape
+from brf_lava.board.describe import LayerShape
 from brf_lava.config.toml import NotNegative, Whole
 from brf_lava.network.layers import FixedNetwork
 
@@ -110,10 +110,3 @@ class LayerSpikes:
 
     shape: LayerShape
     spikes: Spikes
-
-
-def layer_spikes(network: FixedNetwork, hidden: Sequence[Spikes]) -> tuple[LayerSpikes, ...]:
-    """The spikes of one run, layer by layer. hidden: those of the hidden layers."""
-    shapes = network_shape(network, "").layers
-    pairs = zip(shapes, (*hidden, Spikes(0.0, 0)), strict=True)
-    return tuple(LayerSpikes(shape, spikes) for shape, spikes in pairs)

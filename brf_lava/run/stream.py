@@ -31,15 +31,12 @@ from brf_lava.run.result import decision_of
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the network says after one step of a sequence.
+    """What the network says after one step of a sequence; sequences and steps count from 0.
 
-    sequence, step: counted from 0; a sequence has one step or more.
-    outputs: [C] int64, the readout after this step, with `state_bits` fraction bits.
-    label: the class if the sequence ended here. margin: the lead of that class over the second, as
-    a real number; see `run.early`. Both are None in a mean's ignored steps, and the margin where
-    there is one class only.
-    decided: the class, at the first step of the sequence whose margin reaches that of the stream;
-    else None.
+    outputs: [C] int64, the readout after this step, with `state_bits` fraction bits. label: the
+    class if the sequence ended here. margin: its lead over the second, see `run.early`. Both are
+    None in a mean's ignored steps, and the margin where there is one class only. decided: the
+    class, at the first step of the sequence whose margin reaches that of the stream.
     """
 
     sequence: int
@@ -65,8 +62,7 @@ class Stream:
     Raises:
         ParameterError: For another backend, for a margin out of range, and for a margin with a
             network that names a class at every step.
-        BackendUnavailableError: On entering the block, if Lava is not installed.
-        LavaRunError: On entering the block, if Lava does not start.
+        BackendUnavailableError, LavaRunError: On entering the block, if Lava does not start.
     """
 
     def __init__(
@@ -85,7 +81,10 @@ class Stream:
             check_early(network, [decide], "decide")
         self._network, self._timeout = network, timeout
         self._backend = STREAMING[backend]
-        self._judge = _Judge(network, decide)
+        self._decision = decision_of(network)
+        self._decide = np.inf if decide is None else decide
+        self._sequence, self._answered, self._decided = 0, 0, False
+        self._total = np.zeros(network.classes, np.int64)
         self._pending: deque[bool] = deque()  # per step on its way: whether it has an answer
         self._begun = False  # whether the sequence has had a step
         self._stack = ExitStack()
@@ -109,10 +108,7 @@ class Stream:
         return self._backend.delay(self._network)
 
     def push(self, x: Any) -> tuple[Answer, ...]:
-        """Send one step of the sequence.
-
-        Args:
-            x: Inputs [I], integers in the network's range.
+        """Send one step of the sequence: inputs [I], integers in the network's range.
 
         Returns:
             The answer to the step `delay` steps ago, if there was one.
@@ -139,57 +135,41 @@ class Stream:
             All answers of the sequence that are still on their way.
 
         Raises:
-            ParameterError: If the stream is closed.
             LavaRunError: If Lava fails.
         """
         if not self._begun:
             return ()
         answers = [answer for _ in range(max(1, self.delay)) for answer in self._step(None)]
         self._begun = False
-        self._judge.next_sequence()
+        self._sequence, self._answered, self._decided = self._sequence + 1, 0, False
         return tuple(answers)
 
     def _step(self, x: NDArray[np.int16] | None) -> tuple[Answer, ...]:
         if self._steps is None:
             raise ParameterError("stream: not open; use it inside 'with Stream(...) as stream:'.")
         try:
-            outputs = self._steps.step(x)
+            outputs = self._steps(x)
         except BaseException:  # Ctrl-C, too: a step half done cannot be taken up again
             self.close()
             raise
         self._pending.append(x is not None)
         if len(self._pending) <= self.delay or not self._pending.popleft():
             return ()
-        return (self._judge.answer(outputs),)
+        return (self._answer(outputs),)
 
-
-class _Judge:
-    """Makes answers of readouts, one step after the other."""
-
-    def __init__(self, network: FixedNetwork, decide: float | None) -> None:
-        self._decision, self._bits = decision_of(network), network.output_bits
-        self._decide = np.inf if decide is None else decide
-        self._total = np.zeros(network.classes, np.int64)
-        self._sequence = -1
-        self.next_sequence()
-
-    def next_sequence(self) -> None:
-        self._sequence += 1
-        self._step, self._decided = -1, False
-
-    def answer(self, outputs: NDArray[np.int64]) -> Answer:
-        """outputs: [C], of the next step."""
-        self._step += 1
-        count = 1
+    def _answer(self, outputs: NDArray[np.int64]) -> Answer:
+        """Judge the readout [C] after the next step of a sequence."""
+        step, count = self._answered, 1
+        self._answered += 1
         if self._decision.prediction == "mean":
-            count = self._step + 1 - self._decision.ignore_first
+            count = self._answered - self._decision.ignore_first
         if count <= 0:
-            return Answer(self._sequence, self._step, outputs, None, None)
+            return Answer(self._sequence, step, outputs, None, None)
         self._total = outputs if count == 1 else self._total + outputs
         label, decided = int(self._total.argmax()), None
         if len(outputs) < 2:
-            return Answer(self._sequence, self._step, outputs, label, None)
-        margin = float(leaders(self._total, count << self._bits)[1])
+            return Answer(self._sequence, step, outputs, label, None)
+        margin = float(leaders(self._total, count << self._network.output_bits)[1])
         if margin >= self._decide and not self._decided:
             self._decided, decided = True, label
-        return Answer(self._sequence, self._step, outputs, label, margin, decided)
+        return Answer(self._sequence, step, outputs, label, margin, decided)

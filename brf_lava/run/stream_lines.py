@@ -60,12 +60,8 @@ class LineReader:
     def read(self, line: bytes, where: str) -> list[int] | None:
         """Read the inputs [I] of one step, or None for the end of a sequence.
 
-        Args:
-            line: The text; more than `LINE_MAX` bytes are refused, so a reader may cut it there.
-            where: What an error begins with, such as "events.jsonl, line 7".
-
-        Raises:
-            DataError: For any other line.
+        line: more than `LINE_MAX` bytes are refused, so that it may be cut there. where: what an
+        error begins with, such as "events.jsonl, line 7". Raises: DataError for any other line.
         """
         try:
             if len(line) > LINE_MAX:
@@ -118,14 +114,7 @@ def write_answer(answer: Answer, state_bits: int) -> bytes:
 
 
 class Session:
-    """A stream from lines to lines, and the time that it took without waiting for its input.
-
-    Args:
-        network: The network of the stream.
-        stream: Open.
-        reader: Reads the lines.
-        out: Where the answers go.
-    """
+    """An open stream from lines to lines, and the time that it took without waiting for input."""
 
     def __init__(
         self, network: FixedNetwork, stream: Stream, reader: LineReader, out: IO[bytes]

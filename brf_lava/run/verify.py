@@ -27,12 +27,9 @@ SHIFTS = 16  # steps by which the outputs of a chip may turn out to be late
 def vectors(network: FixedNetwork, samples: int, steps: int, seed: int) -> NDArray[Any]:
     """Inputs [T, B, I] over the network's range, from few that are not 0 to half of them.
 
-    int8, or uint8 where the range goes beyond. Raises: ParameterError for sizes below 1 and a seed
-    below 0, and for more values than memory should be asked for.
+    int8, or uint8 where the range goes beyond. Raises: ParameterError for more values than memory
+    should be asked for.
     """
-    for name, value, least in (("samples", samples, 1), ("steps", steps, 1), ("seed", seed, 0)):
-        if value < least:
-            raise ParameterError(f"{name}: {value}; at least {least} is needed.")
     widest = max(network.inputs, *(layer.shape[0] for layer in network.layers))
     if samples * steps * widest > VALUES_MAX:
         raise ParameterError(
@@ -60,18 +57,8 @@ def verify_backend(
 ) -> Activity:
     """Compare a backend with what is right: the engine, or for the engine its equations in NumPy.
 
-    Args:
-        network: What to run.
-        x: Inputs [T, B, I].
-        backend: What to verify.
-        timeout: Seconds that a Lava run may take.
-        stored: What is right instead, as a network file holds it.
-
-    Returns:
-        What is right.
-
-    Raises:
-        MismatchError: As `assert_on_time`, and what the backend raises.
+    x: [T, B, I]. timeout: s, for a Lava run. stored: what is right instead, from a network file.
+    Returns what is right. Raises: MismatchError as `assert_on_time`, and what the backend raises.
     """
     found, _ = execute(network, x, backend=backend, timeout=timeout)
     if stored is not None:
@@ -85,7 +72,7 @@ def verify_backend(
 
 
 def assert_on_time(
-    found: Activity, expected: Activity, name: str, reference: str, advice: str | None = None
+    found: Activity, expected: Activity, name: str, reference: str, advice: str = Backend.advice
 ) -> None:
     """As `assert_equal`; the error says whether all would be equal some steps earlier."""
     try:

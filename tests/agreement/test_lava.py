@@ -50,9 +50,9 @@ def assert_same_activity(lava: Activity, reference: Activity) -> None:
     assert lava.saturations == reference.saturations
 
 
-def assert_lava_equals_engine(network: FixedNetwork, x: Any, batch: int | None = None) -> Activity:
+def assert_lava_equals_engine(network: FixedNetwork, x: Any) -> Activity:
     reference = engine.run(network, x)
-    assert_same_activity(lava_net.run_on_lava(network, x, batch=batch, timeout=TIMEOUT), reference)
+    assert_same_activity(lava_net.run_on_lava(network, x, timeout=TIMEOUT), reference)
     return reference
 
 
@@ -126,11 +126,9 @@ def test_weights_at_the_limit(rng: np.random.Generator) -> None:
     assert_lava_equals_engine(FixedNetwork(layers), np.ones((10, 2, 200), np.int8))
 
 
-def test_batches_with_a_remainder_of_an_input_that_is_not_contiguous(
-    rng: np.random.Generator,
-) -> None:
+def test_x_need_not_be_contiguous(rng: np.random.Generator) -> None:
     network = random_network(rng, (4, 12, 3), exponent=10)
-    assert_lava_equals_engine(network, random_spikes(rng, 5, 40, 4).transpose(1, 0, 2), batch=2)
+    assert_lava_equals_engine(network, random_spikes(rng, 5, 40, 4).transpose(1, 0, 2))
 
 
 def test_progress_reaches_the_end_and_the_root_logger_is_left_alone(
@@ -140,9 +138,8 @@ def test_progress_reaches_the_end_and_the_root_logger_is_left_alone(
     network = random_network(rng, (2, 3, 2))
     x = random_spikes(rng, 200, 3, 2)
     seen: list[float] = []
-    lava_net.run_on_lava(network, x, batch=2, timeout=TIMEOUT, on_progress=seen.append)
+    lava_net.run_on_lava(network, x, timeout=TIMEOUT, on_progress=seen.append)
     assert seen == sorted(seen)
-    assert 2 / 3 in seen  # the end of the first part
     assert seen[-1] == 1
     assert logging.getLogger().handlers == before
 
@@ -151,18 +148,6 @@ def test_timeout_ends_a_run(rng: np.random.Generator) -> None:
     network = random_network(rng, (2, 3, 2))
     with pytest.raises(LavaRunError, match=r"of 100002 steps done.*time-out"):
         lava_net.run_on_lava(network, random_spikes(rng, 100_000, 1, 2), timeout=0.5)
-
-
-def test_bad_input_is_refused(rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 3, 2))
-    for shape, batch, message in (
-        ((0, 2, 4), None, "at least one step"),
-        ((2, 0, 4), None, "at least one step"),
-        ((2, 2, 3), None, "input.*3"),
-        ((2, 2, 4), 0, "batch: 0"),
-    ):
-        with pytest.raises(ParameterError, match=message):
-            lava_net.run_on_lava(network, np.zeros(shape, np.int8), batch=batch)
 
 
 def test_currents_that_leave_int32_are_refused() -> None:

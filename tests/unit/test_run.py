@@ -255,7 +255,6 @@ def test_a_result_without_reference(network: FixedNetwork, x: np.ndarray) -> Non
     result = summarize(network, parts, labels, None, backend="engine", checked=False)
     assert (result.agreement, result.sop_ratio) == (None, None)
     assert (result.spike_slots, result.outputs) == (5 * 40 * 7, 5 * 40 * 3)
-    json.dumps(result.as_dict())
 
 
 # Backends
@@ -265,9 +264,6 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
     activity, seconds = execute(network, x, backend="engine")
     assert_equal(activity, engine.run(network, x), "execute", "the engine")
     assert seconds > 0
-    for timeout in (0.0, -1.0, float("nan")):
-        with pytest.raises(ParameterError, match="must be above 0"):
-            execute(network, x, backend="engine", timeout=timeout)
     with pytest.raises(ParameterError, match="choose one of sim, engine, loihi2"):
         execute(network, x, backend="gpu")
     assert work(network, 40, 5) == 5 * 40 * (7 + 3)

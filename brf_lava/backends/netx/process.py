@@ -14,9 +14,12 @@ from typing import Any
 
 import h5py
 from lava.lib.dl.netx import hdf5
+from lava.lib.dl.netx.blocks.models import AbstractPyBlockModel
 from lava.lib.dl.netx.blocks.process import AbstractBlock
 from lava.lib.dl.netx.utils import NetDict
+from lava.magma.core.decorator import implements
 from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
@@ -31,11 +34,7 @@ OWN_MARK = "weight_exponent"  # a dataset that our layers have and netx's have n
 class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
     """One layer of ours as a netx block: Lava's connections, and our neurons behind them.
 
-    Args:
-        layer: As `network.file.read_layer` gives it.
-        name: What error messages call it.
-        input_message_bits: Of graded inputs; 0 for spikes.
-        sparse: Keep the weights in Lava's Sparse instead of its Dense.
+    input_message_bits: of graded inputs; 0 for spikes. sparse: keep the weights in Lava's Sparse.
 
     Ports: inp (I,), out (N,), int8 spikes or int32 states of a readout, one step later. The
     processes behind them are `synapse`, `synapse_rec` (None in a layer that is not recurrent) and
@@ -89,21 +88,16 @@ class Network(hdf5.Network):  # type: ignore[misc]
     `brf_lava.backends.sim.guard`; Lava's own sources and sinks and ``net.run(...)`` work as well.
 
     Every layer delays by one step, as dense connections do on Loihi: what the engine computes in
-    step t leaves layer l, counted from 1, in step t + l. With that, and with the models tagged
-    fixed_pt, all spikes and outputs are those of the engine in every integer. An output layer of
-    ours is a readout that does not spike: `out` then carries its states.
-
-    `layers` are the blocks; `in_layer` and `out_layer` the first and the last of them; `inp` and
-    `out` the network's ports. Layers of lava-dl are built by netx itself.
+    step t leaves layer l, counted from 1, in step t + l. With the models tagged fixed_pt all spikes
+    and outputs are those of the engine in every integer. The `out` of a readout of ours carries its
+    states.
 
     Args:
         net_config: A file that `brf-lava export` wrote, or one whose groups ``layer/0``,
-            ``layer/1``, ... were written by ``export_hdf5`` of lava-dl's blocks and of ours, in any
-            order.
-        num_layers, skip_layers, input_shape: As in netx.
+            ``layer/1``, ... were written by ``export_hdf5`` of lava-dl's blocks and of ours.
         input_message_bits: Bits of graded inputs; 0 for spikes; None for what a file of
             `brf-lava export` says, else 0.
-        reset_interval: As in netx, for networks without a layer of ours.
+        reset_interval: For networks without a layer of ours. This and the rest are netx's.
 
     Raises:
         NetworkFileError: If the file is damaged or holds an unknown entry.
@@ -213,3 +207,14 @@ def _errors_of(net_config: Any) -> Iterator[None]:
             f"{net_config}: {problem}. Name a file of 'brf-lava export', or one with blocks that "
             "netx knows."
         ) from error
+
+
+# Needed where a run starts from a Network or a block; their parts do all the work.
+@implements(proc=Dense, protocol=LoihiProtocol)
+class DenseModel(AbstractPyBlockModel):  # type: ignore[misc]
+    """The block's connections and neurons."""
+
+
+@implements(proc=Network, protocol=LoihiProtocol)
+class NetworkModel(AbstractPyBlockModel):  # type: ignore[misc]
+    """The network's blocks."""

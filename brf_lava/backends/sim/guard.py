@@ -4,8 +4,6 @@ Lava itself waits for ever when a process model raises, a child is killed or loo
 early exit leave child processes and shared memory. Here the parent never blocks on a child: it
 looks at the runtime service's channel, at the children and at the clock by turns, and in the end,
 whatever that was, kills and joins all children and gives the shared memory back.
-
-Knows Lava, and nothing of any network.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from multiprocessing import connection
 from typing import Any, NoReturn
 
 import numpy as np
-from lava.magma.compiler.exceptions import ProcessAlreadyCompiled
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_conditions import RunSteps
@@ -80,8 +77,8 @@ def run_guarded(
 
     Raises:
         LavaRunError: For an exception in a process model (its cause, with the child's traceback), a
-            killed child, the time-out, a graph that Lava cannot compile or that has run before, and
-            when the system has no more processes, handles or memory.
+            killed child, the time-out, a graph that cannot be compiled, and a lack of processes,
+            handles or memory.
         ParameterError: For less than one step.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -106,7 +103,8 @@ class Running:
 
     def __init__(self, runtime: _Runtime) -> None:
         infrastructure = runtime._messaging_infrastructure
-        self._actors, self._manager = infrastructure.actors, infrastructure.manager
+        self._actors = infrastructure.actors
+        self._manager = infrastructure._smm._manager._process  # owns the shared memory
 
     @property
     def handles(self) -> list[Any]:
@@ -182,13 +180,11 @@ class _Actors(MultiProcessing):
 
     def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> Any:
         actor = super().build_actor(partial(_tied, os.getpid(), target_fn), builder, exception_q)
-        actor.name = _describe(builder)
+        actor.name = "Lava's runtime service"
+        if model := getattr(builder, "proc_model", None):
+            kind, name = model.implements_process.__name__, builder.proc_params.get("name")
+            actor.name = f"{name} ({kind})" if name else kind
         return actor
-
-    @property
-    def manager(self) -> Any:
-        """The child process that owns the shared memory, or None."""
-        return getattr(getattr(self._smm, "_manager", None), "_process", None)
 
 
 class _Runtime(Runtime):
@@ -213,27 +209,13 @@ class _Runtime(Runtime):
 def _compiled(process: Any, run_cfg: Any) -> _Runtime:
     try:
         executable = process.compile(run_cfg, {"pypy_channel_size": CHANNEL_SIZE})
-    except ProcessAlreadyCompiled as error:
-        raise LavaRunError(
-            f"Lava run: {error} So a graph runs once; build a new one for every run."
-        ) from error
     except Exception as error:  # of whatever kind: models, ports and tags each have their own
         text = " ".join(str(error).split())
         raise LavaRunError(
             f"Lava run: the graph cannot be compiled, {type(error).__name__}: {text} Look at its "
-            "connections and at the tag of the run configuration."
+            "connections and at the tag of the run configuration; build a new one for every run."
         ) from error
     return _Runtime(executable, ActorType.MultiProcessing)
-
-
-def _describe(builder: Any) -> str:
-    """What to call the process that `builder` builds, for example ``hidden1 (BRF)``."""
-    model = getattr(builder, "proc_model", None)
-    if model is None:
-        return "Lava's runtime service"
-    kind = str(model.implements_process.__name__)
-    name = builder.proc_params.get("name")
-    return f"{name} ({kind})" if name else kind
 
 
 def _tied(parent: int, target: Callable[..., None], **arguments: Any) -> None:

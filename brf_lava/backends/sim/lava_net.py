@@ -8,7 +8,6 @@ Lava is imported inside functions, because nothing else here needs it.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from brf_lava.backends.engine import check_input
 from brf_lava.backends.states import Recording
-from brf_lava.errors import ParameterError
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.lava_support import require_lava
 from brf_lava.network.activity import Activity, at_limit
@@ -28,72 +26,12 @@ from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.proc.hooks import Blanks, Probe
 
 
-def run_on_lava(
-    network: FixedNetwork,
-    x: NDArray[Any],
-    *,
-    batch: int | None = None,
-    timeout: float | None = None,
-    on_progress: Callable[[float], None] | None = None,
-    recording: Recording | None = None,
-) -> Activity:
-    """Run the network from zero state; the result equals that of `engine.run` in every integer.
-
-    Args:
-        network: What to run.
-        x: Inputs [T, B, I], int8 or uint8 in its range; at least one step and one sample.
-        batch: Samples in one Lava run; None for all, which is fastest.
-        timeout: Seconds, for all runs together; None for no limit.
-        on_progress: Called now and then with the share of the run that is done, 0 to 1.
-        recording: Where the states of chosen neurons go, T steps of B samples.
-
-    Raises:
-        ParameterError: For other inputs.
-        BackendUnavailableError: Without Lava.
-        LavaRunError: If the run fails or takes too long.
-    """
-    check_input(network, x)
-    steps, samples, _ = x.shape
-    if not steps or not samples:
-        raise ParameterError(
-            f"input: shape {x.shape}; Lava needs at least one step and one sample."
-        )
-    if batch is not None and batch < 1:
-        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
-    require_lava()
-    deadline = None if timeout is None else time.monotonic() + timeout
-    size = batch or samples
-    parts = []
-    for first in range(0, samples, size):
-        part = x[:, first : first + size]
-        parts.append(
-            _run_batch(
-                network,
-                part,
-                None if deadline is None else deadline - time.monotonic(),
-                on_progress and partial(_share_of_all, on_progress, first, samples),
-                recording and recording.samples(first, first + size),
-            )
-        )
-    return Activity.of_batches(parts)
-
-
-def _share_of_all(
-    on_progress: Callable[[float], None], first: int, samples: int, done: float
-) -> None:
-    """done: samples of the part that begins at sample `first`."""
-    on_progress((first + done) / samples)
-
-
 @dataclass(frozen=True)
 class _Probe:
     """What a layer's process writes in every step of Lava, into shared memory.
 
-    outputs:     [steps, B, N], int8 spikes or int32 states of the readout
-    saturations: [steps] int64, how many state variables stand at the limit of 24 bits
-    counter:     [1] int64, steps done
-    window:      the Lava steps, counted from 0, in which the layer computes those of the input
-    recording:   where the states of chosen neurons go in these, or None
+    outputs: [steps, B, N]. saturations: [steps], states at the 24-bit limit. counter: [1], steps
+    done. window: the Lava steps, counted from 0, in which the layer computes those of the input.
     """
 
     outputs: NDArray[Any]
@@ -103,7 +41,7 @@ class _Probe:
     recording: Recording | None
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """As `proc.hooks.Probe`."""
+        """A `proc.hooks.Probe`."""
         self.outputs[step - 1] = outputs
         states = tuple(states)
         self.saturations[step - 1] = sum(map(at_limit, states))
@@ -112,13 +50,21 @@ class _Probe:
         self.counter[0] = step
 
 
-def _run_batch(
+def run_on_lava(
     network: FixedNetwork,
     x: NDArray[Any],
-    timeout: float | None,
-    on_progress: Callable[[float], None] | None,
-    recording: Recording | None,
+    *,
+    timeout: float | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    recording: Recording | None = None,
 ) -> Activity:
+    """Run the network from zero state; the result equals that of `engine.run` in every integer.
+
+    Arguments and errors as of `brf_lava.backends.base.Backend.run` and `RunOptions`. x has at least
+    one step and one sample.
+    """
+    check_input(network, x)
+    require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.guard import run_guarded
@@ -142,12 +88,12 @@ def _run_batch(
     with root_logger_kept():
         source = Source(recording=x, name="input")
         run_guarded(
-            wire(network, source.s_out, samples, probes),
+            wire(network, source.s_out, samples, [probe.write for probe in probes]),
             Loihi2SimCfg(select_tag="fixed_pt"),
             total,
             timeout=timeout,
             counter=probes[-1].counter,
-            on_progress=on_progress and (lambda done: on_progress(samples * done / total)),
+            on_progress=on_progress and (lambda done: on_progress(done / total)),
         )
     *spikes, outputs = [probe.outputs[probe.window] for probe in probes]
     return Activity(
@@ -203,17 +149,10 @@ def wire_layer(
 ) -> tuple[Any, Any, Any, Any]:
     """Build the processes of one layer and connect them to each other.
 
-    Args:
-        layer: What to build.
-        name: What error messages call it.
-        dense: Makes a process with the ports s_in and a_out of a `Connection` and a name.
-        recurrent_dense: The same for the recurrent weights.
-        samples: As of `brf_lava.proc.neurons.process.NeuronLayer`.
-        extra: Other arguments of the neurons' process.
-
-    Returns:
-        The neurons, their weights, whose port s_in hears the layer before, their recurrent weights
-        or None, and their output port.
+    dense: makes a process with the ports s_in and a_out of a `Connection` and a name;
+    recurrent_dense: the same for recurrent weights. samples, extra: as of `NeuronLayer`. Returns
+    the neurons, their weights, whose port s_in hears the layer before, their recurrent weights or
+    None, and their output port.
     """
     from brf_lava.proc.neurons.models import process_of
 

@@ -34,10 +34,9 @@ class BatchDense(AbstractProcess):
 
     In integers no sum may pass 2**24: so it is exact in the float32 of the matrix product.
 
-    Ports: s_in (B, I), int16, spikes 0 or 1 or graded; a_out (B, N), int32 currents. Both float in
-    the floating_pt model. Vars: weights (N, I), exponent (1,), a_buff (B, N), the currents that are
-    sent in the next step. `get` and `set` work on them between two runs of a graph; weights that
-    are set so are not checked again.
+    Ports: s_in (B, I), int16 | float; a_out (B, N), int32 currents | float. Vars, to be read with
+    `get` and written with `set`, unchecked, between two runs of a graph: weights (N, I), exponent
+    (1,), a_buff (B, N), the currents that are sent in the next step.
 
     Raises: ParameterError if integer weights can add up to more than int32 holds.
     """

@@ -44,13 +44,13 @@ class NeuronModel(PyLoihiProcessModel):
             tuple(getattr(self, name) for name in self.neuron.fixed_coefficients),
             self.constants,
         )
-        if self.blanks is not None and self.blanks.due(self.time_step):
+        if self.blanks is not None and self.blanks(self.time_step):
             states, output = tuple(map(np.zeros_like, states)), np.zeros_like(output)
         getattr(self, self.out).send(output)
         for name, value in zip(self.neuron.states, states, strict=True):
             setattr(self, name, value)
         if self.probe is not None:
-            self.probe.write(self.time_step, output, states)
+            self.probe(self.time_step, output, states)
 
 
 def _name_models(process: type[NeuronLayer], mark: str = "") -> None:

@@ -8,12 +8,12 @@ import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import families
 from brf_lava.neurons.families import Neuron
-from brf_lava.neurons.fixed import STATE_MAX, STATE_MIN
+from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.proc.hooks import Blanks, Probe
 from brf_lava.proc.microcode import Microcode
 
@@ -35,15 +35,13 @@ class NeuronLayer(AbstractProcess):
                   integers | the neuron's real `coefficients`, in the same order. And initial
                   states, by name, of a shape that fits (B, N); else 0
 
-    Ports: a_in (B, N), int32 currents | float; connections to it are added up in int64. The output,
-    s_out (B, N), int8 spikes 0 or 1 | float 0.0 or 1.0, of a neuron that does not spike o_out
-    (B, N), int32 states | float. Neither has a delay of its own.
-    Vars: each of the neuron's states (B, N), int64 that saturate at signed 24 bits, `state_bits`
-    fraction bits | float; each coefficient (N,), int64 | float. Between two runs of a graph `get`
-    reads them, and `set`, with an array of that shape, writes them.
+    Ports, without delay: a_in (B, N), int32 currents | float, added up in int64; s_out (B, N), int8
+    spikes | float, or of a neuron that does not spike o_out (B, N), int32 states | float.
+    Vars, to be read with `get` and written with `set` between two runs of a graph: the states
+    (B, N), int64 of signed 24 bits | float, and the coefficients (N,), int64 | float.
 
-    Raises: ParameterError for other names or lengths of coefficients, and for initial states of
-    another shape or beyond 24 bits.
+    Raises: ParameterError for other names or lengths of coefficients, and for initial states beyond
+    24 bits.
     """
 
     neuron: Neuron
@@ -79,31 +77,16 @@ class NeuronLayer(AbstractProcess):
         else:
             self.o_out = OutPort(shape=shape)
         for state, value in initial.items():
-            start = _initial(f"{self.neuron.name}.{state}", value, shape, integers)
+            start = np.broadcast_to(value, shape).copy()
+            if integers and (start.dtype.kind not in "iu" or abs(start).max() > STATE_MAX):
+                raise ParameterError(
+                    f"{self.neuron.name}.{state}: initial {start.dtype} values from {start.min()} "
+                    f"to {start.max()}; integers of at most {STATE_MAX} are needed with these "
+                    "constants. Scale them by 2**state_bits and round."
+                )
             setattr(self, state, Var(shape=shape, init=start))
         for coefficient in expected:
             setattr(self, coefficient, Var(shape=(neurons,), init=variables[coefficient]))
-
-
-def _initial(name: str, value: ArrayLike, shape: tuple[int, ...], integers: bool) -> NDArray[Any]:
-    """The first value of a state in the shape of its Var. Raises: ParameterError."""
-    given = np.asarray(value)
-    try:
-        start: NDArray[Any] = np.broadcast_to(given, shape).copy()
-    except ValueError:
-        raise ParameterError(
-            f"{name}: an initial state of shape {given.shape}; {shape}, or what extends to it, is "
-            "needed."
-        ) from None
-    if not integers:
-        return start
-    if given.dtype.kind not in "iu" or given.min() < STATE_MIN or given.max() > STATE_MAX:
-        raise ParameterError(
-            f"{name}: an initial state of {given.dtype} values from {given.min()} to "
-            f"{given.max()}; integers from {STATE_MIN} to {STATE_MAX} are needed with these "
-            "constants. Scale it by 2**state_bits and round."
-        )
-    return start
 
 
 class RF(NeuronLayer):
@@ -201,9 +184,7 @@ class LI(NeuronLayer):
 
         o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
 
-    input_gain: as of `ALIF`
-
-    decay: [N], per step
+    decay: [N], per step. input_gain: as of `ALIF`.
     """
 
     neuron = families.LI

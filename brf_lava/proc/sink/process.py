@@ -17,12 +17,11 @@ from brf_lava.proc.python_models import python_models
 class Sink(AbstractProcess):
     """Writes what arrives in step t to ``record[t]``; steps past its end are dropped.
 
-    record:  [steps, B, N], or [steps, N], in shared memory (`io.shared_memory`), of a type
-             that holds what is sent: int8 for spikes, int32 for readouts, float for real numbers
-    counter: [1] int64 in shared memory, set to the steps done, or None
-    name:    what error messages call this process
+    record: [steps, B, N], or [steps, N], in shared memory (`io.shared_memory`), int8 for spikes,
+    int32 for readouts, float for real numbers. counter: [1] int64 in shared memory, set to the
+    steps done. name: what error messages call this process.
 
-    Port: a_in (B, N), int32 | float. It has no Var, and no delay.
+    Port: a_in (B, N), int32 | float, without delay.
     """
 
     def __init__(

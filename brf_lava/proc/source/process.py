@@ -20,12 +20,10 @@ S_OUT = (PyOutPort.VEC_DENSE, np.int16, float)
 class Source(AbstractProcess):
     """Sends ``recording[t]`` in step t, and zeros once the recording is over.
 
-    recording: [T, B, I], or [T, I] without an axis for samples; int8 or uint8, spikes
-               or graded inputs (model fixed_pt) or real numbers (floating_pt); read where it lies,
-               children share it through fork
-    name:      what error messages call this process
+    recording: [T, B, I], or [T, I] without an axis for samples; int8 or uint8 (model fixed_pt) or
+    real numbers (floating_pt); read where it lies. name: what error messages call this process.
 
-    Port: s_out (B, I), int16 | float. It has no Var, and no delay.
+    Port: s_out (B, I), int16 | float, without delay.
     """
 
     def __init__(self, *, recording: NDArray[Any], name: str = "") -> None:
@@ -34,16 +32,14 @@ class Source(AbstractProcess):
 
 
 class LiveSource(AbstractProcess):
-    """Sends in step t what ``feed.receive(t)`` returns; all of the graph waits for that.
+    """Sends in step t what ``feed(t)`` returns; all of the graph waits for that.
 
     Run its graph with `backends.sim.guard.running`: the run has no last step of its own.
 
-    feed:  where the inputs come from, integers of 8 bits, signed or not (model fixed_pt) or real
-           numbers (floating_pt)
-    shape: (B, I)
-    name:  what error messages call this process
+    feed: returns integers of 8 bits (model fixed_pt) or real numbers (floating_pt), of this shape,
+    (B, I). name: what error messages call this process.
 
-    Port: s_out (B, I), int16 | float.
+    Port: s_out (B, I), int16 | float, without delay.
     """
 
     def __init__(self, *, feed: Feed, shape: tuple[int, int], name: str = "") -> None:
@@ -68,7 +64,7 @@ class _LiveSourceModel(PyLoihiProcessModel):
     s_out: PyOutPort
 
     def run_spk(self) -> None:
-        self.s_out.send(self.proc_params["feed"].receive(self.time_step))
+        self.s_out.send(self.proc_params["feed"](self.time_step))
 
 
 FixedSourceModel, FloatingSourceModel = python_models(Source, _SourceModel, s_out=S_OUT)
