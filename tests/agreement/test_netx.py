@@ -127,14 +127,13 @@ def _filled(connection: Connection, value: int | None) -> Connection:
     return Connection(np.full_like(connection.mantissa, value), connection.exponent)
 
 
-@pytest.mark.parametrize("root", ["network", "layer"])
-def test_a_run_may_start_anywhere(rng: np.random.Generator, path: Path, root: str) -> None:
+def test_a_run_may_start_anywhere(rng: np.random.Generator, path: Path) -> None:
     network = random_network(rng, (4, 9, 3), exponent=11)
     write_network(network, path)
     x = random_spikes(rng, 20, 1, 4, rate=0.5)[:, 0]
-    net = load(path)
-    layers = run_networks([net], x, root=net if root == "network" else net.layers[0])[0]
-    assert_engine(layers, network, x)
+    for root_of in (lambda net: net, lambda net: net.layers[0]):
+        net = load(path)
+        assert_engine(run_networks([net], x, root=root_of(net))[0], network, x)
 
 
 def test_what_netx_users_know_is_there(rng: np.random.Generator, path: Path) -> None:
@@ -269,29 +268,6 @@ def test_stock_networks_are_what_they_were(rng: np.random.Generator, path: Path)
         assert expected.any()
 
 
-def test_stock_convolutions_are_what_they_were(rng: np.random.Generator, path: Path) -> None:
-    import torch
-    from lava.lib.dl import slayer
-    from lava.lib.dl.netx import hdf5
-
-    torch.manual_seed(3)
-    cuba = {"threshold": 0.5, "current_decay": 0.2, "voltage_decay": 0.1}
-    blocks = [
-        slayer.block.cuba.Conv(cuba, 2, 3, 3, weight_scale=2),
-        slayer.block.cuba.Flatten(),
-        slayer.block.cuba.Dense(cuba, 48, 5, weight_scale=2),
-    ]
-    x = torch.zeros(1, 2, 6, 6, 1)
-    for block in blocks:
-        x = block(x)
-    write_layers(path, blocks)
-    nets = [hdf5.Network(str(path), input_shape=(6, 6, 2)), load(path, input_shape=(6, 6, 2))]
-    spikes = (rng.random((30, 6, 6, 2)) < 0.5).astype(np.int8)
-    for expected, found in zip(*run_networks(nets, spikes), strict=True):
-        np.testing.assert_array_equal(found, expected)
-        assert expected.any()
-
-
 def test_our_layers_after_stock_ones(rng: np.random.Generator, path: Path) -> None:
     stock = stock_layers()[:2]
     network = random_network(rng, (5, 9, 3), exponent=12)
@@ -362,28 +338,6 @@ def test_stock_layers_after_ours(rng: np.random.Generator, path: Path) -> None:
     for ours, theirs in zip(found[2:], run_stock(path, found[1].astype(np.int8)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert ours.any()
-
-
-def test_blocks_of_ours_export_what_loads(rng: np.random.Generator, path: Path) -> None:
-    import torch
-
-    from brf_lava.network.file import read_layer
-    from brf_lava.slayer import block
-
-    torch.manual_seed(1)
-    params = {"omega": (10.0, 40.0), "b_offset": (0.1, 1.0), "dt": 0.01, "theta": 1.0, "gamma": 0.9}
-    blocks = [
-        block.brf.Recurrent(params, 4, 9),
-        block.li.Affine({"tau_mean": 20.0, "tau_std": 5.0}, 9, 3),
-    ]
-    with torch.no_grad():
-        blocks[0].weight *= 60
-    write_layers(path, blocks)
-    with h5py.File(path) as file:
-        layers = tuple(read_layer(file[f"layer/{index}"], path) for index in range(2))
-    x = random_spikes(rng, 60, 1, 4, rate=0.5)[:, 0]
-    reference = assert_engine(run_networks([load(path)], x)[0], FixedNetwork(layers), x)
-    assert reference.spikes[0].any()
 
 
 # What is refused.

@@ -4,8 +4,6 @@ written between the runs of a plain Lava graph."""
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
@@ -16,7 +14,6 @@ import numpy as np
 import pytest
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.dense.process import Dense as LavaDense
 from networks import fixed_constants, random_coefficients
 
 from brf_lava.backends.sim import lava_net
@@ -121,15 +118,6 @@ def test_each_neuron_wired_by_hand(neuron: Neuron) -> None:
         )
     assert np.unique(expected).size > 1
     np.testing.assert_array_equal(module.main(neuron.name), expected)
-
-
-def test_the_example_is_a_script() -> None:
-    script = [sys.executable, str(EXAMPLES / "each_neuron.py"), "BRF", "LI"]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=50, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(
-        r"BRF: \d+, \d+, \d+ spikes\nLI: 39, 42, 44 steps above 0\n", done.stdout
-    ), done.stdout
 
 
 # Variables, in a graph that Lava runs by itself
@@ -240,27 +228,6 @@ def test_a_dense_connection_is_changed_between_runs(rng: np.random.Generator) ->
     np.testing.assert_array_equal(
         record[3], np.broadcast_to(weights.sum(axis=1) * 8, record[3].shape)
     )
-
-
-def test_behind_the_dense_connection_of_lava(rng: np.random.Generator) -> None:
-    """With doubled weights and one bit less that one is exact, and its ports fit ours."""
-    weights = rng.integers(-128, 128, (5, 4))
-    recording = (rng.random((20, 4)) < 0.5).astype(np.int8)
-    layer = layer_of(rng, NEURONS["BRF"], None)
-    source = Source(recording=recording)
-    dense = LavaDense(weights=2 * weights, weight_exp=8 - 1, num_message_bits=1)
-    record = shared_array((20, 5), np.int8)
-    sink = Sink(record=record)
-    source.s_out.connect(dense.s_in)
-    dense.a_out.connect(layer.a_in)
-    layer.s_out.connect(sink.a_in)
-    stepper = Stepper(layer, (5,))
-    with stopped(layer):
-        layer.run(RunSteps(num_steps=20), CFG)
-    currents = recording.astype(np.int64) @ (weights << 8).T
-    expected = np.array([stepper.step(current) for current in currents[:-1]])
-    assert expected.any()
-    np.testing.assert_array_equal(record[1:], expected)
 
 
 # Initial states

@@ -11,7 +11,7 @@ import pytest
 from command_line import assert_failed, assert_worked, brf_lava
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import SPIKING, random_inputs, random_network, random_spikes
+from networks import SPIKING, random_network, random_spikes
 
 from brf_lava.backends import engine
 from brf_lava.backends.stepwise import plain_run
@@ -95,12 +95,6 @@ def test_the_plain_run_equals_the_engine(
     expected = engine.run(network, x)
     assert_equal(plain_run(network, x), expected, "plain", "engine")
     assert expected.spikes[0].any()
-
-
-def test_the_plain_run_takes_graded_inputs(rng: np.random.Generator) -> None:
-    network = random_network(rng, (3, 5, 2), exponent=3, recurrent=False, input_range=(0, 255))
-    x = random_inputs(rng, 30, 2, 3)
-    assert_equal(plain_run(network, x), engine.run(network, x), "plain", "engine")
 
 
 # What is said of a difference

@@ -28,6 +28,8 @@ from command_line import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
+from lava_faults.chain import record_segments
 from networks import SPIKING, random_inputs, random_network, random_spikes
 from numpy.typing import NDArray
 
@@ -246,17 +248,6 @@ def test_what_a_stream_cannot_be_is_refused() -> None:
 # Lines
 
 
-def test_lines_are_read() -> None:
-    network = small_network()
-    for line, expected in {
-        b"[0, 1, 0, 1]": [0, 1, 0, 1],
-        b' {"events": [3, 0]} \r\n': [1, 0, 0, 1],
-        b'{"events": []}': [0, 0, 0, 0],
-        b'{"reset": true}\n': None,
-    }.items():
-        assert LineReader(network).read(line, "x") == expected
-
-
 def test_bad_lines_are_refused() -> None:
     for line, problem in {
         b"[0, 1, 0": "Input data was truncated",
@@ -456,34 +447,15 @@ def test_wrong_arguments(net: Path) -> None:
 # Faults and ends, with Lava
 
 
-def descendants(pid: int) -> set[int]:
-    """Child processes of `pid`, theirs, and so on."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            parents[int(folder.name)] = int(fields[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def segments(pids: set[int]) -> set[str]:
-    """Shared memory with a name that these processes use."""
-    found: set[str] = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            found.update(re.findall(r"/dev/shm/(psm_\w+)", Path(f"/proc/{pid}/maps").read_text()))
-    return found
-
-
 @pytest.fixture
-def nothing_left() -> Iterator[list[str]]:
-    """A list for names of segments; after the test these, all children and handles are gone."""
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After the test its children, segments and handles are gone, and another stream works."""
+    monkeypatch.setattr(
+        SharedMemoryManager, "create_shared_memory", SharedMemoryManager.create_shared_memory
+    )
+    names = record_segments()
     handles = len(os.listdir("/proc/self/fd"))
-    names: list[str] = []
-    yield names
+    yield
     assert names
     assert not multiprocessing.active_children()
     assert not set(names) & set(os.listdir("/dev/shm"))
@@ -504,10 +476,9 @@ def child(name: str) -> int:
 
 
 @pytest.mark.parametrize("name", ["hidden1", "runtime service"])
-def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) -> None:
+def test_a_killed_process_ends_the_stream(name: str, nothing_left: None) -> None:
     with Stream(small_network(), timeout=TIMEOUT) as stream:
         stream.push([1, 0, 1, 0])
-        nothing_left.extend(segments(descendants(os.getpid())))
         os.kill(child(name), signal.SIGKILL)
         with pytest.raises(LavaRunError, match=rf"steps done: process .*{name}.* SIGKILL"):
             push_on(stream)
@@ -516,20 +487,18 @@ def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) ->
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_is_timed_out(nothing_left: list[str]) -> None:
+def test_a_process_that_hangs_is_timed_out(nothing_left: None) -> None:
     with Stream(small_network(), timeout=5.0) as stream:
         stream.push([1, 0, 1, 0])
-        nothing_left.extend(segments(descendants(os.getpid())))
         os.kill(child("hidden1"), signal.SIGSTOP)
         with pytest.raises(LavaRunError, match="no answer within the time-out"):
             push_on(stream)
 
 
-def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
+def test_an_error_in_the_block_leaves_nothing(nothing_left: None) -> None:
     def fail() -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
             stream.push([1, 0, 1, 0])
-            nothing_left.extend(segments(descendants(os.getpid())))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -537,10 +506,9 @@ def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_at_any_moment(nothing_left: list[str]) -> None:
+def test_ctrl_c_at_any_moment(nothing_left: None) -> None:
     def interrupt(moment: float) -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
-            nothing_left.extend(segments(descendants(os.getpid())))
             signal.setitimer(signal.ITIMER_REAL, moment)
             while True:
                 stream.push([1, 0, 1, 0])
@@ -590,33 +558,30 @@ def command(net: Path) -> Iterator[Command]:
                     pipe.close()
 
 
-def assert_ends(process: subprocess.Popen[bytes], names: set[str]) -> str:
-    """Also its children, and their segments; returns what it wrote to stderr."""
-    assert names
+def assert_ends(process: subprocess.Popen[bytes]) -> str:
+    """Also its children; returns what it wrote to stderr."""
     assert process.stderr is not None
     process.wait(timeout=SOON)
     assert wait_until(lambda: group_is_empty(process.pid))
-    assert wait_until(lambda: not names & set(os.listdir("/dev/shm")))
     text = process.stderr.read().decode()
     assert "Traceback" not in text
     return text
 
 
-def start_answering(process: subprocess.Popen[bytes]) -> set[str]:
-    """Give it three steps, which bring the first answer; the names of its segments."""
+def start_answering(process: subprocess.Popen[bytes]) -> None:
+    """Give it three steps, which bring the first answer."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(b"[1, 0, 1, 0]\n" * 3)
     process.stdin.flush()
     assert json.loads(process.stdout.readline())["step"] == 0  # at once, not when a buffer is full
-    return segments({process.pid, *descendants(process.pid)})
 
 
 def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     os.killpg(process.pid, signal.SIGINT)
-    text = assert_ends(process, names)
+    text = assert_ends(process)
     assert process.returncode == 130
     assert "3 steps" in text
     assert text.splitlines()[-1] == "Interrupted."
@@ -624,20 +589,20 @@ def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
 
 def test_a_reader_that_goes_away(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdout.close()
     process.stdin.write(b"[1, 0, 1, 0]\n" * 3)
     with contextlib.suppress(BrokenPipeError):
         process.stdin.flush()
-    assert "Error" not in assert_ends(process, names)
+    assert "Error" not in assert_ends(process)
 
 
 @pytest.mark.slow
 def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     assert process.stdin is not None
     os.set_blocking(process.stdin.fileno(), False)
     line = b"[1, 0, 1, 0]\n"
@@ -654,12 +619,12 @@ def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> 
 
     assert full()
     os.killpg(process.pid, signal.SIGINT)
-    assert_ends(process, names)
+    assert_ends(process)
     assert process.returncode == 130
 
 
 def test_the_parent_alone_is_killed(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     os.kill(process.pid, signal.SIGKILL)
-    assert_ends(process, names)
+    assert_ends(process)

@@ -12,12 +12,11 @@ import pytest
 from networks import random_network, random_spikes
 
 from brf_lava.backends import engine
-from brf_lava.backends.base import BACKENDS
 from brf_lava.data.dataset import DataSource
-from brf_lava.errors import BackendUnavailableError, MismatchError, NetworkFileError, ParameterError
+from brf_lava.errors import MismatchError, NetworkFileError, ParameterError
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
-from brf_lava.network.layers import Connection, FixedNetwork
+from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute, work
@@ -43,41 +42,6 @@ def x() -> np.ndarray:
 
 
 # The engine
-
-
-def weighted_sum(connection: Connection, row: int, spikes: list[int]) -> int:
-    """The current of one neuron, in Python integers."""
-    return sum(w * s for w, s in zip(connection.integers[row].tolist(), spikes, strict=True))
-
-
-def test_engine_equals_the_steps_in_python_integers(network: FixedNetwork, x: np.ndarray) -> None:
-    """The whole network against fixed.py on Python integers: one home, two executions."""
-    activity = engine.run(network, x)
-    assert 0 < activity.spikes[0].mean() < 1
-    hidden, readout = network.layers
-    assert hidden.recurrent is not None
-    for b in range(x.shape[1]):
-        states, spikes, outputs = [(0, 0, 0)] * 7, [0] * 7, [(0,)] * 3
-        for t in range(len(x)):
-            stepped = []
-            for k in range(7):
-                current = weighted_sum(hidden.weights, k, x[t, b].tolist())
-                current += weighted_sum(hidden.recurrent, k, spikes)
-                coefficients = tuple(int(c) for c in hidden.coefficients[:, k])
-                stepped.append(fixed.brf_step(states[k], current, coefficients, hidden.constants))
-            states = [state for state, _ in stepped]
-            spikes = [int(z) for _, z in stepped]
-            outputs = [
-                fixed.li_step(
-                    outputs[c],
-                    weighted_sum(readout.weights, c, spikes),
-                    (int(readout.coefficients[0, c]),),
-                    readout.constants,
-                )[0]
-                for c in range(3)
-            ]
-            assert activity.spikes[0][t, b].tolist() == spikes
-            assert activity.outputs[t, b].tolist() == [o for (o,) in outputs]
 
 
 def test_samples_are_independent_however_many_at_a_time(
@@ -267,10 +231,3 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
     with pytest.raises(ParameterError, match="choose one of sim, engine, loihi2"):
         execute(network, x, backend="gpu")
     assert work(network, 40, 5) == 5 * 40 * (7 + 3)
-
-
-def test_loihi2_says_what_is_missing() -> None:
-    with pytest.raises(BackendUnavailableError) as error:
-        BACKENDS["loihi2"].require()
-    assert error.value.exit_code == 3
-    assert "Intel's Loihi extension: not found" in str(error.value)
