@@ -49,14 +49,14 @@ class Backend(Protocol):
         title: What a sentence calls it.
         is_reference: It is the engine, with which the other backends are compared.
         on_board: It computes elsewhere: states cannot be read, and a time limit cannot be set.
-        advice: What to do about a difference from the engine.
+        advice: What to do about a difference from the engine; None to report it as a defect.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     is_reference: ClassVar[bool] = False
     on_board: ClassVar[bool] = False
-    advice: ClassVar[str] = "This is a defect: please report it with the network file."
+    advice: ClassVar[str | None] = None
 
     def require(self) -> None:
         """Raise BackendUnavailableError if something that a run needs is missing."""

@@ -61,7 +61,7 @@ def classify_command(
     marks = annotations_out and classify.annotation_path(annotations_out, path.name)
     for out in filter(None, (csv, marks)):
         check_writable(out, *(path.with_name(path.name + suffix) for suffix in (".hea", ".dat")))
-    if csv is not None and csv == marks:
+    if csv is not None and marks is not None and csv.resolve() == marks.resolve():
         raise ParameterError(
             f"--csv and --annotations-out: both would be written to {csv}. Name another file for "
             "one of them."

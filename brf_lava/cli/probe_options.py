@@ -41,7 +41,7 @@ class ProbeOptions:
                 )
             return
         check_suffix(self.probe_out)
-        if self.probe_out in others:
+        if self.probe_out.resolve() in {path.resolve() for path in others}:
             raise ParameterError(
                 f"--probe-out {self.probe_out}: is another file of this run. Name another."
             )

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.backends.base import Backend
 from brf_lava.errors import MismatchError
 from brf_lava.network.activity import Activity
 
@@ -17,12 +16,13 @@ def assert_equal(
     expected: Activity,
     found_name: str,
     expected_name: str,
-    advice: str = Backend.advice,
+    advice: str | None = None,
 ) -> None:
     """Raise MismatchError at the first difference in time, with sample, step, neuron, both values.
 
     advice: what to do about it; None: to report it as a defect.
     """
+    advice = advice or "This is a defect: please report it with the network file."
     names = [f"spike of hidden{number}" for number in range(1, len(expected.spikes) + 1)]
     differences: list[tuple[Any, ...]] = []
     arrays: list[tuple[NDArray[Any], NDArray[Any]]] = [

@@ -79,7 +79,8 @@ def run_network(
         network: The network, or the path of its file.
         data: A data set, whose test half is run in the order of steps that the network was trained
             on; or samples in that order.
-        backend, batch: As of `predict`.
+        backend: As of `predict`.
+        batch: As of `predict`.
         check: Compare every spike and output with the integer engine.
 
     Returns:
@@ -210,8 +211,7 @@ def float_reference(
 ) -> Reference | None:
     """Return what the float network does on the first test samples, None where it is not known.
 
-    stored: what it did when it was trained, from the network file. model: its model file, to be
-    measured now on `device` ("auto", "cpu" or "cuda") instead.
+    stored: what it did when it was trained. model: its file, to be measured on `device` instead.
     """
     decision, split = decision_of(network), dataset.test.first(samples)
     if model is not None:

@@ -108,7 +108,10 @@ class Stream:
         return self._backend.delay(self._network)
 
     def push(self, x: Any) -> tuple[Answer, ...]:
-        """Send one step of the sequence: inputs [I], integers in the network's range.
+        """Send one step of the sequence.
+
+        Args:
+            x: Inputs [I], integers in the network's range.
 
         Returns:
             The answer to the step `delay` steps ago, if there was one.

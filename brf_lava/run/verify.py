@@ -72,7 +72,7 @@ def verify_backend(
 
 
 def assert_on_time(
-    found: Activity, expected: Activity, name: str, reference: str, advice: str = Backend.advice
+    found: Activity, expected: Activity, name: str, reference: str, advice: str | None = None
 ) -> None:
     """As `assert_equal`; the error says whether all would be equal some steps earlier."""
     try:
