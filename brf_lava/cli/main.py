@@ -39,16 +39,14 @@ class Failure(click.ClickException):
 
 
 def _wrong_usage(error: click.UsageError, ctx: click.Context | None = None) -> click.ClickException:
-    """Wrong arguments, on one line; click itself takes three. ctx: where the error knows of none.
-
-    One that shows the help stays as it is.
-    """
+    """Wrong arguments, on one line; click takes three. ctx: where the error knows of none."""
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
-        return error
+        return error  # shows the help
     command = "brf-lava"
     if ctx := error.ctx or ctx:  # of the group where click did not say which of its commands
         command = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
-    return Failure(f"{error.format_message()} See '{command} --help'.", error.exit_code)
+    text = error.format_message().rstrip(".")
+    return Failure(f"{text}. See '{command} --help'.", error.exit_code)
 
 
 class _OnStandardError(logging.Handler):

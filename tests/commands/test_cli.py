@@ -365,7 +365,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "no such file")),
     "record of no task": (("classify", "{nowhere_h5}", "{out}/r"), 2, ("nowhere.h5",)),
     "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
-    "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s: cannot be read",)),
+    "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s", "No such file")),
     # all
     "command": (("rnu",), 2, ("rnu",)),
     "option": (("run", "--bakend", "sim"), 2, ("--bakend",)),
