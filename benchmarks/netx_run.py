@@ -76,7 +76,11 @@ def _compare(
     contenders: dict[str, Callable[[], float]] = {
         batched: lambda: execute(network, x, backend="sim")[1],
         "our processes, one at a time": lambda: (
-            execute(network, few, backend="sim", batch=1)[1] * scale
+            scale
+            * sum(
+                execute(network, few[:, sample : sample + 1], backend="sim")[1]
+                for sample in range(few.shape[1])
+            )
         ),
         "the same through our Network, one at a time": through(Network, ours),
         f"RF_IZ {sizes} through lava-dl's Network, one at a time": through(hdf5.Network, stock),
@@ -101,7 +105,6 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.guard import run_guarded, shared_array
-    from brf_lava.backends.sim.lava_net import CHANNEL_SIZE
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
 
@@ -110,12 +113,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     sink = Sink(record=record, name="output")
     source.s_out.connect(net.inp)
     net.out.connect(sink.a_in)
-    run_guarded(
-        sink,
-        Loihi2SimCfg(select_tag="fixed_pt"),
-        len(record),
-        compile_config={"pypy_channel_size": CHANNEL_SIZE},
-    )
+    run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
     return record[len(net) :]
 
 

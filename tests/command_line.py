@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ PROGRAM = "from brf_lava.cli import main; main(prog_name='brf-lava')"
 PATIENCE = 120  # s, for a process; machine code may have to be compiled first
 
 
-def brf_lava(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="brf-lava")
+def brf_lava(*arguments: Any, typed: str | bytes | None = None) -> Result:
+    given = [str(argument) for argument in arguments]
+    return CliRunner().invoke(main, given, input=typed, prog_name="brf-lava")
 
 
 def start(*arguments: Any, program: str = PROGRAM) -> subprocess.Popen[str]:
@@ -94,3 +97,20 @@ def write_task(folder: Path, **arrays: Any) -> Path:
         'train = "data.npz"\ntest = "data.npz"\ninput = "x"\nlabel = "y"\n'
     )
     return path
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether a condition holds, now or soon."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def group_is_empty(group: int) -> bool:
+    """Whether no process of a process group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -131,7 +131,6 @@ NEURON_FILES = {
 ELSEWHERE = {
     "reproduce/published.py": "the table of the paper, which has these neurons and no others",
     "ecg/classify.py": "brf is the extension of this program's annotation files",
-    "backends/netx/process.py": "netx itself looks for RF in a name",
     "cli/import_published.py": "which of the published networks come without an order of steps",
 }
 PROSE = "BRF reference code"  # of Higuchi et al. 2024, where data come from
@@ -183,6 +182,7 @@ def loaded_by(module: str) -> set[str]:
     [
         ("brf_lava.backends.base", {*HEAVY, "click"}),
         ("brf_lava.backends.engine", {"torch", "lava", "click"}),
+        ("brf_lava.backends.sim.lava_net", {"torch", "lava", "click"}),
         ("brf_lava.config.recipe", {*HEAVY, "click"}),
         ("brf_lava.config.profile", {*HEAVY, "click"}),
         ("brf_lava.neurons.families", HEAVY),

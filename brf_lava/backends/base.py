@@ -31,13 +31,11 @@ class RunOptions:
     """How to run a network.
 
     Args:
-        batch: Samples in one run; None for all.
         timeout: Seconds that the run may take; None for no limit. Not for a board.
         on_progress: Called now and then with the share of the run that is done, 0 to 1.
         recording: Where the states of chosen neurons go, T steps of B samples. Not for a board.
     """
 
-    batch: int | None = None
     timeout: float | None = None
     on_progress: OnProgress | None = None
     recording: Recording | None = None
@@ -50,9 +48,8 @@ class Backend(Protocol):
         name: What ``--backend`` calls it.
         title: What a sentence calls it.
         is_reference: It is the engine, with which the other backends are compared.
-        on_board: It computes outside this computer: states cannot be read, and a time limit cannot
-            be set.
-        advice: What to do about a difference from the engine, where more than the toolkit ran.
+        on_board: It computes elsewhere: states cannot be read, and a time limit cannot be set.
+        advice: What to do about a difference from the engine; None to report it as a defect.
     """
 
     name: ClassVar[str]
@@ -65,16 +62,10 @@ class Backend(Protocol):
         """Raise BackendUnavailableError if something that a run needs is missing."""
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
-        """Run a network from zero state.
-
-        Args:
-            network: What to run.
-            x: Inputs [T, B, I], int8 or uint8 in the range of the network.
-            options: How to run it.
+        """Run a network from zero state. x: [T, B, I], int8 or uint8 in the network's range.
 
         Raises:
             ParameterError: For other inputs.
-            BackendUnavailableError: If something is missing.
             LavaRunError: If the run fails or takes too long.
         """
         ...
@@ -87,11 +78,9 @@ class StreamingBackend(Backend, Protocol):
         """Return how many steps after its input an output comes."""
 
     def steps(self, network: FixedNetwork, timeout: float | None) -> AbstractContextManager[Steps]:
-        """Start a network that takes a step when it is called, until the ``with`` block ends.
+        """Start a network that takes one step of one sample when it is asked to.
 
-        Args:
-            network: What to run, one sample at a time.
-            timeout: Seconds that a step may take, and the start; None for no limit.
+        It runs until the ``with`` block ends. timeout: s, that a step may take, and the start.
         """
 
 
@@ -107,21 +96,9 @@ class Simulation(StreamingBackend):
         require_lava()
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
-        from brf_lava.backends.sim.lava_net import run_on_lava, steps_needed
+        from brf_lava.backends.sim.lava_net import run_on_lava
 
-        def share_done(steps: int) -> None:
-            if options.on_progress is not None:
-                total = steps_needed(network, len(x), x.shape[1], options.batch)
-                options.on_progress(steps / total)
-
-        return run_on_lava(
-            network,
-            x,
-            batch=options.batch,
-            timeout=options.timeout,
-            on_progress=share_done,
-            recording=options.recording,
-        )
+        return run_on_lava(network, x, **vars(options))
 
     def delay(self, network: FixedNetwork) -> int:
         return len(network.layers)  # each connection delays by one step
@@ -133,15 +110,14 @@ class Simulation(StreamingBackend):
 
 
 class Engine(StreamingBackend):
-    """The integer engine, which needs no Lava and which the other backends are compared with."""
+    """The integer engine, which needs nothing and which the other backends are compared with."""
 
     name = "engine"
     title = "the engine"
     is_reference = True
 
     def require(self) -> None:
-        """Nothing is needed."""
-        return
+        pass
 
     def run(self, network: FixedNetwork, x: NDArray[Any], options: RunOptions) -> Activity:
         from brf_lava.backends import engine
@@ -152,9 +128,9 @@ class Engine(StreamingBackend):
         return 0
 
     def steps(self, network: FixedNetwork, timeout: float | None) -> AbstractContextManager[Steps]:
-        from brf_lava.backends.stepwise import EngineSteps
+        from brf_lava.backends.stepwise import engine_steps
 
-        return nullcontext(EngineSteps(network))
+        return nullcontext(engine_steps(network))
 
 
 @dataclass(frozen=True)
@@ -186,29 +162,18 @@ class Loihi2(Backend):
         from brf_lava.backends.loihi2.backend import run_on_loihi2
         from brf_lava.backends.loihi2.hosts import Loihi2Options
 
-        return run_on_loihi2(
-            network,
-            x,
-            self.options or Loihi2Options(),
-            batch=options.batch,
-            on_placement=self.on_placement,
-        )
+        chosen = self.options or Loihi2Options()
+        return run_on_loihi2(network, x, chosen, on_placement=self.on_placement)
 
 
 STREAMING: dict[str, StreamingBackend] = {
     backend.name: backend for backend in (Simulation(), Engine())
 }
 BACKENDS: dict[str, Backend] = {**STREAMING, Loihi2.name: Loihi2()}
-# Those whose states can be recorded.
-STATEFUL = tuple(name for name, backend in BACKENDS.items() if not backend.on_board)
 
 
 def find_backend(backend: str | Backend) -> Backend:
-    """Return the backend of this name, or the backend itself.
-
-    Raises:
-        ParameterError: For an unknown name.
-    """
+    """Return the backend of this name, or the backend itself. Raises: ParameterError."""
     if not isinstance(backend, str):
         return backend
     if backend not in BACKENDS:

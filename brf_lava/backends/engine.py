@@ -43,10 +43,9 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
     chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
     """
     check_input(network, x)
-    starts = range(0, max(x.shape[1], 1), CHUNK)
     parts = []
-    for b in starts:
-        recorded = None if recording is None else recording.samples(b, b + CHUNK)
+    for b in range(0, max(x.shape[1], 1), CHUNK):
+        recorded = recording and recording.samples(b, b + CHUNK)
         parts.append(_run_chunk(network, x[:, b : b + CHUNK], recorded))
     return Activity.of_batches(parts)
 
@@ -68,9 +67,8 @@ def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | No
             keep_states=True,
         )
         saturations += at_limit(states[1:])
-        recorded = None if recording is None else recording.of_layer(index)
-        if recorded is not None:
-            recorded.write(slice(None), signal, states[1:].swapaxes(0, 1))
+        if recording is not None and recording.index == index:
+            recording.write(slice(None), signal, states[1:].swapaxes(0, 1))
         if layer.neuron.spiking:
             spikes.append(signal)
     return Activity(outputs=signal, spikes=tuple(spikes), saturations=saturations)

@@ -5,7 +5,8 @@ For streams, and for what verifies the integer engine.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,35 +14,28 @@ from numpy.typing import NDArray
 from brf_lava.network.activity import Activity, at_limit
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 
-
-class Steps(Protocol):
-    """A network that takes one step at a time."""
-
-    def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
-        """Take one step: inputs [I], or None for a blank step, to the readout [C].
-
-        The readout is that of `StreamingBackend.delay` steps ago. What comes before blank steps has
-        no influence on what comes after them, if there are as many as that, and at least one.
-        """
+# Takes one step: inputs [I], or None for a blank step, to the readout [C], which is that of
+# `StreamingBackend.delay` steps ago. What comes before blank steps has no influence on what comes
+# after them, if there are as many as that, and at least one.
+Steps = Callable[[NDArray[np.int16] | None], NDArray[np.int64]]
 
 
-class EngineSteps:
+def engine_steps(network: FixedNetwork) -> Steps:
     """The steps of one sample, in this process."""
+    layers = [_LayerSteps(layer) for layer in network.layers]
+    silence = np.zeros(network.classes, np.int64)
 
-    def __init__(self, network: FixedNetwork) -> None:
-        self._layers = [_LayerSteps(layer) for layer in network.layers]
-        self._silence = np.zeros(network.classes, np.int64)
-
-    def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
-        """See `Steps`."""
+    def step(x: NDArray[np.int16] | None) -> NDArray[np.int64]:
         if x is None:
-            for layer in self._layers:
+            for layer in layers:
                 layer.reset()
-            return self._silence
+            return silence
         signal: NDArray[Any] = x
-        for layer in self._layers:
+        for layer in layers:
             signal = layer.step(signal)
         return signal
+
+    return step
 
 
 def plain_run(network: FixedNetwork, x: NDArray[Any]) -> Activity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -22,7 +22,7 @@ from brf_lava.cli.map import map_command
 from brf_lava.cli.plot import plot
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
-from brf_lava.cli.stream import stream
+from brf_lava.cli.stream import stream_command
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import INTERRUPTED, BrfLavaError
@@ -31,37 +31,22 @@ from brf_lava.io.signals import terminated_like_interrupted
 
 
 class Failure(click.ClickException):
-    """An error of ours, shown by click on one line."""
+    """An error that click shows on one line."""
 
-    def __init__(self, error: BrfLavaError) -> None:
-        super().__init__(" ".join(str(error).split()))
-        self.error = error
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override]  # click declares a class variable
-        return self.error.exit_code
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares a class variable
 
 
-class WrongUsage(click.UsageError):
-    """Wrong arguments, on one line; click itself takes three."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print it to standard error, or to `file`."""
-        command = "brf-lava"
-        if self.ctx:  # of the group where click did not say which of its commands
-            command = " ".join(filter(None, (self.ctx.command_path, self.ctx.invoked_subcommand)))
-        text = f"Error: {self.message} See '{command} --help'."
-        click.echo(text, file=file, err=True, color=True)
-
-
-def _usage(error: click.UsageError, ctx: click.Context | None = None) -> click.UsageError:
-    """The same on one line; one that shows the help stays as it is.
-
-    ctx: of the group, for an error that knows of none.
-    """
+def _wrong_usage(error: click.UsageError, ctx: click.Context | None = None) -> click.ClickException:
+    """Wrong arguments, on one line; click takes three. ctx: where the error knows of none."""
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
-        return error
-    return WrongUsage(" ".join(error.format_message().split()), error.ctx or ctx)
+        return error  # shows the help
+    command = "brf-lava"
+    if ctx := error.ctx or ctx:  # of the group where click did not say which of its commands
+        command = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
+    text = error.format_message().rstrip(".")
+    return Failure(f"{text}. See '{command} --help'.", error.exit_code)
 
 
 class _OnStandardError(logging.Handler):
@@ -86,7 +71,7 @@ class Commands(click.Group):
             # With "color" click leaves control characters to `printable_streams`.
             return super().make_context(*args, color=True, **extra)
         except click.UsageError as error:
-            raise _usage(error) from None
+            raise _wrong_usage(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
@@ -100,14 +85,14 @@ class Commands(click.Group):
             with terminated_like_interrupted():
                 return super().invoke(ctx)
         except BrfLavaError as error:
-            raise Failure(error) from error
+            raise Failure(str(error), error.exit_code) from error
         except click.UsageError as error:
-            raise _usage(error, ctx) from None
+            raise _wrong_usage(error, ctx) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise Failure(BrfLavaError(f"{where}{error.strerror or error}.")) from error
+            raise Failure(f"{where}{error.strerror or error}.", BrfLavaError.exit_code) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -120,7 +105,7 @@ def main() -> None:
 
 
 for command in (
-    *(train, import_command, export, run, classify_command, stream, data),
+    *(train, import_command, export, run, classify_command, stream_command, data),
     *(reproduce, plot),
     *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):

@@ -26,10 +26,8 @@ PATH = click.Path(path_type=Path)
 def grouped(name: str, group: type[Any], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Give a command several options as one argument.
 
-    Args:
-        name: The argument of the command.
-        group: A dataclass, whose fields are the names of the options' parameters.
-        options: As of `click.option`, in the order of the help.
+    name: of the argument. group: a dataclass, whose fields are the names of the options'
+    parameters. options: as of `click.option`, in the order of the help.
     """
     parameters = [field.name for field in fields(group)]
 
@@ -112,10 +110,7 @@ def located(task: str, data: DataOptions, source: Path | None = None) -> str:
     """Return a task's name as it is, or where the .toml of a task of the user's own is.
 
     It is looked for at the path itself, below --data (else BRF_LAVA_DATA), and in the folder of
-    `source`, the model, network or recipe that names it.
-
-    Raises:
-        DataError: If it is in none of these places.
+    `source`, the model, network or recipe that names it. Raises: DataError if it is nowhere.
     """
     from brf_lava.data.places import DATA_VARIABLE
     from brf_lava.tasks.own import find_file
@@ -130,13 +125,8 @@ def located(task: str, data: DataOptions, source: Path | None = None) -> str:
 def load_data(task: str, data: DataOptions, source: Path | None = None) -> Dataset:
     """Load the data of a task, and show their notices, such as that they are synthetic.
 
-    Args:
-        task: The name of a task, or a .toml file.
-        data: Where the data are and how they are read.
-        source: The file that names the task, see `located`.
-
-    Raises:
-        DataError: As `Task.load` and `located`, and for a permutation of a task that has none.
+    task: a name, or a .toml file. source: the file that names the task, see `located`.
+    Raises: DataError as `Task.load` and `located`, and for a permutation of a task that has none.
     """
     from brf_lava import report
     from brf_lava.data.permutation import read_permutation
@@ -157,14 +147,8 @@ def load_data(task: str, data: DataOptions, source: Path | None = None) -> Datas
 def network_data(provenance: dict[str, Any], data: DataOptions, source: Path) -> Dataset:
     """Load the data for an exported network, their steps in the order that it was trained with.
 
-    Args:
-        provenance: The network file's.
-        data: Where the data are and how they are read.
-        source: The network file, see `located`.
-
-    Raises:
-        NetworkFileError: If the provenance names no task.
-        DataError: As `load_data`.
+    provenance: the network file's. source: that file.
+    Raises: NetworkFileError if the provenance names no task; DataError as `load_data`.
     """
     import numpy as np
 

@@ -13,7 +13,6 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.backends.base import Backend
     from brf_lava.backends.states import Recording
     from brf_lava.data.dataset import Dataset, Split
     from brf_lava.network.layers import FixedNetwork
@@ -28,20 +27,10 @@ class ProbeOptions:
     probe_neurons: str | None
     probe_out: Path | None
 
-    def check(self, backend: Backend, *others: Path | None) -> None:
-        """Refuse what can be refused before anything is read.
-
-        Args:
-            backend: Where the network runs.
-            others: Files that the command reads or writes.
-
-        Raises:
-            ParameterError: For options that do not go together.
-            BrfLavaError: For a file that cannot be written.
-        """
+    def check(self, *others: Path) -> None:
+        """Refuse what can be refused before anything is read. others: files of the command."""
         from brf_lava.backends.states import check_suffix
         from brf_lava.io.files import check_writable
-        from brf_lava.run.execute import check_states
 
         if self.probe is None or self.probe_out is None:
             if options := given(self):
@@ -51,54 +40,46 @@ class ProbeOptions:
                     "and their file with --probe-out."
                 )
             return
-        check_states(backend, "--probe")
         check_suffix(self.probe_out)
-        files = [path for path in others if path is not None]
-        if self.probe_out.resolve() in {path.resolve() for path in files}:
+        if self.probe_out.resolve() in {path.resolve() for path in others}:
             raise ParameterError(
-                f"--probe-out {self.probe_out}: is the name of another file of this run. Name "
-                "another."
+                f"--probe-out {self.probe_out}: is another file of this run. Name another."
             )
-        check_writable(self.probe_out, *files)
+        check_writable(self.probe_out, *others)
 
     def recording(self, network: FixedNetwork, split: Split) -> Recording | None:
-        """Return room for the states, or None without --probe.
-
-        Raises:
-            ParameterError: For states that the network does not have, and too many of them.
-        """
-        from brf_lava.backends.states import Selection, new_recording, parse_numbers
+        """Room for the states, or None without --probe. Raises: ParameterError."""
+        from brf_lava.backends.states import new_recording, parse_numbers
 
         if self.probe is None:
             return None
-        numbers = None if self.probe_neurons is None else parse_numbers(self.probe_neurons)
-        states = tuple(name.strip() for name in self.probe.split(","))
-        selection = Selection(states, self.probe_layer or "hidden1", numbers)
         samples, steps, _ = split.x.shape
-        return new_recording(network, [selection], steps, samples)
+        return new_recording(
+            network,
+            steps,
+            samples,
+            [name.strip() for name in self.probe.split(",")],
+            self.probe_layer or "hidden1",
+            None if self.probe_neurons is None else parse_numbers(self.probe_neurons),
+        )
 
-    def write(
-        self, recording: Recording, network: FixedNetwork, dataset: Dataset, backend: str
-    ) -> None:
+    def write(self, recording: Recording, dataset: Dataset, backend: str) -> None:
         """Write the states, and say so."""
         from brf_lava.backends.states import write_recording
 
-        out = self.probe_out
-        if out is None:
+        if self.probe_out is None:
             return
         write_recording(
             recording,
-            network,
-            out,
+            self.probe_out,
             backend=backend,
             data=dataset.source,
             step_seconds=dataset.step_seconds,
         )
-        (layer,) = recording.layers
-        steps, samples, neurons = next(iter(layer.values.values())).shape
+        steps, samples, neurons = next(iter(recording.values.values())).shape
         click.echo(
-            f"Wrote {on_one_line(out)}: {', '.join(layer.values)} of {neurons} neurons of "
-            f"{layer.name}, {steps} steps of {samples} samples."
+            f"Wrote {on_one_line(self.probe_out)}: {', '.join(recording.values)} of {neurons} "
+            f"neurons of {recording.layer}, {steps} steps of {samples} samples."
         )
 
 
@@ -122,6 +103,6 @@ probe_options = grouped(
         "--probe-out",
         type=PATH,
         metavar="FILE",
-        help="With --probe: where the states go, HDF5 (.h5) or .npz.",
+        help="With --probe: the HDF5 file (.h5) that the states go to.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,7 @@ from brf_lava.io.printable import on_one_line
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.backends.base import Backend
-    from brf_lava.data.dataset import Dataset
-    from brf_lava.network.layers import FixedNetwork
-    from brf_lava.run.early import Early
-    from brf_lava.run.on_test_data import TestRun
+    from brf_lava.run.early import EarlyRow
 
 
 @click.command()
@@ -77,73 +74,74 @@ def run(
     from brf_lava.io.files import check_writable
     from brf_lava.network.file import read_network
     from brf_lava.run.early import check_early
-    from brf_lava.run.on_test_data import check_provenance, float_reference, run_test_data
+    from brf_lava.run.evaluate import check_provenance, float_reference, run_test_data
+    from brf_lava.run.execute import work
     from brf_lava.run.result import write_result
 
     chosen = target.target(loihi2)
-    probe.check(chosen.backend, network, reference, out)
+    backend = chosen.backend
+    sources = [path for path in (network, reference) if path is not None]
+    probe.check(*sources, *([out] if out else []))
     if out is not None:
-        check_writable(out, network, *([reference] if reference else []))
+        check_writable(out, *sources)
     fixed, stored = read_network(network)
     if early is not None:
         check_early(fixed, early, "--early")
     check_provenance(fixed, network)
     dataset = network_data(fixed.provenance, data, network)
     split = dataset.test if limit is None else dataset.test.first(limit)
-    samples = len(split.x)
+    samples, steps, _ = split.x.shape
     recording = probe.recording(fixed, split)
     floats = float_reference(fixed, dataset, samples, stored, reference, device)
-    with report.step_progress(f"{target.backend}, {samples} samples", samples) as on_samples:
-        done = run_test_data(
+    if check is None:
+        check = work(fixed, steps, samples) <= chosen.check_limit
+    with report.step_progress(f"{backend.name}, {samples} samples", samples) as on_samples:
+        result, early_rows = run_test_data(
             fixed,
             split,
-            chosen,
-            batch=batch,
+            backend,
+            batch=batch or chosen.batch,
+            timeout=chosen.timeout,
             check=check,
             reference=floats,
             margins=early or (),
             recording=recording,
             on_samples=on_samples,
         )
-    _show(fixed, dataset, done, chosen.backend)
+    click.echo(f"network  {report.network_line(fixed)}")
+    click.echo(f"data     {dataset.source.description}")
+    report.print_table(report.comparison_table(result))
+    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
+    if early_rows:
+        report.print_table(early_table(early_rows))
+    if result.checked:
+        click.echo(
+            f"{backend.title} equals the engine in all {result.spike_slots:,} spike slots and "
+            f"{result.outputs:,} outputs."
+        )
     if recording is not None:
-        probe.write(recording, fixed, dataset, target.backend)
+        probe.write(recording, dataset, backend.name)
     if out is not None:
-        write_result(done.result, dataset.source, fixed.provenance, out)
+        write_result(result, dataset.source, fixed.provenance, out)
         click.echo(f"Wrote {on_one_line(out)}.")
 
 
-def _show(network: FixedNetwork, dataset: Dataset, done: TestRun, backend: Backend) -> None:
+def early_table(early: Sequence[EarlyRow]) -> Table:
+    """How early each margin decides, and what that costs; the last row is the whole sequence."""
     from brf_lava import report
 
-    click.echo(f"network  {report.network_line(network)}")
-    click.echo(f"data     {dataset.source.description}")
-    report.print_table(report.comparison_table(done.result))
-    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
-    if done.early is not None:
-        report.print_table(early_table(done.early))
-    if done.result.checked:
-        click.echo(
-            f"{backend.title} equals the engine in all {done.spike_slots:,} spike slots and "
-            f"{done.outputs:,} outputs."
-        )
-
-
-def early_table(early: Early) -> Table:
-    """How early each margin decides, and what it costs, beside the whole sequence."""
-    from brf_lava import report
-
-    rows: list[tuple[str, ...]] = [
+    *rows, end = early
+    cells: list[tuple[str, ...]] = [
         (
             f"{row.margin:g}",
             f"{row.latency:.1f}",
             f"{row.decided:.2%}",
             f"{row.accuracy:.2%}",
-            f"{100 * row.cost:.2f} points",
+            f"{100 * (end.accuracy - row.accuracy):.2f} points",
             f"{row.sops:.1f}",
         )
-        for row in early.rows
+        for row in rows
     ]
-    whole = ("none", str(early.steps), "", f"{early.accuracy:.2%}", "", f"{early.sops:.1f}")
+    whole = ("none", f"{end.latency:.0f}", "", f"{end.accuracy:.2%}", "", f"{end.sops:.1f}")
     columns = (">margin", ">mean latency, steps", ">decided", ">accuracy", ">cost", ">SOPs")
-    return report.table("Early decision", columns, [*rows, (), whole])
+    return report.table("Early decision", columns, [*cells, (), whole])

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import click
 
 from brf_lava.backends.base import STREAMING
 from brf_lava.cli.options import PATH, numbers
 from brf_lava.cli.target_options import TargetOptions, target_options
-from brf_lava.errors import DataError, ParameterError
 
 
-@click.command()
+@click.command("stream")
 @click.argument("network", type=PATH)
-@click.argument("source", type=PATH, metavar="FILE|-")
+@click.argument("source", type=click.File("rb"), metavar="FILE|-")
 @target_options(STREAMING)
 @click.option(
     "--decide",
@@ -34,9 +33,9 @@ from brf_lava.errors import DataError, ParameterError
     help="For ecg: the standard deviation of each lead. Lines may then be "
     '{"signal": [a, b]}, raw samples at 250 Hz, and are encoded as the training data were.',
 )
-def stream(
+def stream_command(
     network: Path,
-    source: Path,
+    source: BinaryIO,
     target: TargetOptions,
     decide: float | None,
     lead_scale: tuple[float, ...] | None,
@@ -58,35 +57,11 @@ def stream(
     if decide is not None:
         check_early(fixed, [decide], "--decide")
     reader = LineReader(fixed, None if lead_scale is None else LiveEcg(fixed, lead_scale))
-    if sys.stdout is None:
-        raise ParameterError(
-            "stream: standard output is closed, where the answers go. Leave it open."
-        )
-    with ExitStack() as stack:
-        readline = partial(_open(source, stack).readline, LINE_MAX + 1)
-        answers = stack.enter_context(
-            Stream(fixed, backend=target.backend, decide=decide, timeout=chosen.timeout)
-        )
-        session = Session(fixed, answers, reader, sys.stdout.buffer)
+    readline: Callable[[], bytes] = partial(source.readline, LINE_MAX + 1)
+    stream = Stream(fixed, backend=target.backend, decide=decide, timeout=chosen.timeout)
+    with stream:
+        session = Session(fixed, stream, reader, sys.stdout.buffer)
         try:
-            session.run(iter(readline, b""), _name(source))
+            session.run(iter(readline, b""), getattr(source, "name", "<stdin>"))
         finally:
             click.echo(session.speed(), err=True)
-
-
-def _name(source: Path) -> str:
-    return "standard input" if source == Path("-") else str(source)
-
-
-def _open(source: Path, stack: ExitStack) -> IO[bytes]:
-    """Raises: DataError when the file cannot be read."""
-    if source == Path("-"):
-        if sys.stdin is None:
-            raise DataError("-: standard input is closed. Name a file, or leave it open.")
-        return sys.stdin.buffer
-    try:
-        return stack.enter_context(source.open("rb"))
-    except OSError as error:
-        raise DataError(
-            f"{source}: cannot be read ({error.strerror}). Name a file, or - for standard input."
-        ) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from brf_lava.backends.base import BACKENDS, Loihi2
+from brf_lava.backends.base import BACKENDS, Backend, Loihi2
 from brf_lava.cli.loihi2_options import (
     DEFAULT_PROFILE,
     Loihi2Settings,
@@ -18,8 +19,19 @@ from brf_lava.cli.loihi2_options import (
 from brf_lava.cli.options import grouped
 from brf_lava.errors import ParameterError
 
-if TYPE_CHECKING:
-    from brf_lava.run.target import Target
+
+@dataclass(frozen=True)
+class Target:
+    """A backend, and the settings of runs on it.
+
+    timeout: s, that a Lava run may take. check_limit: samples times steps times neurons up to which
+    a run is compared with the engine. batch: samples in one Lava run; None for all.
+    """
+
+    backend: Backend
+    timeout: float | None = None
+    check_limit: float = math.inf
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,31 +45,46 @@ class TargetOptions:
     def target(self, loihi2: Loihi2Settings | None = None) -> Target:
         """Return the backend with its settings, once it is known to be there.
 
-        Args:
-            loihi2: The options for a board, of commands that can use one.
-
-        Raises:
-            ParameterError: For options that do not go together, and the profile of another kind of
-                backend.
-            RecipeError: For a profile that is missing or damaged.
-            BackendUnavailableError: If something is missing.
+        loihi2: of commands that can use a board. Raises: ParameterError for options that do not go
+        together, RecipeError for a bad profile, BackendUnavailableError if something is missing.
         """
-        from brf_lava.run.target import Target, on_this_computer
+        from brf_lava.config.profile import SimProfile, load_profile
 
         loihi2 = loihi2 or Loihi2Settings()
         backend = BACKENDS[self.backend]
-        if not backend.on_board:
-            loihi2.refuse(self.backend)
-            target = on_this_computer(backend, self.profile or "sim", self.timeout)
-        elif self.timeout is not None:
-            raise ParameterError(
-                f"--timeout: a run on {backend.title} cannot be ended from here. Name a "
-                "--partition with a time limit instead."
-            )
+        if backend.on_board:
+            if self.timeout is not None:
+                raise ParameterError(
+                    f"--timeout: a run on {backend.title} cannot be ended from here. Name a "
+                    "--partition with a time limit instead."
+                )
+            profile = board_profile(self.profile or DEFAULT_PROFILE)
+            target = Target(Loihi2(loihi2_settings(profile, loihi2), _once()))
         else:
-            target = Target(board_backend(self.profile, loihi2))
+            loihi2.refuse(self.backend)
+            settings = load_profile(self.profile or "sim")
+            if not isinstance(settings, SimProfile):
+                raise ParameterError(
+                    f"--profile {self.profile}: describes a Loihi 2 board; backend {self.backend} "
+                    "takes one of kind 'sim', such as sim. Name that, or use --backend loihi2."
+                )
+            timeout = self.timeout or settings.timeout_seconds
+            target = Target(backend, timeout, settings.check_limit, settings.batch or None)
         target.backend.require()
         return target
+
+
+def _once() -> Callable[[Sequence[str]], None]:
+    """Print each line of a placement once, as the parts of a run are placed alike."""
+    shown: set[str] = set()
+
+    def show(lines: Sequence[str]) -> None:
+        for line in lines:
+            if line not in shown:
+                click.echo(line)
+        shown.update(lines)
+
+    return show
 
 
 def target_options(backends: Iterable[str]) -> Callable[[Any], Any]:
@@ -72,22 +99,3 @@ def target_options(backends: Iterable[str]) -> Callable[[Any], Any]:
         ),
         click.option("--profile", help=f"Defaults of the target: sim{board}."),
     )
-
-
-def board_backend(profile: str | None, loihi2: Loihi2Settings) -> Loihi2:
-    """Return the board that a profile and options describe; it prints each line of a placement
-    once, as the parts of a run are placed alike.
-
-    Raises:
-        ParameterError: For options that do not go together, and the profile of no board.
-        RecipeError: For a profile that is missing or damaged.
-    """
-    shown: set[str] = set()
-
-    def show(lines: Sequence[str]) -> None:
-        new = [line for line in lines if line not in shown]
-        shown.update(new)
-        if new:
-            click.echo("\n".join(new))
-
-    return Loihi2(loihi2_settings(board_profile(profile or DEFAULT_PROFILE), loihi2), show)

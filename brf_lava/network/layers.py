@@ -261,3 +261,8 @@ class FixedNetwork:
     @property
     def hidden(self) -> tuple[FixedLayer, ...]:
         return self.layers[:-1]
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """hidden1, hidden2, ..., readout."""
+        return (*(f"hidden{number}" for number in range(1, len(self.layers))), "readout")

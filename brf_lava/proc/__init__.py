@@ -1,1 +1,1 @@
-"""Lava processes and nothing else: one folder each, `process.py` (what) and `models.py` (how)."""
+"""Lava processes: a folder each, as Lava executes all modules next to one in search of models."""

@@ -13,15 +13,11 @@ INPUT_MESSAGE_BITS = 16
 
 @dataclass(frozen=True)
 class Microcode:
-    """The neuron program of one layer on the chip.
+    """The neuron program of one layer on the chip: an assembled file, and its integers by name.
 
-    path:           the assembled program, a file
-    constants:      integers that the program is given, by name
-    reset_interval: steps from one reset to the next, a power of two
-    reset_step:     in which step of each interval, counted from 0, the neurons drop their input,
-                    set their states to 0 and send nothing
-
-    The chip's step counter is taken to be Lava's, which is 1 in the first step.
+    reset_interval: steps from one reset to the next, a power of two. reset_step: in which step of
+    each, counted from 0, the neurons drop their input, set their states to 0 and send nothing. The
+    chip's step counter is taken to be Lava's, which is 1 in the first step.
     """
 
     path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from lava.magma.core.decorator import implements, requires, tag
@@ -12,19 +13,14 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 SYSTEMS = {"fixed": ("Fixed", "fixed_pt"), "real": ("Floating", "floating_pt")}  # name and tag
 
 
-def python_model(process: type, work: type, number_system: str, declared: dict[str, Any]) -> Any:
-    """The model of a process in a number system; work: its `run_spk`; declared: its attributes."""
-    kind, mark = SYSTEMS[number_system]
-    attributes = {"__module__": work.__module__, **declared}
-    model = type(f"{kind}{process.__name__}Model", (work,), attributes)
-    return implements(process, LoihiProtocol)(requires(CPU)(tag(mark)(model)))
-
-
-def python_models(process: type, work: type, **types: tuple[Any, Any, Any]) -> Any:
+def python_models(process: type, work: type, **types: tuple[Any, Any, Any]) -> Iterator[Any]:
     """The models in integers and in real numbers, to be named in a module next to the process.
 
-    types: of each port or variable its class, and what it holds in integers and in real numbers.
+    work: their `run_spk`; its `number_system` is "fixed" or "real". types: of each port or variable
+    its class, and what it holds in integers and in real numbers.
     """
-    for index, system in enumerate(SYSTEMS, start=1):
+    for index, (system, (kind, mark)) in enumerate(SYSTEMS.items(), start=1):
         declared = {name: LavaPyType(each[0], each[index]) for name, each in types.items()}
-        yield python_model(process, work, system, declared)
+        attributes = {"__module__": work.__module__, "number_system": system, **declared}
+        model = type(f"{kind}{process.__name__}Model", (work,), attributes)
+        yield implements(process, LoihiProtocol)(requires(CPU)(tag(mark)(model)))

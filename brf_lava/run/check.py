@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brf_lava.errors import MismatchError
 from brf_lava.network.activity import Activity
-
-DEFECT = "This is a defect of the toolkit: please report it with the network file."
 
 
 def assert_equal(
@@ -23,14 +22,23 @@ def assert_equal(
 
     advice: what to do about it; None: to report it as a defect.
     """
-    advice = advice or DEFECT
-    differences = []
-    for layer, (ours, theirs) in enumerate(zip(found.spikes, expected.spikes, strict=True)):
-        differences.append(_first_difference(f"spike of hidden layer {layer + 1}", ours, theirs))
-    differences.append(_first_difference("output", found.outputs, expected.outputs))
-    first = min((d for d in differences if d), key=lambda d: d[0], default=None)
-    if first:
-        (step, sample, neuron), what, ours, theirs = first
+    advice = advice or "This is a defect: please report it with the network file."
+    names = [f"spike of hidden{number}" for number in range(1, len(expected.spikes) + 1)]
+    differences: list[tuple[Any, ...]] = []
+    arrays: list[tuple[NDArray[Any], NDArray[Any]]] = [
+        *zip(found.spikes, expected.spikes, strict=True),
+        (found.outputs, expected.outputs),
+    ]
+    for what, (ours, theirs) in zip((*names, "output"), arrays, strict=True):
+        if ours.shape != theirs.shape:
+            raise MismatchError(f"{what}: shape {ours.shape} against {theirs.shape}.")
+        different = ours != theirs
+        if different.any():
+            where = np.unravel_index(int(np.argmax(different)), different.shape)
+            differences.append((tuple(map(int, where)), what, ours[where], theirs[where]))
+    if differences:
+        where, what, ours, theirs = min(differences, key=lambda each: each[0])
+        step, sample, neuron = where
         raise MismatchError(
             f"{what}: first difference in sample {sample}, step {step}, neuron {neuron}: "
             f"{found_name} has {ours}, {expected_name} has {theirs}. {advice}"
@@ -40,14 +48,3 @@ def assert_equal(
             f"saturations: {found_name} counted {found.saturations}, {expected_name} "
             f"{expected.saturations}. {advice}"
         )
-
-
-def _first_difference(what: str, ours: Any, theirs: Any) -> Any:
-    """((step, sample, neuron), what, our value, their value), or None."""
-    if ours.shape != theirs.shape:
-        raise MismatchError(f"{what}: shape {ours.shape} against {theirs.shape}.")
-    different = ours != theirs
-    if not different.any():
-        return None
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(different)), different.shape))
-    return index, what, int(ours[index]), int(theirs[index])

@@ -50,9 +50,9 @@ def leaders(totals: NDArray[np.int64], scale: Any) -> tuple[NDArray[np.int64], N
     scale: [...], what to divide by for a real number; 0 where there is no total yet, and the lead
     NaN, which reaches no margin.
     """
-    ordered = np.partition(totals, -2, axis=-1)
+    *_, second, best = np.moveaxis(np.sort(totals), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        leads: NDArray[np.float64] = (ordered[..., -1] - ordered[..., -2]) / scale
+        leads: NDArray[np.float64] = (best - second) / scale
     return totals.argmax(-1), leads
 
 
@@ -71,10 +71,10 @@ def totals_so_far(
 
 @dataclass(frozen=True, eq=False)
 class EarlyDecisions:
-    """What some samples would have got at each of M margins.
+    """What some samples would have got at each of M margins, [M, B] each.
 
-    decided [M, B]: whether the lead reached the margin. latency [M, B]: steps until then, else all.
-    classes [M, B]: the class at that step. sops [M, B]: hidden spikes until then.
+    decided: whether the lead reached the margin. latency: steps until then, else all. classes: the
+    class at that step. sops: hidden spikes until then.
     """
 
     decided: NDArray[np.bool_]
@@ -99,61 +99,42 @@ def decide_early(
 
 @dataclass(frozen=True)
 class EarlyRow:
-    """One margin, over all samples.
+    """One margin, over all samples; an infinite one waits for the end.
 
     latency: mean steps until the decision, all of them where there was none; decided: share of
-    samples; accuracy: 0..1, of the class at the decision, else at the end; cost: accuracy at the
-    end minus this one; sops: mean hidden spikes until the decision.
+    samples; accuracy: 0..1, of the class at the decision, else at the end; sops: mean hidden spikes
+    until the decision.
     """
 
     margin: float
     latency: float
     decided: float
     accuracy: float
-    cost: float
     sops: float
 
 
-@dataclass(frozen=True)
-class Early:
-    """rows: one per margin. steps: of a whole sequence. accuracy, sops: at its end."""
+def early_rows(
+    network: FixedNetwork,
+    margins: Sequence[float],
+    parts: Sequence[EarlyDecisions],
+    labels: NDArray[np.uint8],
+) -> list[EarlyRow]:
+    """Judge early decisions, margin by margin.
 
-    rows: tuple[EarlyRow, ...]
-    steps: int
-    accuracy: float
-    sops: float
-
-
-class EarlyMeter:
-    """Collects the parts of a run. margins: at least one, see `check_early`."""
-
-    def __init__(self, network: FixedNetwork, margins: Sequence[float]) -> None:
-        self._network, self._margins = network, tuple(margins)
-        self._parts: list[EarlyDecisions] = []
-        self._steps = 0
-
-    def add(self, activity: Activity) -> None:
-        """The next samples of the run, all steps."""
-        self._steps = len(activity.outputs)
-        self._parts.append(decide_early(self._network, activity, (*self._margins, np.inf)))
-
-    def result(self, labels: NDArray[np.uint8]) -> Early:
-        """Judge the decisions. labels: [B, 1], of all samples in their order."""
-        decision = decision_of(self._network)
-        decided, latency, classes, sops = (
-            np.concatenate([getattr(part, name) for part in self._parts], axis=1)
-            for name in ("decided", "latency", "classes", "sops")
+    parts: for one part of the samples after the other. labels: [B, 1], of all samples.
+    """
+    decided, latency, classes, sops = (
+        np.concatenate([getattr(part, name) for part in parts], axis=1)
+        for name in ("decided", "latency", "classes", "sops")
+    )
+    decision = decision_of(network)
+    return [
+        EarlyRow(
+            margin=margin,
+            latency=float(latency[m].mean()),
+            decided=float(decided[m].mean()),
+            accuracy=accuracy(decision, classes[m][:, None], labels),
+            sops=float(sops[m].mean()),
         )
-        right = [accuracy(decision, each[:, None], labels) for each in classes]
-        rows = tuple(
-            EarlyRow(
-                margin=margin,
-                latency=float(latency[m].mean()),
-                decided=float(decided[m].mean()),
-                accuracy=right[m],
-                cost=right[-1] - right[m],
-                sops=float(sops[m].mean()),
-            )
-            for m, margin in enumerate(self._margins)
-        )
-        return Early(rows, self._steps, right[-1], float(sops[-1].mean()))
+        for m, margin in enumerate(margins)
+    ]

@@ -1,24 +1,36 @@
-"""A network on arrays or on a data set, in one call: what ``brf_lava.predict`` and others are."""
+"""A network on samples, part by part, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.backends.base import find_backend
+from brf_lava.backends.base import Backend, find_backend
+from brf_lava.backends.states import Recording
 from brf_lava.data.dataset import Dataset, Split
-from brf_lava.errors import ParameterError
-from brf_lava.network.activity import FloatActivity
+from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork
+from brf_lava.run.early import EarlyRow, decide_early, early_rows
 from brf_lava.run.execute import execute, samples_per_part
-from brf_lava.run.on_test_data import float_reference, lacking, run_test_data
-from brf_lava.run.result import RunResult, decision_of
-from brf_lava.run.target import Target
+from brf_lava.run.result import (
+    Reference,
+    RunResult,
+    decision_of,
+    measure,
+    reference_from,
+    summarize,
+)
 
+logger = logging.getLogger(__name__)
+NEEDED = ("task", "data", "metrics")  # of a network's provenance
 AnyNetwork = FixedNetwork | str | Path
 
 
@@ -32,16 +44,14 @@ def predict(
         x: Inputs [B, T, I], int8 or uint8, in the order of steps that the network was trained on.
         backend: ``"sim"`` for Lava on this computer, ``"engine"`` for the same integers without
             Lava, or ``"loihi2"``.
-        batch: Samples in one Lava run; None for as many as memory allows.
+        batch: Samples in one run; None for as many as memory allows.
 
     Returns:
         Classes [B, T] where the network answers at every step, else [B, 1].
 
     Raises:
         ParameterError: If x has another shape, type or range, or there is no such backend.
-        NetworkFileError: If the file is missing or damaged.
-        BackendUnavailableError: If the backend is not here.
-        LavaRunError: If a Lava run fails.
+        BrfLavaError: If the file is damaged, the backend is not here, or a run fails.
     """
     fixed, _ = _load(network)
     samples = np.asarray(x)
@@ -50,13 +60,9 @@ def predict(
             f"x: shape {list(samples.shape)}; [samples, steps, {fixed.inputs}], none of them 0, is "
             "needed."
         )
-    decision, size = decision_of(fixed), samples_per_part(fixed, samples.shape[1], batch)
-    parts = []
-    for first in range(0, len(samples), size):
-        part = np.ascontiguousarray(samples[first : first + size].transpose(1, 0, 2))
-        activity, _ = execute(fixed, part, backend=backend, batch=batch)
-        parts.append(decision.predict(activity.outputs))
-    return np.concatenate(parts)
+    decision = decision_of(fixed)
+    parts = _run_parts(fixed, samples, find_backend(backend), batch=batch)
+    return np.concatenate([decision.predict(activity.outputs) for _, activity, _ in parts])
 
 
 def run_network(
@@ -73,9 +79,8 @@ def run_network(
         network: The network, or the path of its file.
         data: A data set, whose test half is run in the order of steps that the network was trained
             on; or samples in that order.
-        backend: ``"sim"`` for Lava on this computer, ``"engine"`` for the same integers without
-            Lava, or ``"loihi2"``.
-        batch: Samples in one Lava run; None for as many as memory allows.
+        backend: As of `predict`.
+        batch: As of `predict`.
         check: Compare every spike and output with the integer engine.
 
     Returns:
@@ -85,9 +90,7 @@ def run_network(
     Raises:
         MismatchError: If the check finds a difference.
         ParameterError: If the data do not fit the network, or there is no such backend.
-        NetworkFileError: If the file is missing or damaged.
-        BackendUnavailableError: If the backend is not here.
-        LavaRunError: If a Lava run fails.
+        BrfLavaError: As `predict`.
     """
     fixed, stored = _load(network)
     reference = None
@@ -95,11 +98,141 @@ def run_network(
         order = fixed.provenance.get("permutation")
         dataset = data.ordered_as(None if order is None else np.array(order))
         data = dataset.test
-        if stored is not None and not lacking(fixed):
+        if stored is not None and {*NEEDED} <= {*fixed.provenance}:
             reference = float_reference(fixed, dataset, len(data.x), stored)
-    target = Target(find_backend(backend), batch=batch)
-    return run_test_data(fixed, data, target, check=check, reference=reference).result
+    chosen = find_backend(backend)
+    result, _ = run_test_data(fixed, data, chosen, batch=batch, check=check, reference=reference)
+    return result
+
+
+def run_test_data(
+    network: FixedNetwork,
+    split: Split,
+    backend: Backend,
+    *,
+    batch: int | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    reference: Reference | None = None,
+    margins: Sequence[float] = (),
+    recording: Recording | None = None,
+    on_samples: Callable[[int], Any] = lambda done: None,
+) -> tuple[RunResult, list[EarlyRow]]:
+    """Run a network on samples and judge what it answers.
+
+    Args:
+        network, backend, timeout, check, recording: As of `brf_lava.run.execute.execute`.
+        split: The samples and their labels.
+        batch: As of `predict`.
+        reference: The float network on the same samples.
+        margins: Of early decisions, see `brf_lava.run.early.check_early`.
+        on_samples: Called now and then with how many samples are done.
+
+    Returns:
+        Accuracy and cost, and the early decisions: a row for each margin, then one for the end of
+        the sequences.
+    """
+    check = check and not backend.is_reference
+    margins = (*margins, np.inf) if margins else ()
+    measured, decisions = [], []
+    for x, activity, seconds in _run_parts(
+        network,
+        split.x,
+        backend,
+        batch=batch,
+        timeout=timeout,
+        check=check,
+        recording=recording,
+        on_samples=on_samples,
+    ):
+        measured.append(measure(network, x, activity, seconds))
+        if margins:
+            decisions.append(decide_early(network, activity, margins))
+    result = summarize(network, measured, split.y, reference, backend=backend.name, checked=check)
+    return result, early_rows(network, margins, decisions, split.y) if margins else []
+
+
+def _run_parts(
+    network: FixedNetwork,
+    samples: NDArray[Any],
+    backend: Backend,
+    *,
+    batch: int | None,
+    recording: Recording | None = None,
+    on_samples: Callable[[int], Any] = lambda done: None,
+    **options: Any,
+) -> Iterator[tuple[NDArray[Any], Activity, float]]:
+    """Inputs [T, B, I], activity and seconds of one part of the samples [B, T, I] after the other.
+
+    options: of `execute`.
+    """
+    size = samples_per_part(network, samples.shape[1])
+    size = min(batch or size, size)
+    for first in range(0, len(samples), size):
+        x = np.ascontiguousarray(samples[first : first + size].transpose(1, 0, 2))
+        last = first + x.shape[1]
+        activity, seconds = execute(
+            network,
+            x,
+            backend=backend,
+            recording=recording and recording.samples(first, last),
+            on_progress=partial(_in_samples, on_samples, first, last),
+            **options,
+        )
+        yield x, activity, seconds
+        on_samples(last)
+
+
+def _in_samples(on_samples: Callable[[int], Any], first: int, last: int, share: float) -> None:
+    """From the share done of one part of a run to samples done of all."""
+    on_samples(first + int((last - first) * share))
 
 
 def _load(network: AnyNetwork) -> tuple[FixedNetwork, FloatActivity | None]:
     return (network, None) if isinstance(network, FixedNetwork) else read_network(network)
+
+
+def check_provenance(network: FixedNetwork, path: Path) -> None:
+    """Raise NetworkFileError if a network file does not say what it was trained for."""
+    if missing := [key for key in NEEDED if key not in network.provenance]:
+        raise NetworkFileError(
+            f"{path}: its provenance has no {', '.join(missing)}, so neither data nor reference "
+            "are known. Name a file written by 'brf-lava export'."
+        )
+
+
+def float_reference(
+    network: FixedNetwork,
+    dataset: Dataset,
+    samples: int,
+    stored: FloatActivity | None,
+    model: Path | None = None,
+    device: str = "auto",
+) -> Reference | None:
+    """Return what the float network does on the first test samples, None where it is not known.
+
+    stored: what it did when it was trained. model: its file, to be measured on `device` instead.
+    """
+    decision, split = decision_of(network), dataset.test.first(samples)
+    if model is not None:
+        from brf_lava.train.checkpoint import load_checkpoint
+        from brf_lava.train.model import choose_device, device_name, evaluate
+
+        checkpoint = load_checkpoint(model)
+        if checkpoint.fingerprint != network.provenance.get("model"):
+            logger.warning("Notice: %s is not the model that the network was exported from.", model)
+        chosen = choose_device(device)
+        _, measured = evaluate(checkpoint.model().to(chosen), split, chosen)
+        return reference_from(measured, split.y, device_name(chosen), decision)
+    trained = network.provenance["data"]
+    if trained["fingerprint"] != dataset.source.fingerprint:
+        logger.warning(
+            "Notice: the float network was measured on %s, not on the data of this run, so that "
+            "nothing is compared with it; name the model with --reference to measure it here.",
+            trained["description"],
+        )
+        return None
+    if stored is None:
+        return None
+    used = network.provenance["metrics"]["device"]
+    return reference_from(stored.first(samples), split.y, used, decision)

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.base import STATEFUL, Backend, OnProgress, RunOptions, find_backend
+from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
 from brf_lava.network.activity import Activity
@@ -23,13 +23,9 @@ def work(network: FixedNetwork, steps: int, samples: int) -> int:
     return samples * steps * sum(layer.shape[0] for layer in network.layers)
 
 
-def samples_per_part(network: FixedNetwork, steps: int, batch: int | None = None) -> int:
-    """How many samples to run at a time, so that memory does not grow with the test set.
-
-    batch: samples in one Lava run; parts are multiples of it, where it is smaller.
-    """
-    fitting = max(1, RECORD_BYTES // work(network, steps, 1))
-    return fitting // batch * batch if batch and batch < fitting else batch or fitting
+def samples_per_part(network: FixedNetwork, steps: int) -> int:
+    """How many samples to run at a time, so that memory does not grow with the test set."""
+    return max(1, RECORD_BYTES // work(network, steps, 1))
 
 
 def execute(
@@ -37,7 +33,6 @@ def execute(
     x: NDArray[Any],
     *,
     backend: str | Backend,
-    batch: int | None = None,
     timeout: float | None = None,
     check: bool = False,
     on_progress: OnProgress | None = None,
@@ -50,7 +45,6 @@ def execute(
         x: Inputs [T, B, I], int8 or uint8 in the range of the network.
         backend: "sim", "engine", "loihi2", or a backend with options such as
             `brf_lava.backends.base.Loihi2`.
-        batch: Samples in one Lava run; None for all.
         timeout: Seconds that a Lava run on this computer may take.
         check: Compare every spike and output with the integer engine.
         on_progress: Called now and then with the share of the run that is done, 0 to 1.
@@ -62,36 +56,27 @@ def execute(
     Raises:
         MismatchError: If the check fails.
         ParameterError: For an unknown backend, other inputs, and options that it does not have.
-        BackendUnavailableError: If the backend is not installed.
-        LavaRunError: If the run fails or takes too long.
+        BrfLavaError: As the backend.
     """
     chosen = find_backend(backend)
     chosen.require()
     engine.check_input(network, x)
-    if timeout is not None and not timeout > 0:  # also catches NaN
-        raise ParameterError(f"timeout: {timeout} s; it must be above 0.")
     if chosen.on_board and timeout is not None:
         raise ParameterError(
-            f"timeout: a run on {chosen.title} cannot be ended from here. Use a partition with a "
-            "limit."
+            f"timeout: a run on {chosen.title} cannot be ended from here. Name a --partition with "
+            "a time limit instead."
         )
-    if recording is not None:
-        check_states(chosen, "probe")
+    if chosen.on_board and recording is not None:
+        raise ParameterError(
+            f"probe: states are not recorded on {chosen.title}. Use backend "
+            f"{' or '.join(STREAMING)}, which compute the same."
+        )
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()
-    activity = chosen.run(network, x, RunOptions(batch, timeout, on_progress, recording))
+    activity = chosen.run(network, x, RunOptions(timeout, on_progress, recording))
     seconds = time.perf_counter() - started
     if check and not chosen.is_reference:
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds
-
-
-def check_states(backend: Backend, what: str) -> None:
-    """Raise ParameterError if states cannot be recorded. what: was asked for, begins the error."""
-    if backend.on_board:
-        raise ParameterError(
-            f"{what}: states are not recorded on {backend.title}. Use backend "
-            f"{' or '.join(STATEFUL)}, which compute the same."
-        )

@@ -17,7 +17,7 @@ from brf_lava.io.files import write_bytes
 from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.sop import LayerSpikes, SpikeCost, Spikes, layer_spikes, spike_cost
+from brf_lava.run.sop import LayerSpikes, SpikeCost, SpikeCounts, Spikes, layer_spikes, spike_cost
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
@@ -74,11 +74,10 @@ def reference_from(
 class RunResult:
     """One run over a set of samples.
 
-    accuracy: share of the predictions, one per step or per sample, that are right. agreement:
-    share of those that count which are the float network's. saturations: state variables at the
-    24-bit limit, summed over steps and samples. seconds: wall time of the backend. checked:
-    compared with the engine, spike by spike, and found equal. inputs: the input spikes. layers: the
-    sizes of each layer and its spikes.
+    accuracy: share of the labels that count, per step or per sample, that are predicted. agreement:
+    share of these predictions that are the float network's. saturations: state variables at the
+    24-bit limit, summed over steps and samples. seconds: wall time of the backend. checked: equal
+    to the engine, spike by spike. inputs: the input spikes. layers: the sizes and spikes of each.
     """
 
     backend: str
@@ -105,42 +104,39 @@ class RunResult:
             return None
         return self.cost.sops / self.reference.sops
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        contents = asdict(self)
-        contents["sops_per_step"] = self.sops_per_step
-        contents["sop_ratio"] = self.sop_ratio
-        if contents["reference"]:
-            del contents["reference"]["predictions"]
-        return contents
+    @property
+    def spike_slots(self) -> int:
+        """How many spikes there could have been."""
+        return self.samples * self.steps * sum(layer.shape.neurons for layer in self.layers[:-1])
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs there were."""
+        return self.samples * self.steps * self.layers[-1].shape.neurons
 
 
 @dataclass(frozen=True)
 class Measured:
     """What counts of one part of a run: some samples, all steps.
 
-    predictions: [B, P].
+    predictions: [B, P]. counts: the spikes of the inputs and of each hidden layer.
     """
 
     predictions: NDArray[Any]
-    cost: SpikeCost
+    counts: SpikeCounts
     saturations: int
     steps: int
     seconds: float
-    inputs: Spikes
-    layers: tuple[LayerSpikes, ...]
 
 
 def measure(network: FixedNetwork, x: NDArray[Any], activity: Activity, seconds: float) -> Measured:
     """Keep what counts of an activity, which may be large. x: [T, B, I]."""
     return Measured(
         predictions=decision_of(network).predict(activity.outputs),
-        cost=spike_cost(network, x, activity),
+        counts=SpikeCounts.of((x, *activity.spikes)),
         saturations=activity.saturations,
         steps=len(x),
         seconds=seconds,
-        inputs=Spikes.of(x),
-        layers=layer_spikes(network, activity),
     )
 
 
@@ -155,17 +151,9 @@ def summarize(
 ) -> RunResult:
     """Judge a run. parts: in the order of the samples; labels: [B, P] of all of them."""
     predictions = np.concatenate([part.predictions for part in parts])
-    samples = len(predictions)
-    costs = [asdict(part.cost) for part in parts]
-    shares = [len(part.predictions) / samples for part in parts]
-    means = {
-        name: sum(share * cost[name] for share, cost in zip(shares, costs, strict=True))
-        for name in costs[0]
-    }
-    layers = tuple(
-        LayerSpikes(each[0].shape, Spikes.of_parts([layer.spikes for layer in each], shares))
-        for each in zip(*(part.layers for part in parts), strict=True)
-    )
+    counts = SpikeCounts.of_parts([part.counts for part in parts])
+    steps = parts[0].steps
+    inputs, *spikes = counts.spikes()
     agreement = None
     if reference is not None:
         counted = decision_of(network).counted(labels)
@@ -173,17 +161,17 @@ def summarize(
         agreement = float(same[counted].mean()) if counted.any() else None
     return RunResult(
         backend=backend,
-        samples=samples,
-        steps=parts[0].steps,
+        samples=counts.samples,
+        steps=steps,
         accuracy=accuracy(decision_of(network), predictions, labels),
-        cost=SpikeCost(**means),
+        cost=spike_cost(network, steps, counts),
         saturations=sum(part.saturations for part in parts),
         seconds=sum(part.seconds for part in parts),
         checked=checked,
         reference=reference,
         agreement=agreement,
-        inputs=Spikes.of_parts([part.inputs for part in parts], shares),
-        layers=layers,
+        inputs=inputs,
+        layers=layer_spikes(network, spikes),
     )
 
 
@@ -191,11 +179,15 @@ def write_result(
     result: RunResult, data: DataSource, provenance: dict[str, Any], path: Path
 ) -> None:
     """Write a run as JSON. data: the samples' source; provenance: the network file's."""
+    values = asdict(result)
+    values |= {"sops_per_step": result.sops_per_step, "sop_ratio": result.sop_ratio}
+    if values["reference"]:
+        del values["reference"]["predictions"]
     contents = {
         "format": FORMAT,
         "schema": SCHEMA,
         "versions": versions(),
-        "result": result.as_dict(),
+        "result": values,
         "data": asdict(data),
         "network": provenance,
     }

@@ -16,8 +16,48 @@ from numpy.typing import NDArray
 
 from brf_lava.board.describe import LayerShape, network_shape
 from brf_lava.config.toml import NotNegative, Whole
-from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """mean: per sample. peak: the most in one step of one sample."""
+
+    mean: NotNegative
+    peak: Whole
+
+
+@dataclass(frozen=True)
+class SpikeCounts:
+    """Spikes of several layers: in all samples, and the most in one step of one sample."""
+
+    samples: int
+    totals: tuple[int, ...]
+    peaks: tuple[int, ...]
+
+    @classmethod
+    def of(cls, signals: Sequence[NDArray[Any]]) -> SpikeCounts:
+        """Count what is not zero. signals: [T, B, N] of each layer."""
+        counts = [np.count_nonzero(signal, axis=2) for signal in signals]  # [T, B]
+        return cls(
+            samples=counts[0].shape[1],
+            totals=tuple(int(count.sum()) for count in counts),
+            peaks=tuple(int(count.max(initial=0)) for count in counts),
+        )
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[SpikeCounts]) -> SpikeCounts:
+        """Those of all samples, from those of one part of them after the other."""
+        return cls(
+            samples=sum(part.samples for part in parts),
+            totals=tuple(map(sum, zip(*(part.totals for part in parts), strict=True))),
+            peaks=tuple(map(max, zip(*(part.peaks for part in parts), strict=True))),
+        )
+
+    def spikes(self) -> tuple[Spikes, ...]:
+        """The mean and the peak of each layer."""
+        pairs = zip(self.totals, self.peaks, strict=True)
+        return tuple(Spikes(total / self.samples, peak) for total, peak in pairs)
 
 
 @dataclass(frozen=True)
@@ -42,46 +82,26 @@ class SpikeCost:
         return self.input_synops + self.recurrent_synops + self.output_synops
 
 
-def spike_cost(network: FixedNetwork, x: NDArray[Any], activity: Activity) -> SpikeCost:
-    """Count the spikes of one run. x: [T, B, I], the run's input spikes."""
-    steps, samples, _ = x.shape
-    fired = [int(layer.sum(dtype=np.int64)) for layer in activity.spikes]
-    recurrent = output = macs = 0
-    for index, layer in enumerate(network.layers):
-        neurons, inputs = layer.shape
-        macs += neurons * inputs
-        if layer.recurrent is not None:
-            macs += neurons * neurons
-            recurrent += neurons * fired[index]
-        if index:
-            output += neurons * fired[index - 1]
+def spike_cost(network: FixedNetwork, steps: int, counts: SpikeCounts) -> SpikeCost:
+    """What a run cost. counts: the spikes of the inputs and of each hidden layer."""
+    arriving = counts.totals  # at each layer from the one before
+    synops = [
+        layer.shape[0] * spikes for layer, spikes in zip(network.layers, arriving, strict=True)
+    ]
+    recurrent = [
+        layer.shape[0] * spikes
+        for layer, spikes in zip(network.hidden, arriving[1:], strict=True)
+        if layer.recurrent is not None
+    ]
+    matrices = [layer.weights for layer in network.layers]
+    matrices += [layer.recurrent for layer in network.hidden if layer.recurrent is not None]
     return SpikeCost(
-        sops=sum(fired) / samples,
-        input_synops=network.layers[0].shape[0] * int(np.count_nonzero(x)) / samples,
-        recurrent_synops=recurrent / samples,
-        output_synops=output / samples,
-        dense_macs=float(macs * steps),
+        sops=sum(arriving[1:]) / counts.samples,
+        input_synops=synops[0] / counts.samples,
+        recurrent_synops=sum(recurrent) / counts.samples,
+        output_synops=sum(synops[1:]) / counts.samples,
+        dense_macs=float(sum(matrix.mantissa.size for matrix in matrices) * steps),
     )
-
-
-@dataclass(frozen=True)
-class Spikes:
-    """mean: per sample. peak: the most in one step of one sample."""
-
-    mean: NotNegative
-    peak: Whole
-
-    @classmethod
-    def of(cls, signal: NDArray[Any]) -> Spikes:
-        """Count what is not zero. signal: [T, B, N]."""
-        found = np.count_nonzero(signal, axis=2)
-        return cls(mean=float(found.sum() / found.shape[1]), peak=int(found.max(initial=0)))
-
-    @classmethod
-    def of_parts(cls, parts: Sequence[Spikes], shares: Sequence[float]) -> Spikes:
-        """Those of a whole run. shares: of its samples, in each part."""
-        mean = sum(share * part.mean for share, part in zip(shares, parts, strict=True))
-        return cls(mean=mean, peak=max(part.peak for part in parts))
 
 
 @dataclass(frozen=True)
@@ -92,8 +112,7 @@ class LayerSpikes:
     spikes: Spikes
 
 
-def layer_spikes(network: FixedNetwork, activity: Activity) -> tuple[LayerSpikes, ...]:
-    """The spikes of one run, layer by layer."""
-    found = [*map(Spikes.of, activity.spikes), Spikes(0.0, 0)]
+def layer_spikes(network: FixedNetwork, spikes: Sequence[Spikes]) -> tuple[LayerSpikes, ...]:
+    """Each layer's sizes and spikes, from the spikes of the hidden layers."""
     shapes = network_shape(network, "").layers
-    return tuple(LayerSpikes(*pair) for pair in zip(shapes, found, strict=True))
+    return tuple(map(LayerSpikes, shapes, (*spikes, Spikes(0.0, 0))))

@@ -21,7 +21,7 @@ from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
 from brf_lava.neurons.own import is_loaded, load_neuron
 from brf_lava.run.result import FORMAT, SCHEMA
-from brf_lava.run.sop import LayerSpikes, Spikes, layer_spikes
+from brf_lava.run.sop import LayerSpikes, SpikeCounts, Spikes, layer_spikes
 
 if TYPE_CHECKING:
     from brf_lava.train.model import Network
@@ -111,7 +111,8 @@ def time_engine(
 ) -> Iterator[Measurement]:
     """Measure the integer engine. Raises: DataError for another export, with other spikes."""
     x = split.time_major()
-    layers = layer_spikes(network, engine.run(network, x))
+    counts = SpikeCounts.of(engine.run(network, x).spikes)
+    layers = layer_spikes(network, counts.spikes())
     for ours, theirs in zip(layers, stored.result.layers, strict=True):
         same = (ours.shape, ours.spikes.peak) == (theirs.shape, theirs.spikes.peak)
         if not (same and isclose(ours.spikes.mean, theirs.spikes.mean, rel_tol=1e-9)):

@@ -31,15 +31,12 @@ from brf_lava.run.result import decision_of
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the network says after one step of a sequence.
+    """What the network says after one step of a sequence; sequences and steps count from 0.
 
-    sequence, step: counted from 0; a sequence has one step or more.
-    outputs: [C] int64, the readout after this step, with `state_bits` fraction bits.
-    label: the class if the sequence ended here. margin: the lead of that class over the second, as
-    a real number; see `run.early`. Both are None in a mean's ignored steps, and the margin where
-    there is one class only.
-    decided: the class, at the first step of the sequence whose margin reaches that of the stream;
-    else None.
+    outputs: [C] int64, the readout after this step, with `state_bits` fraction bits. label: the
+    class if the sequence ended here. margin: its lead over the second, see `run.early`. Both are
+    None in a mean's ignored steps, and the margin where there is one class only. decided: the
+    class, at the first step of the sequence whose margin reaches that of the stream.
     """
 
     sequence: int
@@ -65,8 +62,7 @@ class Stream:
     Raises:
         ParameterError: For another backend, for a margin out of range, and for a margin with a
             network that names a class at every step.
-        BackendUnavailableError: On entering the block, if Lava is not installed.
-        LavaRunError: On entering the block, if Lava does not start.
+        BackendUnavailableError, LavaRunError: On entering the block, if Lava does not start.
     """
 
     def __init__(
@@ -85,7 +81,10 @@ class Stream:
             check_early(network, [decide], "decide")
         self._network, self._timeout = network, timeout
         self._backend = STREAMING[backend]
-        self._judge = _Judge(network, decide)
+        self._decision = decision_of(network)
+        self._decide = np.inf if decide is None else decide
+        self._sequence, self._answered, self._decided = 0, 0, False
+        self._total = np.zeros(network.classes, np.int64)
         self._pending: deque[bool] = deque()  # per step on its way: whether it has an answer
         self._begun = False  # whether the sequence has had a step
         self._stack = ExitStack()
@@ -121,9 +120,16 @@ class Stream:
             ParameterError: If x has another shape, type or range, or the stream is closed.
             LavaRunError: If Lava fails.
         """
-        checked = _check_step(self._network, x)
+        given = np.asarray(x)
+        inputs, (low, high) = self._network.inputs, self._network.input_range
+        integers = given.dtype.kind in "biu" and given.shape == (inputs,)
+        if not integers or given.min() < low or given.max() > high:
+            raise ParameterError(
+                f"stream: a step of {given.dtype} and shape {given.shape}, {str(x)[:80]}; {inputs} "
+                f"integers from {low} to {high} are needed."
+            )
         self._begun = True
-        return self._step(checked)
+        return self._step(given.astype(np.int16))
 
     def reset(self) -> tuple[Answer, ...]:
         """End the sequence; the next step starts another one from zero state.
@@ -132,78 +138,41 @@ class Stream:
             All answers of the sequence that are still on their way.
 
         Raises:
-            ParameterError: If the stream is closed.
             LavaRunError: If Lava fails.
         """
         if not self._begun:
             return ()
         answers = [answer for _ in range(max(1, self.delay)) for answer in self._step(None)]
         self._begun = False
-        self._judge.next_sequence()
+        self._sequence, self._answered, self._decided = self._sequence + 1, 0, False
         return tuple(answers)
 
     def _step(self, x: NDArray[np.int16] | None) -> tuple[Answer, ...]:
         if self._steps is None:
             raise ParameterError("stream: not open; use it inside 'with Stream(...) as stream:'.")
         try:
-            outputs = self._steps.step(x)
+            outputs = self._steps(x)
         except BaseException:  # Ctrl-C, too: a step half done cannot be taken up again
             self.close()
             raise
         self._pending.append(x is not None)
         if len(self._pending) <= self.delay or not self._pending.popleft():
             return ()
-        return (self._judge.answer(outputs),)
+        return (self._answer(outputs),)
 
-
-class _Judge:
-    """Makes answers of readouts, one step after the other."""
-
-    def __init__(self, network: FixedNetwork, decide: float | None) -> None:
-        self._decision = decision_of(network)
-        self._bits = network.output_bits
-        self._total = np.zeros(network.classes, np.int64)
-        self._sequence = self._step = 0
-        self._decide, self._open = decide, decide is not None
-
-    def next_sequence(self) -> None:
-        self._sequence += 1
-        self._step = 0
-        self._total = np.zeros_like(self._total)
-        self._open = self._decide is not None
-
-    def answer(self, outputs: NDArray[np.int64]) -> Answer:
-        """outputs: [C], of the next step."""
-        step, count = self._step, 1
-        self._step += 1
+    def _answer(self, outputs: NDArray[np.int64]) -> Answer:
+        """Judge the readout [C] after the next step of a sequence."""
+        step, count = self._answered, 1
+        self._answered += 1
         if self._decision.prediction == "mean":
-            count = self._step - self._decision.ignore_first
-            if count <= 0:
-                return Answer(self._sequence, step, outputs, None, None)
-            self._total = self._total + outputs
-        else:
-            self._total = outputs
+            count = self._answered - self._decision.ignore_first
+        if count <= 0:
+            return Answer(self._sequence, step, outputs, None, None)
+        self._total = outputs if count == 1 else self._total + outputs
+        label, decided = int(self._total.argmax()), None
         if len(outputs) < 2:
-            return Answer(self._sequence, step, outputs, 0, None)
-        classes, leads = leaders(self._total, count << self._bits)
-        label, margin = int(classes), float(leads)
-        decided = None
-        if self._open and self._decide is not None and margin >= self._decide:
-            self._open, decided = False, label
+            return Answer(self._sequence, step, outputs, label, None)
+        margin = float(leaders(self._total, count << self._network.output_bits)[1])
+        if margin >= self._decide and not self._decided:
+            self._decided, decided = True, label
         return Answer(self._sequence, step, outputs, label, margin, decided)
-
-
-def _check_step(network: FixedNetwork, x: Any) -> NDArray[np.int16]:
-    """x as [I] int16. Raises: ParameterError."""
-    given = np.asarray(x)
-    low, high = network.input_range
-    if given.shape != (network.inputs,):
-        raise ParameterError(
-            f"stream: a step of shape {given.shape}; {network.inputs} inputs are needed."
-        )
-    if given.dtype.kind not in "biu" or given.min() < low or given.max() > high:
-        raise ParameterError(
-            f"stream: a step of {given.dtype} values from {given.min()} to {given.max()}; integers "
-            f"from {low} to {high} are needed."
-        )
-    return given.astype(np.int16)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.synthetic import LEADS
@@ -23,89 +26,82 @@ REAL_TIME = ("ecg", "shd")  # tasks whose steps last; a pixel of S-MNIST has no 
 class LineReader:
     """Reads the steps of a stream for a network.
 
-    ecg: encodes raw samples, where there may be any
+    A line is a list of the inputs [I]; for a network of spikes ``{"events": [...]}``, the inputs
+    that spike, counted from 0; with `ecg` ``{"signal": [...]}``, a sample of each lead; or
+    ``{"reset": true}``, the end of a sequence.
+
+    Args:
+        network: The network of the stream.
+        ecg: Encodes raw samples, where there may be any.
     """
 
     def __init__(self, network: FixedNetwork, ecg: LiveEcg | None = None) -> None:
-        self._network, self._ecg = network, ecg
-        self._spikes = network.input_range == (0, 1)
+        self._inputs, self._ecg = network.inputs, ecg
+        inputs, (low, high) = network.inputs, network.input_range
+        keys: list[Any] = [("reset", bool, False)]
+        allowed = [f"a list of {inputs} integers from {low} to {high}"]
+        if network.input_range == (0, 1):
+            events = list[Annotated[int, Meta(ge=0, lt=inputs)]]
+            keys.append(("events", events | None, None))
+            allowed.append(f'{{"events": [...]}} with inputs from 0 to {inputs - 1}')
+        if ecg is not None:
+            samples = list[Annotated[float, Meta(gt=-MOST, lt=MOST)]]
+            leads: Any = Annotated[samples, Meta(min_length=LEADS, max_length=LEADS)]
+            keys.append(("signal", leads | None, None))
+            allowed.append(f'{{"signal": [...]}} with {LEADS} numbers')
+        step: Any = Annotated[
+            list[Annotated[int, Meta(ge=low, le=high)]],
+            Meta(min_length=inputs, max_length=inputs),
+        ]
+        line = msgspec.defstruct("Line", keys, forbid_unknown_fields=True)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(step | line)
+        self._allowed = f'{", ".join(allowed)}, and {{"reset": true}}'
 
     def read(self, line: bytes, where: str) -> list[int] | None:
-        """The inputs [I] of one step, or None for the end of a sequence.
+        """Read the inputs [I] of one step, or None for the end of a sequence.
 
-        line: what is longer than `LINE_MAX` is refused, so that a reader may cut it there.
-
-        A list of I integers in the network's range; for a network of spikes ``{"events": [...]}``,
-        the inputs that spike, counted from 0; with `ecg` ``{"signal": [...]}``, a sample of each
-        lead; or ``{"reset": true}``.
-
-        where: what an error begins with, such as "events.jsonl, line 7"
-        Raises: DataError for any other line.
+        line: more than `LINE_MAX` bytes are refused, so that it may be cut there. where: what an
+        error begins with, such as "events.jsonl, line 7". Raises: DataError for any other line.
         """
         try:
             if len(line) > LINE_MAX:
-                raise _RefusedError(f"has more than {LINE_MAX:,} bytes")
-            return self._step(json.loads(line))
-        except _RefusedError as error:
-            problem = str(error)
-        except (ValueError, RecursionError):
-            problem = "is not JSON"
-        text = _short(line[: 4 * SHOWN + 4].decode(errors="replace").strip())
-        raise DataError(
-            f"{where}: {text} {problem}; allowed are {self._allowed()}. Correct it and start again "
-            "with the sequence that it is in."
-        )
+                raise ValueError(f"more than {LINE_MAX:,} bytes")
+            return self._step(self._decoder.decode(line))
+        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
+            text = line[: 4 * SHOWN].decode(errors="replace").strip()
+            text = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+            raise DataError(
+                f"{where}: {text}: {error}; allowed are {self._allowed}. Correct it and start "
+                "again with the sequence that it is in."
+            ) from None
 
-    def _step(self, held: Any) -> list[int] | None:
-        if isinstance(held, list):
-            return self._inputs(held)
-        if isinstance(held, dict) and len(held) == 1:
-            ((key, value),) = held.items()
-            if key == "reset" and value is True:
-                if self._ecg is not None:
-                    self._ecg.reset()
-                return None
-            if key == "events" and self._spikes and isinstance(value, list):
-                return self._events(value)
-            if key == "signal" and self._ecg is not None and isinstance(value, list):
-                return self._ecg.push(_sample(value))
-        raise _RefusedError("is none of what a line may be")
-
-    def _inputs(self, held: list[Any]) -> list[int]:
-        if len(held) != self._network.inputs:
-            raise _RefusedError(f"holds {len(held)} inputs")
-        low, high = self._network.input_range
-        for value in held:
-            if type(value) is not int or not low <= value <= high:
-                raise _RefusedError(f"holds {_short(json.dumps(value))}")
-        return held
-
-    def _events(self, events: list[Any]) -> list[int]:
-        x = [0] * self._network.inputs
-        for channel in events:
-            if type(channel) is not int or not 0 <= channel < len(x):
-                raise _RefusedError(f"holds the event {_short(json.dumps(channel))}")
+    def _step(self, line: Any) -> list[int] | None:
+        if isinstance(line, list):
+            return line
+        keys = msgspec.structs.asdict(line).items()
+        given = [(key, value) for key, value in keys if value not in (None, False)]
+        if len(given) != 1:
+            raise ValueError(f"{len(given)} keys")
+        ((key, value),) = given
+        if key == "reset":
+            if self._ecg is not None:
+                self._ecg.reset()
+            return None
+        if self._ecg is not None and key == "signal":
+            return self._ecg.push(value)
+        x = [0] * self._inputs
+        for channel in value:
             if x[channel]:
-                raise _RefusedError(f"holds the event {channel} twice")
+                raise ValueError(f"event {channel} twice")
             x[channel] = 1
         return x
-
-    def _allowed(self) -> str:
-        inputs = self._network.inputs
-        low, high = self._network.input_range
-        allowed = [f"a list of {inputs} integers from {low} to {high}"]
-        if self._spikes:
-            allowed.append(f'{{"events": [...]}} with inputs from 0 to {inputs - 1}')
-        if self._ecg is not None:
-            allowed.append(f'{{"signal": [...]}} with {LEADS} numbers')
-        return f'{", ".join(allowed)}, and {{"reset": true}}'
 
 
 def write_answer(answer: Answer, state_bits: int) -> bytes:
     """One line: sequence, step, class, margin, outputs as real numbers; and decided, where a
     sequence is decided at this step. Multiplied by ``2**state_bits`` the outputs are the integers.
     """
-    contents: dict[str, Any] = {
+    contents = {
         "sequence": answer.sequence,
         "step": answer.step,
         "class": answer.label,
@@ -118,14 +114,7 @@ def write_answer(answer: Answer, state_bits: int) -> bytes:
 
 
 class Session:
-    """A stream from lines to lines, and the time that it took without waiting for its input.
-
-    Args:
-        network: The network of the stream.
-        stream: Open.
-        reader: Reads the lines.
-        out: Where the answers go.
-    """
+    """An open stream from lines to lines, and the time that it took without waiting for input."""
 
     def __init__(
         self, network: FixedNetwork, stream: Stream, reader: LineReader, out: IO[bytes]
@@ -143,22 +132,28 @@ class Session:
         Raises:
             DataError: For a bad line, after the answers to all lines before it.
         """
-        for number, line in enumerate(lines, 1):
-            started = time.perf_counter()
-            if line.strip():
-                try:
+        try:
+            for number, line in enumerate(lines, 1):
+                started = time.perf_counter()
+                if line.strip():
                     x = self._reader.read(line, f"{name}, line {number}")
-                except DataError:
-                    self._write(self._stream.reset())
-                    raise
-                self._write(self._stream.reset() if x is None else self._stream.push(x))
-                self._steps += x is not None
-            self._seconds += time.perf_counter() - started
+                    self._write(self._stream.reset() if x is None else self._stream.push(x))
+                    self._steps += x is not None
+                self._seconds += time.perf_counter() - started
+        except DataError:
+            self._write(self._stream.reset())
+            raise
         self._write(self._stream.reset())
 
     def speed(self) -> str:
-        """Say how fast the network was so far."""
-        return speed_line(self._network, self._steps, self._seconds)
+        """Say how fast the network was so far, and how much faster than its signal."""
+        rate = self._steps / max(self._seconds, 1e-9)
+        line = f"{self._steps:,} steps in {self._seconds:.2f} s of work: {rate:,.0f} steps/s"
+        task = TASKS.get(str(self._network.provenance.get("task")))
+        if task is not None and task.name in REAL_TIME:
+            needed = 1 / task.step_seconds
+            line += f", {rate / needed:.1f} times the {needed:.0f} steps/s of task {task.name}"
+        return f"{line}."
 
     def _write(self, answers: Iterable[Answer]) -> None:
         for answer in answers:
@@ -166,34 +161,3 @@ class Session:
             while left:
                 left = left[self._out.write(left) or 0 :]  # None: it does not block, and is full
             self._out.flush()
-
-
-def speed_line(network: FixedNetwork, steps: int, seconds: float) -> str:
-    """Say how fast a network took steps. seconds: without the time that input took."""
-    if not steps:
-        return "0 steps."
-    rate = steps / max(seconds, 1e-9)
-    count = "1 step" if steps == 1 else f"{steps:,} steps"
-    line = f"{count} in {seconds:.2f} s of work: {rate:,.0f} steps/s"
-    name = network.provenance.get("task")
-    if name in REAL_TIME:
-        needed = 1 / TASKS[name].step_seconds
-        line += f", {rate / needed:.1f} times the {needed:.0f} steps/s of task {name}"
-    return f"{line}."
-
-
-class _RefusedError(Exception):
-    """What is wrong with a line."""
-
-
-def _sample(values: list[Any]) -> list[float]:
-    if len(values) != LEADS:
-        raise _RefusedError(f"holds {len(values)} leads")
-    for value in values:
-        if type(value) not in (int, float) or not abs(value) < MOST:
-            raise _RefusedError(f"holds {_short(json.dumps(value))}")
-    return values
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

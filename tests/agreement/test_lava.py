@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
+import logging
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,14 @@ from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterErro
 from brf_lava.lava_support import require_lava
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.neurons import fixed, real
-from brf_lava.neurons.families import Neuron
+from brf_lava.neurons import fixed
 from brf_lava.proc.dense.process import BatchDense
-from brf_lava.proc.neurons.process import ALIF, BHRF, BRF, HRF, LI, RF
+from brf_lava.proc.neurons.process import ALIF, BRF, LI
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
+from brf_lava.run.check import assert_equal
 
 pytestmark = pytest.mark.timeout(60)
-ROOT = Path(__file__).parents[2]
 TIMEOUT = 30.0  # s, for one Lava run; they take well under one
 
 
@@ -42,19 +41,9 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20260)
 
 
-def assert_same_activity(lava: Activity, reference: Activity) -> None:
-    assert lava.outputs.dtype == reference.outputs.dtype
-    np.testing.assert_array_equal(lava.outputs, reference.outputs)
-    assert len(lava.spikes) == len(reference.spikes)
-    for ours, theirs in zip(lava.spikes, reference.spikes, strict=True):
-        assert ours.dtype == theirs.dtype
-        np.testing.assert_array_equal(ours, theirs)
-    assert lava.saturations == reference.saturations
-
-
-def assert_lava_equals_engine(network: FixedNetwork, x: Any, batch: int | None = None) -> Activity:
+def assert_lava_equals_engine(network: FixedNetwork, x: Any) -> Activity:
     reference = engine.run(network, x)
-    assert_same_activity(lava_net.run_on_lava(network, x, batch=batch, timeout=TIMEOUT), reference)
+    assert_equal(lava_net.run_on_lava(network, x, timeout=TIMEOUT), reference, "Lava", "engine")
     return reference
 
 
@@ -62,13 +51,8 @@ def assert_lava_equals_engine(network: FixedNetwork, x: Any, batch: int | None =
     ("sizes", "recurrent", "steps", "samples"),
     [
         ((4, 36, 6), True, 60, 5),
-        ((4, 36, 6), False, 60, 5),
         ((1, 1, 1), True, 40, 1),
         ((3, 7, 2), True, 1, 3),
-        ((3, 7, 2), True, 2, 1),
-        ((5, 9, 11, 3), True, 50, 2),
-        ((5, 9, 11, 3), (True, False), 50, 2),
-        ((5, 9, 11, 3), (False, True), 50, 2),
         ((2, 3, 5, 4, 3), (False, True, False), 30, 2),
     ],
 )
@@ -82,39 +66,20 @@ def test_equals_engine(
         assert all(spikes.any() for spikes in reference.spikes)  # or the test would see nothing
 
 
-@pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
 @pytest.mark.parametrize("recurrent", [True, False])
-def test_every_neuron_equals_the_engine(
-    rng: np.random.Generator, neuron: Neuron, recurrent: bool
-) -> None:
-    network = random_network(rng, (4, 36, 6), neuron=neuron, recurrent=recurrent, exponent=10)
-    reference = assert_lava_equals_engine(network, random_spikes(rng, 60, 5, 4, rate=0.3))
-    assert 0 < reference.spikes[0].mean() < 1
-
-
-def test_layers_of_different_neurons_equal_the_engine(rng: np.random.Generator) -> None:
-    network = random_network(rng, (3, *[9] * len(SPIKING), 4), neuron=SPIKING, exponent=11)
+def test_layers_of_every_neuron_equal_the_engine(rng: np.random.Generator, recurrent: bool) -> None:
+    sizes = (3, *[9] * len(SPIKING), 4)
+    network = random_network(rng, sizes, neuron=SPIKING, recurrent=recurrent, exponent=11)
     reference = assert_lava_equals_engine(network, random_spikes(rng, 80, 2, 3, rate=0.4))
-    assert all(spikes.any() for spikes in reference.spikes)
+    assert all(0 < spikes.mean() < 1 for spikes in reference.spikes)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
-def test_graded_inputs_equal_the_engine(rng: np.random.Generator, dtype: type) -> None:
-    limits = np.iinfo(dtype)
-    network = random_network(
-        rng, (3, 12, 4), exponent=3, input_range=(int(limits.min), int(limits.max))
-    )
-    x = random_inputs(rng, 60, 3, 3, dtype)
-    assert {int(x.min()), int(x.max())} == {int(limits.min), int(limits.max)}
+def test_graded_inputs_equal_the_engine(rng: np.random.Generator) -> None:
+    network = random_network(rng, (3, 12, 4), exponent=3, input_range=(0, 255))
+    x = random_inputs(rng, 60, 3, 3, np.uint8)
+    assert {int(x.min()), int(x.max())} == {0, 255}
     reference = assert_lava_equals_engine(network, x)
     assert 0 < reference.spikes[0].mean() < 1
-
-
-def test_no_spikes_in_no_spikes_out(rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 8, 3))
-    reference = assert_lava_equals_engine(network, np.zeros((20, 2, 4), np.int8))
-    assert not reference.spikes[0].any()
-    assert not reference.outputs.any()
 
 
 def test_saturation_is_counted(rng: np.random.Generator) -> None:
@@ -141,68 +106,39 @@ def test_saturation_after_the_last_step_is_not_counted() -> None:
     assert reference.saturations == 3  # 127 << 15 three times passes 24 bits, and u stays there
 
 
-@pytest.mark.parametrize("weight", [-128, 127])
-def test_weights_at_the_limits(rng: np.random.Generator, weight: int) -> None:
-    base = random_network(rng, (200, 10, 4), exponent=10)
+def test_weights_at_the_limit(rng: np.random.Generator) -> None:
     layers = tuple(
-        FixedLayer(
-            layer.neuron,
-            Connection(np.full_like(layer.weights.mantissa, weight), layer.weights.exponent),
-            layer.recurrent,
-            layer.coefficients,
-            layer.constants,
+        replace(
+            layer,
+            weights=replace(layer.weights, mantissa=np.full_like(layer.weights.mantissa, -128)),
         )
-        for layer in base.layers
+        for layer in random_network(rng, (200, 10, 4), exponent=10).layers
     )
     assert_lava_equals_engine(FixedNetwork(layers), np.ones((10, 2, 200), np.int8))
 
 
-def test_odd_weights_of_mixed_sign_are_exact(rng: np.random.Generator) -> None:
-    """Lava's own Dense truncates these to even numbers."""
-    network = random_network(rng, (4, 8, 3), exponent=0)
-    assert (network.layers[0].weights.mantissa % 2).any()
-    assert_lava_equals_engine(network, random_spikes(rng, 30, 2, 4, rate=0.5))
-
-
-def test_batches_with_a_remainder(rng: np.random.Generator) -> None:
-    network = random_network(rng, (4, 12, 3), exponent=10)
-    assert_lava_equals_engine(network, random_spikes(rng, 40, 5, 4), batch=2)
-
-
 def test_x_need_not_be_contiguous(rng: np.random.Generator) -> None:
     network = random_network(rng, (4, 12, 3), exponent=10)
-    assert_lava_equals_engine(network, random_spikes(rng, 3, 40, 4).transpose(1, 0, 2))
+    assert_lava_equals_engine(network, random_spikes(rng, 5, 40, 4).transpose(1, 0, 2))
 
 
-def test_progress_reaches_the_steps_needed(rng: np.random.Generator) -> None:
+def test_progress_reaches_the_end_and_the_root_logger_is_left_alone(
+    rng: np.random.Generator,
+) -> None:
+    before = list(logging.getLogger().handlers)
     network = random_network(rng, (2, 3, 2))
     x = random_spikes(rng, 200, 3, 2)
-    seen: list[int] = []
-    lava_net.run_on_lava(network, x, batch=2, timeout=TIMEOUT, on_progress=seen.append)
+    seen: list[float] = []
+    lava_net.run_on_lava(network, x, timeout=TIMEOUT, on_progress=seen.append)
     assert seen == sorted(seen)
-    assert seen[-1] == lava_net.steps_needed(network, 200, 3, batch=2) == 2 * 202
+    assert seen[-1] == 1
+    assert logging.getLogger().handlers == before
 
 
 def test_timeout_ends_a_run(rng: np.random.Generator) -> None:
     network = random_network(rng, (2, 3, 2))
     with pytest.raises(LavaRunError, match=r"of 100002 steps done.*time-out"):
         lava_net.run_on_lava(network, random_spikes(rng, 100_000, 1, 2), timeout=0.5)
-
-
-@pytest.mark.parametrize(
-    ("shape", "batch", "message"),
-    [
-        ((0, 2, 4), None, "at least one step"),
-        ((2, 0, 4), None, "at least one step"),
-        ((2, 2, 3), None, "input.*3"),
-        ((2, 2, 4), 0, "batch: 0"),
-    ],
-)
-def test_bad_input_is_refused(
-    rng: np.random.Generator, shape: tuple[int, int, int], batch: int | None, message: str
-) -> None:
-    with pytest.raises(ParameterError, match=message):
-        lava_net.run_on_lava(random_network(rng, (4, 3, 2)), np.zeros(shape, np.int8), batch=batch)
 
 
 def test_currents_that_leave_int32_are_refused() -> None:
@@ -220,21 +156,6 @@ def test_missing_lava_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lava.magma.core.run_configs", None)
     with pytest.raises(BackendUnavailableError, match="brf-lava install-lava"):
         require_lava()
-
-
-def test_importing_lava_net_does_not_import_lava() -> None:
-    script = "import sys, brf_lava.backends.sim.lava_net; sys.exit('lava' in sys.modules)"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=30, cwd=ROOT)
-
-
-def test_root_logger_is_left_alone(rng: np.random.Generator) -> None:
-    import logging
-
-    before = list(logging.getLogger().handlers)
-    lava_net.run_on_lava(
-        random_network(rng, (2, 3, 2)), random_spikes(rng, 2, 1, 2), timeout=TIMEOUT
-    )
-    assert logging.getLogger().handlers == before
 
 
 # The models one by one, each between a source and a sink.
@@ -268,42 +189,29 @@ def test_floating_dense(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(a[1:], np.stack([step @ weights.T for step in x[:-1]]))
 
 
-@pytest.mark.parametrize("kind", [RF, BRF, HRF, BHRF, ALIF])
+@pytest.mark.parametrize("kind", [BRF, ALIF, LI])
 def test_floating_neurons_equal_a_loop(rng: np.random.Generator, kind: Any) -> None:
     neuron = kind.neuron
-    adaptive = neuron.name == "ALIF"
-    strength = rng.uniform(0.5, 0.9, 9) if adaptive else rng.uniform(0.5, 2.0, 9)
-    strength *= -1 if neuron.name in ("RF", "BRF") else 1
-    coefficients = (strength, rng.uniform(0.5, 0.9, 9) if adaptive else rng.uniform(3.0, 30.0, 9))
+    leaky = "decay" in neuron.fixed_coefficients
+    ranges = ((0.5, 0.9), (0.5, 0.9)) if leaky else ((-2.0, -0.5), (3.0, 30.0))
+    coefficients = tuple(rng.uniform(*ends, 9) for ends in ranges[: len(neuron.fixed_coefficients)])
     values = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "beta": 1.8}
     constants = neuron.real_constants(*(values[name] for name in neuron.real_constants._fields))
-    x = rng.normal(0.1, 1.0, (200, 3, 9)) if adaptive else rng.normal(10.0, 100.0, (200, 3, 9))
+    x = rng.normal(0.1, 1.0, (200, 3, 9)) if leaky else rng.normal(10.0, 100.0, (200, 3, 9))
     named = dict(zip(neuron.fixed_coefficients, coefficients, strict=True))
     process = kind(samples=3, constants=constants, **named)
-    spikes = run_through(process, process.a_in, process.s_out, x, float, "floating_pt")
+    out = process.s_out if neuron.spiking else process.o_out
+    found = run_through(process, process.a_in, out, x, float, "floating_pt")
 
     state: Any = (np.zeros((3, 9)),) * len(neuron.states)
-    expected = []
-    for current in x:
-        state, z = neuron.real_step(state, current, coefficients, constants)
-        expected.append(z)
-    assert 0.01 < np.mean(expected) < 0.9
-    np.testing.assert_array_equal(spikes, np.array(expected, float))
-
-
-def test_floating_li_equals_a_loop(rng: np.random.Generator) -> None:
-    decay = rng.uniform(0.5, 1.0, 4)
-    x = rng.normal(size=(50, 3, 4))
-    li = LI(samples=3, decay=decay, constants=real.LIConstants())
-    outputs = run_through(li, li.a_in, li.o_out, x, float, "floating_pt")
-    o = np.zeros((3, 4))
-    for current, output in zip(x, outputs, strict=True):
-        o = decay * o + current
-        np.testing.assert_array_equal(output, o)
+    for current, output in zip(x, found, strict=True):
+        state, expected = neuron.real_step(state, current, coefficients, constants)
+        np.testing.assert_array_equal(output, np.asarray(expected, float))
+    assert 0.01 < (found != 0).mean() < 0.9 or not neuron.spiking
 
 
 @pytest.mark.parametrize("tag", ["fixed_pt", "floating_pt"])
-@pytest.mark.parametrize("kind", [RF, BRF, HRF, BHRF, ALIF, LI])
+@pytest.mark.parametrize("kind", [BRF, LI])
 def test_constants_of_the_other_number_system_are_refused(kind: Any, tag: str) -> None:
     wrong: Any = "real" if tag == "fixed_pt" else "fixed"
     constants = getattr(kind.neuron, f"{wrong}_constants")

@@ -42,7 +42,7 @@ from brf_lava.neurons.families import LI
 from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
-from brf_lava.run.verify import vectors, verify
+from brf_lava.run.verify import assert_on_time, vectors
 
 pytestmark = pytest.mark.timeout(60)
 SITE = Path(__file__).parents[1] / "loihi2_standin" / "site"
@@ -188,8 +188,9 @@ def test_delays_of_the_adapters(chip: Any, rng: np.random.Generator, delays: Any
     chip.delays = delays
     network, x = small(rng, 31, 3)
     assert_chip_equals_engine(network, x, replace(OPTIONS, io_delay=sum(delays)))
+    found = run_on_loihi2(network, x[:30], OPTIONS)
     with pytest.raises(MismatchError, match=f"if it were {sum(delays)} steps earlier"):
-        verify(network, x[:30], lambda x: run_on_loihi2(network, x, OPTIONS), "Loihi 2")
+        assert_on_time(found, engine.run(network, x[:30]), "Loihi 2", "the engine")
 
 
 def test_without_its_reset_the_backend_would_be_wrong(

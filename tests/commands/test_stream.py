@@ -18,14 +18,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import (
+    ROOT,
+    assert_failed,
+    assert_worked,
+    brf_lava,
+    group_is_empty,
+    wait_until,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
+from lava_faults.chain import record_segments
 from networks import SPIKING, random_inputs, random_network, random_spikes
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.cli.main import main
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.signal import encode_windows
@@ -36,9 +44,8 @@ from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.run.early import decide_early
 from brf_lava.run.stream import Answer, Stream
-from brf_lava.run.stream_lines import LineReader, speed_line, write_answer
+from brf_lava.run.stream_lines import LineReader, write_answer
 
-ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60.0  # s, generous for a busy machine
 SOON = 20.0  # s
 BITS = 14  # state bits of the networks here
@@ -96,27 +103,22 @@ def assert_as_alone(
     ("sizes", "options"),
     [
         ((4, 36, 6), {}),
-        ((4, 12, 3), {"neuron": families.RF, "recurrent": False}),
-        ((3, 9, 9, 5), {"neuron": [families.BRF, families.ALIF], "recurrent": [False, True]}),
         ((3, *[6] * len(SPIKING), 4), {"neuron": SPIKING, "exponent": 11}),
         ((4, 12, 3), {"exponent": 15}),  # saturates
+        ((3, 12, 4), {"exponent": 3, "input_range": (-128, 127)}),
         ((1, 1, 1), {}),
     ],
-    ids=["ecg", "feed-forward", "mixed", "deep", "saturating", "one"],
+    ids=["ecg", "deep", "saturating", "graded", "one"],
 )
 def test_equals_the_engine(backend: str, sizes: Any, options: dict[str, Any]) -> None:
     rng = np.random.default_rng(7)
     network = random_network(rng, sizes, **{"exponent": 10, **options})
-    sequences = [random_spikes(rng, steps, 1, sizes[0], 0.4)[:, 0] for steps in (40, 1, 1, 3, 25)]
-    with Stream(network, backend=backend, timeout=TIMEOUT) as stream:
-        assert_as_alone(network, sequences, stream_all(stream, sequences))
-
-
-@pytest.mark.parametrize("backend", BOTH)
-def test_graded_inputs_equal_the_engine(backend: str) -> None:
-    rng = np.random.default_rng(8)
-    network = random_network(rng, (3, 12, 4), exponent=3, input_range=(-128, 127))
-    sequences = [random_inputs(rng, steps, 1, 3, np.int8)[:, 0] for steps in (30, 2, 20)]
+    sequences = [
+        random_inputs(rng, steps, 1, sizes[0], np.int8)[:, 0]
+        if "input_range" in options
+        else random_spikes(rng, steps, 1, sizes[0], 0.4)[:, 0]
+        for steps in (40, 1, 1, 3, 25)
+    ]
     with Stream(network, backend=backend, timeout=TIMEOUT) as stream:
         assert_as_alone(network, sequences, stream_all(stream, sequences))
 
@@ -129,7 +131,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[tuple[FixedNetwork, Stre
         yield network, stream
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
     rate=st.sampled_from([0.0, 0.2, 1.0]),
@@ -216,24 +218,16 @@ def test_one_class_has_no_margin() -> None:
 # What is refused
 
 
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        ([0, 1], r"shape \(2,\); 4 inputs"),
-        ([[0, 1, 0, 0]], "4 inputs are needed"),
-        ([0, 1, 2, 0], "from 0 to 2; integers from 0 to 1"),
-        ([0, -1, 1, 0], "from -1 to 1"),
-        ([0, 0.5, 1, 0], "float64 values"),
-    ],
-)
-def test_a_wrong_step_is_refused_and_the_stream_goes_on(x: Any, message: str) -> None:
+def test_a_wrong_step_is_refused_and_the_stream_goes_on() -> None:
     network = small_network()
     good = random_spikes(np.random.default_rng(4), 9, 1, 4, 0.4)[:, 0]
+    answers: list[Answer] = []
+    wrong = ([0, 1], [[0, 1, 0, 0]], [0, 1, 2, 0], [0, -1, 1, 0], [0, 0.5, 1, 0])
     with Stream(network, backend="engine") as stream:
-        answers = [answer for step in good[:5] for answer in stream.push(step)]
-        with pytest.raises(ParameterError, match=message):
-            stream.push(x)
-        answers += [answer for step in good[5:] for answer in stream.push(step)]
+        for index, step in enumerate(good):
+            answers.extend(stream.push(step))
+            with pytest.raises(ParameterError, match=r"a step of .*4 integers from 0 to 1 are"):
+                stream.push(wrong[index % len(wrong)])
     assert_as_alone(network, [good], answers)
 
 
@@ -254,50 +248,30 @@ def test_what_a_stream_cannot_be_is_refused() -> None:
 # Lines
 
 
-def test_lines_are_read() -> None:
-    network = small_network()
-    for line, expected in {
-        b"[0, 1, 0, 1]": [0, 1, 0, 1],
-        b' {"events": [3, 0]} \r\n': [1, 0, 0, 1],
-        b'{"events": []}': [0, 0, 0, 0],
-        b'{"reset": true}\n': None,
+def test_bad_lines_are_refused() -> None:
+    for line, problem in {
+        b"[0, 1, 0": "Input data was truncated",
+        b"\xff\xfe[": "JSON is malformed",
+        b"[" * 100_000: "Expected `int`, got `array`",
+        b"[0, 1, 0]": "Expected `array` of length >= 4",
+        b"[0, 1, 2, 0]": "Expected `int` <= 1 - at `$[2]`",
+        b"[0, 1, true, 0]": "Expected `int`, got `bool`",
+        b"[0, 1, NaN, 0]": "JSON is malformed",
+        b"7": "Expected `object | array`, got `int`",
+        b'{"reset": false}': "0 keys",
+        b'{"reset": true, "events": []}': "2 keys",
+        b'{"events": [4]}': "Expected `int` <= 3 - at `$.events[0]`",
+        b'{"events": [-1]}': "Expected `int` >= 0",
+        b'{"events": [2, 2]}': "event 2 twice",
+        b'{"signal": [0, 1]}': "unknown field `signal`",
     }.items():
-        assert LineReader(network).read(line, "x") == expected
-
-
-BAD_LINES = {
-    b"[0, 1, 0": "is not JSON",
-    b"\xff\xfe[": "is not JSON",
-    b"[" * 100_000: "is not JSON",
-    b"[0, 1, 0]": "holds 3 inputs",
-    b"[0, 1, 2, 0]": "holds 2;",
-    b"[0, 1, true, 0]": "holds true",
-    b"[0, 1, 1.0, 0]": "holds 1.0",
-    b"[0, 1, NaN, 0]": "holds NaN",
-    b'[0, 1, "1", 0]': 'holds "1"',
-    b"7": "is none of what",
-    b"null": "is none of what",
-    b'{"reset": false}': "is none of what",
-    b'{"reset": true, "events": []}': "is none of what",
-    b'{"events": 3}': "is none of what",
-    b'{"events": [4]}': "holds the event 4",
-    b'{"events": [-1]}': "holds the event -1",
-    b'{"events": [true]}': "holds the event true",
-    b'{"events": [2, 2]}': "holds the event 2 twice",
-    b'{"signal": [0, 1]}': "is none of what",
-}
-
-
-@pytest.mark.parametrize(("line", "problem"), BAD_LINES.items(), ids=range(len(BAD_LINES)))
-def test_bad_lines_are_refused(line: bytes, problem: str) -> None:
-    with pytest.raises(DataError) as error:
-        LineReader(small_network()).read(line, "in.jsonl, line 7")
-    text = str(error.value)
-    assert text.startswith("in.jsonl, line 7: ")
-    assert problem in text
-    assert 'allowed are a list of 4 integers from 0 to 1, {"events"' in text
-    assert "\n" not in text
-    assert len(text) < 400
+        with pytest.raises(DataError, match=re.escape(problem)) as error:
+            LineReader(small_network()).read(line, "in.jsonl, line 7")
+        text = str(error.value)
+        assert text.startswith("in.jsonl, line 7: ")
+        assert 'allowed are a list of 4 integers from 0 to 1, {"events"' in text
+        assert "\n" not in text
+        assert len(text) < 400
 
 
 def test_graded_networks_take_no_events() -> None:
@@ -340,22 +314,19 @@ def test_raw_samples_stand_for_normalized_windows() -> None:
     assert np.any(found)
 
 
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    {
-        b'{"signal": [1]}': "holds 1 leads",
-        b'{"signal": [1, "2"]}': 'holds "2"',
-        b'{"signal": [1, NaN]}': "holds NaN",
-        b'{"signal": [1, 1e999]}': "holds Infinity",
-        b'{"signal": [true, 1]}': "holds true",
-        b'{"signal": 1}': "is none of what",
-    }.items(),
-)
-def test_bad_samples_are_refused(line: bytes, problem: str) -> None:
+def test_bad_samples_are_refused() -> None:
     reader = LineReader(ecg_network(), LiveEcg(ecg_network(), [1.0, 1.0]))
-    with pytest.raises(DataError, match=re.escape(problem)) as error:
-        reader.read(line, "x")
-    assert '{"signal": [...]} with 2 numbers, and' in str(error.value)
+    for line, problem in {
+        b'{"signal": [1]}': "Expected `array` of length >= 2",
+        b'{"signal": [1, "2"]}': "Expected `float`, got `str`",
+        b'{"signal": [1, NaN]}': "JSON is malformed",
+        b'{"signal": [1, 1e999]}': "out of range",
+        b'{"signal": [1, 1e101]}': "Expected `float` < 1e+100",
+        b'{"signal": 1}': "Expected `array",
+    }.items():
+        with pytest.raises(DataError, match=re.escape(problem)) as error:
+            reader.read(line, "x")
+        assert '{"signal": [...]} with 2 numbers, and' in str(error.value)
 
 
 def test_scales_that_are_none_are_refused() -> None:
@@ -372,16 +343,13 @@ def test_run_answers_raw_samples(tmp_path: Path) -> None:
     typed = "".join(f'{{"signal": {json.dumps(sample)}}}\n' for sample in values.tolist())
     arguments = ("stream", tmp_path / "net.h5", "-", "--backend", "engine")
     result = brf_lava(*arguments, "--lead-scale", "0.5,2", typed=typed)
-    assert result.exit_code == 0, result.output
+    assert_worked(result)
     x = encode(values / [0.5, 2], 0.25)
     outputs = engine.run(ecg_network(), x[:, None]).outputs[:, 0]
     found = [json.loads(line)["outputs"] for line in result.stdout.splitlines()]
     np.testing.assert_array_equal(np.array(found) * 2**BITS, outputs)
     assert "times the 250 steps/s of task ecg" in result.stderr
-    result = brf_lava(*arguments, typed=typed)
-    assert result.exit_code == 2
-    assert "line 1: " in result.stderr
-    assert "signal" not in result.stderr.split("allowed are")[1]
+    assert_failed(brf_lava(*arguments, typed=typed), 2, "line 1: ", "unknown field `signal`")
 
 
 @given(outputs=st.lists(st.integers(-(2**23), 2**23), min_size=2, max_size=9))
@@ -412,10 +380,6 @@ def lines_of(x: NDArray[Any]) -> str:
     )
 
 
-def brf_lava(*arguments: Any, typed: str | bytes = "") -> Any:
-    return CliRunner().invoke(main, [str(a) for a in arguments], input=typed, prog_name="brf-lava")
-
-
 @pytest.mark.parametrize("backend", BOTH)
 def test_run_answers_a_file(backend: str, net: Path, tmp_path: Path) -> None:
     sequences = [
@@ -425,7 +389,7 @@ def test_run_answers_a_file(backend: str, net: Path, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"reset": true}\n\n'.join(map(lines_of, sequences)))
     result = brf_lava("stream", net, source, "--backend", backend)
-    assert result.exit_code == 0, result.output
+    assert_worked(result)
     found = [json.loads(line) for line in result.stdout.splitlines()]
     answers = [
         Answer(f["sequence"], f["step"], np.array(f["outputs"]) * 2**BITS, f["class"], f["margin"])
@@ -435,48 +399,25 @@ def test_run_answers_a_file(backend: str, net: Path, tmp_path: Path) -> None:
     assert re.search(r"^20 steps in [\d.]+ s of work: [\d,]+ steps/s\.$", result.stderr, re.M)
 
 
-@pytest.mark.parametrize("backend", BOTH)
-def test_a_bad_line_comes_after_the_answers_to_all_before(backend: str, net: Path) -> None:
+def test_a_bad_line_comes_after_the_answers_to_all_before(net: Path) -> None:
     x = random_spikes(np.random.default_rng(1), 5, 1, 4, 0.4)[:, 0]
     typed = lines_of(x) + "\n[0, 1, 7, 0]\n" + lines_of(x)
-    result = brf_lava("stream", net, "-", "--backend", backend, typed=typed)
-    assert result.exit_code == 2
+    result = brf_lava("stream", net, "-", "--backend", "sim", typed=typed)
     assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == list(range(5))
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("Error: standard input, line 7: [0, 1, 7, 0] holds 7; allowed are")
+    assert_failed(result, 2, "Error: <stdin>, line 7: [0, 1, 7, 0]: Expected `int` <= 1")
 
 
 def test_an_empty_stream_is_one(net: Path) -> None:
     for typed in ("", "\n\n", '{"reset": true}\n'):
         result = brf_lava("stream", net, "-", "--backend", "engine", typed=typed)
-        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 steps.\n")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.startswith("0 steps in ")
 
 
 def test_a_line_without_end_is_refused(net: Path) -> None:
     result = brf_lava("stream", net, "/dev/zero", "--backend", "engine")
-    assert result.exit_code == 2
-    assert "/dev/zero, line 1: " in result.stderr
-    assert "has more than 16,777,216 bytes; allowed are" in result.stderr
+    assert_failed(result, 2, "/dev/zero, line 1: ", "more than 16,777,216 bytes; allowed are")
     assert len(result.stderr) < 1000
-
-
-@pytest.mark.parametrize(("closed", "message"), [("<&-", "input"), (">&-", "output")])
-def test_a_closed_standard_stream_is_an_error(net: Path, closed: str, message: str) -> None:
-    done = subprocess.run(
-        [
-            *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "brf_lava"),
-            *("stream", str(net), "-", "--backend", "engine"),
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        input=b"" if closed == ">&-" else None,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 2
-    (line,) = done.stderr.decode().splitlines()
-    assert f"standard {message} is closed" in line
 
 
 def test_decide_is_said_once_per_sequence(tmp_path: Path) -> None:
@@ -489,77 +430,32 @@ def test_decide_is_said_once_per_sequence(tmp_path: Path) -> None:
     assert [(f["sequence"], f["step"]) for f in found if "decided" in f] == [(0, 0), (1, 0)]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["missing.jsonl"], "missing.jsonl: cannot be read"),
+def test_wrong_arguments(net: Path) -> None:
+    for options, message in (
+        (["missing.jsonl"], "missing.jsonl"),
         (["-", "--decide", "1"], "--decide: this network names a class at every step"),
         (["-", "--lead-scale", "1;1"], "'--lead-scale': '1;1'; numbers with commas between"),
         (["-", "--lead-scale", "1,1"], "the network is for task None, 4 inputs"),
         (["-", "--backend", "loihi2"], "'loihi2' is not one of 'sim', 'engine'"),
         (["-", "--profile", "loihi2-oheogulch"], "describes a Loihi 2 board"),
-        (["-", "--limit", "3"], "No such option '--limit'"),
-        ([], "Missing argument 'FILE|-'"),
-    ],
-)
-def test_wrong_arguments(net: Path, options: list[str], message: str) -> None:
-    result = brf_lava("stream", net, "--backend", "engine", *options)
-    assert result.exit_code == 2
-    assert message in result.stderr
-    assert not result.stdout
-
-
-def test_speed_is_put_beside_the_task_s() -> None:
-    assert speed_line(small_network(), 500, 2.0) == "500 steps in 2.00 s of work: 250 steps/s."
-    assert speed_line(small_network(), 1, 2.0) == "1 step in 2.00 s of work: 0 steps/s."
-    line = speed_line(small_network(task="ecg"), 5000, 2.0)
-    assert line.endswith("2,500 steps/s, 10.0 times the 250 steps/s of task ecg.")
-    assert "times" not in speed_line(small_network(task="smnist"), 5000, 2.0)
-
-
-def test_help_states_the_delay() -> None:
-    text = " ".join(brf_lava("stream", "--help").stdout.split())
-    assert "one step per layer late on sim, at once on engine" in text
+    ):
+        result = brf_lava("stream", net, "--backend", "engine", *options, typed="")
+        assert_failed(result, 2, message)
+        assert not result.stdout
 
 
 # Faults and ends, with Lava
 
 
-def descendants(pid: int) -> set[int]:
-    """Child processes of `pid`, theirs, and so on."""
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            parents[int(folder.name)] = int(fields[1])
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def segments(pids: set[int]) -> set[str]:
-    """Shared memory with a name that these processes use."""
-    found: set[str] = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            found.update(re.findall(r"/dev/shm/(psm_\w+)", Path(f"/proc/{pid}/maps").read_text()))
-    return found
-
-
-def wait_until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SOON
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
 @pytest.fixture
-def nothing_left() -> Iterator[list[str]]:
-    """A list for names of segments; after the test these, all children and handles are gone."""
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After the test its children, segments and handles are gone, and another stream works."""
+    monkeypatch.setattr(
+        SharedMemoryManager, "create_shared_memory", SharedMemoryManager.create_shared_memory
+    )
+    names = record_segments()
     handles = len(os.listdir("/proc/self/fd"))
-    names: list[str] = []
-    yield names
+    yield
     assert names
     assert not multiprocessing.active_children()
     assert not set(names) & set(os.listdir("/dev/shm"))
@@ -579,11 +475,10 @@ def child(name: str) -> int:
     return next(c.pid or 0 for c in multiprocessing.active_children() if name in c.name)
 
 
-@pytest.mark.parametrize("name", ["hidden 1", "input", "readout", "runtime service"])
-def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) -> None:
+@pytest.mark.parametrize("name", ["hidden1", "runtime service"])
+def test_a_killed_process_ends_the_stream(name: str, nothing_left: None) -> None:
     with Stream(small_network(), timeout=TIMEOUT) as stream:
         stream.push([1, 0, 1, 0])
-        nothing_left.extend(segments(descendants(os.getpid())))
         os.kill(child(name), signal.SIGKILL)
         with pytest.raises(LavaRunError, match=rf"steps done: process .*{name}.* SIGKILL"):
             push_on(stream)
@@ -592,20 +487,18 @@ def test_a_killed_process_ends_the_stream(name: str, nothing_left: list[str]) ->
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_is_timed_out(nothing_left: list[str]) -> None:
+def test_a_process_that_hangs_is_timed_out(nothing_left: None) -> None:
     with Stream(small_network(), timeout=5.0) as stream:
         stream.push([1, 0, 1, 0])
-        nothing_left.extend(segments(descendants(os.getpid())))
-        os.kill(child("hidden 1"), signal.SIGSTOP)
+        os.kill(child("hidden1"), signal.SIGSTOP)
         with pytest.raises(LavaRunError, match="no answer within the time-out"):
             push_on(stream)
 
 
-def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
+def test_an_error_in_the_block_leaves_nothing(nothing_left: None) -> None:
     def fail() -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
             stream.push([1, 0, 1, 0])
-            nothing_left.extend(segments(descendants(os.getpid())))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -613,10 +506,9 @@ def test_an_error_in_the_block_leaves_nothing(nothing_left: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_at_any_moment(nothing_left: list[str]) -> None:
+def test_ctrl_c_at_any_moment(nothing_left: None) -> None:
     def interrupt(moment: float) -> None:
         with Stream(small_network(), timeout=TIMEOUT) as stream:
-            nothing_left.extend(segments(descendants(os.getpid())))
             signal.setitimer(signal.ITIMER_REAL, moment)
             while True:
                 stream.push([1, 0, 1, 0])
@@ -666,52 +558,30 @@ def command(net: Path) -> Iterator[Command]:
                     pipe.close()
 
 
-def group_is_empty(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def assert_ends(process: subprocess.Popen[bytes], names: set[str]) -> str:
-    """Also its children, and their segments; returns what it wrote to stderr."""
-    assert names
+def assert_ends(process: subprocess.Popen[bytes]) -> str:
+    """Also its children; returns what it wrote to stderr."""
     assert process.stderr is not None
     process.wait(timeout=SOON)
     assert wait_until(lambda: group_is_empty(process.pid))
-    assert wait_until(lambda: not names & set(os.listdir("/dev/shm")))
     text = process.stderr.read().decode()
     assert "Traceback" not in text
     return text
 
 
-def start_answering(process: subprocess.Popen[bytes]) -> set[str]:
-    """Give it three steps, which bring the first answer; the names of its segments."""
+def start_answering(process: subprocess.Popen[bytes]) -> None:
+    """Give it three steps, which bring the first answer."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(b"[1, 0, 1, 0]\n" * 3)
     process.stdin.flush()
     assert json.loads(process.stdout.readline())["step"] == 0  # at once, not when a buffer is full
-    return segments({process.pid, *descendants(process.pid)})
-
-
-def test_end_of_input(command: Command) -> None:
-    process = command()
-    names = start_answering(process)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.close()
-    assert [json.loads(line)["step"] for line in process.stdout] == [1, 2]
-    assert "3 steps" in assert_ends(process, names)
-    assert process.returncode == 0
 
 
 def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     os.killpg(process.pid, signal.SIGINT)
-    text = assert_ends(process, names)
+    text = assert_ends(process)
     assert process.returncode == 130
     assert "3 steps" in text
     assert text.splitlines()[-1] == "Interrupted."
@@ -719,20 +589,20 @@ def test_ctrl_c_while_it_waits_for_input(command: Command) -> None:
 
 def test_a_reader_that_goes_away(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdout.close()
     process.stdin.write(b"[1, 0, 1, 0]\n" * 3)
     with contextlib.suppress(BrokenPipeError):
         process.stdin.flush()
-    assert "Error" not in assert_ends(process, names)
+    assert "Error" not in assert_ends(process)
 
 
 @pytest.mark.slow
 def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     assert process.stdin is not None
     os.set_blocking(process.stdin.fileno(), False)
     line = b"[1, 0, 1, 0]\n"
@@ -749,25 +619,12 @@ def test_a_slow_reader_slows_the_stream_and_ctrl_c_ends_it(command: Command) -> 
 
     assert full()
     os.killpg(process.pid, signal.SIGINT)
-    assert_ends(process, names)
+    assert_ends(process)
     assert process.returncode == 130
 
 
 def test_the_parent_alone_is_killed(command: Command) -> None:
     process = command()
-    names = start_answering(process)
+    start_answering(process)
     os.kill(process.pid, signal.SIGKILL)
-    assert_ends(process, names)
-
-
-def test_example() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "stream.py"), "engine"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 2
+    assert_ends(process)

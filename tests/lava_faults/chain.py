@@ -25,7 +25,7 @@ def run_chain(
     downstream: str = "",
     *,
     steps: int = STEPS,
-    timeout: float | None = 10.0,
+    timeout: float | None = 60.0,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[int]:
     """Send 1, 2, ... through two processes with these faults; what the sink has got."""

@@ -27,28 +27,8 @@ class PickyError(Exception):
         super().__init__(f"{first} {second}")
 
 
-def _raise() -> None:
-    raise ValueError("the\nfault")
-
-
-def _raise_much() -> None:
-    raise ValueError("x" * 1_000_000)  # more than a pipe holds
-
-
-def _raise_unpicklable() -> None:
-    raise ValueError(lambda: None)
-
-
-def _raise_picky() -> None:
-    raise PickyError("a", "b")
-
-
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _exit() -> None:
-    sys.exit(3)
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _loop() -> None:
@@ -56,19 +36,15 @@ def _loop() -> None:
         pass
 
 
-def _sleep() -> None:
-    time.sleep(0.002)  # in every step, to make a run long
-
-
 FAULTS: dict[str, Callable[[], None]] = {
-    "raise": _raise,
-    "raise much": _raise_much,
-    "raise unpicklable": _raise_unpicklable,
-    "raise picky": _raise_picky,
-    "kill": _kill,
-    "exit": _exit,
+    "raise": lambda: _raise(ValueError("the\nfault")),
+    "raise much": lambda: _raise(ValueError("x" * 1_000_000)),  # more than a pipe holds
+    "raise unpicklable": lambda: _raise(ValueError(lambda: None)),
+    "raise picky": lambda: _raise(PickyError("a", "b")),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: sys.exit(3),
     "loop": _loop,
-    "sleep": _sleep,
+    "sleep": lambda: time.sleep(0.002),  # in every step, to make a run long
 }
 
 

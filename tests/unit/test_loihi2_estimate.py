@@ -33,7 +33,7 @@ from brf_lava.errors import DataError
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import write_network
 from brf_lava.run.result import measure, summarize, write_result
-from brf_lava.run.sop import Spikes
+from brf_lava.run.sop import SpikeCounts, Spikes
 from brf_lava.run.stored import RunFile, read_run
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -279,9 +279,10 @@ def test_what_a_run_stores_is_read_back(stored: Path) -> None:
 
 def test_graded_inputs_count_as_one_each() -> None:
     signal = np.array([[[0, -3, 200]], [[0, 0, 1]]])
-    assert Spikes.of(signal) == Spikes(mean=3.0, peak=2)
-    parts = [Spikes(1.0, 3), Spikes(4.0, 4)]
-    assert Spikes.of_parts(parts, [2 / 3, 1 / 3]) == Spikes(pytest.approx(2.0), 4)
+    counts = SpikeCounts.of([signal])
+    assert counts.spikes() == (Spikes(mean=3.0, peak=2),)
+    both = SpikeCounts.of_parts([counts, SpikeCounts(1, (7,), (4,))])
+    assert both.spikes() == (Spikes(mean=5.0, peak=4),)
 
 
 def put(value: Any, *path: str | int) -> Callable[[Any], Any]:

@@ -22,13 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.exact_dense import exact_dense
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
 from brf_lava.backends.loihi2.doctor import require_loihi2
 from brf_lava.backends.loihi2.hosts import Loihi2Options, use_host
 from brf_lava.backends.loihi2.program import check_values, network_programs
-from brf_lava.backends.sim.lava_net import wire_layer
-from brf_lava.backends.states import layer_names
+from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
@@ -207,7 +205,7 @@ def _build(
     adapter = PyToNxAdapter(shape=(network.inputs,), num_message_bits=bits)
     source.s_out.connect(adapter.inp)
     sender, records = adapter.out, []
-    named = zip(layer_names(network), network.layers, programs, strict=True)
+    named = zip(network.layer_names, network.layers, programs, strict=True)
     for index, (name, layer, (path, constants)) in enumerate(named):
         if layer.recurrent is not None and not layer.recurrent.mantissa.any():
             layer = replace(layer, recurrent=None)

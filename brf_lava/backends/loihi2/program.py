@@ -20,7 +20,6 @@ from brf_lava.backends.loihi2.machine import (
     Program,
     Register,
 )
-from brf_lava.backends.states import layer_names
 from brf_lava.board.describe import width
 from brf_lava.errors import ParameterError
 from brf_lava.network.layers import FixedLayer, FixedNetwork, integer_ranges
@@ -49,7 +48,7 @@ def program_lengths(network: FixedNetwork) -> list[str]:
 def check_values(network: FixedNetwork) -> None:
     """Raises: ParameterError for what no neuron's variables can hold, or Lava cannot place."""
     largest_input = network.largest_input
-    for name, layer in zip(layer_names(network), network.layers, strict=True):
+    for name, layer in zip(network.layer_names, network.layers, strict=True):
         largest, current = abs(layer.coefficients).max(1), layer.largest_currents(largest_input)
         largest_input = 1  # a spike
         if largest.max() > fixed.STATE_MAX:

@@ -13,32 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 from lava.lib.dl.netx import hdf5
+from lava.lib.dl.netx.blocks.models import AbstractPyBlockModel
 from lava.lib.dl.netx.blocks.process import AbstractBlock
 from lava.lib.dl.netx.utils import NetDict
+from lava.magma.core.decorator import implements
 from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from brf_lava.backends.exact_dense import exact_dense
-from brf_lava.backends.sim.lava_net import wire_layer
+from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
+from brf_lava.io.printable import shortened
 from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
-from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS
 
-NETX_LAYERS = ("input", "conv", "flatten", "dense", "dense_rec")  # those that netx builds
-NETX_NEURONS = ("LOIHI", "CUBA", "SDNN")  # and all with "RF" in their name
 OWN_MARK = "weight_exponent"  # a dataset that our layers have and netx's have not
 
 
 class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
     """One layer of ours as a netx block: Lava's connections, and our neurons behind them.
 
-    layer:              as `network.file.read_layer` gives it
-    name:               what error messages call it
-    input_message_bits: of graded inputs; 0: spikes
-    sparse:             keep the weights in Lava's Sparse instead of its Dense
+    input_message_bits: of graded inputs; 0 for spikes. sparse: keep the weights in Lava's Sparse.
 
     Ports: inp (I,), out (N,), int8 spikes or int32 states of a readout, one step later. The
     processes behind them are `synapse`, `synapse_rec` (None in a layer that is not recurrent) and
@@ -92,21 +88,16 @@ class Network(hdf5.Network):  # type: ignore[misc]
     `brf_lava.backends.sim.guard`; Lava's own sources and sinks and ``net.run(...)`` work as well.
 
     Every layer delays by one step, as dense connections do on Loihi: what the engine computes in
-    step t leaves layer l, counted from 1, in step t + l. With that, and with the models tagged
-    fixed_pt, all spikes and outputs are those of the engine in every integer. An output layer of
-    ours is a readout that does not spike: `out` then carries its states.
-
-    `layers` are the blocks; `in_layer` and `out_layer` the first and the last of them; `inp` and
-    `out` the network's ports. Layers of lava-dl are built by netx itself.
+    step t leaves layer l, counted from 1, in step t + l. With the models tagged fixed_pt all spikes
+    and outputs are those of the engine in every integer. The `out` of a readout of ours carries its
+    states.
 
     Args:
         net_config: A file that `brf-lava export` wrote, or one whose groups ``layer/0``,
-            ``layer/1``, ... were written by ``export_hdf5`` of lava-dl's blocks and of ours, in any
-            order.
-        num_layers, skip_layers, input_shape: As in netx.
+            ``layer/1``, ... were written by ``export_hdf5`` of lava-dl's blocks and of ours.
         input_message_bits: Bits of graded inputs; 0 for spikes; None for what a file of
             `brf-lava export` says, else 0.
-        reset_interval: As in netx, for networks without a layer of ours.
+        reset_interval: For networks without a layer of ours. This and the rest are netx's.
 
     Raises:
         NetworkFileError: If the file is damaged or holds an unknown entry.
@@ -131,15 +122,15 @@ class Network(hdf5.Network):  # type: ignore[misc]
         with _errors_of(net_config):
             super().__init__(
                 # "" is refused where Lava's process is made already: without, its end would fail
-                net_config=str(net_config) if isinstance(net_config, str | PathLike) else "",
-                num_layers=num_layers,
-                skip_layers=skip_layers,
-                input_message_bits=input_message_bits,
-                input_shape=input_shape,
-                reset_interval=reset_interval,
-                reset_offset=reset_offset,
-                spike_exp=spike_exp,
-                sparse_fc_layer=sparse_fc_layer,
+                str(net_config) if isinstance(net_config, str | PathLike) else "",
+                num_layers,
+                skip_layers,
+                input_message_bits,
+                input_shape,
+                reset_interval,
+                reset_offset,
+                spike_exp,
+                sparse_fc_layer,
             )
 
     def _create(self) -> list[Any]:
@@ -150,9 +141,8 @@ class Network(hdf5.Network):  # type: ignore[misc]
         # write it again; an image in memory can be left open to the end, a BytesIO crashes there.
         file = h5py.File(h5py.h5f.open_file_image(path.read_bytes()))
         self.net_config = NetDict(f=file)
-        _check_layers(file, path)
         graded = False
-        if _text(file.attrs.get("format")) == FORMAT:
+        if file.attrs.get("format") in (FORMAT, FORMAT.encode()):
             network, _ = read_network(path)
             graded = network.input_range != (0, 1)
             if graded and self.input_message_bits == 0:
@@ -208,64 +198,23 @@ def _errors_of(net_config: Any) -> Iterator[None]:
         raise
     except Exception as error:
         if not isinstance(net_config, str | PathLike):
-            raise NetworkFileError(
-                f"net_config: {net_config!r}; the name of a file is needed. Name a network file."
-            ) from error
-        path = Path(net_config)
-        if not path.is_file():
-            problem = "not a file" if path.exists() else "no such file"
-            raise NetworkFileError(f"{path}: {problem}. Name a network file.") from error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            problem = "the name of a network file is needed"
+        elif not Path(net_config).is_file():
+            problem = "no such file"
+        else:
+            problem = f"netx cannot build this network ({type(error).__name__}: {shortened(error)})"
         raise NetworkFileError(
-            f"{path}: netx cannot build this network ({reason}). Export it again, "
-            "from blocks that netx knows."
+            f"{net_config}: {problem}. Name a file of 'brf-lava export', or one with blocks that "
+            "netx knows."
         ) from error
 
 
-def _check_layers(file: h5py.File, path: Path) -> None:
-    """Raises: NetworkFileError for a layer that neither netx nor we can build."""
-    layers = _group(file, "layer", path)
-    for index in range(len(layers)):
-        handle = _group(layers, str(index), path)
-        where = f"{path}: layer/{index}"
-        kind = _word(handle, "type", where)
-        if kind not in NETX_LAYERS:
-            raise NetworkFileError(
-                f"{where}/type: {kind!r}; those that can be built are {', '.join(NETX_LAYERS)}."
-            )
-        if "neuron" not in handle:
-            continue  # netx has a default
-        neuron = _word(_group(handle, "neuron", path), "type", f"{where}/neuron")
-        if OWN_MARK in handle:
-            continue  # `read_layer` has the last word
-        if neuron in NEURONS:
-            raise NetworkFileError(
-                f"{where}: neuron {neuron!r} without {OWN_MARK}; that is no layer of brf_lava, and "
-                "netx does not know the neuron. Export it with a block of brf_lava.slayer."
-            )
-        if neuron not in NETX_NEURONS and "RF" not in neuron:
-            raise NetworkFileError(
-                f"{where}/neuron/type: {neuron!r} is not known; brf_lava has {', '.join(NEURONS)}, "
-                f"netx {', '.join(NETX_NEURONS)}, RF_PHASE and RF_IZHIKEVICH."
-            )
+# Needed where a run starts from a Network or a block; their parts do all the work.
+@implements(proc=Dense, protocol=LoihiProtocol)
+class DenseModel(AbstractPyBlockModel):  # type: ignore[misc]
+    """The block's connections and neurons."""
 
 
-def _group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:
-    found = parent.get(name)
-    if not isinstance(found, h5py.Group):
-        where = f"{parent.name.rstrip('/')}/{name}".lstrip("/")
-        raise NetworkFileError(f"{path}: {where} is missing or not a group. Export it again.")
-    return found
-
-
-def _word(group: h5py.Group, name: str, where: str) -> str:
-    """Text as netx reads it: of fixed or variable length, alone or the first of an array."""
-    found = group.get(name)
-    values = np.ravel(found[()]).tolist() if isinstance(found, h5py.Dataset) else []
-    if not values or not isinstance(values[0], (bytes, str)):
-        raise NetworkFileError(f"{where}/{name} is missing or not a text. Export it again.")
-    return str(_text(values[0]))
-
-
-def _text(value: Any) -> Any:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+@implements(proc=Network, protocol=LoihiProtocol)
+class NetworkModel(AbstractPyBlockModel):  # type: ignore[misc]
+    """The network's blocks."""

@@ -4,8 +4,6 @@ Lava itself waits for ever when a process model raises, a child is killed or loo
 early exit leave child processes and shared memory. Here the parent never blocks on a child: it
 looks at the runtime service's channel, at the children and at the clock by turns, and in the end,
 whatever that was, kills and joins all children and gives the shared memory back.
-
-Knows Lava, and nothing of any network.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from multiprocessing import connection
 from typing import Any, NoReturn
 
 import numpy as np
-from lava.magma.compiler.exceptions import ProcessAlreadyCompiled
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_conditions import RunSteps
@@ -37,6 +34,9 @@ from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.io.shared_memory import shared_array as shared_array  # handed to processes, see there
 from brf_lava.io.signals import signals_held
 
+# Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
+# cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
+CHANNEL_SIZE = 4
 POLL = 0.01  # s, between two looks at the run
 ENDLESS = 2**53  # steps; Lava counts them in a float64
 GRACE = 2.0  # s, for a child to hand over its exception, or to end when asked to
@@ -60,30 +60,31 @@ def run_guarded(
     timeout: float | None = None,
     counter: NDArray[np.int64] | None = None,
     on_progress: Callable[[int], None] | None = None,
-    compile_config: dict[str, Any] | None = None,
 ) -> None:
     """Compile the graph that `process` belongs to and run it for a number of steps, once.
-
-    process:     any Lava process of the graph; none of it has been compiled before
-    run_cfg:     a Lava run configuration; select models by tag
-    steps:       number of time steps
-    timeout:     s, for the run and its set-up; None: as long as it takes
-    counter:     [1] in shared memory, the steps done, kept by a process of the graph
-    on_progress: called with `counter`'s value, here in the parent, when it has changed
-    compile_config: options of Lava's compiler, such as `pypy_channel_size`
 
     SIGINT and SIGTERM are held back until the children are gone and then delivered: Ctrl-C raises
     KeyboardInterrupt as usual. Children die with the parent, even if it is killed (Linux).
     Whatever the models should hand over goes through `shared_array`: all processes have ended here.
 
-    Raises: LavaRunError on an exception in a process model (its cause, with the child's traceback),
-    a killed child, the time-out, a graph that Lava cannot compile or that has run before, or when
-    the system has no more processes, handles or memory; ParameterError for less than one step.
+    Args:
+        process: Any Lava process of the graph; none of it has been compiled before.
+        run_cfg: A Lava run configuration; it selects models by tag.
+        steps: How many time steps.
+        timeout: Seconds, for the run and its set-up; None for no limit.
+        counter: [1] in shared memory, the steps done, kept by a process of the graph.
+        on_progress: Called with `counter`'s value, here in the parent, when it has changed.
+
+    Raises:
+        LavaRunError: For an exception in a process model (its cause, with the child's traceback), a
+            killed child, the time-out, a graph that cannot be compiled, and a lack of processes,
+            handles or memory.
+        ParameterError: For less than one step.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     if steps < 1:
         raise ParameterError(f"Lava run: {steps} steps; it needs at least 1.")
-    runtime = _compiled(process, run_cfg, compile_config)
+    runtime = _compiled(process, run_cfg)
     with signals_held(*HELD_SIGNALS) as held:
         try:
             _start(runtime)
@@ -98,39 +99,68 @@ def run_guarded(
 
 
 class Running:
-    """A graph that `running` keeps under way.
-
-    handles: what becomes ready when one of the processes has ended or raised, for `select.poll`
-    or `multiprocessing.connection.wait`, with whatever the models write to.
-    """
+    """The processes of a graph that is under way."""
 
     def __init__(self, runtime: _Runtime) -> None:
-        self._infrastructure = runtime._messaging_infrastructure
-        self.handles = _handles(self._infrastructure)
+        infrastructure = runtime._messaging_infrastructure
+        self._actors = infrastructure.actors
+        self._manager = infrastructure._smm._manager._process  # owns the shared memory
+
+    @property
+    def handles(self) -> list[Any]:
+        """What becomes ready when a process has ended or raised, for `connection.wait` and poll."""
+        actors = [each for actor in self._actors for each in (actor.sentinel, actor._pconn)]
+        return [*actors, self._manager.sentinel]
 
     def raise_fault(self, where: str) -> NoReturn:
-        """Once a handle is ready: say which process ended, and why. where: ", 3 steps done".
+        """Say what happened: exceptions of process models first, then children that ended.
 
-        Raises: LavaRunError.
+        Args:
+            where: How far the run was, such as ", 3 steps done".
+
+        Raises:
+            LavaRunError: Always.
         """
-        _raise_fault(self._infrastructure.actors, self._infrastructure.manager, where)
+        for actor in self._actors:
+            try:
+                report = actor._pconn.recv() if actor._pconn.poll() else None
+            except Exception as error:  # an exception that can be pickled, but not unpickled
+                report = error, "its own exception could not be transferred from the child process"
+            if report is not None:
+                fault, trace = report
+                fault.__cause__ = ChildTracebackError(f"\n{trace}")
+                text = " ".join(str(fault).split())
+                raise LavaRunError(
+                    f"Lava run{where}: process {actor.name} raised {type(fault).__name__}: {text}"
+                ) from fault
+        processes = {process.sentinel: process for process in (*self._actors, self._manager)}
+        for sentinel in connection.wait(list(processes), 0):
+            process = processes[sentinel]
+            # its pipe closes a moment before it has an exit code
+            multiprocessing.Process.join(process, GRACE)
+            code = process.exitcode
+            if code is not None and code < 0:
+                name = signal.Signals(-code).name
+                how = f"was killed by {name}{KILL_HINTS.get(name, '')}"
+            else:
+                how = f"ended too early, exit code {code}; see its output"
+            raise LavaRunError(f"Lava run{where}: process {process.name} {how}.")
+        raise LavaRunError(
+            f"Lava run{where}: a process asked to pause or stop, or did not explain its error. "
+            "Only runs over a fixed number of steps are supported."
+        )
 
 
 @contextmanager
-def running(
-    process: Any, run_cfg: Any, *, compile_config: dict[str, Any] | None = None
-) -> Iterator[Running]:
+def running(process: Any, run_cfg: Any) -> Iterator[Running]:
     """Compile the graph that `process` belongs to and let it run until the ``with`` block ends.
 
-    Arguments as of `run_guarded`. There is no last step: a process of the graph must wait for its
-    input, and so must this process for its output and for the `handles`. However the block is left,
-    all processes are killed and joined. Inside it Ctrl-C raises KeyboardInterrupt as usual, and on
-    Linux the processes end with the thread that entered it.
-
-    Raises: LavaRunError for a graph that Lava cannot compile or that has run before, and when the
-    system has no more processes, handles or memory.
+    Arguments and errors as of `run_guarded`. There is no last step: a process of the graph must
+    wait for its input, and so must this process for its output and for the `handles`. However the
+    block is left, all processes are killed and joined. Inside it Ctrl-C raises KeyboardInterrupt as
+    usual, and on Linux the processes end with the thread that entered it.
     """
-    runtime = _compiled(process, run_cfg, compile_config)
+    runtime = _compiled(process, run_cfg)
     try:
         with signals_held(*HELD_SIGNALS):
             _start(runtime)
@@ -150,13 +180,11 @@ class _Actors(MultiProcessing):
 
     def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> Any:
         actor = super().build_actor(partial(_tied, os.getpid(), target_fn), builder, exception_q)
-        actor.name = _describe(builder)
+        actor.name = "Lava's runtime service"
+        if model := getattr(builder, "proc_model", None):
+            kind, name = model.implements_process.__name__, builder.proc_params.get("name")
+            actor.name = f"{name} ({kind})" if name else kind
         return actor
-
-    @property
-    def manager(self) -> Any:
-        """The child process that owns the shared memory, or None."""
-        return getattr(getattr(self._smm, "_manager", None), "_process", None)
 
 
 class _Runtime(Runtime):
@@ -178,31 +206,16 @@ class _Runtime(Runtime):
         self._is_initialized = True
 
 
-def _compiled(process: Any, run_cfg: Any, compile_config: dict[str, Any] | None) -> _Runtime:
-    """Raises: LavaRunError."""
+def _compiled(process: Any, run_cfg: Any) -> _Runtime:
     try:
-        executable = process.compile(run_cfg, compile_config)
-    except ProcessAlreadyCompiled as error:
-        raise LavaRunError(
-            f"Lava run: {error} So a graph runs once; build a new one for every run."
-        ) from error
+        executable = process.compile(run_cfg, {"pypy_channel_size": CHANNEL_SIZE})
     except Exception as error:  # of whatever kind: models, ports and tags each have their own
         text = " ".join(str(error).split())
         raise LavaRunError(
             f"Lava run: the graph cannot be compiled, {type(error).__name__}: {text} Look at its "
-            "connections and at the tag of the run configuration."
+            "connections and at the tag of the run configuration; build a new one for every run."
         ) from error
     return _Runtime(executable, ActorType.MultiProcessing)
-
-
-def _describe(builder: Any) -> str:
-    """What to call the process that `builder` builds, for example ``hidden 1 (BRF)``."""
-    model = getattr(builder, "proc_model", None)
-    if model is None:
-        return "Lava's runtime service"
-    kind = str(model.implements_process.__name__)
-    name = builder.proc_params.get("name")
-    return f"{name} ({kind})" if name else kind
 
 
 def _tied(parent: int, target: Callable[..., None], **arguments: Any) -> None:
@@ -248,17 +261,15 @@ def _watch(
     on_progress: Callable[[int], None] | None,
 ) -> None:
     """Return when all steps are done or a signal came; raise on a fault or past the deadline."""
-    infrastructure = runtime._messaging_infrastructure
-    actors = infrastructure.actors
-    manager = infrastructure.manager
-    reports = _handles(infrastructure)
+    graph = Running(runtime)
+    handles = graph.handles
     waiting = list(runtime.service_to_runtime)
     reported = 0
     while True:
         for port in [port for port in waiting if port.probe()]:
             if not enum_equal(port.recv(), MGMT_RESPONSE.DONE):
-                connection.wait(reports, GRACE)
-                _raise_fault(actors, manager, _at_step(counter, steps))
+                connection.wait(handles, GRACE)
+                graph.raise_fault(_at_step(counter, steps))
             waiting.remove(port)
         if on_progress and counter is not None and counter[0] != reported:
             reported = int(counter[0])
@@ -268,19 +279,13 @@ def _watch(
         if not waiting:
             _stop(runtime)
             return
-        if connection.wait(reports, POLL):
-            _raise_fault(actors, manager, _at_step(counter, steps))
+        if connection.wait(handles, POLL):
+            graph.raise_fault(_at_step(counter, steps))
         if deadline is not None and time.monotonic() > deadline:
             raise LavaRunError(
                 f"Lava run{_at_step(counter, steps)}: not done within the time-out. Allow more "
                 "time, or look for an endless loop in a process model."
             )
-
-
-def _handles(infrastructure: _Actors) -> list[Any]:
-    """What tells of the end of a child, or of its exception."""
-    actors = [each for actor in infrastructure.actors for each in (actor.sentinel, actor._pconn)]
-    return [*actors, infrastructure.manager.sentinel]
 
 
 def _at_step(counter: NDArray[np.int64] | None, steps: int) -> str:
@@ -296,44 +301,6 @@ def _stop(runtime: _Runtime) -> None:
     while running and time.monotonic() < deadline:
         ended = connection.wait(running, max(0.0, deadline - time.monotonic()))
         running = [sentinel for sentinel in running if sentinel not in ended]
-
-
-def _raise_fault(actors: list[Any], manager: Any, where: str) -> NoReturn:
-    """Tell what happened: the exceptions of process models first, then children that ended."""
-    for actor in actors:
-        report = _receive(actor._pconn)
-        if report is not None:
-            error, trace = report
-            error.__cause__ = ChildTracebackError(f"\n{trace}")
-            text = " ".join(str(error).split())
-            raise LavaRunError(
-                f"Lava run{where}: process {actor.name} raised {type(error).__name__}: {text}"
-            ) from error
-    processes = {process.sentinel: process for process in (*actors, manager)}
-    for sentinel in connection.wait(list(processes), 0):
-        process = processes[sentinel]
-        # its pipe closes a moment before it has an exit code
-        multiprocessing.Process.join(process, GRACE)
-        code = process.exitcode
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            how = f"was killed by {name}{KILL_HINTS.get(name, '')}"
-        else:
-            how = f"ended too early, exit code {code}; see its output"
-        raise LavaRunError(f"Lava run{where}: process {process.name} {how}.")
-    raise LavaRunError(
-        f"Lava run{where}: a process asked to pause or stop, or did not explain its error. "
-        "Only runs over a fixed number of steps are supported."
-    )
-
-
-def _receive(pipe: Any) -> tuple[BaseException, str] | None:
-    """What a child says about its end: an exception and its traceback, or None."""
-    try:
-        report: tuple[BaseException, str] | None = pipe.recv() if pipe.poll() else None
-    except Exception as error:  # an exception that can be pickled, but not unpickled
-        return error, "its own exception could not be transferred from the child process"
-    return report
 
 
 def _dispose(runtime: _Runtime) -> None:
@@ -355,22 +322,16 @@ def _dispose(runtime: _Runtime) -> None:
         queue.close()
         queue._writer.close()
     if infrastructure and infrastructure.smm:
-        _release_memory(
-            infrastructure.smm, [*runtime.runtime_to_service, *runtime.service_to_runtime]
-        )
+        for port in (*runtime.runtime_to_service, *runtime.service_to_runtime):
+            port._array = []  # views that keep a segment from being closed
+        segments = list(infrastructure.smm._shared_memory_handles)
+        infrastructure.smm.shutdown()
+        for segment in segments:
+            with suppress(FileNotFoundError):  # only if the manager was killed is anything left
+                segment.unlink()
     if runtime._watchdog_manager:  # or the runtime did not get that far
         runtime._watchdog_manager.stop()
     known = ProcessServer().processes
     for process in runtime._executable.process_list:
         process.runtime = None
         known.remove(process)
-
-
-def _release_memory(memory: Any, ports: list[Any]) -> None:
-    for port in ports:
-        port._array = []  # views that keep a segment from being closed
-    handles = list(memory._shared_memory_handles)
-    memory.shutdown()
-    for handle in handles:
-        with suppress(FileNotFoundError):  # only if the manager was killed is anything left
-            handle.unlink()

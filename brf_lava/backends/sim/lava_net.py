@@ -8,7 +8,6 @@ Lava is imported inside functions, because nothing else here needs it.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,165 +18,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends.engine import check_input
-from brf_lava.backends.states import LayerRecording, Recording
-from brf_lava.errors import ParameterError
+from brf_lava.backends.states import Recording
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.lava_support import require_lava
 from brf_lava.network.activity import Activity, at_limit
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.proc.blanks import Blanks
-from brf_lava.proc.probe import Probe
-
-# Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
-# cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
-CHANNEL_SIZE = 4
-
-
-def run_on_lava(
-    network: FixedNetwork,
-    x: NDArray[Any],
-    *,
-    batch: int | None = None,
-    timeout: float | None = None,
-    on_progress: Callable[[int], None] | None = None,
-    recording: Recording | None = None,
-) -> Activity:
-    """Run the network from zero state; the result equals that of `engine.run` in every integer.
-
-    x:           [T, B, I], int8 or uint8 in the network's range; at least one step and one sample
-    batch:       samples per Lava run; None: all in one, which is fastest
-    timeout:     s, for all runs together; None: as long as it takes
-    on_progress: called now and then with the number of steps done, of `steps_needed`
-    recording:   where the states of chosen neurons go, of T steps and B samples
-
-    Raises: ParameterError for other input, BackendUnavailableError without Lava, LavaRunError if
-    the run fails or takes too long.
-    """
-    check_input(network, x)
-    steps, samples, _ = x.shape
-    if not steps or not samples:
-        raise ParameterError(
-            f"input: shape {x.shape}; Lava needs at least one step and one sample."
-        )
-    if batch is not None and batch < 1:
-        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
-    require_lava()
-    deadline = None if timeout is None else time.monotonic() + timeout
-    size = batch or samples
-    parts = []
-    for index, first in enumerate(range(0, samples, size)):
-        parts.append(
-            _run_batch(
-                network,
-                x[:, first : first + size],
-                None if deadline is None else deadline - time.monotonic(),
-                _counted_from(index * (steps + len(network.layers)), on_progress),
-                None if recording is None else recording.samples(first, first + size),
-            )
-        )
-    return Activity.of_batches(parts)
-
-
-def steps_needed(network: FixedNetwork, steps: int, samples: int, batch: int | None = None) -> int:
-    """How many Lava steps `run_on_lava` takes for an input of so many steps and samples."""
-    return (steps + len(network.layers)) * -(-samples // (batch or samples))
-
-
-def _counted_from(
-    done: int, on_progress: Callable[[int], None] | None
-) -> Callable[[int], None] | None:
-    return None if on_progress is None else lambda steps: on_progress(done + steps)
+from brf_lava.proc.hooks import Blanks, Probe
 
 
 @dataclass(frozen=True)
 class _Probe:
     """What a layer's process writes in every step of Lava, into shared memory.
 
-    outputs:     [steps, B, N], int8 spikes or int32 states of the readout
-    saturations: [steps] int64, how many state variables stand at the limit of 24 bits
-    counter:     [1] int64, steps done
-    window:      the Lava steps, counted from 0, in which the layer computes those of the input
-    recorded:    where the states of chosen neurons go in these, or None
+    outputs: [steps, B, N]. saturations: [steps], states at the 24-bit limit. counter: [1], steps
+    done. window: the Lava steps, counted from 0, in which the layer computes those of the input.
     """
 
     outputs: NDArray[Any]
     saturations: NDArray[np.int64]
     counter: NDArray[np.int64]
     window: slice
-    recorded: LayerRecording | None
+    recording: Recording | None
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
+        """A `proc.hooks.Probe`."""
         self.outputs[step - 1] = outputs
         states = tuple(states)
         self.saturations[step - 1] = sum(map(at_limit, states))
-        if self.recorded is not None and self.window.start < step <= self.window.stop:
-            self.recorded.write(step - 1 - self.window.start, outputs, states)
+        if self.recording is not None and self.window.start < step <= self.window.stop:
+            self.recording.write(step - 1 - self.window.start, outputs, states)
         self.counter[0] = step
 
 
-@dataclass(frozen=True)
-class _Graph:
-    """The processes of one run, tied together by their ports.
-
-    readout: the last process; probes: one per layer.
-    """
-
-    readout: Any
-    probes: tuple[_Probe, ...]
-
-
-def _run_batch(
+def run_on_lava(
     network: FixedNetwork,
     x: NDArray[Any],
-    timeout: float | None,
-    on_progress: Callable[[int], None] | None,
-    recording: Recording | None,
+    *,
+    timeout: float | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    recording: Recording | None = None,
 ) -> Activity:
+    """Run the network from zero state; the result equals that of `engine.run` in every integer.
+
+    Arguments and errors as of `brf_lava.backends.base.Backend.run` and `RunOptions`. x has at least
+    one step and one sample.
+    """
+    check_input(network, x)
+    require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.guard import run_guarded
+    from brf_lava.proc.source.process import Source
 
-    total = len(x) + len(network.layers)
+    steps, samples, _ = x.shape
+    total = steps + len(network.layers)
+    probes = []
+    for index, layer in enumerate(network.layers):
+        number = np.int8 if layer.neuron.spiking else np.int32
+        probe = _Probe(
+            outputs=shared_array((total, samples, layer.shape[0]), number),
+            saturations=shared_array((total,), np.int64),
+            counter=shared_array((1,), np.int64),
+            # Every dense connection delays by one step: what the engine computes in step i comes
+            # out of layer l (counted from 0) in step i + l + 1.
+            window=slice(index + 1, index + 1 + steps),
+            recording=recording if recording is not None and recording.index == index else None,
+        )
+        probes.append(probe)
     with root_logger_kept():
-        graph = _build(network, x, total, recording)
+        source = Source(recording=x, name="input")
         run_guarded(
-            graph.readout,
+            wire(network, source.s_out, samples, [probe.write for probe in probes]),
             Loihi2SimCfg(select_tag="fixed_pt"),
             total,
             timeout=timeout,
-            counter=graph.probes[-1].counter,
-            on_progress=on_progress,
-            compile_config={"pypy_channel_size": CHANNEL_SIZE},
+            counter=probes[-1].counter,
+            on_progress=on_progress and (lambda done: on_progress(done / total)),
         )
-    outputs = [probe.outputs[probe.window] for probe in graph.probes]
+    *spikes, outputs = [probe.outputs[probe.window] for probe in probes]
     return Activity(
-        outputs=outputs[-1].astype(np.int64),
-        spikes=tuple(outputs[:-1]),
-        saturations=sum(int(probe.saturations[probe.window].sum()) for probe in graph.probes),
+        outputs=outputs.astype(np.int64),
+        spikes=tuple(spikes),
+        saturations=sum(int(probe.saturations[probe.window].sum()) for probe in probes),
     )
-
-
-def _build(
-    network: FixedNetwork, x: NDArray[Any], total: int, recording: Recording | None
-) -> _Graph:
-    """x: [T, B, I]; total: steps that Lava will run."""
-    from brf_lava.proc.source.process import Source
-
-    samples = x.shape[1]
-    # Every dense connection delays by one step: what the engine computes in step i comes out of
-    # layer l (counted from 0) in step i + l + 1.
-    probes = tuple(
-        _probe(
-            layer,
-            samples,
-            total,
-            slice(index + 1, index + 1 + len(x)),
-            None if recording is None else recording.of_layer(index),
-        )
-        for index, layer in enumerate(network.layers)
-    )
-    sender = Source(recording=x, name="input").s_out
-    return _Graph(readout=wire(network, sender, samples, probes), probes=probes)
 
 
 def wire(
@@ -191,12 +114,19 @@ def wire(
 
     samples: B; probes, blanks: one per layer.
     """
-    largest = max(map(abs, network.input_range))
-    dense = partial(_batch_dense, samples=samples)
-    for index, layer in enumerate(network.layers):
+    from brf_lava.proc.dense.process import BatchDense
+
+    def dense(connection: Connection, *, name: str, largest: int = 1) -> Any:
+        mantissa, exponent = connection.mantissa, connection.exponent
+        return BatchDense(
+            samples=samples, weights=mantissa, exponent=exponent, largest=largest, name=name
+        )
+
+    largest = network.largest_input
+    for index, (layer, name) in enumerate(zip(network.layers, network.layer_names, strict=True)):
         neurons, synapse, _, out = wire_layer(
             layer,
-            f"hidden {index + 1}" if layer.neuron.spiking else "readout",
+            name,
             partial(dense, largest=largest),
             dense,
             samples=samples,
@@ -219,18 +149,10 @@ def wire_layer(
 ) -> tuple[Any, Any, Any, Any]:
     """Build the processes of one layer and connect them to each other.
 
-    Args:
-        layer: What to build.
-        name: What error messages call it.
-        dense: Called with a `Connection` and the keyword name; returns a process with the ports
-            s_in and a_out.
-        recurrent_dense: The same for the recurrent weights.
-        samples: As of `brf_lava.proc.neurons.process.NeuronLayer`.
-        extra: Other arguments of the neurons' process.
-
-    Returns:
-        The neurons, their weights, whose port s_in hears the layer before, their recurrent weights
-        or None, and their output port.
+    dense: makes a process with the ports s_in and a_out of a `Connection` and a name;
+    recurrent_dense: the same for recurrent weights. samples, extra: as of `NeuronLayer`. Returns
+    the neurons, their weights, whose port s_in hears the layer before, their recurrent weights or
+    None, and their output port.
     """
     from brf_lava.proc.neurons.models import process_of
 
@@ -252,28 +174,26 @@ def wire_layer(
     return neurons, synapse, recurrent, out
 
 
-def _probe(
-    layer: FixedLayer, samples: int, total: int, window: slice, recorded: LayerRecording | None
-) -> _Probe:
-    return _Probe(
-        outputs=shared_array(
-            (total, samples, layer.shape[0]), np.int8 if layer.neuron.spiking else np.int32
-        ),
-        saturations=shared_array((total,), np.int64),
-        counter=shared_array((1,), np.int64),
-        window=window,
-        recorded=recorded,
-    )
+def exact_dense(
+    connection: Connection, *, name: str, message_bits: int = 0, sparse: bool = False
+) -> Any:
+    """Lava's Dense or Sparse, which netx and Loihi 2 have models for, such that they are exact.
 
+    In its mixed mode it takes even weights from -256 to 254: ours, doubled, for one exponent less.
+    message_bits: of graded inputs; 0 for spikes.
+    """
+    from lava.proc.dense.process import Dense
+    from lava.proc.sparse.process import Sparse
+    from lava.utils.weightutils import SignMode
+    from scipy.sparse import csr_matrix
 
-def _batch_dense(connection: Connection, *, samples: int, name: str, largest: int = 1) -> Any:
-    from brf_lava.proc.dense.process import BatchDense
-
-    return BatchDense(
-        samples=samples,
-        weights=connection.mantissa,
-        exponent=connection.exponent,
-        largest=largest,
+    weights = 2 * connection.mantissa.astype(np.int32)
+    return (Sparse if sparse else Dense)(
+        weights=csr_matrix(weights) if sparse else weights,
+        weight_exp=connection.exponent - 1,
+        num_weight_bits=8,
+        sign_mode=SignMode.MIXED,
+        num_message_bits=message_bits,
         name=name,
     )
 

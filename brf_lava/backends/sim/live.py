@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.backends.sim.lava_net import root_logger_kept, wire
 from brf_lava.backends.stepwise import Steps
 from brf_lava.errors import LavaRunError
+from brf_lava.io.shared_memory import shared_array
+from brf_lava.lava_support import require_lava
 from brf_lava.network.layers import FixedNetwork
+
+if TYPE_CHECKING:
+    from brf_lava.backends.sim.guard import Running
 
 TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 
@@ -25,134 +32,91 @@ TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
     """A Lava graph of the network, under way until the ``with`` block ends.
 
-    timeout: s, that a step may take, and the start; None: as long as it takes
-    Raises: BackendUnavailableError without Lava; LavaRunError when the graph cannot be started in
-    time, and `step` when one of its processes fails or a step takes too long.
+    timeout: s, that a step may take, and the start. Raises: LavaRunError, and so does a step.
     """
-    from brf_lava.backends.sim.lava_net import CHANNEL_SIZE, root_logger_kept, wire
-    from brf_lava.lava_support import require_lava
-
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.guard import running
-    from brf_lava.proc.live_source.process import LiveSource
+    from brf_lava.proc.source.process import LiveSource
 
-    link = _Link(network)
+    steps = _LavaSteps(network)
     try:
         with root_logger_kept():
             layers = len(network.layers)
-            source = LiveSource(feed=link, shape=(1, network.inputs), name="input")
+            source = LiveSource(feed=steps.receive, shape=(1, network.inputs), name="input")
             readout = wire(
                 network,
                 source.s_out,
                 1,
-                [*[None] * (layers - 1), link],
-                [_LayerBlanks(link.blanks, layer) for layer in range(layers)],
+                [*[None] * (layers - 1), steps.write],
+                [partial(steps.is_blank, layer) for layer in range(layers)],
             )
-            with running(
-                readout,
-                Loihi2SimCfg(select_tag="fixed_pt"),
-                compile_config={"pypy_channel_size": CHANNEL_SIZE},
-            ) as graph:
-                steps = _LavaSteps(link, graph.handles, graph.raise_fault, timeout)
-                steps.step(None)  # done when all processes are there
-                yield steps
+            with running(readout, Loihi2SimCfg(select_tag="fixed_pt")) as graph:
+                poll = select.poll()
+                for handle in (steps.next_output, *graph.handles):
+                    poll.register(handle, select.POLLIN)
+                step = partial(steps.step, graph, poll, timeout)
+                step(None)  # done when all processes are there
+                yield step
     finally:
-        link.close()
-
-
-class _Link:
-    """What passes between this process and the graph: numbers in shared memory, tokens in pipes.
-
-    Everything lies in rings over the steps: the graph can be one step behind, its layers again by
-    one step each.
-
-    inputs:  [slots, 1, I] int16. blanks: [slots] bool, whether the source's step is a blank one.
-    outputs: [slots, 1, C] int32.
-    """
-
-    def __init__(self, network: FixedNetwork) -> None:
-        from brf_lava.io.shared_memory import shared_array
-
-        slots = len(network.layers) + 3
-        self.inputs = shared_array((slots, 1, network.inputs), np.int16)
-        self.blanks = shared_array((slots,), np.bool_)
-        self.outputs = shared_array((slots, 1, network.classes), np.int32)
-        self._next_input, self._input_there = os.pipe()
-        self.next_output, self._output_there = os.pipe()
-
-    def send(self, step: int, x: NDArray[np.int16] | None) -> None:
-        """Hand over the input of a step, counted from 1. Called in this process, as `close` is."""
-        slot = step % len(self.inputs)
-        self.inputs[slot] = 0 if x is None else x
-        self.blanks[slot] = x is None
-        os.write(self._input_there, TOKEN)
-
-    def receive(self, step: int) -> NDArray[np.int16]:
-        """As `proc.live_source.process.Feed`."""
-        os.read(self._next_input, 1)
-        x: NDArray[np.int16] = self.inputs[step % len(self.inputs)]
-        return x
-
-    def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """As `proc.probe.Probe`."""
-        self.outputs[step % len(self.outputs)] = outputs
-        os.write(self._output_there, TOKEN)
-
-    def close(self) -> None:
-        for handle in (
-            *(self._next_input, self._input_there),
-            *(self.next_output, self._output_there),
-        ):
-            os.close(handle)
-
-
-class _LayerBlanks:
-    """The blank steps of one layer: as many steps after the source's as there are connections
-    between, each of which delays by one. As `proc.blanks.Blanks`."""
-
-    def __init__(self, blanks: NDArray[np.bool_], layer: int) -> None:
-        self._blanks, self._later = blanks, layer + 1
-
-    def due(self, step: int) -> bool:
-        sent = step - self._later
-        return sent > 0 and bool(self._blanks[sent % len(self._blanks)])
+        steps.close()
 
 
 class _LavaSteps:
-    def __init__(
-        self,
-        link: _Link,
-        handles: list[Any],
-        raise_fault: Callable[[str], object],
-        timeout: float | None,
-    ) -> None:
-        self._link, self._raise_fault = link, raise_fault
-        self._timeout = None if timeout is None else 1000 * timeout  # ms, for poll
+    """The steps, and what passes between this process and the graph.
+
+    Numbers pass in shared memory, tokens in pipes. Everything lies in rings over the steps: the
+    graph can be one step behind, its layers again by one step each.
+    """
+
+    def __init__(self, network: FixedNetwork) -> None:
+        self._slots = len(network.layers) + 3
+        self._inputs = shared_array((self._slots, 1, network.inputs), np.int16)
+        self._blanks = shared_array((self._slots,), np.bool_)
+        self._outputs = shared_array((self._slots, 1, network.classes), np.int32)
+        self._pipes = (*os.pipe(), *os.pipe())
+        self._next_input, self._input_there, self.next_output, self._output_there = self._pipes
         self._done = 0
-        self._poll = select.poll()
-        for handle in (link.next_output, *handles):
-            self._poll.register(handle, select.POLLIN)
 
-    def step(self, x: NDArray[np.int16] | None) -> NDArray[np.int64]:
-        """See `Steps`."""
-        step = self._done + 1
-        self._link.send(step, x)
-        self._await_output()
-        self._done = step
-        slot = step % len(self._link.outputs)
-        outputs: NDArray[np.int64] = self._link.outputs[slot, 0].astype(np.int64)
-        return outputs
-
-    def _await_output(self) -> None:
-        ready = [handle for handle, _ in self._poll.poll(self._timeout)]
-        if self._link.next_output in ready:
-            os.read(self._link.next_output, 1)
+    def step(
+        self, graph: Running, poll: Any, timeout: float | None, x: NDArray[np.int16] | None
+    ) -> NDArray[np.int64]:
+        """A `stepwise.Steps`. The graph is not kept: Lava keeps what its processes were given."""
+        slot = (self._done + 1) % self._slots
+        self._inputs[slot] = 0 if x is None else x
+        self._blanks[slot] = x is None
+        os.write(self._input_there, TOKEN)
+        ready = [handle for handle, _ in poll.poll(None if timeout is None else 1000 * timeout)]
+        if self.next_output in ready:
+            os.read(self.next_output, 1)
         elif ready:
-            self._raise_fault(f", {self._done} steps done")
+            graph.raise_fault(f", {self._done} steps done")
         else:
             raise LavaRunError(
                 f"Lava run, {self._done} steps done: no answer within the time-out. Allow more "
                 "time, or look for an endless loop in a process model."
             )
+        self._done += 1
+        outputs: NDArray[np.int64] = self._outputs[slot, 0].astype(np.int64)
+        return outputs
+
+    def close(self) -> None:
+        for handle in self._pipes:
+            os.close(handle)
+
+    def receive(self, step: int) -> NDArray[np.int16]:
+        """A `proc.hooks.Feed`, in the source's process."""
+        os.read(self._next_input, 1)
+        x: NDArray[np.int16] = self._inputs[step % self._slots]
+        return x
+
+    def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
+        """A `proc.hooks.Probe`, in the readout's process."""
+        self._outputs[step % self._slots] = outputs
+        os.write(self._output_there, TOKEN)
+
+    def is_blank(self, layer: int, step: int) -> bool:
+        """A `proc.hooks.Blanks`, in the process of a layer: connections delay by a step each."""
+        sent = step - layer - 1
+        return sent > 0 and bool(self._blanks[sent % self._slots])

@@ -33,10 +33,7 @@ if is_installed():  # Lava imports every module next to a process in search of m
         neuron: Neuron
 
         def allocate(self, net: Any) -> None:
-            """Ask for what the layer needs. net: what the compiler hands out resources from.
-
-            Raises: ParameterError where the process was not given a program.
-            """
+            """Ask for what the layer needs. net: what the compiler hands out resources from."""
             neuron = self.neuron
             microcode = self.proc_params["microcode"]
             if microcode is None:

@@ -8,22 +8,22 @@ import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import families
 from brf_lava.neurons.families import Neuron
-from brf_lava.neurons.fixed import STATE_MAX, STATE_MIN
-from brf_lava.proc.blanks import Blanks
+from brf_lava.neurons.fixed import STATE_MAX
+from brf_lava.proc.hooks import Blanks, Probe
 from brf_lava.proc.microcode import Microcode
-from brf_lava.proc.probe import Probe
 
 
 class NeuronLayer(AbstractProcess):
     """N neurons for B samples at once. A subclass names its neuron; the equations are that one's
-    `fixed_step` (model fixed_pt) and `real_step` (model floating_pt). In its docstring a prime
-    marks the new value, ``mul(a, b) = a * b / 2**parameter_bits``, every quotient is rounded toward
-    zero, and `saturate` clips to +-(2**23 - 1).
+    `fixed_step` (model fixed_pt) and `real_step` (model floating_pt). Its docstring describes
+    coefficients as integers with `parameter_bits` fraction bits | as real numbers. A prime marks
+    the new value, ``mul(a, b) = a * b / 2**parameter_bits``, every quotient is rounded toward zero,
+    and `saturate` clips to +-(2**23 - 1).
 
     samples:      B, or None for one sample without an axis of its own, (N,), as on Loihi 2
     constants:    what the layer shares, the neuron's `fixed_constants` | `real_constants`
@@ -35,15 +35,13 @@ class NeuronLayer(AbstractProcess):
                   integers | the neuron's real `coefficients`, in the same order. And initial
                   states, by name, of a shape that fits (B, N); else 0
 
-    Ports: a_in (B, N), int32 currents | float; connections to it are added up in int64. The output,
-    s_out (B, N), int8 spikes 0 or 1 | float 0.0 or 1.0, of a neuron that does not spike o_out
-    (B, N), int32 states | float. Neither has a delay of its own.
-    Vars: each of the neuron's states (B, N), int64 that saturate at signed 24 bits, `state_bits`
-    fraction bits | float; each coefficient (N,), int64 | float. Between two runs of a graph `get`
-    reads them, and `set`, with an array of that shape, writes them.
+    Ports, without delay: a_in (B, N), int32 currents | float, added up in int64; s_out (B, N), int8
+    spikes | float, or of a neuron that does not spike o_out (B, N), int32 states | float.
+    Vars, to be read with `get` and written with `set` between two runs of a graph: the states
+    (B, N), int64 of signed 24 bits | float, and the coefficients (N,), int64 | float.
 
-    Raises: ParameterError for other names or lengths of coefficients, and for initial states of
-    another shape or beyond 24 bits.
+    Raises: ParameterError for other names or lengths of coefficients, and for initial states beyond
+    24 bits.
     """
 
     neuron: Neuron
@@ -79,57 +77,38 @@ class NeuronLayer(AbstractProcess):
         else:
             self.o_out = OutPort(shape=shape)
         for state, value in initial.items():
-            start = _initial(f"{self.neuron.name}.{state}", value, shape, integers)
+            start = np.broadcast_to(value, shape).copy()
+            if integers and (start.dtype.kind not in "iu" or abs(start).max() > STATE_MAX):
+                raise ParameterError(
+                    f"{self.neuron.name}.{state}: initial {start.dtype} values from {start.min()} "
+                    f"to {start.max()}; integers of at most {STATE_MAX} are needed with these "
+                    "constants. Scale them by 2**state_bits and round."
+                )
             setattr(self, state, Var(shape=shape, init=start))
         for coefficient in expected:
             setattr(self, coefficient, Var(shape=(neurons,), init=variables[coefficient]))
 
 
-def _initial(name: str, value: ArrayLike, shape: tuple[int, ...], integers: bool) -> NDArray[Any]:
-    """The first value of a state in the shape of its Var. Raises: ParameterError."""
-    given = np.asarray(value)
-    try:
-        start: NDArray[Any] = np.broadcast_to(given, shape).copy()
-    except ValueError:
-        raise ParameterError(
-            f"{name}: an initial state of shape {given.shape}; {shape}, or what extends to it, is "
-            "needed."
-        ) from None
-    if not integers:
-        return start
-    if given.dtype.kind not in "iu" or given.min() < STATE_MIN or given.max() > STATE_MAX:
-        raise ParameterError(
-            f"{name}: an initial state of {given.dtype} values from {given.min()} to "
-            f"{given.max()}; integers from {STATE_MIN} to {STATE_MAX} are needed with these "
-            "constants. Scale it by 2**state_bits and round."
-        )
-    return start
-
-
 class RF(NeuronLayer):
-    """Resonate-and-fire neurons, without reset.
+    """Resonate-and-fire neurons without reset, `neurons.fixed.rf_step`; variables u, v.
 
-    Equations, `neurons.fixed.rf_step` (real numbers: `neurons.real.rf_step`)::
+    ::
 
         u' = saturate(u + mul(u, damping) - mul(v, rotation) + a_in)
         v' = saturate(v + mul(v, damping) + mul(u, rotation))
         s_out = u' > theta
 
-    Coefficients:
-    damping:  [N], dt * damping, `parameter_bits` fraction bits | 1/s
-    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
-
-    Vars: u, v (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
-    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    damping:  [N], dt * damping | 1/s
+    rotation: [N], dt * omega | rad/s
     """
 
     neuron = families.RF
 
 
 class BRF(NeuronLayer):
-    """Balanced resonate-and-fire neurons.
+    """Balanced resonate-and-fire neurons, `neurons.fixed.brf_step`; variables u, v, q.
 
-    Equations, `neurons.fixed.brf_step` (real numbers: `neurons.real.brf_step`)::
+    ::
 
         b  = damping - q * dt / 2**state_bits
         u' = saturate(u + mul(u, b) - mul(v, rotation) + a_in)
@@ -137,41 +116,33 @@ class BRF(NeuronLayer):
         s_out = u' > theta + q
         q' = mul(q, gamma) + s_out * 2**state_bits
 
-    Coefficients:
-    damping:  [N], dt * (p(omega) - b_offset), `parameter_bits` fraction bits | 1/s
-    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
-
-    Vars: u, v, q (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
-    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    damping:  [N], dt * (p(omega) - b_offset) | 1/s
+    rotation: [N], dt * omega | rad/s
     """
 
     neuron = families.BRF
 
 
 class HRF(NeuronLayer):
-    """Harmonic resonate-and-fire neurons, without reset.
+    """Harmonic resonate-and-fire neurons without reset, `neurons.fixed.hrf_step`; variables u, w.
 
-    Equations, `neurons.fixed.hrf_step` (real numbers: `neurons.real.hrf_step`)::
+    ::
 
         w' = saturate(w + mul(u, rotation))
         u' = saturate(u - mul(u, friction) - mul(w', rotation) + a_in)
         s_out = u' > theta
 
-    Coefficients:
-    friction: [N], 2 * dt * damping, `parameter_bits` fraction bits | damping, 1/s
-    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
-
-    Vars: u, w (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
-    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    friction: [N], 2 * dt * damping | damping, 1/s
+    rotation: [N], dt * omega | rad/s
     """
 
     neuron = families.HRF
 
 
 class BHRF(NeuronLayer):
-    """Balanced harmonic resonate-and-fire neurons.
+    """Balanced harmonic resonate-and-fire neurons, `neurons.fixed.bhrf_step`; variables u, w, q.
 
-    Equations, `neurons.fixed.bhrf_step` (real numbers: `neurons.real.bhrf_step`)::
+    ::
 
         b  = friction + 2 * (q * dt / 2**state_bits)
         w' = saturate(w + mul(u, rotation))
@@ -179,56 +150,41 @@ class BHRF(NeuronLayer):
         s_out = u' > theta + q
         q' = mul(q, gamma) + s_out * 2**state_bits
 
-    Coefficients:
-    friction: [N], 2 * dt * damping, `parameter_bits` fraction bits | damping, 1/s
-    rotation: [N], dt * omega, `parameter_bits` fraction bits | rad/s
-
-    Vars: u, w, q (24 bits each), and the coefficients. Ports: a_in, s_out (1 bit).
-    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    friction: [N], 2 * dt * damping | damping, 1/s
+    rotation: [N], dt * omega | rad/s
     """
 
     neuron = families.BHRF
 
 
 class ALIF(NeuronLayer):
-    """Adaptive leaky integrate-and-fire neurons.
+    """Adaptive leaky integrate-and-fire neurons, `neurons.fixed.alif_step`; variables u, a, z.
 
-    Equations, `neurons.fixed.alif_step` (real numbers: `neurons.real.alif_step`, where the input
-    gain ``1 - decay`` is part of the weights instead)::
+    ::
 
         r  = u - z * (theta + mul(a, beta))
         a' = mul(a, adaptation) + z * (1 - adaptation)
         u' = saturate(mul(r, decay) + mul(a_in, 1 - input_gain * decay))
         z' = s_out = u' > theta + mul(a', beta)
 
-    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
+    The constant input_gain is 1, or 0 where the weights carry ``1 - decay`` already, as they always
+    do in real numbers.
 
-    Coefficients:
-    decay:      [N], of the membrane per step, `parameter_bits` fraction bits | a real number
-    adaptation: [N], decay of the adaptation per step, likewise
-
-    Vars: u, a (24 bits each), z (1 bit), and the coefficients. Ports: a_in, s_out (1 bit).
-    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    decay:      [N], of the membrane per step
+    adaptation: [N], decay of the adaptation per step
     """
 
     neuron = families.ALIF
 
 
 class LI(NeuronLayer):
-    """A readout of leaky integrators.
+    """A readout of leaky integrators, `neurons.fixed.li_step`; variable o.
 
-    Equations, `neurons.fixed.li_step` (real numbers: `neurons.real.li_step`, where the input gain
-    ``1 - decay`` is part of the weights instead)::
+    ::
 
         o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
 
-    ``input_gain``, one of the constants, is 1, or 0 where the weights carry ``1 - decay`` already.
-
-    Coefficients:
-    decay: [N], per step, `parameter_bits` fraction bits | a real number
-
-    Vars: o (24 bits), and the coefficients. Ports: a_in, o_out (24 bits).
-    The other arguments, shapes, number formats and `mul` are those of `NeuronLayer`.
+    decay: [N], per step. input_gain: as of `ALIF`.
     """
 
     neuron = families.LI
