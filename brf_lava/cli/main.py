@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sys
 from typing import Any
 
 import click
@@ -63,6 +64,9 @@ class Commands(click.Group):
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:  # closed by whoever started the process
+                setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as it lives
         with printable_streams():
             return super().main(*args, **extra)
 

@@ -528,6 +528,15 @@ def test_ctrl_c_at_any_moment(nothing_left: None) -> None:
 Command = Callable[..., subprocess.Popen[bytes]]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_stream_that_the_shell_has_closed_is_empty(net: Path, closed: str) -> None:
+    line = f'"$0" -m brf_lava stream --backend engine "$1" - {closed}'
+    arguments = ["sh", "-c", line, sys.executable, str(net)]
+    done = subprocess.run(arguments, input="", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("0 steps in ")
+
+
 @pytest.fixture
 def command(net: Path) -> Iterator[Command]:
     """Starts the command on Lava, with all its children in one process group."""
