@@ -110,7 +110,9 @@ def samples(count: int = 5, steps: int = 20) -> Split:
     return Split(x, rng.integers(0, 3, (count, steps)).astype(np.uint8))
 
 
-def test_prediction_is_the_largest_output(network_file: Path) -> None:
+def test_prediction_is_the_largest_output(
+    network_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from brf_lava.run.verify import plain_run
 
     split = samples()
@@ -121,27 +123,15 @@ def test_prediction_is_the_largest_output(network_file: Path) -> None:
     for given in (network, network_file, str(network_file)):
         predicted = brf_lava.predict(given, split.x, backend="engine")
         np.testing.assert_array_equal(predicted, expected)
-    result = brf_lava.run_network(network_file, split, backend="engine")
-    assert result.accuracy == (expected == split.y).mean()
-    assert not result.checked
-    assert result.reference is None
-
-
-def test_lava_says_the_same(network_file: Path) -> None:
-    pytest.importorskip("lava.magma")
-    split = samples()
-    on_lava, here = (
-        brf_lava.run_network(network_file, split, backend=backend) for backend in ("sim", "engine")
-    )
+    here = brf_lava.run_network(network_file, split, backend="engine")
+    assert here.accuracy == (expected == split.y).mean()
+    assert (here.checked, here.reference) == (False, None)
+    on_lava = brf_lava.run_network(network_file, split, backend="sim")
     assert on_lava.checked
     assert (on_lava.accuracy, on_lava.cost) == (here.accuracy, here.cost)
-
-
-def test_parts_of_a_run_add_up(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    split = samples()
-    whole = brf_lava.predict(network_file, split.x, backend="engine")
     monkeypatch.setattr("brf_lava.run.evaluate.samples_per_part", lambda *sizes: 2)
-    np.testing.assert_array_equal(brf_lava.predict(network_file, split.x, backend="engine"), whole)
+    in_parts = brf_lava.predict(network_file, split.x, backend="engine")
+    np.testing.assert_array_equal(in_parts, expected)
 
 
 def test_data_take_the_order_of_steps_of_the_network(tmp_path: Path) -> None:
@@ -175,7 +165,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Hides a module, as if it were not installed."""
 
     def hide(module: str) -> None:
-        for name in [name for name in sys.modules if name.startswith("brf_lava.analysis.draw")]:
+        for name in [name for name in sys.modules if name.startswith("brf_lava.analysis")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, module, None)
 
@@ -186,13 +176,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     ("extra", "module", "arguments"),
     [
         ("plot", "matplotlib", ["plot", "boundary"]),
-        ("plot", "matplotlib", ["plot", "frequency-response"]),
-        ("plot", "matplotlib", ["plot", "single-neuron"]),
-        ("plot", "matplotlib", ["plot", "learning-curves", "m.jsonl"]),
-        ("plot", "matplotlib", ["plot", "parameters", "m.pt"]),
         ("plot", "matplotlib", ["plot", "raster", "m.pt"]),
-        ("plot", "matplotlib", ["plot", "pruning", "m.pt"]),
-        ("plot", "matplotlib", ["plot", "robustness", "m.pt"]),
         ("plot", "matplotlib", ["map", "NETWORK", "-o", "map.png"]),
         ("records", "wfdb", ["data", "prepare", "ecg", "--records", "none"]),
         ("records", "wfdb", ["classify", "NETWORK", "record", "--backend", "engine"]),
@@ -228,9 +212,8 @@ def test_a_missing_extra_is_named_before_any_work(
 
 def test_help_needs_no_extra(without: Any) -> None:
     without("matplotlib")
-    for command in ("map", "plot", ("plot", "raster")):
-        arguments = [*([command] if isinstance(command, str) else command), "--help"]
-        assert CliRunner().invoke(main, arguments).exit_code == 0
+    for command in (["map"], ["plot"], ["plot", "raster"]):
+        assert CliRunner().invoke(main, [*command, "--help"]).exit_code == 0
 
 
 def test_the_three_commands_need_no_extra(
@@ -253,15 +236,6 @@ def test_the_three_commands_need_no_extra(
     ):
         done = CliRunner().invoke(main, arguments, prog_name="brf-lava")
         assert done.exit_code == 0, done.output
-
-
-def test_a_record_cannot_be_read_without_its_extra(without: Any, tmp_path: Path) -> None:
-    from brf_lava.ecg.signal import read_record
-
-    (tmp_path / "a.hea").write_text("a 2 250 1300\n")
-    without("wfdb")
-    with pytest.raises(BackendUnavailableError, match=r"brf-lava\[records\]"):
-        read_record(tmp_path / "a")
 
 
 def test_what_is_installed_passes() -> None:
@@ -326,8 +300,8 @@ def test_readme_block_spikes_and_learns() -> None:
     """The second block as it stands, on four classes of spike patterns."""
     generator = torch.Generator().manual_seed(0)
     patterns = (torch.rand(4, 700, 100, generator=generator) < 0.01).float()
-    y = torch.arange(16) % 4
-    x = patterns[y] * (torch.rand(16, 700, 100, generator=generator) > 0.3)
+    y = torch.arange(8) % 4
+    x = patterns[y] * (torch.rand(8, 700, 100, generator=generator) > 0.3)
     losses: list[float] = []
     scope: dict[str, Any] = {}
 
@@ -346,9 +320,8 @@ def test_readme_block_spikes_and_learns() -> None:
     assert losses[-1] < losses[0] / 2
 
 
-def test_a_block_that_stays_silent_says_so_once() -> None:
-    from brf_lava.nn.blocks import SILENT_CALLS
-
+def test_a_block_that_stays_silent_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brf_lava.nn.blocks.SILENT_CALLS", 3)
     x = torch.ones(2, 7, 30)
     silent = brf_lava.block.brf.Recurrent({}, 7, 12, weight_scale=0.01)
     silent.eval()
@@ -359,19 +332,19 @@ def test_a_block_that_stays_silent_says_so_once() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        call(silent, SILENT_CALLS + 1)  # in evaluation
+        call(silent, 4)  # in evaluation
         silent.train()
-        call(silent, SILENT_CALLS - 1)
+        call(silent, 2)
     with pytest.warns(UserWarning, match="BRF block of 12 neurons: no spike") as seen:
-        call(silent, SILENT_CALLS + 1)
+        call(silent, 4)
     assert len(seen) == 1
     assert "weight_scale" in str(seen[0].message)
     assert seen[0].filename == __file__  # where it was called
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        call(brf_lava.block.brf.Dense({}, 7, 12, weight_scale=1000), SILENT_CALLS + 1)
-        call(brf_lava.block.rf.Input({}, weight=1000.0, neurons=7), SILENT_CALLS + 1)
-        call(brf_lava.block.brf.Affine({}, 7, 3, weight_scale=0), SILENT_CALLS + 1)  # a readout
+        call(brf_lava.block.brf.Dense({}, 7, 12, weight_scale=1000), 4)
+        call(brf_lava.block.rf.Input({}, weight=1000.0, neurons=7), 4)
+        call(brf_lava.block.brf.Affine({}, 7, 3, weight_scale=0), 4)  # a readout
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
