@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -90,22 +91,23 @@ def print_rows(
     print_table(table(title, columns, rows, shown))
 
 
+def _bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    """A bar on stderr after the first column; nothing where that is no terminal."""
+    console = make_console(stderr=True)
+    left, *right = columns
+    parts = (left, BarColumn(bar_width=24), *right)
+    return Progress(*parts, console=console, transient=transient, disable=not console.is_terminal)
+
+
 @contextmanager
 def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     """Show a bar over all epochs with metrics and the time left; without a terminal, lines."""
     from brf_lava.train.trainer import Progress as TrainingProgress
 
-    console = make_console(stderr=True)
     every = max(1, epochs // LINES_PER_RUN)
-    with Progress(
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[metrics]}"),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
+    metrics = TextColumn("{task.fields[metrics]}")
+    epoch = TextColumn("epoch {task.fields[epoch]}")
+    with _bar(epoch, TaskProgressColumn(), TimeRemainingColumn(), metrics) as bar:
         task = bar.add_task("", total=epochs, completed=done, epoch=f"{done}/{epochs}", metrics="")
 
         def on_batch(epoch: int, batch: int, batches: int) -> None:
@@ -113,30 +115,23 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 
         def on_epoch(report: EpochReport) -> None:
             count = f"{report.epoch}/{epochs}"
-            metrics = (
+            text = (
                 f"loss {report.train_loss:.1f} val {report.validation_loss:.1f} "
                 f"acc {report.validation_accuracy:.2%} SOPs {report.validation_sops:.0f}"
             )
-            bar.update(task, completed=report.epoch, epoch=count, metrics=metrics)
+            bar.update(task, completed=report.epoch, epoch=count, metrics=text)
             if bar.disable and (report.epoch % every == 0 or report.epoch == epochs):
-                console.print(f"epoch {count}  {metrics}  {report.seconds:.1f} s", soft_wrap=True)
+                line = f"epoch {count}  {text}  {report.seconds:.1f} s"
+                bar.console.print(line, soft_wrap=True)
 
         yield TrainingProgress(on_batch=on_batch, on_epoch=on_epoch)
 
 
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
-    """A bar over time steps; nothing where there is no terminal."""
-    console = make_console(stderr=True)
-    with Progress(
-        TextColumn(label),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    """A bar over steps; nothing where there is no terminal."""
+    columns = (TextColumn(label), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns, transient=True) as bar:
         task = bar.add_task("", total=steps)
         yield lambda done: bar.update(task, completed=done)
 

@@ -88,15 +88,13 @@ def stability_map(
 
     plane: of `PLANES`. dt: s. points: (omega, damping) of trained neurons to be shown on it.
     """
-    limit = OMEGA_LIMIT / dt
+    limit, others = OMEGA_LIMIT / dt, np.array([PLANES[plane].top(dt)])
     if points is not None:
-        limit = min(limit, ROOM * float(np.max(points[0], initial=1.0)))
+        limit, others = min(limit, ROOM * float(np.max(points[0], initial=1.0))), points[1]
     omega = np.linspace(0.0, limit, GRID)
     edge = PLANES[plane].damping(omega, dt)
-    shown = edge if points is None else np.concatenate([edge, points[1]])
+    shown = np.concatenate([edge, others])
     low, high = float(np.min(shown, initial=0.0)), float(np.max(shown, initial=0.0))
-    if points is None:
-        high = max(high, PLANES[plane].top(dt))
     margin = 0.12 * max(high - low, 1e-3)
     damping = np.linspace(low - margin, high + margin, GRID)
     radius = spectral_radius(NEURONS[plane], damping[:, None], omega[None, :], dt)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from brf_lava.train.checkpoint import Checkpoint
 
 CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
-
-
 Decorator = Callable[[Any], Any]
 
 
@@ -52,7 +50,7 @@ def sweep_options(points: int, repeats: int) -> Decorator:
 
     def decorate(command: Any) -> Any:
         for name, least, default, text in (
-            ("--seed", 0, 0, ""),
+            ("--seed", 0, 0, "Of the random draws."),
             ("--limit", 1, 150, "Only the first so many test samples."),
             ("--repeats", 1, repeats, "Random draws per level."),
             ("--points", 2, points, "Levels, none included."),

@@ -163,10 +163,9 @@ def write_tables(
 ) -> list[Line]:
     """Write the tables of these runs and the `notes` on them into `out`, and return their lines."""
     lines = table_lines(records)
-    convergence = {name for name in lines[0] if "epochs_to" in name}
-    second = {"task", "neuron", "seeds", "recipe_changes", *convergence}
-    table_1 = [{k: line[k] for k in line if k not in convergence} for line in lines]
-    table_2 = [{k: line[k] for k in line if k in second} for line in lines]
+    both = {"task", "neuron", "seeds", "recipe_changes"}
+    table_1 = [{k: line[k] for k in line if "epochs_to" not in k} for line in lines]
+    table_2 = [{k: line[k] for k in line if "epochs_to" in k or k in both} for line in lines]
     contents = {
         "format": FORMAT,
         "schema": SCHEMA,

@@ -26,6 +26,7 @@ from command_line import assert_failed, assert_worked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brf_lava.cli import main
 from brf_lava.config.recipe import Recipe, override, recipe_for
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.ecg import task as ecg
@@ -61,11 +62,6 @@ SOURCE = DataSource("qtdb", "records of no one", "f" * 64)
 OTHER = replace(SOURCE, fingerprint="0" * 64, description="other records")
 
 brf_lava = partial(command_line.brf_lava, "reproduce")
-
-
-@pytest.fixture(autouse=True)
-def no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ecg.DATA_VARIABLE, raising=False)
 
 
 def brf(out: Path, seed: int = 0) -> RunFolder:
@@ -161,13 +157,10 @@ def test_one_seed_has_no_deviation_and_no_alif_no_ratio() -> None:
 
 
 def test_epochs_to_a_share_of_the_final_accuracy() -> None:
-    accuracy = [0.10, 0.76, 0.785, 0.80, 0.90]
-    assert [tables.epochs_to(share, accuracy, kept=4) for share in FRACTIONS] == [2, 3, 4]
-    assert [tables.epochs_to(share, accuracy, kept=5) for share in FRACTIONS] == [5, 5, 5]
-    made = partial(record, validation_accuracy=accuracy)
+    made = partial(record, validation_accuracy=[0.10, 0.76, 0.785, 0.80, 0.90])
     (line,) = tables.table_lines([made(epoch=4), made(seed=1, epoch=5)])
     means = [spread(line, f"epochs_to_{share}_percent") for share in ("95", "98", "100")]
-    assert [mean for mean, _ in means] == [3.5, 4.0, 4.5]
+    assert [mean for mean, _ in means] == [(2 + 5) / 2, (3 + 5) / 2, (4 + 5) / 2]
     assert means[0][1] == pytest.approx(math.sqrt(4.5))
 
 
@@ -197,6 +190,12 @@ def test_runs_of_different_experiments_are_not_averaged() -> None:
         check_alike([first, record("psmnist", "BRF", 1, data=replace(OTHER, kind="no"))])
 
 
+def test_notes_name_the_data_and_the_changes() -> None:
+    synthetic = record(data=replace(SOURCE, kind="synthetic-ecg"))
+    assert "say nothing about the published ones" in tables.notes([synthetic], [])[0]
+    assert tables.notes([record()], []) == ["ecg: trained and tested on records of no one."]
+
+
 def test_differences_name_keys_and_both_values() -> None:
     recipe = recipe_for("ecg", "brf")
     changed = override(recipe, ["hidden=[4, 5]", "epochs=7"])
@@ -207,13 +206,6 @@ def test_differences_name_keys_and_both_values() -> None:
     ]
     alif = differences(recipe_for("ecg", "alif"), recipe)
     assert "neuron.omega = nothing, not [3.0, 5.0]" in alif
-
-
-def test_synthetic_data_are_not_passed_off() -> None:
-    synthetic = record(data=replace(SOURCE, kind="synthetic-ecg"))
-    assert "say nothing about the published ones" in tables.notes([synthetic], [])[0]
-    (note,) = tables.notes([record()], [])  # the shipped recipe needs no mention
-    assert "say nothing" not in note
 
 
 # Folders made by hand
@@ -282,43 +274,25 @@ def out(tmp_path: Path) -> Path:
     return out
 
 
-def test_run_folders_are_found(out: Path) -> None:
-    names = ["ecg-alif seed 0", "ecg-brf seed 0", "ecg-brf seed 1", "ecg-brf seed 4"]
-    assert [folder.name for folder in run_folders(out)] == names
-    assert run_folders(out / "nowhere") == []
-
-
 def test_a_record_is_what_the_files_say(out: Path) -> None:
     found = read_record(brf(out, 1))
+    values = found.values
     assert (found.folder.seed, found.recipe, found.data) == (1, small_recipe(), SOURCE)
-    accuracy = found.values.pop("validation_accuracy")
-    assert accuracy == pytest.approx([0.1, 0.2, 0.3])
-    integer = {"backend": "engine", "accuracy": 0.35, "sops": 50.0}
-    assert found.values == {
-        "task": "ecg",
-        "neuron": "BRF",
-        "seed": 1,
-        "permuted": False,
-        "parameters": 4 * 4 + 4 * 4 + 4 * 2 + 6 * 4 + 6,
-        "epoch": 2,
-        "epochs": 3,
-        "accuracy": 0.7,
-        "sops": 200.0,
-        "loss": 1.5,
-        "seconds": 6.0,
-        "steps": STEPS,
-        "samples": 2,
-        "device": "a processor",
-        "data": vars(SOURCE),
-        "integer": {**integer, "agreement": 0.9, "saturations": 3},
-        "recipe": small_recipe().text,
-        "versions": {"brf_lava": "0"},
-    }
+    assert (values["task"], values["neuron"], values["seed"]) == ("ecg", "BRF", 1)
+    assert values["parameters"] == 4 * 4 + 4 * 4 + 4 * 2 + 6 * 4 + 6
+    assert [values[name] for name in ("accuracy", "sops", "loss")] == [0.7, 200.0, 1.5]
+    assert [values[name] for name in ("epoch", "epochs", "seconds")] == [2, 3, 6.0]
+    assert values["validation_accuracy"] == pytest.approx([0.1, 0.2, 0.3])
+    assert list(values["integer"].values()) == ["engine", 0.35, 50.0, 0.9, 3]
+    change_result(brf(out, 1), agreement=None)  # not compared with the float network
+    assert read_record(brf(out, 1)).values["integer"]["agreement"] is None
     write_run(brf(out, 1), small_recipe("BRF", "recurrent_density=0.5"))
     assert read_record(brf(out, 1)).values["parameters"] == 70  # pruned weights are, masks not
 
 
 def test_tables_from_files_alone(out: Path) -> None:
+    names = ["ecg-alif seed 0", "ecg-brf seed 0", "ecg-brf seed 1", "ecg-brf seed 4"]
+    assert [folder.name for folder in run_folders(out)] == names
     result = brf_lava("--tables-only", "--out", out)
     assert_worked(result)
     assert "60.00 ± 14.14" in result.output
@@ -330,15 +304,12 @@ def test_tables_from_files_alone(out: Path) -> None:
         texts = [{k: "" if v is None else str(v) for k, v in d.items()} for d in contents[name]]
         assert lines == texts
         assert "training.epochs = 3, not 400" in lines[1]["recipe_changes"]
-    alif, brf_line = contents["table1"]
-    assert (brf_line["neuron"], brf_line["seeds"], brf_line["parameters"]) == ("BRF", 2, 70)
-    assert (brf_line["sops_mean"], brf_line["sops_vs_alif"]) == (150, 1.5)
-    ours = {key: value for key, value in brf_line.items() if key.startswith("published_")}
-    assert list(ours.values()) == [1734, 85.8, 6307.7, 4.85, 0.18]
-    assert (alif["accuracy_percent_std"], alif["published_accuracy_percent"]) == (None, 85.9)
-    line = contents["table2"][1]
-    assert line["epochs_to_95_percent_mean"] == 2
-    assert line["published_epochs_to_100_percent"] == 75
+    brf_line = contents["table1"][1]
+    ours = [value for key, value in brf_line.items() if key.startswith("published_")]
+    assert (brf_line["sops_vs_alif"], ours) == (1.5, [1734, 85.8, 6307.7, 4.85, 0.18])
+    assert contents["table2"][1]["published_epochs_to_100_percent"] == 75
+    assert [run["neuron"] for run in contents["runs"]] == ["ALIF", "BRF", "BRF"]
+    assert contents["unfinished"] == [{"task": "ecg", "neuron": "BRF", "seed": 4}]
     markdown = (out / "tables.md").read_text()
     for text in (
         "| task | neuron | seeds | parameters | publ. | accuracy % | publ. |\n"
@@ -350,28 +321,20 @@ def test_tables_from_files_alone(out: Path) -> None:
         "- ecg-brf: the shipped recipe with network.hidden = [4], not [36]; ",
     ):
         assert text in markdown
-    runs = [(run["neuron"], run["seed"]) for run in contents["runs"]]
-    assert runs == [("ALIF", 0), ("BRF", 0), ("BRF", 1)]
-    assert contents["unfinished"] == [{"task": "ecg", "neuron": "BRF", "seed": 4}]
-    before = {name: (out / name).read_bytes() for name in tables.FILES}
-    assert_worked(brf_lava("--tables-only", "--out", out))
-    assert {name: (out / name).read_bytes() for name in tables.FILES} == before
 
 
 def test_a_narrow_terminal_shows_every_number(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = brf(out, 999)  # so that the numbers are as long as they get
-    write_run(large)
-    change_metrics(large, seconds=1e9)
+    write_run(brf(out, 999))  # so that the numbers are as long as they get
+    change_metrics(brf(out, 999), seconds=1e9)
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
     result = brf_lava("--tables-only", "--out", out)
     assert_worked(result)
-    shown = click.unstyle(result.output)
-    assert "…" not in shown
-    table_lines = shown[: shown.index("ecg: trained and tested")].splitlines()
-    assert max(map(len, table_lines)) <= 80
-    words = set(re.findall(r"[\d.,]*\d", shown))
-    assert words >= set(re.findall(r"[\d.,]*\d", (out / "tables.md").read_text().split("Meas")[0]))
+    shown = click.unstyle(result.output).partition("ecg: trained and tested")[0]
+    assert max(map(len, shown.splitlines())) <= 80
+    number = re.compile(r"[\d.,]*\d")
+    in_file = number.findall((out / "tables.md").read_text().partition("Measured: ")[0])
+    assert set(number.findall(shown)) >= set(in_file)
 
 
 def change_result(folder: RunFolder, **changes: Any) -> None:
@@ -393,15 +356,9 @@ def cut(path: Path) -> None:
 SPOILED: dict[str, tuple[Callable[[RunFolder], object], tuple[str, ...]]] = {
     "cut result": (lambda f: cut(f.result), ("run.json: not valid JSON (",)),
     "cut model": (lambda f: cut(f.model), ("model.pt", "damaged")),
-    "cut metrics": (lambda f: cut(f.metrics), ("model.jsonl", "line 2")),
     "no metrics": (lambda f: f.metrics.unlink(), ("model.jsonl: cannot be read",)),
     "few metrics": (lambda f: f.metrics.write_text(""), ("model.jsonl", "0 epochs")),
-    "infinite metrics": (
-        lambda f: change_metrics(f, seconds=math.inf),
-        ("model.jsonl, line 2: seconds: inf;",),
-    ),
     "impossible": (lambda f: change_result(f, accuracy=1.5), ("result.accuracy: 1.5; allowed",)),
-    "schema": (lambda f: change_result(f, schema=99), ("schema 99",)),
     "limited": (lambda f: change_result(f, samples=1), ("run.json: is of another model, or",)),
     "other model": (lambda f: change_result(f, network={"model": "0"}), ("of another model",)),
     "moved": (
@@ -418,11 +375,6 @@ def test_a_damaged_file_is_named(out: Path, what: str) -> None:
     result = brf_lava("--tables-only", "--out", out)
     assert_failed(result, 2, str(out / "ecg-brf" / "seed-1"), "--restart", *parts)
     assert not (out / "tables.md").exists()
-
-
-def test_no_comparison_with_the_float_network_is_no_damage(out: Path) -> None:
-    change_result(brf(out, 1), agreement=None)
-    assert_worked(brf_lava("--tables-only", "--out", out))
 
 
 # What remains to be done
@@ -446,19 +398,16 @@ def test_what_remains(tmp_path: Path) -> None:
         remaining(folder, recipe, SOURCE)
 
 
-@pytest.mark.parametrize("stopped", [True, False])
-def test_another_experiment_is_not_taken_for_this_one(tmp_path: Path, stopped: bool) -> None:
+def test_another_experiment_is_not_taken_for_this_one(tmp_path: Path) -> None:
     recipe, folder = small_recipe(), brf(tmp_path)
-    if stopped:
-        write_state(folder, recipe)
-    else:
-        write_run(folder, recipe)
-    named = f"{folder.path}: .*--restart"
-    with pytest.raises(BrfLavaError, match=named) as error:
-        remaining(folder, small_recipe("BRF", "epochs=9"), SOURCE)
-    assert "training.epochs = 3, not 9" in str(error.value)
-    with pytest.raises(BrfLavaError, match=named):
-        remaining(folder, recipe, OTHER)
+    for write in (write_run, write_state):
+        write(folder, recipe)
+        for asked, source, what in (
+            (small_recipe("BRF", "epochs=9"), SOURCE, "training.epochs = 3, not 9"),
+            (recipe, OTHER, "data records of no one, not other records"),
+        ):
+            with pytest.raises(BrfLavaError, match=f"{folder.path}: .*{what}.*--restart"):
+                remaining(folder, asked, source)
     write_state(folder, recipe, seed=3)
     with pytest.raises(BrfLavaError, match="seed 3, not 0"):
         remaining(folder, recipe, SOURCE)
@@ -471,6 +420,12 @@ def dataset() -> Dataset:
     return Dataset("ecg", task.classes, task.step_seconds, train, test, SOURCE)
 
 
+@pytest.fixture
+def small_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
+    """The command reads these."""
+    monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
+
+
 def planned(
     dataset: Dataset, out: Path, seeds: int, *neurons: str, epochs: int = 3, restart: bool = False
 ) -> list[Job]:
@@ -479,15 +434,12 @@ def planned(
     return plan.plan(recipes, seeds, out, lambda _: dataset, restart)
 
 
-def test_the_plan_skips_what_is_done(out: Path, dataset: Dataset) -> None:
+def test_the_plan_skips_what_is_done_and_restarts_damage(out: Path, dataset: Dataset) -> None:
     every = planned(dataset, out, 3, "ALIF", "BRF")
     assert [(job.folder.recipe_name, job.folder.seed, job.steps) for job in every] == [
         *(("ecg-alif", 0, []), ("ecg-alif", 1, plan.FRESH), ("ecg-alif", 2, plan.FRESH)),
         *(("ecg-brf", 0, []), ("ecg-brf", 1, []), ("ecg-brf", 2, plan.FRESH)),
     ]
-
-
-def test_restart_is_for_what_does_not_fit(out: Path, dataset: Dataset) -> None:
     cut(brf(out, 1).result)
     with pytest.raises(DataError, match=r"run\.json: .*--restart"):
         planned(dataset, out, 2)
@@ -516,8 +468,7 @@ import os, pathlib, signal, sys, time
 command, options = sys.argv[1], sys.argv[2:]
 out = pathlib.Path(options[1] if command == "export" else options[options.index("--out") + 1])
 place, all_runs = out.parent, out.parent.parent
-names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-threads = " ".join(os.environ[name] for name in names)
+threads = os.environ["NUMBA_NUM_THREADS"] + os.environ["OMP_NUM_THREADS"]
 same_group = os.getpgrp() == os.getpgid(os.getppid())
 running = list(all_runs.glob("*/running"))
 with (place / "calls.txt").open("a") as file:
@@ -542,7 +493,6 @@ if behavior == "killed":
 if command == "train":
     (place / "pid").write_text(str(os.getpid()))
     (place / "model.jsonl").write_text('{"epoch": 1, "validation_accuracy": 0.25}\\n')
-    time.sleep(0.1)
 if behavior.startswith("count"):
     (place / "running").touch()
     sleep_until(*behavior.split()[1:])
@@ -597,18 +547,25 @@ def test_jobs_run_their_steps_in_order(pretended: Path, monkeypatch: pytest.Monk
     assert not old.state.exists()
     assert old.network.read_text() == "export"
     calls = {seed: (queue[seed].folder.path / "calls.txt").read_text() for seed in (0, 1, 2)}
-    rest = "export False 3 3 3 3 True\nrun False 3 3 3 3 True\n"
-    assert calls[0] == f"train False 3 3 3 3 True\n{rest}"
-    assert calls[1] == f"train True 3 3 3 3 True\n{rest}"
+    rest = "export False 33 True\nrun False 33 True\n"
+    assert calls[0] == f"train False 33 True\n{rest}"
+    assert calls[1] == f"train True 33 True\n{rest}"
     assert calls[2] == rest
     assert not queue[3].folder.result.exists()
-    assert [text for text in said if text.startswith("ecg-brf seed 0")] == [
-        "ecg-brf seed 0: training",
-        "ecg-brf seed 0: epoch 1/3  validation 25.00%",
-        "ecg-brf seed 0: export",
-        "ecg-brf seed 0: integer engine",
-        "ecg-brf seed 0: done",
-    ]
+    steps = ["training", "export", "integer engine", "done"]
+    mine = [text for text in said if text.startswith("ecg-brf seed 0") and "epoch" not in text]
+    assert mine == [f"ecg-brf seed 0: {step}" for step in steps]
+
+
+def test_epochs_are_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(jobs.LOGGER, "info", lambda text, *given: said.append(text % given))
+    made, seen = job(tmp_path, 0), dict[Job, tuple[str, int]]()
+    for text, count in (("", 0), ('{"epoch": 1, "validation_accuracy": 0.25}\n', 1)):
+        made.folder.metrics.write_text(text)
+        assert [jobs._look(made, seen) for _ in range(2)] == [count, count]
+    shown = ("training", "epoch 1/3  validation 25.00%")
+    assert said == [f"ecg-brf seed 0: {text}" for text in shown]
 
 
 def test_as_many_jobs_at_a_time_as_asked_for(pretended: Path) -> None:
@@ -633,12 +590,11 @@ def test_a_failing_job_does_not_stop_the_others(pretended: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_every_job_once(
-    pretended: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset, number: signal.Signals
+    pretended: Path, small_data: None, number: signal.Signals
 ) -> None:
-    monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
     folders = [brf(pretended, seed) for seed in range(3)]
-    for folder, behavior in zip(folders, (f"interrupt {number:d}", "slow"), strict=False):
-        behave(folder, behavior)
+    behave(folders[0], f"interrupt {number:d}")
+    behave(folders[1], "slow")
     result = brf_lava(*ASKED, "--seeds", "3", "--jobs", "2", "--out", pretended)
     assert result.exit_code == 130, result.output
     assert "Stopping 2; finished epochs are kept." in result.output
@@ -660,12 +616,10 @@ def test_a_fault_leaves_no_process_behind(pretended: Path, monkeypatch: pytest.M
     pids = [each.folder.path / "pid" for each in queue]
 
     def fault(*_: Any) -> int:
-        if all(path.exists() and path.read_text() for path in pids):
-            raise BrokenPipeError
-        return 0
+        return 0 if not all(path.exists() and path.read_text() for path in pids) else 1 // 0
 
     monkeypatch.setattr(jobs, "_look", fault)
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(ZeroDivisionError):
         run(queue)
     for path in pids:
         with pytest.raises(ProcessLookupError):
@@ -673,40 +627,31 @@ def test_a_fault_leaves_no_process_behind(pretended: Path, monkeypatch: pytest.M
 
 
 def test_jobs_share_the_cores(
-    pretended: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
+    tmp_path: Path, small_data: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
     shares = []
     monkeypatch.setattr(jobs, "run_jobs", lambda queue, *share: shares.append(share[:2]))
     for cores, asked, seeds in ((8, (), 20), (8, (), 3), (8, ("--jobs", 2), 20), (2, (), 1)):
         monkeypatch.setattr(jobs, "cores", lambda cores=cores: cores)
-        brf_lava(*ASKED, *asked, "--seeds", seeds, "--out", pretended)
+        brf_lava(*ASKED, *asked, "--seeds", seeds, "--out", tmp_path)
     assert shares == [(8, 1), (3, 2), (2, 4), (1, 2)]
 
 
 def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -> None:
     """Each command line is understood by the very command it is for."""
-    from brf_lava.cli.main import main
-
     made = Job(brf(tmp_path, 7), small_recipe(), SOURCE, [])
-    changes, data = (*SMALL, "epochs=3"), ("--data", "some where")
-    values = {}
-    for step in ("train", "resume", "export", "run"):
+    folder = made.folder
+    for step, expected in {
+        "train": {"recipe": "ecg-brf", "seed": 7, "changes": SMALL, "device": "cpu"},
+        "resume": {"resume": True, "recipe": None, "seed": None, "out": folder.model},
+        "export": {"model": folder.model, "network": folder.network},
+        "run": {"network": folder.network, "backend": "engine", "out": folder.result},
+    }.items():
         made.steps = [step]
-        name, *rest = jobs.command(made, changes, data, "cpu")[len(jobs.PROGRAM) :]
-        command = main.commands[name]
-        assert isinstance(command, click.Command)
+        name, *rest = jobs.command(made, SMALL, ("--data", "some where"), "cpu")[3:]
         names = main.context_settings["help_option_names"]  # a command keeps those it saw first
-        values[step] = command.make_context(name, rest, help_option_names=names).params
-        assert values[step]["folder"] == Path("some where")
-    train, resume = values["train"], values["resume"]
-    assert (train["recipe"], train["seed"], train["resume"]) == ("ecg-brf", 7, False)
-    assert train["changes"] == changes
-    assert (train["device"], train["out"], resume["out"]) == ("cpu", *[made.folder.model] * 2)
-    assert (resume["resume"], resume["recipe"], resume["seed"]) == (True, None, None)
-    assert values["export"]["model"] == made.folder.model
-    assert values["export"]["network"] == values["run"]["network"] == made.folder.network
-    assert (values["run"]["backend"], values["run"]["out"]) == ("engine", made.folder.result)
+        context = main.commands[name].make_context(name, rest, help_option_names=names)
+        assert context.params.items() >= {**expected, "folder": Path("some where")}.items()
 
 
 def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: Path) -> None:
@@ -715,14 +660,14 @@ def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: P
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('wrong {name}')")
     result = subprocess.run(
-        [*jobs.PROGRAM, "export", "nowhere", "net.h5"],
+        [*jobs.PROGRAM, "map", "nowhere"],
         cwd=tmp_path / "here",
         env={**os.environ, "PYTHONPATH": str(tmp_path / "elsewhere")},  # another installation
         capture_output=True,
         text=True,
         timeout=PATIENCE,
     )
-    assert result.returncode == 2, result.stderr  # has loaded NumPy and torch by then
+    assert result.returncode == 2, result.stderr  # has loaded NumPy by then
     assert "wrong" not in result.stderr
     assert result.stderr.startswith("Error: nowhere")
 
@@ -737,9 +682,7 @@ def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: P
         (("ecg", "--neurons", "brf,"), ("'brf,'; allowed are alif, rf, brf, bhrf",)),
         ((), ("name what to run", "ecg")),
         (("ecg", "--set", "epoch=3"), ("--set epoch=3", "training.epochs")),
-        (("ecg", "--set", "omega=[1, 2]"), ("neuron.omega",)),  # ALIF has none
         (("--tables-only", "--jobs", "2"), ("--tables-only", "--jobs. Leave")),
-        (("--tables-only", "--data", "x"), ("--tables-only", "--data. Leave")),
         (("--tables-only", "--device", "auto"), ("--tables-only", "--device.")),  # the default
         (("--tables-only",), ("holds no finished run",)),
         (("ecg", "--data", "nowhere"), ("--data", "nowhere")),
@@ -752,12 +695,11 @@ def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], parts: tuple[st
 
 
 def test_failed_jobs_end_in_one_line_and_the_tables_of_the_others(
-    out: Path, pretended: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
+    out: Path, pretended: Path, small_data: None
 ) -> None:
     for seed in (2, 3):
         behave(brf(out, seed), "fail train")
     write_run(brf(out, 4))
-    monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
     result = brf_lava(*ASKED, "--out", out)
     problem = "2 of 5 runs failed. ecg-brf seed 2: 'brf-lava train' ended with code 2: the well"
     assert_failed(result, 1, problem, str(brf(out, 2).path / "train.log"))
@@ -767,10 +709,7 @@ def test_failed_jobs_end_in_one_line_and_the_tables_of_the_others(
     assert [each["seed"] for each in contents["unfinished"]] == [2, 3]
 
 
-def test_a_folder_of_another_reproduce_or_a_file_is_refused(
-    out: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset
-) -> None:
-    monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
+def test_a_folder_of_another_reproduce_or_a_file_is_refused(out: Path, small_data: None) -> None:
     with only_writer(out / "results.json"):
         asked = brf_lava(*ASKED, "--seeds", "2", "--out", out)
     assert_failed(asked, 2, "another process is writing it")
@@ -835,12 +774,9 @@ def test_ctrl_c_and_the_same_command_again(tmp_path: Path, dataset: Dataset) -> 
     assert stopped.returncode == 130, stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert f"Stopped: 0 of 2 runs in {out} are done" in stopped.stderr
-    assert "Go on with the same command." in stopped.stderr
     assert len(folders[0].metrics.read_text().splitlines()) == 2
     assert folders[0].state.exists()
-    log = (folders[0].path / "train.log").read_text()
-    assert "Stopped after epoch 2 of 3; state saved in" in log
-    assert "The best model so far is in" in log
+    assert "Stopped after epoch 2 of 3" in (folders[0].path / "train.log").read_text()
 
     again = brf_lava(*asked)
     assert_worked(again)
@@ -851,10 +787,6 @@ def test_ctrl_c_and_the_same_command_again(tmp_path: Path, dataset: Dataset) -> 
         assert (values["seed"], len(values["validation_accuracy"])) == (seed, 3)
         assert values["integer"]["accuracy"] == pytest.approx(values["accuracy"], abs=0.2)
         assert run.data.fingerprint == ecg.load(data).source.fingerprint
-    with (out / "table1.csv").open() as file:
-        (line,) = csv.DictReader(file)
-    mean = 50 * sum(run.values["accuracy"] for run in records)
-    assert float(line["accuracy_percent_mean"]) == pytest.approx(mean)
     assert sorted(path.name for path in out.iterdir()) == sorted([*tables.FILES, "ecg-brf"])
 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("seed-*/*")}

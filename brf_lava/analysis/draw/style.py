@@ -20,7 +20,6 @@ from matplotlib.rcsetup import cycler
 from brf_lava.errors import ParameterError
 from brf_lava.io.files import check_writable, write_bytes
 
-SUFFIXES = (".png", ".svg", ".pdf")
 BLACK, GRAY, PALE = "#000000", "#808080", "#d9d9d9"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
@@ -51,7 +50,7 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
 LETTER = 0.66  # width of a letter or digit, of the font's size
-UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+SUFFIXES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # undated
 
 
 def check_picture(path: Path, *inputs: Path) -> None:
@@ -98,5 +97,5 @@ def picture(path: Path, *inputs: Path) -> Iterator[Figure]:
         yield figure
         suffix = path.suffix.lower()
         content = io.BytesIO()
-        figure.savefig(content, format=suffix[1:], metadata=UNDATED[suffix])
+        figure.savefig(content, format=suffix[1:], metadata=SUFFIXES[suffix])
     write_bytes(path, content.getvalue())
