@@ -139,16 +139,15 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
 def checkpoint_table(checkpoint: Checkpoint) -> Table:
     """Return the metrics of a model on the test data."""
     metrics = checkpoint.metrics
+    epoch = ("best epoch", f"{checkpoint.epoch} of {checkpoint.epochs_done}")
     rows = [
         ("accuracy", f"{metrics.accuracy:.2%}"),
         ("SOPs per sample (hidden spikes)", f"{metrics.sops_per_sample:.1f}"),
         ("loss", f"{metrics.loss:.1f}"),
         ("samples x steps", f"{metrics.samples} x {metrics.steps}"),
-        ("best epoch", f"{checkpoint.epoch} of {checkpoint.epochs_done}"),
+        *([epoch] if checkpoint.epochs_done else []),  # none was trained here
         ("device", metrics.device),
     ]
-    if not checkpoint.epochs_done:  # imported
-        del rows[4]
     return table(f"{checkpoint.recipe.task} test, float network", ("", ">value"), rows)
 
 
@@ -221,6 +220,7 @@ def comparison_table(result: RunResult) -> Table:
     accuracy, sops = (reference.accuracy, reference.sops) if reference else (None, None)
     macs = cost.dense_macs
     share = f"{cost.synops / macs:.3f}" if macs else ""
+    agreement = "" if result.agreement is None else f"{result.agreement:.2%}"
     rows = [
         row("accuracy", accuracy, result.accuracy, ".2%"),
         row("SOPs per sample (hidden spikes)", sops, cost.sops, ".1f"),
@@ -229,11 +229,10 @@ def comparison_table(result: RunResult) -> Table:
         ("  of input spikes", "", f"{cost.input_synops:,.0f}"),
         ("  of hidden spikes, recurrent", "", f"{cost.recurrent_synops:,.0f}"),
         ("  of hidden spikes, to the next layer", "", f"{cost.output_synops:,.0f}"),
+        *([("same prediction as float", "", agreement)] if agreement else []),
         ("saturation events", "", f"{result.saturations:,}"),
         ("wall time", "", f"{result.seconds:.2f} s"),
     ]
-    if result.agreement is not None:
-        rows.insert(-2, ("same prediction as float", "", f"{result.agreement:.2%}"))
     floats = f">float on {reference.device}" if reference else ">float"
     columns = ("", floats, f">fixed point, {result.backend}", ">ratio")
     return table(f"{result.samples} samples of {steps} steps", columns, rows)

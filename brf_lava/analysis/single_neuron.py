@@ -97,9 +97,8 @@ def draw_single_neuron(figure: Figure, found: SingleNeuron, **drive: float) -> N
     tick = 0.08 * (top - bottom)
     for (upper, lower), trace in zip(panels.T, found.traces, strict=True):
         upper.plot(found.time, trace.u, color=style.BLUE, linewidth=1.0, label="membrane u")
-        red = {"color": style.RED, "linestyle": "--", "linewidth": 0.9}
-        theta = r"threshold, $\theta$ or $\theta$ + q"
-        upper.plot(found.time, trace.threshold, **red, label=theta)
+        theta = {"linewidth": 0.9, "label": r"threshold, $\theta$ or $\theta$ + q"}
+        upper.plot(found.time, trace.threshold, color=style.RED, linestyle="--", **theta)
         for spikes, base, color, width, label in (
             (trace.spikes, top + tick, style.BLACK, 0.7, "output spikes (top)"),
             (found.x > 0, bottom - 2 * tick, style.GREEN, 1.0, "input spikes (bottom)"),
@@ -107,15 +106,10 @@ def draw_single_neuron(figure: Figure, found: SingleNeuron, **drive: float) -> N
             times = found.time[spikes]
             upper.vlines(times, base, base + tick, color=color, linewidth=width, label=label)
         upper.set_title(f"{trace.variant}: {np.count_nonzero(trace.spikes)} spikes")
-        used = any(VARIANTS[trace.variant])
-        lower.plot(
-            found.time,
-            trace.q,
-            color=style.PURPLE if used else style.GRAY,
-            linestyle="-" if used else ":",
-            linewidth=1.0,
-            label=None if used else "q, without effect here",
-        )
+        look = {"color": style.GRAY, "linestyle": ":", "label": "q, without effect here"}
+        if any(VARIANTS[trace.variant]):
+            look = {"color": style.PURPLE}
+        lower.plot(found.time, trace.q, linewidth=1.0, **look)
         lower.set_xlabel("time (s)")
     largest = max(float(trace.q.max()) for trace in found.traces)
     panels[0, 0].set(ylim=(bottom - 2.5 * tick, top + 2.5 * tick), ylabel="membrane u")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +27,7 @@ from brf_lava.network.layers import RealLayer, RealNetwork
 NOISE_MAX = 0.1  # probability of an additional spike per input and step
 SIGMA_MAX = 0.5  # relative weight noise
 WEIGHT_BITS = tuple(range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
-DISTURBANCES = (  # the sweeps of a panel, its axis, and what their levels are times there
+PANELS = (  # the sweeps of a panel, its axis, and what their levels are times there
     (("input noise",), "additional input spikes (% of inputs and steps)", 100.0),
     (("input deletion", "hidden deletion"), "spikes deleted (%)", 100.0),
     (("weight noise",), r"relative weight noise $\sigma$ (%)", 100.0),
@@ -109,8 +108,7 @@ def robustness(
 
 def _sweeps(title: str, disturbances: list[Disturbance], seed: int) -> list[Sweep]:
     """Measure at all levels, with a progress bar. Level 0 is the same for all repeats."""
-    sweeps = []
-    done = itertools.count(1)
+    sweeps, done = [], 0
     steps = sum(len(levels) for _, _, levels, _ in disturbances)
     with report.step_progress(title, steps) as advance:
         for name, measure, levels, repeats in disturbances:
@@ -119,7 +117,8 @@ def _sweeps(title: str, disturbances: list[Disturbance], seed: int) -> list[Swee
                 seeds = [[seed, repeat] for repeat in range(repeats if level else 1)]
                 row = [measure(level, np.random.default_rng(each)) for each in seeds]
                 scores.append(row if level else row * repeats)
-                advance(next(done))
+                done += 1
+                advance(done)
             accuracy, sops = np.moveaxis(np.array(scores), 2, 0)
             sweeps.append(Sweep(name, levels, accuracy, sops))
     return sweeps
@@ -145,16 +144,14 @@ def noisy_weights(network: RealNetwork, sigma: float, rng: np.random.Generator) 
     """
 
     def noisy(weights: Any) -> Any:
-        return (
-            None if weights is None else weights * (1 + sigma * rng.standard_normal(weights.shape))
-        )
+        return weights * (1 + sigma * rng.standard_normal(weights.shape))
 
-    return RealNetwork(
-        tuple(
-            replace(layer, weights=noisy(layer.weights), recurrent=noisy(layer.recurrent))
-            for layer in network.layers
-        )
-    )
+    layers = []
+    for layer in network.layers:
+        weights, recurrent = noisy(layer.weights), layer.recurrent
+        recurrent = None if recurrent is None else noisy(recurrent)
+        layers.append(replace(layer, weights=weights, recurrent=recurrent))
+    return RealNetwork(tuple(layers))
 
 
 def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator) -> RealNetwork:
@@ -203,7 +200,7 @@ def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None
     baseline = 100 * float(sweeps[0].accuracy[0, 0])
     figure.set_size_inches(10.0, 6.6)
     panels = figure.subplots(2, 2, sharey=True)
-    for panel, (names, label, factor) in zip(panels.ravel(), DISTURBANCES, strict=True):
+    for panel, (names, label, factor) in zip(panels.ravel(), PANELS, strict=True):
         panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
         for index, name in enumerate(names):
             sweep = by_name[name]
@@ -212,9 +209,8 @@ def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None
         if len(names) > 1:
             panel.legend()
     for panel in panels[:, 0]:
-        panel.set_ylabel("test accuracy (%)")
-    panels[1, 1].set_xticks(by_name["weight bits"].levels)
-    panels[0, 0].set_ylim(0, 100)
+        panel.set(ylabel="test accuracy (%)", ylim=(0, 100))
+    panels[1, 1].set_xticks(WEIGHT_BITS)
     note = f"dashed: undisturbed, in real numbers; {_repeats(sweeps[0])}"
     style.write_title(figure, f"{title}\n{note}", style.SMALL)
 

@@ -84,21 +84,20 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
     """Stability over omega, with the neurons of MODEL if one is named."""
     from brf_lava.analysis.stability import PLANES, draw_boundary, stability_map
 
-    title = "Divergence boundary of one step"
+    title, layers = "Divergence boundary of one step", []
     with _picture(out, *([model] if model else [])) as figure:
         if model is None:
             maps = [stability_map(plane, dt or 0.01) for plane in PLANES]
-            draw_boundary(figure, maps, (), title)
-            return
-        from brf_lava.analysis.parameters import maps_around, resonators
-        from brf_lava.train.checkpoint import load_checkpoint
+        else:
+            from brf_lava.analysis.parameters import maps_around, resonators
+            from brf_lava.train.checkpoint import load_checkpoint
 
-        if dt is not None:
-            raise ParameterError(f"--dt {dt:g}: {model} has a step of its own. Leave --dt out.")
-        layers = resonators(load_checkpoint(model).model(), str(model))
-        neurons = sum(len(layer.omega) for layer in layers)
-        title = f"{title}, and the {neurons} neurons of {model.name}"
-        draw_boundary(figure, maps_around(layers), layers, title)
+            if dt is not None:
+                raise ParameterError(f"--dt {dt:g}: {model} has a step of its own. Leave it out.")
+            layers = resonators(load_checkpoint(model).model(), str(model))
+            maps = maps_around(layers)
+            title += f", and the {sum(len(each.omega) for each in layers)} neurons of {model.name}"
+        draw_boundary(figure, maps, layers, title)
 
 
 @plot.command("frequency-response")

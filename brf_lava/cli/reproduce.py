@@ -61,8 +61,9 @@ def reproduce(
 ) -> None:
     """Run the published experiments on TASK again and tabulate them next to the published values.
 
-    Each run is a training, its export and the exported network on the integer engine. What is done
-    is not done again, and what was stopped goes on: after Ctrl-C, give the same command.
+    Each run, from seed 0 on, is a training, its export and the exported network on the integer
+    engine. What is done is not done again, and what was stopped goes on: after Ctrl-C, give the
+    same command.
     """
     from brf_lava.io.files import only_writer
     from brf_lava.reproduce.jobs import command, cores, run_jobs

@@ -94,7 +94,6 @@ def run_jobs(
     """
     waiting = [job for job in jobs if job.steps]
     running: dict[Job, subprocess.Popen[bytes]] = {}
-    seen: dict[Job, tuple[str, int]] = {}
     try:
         with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
             while waiting or running:
@@ -102,7 +101,7 @@ def run_jobs(
                     with signals_held(signal.SIGINT, signal.SIGTERM):
                         running[waiting[0]] = _start(waiting[0], threads, command(waiting[0]))
                     del waiting[0]
-                advance(sum(_look(job, seen) for job in jobs if job in running or not job.steps))
+                advance(sum(_look(job) for job in jobs if job in running or not job.steps))
                 time.sleep(PAUSE)
                 for job, code in {job: process.poll() for job, process in running.items()}.items():
                     if code is not None:
@@ -155,18 +154,18 @@ def _end(job: Job, code: int) -> None:
         LOGGER.info("%s: failed: %s", job.folder.name, job.problem)
 
 
-def _look(job: Job, seen: dict[Job, tuple[str, int]]) -> int:
-    """Return the epochs that a job has done, and log what is new since it was last `seen`."""
+def _look(job: Job) -> int:
+    """Return the epochs that a job has done, and log what is new since the last look."""
     if not job.steps:
         return job.epochs
     accuracy: list[float] = []
     with suppress(DataError):  # not begun, or a line that is half written
         accuracy = read_metrics(job.folder.metrics, (ACCURACY,), "")[ACCURACY]
     step, epoch = job.steps[0], len(accuracy)
-    before, seen[job] = seen.get(job), (step, epoch * LINES_PER_RUN // job.epochs)
-    if before is None or before[0] != step:
+    before, job.said = job.said, (step, epoch * LINES_PER_RUN // job.epochs)
+    if before[0] != step:
         LOGGER.info("%s: %s", job.folder.name, STEPS[step])
-    elif before != seen[job]:
+    elif before != job.said:
         state = f"epoch {epoch}/{job.epochs}  validation {accuracy[-1]:.2%}"
         LOGGER.info("%s: %s", job.folder.name, state)
     return epoch

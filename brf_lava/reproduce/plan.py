@@ -29,10 +29,11 @@ Cell = tuple[str, str]  # task and neuron
 
 @dataclass(eq=False)
 class Job(Run):
-    """A run, the steps that remain of it, and why it failed if it did."""
+    """A run, the steps that remain of it, why it failed if it did, and what was said of it last."""
 
     steps: list[str]
     problem: str | None = None
+    said: tuple[str, int] = ("", 0)
 
     @property
     def epochs(self) -> int:
@@ -48,10 +49,10 @@ def recipes_for(cells: Iterable[Cell], changes: Sequence[str]) -> dict[Cell, Rec
     recipes = {cell: override(recipe_for(*cell), changes) for cell in cells}
     for cell, recipe in recipes.items():
         if (recipe.task, recipe.neuron_names) != cell:
+            what = f"a recipe of task {recipe.task} and neuron {recipe.neuron_names}"
             raise RecipeError(
-                f"reproduce: --set makes {'-'.join(cell).lower()} a recipe of task {recipe.task} "
-                f"and neuron {recipe.neuron_names}. Name tasks as arguments, neurons with "
-                "--neurons."
+                f"reproduce: --set makes {'-'.join(cell).lower()} {what}. Name tasks as arguments, "
+                "neurons with --neurons."
             )
     return recipes
 

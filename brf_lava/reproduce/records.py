@@ -74,7 +74,10 @@ def run_folders(out: Path) -> list[RunFolder]:
 
 
 def read_record(folder: RunFolder) -> RunRecord:
-    """Read a complete run. Raises: CheckpointError, DataError for files of another or damaged."""
+    """Read a complete run.
+
+    Raises: CheckpointError, DataError for a file that is damaged or belongs to another run.
+    """
     checkpoint, epochs = read_training(folder)
     stored = read_file(folder.result, REMEDY)
     metrics, measured = checkpoint.metrics, stored.result
@@ -113,7 +116,10 @@ def read_record(folder: RunFolder) -> RunRecord:
 
 
 def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]]:
-    """Read the model of a finished training, and the metrics of every epoch. Raises: as above."""
+    """Read the model of a finished training, and the metrics of every epoch.
+
+    Raises: as `read_record`.
+    """
     try:
         checkpoint = load_checkpoint(folder.model)
     except CheckpointError as error:
@@ -173,7 +179,7 @@ def check_alike(runs: Iterable[Run]) -> None:
             what.append(f"data {data.description}, not {source.description}")
         if what:
             raise BrfLavaError(
-                f"{run.folder.path}: is of another experiment ({'; '.join(what)}) than is asked "
-                "for or than other runs there, and would get into the same tables. Name another "
-                "--out, change --set or --epochs, or move this folder elsewhere."
+                f"{run.folder.path}: is of another experiment ({'; '.join(what)}), and would get "
+                "into the same tables. Name another --out, change --set or --epochs, or move this "
+                "folder elsewhere."
             )

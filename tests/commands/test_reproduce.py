@@ -560,10 +560,10 @@ def test_jobs_run_their_steps_in_order(pretended: Path, monkeypatch: pytest.Monk
 def test_epochs_are_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(jobs.LOGGER, "info", lambda text, *given: said.append(text % given))
-    made, seen = job(tmp_path, 0), dict[Job, tuple[str, int]]()
+    made = job(tmp_path, 0)
     for text, count in (("", 0), ('{"epoch": 1, "validation_accuracy": 0.25}\n', 1)):
         made.folder.metrics.write_text(text)
-        assert [jobs._look(made, seen) for _ in range(2)] == [count, count]
+        assert [jobs._look(made) for _ in range(2)] == [count, count]
     shown = ("training", "epoch 1/3  validation 25.00%")
     assert said == [f"ecg-brf seed 0: {text}" for text in shown]
 

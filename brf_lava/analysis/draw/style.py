@@ -15,7 +15,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
+from matplotlib.textpath import text_to_path
 
 from brf_lava.errors import ParameterError
 from brf_lava.io.files import check_writable, write_bytes
@@ -49,7 +51,6 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
-LETTER = 0.66  # width of a letter or digit, of the font's size
 SUFFIXES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # undated
 
 
@@ -69,9 +70,14 @@ def check_picture(path: Path, *inputs: Path) -> None:
 def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
     """Title a figure, of its final width, with words of the user's: lines that are too long are
     broken, and nothing in them is a formula. size: of the font, points."""
-    letters = int(figure.get_figwidth() * POINTS / (LETTER * size))
-    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, letters)]
-    figure.suptitle("\n".join(lines), fontsize=size, parse_math=False)
+    font, room = FontProperties(size=size), 0.98 * figure.get_figwidth() * POINTS
+    lines = text.splitlines()
+    for letters in range(max(map(len, lines)), 0, -1):
+        parts = [part for line in lines for part in textwrap.wrap(line, letters)]
+        widths = (text_to_path.get_text_width_height_descent(part, font, False) for part in parts)
+        if all(width <= room for width, _, _ in widths):
+            break
+    figure.suptitle("\n".join(parts), fontsize=size, parse_math=False)
 
 
 def look(index: int, marked: bool = False) -> dict[str, Any]:
