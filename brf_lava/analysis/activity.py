@@ -15,6 +15,7 @@ from brf_lava.kernels import loop
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealLayer, RealNetwork
 
+AnyNetwork = RealNetwork | FixedNetwork
 Keep = Callable[[tuple[int, ...]], NDArray[np.bool_]]
 CHUNK = 32  # samples at a time; bounds memory, changes no result
 
@@ -35,9 +36,7 @@ class Score(NamedTuple):
     sops: float
 
 
-def run(
-    network: RealNetwork | FixedNetwork, x: Any, keep: Keep | None = None
-) -> tuple[Any, list[Any]]:
+def run(network: AnyNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, list[Any]]:
     """Outputs [T, B, C] and spikes [T, B, N] of each hidden layer, from zero state.
 
     x: [T, B, I]. keep: in real numbers, asked with the shape of each hidden layer's spikes which of
@@ -59,7 +58,7 @@ def run(
     return signal, fired[:-1]
 
 
-def score(network: RealNetwork | FixedNetwork, samples: Samples, keep: Keep | None = None) -> Score:
+def score(network: AnyNetwork, samples: Samples, keep: Keep | None = None) -> Score:
     """Judge a network; keep: as in `run`. Raises: ParameterError when no label counts."""
     hits = counted = spikes = 0
     for first in range(0, samples.x.shape[1], CHUNK):

@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from brf_lava.analysis.activity import run
+from brf_lava.analysis.activity import AnyNetwork, run
 from brf_lava.analysis.draw import style
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import ParameterError
 from brf_lava.network.decision import UNLABELED, Decision
-from brf_lava.network.layers import FixedNetwork, RealNetwork
 
 NO_LABEL_COLOR = "#ffffff"
 
@@ -38,9 +37,7 @@ class Raster:
     predictions: NDArray[np.int64]
 
 
-def raster(
-    network: RealNetwork | FixedNetwork, dataset: Dataset, decision: Decision, sample: int
-) -> Raster:
+def raster(network: AnyNetwork, dataset: Dataset, decision: Decision, sample: int) -> Raster:
     """Run one test sample, in real numbers or in integers as the network is.
 
     Raises: ParameterError for a sample that is not there.

@@ -110,15 +110,13 @@ def frequency_responses(
     ]
 
 
-def draw_responses(
-    figure: Figure, responses: Sequence[Response], dt: float, b_offset: float
-) -> None:
+def draw_responses(figure: Figure, found: Sequence[Response], dt: float, b_offset: float) -> None:
     """Mean of |u| over the relative frequency of the drive, one panel per neuron model."""
-    names = list(dict.fromkeys(response.neuron for response in responses))
+    names = list(dict.fromkeys(response.neuron for response in found))
     figure.set_size_inches(5.0 * len(names), 4.0)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
-        for index, response in enumerate(r for r in responses if r.neuron == name):
+        for index, response in enumerate(r for r in found if r.neuron == name):
             label = rf"$\omega$ = {response.omega:g} rad/s, peak at {response.peak:.2f} $\omega$"
             panel.plot(response.relative, response.amplitude, **style.look(index), label=label)
             top = response.amplitude.max()
@@ -130,7 +128,7 @@ def draw_responses(
             ylabel="mean |u| over the drive (threshold = 1)",
             title=rf"{name}, $\delta$ = {dt:g} s",
         )
-        panel.set_ylim(top=4 * max(r.amplitude.max() for r in responses if r.neuron == name))
+        panel.set_ylim(top=4 * max(r.amplitude.max() for r in found if r.neuron == name))
         panel.legend(loc="upper right")
     drive = f"Unit spikes for {DURATION:g} s, no threshold"
     figure.suptitle(rf"{drive}, $b_\mathrm{{off}}$ = {b_offset:g} per s")

@@ -67,9 +67,7 @@ def spectral_radius(neuron: Neuron, damping: Any, omega: Any, dt: float) -> NDAr
     damping, omega: arrays of one shape, which is also the result's. The step's matrix is read off
     the step itself, one unit state after the other, so that no equation stands here.
     """
-    damping, omega = np.broadcast_arrays(
-        np.asarray(damping, dtype=np.float64), np.asarray(omega, dtype=np.float64)
-    )
+    damping, omega = np.broadcast_arrays(damping, omega)
     constants = neuron.real_constants(dt=dt, theta=np.inf)
     zero, one = np.zeros_like(damping), np.ones_like(damping)
     columns = [

@@ -17,10 +17,10 @@ from brf_lava.io.printable import on_one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from brf_lava.analysis.activity import Samples
+    from brf_lava.analysis.activity import AnyNetwork, Samples
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.decision import Decision
-    from brf_lava.network.layers import FixedNetwork, RealNetwork
+    from brf_lava.network.layers import RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
 
 CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
@@ -245,7 +245,7 @@ def _data_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"task": checkpoint.recipe.task, "permutation": permutation, "data": {"kind": kind}}
 
 
-def _load(path: Path, data: DataOptions) -> tuple[RealNetwork | FixedNetwork, Dataset, Decision]:
+def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]:
     """A model in real numbers or a network file, its data, and how it answers."""
     import h5py
 
@@ -253,7 +253,7 @@ def _load(path: Path, data: DataOptions) -> tuple[RealNetwork | FixedNetwork, Da
     from brf_lava.run.result import decision_of
     from brf_lava.train.checkpoint import load_checkpoint
 
-    network: RealNetwork | FixedNetwork
+    network: AnyNetwork
     if h5py.is_hdf5(path):
         network, _ = read_network(path)
         known, decision = network.provenance, decision_of(network)

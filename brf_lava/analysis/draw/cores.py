@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from brf_lava.analysis.draw import style
 
+COLUMNS_MAX = 1200  # cores side by side; of more, the fullest of each few is shown
 NUMBERED = 24  # cores up to which the shares are written into the picture
 
 
@@ -26,10 +27,13 @@ def draw_cores(
 
     shares: [cores, resources], 0..1. layers: [cores], the number from 1 of the first layer there.
     """
-    cores, percent = len(shares), 100 * shares
+    cores = len(shares)
+    bins = -(-cores // COLUMNS_MAX)
+    starts = np.arange(0, cores, bins)
+    percent = np.maximum.reduceat(100 * shares, starts, axis=0)
     figure.set_size_inches(min(12.0, 6.5 + 0.25 * cores), 4.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(resources), 1])
-    edges, rows = (np.arange(count + 1) - 0.5 for count in (cores, len(resources)))
+    edges, rows = np.append(starts, cores) - 0.5, np.arange(len(resources) + 1) - 0.5
     look = {"cmap": "YlOrRd", "vmin": 0.0, "vmax": 100.0, "rasterized": True}
     image = upper.pcolormesh(edges, rows, percent.T, **look)
     upper.set_yticks(range(len(resources)), resources)
@@ -43,7 +47,7 @@ def draw_cores(
     few = last <= len(style.CYCLE)  # of many layers, colors show the order alone
     colors = ListedColormap(style.CYCLE[:last]) if few else "viridis"
     look = {"cmap": colors, "vmin": 0.5, "vmax": last + 0.5, "rasterized": True}
-    lower.pcolormesh(edges, [-0.5, 0.5], layers[None, :], **look)
+    lower.pcolormesh(edges, [-0.5, 0.5], layers[starts][None, :], **look)
     lower.set_yticks([0], ["first layer"])
     changes = np.flatnonzero(np.diff(layers, prepend=0))
     if len(changes) <= NUMBERED:
@@ -54,6 +58,6 @@ def draw_cores(
         for chip in range(cores_per_chip, cores, cores_per_chip):
             if cores // cores_per_chip <= NUMBERED:
                 panel.axvline(chip - 0.5, color=style.GRAY, linewidth=0.8)
-    lower.set_xlabel("core")
+    lower.set_xlabel("core" if bins == 1 else f"core; the fullest of each {bins} is shown")
     lower.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # of one core too
     upper.set_title(title)
