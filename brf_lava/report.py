@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -51,15 +52,6 @@ def make_console(*, stderr: bool = False) -> Console:
     return drawn if drawn.is_terminal else _PlainConsole(stderr=stderr, width=110)
 
 
-def width() -> int:
-    """How many letters a line of stdout holds: as many as the terminal has, else 110."""
-    return make_console().width
-
-
-def print_table(table: Table) -> None:
-    make_console().print(table)
-
-
 def notice(text: str) -> None:
     """Print what a user should know, on stderr."""
     make_console(stderr=True).print(f"Notice: {text}", style="yellow", soft_wrap=True)
@@ -78,16 +70,18 @@ def table(
     """
     made = Table(title=title, title_justify="left", caption_justify="left")
     for column in columns:
-        if column.startswith(">"):
-            made.add_column(column.removeprefix(">"), justify="right")
-        else:
-            made.add_column(column, overflow="fold")  # no text is cut
+        justify: Any = "right" if column.startswith(">") else "left"
+        made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # nothing cut
     rows = list(rows)
     for row in rows[:shown]:
         made.add_row(*row) if row else made.add_section()
     if shown is not None and len(rows) > shown:
         made.caption = f"and {len(rows) - shown:,} more rows, see --all"
     return made
+
+
+def print_table(table: Table) -> None:
+    make_console().print(table)
 
 
 def print_rows(
@@ -97,11 +91,12 @@ def print_rows(
     print_table(table(title, columns, rows, shown))
 
 
-def _epoch_text(report: EpochReport) -> str:
-    return (
-        f"loss {report.train_loss:.1f} val {report.validation_loss:.1f} "
-        f"acc {report.validation_accuracy:.2%} SOPs {report.validation_sops:.0f}"
-    )
+def _bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
+    """A bar on stderr after the first column; nothing where that is no terminal."""
+    console = make_console(stderr=True)
+    left, *right = columns
+    parts = (left, BarColumn(bar_width=24), *right)
+    return Progress(*parts, console=console, transient=transient, disable=not console.is_terminal)
 
 
 @contextmanager
@@ -109,56 +104,34 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     """Show a bar over all epochs with metrics and the time left; without a terminal, lines."""
     from brf_lava.train.trainer import Progress as TrainingProgress
 
-    console = make_console(stderr=True)
-    if not console.is_terminal:
-        every = max(1, epochs // LINES_PER_RUN)
-
-        def on_epoch(report: EpochReport) -> None:
-            if report.epoch % every == 0 or report.epoch == epochs:
-                console.print(
-                    f"epoch {report.epoch}/{epochs}  {_epoch_text(report)}  {report.seconds:.1f} s",
-                    soft_wrap=True,
-                )
-
-        yield TrainingProgress(on_epoch=on_epoch)
-        return
-    with Progress(
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[metrics]}"),
-        console=console,
-    ) as bar:
+    every = max(1, epochs // LINES_PER_RUN)
+    metrics = TextColumn("{task.fields[metrics]}")
+    epoch = TextColumn("epoch {task.fields[epoch]}")
+    with _bar(epoch, TaskProgressColumn(), TimeRemainingColumn(), metrics) as bar:
         task = bar.add_task("", total=epochs, completed=done, epoch=f"{done}/{epochs}", metrics="")
 
         def on_batch(epoch: int, batch: int, batches: int) -> None:
             bar.update(task, completed=epoch + batch / batches)
 
-        def show_epoch(report: EpochReport) -> None:
-            bar.update(
-                task,
-                completed=report.epoch,
-                epoch=f"{report.epoch}/{epochs}",
-                metrics=_epoch_text(report),
+        def on_epoch(report: EpochReport) -> None:
+            count = f"{report.epoch}/{epochs}"
+            text = (
+                f"loss {report.train_loss:.1f} val {report.validation_loss:.1f} "
+                f"acc {report.validation_accuracy:.2%} SOPs {report.validation_sops:.0f}"
             )
+            bar.update(task, completed=report.epoch, epoch=count, metrics=text)
+            if bar.disable and (report.epoch % every == 0 or report.epoch == epochs):
+                line = f"epoch {count}  {text}  {report.seconds:.1f} s"
+                bar.console.print(line, soft_wrap=True)
 
-        yield TrainingProgress(on_batch=on_batch, on_epoch=show_epoch)
+        yield TrainingProgress(on_batch=on_batch, on_epoch=on_epoch)
 
 
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
-    """A bar over time steps; nothing where there is no terminal."""
-    console = make_console(stderr=True)
-    with Progress(
-        TextColumn(label),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    """A bar over steps; nothing where there is no terminal."""
+    columns = (TextColumn(label), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns, transient=True) as bar:
         task = bar.add_task("", total=steps)
         yield lambda done: bar.update(task, completed=done)
 
@@ -166,15 +139,15 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
 def checkpoint_table(checkpoint: Checkpoint) -> Table:
     """Return the metrics of a model on the test data."""
     metrics = checkpoint.metrics
-    best = f"{checkpoint.epoch} of {checkpoint.epochs_done}"
-    rows = (
+    epoch = ("best epoch", f"{checkpoint.epoch} of {checkpoint.epochs_done}")
+    rows = [
         ("accuracy", f"{metrics.accuracy:.2%}"),
         ("SOPs per sample (hidden spikes)", f"{metrics.sops_per_sample:.1f}"),
         ("loss", f"{metrics.loss:.1f}"),
         ("samples x steps", f"{metrics.samples} x {metrics.steps}"),
-        *([("best epoch", best)] if checkpoint.epochs_done else []),
+        *([epoch] if checkpoint.epochs_done else []),  # none was trained here
         ("device", metrics.device),
-    )
+    ]
     return table(f"{checkpoint.recipe.task} test, float network", ("", ">value"), rows)
 
 
@@ -195,17 +168,11 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
 
 def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
     """Return how far the integers are from the trained parameters."""
-    rows = (
-        (
-            f"{index} {report.neuron}",
-            each.parameter,
-            str(each.bits),
-            f"{each.absolute:.3g}",
-            f"{each.relative:.3%}",
-        )
-        for index, report in enumerate(reports, start=1)
-        for each in report.deviations
-    )
+    rows = []
+    for index, report in enumerate(reports, start=1):
+        for each in report.deviations:
+            errors = (f"{each.absolute:.3g}", f"{each.relative:.3%}")
+            rows.append((f"{index} {report.neuron}", each.parameter, str(each.bits), *errors))
     columns = ("layer", "parameter", ">bits", ">largest error", ">of largest value")
     return table("Parameters: quantization error", columns, rows)
 
@@ -243,34 +210,29 @@ def network_line(network: FixedNetwork) -> str:
 
 def comparison_table(result: RunResult) -> Table:
     """Return the run next to the float reference."""
-    reference, cost = result.reference, result.cost
+    reference, cost, steps = result.reference, result.cost, result.steps
 
     def row(name: str, base: float | None, value: float, form: str) -> tuple[str, ...]:
-        """A row of a value next to that of the reference, and their ratio."""
+        """A value next to that of the reference, and their ratio."""
         ratio = f"{value / base:.3f}" if base else ""
         return name, "" if base is None else f"{base:{form}}", f"{value:{form}}", ratio
 
     accuracy, sops = (reference.accuracy, reference.sops) if reference else (None, None)
-    steps, macs = result.steps, cost.dense_macs
-    per_step = None if sops is None else sops / steps
+    macs = cost.dense_macs
+    share = f"{cost.synops / macs:.3f}" if macs else ""
+    agreement = "" if result.agreement is None else f"{result.agreement:.2%}"
     rows = [
         row("accuracy", accuracy, result.accuracy, ".2%"),
         row("SOPs per sample (hidden spikes)", sops, cost.sops, ".1f"),
-        row("SOPs per step", per_step, result.sops_per_step, ".3f"),
-        (
-            "synaptic operations per sample",
-            f"{macs:,.0f} MACs",
-            f"{cost.synops:,.0f}",
-            f"{cost.synops / macs:.3f}" if macs else "",
-        ),
+        row("SOPs per step", sops and sops / steps, result.sops_per_step, ".3f"),
+        ("synaptic operations per sample", f"{macs:,.0f} MACs", f"{cost.synops:,.0f}", share),
         ("  of input spikes", "", f"{cost.input_synops:,.0f}"),
         ("  of hidden spikes, recurrent", "", f"{cost.recurrent_synops:,.0f}"),
         ("  of hidden spikes, to the next layer", "", f"{cost.output_synops:,.0f}"),
+        *([("same prediction as float", "", agreement)] if agreement else []),
+        ("saturation events", "", f"{result.saturations:,}"),
+        ("wall time", "", f"{result.seconds:.2f} s"),
     ]
-    if result.agreement is not None:
-        rows.append(("same prediction as float", "", f"{result.agreement:.2%}"))
-    rows.append(("saturation events", "", f"{result.saturations:,}"))
-    rows.append(("wall time", "", f"{result.seconds:.2f} s"))
     floats = f">float on {reference.device}" if reference else ">float"
     columns = ("", floats, f">fixed point, {result.backend}", ">ratio")
     return table(f"{result.samples} samples of {steps} steps", columns, rows)

@@ -1,1 +1,1 @@
-"""What pictures show, as plain arrays in frozen dataclasses; `draw` turns them into pictures."""
+"""What pictures show, as plain arrays, and how it is drawn: a module for each picture."""

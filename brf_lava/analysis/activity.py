@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from brf_lava.kernels import loop
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealLayer, RealNetwork
 
+AnyNetwork = RealNetwork | FixedNetwork
 Keep = Callable[[tuple[int, ...]], NDArray[np.bool_]]
 CHUNK = 32  # samples at a time; bounds memory, changes no result
 
@@ -28,50 +29,40 @@ class Samples:
     decision: Decision
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """accuracy: share of the labels that count, 0..1. sops: hidden spikes per sample."""
 
     accuracy: float
     sops: float
 
 
-def run_real(network: RealNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, list[Any]]:
+def run(network: AnyNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, list[Any]]:
     """Outputs [T, B, C] and spikes [T, B, N] of each hidden layer, from zero state.
 
-    x: [T, B, I]. keep: asked with the shape of each hidden layer's spikes which of them arrive
-    anywhere; None for all. Spikes that were fired but do not arrive are in the result.
+    x: [T, B, I]. keep: in real numbers, asked with the shape of each hidden layer's spikes which of
+    them arrive anywhere; None for all. Spikes that do not arrive are in the result, too.
     """
+    if isinstance(network, FixedNetwork):
+        activity = engine.run(network, np.ascontiguousarray(x))
+        return activity.outputs / 2.0**network.output_bits, list(activity.spikes)
     signal: Any = np.ascontiguousarray(x, dtype=np.float64)
     fired = []
     for layer in network.layers:
         if keep is None or not layer.neuron.spiking:
-            signal = _forward(layer, signal)
-            if layer.neuron.spiking:
-                fired.append(signal)
-            continue
-        steps, samples, _ = signal.shape
-        arrive = keep((steps, samples, layer.weights.shape[0]))
-        spikes = _forward_losing(layer, signal, arrive)
+            signal = spikes = _forward(layer, signal)
+        else:
+            arrive = keep((*signal.shape[:2], len(layer.weights)))
+            spikes = _forward_losing(layer, signal, arrive)
+            signal = spikes * arrive
         fired.append(spikes)
-        signal = spikes * arrive
-    return signal, fired
+    return signal, fired[:-1]
 
 
-def score(network: RealNetwork | FixedNetwork, samples: Samples, keep: Keep | None = None) -> Score:
-    """Judge a network in real numbers, or in integers, which the engine runs.
-
-    keep: as `run_real`, for real numbers. Raises: ParameterError when no label counts.
-    """
+def score(network: AnyNetwork, samples: Samples, keep: Keep | None = None) -> Score:
+    """Judge a network; keep: as in `run`. Raises: ParameterError when no label counts."""
     hits = counted = spikes = 0
     for first in range(0, samples.x.shape[1], CHUNK):
-        x = np.ascontiguousarray(samples.x[:, first : first + CHUNK])
-        fired: Sequence[Any]
-        if isinstance(network, FixedNetwork):
-            activity = engine.run(network, x)
-            outputs, fired = activity.outputs, activity.spikes
-        else:
-            outputs, fired = run_real(network, x, keep)
+        outputs, fired = run(network, samples.x[:, first : first + CHUNK], keep)
         predictions = samples.decision.predict(outputs)
         right, of = samples.decision.hits(predictions, samples.labels[first : first + CHUNK])
         hits, counted = hits + right, counted + of

@@ -2,62 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
-from brf_lava.analysis.stability import PLANES, StabilityMap, stability_map
+from brf_lava.analysis.draw import style
+from brf_lava.analysis.stability import PLANES, Resonators, StabilityMap, stability_map
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, DataError
-from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.neurons.families import NEURONS
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import Network
 from brf_lava.train.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Resonators:
-    """One hidden layer, `layer` of all, from 1. omega [N] rad/s; b_offset [N] 1/s, both as absolute
-    values; damping [N] 1/s as the neuron uses it at rest."""
-
-    layer: int
-    record: Neuron
-    dt: float  # s
-    omega: NDArray[np.float64]
-    b_offset: NDArray[np.float64]
-    damping: NDArray[np.float64]
-
-    @property
-    def neuron(self) -> str:
-        return self.record.name
-
-    @property
-    def plane(self) -> str:
-        """The neuron without balance whose equation of motion these have."""
-        return (self.record.bare or self.record).name
-
-    @property
-    def bare_damping(self) -> NDArray[np.float64]:
-        """[N] 1/s: what the damping would be without the boundary in it."""
-        bare = self.record.bare or self.record
-        damping: NDArray[np.float64] = bare.rule(self.omega, self.b_offset, None)[0]
-        return damping
-
-
-@dataclass(frozen=True)
 class Training:
-    """The layers after and, where it can be known, before training."""
+    """The layers after and, where it can be known, before training.
 
-    after: tuple[Resonators, ...]
-    before: tuple[Resonators, ...] | None
-    note: str  # where the initial values come from, for the picture
+    note: where the initial values come from, for the picture.
+    """
+
+    after: list[Resonators]
+    before: list[Resonators] | None
+    note: str
 
 
-def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
+def resonators(network: Network, where: str) -> list[Resonators]:
     """The hidden layers of a network that resonate. Raises: CheckpointError when none does.
 
     where: what to call the network in the message, such as its file.
@@ -65,71 +40,97 @@ def resonators(network: Network, where: str) -> tuple[Resonators, ...]:
     layers = []
     for number, block in enumerate(network.hidden_blocks, start=1):
         neuron: Any = block.neuron  # the parameters differ from neuron to neuron
-        family = block.neuron.family
-        if family.plane is None or (family.bare or family).name not in PLANES:
+        bare = neuron.family.bare or neuron.family
+        if neuron.family.plane is None or bare.name not in PLANES:
             continue
-        omega, b_offset = (
-            parameter.detach().abs().double().cpu().numpy()
-            for parameter in (neuron.omega, neuron.b_offset)
+        omega, b_offset, coefficients = (
+            values.detach().double().cpu().numpy()
+            for values in (neuron.omega.abs(), neuron.b_offset.abs(), neuron.coefficients())
         )
-        damping = neuron.coefficients().detach().double().cpu().numpy()[0]
-        layers.append(Resonators(number, family, neuron.constants.dt, omega, b_offset, damping))
+        layers.append(
+            Resonators(
+                layer=number,
+                neuron=neuron.family.name,
+                plane=bare.name,
+                dt=neuron.constants.dt,
+                omega=omega,
+                b_offset=b_offset,
+                damping=coefficients[0],
+                bare_damping=bare.rule(omega, b_offset, None)[0],
+            )
+        )
     if not layers:
-        having = [name for name, known in NEURONS.items() if known.plane is not None]
-        families = dict.fromkeys(block.neuron.family for block in network.hidden_blocks)
-        omega = any("omega" in {key.name for key in family.keys} for family in families)
-        lack = "no plane of omega and damping in their record" if omega else "no omega"
+        names = dict.fromkeys(block.neuron.family.name for block in network.hidden_blocks)
+        having = ", ".join(name for name, known in NEURONS.items() if known.plane is not None)
         raise CheckpointError(
-            f"{where}: its hidden neurons are {', '.join(each.name for each in families)}, which "
-            f"have {lack}; {', '.join(having)} have. Name another model."
+            f"{where}: its hidden neurons are {', '.join(names)}, which have no omega and damping "
+            f"to be drawn; {having} have. Name another model."
         )
-    return tuple(layers)
+    return layers
 
 
-def maps_around(layers: tuple[Resonators, ...]) -> list[StabilityMap]:
+def maps_around(layers: Sequence[Resonators]) -> list[StabilityMap]:
     """A map of stability around the neurons of each plane and step."""
     maps = []
     for plane, dt in dict.fromkeys((layer.plane, layer.dt) for layer in layers):
-        there = [layer for layer in layers if (layer.plane, layer.dt) == (plane, dt)]
-        omega = np.concatenate([layer.omega for layer in there])
-        damping = [array for layer in there for array in (layer.damping, layer.bare_damping)]
+        shown = [layer for layer in layers if (layer.plane, layer.dt) == (plane, dt)]
+        omega = np.concatenate([layer.omega for layer in shown])
+        damping = [array for layer in shown for array in (layer.damping, layer.bare_damping)]
         maps.append(stability_map(plane, dt, (omega, np.concatenate(damping))))
     return maps
 
 
-def initial_network(checkpoint: Checkpoint, dataset: Dataset) -> Network:
-    """The network as training began: drawn again by the trainer from recipe and seed.
+def training(checkpoint: Checkpoint, dataset: Dataset | None, where: str) -> Training:
+    """Both states of the parameters; without `before` for an imported model.
+
+    The initial values are drawn again by the trainer from recipe and seed.
 
     dataset: that of the training, since its size decides where in the random numbers the initial
-    values begin. Raises: DataError for other data, CheckpointError for an imported model.
+    values begin; None for an imported model. where: as of `resonators`.
+    Raises: CheckpointError as `resonators`, DataError for other data.
     """
-    if checkpoint.seed is None:
-        raise CheckpointError(
-            f"initial values: the model was {checkpoint.origin}; only one trained here has a seed."
-        )
+    after = resonators(checkpoint.model(), where)
+    if checkpoint.seed is None or dataset is None:
+        return Training(after, None, f"{checkpoint.origin}: initial values unknown")
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
         raise DataError(
             f"initial values: the model was trained on {checkpoint.data.description}, the data "
             f"here is {dataset.source.description}. Name the same --data."
         )
     # A trainer writes nothing until it runs.
-    trainer = Trainer(
-        checkpoint.recipe, dataset, checkpoint.seed, torch.device("cpu"), Path("unwritten.pt")
-    )
-    return trainer.model
-
-
-def training(checkpoint: Checkpoint, dataset: Dataset | None, where: str) -> Training:
-    """Both states of the parameters; without `before` for an imported model.
-
-    dataset: needed for a model with a seed. Raises: as `resonators` and `initial_network`.
-    """
-    after = resonators(checkpoint.model(), where)
-    if checkpoint.seed is None or dataset is None:
-        return Training(after, None, f"{checkpoint.origin}: initial values unknown")
-    before = resonators(initial_network(checkpoint, dataset), where)
+    trainer = Trainer(checkpoint.recipe, dataset, checkpoint.seed, torch.device("cpu"))
     note = (
         f"initial values drawn again from recipe and seed {checkpoint.seed}; "
         f"trained: epoch {checkpoint.epoch} of {checkpoint.epochs_done}"
     )
-    return Training(after, before, note)
+    return Training(after, resonators(trainer.model, where), note)
+
+
+def draw_parameters(figure: Figure, found: Training, title: str) -> None:
+    """omega and b_offset of each hidden layer, before (if known) and after training."""
+    layers = found.after
+    figure.set_size_inches(5.6 * len(layers), 4.6)
+    panels = figure.subplots(1, len(layers), squeeze=False)[0]
+    for index, (panel, after) in enumerate(zip(panels, layers, strict=True)):
+        if found.before:
+            before = found.before[index]
+            ways = ([before.omega, after.omega], [before.b_offset, after.b_offset])
+            panel.plot(*ways, color=style.PALE, linewidth=0.8)
+            hollow = {"color": style.BLUE, "fillstyle": "none", "label": "before training"}
+            panel.plot(before.omega, before.b_offset, "s", markersize=5, **hollow)
+        full = {"color": style.RED, "label": "after training"}
+        panel.plot(after.omega, after.b_offset, "o", markersize=5, **full)
+        limits = panel.get_xlim()
+        omega = np.linspace(max(0.0, limits[0]), min(limits[1], 0.999 / after.dt), 200)
+        plane = PLANES[after.plane]
+        edge = np.abs(plane.damping(omega, after.dt))
+        panel.plot(omega, edge, color=style.BLACK, linestyle="--", linewidth=1.0, label=plane.edge)
+        panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+        panel.set(
+            xlim=limits,
+            xlabel=r"angular frequency $\omega$ (rad/s)",
+            ylabel=r"damping offset $b_\mathrm{off}$ (1/s)",
+            title=f"hidden layer {after.layer}, {len(after.omega)} {after.neuron}",
+        )
+        panel.legend()
+    style.write_title(figure, f"{title}\n{found.note}", style.SMALL)

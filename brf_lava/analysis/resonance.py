@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from brf_lava.analysis.draw import style
 from brf_lava.analysis.stability import EDGE, spectral_radius
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import loop
@@ -21,10 +23,7 @@ from brf_lava.neurons import boundary
 from brf_lava.neurons.families import NEURONS, Neuron
 
 DURATION = 20.0  # s
-STEPS_MAX = 200_000  # of one drive, at 20 s a dt of 0.0001 s
-LEAST_OMEGA = 1e-6  # rad/s; a period of two months
 CHUNK = 32  # drives at a time; keeps their states within memory
-BALANCED = tuple(neuron for neuron in NEURONS.values() if neuron.bare is not None)
 
 
 @dataclass(frozen=True)
@@ -66,51 +65,28 @@ def spike_trains(frequencies: NDArray[np.float64], dt: float, steps: int) -> NDA
 
 
 def frequency_response(
-    neuron: Neuron,
-    omega: float,
-    dt: float,
-    relative: NDArray[np.float64],
-    *,
-    b_offset: float = 0.1,
-    duration: float = DURATION,
+    neuron: Neuron, omega: float, dt: float, relative: NDArray[np.float64], b_offset: float = 0.1
 ) -> Response:
-    """Drive one balanced neuron at ``relative * omega``, each for `duration` seconds.
+    """Drive one balanced neuron at ``relative * omega``, each for `DURATION`.
 
     omega: rad/s. dt: s. relative: [F], above 0. b_offset: 1/s.
-    Raises: ParameterError for a neuron that is neither, for ``dt * omega >= 1``, for so large a
-    b_offset that the neuron overshoots and grows, and for other numbers out of range.
+    Raises: ParameterError for ``dt * omega >= 1``, and for so large a b_offset that the neuron
+    overshoots and grows.
     """
-    where = "frequency-response"
-    if neuron.bare is None:
-        raise ParameterError(
-            f"{where}: neuron {neuron.name}; choose {' or '.join(each.name for each in BALANCED)}."
-        )
-    if not (dt > 0 and omega >= LEAST_OMEGA and 0 <= b_offset < np.inf and duration >= dt):
-        raise ParameterError(
-            f"{where}: dt {dt:g} s, omega {omega:g} rad/s, b_offset {b_offset:g}/s, {duration:g} s;"
-            f" dt must be above 0, omega at least {LEAST_OMEGA:g}, b_offset at least 0 and finite, "
-            "the duration at least dt. Choose others."
-        )
-    if not duration / dt <= STEPS_MAX:
-        raise ParameterError(
-            f"{where}: {duration / dt:.0f} steps; at most {STEPS_MAX} are run. Use a larger dt, or "
-            "less time."
-        )
-    steps = round(duration / dt)
-    boundary.check_omega([omega], dt, f"{where}, omega")
+    boundary.check_omega([omega], dt, "frequency-response, omega")
     constants: Any = neuron.real_constants(dt=dt, theta=np.inf, gamma=0.0)
     damping, _ = neuron.rule(omega, b_offset, constants)
     # balance lies in the damping alone
-    if not spectral_radius(neuron.bare, np.array([damping]), omega, dt)[0] <= EDGE:
+    if spectral_radius(neuron.bare or neuron, np.array([damping]), omega, dt)[0] > EDGE:
         raise ParameterError(
-            f"{where}: b_offset {b_offset:g}/s; with it a {neuron.name} neuron of omega {omega:g} "
-            f"rad/s overshoots in every step of {dt:g} s and grows. Lower b_offset or dt."
+            f"frequency-response: b_offset {b_offset:g}/s; with it a {neuron.name} neuron of omega "
+            f"{omega:g} rad/s overshoots in every step of {dt:g} s and grows. Lower b_offset or dt."
         )
     amplitudes = []
     for first in range(0, len(relative), CHUNK):
         _, states = loop.forward(
             neuron,
-            spike_trains(relative[first : first + CHUNK] * omega, dt, steps),
+            spike_trains(relative[first : first + CHUNK] * omega, dt, round(DURATION / dt)),
             np.ones((1, 1)),
             None,
             np.array([[damping], [omega]]),
@@ -124,10 +100,35 @@ def frequency_response(
 
 def frequency_responses(
     omegas: Sequence[float], dt: float, relative: NDArray[np.float64], b_offset: float
-) -> tuple[Response, ...]:
+) -> list[Response]:
     """`frequency_response` of each balanced neuron for each omega."""
-    return tuple(
-        frequency_response(neuron, omega, dt, relative, b_offset=b_offset)
-        for neuron in BALANCED
+    return [
+        frequency_response(neuron, omega, dt, relative, b_offset)
+        for neuron in NEURONS.values()
+        if neuron.bare is not None
         for omega in omegas
-    )
+    ]
+
+
+def draw_responses(figure: Figure, found: Sequence[Response], dt: float, b_offset: float) -> None:
+    """Mean of |u| over the relative frequency of the drive, one panel per neuron model."""
+    names = list(dict.fromkeys(response.neuron for response in found))
+    figure.set_size_inches(5.0 * len(names), 4.0)
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        for index, response in enumerate(r for r in found if r.neuron == name):
+            label = rf"$\omega$ = {response.omega:g} rad/s, peak at {response.peak:.2f} $\omega$"
+            panel.plot(response.relative, response.amplitude, **style.look(index), label=label)
+            top = response.amplitude.max()
+            panel.plot(response.peak, top, **style.look(index, marked=True))
+        panel.axvline(1, color=style.GRAY, linewidth=0.8, zorder=0)
+        panel.set(
+            yscale="log",
+            xlabel=r"frequency of the input spikes / $\omega$",
+            ylabel="mean |u| over the drive (threshold = 1)",
+            title=rf"{name}, $\delta$ = {dt:g} s",
+        )
+        panel.set_ylim(top=4 * max(r.amplitude.max() for r in found if r.neuron == name))
+        panel.legend(loc="upper right")
+    drive = f"Unit spikes for {DURATION:g} s, no threshold"
+    figure.suptitle(rf"{drive}, $b_\mathrm{{off}}$ = {b_offset:g} per s")

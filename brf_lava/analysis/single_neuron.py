@@ -10,77 +10,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brf_lava.analysis.resonance import LEAST_OMEGA, spike_trains
+from brf_lava.analysis.draw import style
+from brf_lava.analysis.resonance import spike_trains
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import real
 from brf_lava.neurons.boundary import check_omega, divergence_boundary
 from brf_lava.neurons.families import DEFAULT
 
-BARE = DEFAULT.bare or DEFAULT  # without balance
-STEPS_MAX = 200_000  # a plain Python loop takes seconds for more
+THETA = 1.0
+DURATION, DRIVEN = 6.0, 4.0  # s; input spikes come in the first four
 LARGEST = 1e100  # of a state; far beyond it there are no numbers, and no axis
-SHORT = f"shorter than the whole run, but so long that at most {STEPS_MAX:,} steps are run"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Which of the two a neuron has."""
-
-    title: str
-    refractory: bool
-    smooth_reset: bool
-
-
-VARIANTS = (
-    Variant(f"neither ({BARE.name})", refractory=False, smooth_reset=False),
-    Variant("refractory period", refractory=True, smooth_reset=False),
-    Variant("smooth reset", refractory=False, smooth_reset=True),
-    Variant(f"both ({DEFAULT.name})", refractory=True, smooth_reset=True),
-)
-
-
-@dataclass(frozen=True)
-class Drive:
-    """The neuron and its input.
-
-    omega: rad/s. b_offset: 1/s. dt: s. theta: threshold. gamma: per step. weight: of the input
-    spikes, which come at omega for the first `driven` of `duration` seconds.
-    Raises: ParameterError for numbers out of range.
-    """
-
-    omega: float = 10.0
-    b_offset: float = 1.0
-    dt: float = 0.01
-    theta: float = 1.0
-    gamma: float = 0.9
-    weight: float = 100.0
-    duration: float = 6.0
-    driven: float = 4.0
-
-    def __post_init__(self) -> None:
-        for name, value, good, allowed in (
-            ("dt", self.dt, self.dt > 0, "above 0 s"),
-            ("dt", self.dt, self.duration / STEPS_MAX <= self.dt < self.duration, SHORT),
-            ("omega", self.omega, self.omega >= LEAST_OMEGA, f"at least {LEAST_OMEGA:g} rad/s"),
-            ("b_offset", self.b_offset, 0 <= self.b_offset < np.inf, "at least 0/s, and finite"),
-            ("gamma", self.gamma, 0 <= self.gamma < 1, "at least 0 and below 1"),
-            ("weight", self.weight, np.isfinite(self.weight), "finite"),
-        ):
-            if not good:
-                raise ParameterError(
-                    f"single-neuron: {name} {value:g}; must be {allowed}. Choose another."
-                )
-        check_omega([self.omega], self.dt, "single-neuron, omega")
+VARIANTS = {  # refractory period, smooth reset
+    f"neither ({DEFAULT.bare.name if DEFAULT.bare else ''})": (False, False),
+    "refractory period": (True, False),
+    "smooth reset": (False, True),
+    f"both ({DEFAULT.name})": (True, True),
+}
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one variant did, all [T]: u, the refractory variable q after the step, the threshold
-    that u was compared with, and spikes."""
+    """What one of the `VARIANTS` did, all [T]: u, the refractory variable q after the step, the
+    threshold that u was compared with, and spikes."""
 
-    variant: Variant
+    variant: str
     u: NDArray[np.float64]
     q: NDArray[np.float64]
     threshold: NDArray[np.float64]
@@ -91,55 +47,79 @@ class Trace:
 class SingleNeuron:
     """All variants under one input. time [T] s; x [T] input spikes."""
 
-    drive: Drive
     time: NDArray[np.float64]
     x: NDArray[np.int8]
-    traces: tuple[Trace, ...]
+    traces: list[Trace]
 
 
-def step(
-    variant: Variant,
-    state: tuple[float, float, float],
-    current: float,
-    coefficients: tuple[float, float],
-    constants: real.BalancedConstants,
-) -> tuple[tuple[float, float, float], bool]:
-    """`real.brf_step` of a neuron that lacks what `variant` lacks; q itself is kept as ever."""
-    q = state[2]
-    damping, omega = coefficients
-    if not variant.smooth_reset:
-        damping = damping + q
-    if not variant.refractory:
-        constants = constants._replace(theta=constants.theta - q)
-    following, spike = DEFAULT.real_step(state, current, (damping, omega), constants)
-    return following, bool(spike)
+def single_neuron(
+    *, omega: float, b_offset: float, dt: float, gamma: float, weight: float
+) -> SingleNeuron:
+    """Run all variants from rest; input spikes come at omega.
 
-
-def single_neuron(drive: Drive) -> SingleNeuron:
-    """Run all variants from rest. Raises: ParameterError when one grows beyond `LARGEST`."""
-    steps = round(drive.duration / drive.dt)
-    x = spike_trains(np.array([drive.omega]), drive.dt, steps)[:, 0, 0]
-    x[round(drive.driven / drive.dt) :] = 0
-    traces = tuple(_trace(variant, drive, x) for variant in VARIANTS)
-    for trace in traces:
-        largest = float(np.abs([trace.u, trace.q]).max())
-        if not largest <= LARGEST:  # also catches NaN
+    omega: rad/s. b_offset: 1/s. dt: s. gamma: per step. weight: of the input spikes.
+    Raises: ParameterError for ``dt * omega >= 1``, and when a variant grows beyond `LARGEST`.
+    """
+    check_omega([omega], dt, "single-neuron, omega")
+    steps = round(DURATION / dt)
+    x = spike_trains(np.array([omega]), dt, steps)[:, 0, 0]
+    x[round(DRIVEN / dt) :] = 0
+    damping = divergence_boundary(omega, dt) - b_offset
+    constants = real.BalancedConstants(dt, THETA, gamma)
+    traces = []
+    for variant, (refractory, smooth_reset) in VARIANTS.items():
+        state, rows = (0.0, 0.0, 0.0), []
+        for current in (weight * x).tolist():
+            q = state[2]
+            bare = constants if refractory else constants._replace(theta=THETA - q)
+            coefficients = (damping if smooth_reset else damping + q, omega)
+            state, spike = DEFAULT.real_step(state, current, coefficients, bare)
+            rows.append((state[0], state[2], THETA + q * refractory, bool(spike)))
+        trace = Trace(variant, *(np.array(column) for column in zip(*rows, strict=True)))
+        if not float(np.abs([trace.u, trace.q]).max()) <= LARGEST:  # also catches NaN
             raise ParameterError(
-                f"single-neuron: b_offset {drive.b_offset:g}/s, gamma {drive.gamma:g}, weight "
-                f"{drive.weight:g}: u or q of variant '{trace.variant.title}' grows "
-                f"beyond {LARGEST:g}. Lower b_offset, gamma, the weight or dt."
+                f"single-neuron: b_offset {b_offset:g}/s, gamma {gamma:g}, weight {weight:g}: u or "
+                f"q of variant '{variant}' grows beyond {LARGEST:g}. Lower b_offset, gamma, the "
+                "weight or dt."
             )
-    return SingleNeuron(drive, drive.dt * np.arange(1, steps + 1, dtype=np.float64), x, traces)
+        traces.append(trace)
+    return SingleNeuron(dt * np.arange(1, steps + 1, dtype=np.float64), x, traces)
 
 
-def _trace(variant: Variant, drive: Drive, x: NDArray[np.int8]) -> Trace:
-    constants = real.BalancedConstants(drive.dt, drive.theta, drive.gamma)
-    coefficients = (divergence_boundary(drive.omega, drive.dt) - drive.b_offset, drive.omega)
-    state = (0.0, 0.0, 0.0)
-    rows = []
-    for arrived in x.tolist():
-        threshold = drive.theta + (state[2] if variant.refractory else 0.0)
-        state, spike = step(variant, state, drive.weight * arrived, coefficients, constants)
-        rows.append((state[0], state[2], threshold, spike))
-    u, q, thresholds, spikes = (np.array(column) for column in zip(*rows, strict=True))
-    return Trace(variant, u, q, thresholds, spikes.astype(np.bool_))
+def draw_single_neuron(figure: Figure, found: SingleNeuron, **drive: float) -> None:
+    """u with threshold and spikes above q, one column per variant."""
+    figure.set_size_inches(12.0, 5.0)
+    panels = figure.subplots(
+        2, len(found.traces), sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False
+    )
+    bottom = min(float(trace.u.min()) for trace in found.traces)
+    top = max(float(max(trace.u.max(), trace.threshold.max())) for trace in found.traces)
+    tick = 0.08 * (top - bottom)
+    for (upper, lower), trace in zip(panels.T, found.traces, strict=True):
+        upper.plot(found.time, trace.u, color=style.BLUE, linewidth=1.0, label="membrane u")
+        theta = {"linewidth": 0.9, "label": r"threshold, $\theta$ or $\theta$ + q"}
+        upper.plot(found.time, trace.threshold, color=style.RED, linestyle="--", **theta)
+        for spikes, base, color, width, label in (
+            (trace.spikes, top + tick, style.BLACK, 0.7, "output spikes (top)"),
+            (found.x > 0, bottom - 2 * tick, style.GREEN, 1.0, "input spikes (bottom)"),
+        ):
+            times = found.time[spikes]
+            upper.vlines(times, base, base + tick, color=color, linewidth=width, label=label)
+        upper.set_title(f"{trace.variant}: {np.count_nonzero(trace.spikes)} spikes")
+        look = {"color": style.GRAY, "linestyle": ":", "label": "q, without effect here"}
+        if any(VARIANTS[trace.variant]):
+            look = {"color": style.PURPLE}
+        lower.plot(found.time, trace.q, linewidth=1.0, **look)
+        lower.set_xlabel("time (s)")
+    largest = max(float(trace.q.max()) for trace in found.traces)
+    panels[0, 0].set(ylim=(bottom - 2.5 * tick, top + 2.5 * tick), ylabel="membrane u")
+    panels[1, 0].set(ylim=(-0.08 * largest, 1.6 * max(largest, 1e-3)), ylabel="refractory q")
+    panels[1, 0].legend(loc="upper right")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    edge = divergence_boundary(drive["omega"], drive["dt"])
+    figure.suptitle(
+        rf"$\omega$ = {drive['omega']:g} rad/s, $b = p(\omega) - b_\mathrm{{off}}$ with "
+        rf"$p(\omega) = {edge:.2f}$/s and $b_\mathrm{{off}}$ = {drive['b_offset']:g}/s, "
+        rf"$\delta$ = {drive['dt']:g} s, $\gamma$ = {drive['gamma']:g}, "
+        f"input weight {drive['weight']:g}"
+    )

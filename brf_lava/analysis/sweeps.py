@@ -1,29 +1,41 @@
-"""Accuracy and SOPs of a trained network over the strength of a disturbance, without retraining."""
+"""Accuracy and SOPs of a trained network over the strength of a disturbance, without retraining.
+
+Disturbances are pure functions: new array or network out. One stream of random numbers at rising
+strength disturbs the same places and more, so that a curve over the strength is not blurred by the
+choice of places.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brf_lava.analysis import perturb
+from brf_lava import report
 from brf_lava.analysis.activity import Samples, Score, score
+from brf_lava.analysis.draw import style
 from brf_lava.errors import ParameterError
 from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, quantize
-from brf_lava.network.layers import RealNetwork
+from brf_lava.network.layers import RealLayer, RealNetwork
 
 NOISE_MAX = 0.1  # probability of an additional spike per input and step
-DELETION_MAX = 1.0  # probability that a spike is lost
 SIGMA_MAX = 0.5  # relative weight noise
 WEIGHT_BITS = tuple(range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
+PANELS = (  # the sweeps of a panel, its axis, and what their levels are times there
+    (("input noise",), "additional input spikes (% of inputs and steps)", 100.0),
+    (("input deletion", "hidden deletion"), "spikes deleted (%)", 100.0),
+    (("weight noise",), r"relative weight noise $\sigma$ (%)", 100.0),
+    (("weight bits",), "weight bits, sign included (integer engine)", 1.0),
+)
 
-Progress = Callable[[int], None]  # told how many runs are done
+Measure = Callable[[float, np.random.Generator], Score]
+Disturbance = tuple[str, Measure, NDArray[np.float64], int]  # name, measure, levels, repeats
 
 
 @dataclass(frozen=True)
@@ -37,35 +49,22 @@ class Sweep:
     sops: NDArray[np.float64]
 
 
-def runs(points: int, repeats: int, sweeps: int = 1) -> int:
-    """How many runs a random sweep takes: level 0 is the same for all repeats."""
-    return sweeps * (1 + (points - 1) * repeats)
-
-
-def robustness_runs(points: int, repeats: int) -> int:
-    """How many runs `robustness` takes."""
-    return runs(points, repeats, sweeps=4) + len(WEIGHT_BITS)
-
-
 def pruning(
-    network: RealNetwork,
-    samples: Samples,
-    *,
-    points: int,
-    repeats: int,
-    seed: int = 0,
-    on_progress: Progress | None = None,
+    network: RealNetwork, samples: Samples, *, points: int, repeats: int, seed: int = 0
 ) -> Sweep:
     """Recurrent weights pruned from none to all, at random places.
 
-    points: levels from 0 to 1. repeats: different masks. Raises: ParameterError as `perturb`.
+    points: levels from 0 to 1. repeats: different masks.
+    Raises: ParameterError for a network without recurrent weights.
     """
+    if all(layer.recurrent is None for layer in network.layers):
+        raise ParameterError("pruning: the network has no recurrent weights. Name one that has.")
 
     def pruned(share: float, rng: np.random.Generator) -> Score:
-        return score(perturb.prune_recurrent(network, share, rng), samples)
+        return score(prune_recurrent(network, share, rng), samples)
 
-    levels = _levels(1.0, points)
-    return _sweep("recurrent pruning", pruned, levels, repeats, seed, _counter(on_progress))
+    levels = np.linspace(0.0, 1.0, points)
+    return _sweeps("pruning", [("recurrent pruning", pruned, levels, repeats)], seed)[0]
 
 
 def robustness(
@@ -76,85 +75,154 @@ def robustness(
     points: int,
     repeats: int,
     seed: int = 0,
-    on_progress: Progress | None = None,
-) -> tuple[Sweep, ...]:
+) -> list[Sweep]:
     """Input noise, deletion of input and of hidden spikes, weight noise, and weight bits.
 
     calibration: inputs [T, B, I] from which `quantize` takes the ranges of the states.
     """
 
-    def disturbed(change: Callable[..., Any]) -> Callable[..., Score]:
-        return lambda rate, rng: score(network, replace(samples, x=change(samples.x, rate, rng)))
+    def added(rate: float, rng: np.random.Generator) -> Score:
+        return score(network, replace(samples, x=add_spikes(samples.x, rate, rng)))
+
+    def deleted(rate: float, rng: np.random.Generator) -> Score:
+        return score(network, replace(samples, x=samples.x * kept(samples.x.shape, rate, rng)))
 
     def losing(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, samples, lambda shape: perturb.kept(shape, rate, rng))
+        return score(network, samples, lambda shape: kept(shape, rate, rng))
 
     def noisy(sigma: float, rng: np.random.Generator) -> Score:
-        return score(perturb.noisy_weights(network, sigma, rng), samples)
+        return score(noisy_weights(network, sigma, rng), samples)
 
     def rounded(bits: float, _: np.random.Generator) -> Score:
-        fixed = quantize(network, calibration, weight_bits=int(bits))[0]
-        return score(fixed, samples)
+        return score(quantize(network, calibration, weight_bits=int(bits))[0], samples)
 
-    count = _counter(on_progress)
-    found = [
-        _sweep(name, measure, _levels(largest, points), repeats, seed, count)
-        for name, measure, largest in (
-            ("input noise", disturbed(perturb.add_spikes), NOISE_MAX),
-            ("input deletion", disturbed(perturb.delete_spikes), DELETION_MAX),
-            ("hidden deletion", losing, DELETION_MAX),
-            ("weight noise", noisy, SIGMA_MAX),
-        )
+    disturbances: list[Disturbance] = [
+        ("input noise", added, np.linspace(0.0, NOISE_MAX, points), repeats),
+        ("input deletion", deleted, np.linspace(0.0, 1.0, points), repeats),
+        ("hidden deletion", losing, np.linspace(0.0, 1.0, points), repeats),
+        ("weight noise", noisy, np.linspace(0.0, SIGMA_MAX, points), repeats),
+        ("weight bits", rounded, np.array(WEIGHT_BITS, dtype=np.float64), 1),
     ]
-    levels = np.array(WEIGHT_BITS, dtype=np.float64)
-    return (*found, _sweep("weight bits", rounded, levels, 1, seed, count))
+    return _sweeps("robustness", disturbances, seed)
 
 
-def as_csv(sweeps: tuple[Sweep, ...]) -> str:
+def _sweeps(title: str, disturbances: list[Disturbance], seed: int) -> list[Sweep]:
+    """Measure at all levels, with a progress bar. Level 0 is the same for all repeats."""
+    sweeps, done = [], 0
+    steps = sum(len(levels) for _, _, levels, _ in disturbances)
+    with report.step_progress(title, steps) as advance:
+        for name, measure, levels, repeats in disturbances:
+            scores = []
+            for level in levels.tolist():
+                seeds = [[seed, repeat] for repeat in range(repeats if level else 1)]
+                row = [measure(level, np.random.default_rng(each)) for each in seeds]
+                scores.append(row if level else row * repeats)
+                done += 1
+                advance(done)
+            accuracy, sops = np.moveaxis(np.array(scores), 2, 0)
+            sweeps.append(Sweep(name, levels, accuracy, sops))
+    return sweeps
+
+
+def add_spikes(x: Any, rate: float, rng: np.random.Generator) -> Any:
+    """Inputs with additional spikes: each input of each step is one with probability `rate`.
+
+    x: any shape; a spike is its largest value, so that a graded input becomes full scale.
+    """
+    return np.where(rng.random(x.shape) < rate, x.max(initial=1), x).astype(x.dtype)
+
+
+def kept(shape: tuple[int, ...], rate: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which places of a shape are spared when each is deleted with probability `rate`."""
+    return rng.random(shape) >= rate
+
+
+def noisy_weights(network: RealNetwork, sigma: float, rng: np.random.Generator) -> RealNetwork:
+    """Every weight w as ``w (1 + sigma n)``, n normal: each synapse off by its own share.
+
+    A weight of zero, a pruned one, stays zero.
+    """
+
+    def noisy(weights: Any) -> Any:
+        return weights * (1 + sigma * rng.standard_normal(weights.shape))
+
+    layers = []
+    for layer in network.layers:
+        weights, recurrent = noisy(layer.weights), layer.recurrent
+        recurrent = None if recurrent is None else noisy(recurrent)
+        layers.append(replace(layer, weights=weights, recurrent=recurrent))
+    return RealNetwork(tuple(layers))
+
+
+def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator) -> RealNetwork:
+    """That share of all recurrent weights of each layer set to zero, at random places."""
+
+    def pruned(layer: RealLayer) -> RealLayer:
+        if layer.recurrent is None:
+            return layer
+        order = rng.permutation(layer.recurrent.size)  # drawn whole, for every share alike
+        weights = layer.recurrent.copy()
+        weights.flat[order[: round(share * weights.size)]] = 0
+        return replace(layer, recurrent=weights)
+
+    return RealNetwork(tuple(pruned(layer) for layer in network.layers))
+
+
+def as_csv(sweeps: list[Sweep]) -> str:
     """One line per run: disturbance, level, repeat, accuracy, SOPs per sample."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["disturbance", "level", "repeat", "accuracy", "sops_per_sample"])
     for sweep in sweeps:
-        for index, level in enumerate(sweep.levels.tolist()):
-            for repeat in range(sweep.accuracy.shape[1]):
-                numbers = (level, sweep.accuracy[index, repeat], sweep.sops[index, repeat])
-                shown, accuracy, sops = (f"{number:.10g}" for number in numbers)
-                writer.writerow([sweep.name, shown, repeat, accuracy, sops])
+        for (index, repeat), accuracy in np.ndenumerate(sweep.accuracy):
+            numbers = (sweep.levels[index], accuracy, sweep.sops[index, repeat])
+            shown, *measured = (f"{number:.10g}" for number in numbers)
+            writer.writerow([sweep.name, shown, repeat, *measured])
     return text.getvalue()
 
 
-def _levels(largest: float, points: int) -> NDArray[np.float64]:
-    if points < 2:
-        raise ParameterError(f"sweep: {points} points; at least 2 are needed.")
-    return np.linspace(0.0, largest, points)
+def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
+    """Accuracy and SOPs over the share of recurrent weights that are pruned."""
+    figure.set_size_inches(8.6, 3.6)
+    accuracy, sops = figure.subplots(1, 2, sharex=True)
+    _draw_sweep(accuracy, found.levels * 100, found.accuracy * 100, 0)
+    _draw_sweep(sops, found.levels * 100, found.sops, 0)
+    pruned = "recurrent weights pruned (%), no retraining"
+    accuracy.set(xlabel=pruned, ylabel="test accuracy (%)")
+    sops.set(xlabel=pruned, ylabel="SOPs per sample (hidden spikes)")
+    sops.set_ylim(bottom=0)
+    style.write_title(figure, f"{title}\n{_repeats(found)}", style.SMALL)
 
 
-def _sweep(
-    name: str,
-    measure: Callable[[float, np.random.Generator], Score],
-    levels: NDArray[np.float64],
-    repeats: int,
-    seed: int,
-    count: Callable[[], None],
-) -> Sweep:
-    if repeats < 1:
-        raise ParameterError(f"{name}: {repeats} repeats; at least 1 is needed.")
-    scores = []
-    for level in levels.tolist():
-        row = []
-        for repeat in range(repeats if level else 1):
-            row.append(measure(level, np.random.default_rng([seed, repeat])))
-            count()
-        scores.append(row if level else row * repeats)
-    accuracy, sops = (
-        np.array([[getattr(one, what) for one in row] for row in scores])
-        for what in ("accuracy", "sops")
-    )
-    return Sweep(name, levels, accuracy, sops)
+def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None:
+    """Accuracy under the four kinds of disturbance; the undisturbed network as a dashed line."""
+    by_name = {sweep.name: sweep for sweep in sweeps}
+    baseline = 100 * float(sweeps[0].accuracy[0, 0])
+    figure.set_size_inches(10.0, 6.6)
+    panels = figure.subplots(2, 2, sharey=True)
+    for panel, (names, label, factor) in zip(panels.ravel(), PANELS, strict=True):
+        panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
+        for index, name in enumerate(names):
+            sweep = by_name[name]
+            _draw_sweep(panel, factor * sweep.levels, 100 * sweep.accuracy, index, name)
+        panel.set_xlabel(label)
+        if len(names) > 1:
+            panel.legend()
+    for panel in panels[:, 0]:
+        panel.set(ylabel="test accuracy (%)", ylim=(0, 100))
+    panels[1, 1].set_xticks(WEIGHT_BITS)
+    note = f"dashed: undisturbed, in real numbers; {_repeats(sweeps[0])}"
+    style.write_title(figure, f"{title}\n{note}", style.SMALL)
 
 
-def _counter(on_progress: Progress | None) -> Callable[[], None]:
-    """A function to be called after each run."""
-    done = itertools.count(1)
-    return lambda: on_progress(next(done)) if on_progress else None
+def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | None = None) -> None:
+    """Mean over the repeats, and a band from the least to the largest."""
+    panel.plot(levels, values.mean(axis=1), **style.look(index, marked=True), label=label)
+    style.draw_band(panel, levels, values.min(axis=1), values.max(axis=1), index)
+
+
+def _repeats(found: Sweep) -> str:
+    repeats = found.accuracy.shape[1]
+    if repeats == 1:
+        return "one random draw"
+    return f"lines: mean, bands: least to largest of {repeats} random draws"

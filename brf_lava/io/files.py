@@ -61,8 +61,7 @@ def check_writable(path: Path, *inputs: Path) -> None:
 def only_writer(path: Path) -> Iterator[None]:
     """Keep other processes of ours from writing `path` meanwhile.
 
-    Raises: BrfLavaError when another one is at it, or when the folder takes no lock file. The lock
-    of a process that was killed is free.
+    Raises: BrfLavaError when another one is at it. The lock of a process that was killed is free.
     """
     from filelock import FileLock, Timeout
 
@@ -70,10 +69,6 @@ def only_writer(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        if not os.path.exists(lock.lock_file):
-            raise BrfLavaError(
-                f"{path}: cannot write there. Name a folder that you may write to."
-            ) from None
         raise BrfLavaError(
             f"{path}: another process is writing it. Wait for it, or name another path."
         ) from None

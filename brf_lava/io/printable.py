@@ -1,8 +1,7 @@
 """Text as a terminal may show it: a file's name, or what is in the file, can hold anything.
 
-Control characters, which a terminal obeys, are spelled out, and so is what has no encoding: bytes
-of a name that are not UTF-8 reach Python as lone surrogates. This happens where text is printed:
-in `printable_streams` for all that click writes, and in `report.make_console` for what rich draws.
+Control characters and what has no encoding are spelled out where text is printed: in
+`printable_streams` for all that click writes, and in `report.make_console` for what rich draws.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-# All but tab and line feed; those that turn the direction of writing; lone surrogates
+# Control characters but tab and line feed; those that turn the direction of writing; and lone
+# surrogates, as which bytes of a name that are not UTF-8 reach Python
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -57,14 +57,13 @@ def printable_streams() -> Iterator[None]:
     A stream that whoever started the program has closed is None, and stays so.
     """
     before = {"stdout": sys.stdout, "stderr": sys.stderr}
-    wrapped = {name: stream and _Printable(stream) for name, stream in before.items()}
-    vars(sys).update(wrapped)
+    vars(sys).update({name: stream and _Printable(stream) for name, stream in before.items()})
     try:
         yield
-    finally:  # click leaves streams of its own behind a closed pipe: those stay
-        vars(sys).update(
-            {name: before[name] for name in before if getattr(sys, name) is wrapped[name]}
-        )
+    finally:
+        for name, stream in before.items():
+            if isinstance(getattr(sys, name), _Printable):  # click's, behind a closed pipe, stay
+                setattr(sys, name, stream)
 
 
 def unescaped(stream: TextIO) -> TextIO:

@@ -7,44 +7,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brf_lava.config.recipe import Recipe, override, recipe_for
-from brf_lava.config.toml import nearest
 from brf_lava.data.dataset import Dataset, DataSource
-from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
-from brf_lava.reproduce.folders import RunFolder, run_folders
-from brf_lava.reproduce.records import check_alike, differences, read_record, read_training
+from brf_lava.errors import BrfLavaError, RecipeError
+from brf_lava.reproduce.records import (
+    Run,
+    RunFolder,
+    check_alike,
+    differences,
+    read_record,
+    read_training,
+    run_folders,
+)
 from brf_lava.train.checkpoint import read_archive, stored_recipe
 from brf_lava.train.trainer import STATE_FORMAT, STATE_SCHEMA, in_order
 
 TRAIN, RESUME, EXPORT, RUN = "train", "resume", "export", "run"
-FRESH, STOPPED, TRAINED = (TRAIN, EXPORT, RUN), (RESUME, EXPORT, RUN), (EXPORT, RUN)
+FRESH, STOPPED, TRAINED = [TRAIN, EXPORT, RUN], [RESUME, EXPORT, RUN], [EXPORT, RUN]
 
 Cell = tuple[str, str]  # task and neuron
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A run, and the steps that remain of it; none if it is done."""
+@dataclass(eq=False)
+class Job(Run):
+    """A run, the steps that remain of it, why it failed if it did, and what was said of it last."""
 
-    folder: RunFolder
-    recipe: Recipe
-    source: DataSource
-    steps: tuple[str, ...]
+    steps: list[str]
+    problem: str | None = None
+    said: tuple[str, int] = ("", 0)
 
     @property
     def epochs(self) -> int:
         return self.recipe.training.epochs
-
-
-def check_names(names: Iterable[str], known: Sequence[str], kind: str) -> list[str]:
-    """Return `names` as `known` spells them, each once. Raises: RecipeError with the nearest."""
-    by_lower = {name.lower(): name for name in known}
-    chosen = []
-    for name in names:
-        if name.lower() not in by_lower:
-            hint = nearest(name.lower(), list(by_lower))
-            raise RecipeError(f"reproduce: no {kind} {name!r} was published. {hint}")
-        chosen.append(by_lower[name.lower()])
-    return list(dict.fromkeys(chosen))
 
 
 def recipes_for(cells: Iterable[Cell], changes: Sequence[str]) -> dict[Cell, Recipe]:
@@ -53,16 +46,14 @@ def recipes_for(cells: Iterable[Cell], changes: Sequence[str]) -> dict[Cell, Rec
     Raises:
         RecipeError: As `recipe.override`, and for a change of the task or the neuron.
     """
-    recipes = {}
-    for task, neuron in cells:
-        recipe = override(recipe_for(task, neuron), changes)
-        if (recipe.task, recipe.neuron_names) != (task, neuron):
+    recipes = {cell: override(recipe_for(*cell), changes) for cell in cells}
+    for cell, recipe in recipes.items():
+        if (recipe.task, recipe.neuron_names) != cell:
+            what = f"a recipe of task {recipe.task} and neuron {recipe.neuron_names}"
             raise RecipeError(
-                f"reproduce: --set makes {task}-{neuron.lower()} a recipe of task {recipe.task} "
-                f"and neuron {recipe.neuron_names}. Name tasks as arguments, neurons with "
-                "--neurons."
+                f"reproduce: --set makes {'-'.join(cell).lower()} {what}. Name tasks as arguments, "
+                "neurons with --neurons."
             )
-        recipes[task, neuron] = recipe
     return recipes
 
 
@@ -81,9 +72,6 @@ def plan(
         out: The folder of all runs.
         load: Returns a task's data.
         restart: Start over what is damaged, or of another recipe or other data; else refuse it.
-
-    Raises:
-        BrfLavaError: The data are missing, or a run is refused.
     """
     jobs = []
     for task in dict.fromkeys(task for task, _ in recipes):
@@ -98,35 +86,28 @@ def plan(
                     if not restart:
                         raise
                     steps = FRESH
-                jobs.append(Job(folder, recipe, source, steps))
+                jobs.append(Job(folder, recipe, source, [*steps]))
         del dataset
     asked = {job.folder.path for job in jobs}  # the tables are of all runs, of others, too
     others = [each for each in run_folders(out) if each.complete and each.path not in asked]
-    sources = {job.folder.task: job.source for job in jobs}
-    check_alike(map(read_record, others), recipes, sources)
+    check_alike([*jobs, *map(read_record, others)])
     return jobs
 
 
-def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> tuple[str, ...]:
+def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> list[str]:
     """Return the steps of a run that are still to be done.
 
     Raises:
         BrfLavaError: Its files are damaged, or it is of another recipe or other data.
     """
-    seed = folder.seed
     if folder.state.exists():
         state = read_archive(folder.state, STATE_FORMAT, STATE_SCHEMA)
-        try:
-            found, data = stored_recipe(state, folder.state), DataSource(**state["data"])
-            seed = state["seed"]
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{folder.state}: damaged training state ({type(error).__name__}). Start it over "
-                "with --restart."
-            ) from error
+        found, data = stored_recipe(state, folder.state), DataSource(**state["data"])
+        seed, steps = state["seed"], STOPPED
     elif folder.model.exists():
         checkpoint, _ = read_training(folder)  # before work that would be in vain
         found, data = checkpoint.recipe, checkpoint.data
+        seed, steps = checkpoint.seed, [] if folder.complete else TRAINED
     else:
         return FRESH
     what = differences(found, recipe)
@@ -139,7 +120,6 @@ def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> tuple[st
             f"{folder.path}: holds another run than the one asked for ({'; '.join(what)}). Name "
             "another --out, or start it over with --restart."
         )
-    if folder.complete:
+    if not steps:
         read_record(folder)
-        return ()
-    return STOPPED if folder.state.exists() else TRAINED
+    return steps

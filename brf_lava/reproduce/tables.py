@@ -12,38 +12,37 @@ from typing import Any
 
 from brf_lava.config.recipe import recipe_for
 from brf_lava.io.files import write_bytes
-from brf_lava.reproduce.folders import RunFolder
 from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
-from brf_lava.reproduce.records import RunRecord, differences
+from brf_lava.reproduce.records import RunFolder, RunRecord, differences
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-reproduce"
-SCHEMA = 2  # 1 had no lines of the tables, and nothing published
-HEAD = ("task", "neuron")
+SCHEMA = 3  # 1 had no lines of the tables and nothing published; 2 had the threads of each run
 FILES = ("tables.md", "table1.csv", "table2.csv", "results.json")
 
 # Columns: heading, name in a line, format, and format of the published value if there is one.
 # Each table fits a terminal.
 SHARES = [f"{100 * fraction:.0f}" for fraction in FRACTIONS]
+HEAD = (("task", "task", "", ""), ("neuron", "neuron", "", ""))
 TABLES = {
     "Table 1, accuracy, measured and published": (
-        ("seeds", "seeds", "d", ""),
-        ("parameters", "parameters", ",", ","),
-        ("accuracy %", "accuracy_percent", ".2f", ".1f"),
+        (">seeds", "seeds", "d", ""),
+        (">parameters", "parameters", ",", ","),
+        (">accuracy %", "accuracy_percent", ".2f", ".1f"),
     ),
     "Table 1, spikes, measured and published": (
-        ("SOPs", "sops", ",.1f", ",.1f"),
-        ("SOPs/step", "sops_per_step", ".2f", ".2f"),
-        (f"vs {BASELINE}", f"sops_vs_{BASELINE.lower()}", ".2f", ".2f"),
+        (">SOPs", "sops", ",.1f", ",.1f"),
+        (">SOPs/step", "sops_per_step", ".2f", ".2f"),
+        (f">vs {BASELINE}", f"sops_vs_{BASELINE.lower()}", ".2f", ".2f"),
     ),
     "Measured alone: the network in integers, and training time": (
-        ("integer accuracy %", "integer_accuracy_percent", ".2f", ""),
-        ("integer SOPs", "integer_sops", ",.1f", ""),
-        ("training s", "training_seconds", ",.1f", ""),
+        (">integer accuracy %", "integer_accuracy_percent", ".2f", ""),
+        (">integer SOPs", "integer_sops", ",.1f", ""),
+        (">training s", "training_seconds", ",.1f", ""),
     ),
     "Table 2: epochs until a share of the final accuracy, measured and published": (
-        ("seeds", "seeds", "d", ""),
-        *((f"{share}%", f"epochs_to_{share}_percent", ".1f", "d") for share in SHARES),
+        (">seeds", "seeds", "d", ""),
+        *((f">{share}%", f"epochs_to_{share}_percent", ".1f", "d") for share in SHARES),
     ),
 }
 
@@ -51,13 +50,7 @@ Line = dict[str, Any]  # of a CSV file: one task and neuron, over its seeds
 
 
 def epochs_to(fraction: float, accuracy: Sequence[float], kept: int) -> int:
-    """Return the first epoch whose accuracy is at least a fraction of the final one.
-
-    Args:
-        fraction: 0 to 1.
-        accuracy: Validation accuracy of every epoch.
-        kept: The epoch, from 1, that has the final accuracy: the one that was tested.
-    """
+    """Return the first epoch whose accuracy is at least a fraction of that of the epoch `kept`."""
     final = accuracy[kept - 1]
     return next(epoch for epoch, value in enumerate(accuracy, 1) if value >= fraction * final)
 
@@ -68,33 +61,30 @@ def table_lines(records: Sequence[RunRecord]) -> list[Line]:
     return [_line(runs, cells[task, BASELINE]) for (task, _), runs in cells.items() if runs]
 
 
-def _line(runs: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
-    folder = runs[0].folder
-    published = PUBLISHED[folder.cell]
-    base = statistics.fmean(run.sops for run in baseline) if baseline else 0.0
+def _line(records: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
+    cell, runs = records[0].folder.cell, [record.values for record in records]
+    published = vars(PUBLISHED[cell])
+    sops = statistics.fmean(run["sops"] for run in runs)
+    base = statistics.fmean(run.values["sops"] for run in baseline) if baseline else 0.0
     line = {
-        "task": folder.task,
-        "neuron": folder.neuron,
+        **dict(zip(("task", "neuron"), cell, strict=True)),
         "seeds": len(runs),
-        "parameters": runs[0].parameters,
-        **_spread("accuracy_percent", (100 * run.accuracy for run in runs)),
-        **_spread("sops", (run.sops for run in runs)),
-        **_spread("sops_per_step", (run.sops / run.steps for run in runs)),
-        f"sops_vs_{BASELINE.lower()}": statistics.fmean(run.sops for run in runs) / base
-        if base
-        else None,
-        **_spread("training_seconds", (run.seconds for run in runs)),
-        **_spread("integer_accuracy_percent", (100 * run.integer.accuracy for run in runs)),
-        **_spread("integer_sops", (run.integer.sops for run in runs)),
-        **{f"published_{name}": value for name, value in vars(published).items()},
+        "parameters": runs[0]["parameters"],
+        **_spread("accuracy_percent", (100 * run["accuracy"] for run in runs)),
+        **_spread("sops", (run["sops"] for run in runs)),
+        **_spread("sops_per_step", (run["sops"] / run["steps"] for run in runs)),
+        f"sops_vs_{BASELINE.lower()}": sops / base if base else None,
+        **_spread("training_seconds", (run["seconds"] for run in runs)),
+        **_spread("integer_accuracy_percent", (100 * run["integer"]["accuracy"] for run in runs)),
+        **_spread("integer_sops", (run["integer"]["sops"] for run in runs)),
+        **{f"published_{name}": value for name, value in published.items() if name != "epochs"},
     }
-    del line["published_epochs"]  # they get a column each
-    for index, (share, fraction) in enumerate(zip(SHARES, FRACTIONS, strict=True)):
+    theirs = published["epochs"] or [None] * len(SHARES)
+    for share, fraction, epochs in zip(SHARES, FRACTIONS, theirs, strict=True):
         name = f"epochs_to_{share}_percent"
-        reached = (epochs_to(fraction, run.validation_accuracy, run.epoch) for run in runs)
-        line |= _spread(name, reached)
-        line[f"published_{name}"] = published.epochs and published.epochs[index]
-    return {**line, "recipe_changes": _changes(runs[0])}
+        reached = (epochs_to(fraction, run["validation_accuracy"], run["epoch"]) for run in runs)
+        line |= {**_spread(name, reached), f"published_{name}": epochs}
+    return {**line, "recipe_changes": _changes(records[0])}
 
 
 def _spread(name: str, values: Iterable[float]) -> Line:
@@ -105,19 +95,17 @@ def _spread(name: str, values: Iterable[float]) -> Line:
 
 
 def _changes(run: RunRecord) -> str:
-    """How the recipe differs from the shipped one."""
     return "; ".join(differences(run.recipe, recipe_for(*run.folder.cell)))
 
 
-def columns(title: str, lines: Sequence[Line]) -> list[tuple[str, ...]]:
-    """Return the columns of this one of the `TABLES` as text, each with its heading first."""
-    columns = [(name, *(line[name] for line in lines)) for name in HEAD]
-    for heading, name, ours, theirs in TABLES[title]:
-        columns.append((heading, *(_text(line, name, ours) for line in lines)))
-        if theirs:
-            published = (_text(line, f"published_{name}", theirs) for line in lines)
-            columns.append(("publ.", *published))
-    return columns
+def table(title: str, lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Return the headings and the rows of this one of the `TABLES`; > begins that of numbers."""
+    columns = []
+    for heading, name, ours, theirs in (*HEAD, *TABLES[title]):
+        columns.append((heading, name, ours))
+        columns += [(">publ.", f"published_{name}", theirs)] if theirs else []
+    headings = tuple(heading for heading, _, _ in columns)
+    return [headings, *(tuple(_text(line, *column[1:]) for column in columns) for line in lines)]
 
 
 def _text(line: Line, name: str, spec: str) -> str:
@@ -129,10 +117,11 @@ def _text(line: Line, name: str, spec: str) -> str:
 
 
 def _markdown(title: str, lines: Sequence[Line]) -> str:
-    names, *rows = zip(*columns(title, lines), strict=True)
-    rules = ["---" if name in HEAD else "---:" for name in names]
-    texts = (f"| {' | '.join(row)} |\n" for row in (names, rules, *rows))
-    return f"## {title}\n\n{''.join(texts)}\n"
+    headings, *rows = table(title, lines)
+    rules = ["---:" if heading.startswith(">") else "---" for heading in headings]
+    names = [heading.removeprefix(">") for heading in headings]
+    texts = [f"| {' | '.join(row)} |\n" for row in (names, rules, *rows)]
+    return "".join([f"## {title}\n\n", *texts, "\n"])
 
 
 EXPLANATION = f"""\
@@ -140,20 +129,18 @@ Measured: mean over seeds ± sample standard deviation. Published ("publ."): Hig
 means of 5 runs, as printed. SOPs: spikes of hidden neurons per sample of the test split; vs \
 {BASELINE}: their mean over that of {BASELINE} on the same task. Parameters: all trained numbers, \
 pruned weights included; our {BASELINE} networks have no biases and, on S-MNIST and PS-MNIST, \
-recurrent connections in all hidden layers, hence other numbers than published. Integer: the \
-exported network on the integer engine. Training: sum over the epochs; trainings that ran side by \
-side shared the machine.
+recurrent connections in all hidden layers. Integer: the exported network on the integer engine. \
+Training: sum over the epochs; trainings that ran side by side shared the machine.
 
-The final accuracy of Table 2 is the validation accuracy of the epoch that was kept, the one with \
-the lowest validation loss; an epoch counts as reaching a share of it when its own validation \
-accuracy is at least that. How the published epochs were counted is not known in this detail, and \
-the share of their second column is our reading."""
+Table 2: the first epoch whose validation accuracy is at least a share of the final one, which is \
+that of the epoch that was kept, the one with the lowest validation loss. How the published epochs \
+were counted is not known in this detail, and the share of their second column is our reading."""
 
 
 def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list[str]:
     """Return what a reader of the tables must know of these runs, a sentence each."""
     notes = []
-    for task, data in {run.folder.task: run.data for run in records}.items():
+    for task, data in {run.folder.cell[0]: run.data for run in records}.items():
         note = f"{task}: trained and tested on {data.description.split(', steps permuted')[0]}."
         if data.kind.startswith("synthetic"):
             note += " Scores on synthetic data say nothing about the published ones."
@@ -169,28 +156,24 @@ def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list
 
 
 def write_tables(
-    records: Sequence[RunRecord], unfinished: Sequence[RunFolder], out: Path
+    records: Sequence[RunRecord],
+    unfinished: Sequence[RunFolder],
+    remarks: Sequence[str],
+    out: Path,
 ) -> list[Line]:
-    """Write the tables of these runs into `out`, and return their lines.
-
-    Raises:
-        BrfLavaError: As `write_bytes`.
-    """
-    lines, remarks = table_lines(records), notes(records, unfinished)
-    convergence = {name for name in lines[0] if "epochs_to" in name}
-    common = {*HEAD, "seeds", "recipe_changes"}
-    table_1 = [{k: line[k] for k in line if k not in convergence} for line in lines]
-    table_2 = [{k: line[k] for k in line if k in convergence | common} for line in lines]
+    """Write the tables of these runs and the `notes` on them into `out`, and return their lines."""
+    lines = table_lines(records)
+    both = {"task", "neuron", "seeds", "recipe_changes"}
+    table_1 = [{k: line[k] for k in line if "epochs_to" not in k} for line in lines]
+    table_2 = [{k: line[k] for k in line if "epochs_to" in k or k in both} for line in lines]
     contents = {
         "format": FORMAT,
         "schema": SCHEMA,
         "versions": versions(),
         "table1": table_1,
         "table2": table_2,
-        "runs": [record.as_dict() for record in records],
-        "unfinished": [
-            {"task": each.task, "neuron": each.neuron, "seed": each.seed} for each in unfinished
-        ],
+        "runs": [record.values for record in records],
+        "unfinished": [folder.as_dict() for folder in unfinished],
         "notes": remarks,
     }
     markdown = [_markdown(title, lines) for title in TABLES]

@@ -1,7 +1,4 @@
-"""The pictures: each function draws one dataclass of `brf_lava.analysis` into a given figure.
-
-Importing this package requires the extra ``plot``, so every command that draws checks for it first.
-"""
+"""How pictures look and reach a file. Importing this checks for the extra ``plot``."""
 
 from brf_lava.io.extras import require_extra
 

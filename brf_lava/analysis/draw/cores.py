@@ -13,8 +13,6 @@ from brf_lava.analysis.draw import style
 
 COLUMNS_MAX = 1200  # cores side by side; of more, the fullest of each few is shown
 NUMBERED = 24  # cores up to which the shares are written into the picture
-SHADES = "YlOrRd"
-MANY_LAYERS = "viridis"
 
 
 def draw_cores(
@@ -30,40 +28,26 @@ def draw_cores(
     shares: [cores, resources], 0..1. layers: [cores], the number from 1 of the first layer there.
     """
     cores = len(shares)
-    figure.set_size_inches(min(12.0, 6.5 + 0.25 * cores), 4.2)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(resources), 1])
     bins = -(-cores // COLUMNS_MAX)
     starts = np.arange(0, cores, bins)
-    fullest = np.maximum.reduceat(100 * shares, starts, axis=0)  # %
-    edges = np.append(starts, cores) - 0.5
-    image = upper.pcolormesh(
-        edges,
-        np.arange(len(resources) + 1) - 0.5,
-        fullest.T,
-        cmap=SHADES,
-        vmin=0.0,
-        vmax=100.0,
-        rasterized=True,
-    )
+    percent = np.maximum.reduceat(100 * shares, starts, axis=0)
+    figure.set_size_inches(min(12.0, 6.5 + 0.25 * cores), 4.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(resources), 1])
+    edges, rows = np.append(starts, cores) - 0.5, np.arange(len(resources) + 1) - 0.5
+    look = {"cmap": "YlOrRd", "vmin": 0.0, "vmax": 100.0, "rasterized": True}
+    image = upper.pcolormesh(edges, rows, percent.T, **look)
     upper.set_yticks(range(len(resources)), resources)
     upper.invert_yaxis()
     if cores <= NUMBERED:
-        for core, resource in np.ndindex(shares.shape):
-            share = float(fullest[core, resource])
+        for (core, resource), share in np.ndenumerate(percent):
             color = "white" if share > 65 else style.BLACK
             upper.text(core, resource, f"{share:.0f}", ha="center", va="center", color=color)
     figure.colorbar(image, ax=upper, label="% of the limit")
     last = int(layers.max())
     few = last <= len(style.CYCLE)  # of many layers, colors show the order alone
-    lower.pcolormesh(
-        edges,
-        [-0.5, 0.5],
-        layers[starts][None, :],
-        cmap=ListedColormap(style.CYCLE[:last]) if few else MANY_LAYERS,
-        vmin=0.5,
-        vmax=last + 0.5,
-        rasterized=True,
-    )
+    colors = ListedColormap(style.CYCLE[:last]) if few else "viridis"
+    look = {"cmap": colors, "vmin": 0.5, "vmax": last + 0.5, "rasterized": True}
+    lower.pcolormesh(edges, [-0.5, 0.5], layers[starts][None, :], **look)
     lower.set_yticks([0], ["first layer"])
     changes = np.flatnonzero(np.diff(layers, prepend=0))
     if len(changes) <= NUMBERED:

@@ -22,7 +22,6 @@ from matplotlib.textpath import text_to_path
 from brf_lava.errors import ParameterError
 from brf_lava.io.files import check_writable, write_bytes
 
-SUFFIXES = (".png", ".svg", ".pdf")
 BLACK, GRAY, PALE = "#000000", "#808080", "#d9d9d9"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW = "#56B4E9", "#CC79A7", "#F0E442"
@@ -52,15 +51,13 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
-TITLE_SHARE = 0.98  # of the width of a figure that a title may fill
-UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+SUFFIXES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # undated
 
 
 def check_picture(path: Path, *inputs: Path) -> None:
-    """Find out before long work that no picture could be written to `path`.
+    """Find out before long work that no picture could be written to `path`; see `check_writable`.
 
-    inputs: files it is made from. Raises: ParameterError for a suffix other than `SUFFIXES`,
-    BrfLavaError where it cannot be written.
+    Raises: ParameterError for a suffix other than `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ParameterError(
@@ -73,32 +70,20 @@ def check_picture(path: Path, *inputs: Path) -> None:
 def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
     """Title a figure, of its final width, with words of the user's: lines that are too long are
     broken, and nothing in them is a formula. size: of the font, points."""
-    room = TITLE_SHARE * figure.get_figwidth() * POINTS
-    lines = [part for line in text.splitlines() for part in _broken(line, size, room)]
-    figure.suptitle("\n".join(lines), fontsize=size, parse_math=False)
-
-
-def _broken(line: str, size: float, room: float) -> list[str]:
-    """The line in parts that are at most `room` points wide."""
-    font = FontProperties(size=size)
-    letters = len(line)
-    while True:
-        parts = textwrap.wrap(line, letters)
+    font, room = FontProperties(size=size), 0.98 * figure.get_figwidth() * POINTS
+    lines = text.splitlines()
+    for letters in range(max(map(len, lines)), 0, -1):
+        parts = [part for line in lines for part in textwrap.wrap(line, letters)]
         widths = (text_to_path.get_text_width_height_descent(part, font, False) for part in parts)
-        widest = max((width for width, _, _ in widths), default=0.0)
-        if widest <= room or letters == 1:
-            return parts
-        letters = max(1, min(letters - 1, int(letters * room / widest)))
+        if all(width <= room for width, _, _ in widths):
+            break
+    figure.suptitle("\n".join(parts), fontsize=size, parse_math=False)
 
 
-def look(index: int) -> dict[str, Any]:
-    """Return color and dashes of the line of this number in one panel."""
-    return {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[index % len(DASHES)]}
-
-
-def marker(index: int) -> str:
-    """Return the marker that goes with `look`."""
-    return MARKERS[index % len(MARKERS)]
+def look(index: int, marked: bool = False) -> dict[str, Any]:
+    """Return color, dashes and, if asked for, marker of the line of this number in one panel."""
+    line = {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[index % len(DASHES)]}
+    return {**line, "marker": MARKERS[index % len(MARKERS)], "markersize": 4} if marked else line
 
 
 def draw_band(panel: Any, x: Any, low: Any, high: Any, index: int) -> None:
@@ -106,28 +91,11 @@ def draw_band(panel: Any, x: Any, low: Any, high: Any, index: int) -> None:
     panel.fill_between(x, low, high, color=look(index)["color"], alpha=0.2, linewidth=0)
 
 
-def draw_points(
-    panel: Any, x: Any, y: Any, form: str, color: str, label: str, size: int, *, filled: bool = True
-) -> None:
-    """Draw points without a line. form: their marker."""
-    panel.plot(
-        x,
-        y,
-        linestyle="none",
-        marker=form,
-        markersize=size,
-        markeredgecolor=color,
-        markerfacecolor=color if filled else "none",
-        label=label,
-    )
-
-
 @contextmanager
 def picture(path: Path, *inputs: Path) -> Iterator[Figure]:
     """An empty figure in this style; what is drawn into it is written to `path` at the end.
 
-    inputs: as of `check_picture`, which comes first. Raises: as that; after any error an old file
-    stays.
+    Raises: as `check_picture`, which comes first. After any error an old file stays.
     """
     check_picture(path, *inputs)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
@@ -135,5 +103,5 @@ def picture(path: Path, *inputs: Path) -> Iterator[Figure]:
         yield figure
         suffix = path.suffix.lower()
         content = io.BytesIO()
-        figure.savefig(content, format=suffix[1:], metadata=UNDATED[suffix])
+        figure.savefig(content, format=suffix[1:], metadata=SUFFIXES[suffix])
     write_bytes(path, content.getvalue())
