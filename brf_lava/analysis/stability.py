@@ -92,7 +92,7 @@ def stability_map(
     shown = edge if points is None else np.concatenate([edge, points[1]])
     low, high = float(np.min(shown, initial=0.0)), float(np.max(shown, initial=0.0))
     if points is None:
-        high = max(high, plane_of(PLANES[plane]).top(dt))
+        high = max(high, plane_of(PLANES[plane]).top / dt)
     margin = 0.12 * max(high - low, 1e-3)
     damping = np.linspace(low - margin, high + margin, GRID)
     radius = spectral_radius(PLANES[plane], damping[:, None], omega[None, :], dt)

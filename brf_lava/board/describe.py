@@ -27,7 +27,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.families import NEURONS, READOUT, Neuron
-from brf_lava.neurons.own import loaded
+from brf_lava.neurons.own import LOADED
 
 WEIGHT_BITS = 8  # of a description's weights
 SIZE_MAX = 2**31 - 1  # neurons or inputs of one layer
@@ -52,7 +52,7 @@ class LayerShape:
 
     @property
     def record(self) -> Neuron:
-        return NEURONS.get(self.neuron) or loaded(self.neuron)
+        return NEURONS.get(self.neuron) or LOADED[self.neuron]
 
     @property
     def sources(self) -> int:

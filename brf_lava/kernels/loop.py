@@ -334,12 +334,7 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
         _add_coefficients=compiled(ADD[len(neuron.coefficients)]),
     )
-    return specialized(
-        _backward,
-        f"backward_{name}",
-        parallel=True,
-        _retreat=retreat,
-    )
+    return specialized(_backward, f"backward_{name}", parallel=True, _retreat=retreat)
 
 
 @cache
@@ -426,8 +421,8 @@ def _group_size(samples: int) -> int:
 def forward(
     neuron: Neuron,
     x: Any,
-    w_in: Any,
-    w_rec: Any | None,
+    weights: Any | None,
+    recurrent: Any | None,
     coefficients: Any,
     constants: Any,
     *,
@@ -438,22 +433,26 @@ def forward(
 ) -> tuple[Any, Any]:
     """Run one layer over a whole batch.
 
-    x:            [T, B, I] array; zeros are skipped
-    w_in:         [I, N], one row per input, or None: x [T, B, N] is the current itself
-    w_rec:        [N, N], one row per presynaptic neuron, or None
-    coefficients: [P, N], in the order of ``neuron.coefficients``
-    constants:    the neuron's constants, of the same number system
-    integers:     run the fixed-point step, in int64, else the real one in the dtype of `w_in` (x)
-    keep_states:  keep the states of all steps, else only of the last
-    initial:      [S, B, N] states before the first step, else zero
-    before:       [B, N] outputs of the step before the first, for recurrent weights, else zero
+    Args:
+        neuron: Which neuron.
+        x: [T, B, I]; zeros are skipped.
+        weights: [N, I], or None: x [T, B, N] is the current itself.
+        recurrent: [N, N], one row per postsynaptic neuron, or None.
+        coefficients: [P, N], in the order of ``neuron.coefficients``.
+        constants: The neuron's constants, of the same number system.
+        integers: Run the fixed-point step, in int64, else the real one in the dtype of `weights`
+            (of x, if there are none).
+        keep_states: Keep the states of all steps, else only of the last.
+        initial: [S, B, N] states before the first step, else zero.
+        before: [B, N] outputs of the step before the first, for recurrent weights, else zero.
 
-    Returns (output [T, B, N], states [T + 1, S, B, N], or [1, S, B, N] with the last step's alone).
-    Spikes come as int8 in integer runs.
+    Returns:
+        The output [T, B, N], int8 where integers spike, and the states [T + 1, S, B, N], or
+        [1, S, B, N] with the last step's alone.
     """
     steps, samples, inputs = x.shape
-    neurons = inputs if w_in is None else w_in.shape[1]
-    number = np.int64 if integers else (x if w_in is None else w_in).dtype
+    neurons = inputs if weights is None else len(weights)
+    number = np.int64 if integers else (x if weights is None else weights).dtype
     spikes = integers and neuron.spiking
     slots = steps + 1 if keep_states else 2
     history = np.empty((slots, len(neuron.states), samples * neurons), number)
@@ -462,13 +461,16 @@ def forward(
     last_output = np.zeros(samples * neurons, output.dtype)
     if before is not None:
         last_output[:] = before.reshape(-1)
-    no_weights = np.empty((0, neurons), number if w_in is None else w_in.dtype)
+    w_in, w_rec = (
+        np.empty((0, neurons), number) if matrix is None else np.ascontiguousarray(matrix.T)
+        for matrix in (weights, recurrent)
+    )
     group = _group_size(samples)
     with _compiling(neuron):
         _forward_loop(neuron, integers)(
-            x,
-            no_weights if w_in is None else w_in,
-            no_weights if w_rec is None else w_rec,
+            np.ascontiguousarray(x),
+            w_in,
+            w_rec,
             np.tile(coefficients, group),
             constants,
             history,
@@ -488,19 +490,22 @@ def backward(
     surrogate: Callable[..., Any],
     grad_output: Any,
     states: Any,
-    w_rec: Any | None,
+    recurrent: Any | None,
     coefficients: Any,
     constants: Any,
     truncate: int = 0,
 ) -> tuple[Any, Any]:
     """The adjoint of `forward` on real numbers.
 
-    grad_output: [T, B, N] from everything that reads the output, this layer's recurrence excluded
-    states:      [T + 1, S, B, N] kept by `forward`
-    w_rec:       [N, N], one row per *post*synaptic neuron, or None
-    truncate:    steps of the windows that gradients do not leave; 0: one window
+    Args:
+        neuron, recurrent, coefficients, constants: As in `forward`.
+        surrogate: The derivative of a spike, see `neurons.surrogate`.
+        grad_output: [T, B, N] from everything that reads the output but this layer's recurrence.
+        states: [T + 1, S, B, N], kept by `forward`.
+        truncate: Steps of the windows that gradients do not leave; 0: one window.
 
-    Returns (grad_current [T, B, N], grad_coefficients [P, N]).
+    Returns:
+        The gradients of the current [T, B, N] and of the coefficients [P, N].
     """
     steps, samples, neurons = grad_output.shape
     number = states.dtype
@@ -512,7 +517,7 @@ def backward(
         loop(
             grad_output.reshape(steps, samples * neurons),
             states.reshape(steps + 1, len(neuron.states), samples * neurons),
-            np.empty((0, neurons), number) if w_rec is None else w_rec,
+            np.empty((0, neurons), number) if recurrent is None else recurrent,
             np.tile(coefficients, group),
             constants,
             grad_current,

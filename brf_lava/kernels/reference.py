@@ -6,15 +6,21 @@ Slow and obvious. Every other backend must agree with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brf_lava.kernels.memory import Memory
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
+
+
+class Memory(NamedTuple):
+    """A layer after its last step. Detached: gradients do not pass from piece to piece."""
+
+    states: Tensor  # [S, B, N], in the order of ``neuron.states``
+    output: Tensor  # [B, N], what recurrent weights hear in the next step
 
 
 def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]:

@@ -24,11 +24,17 @@ STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory cu
 PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
 
 
+FORMAT_RANGES = {
+    "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
+    "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
+    "input_gain": (0, 1),
+}
+
+
 def check_bits(state_bits: int, parameter_bits: int) -> None:
     """Raises: ParameterError when these fraction bits are out of range."""
-    check_range("state_bits", state_bits, state_bits, (STATE_BITS_MIN, STATE_BITS_MAX))
-    allowed = (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
-    check_range("parameter_bits", parameter_bits, parameter_bits, allowed)
+    for name, bits in {"state_bits": state_bits, "parameter_bits": parameter_bits}.items():
+        check_range(name, bits, bits, FORMAT_RANGES[name])
 
 
 def integer_ranges(
@@ -39,12 +45,13 @@ def integer_ranges(
     Raises: ParameterError when these fraction bits are themselves out of range.
     """
     check_bits(state_bits, parameter_bits)
-    return {
-        **neuron.integer_ranges(state_bits, parameter_bits),
-        "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
-        "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-        "input_gain": (0, 1),
+    one, unit = 1 << parameter_bits, 1 << state_bits
+    coefficients = {c.integer: (c.stored or c.allowed).integers(one) for c in neuron.per_neuron}
+    constants = {
+        c.name: (c.stored or c.allowed).integers(unit if c.of_state else one)
+        for c in neuron.constants
     }
+    return {**FORMAT_RANGES, **coefficients, **constants}
 
 
 def check_range(name: str, low: int, high: int, allowed: tuple[int, int]) -> None:
@@ -182,13 +189,18 @@ class FixedLayer:
                 f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
                 f"{(neurons, neurons)} is needed."
             )
-        ranges = integer_ranges(
-            self.neuron, self.constants.state_bits, self.constants.parameter_bits
-        )
-        named = dict(zip(self.neuron.fixed_coefficients, self.coefficients, strict=True))
-        for name, values in {**named, **self.constants._asdict()}.items():
-            low, high = int(np.min(values)), int(np.max(values))
+        bits = self.constants.state_bits, self.constants.parameter_bits
+        ranges = integer_ranges(self.neuron, *bits)
+        for name, values in self.integers.items():
+            low, high = int(values.min()), int(values.max())
             check_range(f"{self.neuron.name}.{name}", low, high, ranges[name])
+
+    @property
+    def integers(self) -> dict[str, NDArray[np.int64]]:
+        """Coefficients [N] and constants [] by name."""
+        coefficients = zip(self.neuron.fixed_coefficients, self.coefficients, strict=True)
+        constants = {name: np.array(value) for name, value in self.constants._asdict().items()}
+        return {**dict(coefficients), **constants}
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.neurons.families import NEURONS
-from brf_lava.neurons.own import is_loaded, load_neuron
+from brf_lava.neurons.own import LOADED, load_neuron
 from brf_lava.run.result import FORMAT, SCHEMA
 from brf_lava.run.sop import Spikes
 
@@ -113,7 +113,7 @@ def read_run(path: Path) -> StoredRun:
         raise DataError(f"{path}: {error}") from error
     for number, layer in enumerate(result.layers, start=1):
         name = layer.shape.neuron
-        if name not in NEURONS and not is_loaded(name):
+        if name not in NEURONS and name not in LOADED:
             raise DataError(
                 f'{path}: result.layers.{number}.shape.neuron: "{name}"; allowed is one of '
                 f"{', '.join(NEURONS)}, or one of your own. {REMEDY}"

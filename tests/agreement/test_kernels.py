@@ -15,8 +15,8 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.kernels import compile, loop
-from brf_lava.kernels.layer import resume_layer, run_layer
-from brf_lava.kernels.memory import Memory
+from brf_lava.kernels.layer import resume_layer
+from brf_lava.kernels.reference import Memory
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
 from brf_lava.neurons.families import ALIF, BHRF, BRF, HRF, LI, NEURONS, RF, Neuron
@@ -105,7 +105,7 @@ def run(
     truncate: int = 0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The output and the gradients of a fixed random projection of it."""
-    output = run_layer(
+    output, _ = resume_layer(
         neuron,
         x,
         parameters["weights"],
@@ -225,7 +225,7 @@ def test_gradients_do_not_depend_on_the_number_of_samples_at_a_time() -> None:
     projection = torch.randn(30, 11, 6, generator=torch.Generator().manual_seed(3))
     summed = torch.zeros_like(together["weights"])
     for b in range(11):
-        output = run_layer(
+        output, _ = resume_layer(
             BRF,
             x[:, b : b + 1],
             parameters["weights"],
@@ -244,7 +244,7 @@ def test_without_gradients_the_output_is_the_same() -> None:
     parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
     expected, _ = run(BRF, x, parameters, "cpu")
     with torch.no_grad():
-        found = run_layer(
+        found, _ = resume_layer(
             BRF,
             x,
             parameters["weights"],
@@ -278,7 +278,7 @@ def test_integer_loop_equals_the_step_in_python_integers(keep_states: bool) -> N
     steps, samples, inputs, neurons = 70, 3, 4, 5
     constants = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
     x = (rng.random((steps, samples, inputs)) < 0.3).astype(np.int8)
-    w_in = rng.integers(-3000, 9000, (inputs, neurons))
+    w_in = rng.integers(-3000, 9000, (neurons, inputs))
     w_rec = rng.integers(-3000, 3000, (neurons, neurons))
     coefficients = np.stack([rng.integers(-900, -10, neurons), rng.integers(1000, 9000, neurons)])
     output, states = loop.forward(
@@ -291,8 +291,8 @@ def test_integer_loop_equals_the_step_in_python_integers(keep_states: bool) -> N
         spikes = [0] * neurons
         for t in range(steps):
             currents = [
-                sum(int(x[t, b, i]) * int(w_in[i, k]) for i in range(inputs))
-                + sum(spikes[j] * int(w_rec[j, k]) for j in range(neurons))
+                sum(int(x[t, b, i]) * int(w_in[k, i]) for i in range(inputs))
+                + sum(spikes[j] * int(w_rec[k, j]) for j in range(neurons))
                 for k in range(neurons)
             ]
             stepped = [
@@ -314,7 +314,7 @@ def test_initial_states_are_used() -> None:
     output, _ = loop.forward(
         LI,
         np.zeros((2, 1, 1)),
-        np.ones((1, 2)),
+        np.ones((2, 1)),
         None,
         np.full((1, 2), 0.5),
         constants,
@@ -363,7 +363,7 @@ def test_outputs_and_gradients_of_the_reference_code(
         if key.startswith("param.")
     }
     x = torch.from_numpy(file["x"]).transpose(0, 1).contiguous()
-    spikes = run_layer(
+    spikes, _ = resume_layer(
         neuron,
         x,
         *hidden_layer(neuron, parameters, x.shape[2]),
@@ -371,7 +371,7 @@ def test_outputs_and_gradients_of_the_reference_code(
         backend=backend,
     )
     decay = torch.exp(-1 / parameters["out.tau_mem"].abs())
-    output = run_layer(
+    output, _ = resume_layer(
         LI,
         spikes,
         (1 - decay)[:, None] * parameters["out.linear.weight"],

@@ -23,7 +23,7 @@ from brf_lava.cli.main import main
 from brf_lava.config.recipe import load_recipe, override, parse_recipe
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError, RecipeError
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.kernels.layer import run_layer
+from brf_lava.kernels.layer import resume_layer
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons.own import load_neuron
@@ -228,7 +228,7 @@ def test_a_block_of_slayer_takes_the_record() -> None:
     made = space.Dense(PARAMS, 4, 9, weight_scale=200.0)
     assert made.neuron.coefficients().shape == (3, 9)
     x = torch.rand(20, 2, 9)
-    output = run_layer(
+    output, _ = resume_layer(
         gbrf(), x, None, None, made.neuron.coefficients(), made.neuron.constants, backend="cpu"
     )
     assert output.shape == (20, 2, 9)
@@ -254,7 +254,7 @@ def test_other_equations_are_another_neuron(tmp_path: Path) -> None:
         ('name="GBRF"', 'name="MUCH_TOO_LONG"', "1 to 10 letters and digits is needed"),
         ("spike(u_next - constants.theta - q)", "u_next > 1", r"spike\(\.\.\.\); that of brf_lava"),
         ("* derivative(", "* (", r"adjoint_step without derivative\(\.\.\.\)"),
-        ('weights_carry="dt"', 'weights_carry="step"', "weights_carry 'step'"),
+        ('weights_carry="dt"', 'weights_carry="step"', "weights_carry and times .*step"),
         ("    theta: int\n", "    threshold: int\n", "integer constants .*threshold"),
         ('Uniform("tau_q"', 'Uniform("forward"', "names .*forward; lower-case ones"),
         ('("u", "v", "q")', '("u", "v", "q", "r")', "4 states; 1 to 3 is needed"),

@@ -280,7 +280,7 @@ def test_no_schema(path: Path) -> None:
 def test_broken_provenance(path: Path, value: Any) -> None:
     with edited(path) as file:
         file.attrs["provenance"] = value
-    assert_rejected(path, "provenance")
+    assert_rejected(path, "Export it again")
 
 
 def test_no_provenance(path: Path) -> None:
