@@ -6,7 +6,8 @@ state format follows from the largest value each state reached on real data, wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import floor, inf, log2
 from typing import Any
 
@@ -17,6 +18,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.kernels import loop
 from brf_lava.network.layers import (
     EXPONENT_MAX,
+    FORMAT_RANGES,
     STATE_BITS_MAX,
     STATE_BITS_MIN,
     Connection,
@@ -24,7 +26,6 @@ from brf_lava.network.layers import (
     FixedNetwork,
     RealLayer,
     RealNetwork,
-    check_bits,
     check_range,
     integer_ranges,
 )
@@ -49,9 +50,9 @@ class LayerFormat:
     weight_bits: int = WEIGHT_BITS_MAX
 
     def __post_init__(self) -> None:
-        check_bits(self.state_bits, self.parameter_bits)
-        allowed = (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)
-        check_range("weight_bits", self.weight_bits, self.weight_bits, allowed)
+        allowed = {**FORMAT_RANGES, "weight_bits": (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)}
+        for name, bits in vars(self).items():
+            check_range(name, bits, allowed[name])
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class LayerReport:
     peaks: dict[str, float]
     deviations: tuple[Deviation, ...]
     corrections: tuple[Correction, ...]
-    growth: dict[int, float] = field(default_factory=dict)
+    growth: dict[int, float]
 
 
 def nearest(values: Any) -> NDArray[np.int64]:
@@ -178,22 +179,17 @@ def choose_state_bits(
     """
     theta = float(getattr(layer.constants, "theta", 0.0))
     largest = float(np.max([1 / HEADROOM, theta, *peaks.values()]))  # NaN stays NaN
-    if not np.isfinite(largest):
+    most = 2.0 ** (STATE_WIDTH - 1 - STATE_BITS_MIN) / HEADROOM
+    if not largest <= most:
         raise ParameterError(
-            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; both "
-            "must be finite. Train the network again, with a lower learning rate."
+            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; at most {most:g} "
+            f"leaves head-room of {HEADROOM:g} and {STATE_BITS_MIN} fraction bits. Is the network "
+            "trained, and the calibration data its own?"
         )
     bits = floor(STATE_WIDTH - 1 - log2(HEADROOM * largest))
-    if bits < STATE_BITS_MIN:
-        raise ParameterError(
-            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; with head-room of "
-            f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. "
-            "Is the network trained, and the calibration data its own?"
-        )
-    candidates = range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
     currents = {
         bits: _largest_current(layer, LayerFormat(bits, weight_bits=weight_bits), largest_input)
-        for bits in candidates
+        for bits in range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
     }
     for limit in (STATE_MAX, CURRENT_MAX):
         for bits, current in currents.items():
@@ -205,7 +201,7 @@ def choose_state_bits(
 def _largest_current(layer: RealLayer, layer_format: LayerFormat, largest_input: int) -> float:
     """What can reach a neuron in one step, as a state integer; infinite for weights beyond it."""
     try:
-        weights, recurrent, _ = quantize_synapses(layer, layer_format)
+        weights, recurrent, _ = _quantize_synapses(layer, layer_format)
     except ParameterError:  # raised again if there is no other format
         return inf
     sums = weights.largest_currents(largest_input)
@@ -216,7 +212,7 @@ def quantize_layer(
     layer: RealLayer, layer_format: LayerFormat, peaks: dict[str, float] | None = None
 ) -> tuple[FixedLayer, LayerReport]:
     """Quantize one layer; see `quantize`. peaks: for the report only."""
-    weights, recurrent, of_weights = quantize_synapses(layer, layer_format)
+    weights, recurrent, of_weights = _quantize_synapses(layer, layer_format)
     coefficients, of_coefficients, corrections = _quantize_coefficients(layer, layer_format)
     constants, of_constants = _quantize_constants(layer, layer_format)
     report = LayerReport(
@@ -230,7 +226,7 @@ def quantize_layer(
     return FixedLayer(layer.neuron, weights, recurrent, coefficients, constants), report
 
 
-def quantize_synapses(
+def _quantize_synapses(
     layer: RealLayer, layer_format: LayerFormat
 ) -> tuple[Connection, Connection | None, tuple[Deviation, ...]]:
     """Input and recurrent weights in integers, without the factors that the integer step applies.
@@ -309,17 +305,14 @@ def _quantize_coefficients(
     limits = np.array([ranges[name] for name in neuron.fixed_coefficients])  # [P, 2]
     coefficients = np.clip(rounded, limits[:, :1], limits[:, 1:])
     growth = growing(layer)
-    for k in range(rounded.shape[1]):
+    for k, integers in enumerate(coefficients.T.tolist()):
         if k not in growth:
-            coefficients[:, k] = _stable(neuron, tuple(map(int, coefficients[:, k])), one, k)
+            coefficients[:, k] = _stable(neuron, integers, one, k)
+    columns = zip(rounded.T.tolist(), coefficients.T.tolist(), strict=True)
     corrections = tuple(
-        Correction(
-            int(k),
-            neuron.fixed_coefficients,
-            tuple(map(int, rounded[:, k])),
-            tuple(map(int, coefficients[:, k])),
-        )
-        for k in np.flatnonzero((rounded != coefficients).any(axis=0))
+        Correction(k, neuron.fixed_coefficients, tuple(before), tuple(after))
+        for k, (before, after) in enumerate(columns)
+        if before != after
     )
     deviations = [
         _deviation(spec.label, integers, integers / one, values)
@@ -340,15 +333,12 @@ def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:
 
 def growing(layer: RealLayer) -> dict[int, float]:
     """By what factor per step neurons grow that lie beyond their boundary as trained, by neuron."""
-    if layer.neuron.growth is None:
-        return {}
-    growth = {
-        k: layer.neuron.growth(*values) for k, values in enumerate(scaled_coefficients(layer).T)
-    }
+    grow, columns = layer.neuron.growth, scaled_coefficients(layer).T
+    growth = {} if grow is None else {k: grow(*values) for k, values in enumerate(columns)}
     return {k: factor for k, factor in growth.items() if factor > 1 + STABLE_MARGIN}
 
 
-def _stable(neuron: Neuron, integers: tuple[int, ...], one: int, k: int) -> tuple[int, ...]:
+def _stable(neuron: Neuron, integers: list[int], one: int, k: int) -> Sequence[int]:
     """The nearest integers with which neuron k stays bounded. Raises: ParameterError."""
     if neuron.is_stable is None or neuron.is_stable(*integers, one):
         return integers
@@ -371,11 +361,7 @@ def _quantize_constants(
     """
     kind: Any = layer.neuron.fixed_constants
     real = layer.constants._asdict()
-    integers = {
-        "state_bits": layer_format.state_bits,
-        "parameter_bits": layer_format.parameter_bits,
-        "input_gain": 1,
-    }
+    integers = {**vars(layer_format), "input_gain": 1}
     deviations = []
     for spec in layer.neuron.constants:
         one = 2 ** (layer_format.state_bits if spec.of_state else layer_format.parameter_bits)

@@ -41,6 +41,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     return numba.njit(bound(function, **callees))
 
 
+@cache
 def specialized(
     function: Callable[..., Any], name: str, *, parallel: bool = False, **bindings: Any
 ) -> Any:
@@ -76,8 +77,7 @@ class _Announcement(Listener):  # type: ignore[misc]  # numba leaves it untyped
     def on_start(self, event: Event) -> None:
         _announce()
 
-    def on_end(self, event: Event) -> None:
-        pass
+    on_end = on_start
 
 
 @cache

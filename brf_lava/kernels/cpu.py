@@ -103,9 +103,7 @@ def run_layer(
     Raises: BackendUnavailableError unless all is float32 on the CPU.
     """
     for tensor in (x, weights, recurrent, coefficients, *(start or ())):
-        if tensor is None:
-            continue
-        if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+        if tensor is not None and (tensor.device.type, tensor.dtype) != ("cpu", torch.float32):
             raise BackendUnavailableError(
                 f"kernel 'cpu': got {tensor.dtype} on {tensor.device}; it takes float32 on the "
                 "CPU. Choose kernel 'reference' or 'auto'."

@@ -23,27 +23,19 @@ class Memory(NamedTuple):
     output: Tensor  # [B, N], what recurrent weights hear in the next step
 
 
-def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
-    """The unit step, strictly greater than 0, with `surrogate` as its derivative."""
-    derivative = bound(surrogate, exp=torch.exp)
+class _Spike(torch.autograd.Function):
+    """The unit step, strictly greater than 0, with a surrogate for its derivative."""
 
-    class Spike(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, s: Tensor) -> Tensor:
-            ctx.save_for_backward(s)
-            return (s > 0).to(s.dtype)
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, derivative: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.save_for_backward(s)
+        ctx.derivative = derivative
+        return (s > 0).to(s.dtype)
 
-        @staticmethod
-        def backward(ctx: Any, *grads: Tensor) -> Tensor:
-            (s,) = ctx.saved_tensors
-            result: Tensor = grads[0] * derivative(s)
-            return result
-
-    def spike(s: Tensor) -> Tensor:
-        result: Tensor = Spike.apply(s)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return result
-
-    return spike
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (s,) = ctx.saved_tensors
+        return grads[0] * ctx.derivative(s), None
 
 
 def run_layer(
@@ -63,7 +55,9 @@ def run_layer(
     states = tuple(output for _ in neuron.states)
     if start is not None:
         states, output = tuple(start.states.detach()), start.output.detach()
-    step = bound(neuron.real_step, spike=_spike_function(surrogate))
+    derivative = bound(surrogate, exp=torch.exp)
+    apply: Any = _Spike.apply
+    step = bound(neuron.real_step, spike=lambda s: apply(s, derivative))
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:

@@ -187,8 +187,9 @@ def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors |
         raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     try:
         with h5py.File(path, "r") as file:
-            network = _read_network(file, path)
-            return network, _read_reference(file, network, path), _read_vectors(file, network, path)
+            root = _Group(file, path)
+            network = _read_network(root)
+            return network, _read_reference(root, network), _read_vectors(root, network)
     except ParameterError as error:
         raise NetworkFileError(f"{path}: {error}") from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # of h5py and json
@@ -197,8 +198,9 @@ def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors |
         ) from error
 
 
-def _read_network(file: h5py.File, path: Path) -> FixedNetwork:
-    found, schema = _text(file.attrs.get("format")), file.attrs.get("schema")
+def _read_network(root: _Group) -> FixedNetwork:
+    path, attributes = root.path, root.handle.attrs
+    found, schema = _text(attributes.get("format")), attributes.get("schema")
     if found != FORMAT:
         raise NetworkFileError(
             f"{path}: format {found!r}, expected {FORMAT!r}. Name a file written by "
@@ -207,16 +209,15 @@ def _read_network(file: h5py.File, path: Path) -> FixedNetwork:
     if not isinstance(schema, np.integer) or schema not in READABLE:
         raise NetworkFileError(
             f"{path}: schema {schema}, this version reads {READABLE[0]} to {SCHEMA}. It was "
-            f"written by brf-lava {_text(file.attrs.get('brf_lava', 'unknown'))}: use "
+            f"written by brf-lava {_text(attributes.get('brf_lava', 'unknown'))}: use "
             "that version, or export again."
         )
-    provenance = json.loads(_text(file.attrs["provenance"]))
+    provenance = json.loads(_text(attributes["provenance"]))
     if not isinstance(provenance, dict):
         raise NetworkFileError(
             f"{path}: attribute provenance: {type(provenance).__name__}; a JSON object is needed. "
             "Export it again."
         )
-    root = _Group(file, path)
     root.allow("layer", "reference", "vectors")
     layers = root.group("layer")
     count = len(layers.handle)
@@ -289,20 +290,20 @@ def _read_neuron(group: _Group) -> Neuron:
     return neuron
 
 
-def _read_reference(file: h5py.File, network: FixedNetwork, path: Path) -> FloatActivity | None:
-    if "reference" not in file:
+def _read_reference(root: _Group, network: FixedNetwork) -> FloatActivity | None:
+    if "reference" not in root.handle:
         return None
-    group = _Group(file, path).group("reference")
+    group = root.group("reference")
     group.allow("predictions", "sops")
     predictions = group.integers("predictions", (None, None), (0, network.classes - 1))
     sops = group.integers("sops", (len(predictions),), COUNTS)
     return FloatActivity(predictions.astype(np.uint8), sops)
 
 
-def _read_vectors(file: h5py.File, network: FixedNetwork, path: Path) -> TestVectors | None:
-    if "vectors" not in file:
+def _read_vectors(root: _Group, network: FixedNetwork) -> TestVectors | None:
+    if "vectors" not in root.handle:
         return None
-    group = _Group(file, path).group("vectors")
+    group = root.group("vectors")
     group.allow("inputs", "outputs", "saturations", "spikes")
     inputs = group.integers("inputs", (None, None, network.inputs), network.input_range)
     batch = inputs.shape[:2]
@@ -341,17 +342,17 @@ class _Group:
             if name not in names:
                 raise self._error(name, f" is unknown to this version (schema {SCHEMA}).")
 
-    def group(self, name: str) -> _Group:
+    def _entry(self, name: str, kind: type) -> Any:
         found = self.handle.get(name)
-        if not isinstance(found, h5py.Group):
-            raise self._error(name, " is missing or not a group.")
-        return _Group(found, self.path)
+        if not isinstance(found, kind):
+            raise self._error(name, f" is missing or not a {kind.__name__.lower()}.")
+        return found
+
+    def group(self, name: str) -> _Group:
+        return _Group(self._entry(name, h5py.Group), self.path)
 
     def dataset(self, name: str) -> h5py.Dataset:
-        found = self.handle.get(name)
-        if not isinstance(found, h5py.Dataset):
-            raise self._error(name, " is missing or not a dataset.")
-        return found
+        return self._entry(name, h5py.Dataset)
 
     def text(self, name: str, *allowed: str) -> str:
         raw = np.asarray(self.dataset(name)[()])
@@ -373,11 +374,11 @@ class _Group:
             found = found if found is None else list(found)
             raise self._error(name, f": shape {found}, expected {expected}.")
         raw = np.asarray(dataset[()])
-        least, largest, (low, high) = int(raw.min()), int(raw.max()), allowed
-        if least < low or largest > high:
-            bad = least if least < low else largest
-            problem = f": {bad} is out of range; allowed are {low} to {high}."
-            raise self._error(name, problem)
+        low, high = allowed
+        outside = raw[(raw < low) | (raw > high)]
+        if outside.size:
+            bad = f"{outside[0]} is out of range; allowed are {low} to {high}."
+            raise self._error(name, f": {bad}")
         return raw.astype(np.int64)
 
     def connection(self, name: str, shape: tuple[int | None, ...]) -> Connection:

@@ -189,9 +189,6 @@ DEFAULT = BRF  # where none is named
 
 def find_neuron(name: str) -> Neuron:
     """The record of a neuron by its name. Raises: ParameterError listing the names there are."""
-    try:
-        return NEURONS[name]
-    except KeyError:
-        raise ParameterError(
-            f"neuron {name!r} is not known; choose one of {', '.join(NEURONS)}."
-        ) from None
+    if name not in NEURONS:
+        raise ParameterError(f"neuron {name!r} is not known; choose one of {', '.join(NEURONS)}.")
+    return NEURONS[name]

@@ -172,7 +172,7 @@ def _calls(step: Any, name: str, function: Any) -> bool:
 
 
 def _try_steps(record: Neuron) -> None:
-    """One step from rest in both number systems, as the initial values allow."""
+    """Two steps from rest in both number systems, as the initial values allow."""
     values = {constant.name: constant.default for constant in record.constants}
     trained = [
         each.mean if isinstance(each, Normal) else sum(each.default) / 2 for each in record.trained
@@ -193,10 +193,7 @@ def _try_steps(record: Neuron) -> None:
         (record.real_step, rest, coefficients, constants),
         (record.fixed_step, zeros, scaled, fixed),
     ):
-        states, _ = step(state, state[0] + 1, given, shared)
-        if len(states) != len(rest):
-            raise ValueError(f"{step.__name__} returns {len(states)} of {len(rest)} states")
+        for _ in range(2):  # the second finds out that the first left out a state
+            state, _ = step(state, state[0] + 1, given, shared)
     if record.adjoint_step is not None:
-        into = record.adjoint_step(rest, rest, coefficients, constants, rest, 1.0)
-        if (len(into[0]), len(into[2])) != (len(rest), len(coefficients)):
-            raise ValueError("adjoint_step returns gradients of other states or coefficients")
+        record.adjoint_step(rest, rest, coefficients, constants, rest, 1.0)

@@ -34,13 +34,8 @@ class Interval:
         )
 
     def __str__(self) -> str:
-        parts = (
-            ("at least", self.low),
-            ("above", self.above),
-            ("below", self.below),
-            ("at most", self.high),
-        )
-        return " and ".join(f"{word} {limit:g}" for word, limit in parts if limit is not None)
+        limits = zip(("at least", "above", "below", "at most"), vars(self).values(), strict=True)
+        return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
 
     def integers(self, one: int) -> tuple[int, int]:
         """The least and the largest integer that stands for a number in it, `one` being 1."""
