@@ -58,24 +58,33 @@ bits_of_weights = st.integers(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)
 bits_of_parameters = st.integers(PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
 
 
-def brf_layer(
-    omega: Any = (10.0,),
-    b_offset: Any = 0.5,
+def resonators(
+    damping: Any,
+    omega: Any,
     weights: Any = None,
     recurrent: Any = None,
     dt: float = DT,
     theta: float = 1.0,
+    neuron: families.Neuron = families.BRF,
 ) -> RealLayer:
-    """Resonators with `omega` [N] rad/s and `b_offset` 1/s."""
-    omega = np.asarray(omega, float)
-    damping = divergence_boundary(omega, dt) - np.broadcast_to(b_offset, omega.shape)
+    """Resonators with `damping` [N] in 1/s and `omega` [N] in rad/s."""
+    coefficients = np.stack([np.atleast_1d(damping), np.atleast_1d(omega)]).astype(float)
+    kind: Any = neuron.real_constants
+    values = {"dt": dt, "theta": theta, "gamma": 0.9}
     return RealLayer(
-        families.BRF,
-        np.zeros((len(omega), 1)) if weights is None else np.asarray(weights, float),
+        neuron,
+        np.zeros((coefficients.shape[1], 1)) if weights is None else np.asarray(weights, float),
         None if recurrent is None else np.asarray(recurrent, float),
-        np.stack([damping, omega]),
-        real.BalancedConstants(dt, theta, 0.9),
+        coefficients,
+        kind(*(values[name] for name in kind._fields)),
     )
+
+
+def brf_layer(omega: Any = (10.0,), b_offset: Any = 0.5, *synapses: Any, **rest: Any) -> RealLayer:
+    """BRF neurons with `omega` [N] rad/s and `b_offset` 1/s."""
+    omega = np.asarray(omega, float)
+    damping = divergence_boundary(omega, rest.get("dt", DT)) - b_offset
+    return resonators(damping, omega, *synapses, **rest)
 
 
 def li_layer(decay: Any = (0.9,), weights: Any = None) -> RealLayer:
@@ -110,11 +119,6 @@ def test_nearest_rounds_halves_to_even() -> None:
     assert found.tolist() == [0, 2, 2, 0, -2, 2, -3]
 
 
-@given(st.floats(-(2.0**50), 2.0**50))
-def test_nearest_is_within_one_half(value: float) -> None:
-    assert abs(int(nearest(value)) - value) <= 0.5
-
-
 # Weights
 
 
@@ -129,7 +133,7 @@ def weights_in_range(draw: st.DrawFn) -> tuple[NDArray[np.float64], float, int]:
 
 
 @given(weights_in_range())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
     case: tuple[NDArray[np.float64], float, int],
 ) -> None:
@@ -168,7 +172,7 @@ def test_weights_by_hand(weights: Any, mantissa: Any, exponent: int) -> None:
         assert (deviation.absolute, deviation.relative) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("bits", range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
+@pytest.mark.parametrize("bits", [WEIGHT_BITS_MIN, WEIGHT_BITS_MAX])
 def test_the_largest_weight_that_fits_and_one_beyond(bits: int) -> None:
     largest = (2 ** (bits - 1) - 1) * 2**EXPONENT_MAX
     layer_format = LayerFormat(weight_bits=bits)
@@ -179,7 +183,7 @@ def test_the_largest_weight_that_fits_and_one_beyond(bits: int) -> None:
         quantize_weights("w", np.array([[1.0]]), largest + 2**EXPONENT_MAX / 2, layer_format)
 
 
-@pytest.mark.parametrize("value", [nan, inf, -inf])
+@pytest.mark.parametrize("value", [nan, -inf])
 def test_weights_that_are_not_finite_are_refused(value: float) -> None:
     layer = brf_layer(weights=[[value]])
     with pytest.raises(ParameterError, match=r"^weight: .*not finite"):
@@ -223,44 +227,36 @@ def test_state_bits_leave_the_head_room_and_not_twice_that(peak: float, state: s
         assert HEADROOM * peak * 2 ** (bits + 1) > STATE_LIMIT * (1 - ROUNDING)
 
 
-@pytest.mark.parametrize("peak", [32769.0, 1e9, 1e300])
+@pytest.mark.parametrize("peak", [32769.0, 1e300, inf, nan])
 def test_states_too_large_for_any_format_are_refused(peak: float) -> None:
     with pytest.raises(
-        ParameterError, match=r"^BRF: a state or the threshold reaches .* at least 6 are needed"
+        ParameterError, match=r"^BRF: a state or the threshold reaches .* at most 32768 leaves"
     ):
-        choose_state_bits(brf_layer(), {"u": peak, "v": 0.0, "q": 0.0})
-
-
-@pytest.mark.parametrize("peak", [inf, nan])
-def test_states_that_are_not_finite_are_refused(peak: float) -> None:
-    with pytest.raises(ParameterError, match=r"^BRF: "):
         choose_state_bits(brf_layer(), {"u": 0.5, "v": peak, "q": 0.0})
 
 
 def naive_peaks(network: RealNetwork, x: NDArray[np.int8]) -> list[dict[str, float]]:
-    """The largest states, sample by sample and step by step, written without any kernel."""
+    """The largest states, step by step, written without any kernel."""
     peaks = []
     signal = x.astype(float)
     for layer in network.layers:
-        size = len(layer.weights)
+        before = np.zeros((x.shape[1], len(layer.weights)))
+        state: Any = (before,) * len(layer.neuron.states)
         reached = dict.fromkeys(layer.neuron.states, 0.0)
-        outputs = np.zeros((*signal.shape[:2], size))
-        for sample in range(signal.shape[1]):
-            state: Any = tuple(np.zeros(size) for _ in layer.neuron.states)
-            before = np.zeros(size)
-            for step in range(signal.shape[0]):
-                current = layer.weights @ signal[step, sample]
-                if layer.recurrent is not None:
-                    current = current + layer.recurrent @ before
-                state, output = layer.neuron.real_step(
-                    state, current, layer.coefficients, layer.constants
-                )
-                before = np.asarray(output, float)
-                outputs[step, sample] = before
-                for name, values in zip(layer.neuron.states, state, strict=True):
-                    reached[name] = max(reached[name], float(np.abs(values).max()))
+        outputs = []
+        for inputs in signal:
+            current = inputs @ layer.weights.T
+            if layer.recurrent is not None:
+                current = current + before @ layer.recurrent.T
+            state, output = layer.neuron.real_step(
+                state, current, layer.coefficients, layer.constants
+            )
+            before = np.asarray(output, float)
+            outputs.append(before)
+            for name, values in zip(layer.neuron.states, state, strict=True):
+                reached[name] = max(reached[name], float(np.abs(values).max()))
         peaks.append(reached)
-        signal = outputs
+        signal = np.array(outputs)
     return peaks
 
 
@@ -274,23 +270,22 @@ def test_peaks_are_the_largest_states_of_all_samples() -> None:
     assert measure_peaks(network, x)[0]["u"] > 2 * measure_peaks(network, x[:, :32])[0]["u"]
 
 
-def fixed_peak(layer: FixedLayer, signal: NDArray[Any]) -> tuple[int, NDArray[Any]]:
-    """The largest state of an integer layer, and its output."""
-    recurrent = layer.recurrent
-    output, states = loop.forward(
+def integer_run(layer: FixedLayer, signal: Any, initial: Any = None) -> tuple[Any, Any]:
+    """The output and all states of an integer layer."""
+    return loop.forward(
         layer.neuron,
         signal,
         layer.weights.integers,
-        None if recurrent is None else recurrent.integers,
+        None if layer.recurrent is None else layer.recurrent.integers,
         layer.coefficients,
         layer.constants,
         integers=True,
         keep_states=True,
+        initial=initial,
     )
-    return int(np.abs(states).max()), output
 
 
-@pytest.mark.parametrize("scale", [3.0, 30.0, 300.0])
+@pytest.mark.parametrize("scale", [3.0, 300.0])
 def test_head_room_holds_in_the_quantized_network(scale: float) -> None:
     rng = np.random.default_rng(11)
     network = random_real_network(rng, scale)
@@ -303,7 +298,8 @@ def test_head_room_holds_in_the_quantized_network(scale: float) -> None:
         assert HEADROOM * max(report.peaks.values()) * 2**bits <= STATE_LIMIT
         if bits < STATE_BITS_MAX:
             assert HEADROOM * max(report.peaks.values()) * 2 ** (bits + 1) > STATE_LIMIT
-        peak, signal = fixed_peak(layer, signal)
+        signal, states = integer_run(layer, signal)
+        peak = int(np.abs(states).max())
         # A spike that rounding moved shifts a whole trajectory; a factor of two is left for that.
         assert HEADROOM / 2 * peak < STATE_LIMIT
     assert scale < 30 or peak > 0
@@ -343,8 +339,8 @@ def assert_nearest_stable(damping: int, rotation: int, one: int) -> None:
     assert not is_stable(damping + d[nearer], rotation + r[nearer], one).any()
 
 
-@pytest.mark.parametrize("one", [16, 23])
-def test_no_smaller_change_is_stable(one: int) -> None:
+def test_no_smaller_change_is_stable() -> None:
+    one = 16
     for damping in range(-one, one // 2):
         for rotation in range(3 * one // 2):
             assert_nearest_stable(damping, rotation, one)
@@ -356,7 +352,7 @@ def test_no_smaller_change_is_stable(one: int) -> None:
     st.integers(-3, 3),
     bits_of_parameters,
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_smaller_change_is_stable_at_the_boundary(
     angle: float, more_damping: int, more_rotation: int, bits: int
 ) -> None:
@@ -364,14 +360,6 @@ def test_no_smaller_change_is_stable_at_the_boundary(
     damping = int(nearest(divergence_boundary(angle, 1.0) * one)) + more_damping
     rotation = abs(int(nearest(angle * one)) + more_rotation)
     assert_nearest_stable(max(damping, -one), rotation, one)
-
-
-@given(st.floats(-1, 0), st.floats(0, 1), bits_of_parameters)
-def test_stable_resonators_are_left_alone(damping: float, rotation: float, bits: int) -> None:
-    one = 2**bits
-    integers = (int(damping * one), int(rotation * one))
-    if is_stable(*integers, one):
-        assert stabilize_resonator(*integers, one) == integers
 
 
 def test_rotation_is_changed_last() -> None:
@@ -389,22 +377,10 @@ def test_is_stable_by_hand(damping: int, rotation: int, stable: bool) -> None:
     assert is_stable(damping, rotation, 100) is stable
 
 
-@pytest.mark.timeout(3)
-@pytest.mark.parametrize(
-    "damping",
-    [
-        -101,
-        -150,
-        -201,
-    ],
-)
-def test_overdamped_resonators_end_in_stable_integers_or_an_error(damping: int) -> None:
-    try:
-        found = stabilize_resonator(damping, 90, 100)
-    except ParameterError:
-        return
-    assert is_stable(*found, 100)
-    assert abs(found[0] - damping) + abs(found[1] - 90) <= 1000
+def test_resonators_that_no_damping_stabilizes_are_refused() -> None:
+    for damping, rotation in ((-101, 90), (0, -1)):
+        with pytest.raises(ParameterError, match="at least -100 and 0 are needed"):
+            stabilize_resonator(damping, rotation, 100)
 
 
 @pytest.mark.timeout(3)
@@ -418,7 +394,7 @@ def test_damping_that_no_format_holds_is_an_error(b_offset: float) -> None:
 BOUNDARY_OMEGA = np.concatenate([[0.0, 0.1, 1.0], np.linspace(3, 99.9, 40)])  # rad/s
 
 
-@pytest.mark.parametrize(("state_bits", "parameter_bits"), [(14, 16), (10, 12), (18, 22), (6, 10)])
+@pytest.mark.parametrize(("state_bits", "parameter_bits"), [(14, 16), (18, 22), (6, 10)])
 def test_resonators_at_the_boundary_stay_bounded(state_bits: int, parameter_bits: int) -> None:
     """b_offset is zero: in real numbers the free resonator neither grows nor decays."""
     layer, _ = quantize_layer(
@@ -428,12 +404,10 @@ def test_resonators_at_the_boundary_stay_bounded(state_bits: int, parameter_bits
     one = 2**parameter_bits
     assert all(is_stable(int(d), int(r), one) for d, r in layer.coefficients.T)
     theta = layer.constants.theta
-    still = np.zeros(len(BOUNDARY_OMEGA), np.int64)
-    state: Any = (still + 9 * theta // 10, still, still)
-    largest = 0
-    for _ in range(20_000):
-        state, _ = fixed.brf_step(state, 0, layer.coefficients, layer.constants)
-        largest = max(largest, int(np.abs(state[0]).max()), int(np.abs(state[1]).max()))
+    initial = np.zeros((3, 1, len(BOUNDARY_OMEGA)), np.int64)
+    initial[0] = 9 * theta // 10
+    _, states = integer_run(layer, np.zeros((20_000, 1, 1), np.int8), initial)
+    largest = int(np.abs(states[:, :2]).max())
     assert largest < STATE_MAX
     # Products are cut toward zero, damping included, so amplitudes may creep up; the smooth reset
     # of the spike at theta then brakes them.
@@ -461,7 +435,7 @@ def test_a_changed_resonator_is_reported_and_no_other() -> None:
 # Readouts
 
 
-@pytest.mark.parametrize("bits", [PARAMETER_BITS_MIN, 16, PARAMETER_BITS_MAX])
+@pytest.mark.parametrize("bits", [PARAMETER_BITS_MIN, PARAMETER_BITS_MAX])
 def test_a_readout_always_decays(bits: int) -> None:
     one = 2**bits
     decay = [1.0, 1 - 0.4 / one, 1 - 0.6 / one, exp(-1 / 20), 0.0]
@@ -540,7 +514,7 @@ def test_constants_that_the_format_cannot_hold_are_refused(name: str, layer: Rea
         quantize_layer(layer, LayerFormat(state_bits=18))
 
 
-@pytest.mark.parametrize("largest", [1e7, 1e19, 1e30, 1e300])
+@pytest.mark.parametrize("largest", [1e7, 1e19, 1e300])
 def test_a_weight_beyond_every_exponent_is_refused_however_large(largest: float) -> None:
     """Past 63 bits a cast to integers wraps, and would make the largest weight the smallest."""
     weights = np.array([[largest, 1.0]])
@@ -560,24 +534,11 @@ def test_currents_beyond_24_bits_still_fit_an_int32_if_they_can() -> None:
 # The other neurons
 
 
-def resonators(neuron: families.Neuron, damping: Any, omega: Any) -> RealLayer:
-    values = {"dt": DT, "theta": 1.0, "gamma": 0.9}
-    fields = neuron.real_constants._fields  # type: ignore[attr-defined]
-    coefficients = np.stack([np.atleast_1d(damping), np.atleast_1d(omega)]).astype(float)
-    return RealLayer(
-        neuron,
-        np.zeros((coefficients.shape[1], 1)),
-        None,
-        coefficients,
-        neuron.real_constants(*(values[name] for name in fields)),
-    )
-
-
 def test_an_rf_neuron_that_was_trained_to_diverge_is_kept_and_reported() -> None:
     """damping -0.2 at 10 rad/s lies above p(10) = -0.501: |1 + dt (-0.2 + 10i)| is above 1."""
     stable, edge = -0.6, divergence_boundary(10.0, DT)
     layer, report = quantize_layer(
-        resonators(families.RF, [-0.2, stable, edge], [10.0, 10.0, 10.0]), LayerFormat()
+        resonators([-0.2, stable, edge], [10.0] * 3, neuron=families.RF), LayerFormat()
     )
     assert report.growth == {0: pytest.approx(abs(complex(1 - 0.002, 0.1)))}
     assert layer.coefficients[:, 0].tolist() == [round(-0.002 * 2**16), round(0.1 * 2**16)]
@@ -600,9 +561,9 @@ def test_harmonic_neurons_are_stable_in_integers(
     layer_format = LayerFormat(parameter_bits=bits)
     if 2 * DT * damping > 1:
         with pytest.raises(ParameterError, match="at least 0 and at most 1"):
-            quantize_layer(resonators(neuron, damping, omega), layer_format)
+            quantize_layer(resonators(damping, omega, neuron=neuron), layer_format)
         return
-    layer, report = quantize_layer(resonators(neuron, damping, omega), layer_format)
+    layer, report = quantize_layer(resonators(damping, omega, neuron=neuron), layer_format)
     friction, rotation = (int(value) / 2**bits for value in layer.coefficients[:, 0])
     # w' = w + r u, u' = u - f u - r w': the matrix of one step on (u, w)
     step = np.array([[1 - friction - rotation**2, -rotation], [rotation, 1.0]])
@@ -620,7 +581,6 @@ def test_harmonic_stability_is_that_of_the_eigenvalues(friction: int, rotation: 
         assert is_harmonic_stable(friction, rotation, one) == (radius < 1)
 
 
-@pytest.mark.parametrize("neuron", [families.HRF, families.BHRF], ids=lambda n: n.name)
 @pytest.mark.parametrize(
     ("damping", "omega", "what"),
     [
@@ -630,11 +590,9 @@ def test_harmonic_stability_is_that_of_the_eigenvalues(friction: int, rotation: 
         (1.0, inf, "dt * omega = inf"),
     ],
 )
-def test_impossible_harmonic_neurons_are_refused(
-    neuron: families.Neuron, damping: float, omega: float, what: str
-) -> None:
-    with pytest.raises(ParameterError, match=re.escape(f"{neuron.name}: {what} at neuron 0")):
-        quantize_layer(resonators(neuron, damping, omega), LayerFormat())
+def test_impossible_harmonic_neurons_are_refused(damping: float, omega: float, what: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(f"HRF: {what} at neuron 0")):
+        quantize_layer(resonators(damping, omega, neuron=families.HRF), LayerFormat())
 
 
 def test_an_alif_layer_by_hand() -> None:
