@@ -22,7 +22,6 @@ from brf_lava.export.quantize import (
     LayerFormat,
     choose_state_bits,
     measure_peaks,
-    nearest,
     quantize,
     quantize_layer,
     quantize_weights,
@@ -30,6 +29,7 @@ from brf_lava.export.quantize import (
 from brf_lava.kernels import loop
 from brf_lava.network.layers import (
     EXPONENT_MAX,
+    FORMAT_RANGES,
     PARAMETER_BITS_MAX,
     PARAMETER_BITS_MIN,
     STATE_BITS_MAX,
@@ -44,7 +44,6 @@ from brf_lava.neurons import families, fixed, real
 from brf_lava.neurons.boundary import (
     divergence_boundary,
     harmonic_boundary,
-    is_harmonic_stable,
     is_stable,
     stabilize_resonator,
 )
@@ -110,15 +109,6 @@ def random_real_network(rng: np.random.Generator, scale: float = 30.0) -> RealNe
     return RealNetwork((hidden, readout))
 
 
-# Rounding
-
-
-def test_nearest_rounds_halves_to_even() -> None:
-    found = nearest([0.5, 1.5, 2.5, -0.5, -1.5, 2.4999, -2.5001])
-    assert found.dtype == np.int64
-    assert found.tolist() == [0, 2, 2, 0, -2, 2, -3]
-
-
 # Weights
 
 
@@ -161,7 +151,7 @@ def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
         ([[-127.5]], [[-64]], 1),  # -128 would fit eight bits, but the range is symmetric
         ([[-3.0, -300.0]], [[-1, -75]], 2),
         ([[5.0, 80.0]], [[5, 80]], 0),
-        ([[0.2, -0.4]], [[0, 0]], 0),
+        ([[0.5, -1.5, 2.5, -2.51]], [[0, -2, 2, -3]], 0),  # halves to even
     ],
 )
 def test_weights_by_hand(weights: Any, mantissa: Any, exponent: int) -> None:
@@ -173,14 +163,16 @@ def test_weights_by_hand(weights: Any, mantissa: Any, exponent: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [WEIGHT_BITS_MIN, WEIGHT_BITS_MAX])
-def test_the_largest_weight_that_fits_and_one_beyond(bits: int) -> None:
+def test_the_largest_weight_that_fits_and_those_beyond(bits: int) -> None:
+    """Past 63 bits a cast to integers would wrap, and make the largest weight the smallest."""
     largest = (2 ** (bits - 1) - 1) * 2**EXPONENT_MAX
     layer_format = LayerFormat(weight_bits=bits)
     connection, _ = quantize_weights("w", np.array([[1.0, -1.0]]), largest, layer_format)
     assert connection.exponent == EXPONENT_MAX
     assert connection.integers.tolist() == [[largest, -largest]]
-    with pytest.raises(ParameterError, match=rf"at most {largest} fit.*now 14"):
-        quantize_weights("w", np.array([[1.0]]), largest + 2**EXPONENT_MAX / 2, layer_format)
+    for beyond in (largest + 2**EXPONENT_MAX / 2, 1e19, 1e300):
+        with pytest.raises(ParameterError, match=rf"at most {largest} fit.*now 14"):
+            quantize_weights("w", np.array([[beyond, 1.0]]), 1.0, layer_format)
 
 
 @pytest.mark.parametrize("value", [nan, -inf])
@@ -196,22 +188,14 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 # Formats
 
 
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [
-        ("state_bits", STATE_BITS_MIN, STATE_BITS_MAX),
-        ("parameter_bits", PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-        ("weight_bits", WEIGHT_BITS_MIN, WEIGHT_BITS_MAX),
-    ],
-)
-def test_bits_are_within_their_range(name: str, low: int, high: int) -> None:
+@pytest.mark.parametrize("name", ["state_bits", "parameter_bits", "weight_bits"])
+def test_bits_are_within_their_range(name: str) -> None:
+    low, high = {**FORMAT_RANGES, "weight_bits": (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)}[name]
     for value in (low, high):
         assert getattr(LayerFormat(**{name: value}), name) == value
+    network = RealNetwork((brf_layer(), li_layer()))
     for value in (low - 1, high + 1, -3):
         with pytest.raises(ParameterError, match=f"^{name}: {value} .* {low} to {high}"):
-            LayerFormat(**{name: value})
-        network = RealNetwork((brf_layer(), li_layer()))
-        with pytest.raises(ParameterError, match=f"^{name}: {value}"):
             quantize(network, np.zeros((2, 1, 1), np.int8), **{name: value})
 
 
@@ -305,8 +289,9 @@ def test_head_room_holds_in_the_quantized_network(scale: float) -> None:
     assert scale < 30 or peak > 0
 
 
-def test_formats_that_are_given_are_obeyed() -> None:
+def test_formats_that_are_given_are_obeyed_and_the_real_network_stays() -> None:
     network = random_real_network(np.random.default_rng(0))
+    before = [(layer.weights.copy(), layer.coefficients.copy()) for layer in network.layers]
     x = np.ones((5, 1, 3), np.int8)
     result, reports = quantize(network, x, state_bits=9, parameter_bits=20, weight_bits=4)
     for layer, report in zip(result.layers, reports, strict=True):
@@ -314,16 +299,9 @@ def test_formats_that_are_given_are_obeyed() -> None:
         assert (layer.constants.state_bits, layer.constants.parameter_bits) == (9, 20)
         assert np.abs(layer.weights.mantissa.astype(int)).max() <= 7
     assert result.layers[0].constants.dt == round(DT * 2**20)
-    assert result.provenance == {}
-
-
-def test_quantizing_leaves_the_real_network_alone() -> None:
-    network = random_real_network(np.random.default_rng(1))
-    before = [(layer.weights.copy(), layer.coefficients.copy()) for layer in network.layers]
-    quantize(network, np.ones((5, 2, 3), np.int8))
-    for layer, (weights, coefficients) in zip(network.layers, before, strict=True):
-        np.testing.assert_array_equal(layer.weights, weights)
-        np.testing.assert_array_equal(layer.coefficients, coefficients)
+    for real_layer, (weights, coefficients) in zip(network.layers, before, strict=True):
+        np.testing.assert_array_equal(real_layer.weights, weights)
+        np.testing.assert_array_equal(real_layer.coefficients, coefficients)
 
 
 # Stability of resonators
@@ -346,22 +324,6 @@ def test_no_smaller_change_is_stable() -> None:
             assert_nearest_stable(damping, rotation, one)
 
 
-@given(
-    st.floats(0, 0.9999),
-    st.integers(-3, 3),
-    st.integers(-3, 3),
-    bits_of_parameters,
-)
-@settings(max_examples=50, deadline=None)
-def test_no_smaller_change_is_stable_at_the_boundary(
-    angle: float, more_damping: int, more_rotation: int, bits: int
-) -> None:
-    one = 2**bits
-    damping = int(nearest(divergence_boundary(angle, 1.0) * one)) + more_damping
-    rotation = abs(int(nearest(angle * one)) + more_rotation)
-    assert_nearest_stable(max(damping, -one), rotation, one)
-
-
 def test_rotation_is_changed_last() -> None:
     one = 2**16
     damping, rotation = 0, 20
@@ -381,14 +343,6 @@ def test_resonators_that_no_damping_stabilizes_are_refused() -> None:
     for damping, rotation in ((-101, 90), (0, -1)):
         with pytest.raises(ParameterError, match="at least -100 and 0 are needed"):
             stabilize_resonator(damping, rotation, 100)
-
-
-@pytest.mark.timeout(3)
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-@pytest.mark.parametrize("b_offset", [nan, 300.0])
-def test_damping_that_no_format_holds_is_an_error(b_offset: float) -> None:
-    with pytest.raises(ParameterError, match=r"\bneuron 1\b"):
-        quantize_layer(brf_layer([5.0, 6.0], [0.1, b_offset]), LayerFormat())
 
 
 BOUNDARY_OMEGA = np.concatenate([[0.0, 0.1, 1.0], np.linspace(3, 99.9, 40)])  # rad/s
@@ -514,14 +468,6 @@ def test_constants_that_the_format_cannot_hold_are_refused(name: str, layer: Rea
         quantize_layer(layer, LayerFormat(state_bits=18))
 
 
-@pytest.mark.parametrize("largest", [1e7, 1e19, 1e300])
-def test_a_weight_beyond_every_exponent_is_refused_however_large(largest: float) -> None:
-    """Past 63 bits a cast to integers wraps, and would make the largest weight the smallest."""
-    weights = np.array([[largest, 1.0]])
-    with pytest.raises(ParameterError, match="Use fewer state bits"):
-        quantize_weights("weight", weights, 1.0, LayerFormat())
-
-
 def test_currents_beyond_24_bits_still_fit_an_int32_if_they_can() -> None:
     """255 * 1000 weights of 1: 2**5 times that fits 24 bits, 2**13 times that an int32."""
     layer = li_layer([0.5], np.full((1, 1000), 0.5).tolist())
@@ -570,15 +516,6 @@ def test_harmonic_neurons_are_stable_in_integers(
     assert np.abs(np.linalg.eigvals(step)).max() <= 1 + 1e-7
     assert abs(friction - 2 * DT * damping) <= 0.5 / 2**bits + ROUNDING
     assert not report.corrections
-
-
-@given(friction=st.integers(-300, 1100), rotation=st.integers(0, 600))
-def test_harmonic_stability_is_that_of_the_eigenvalues(friction: int, rotation: int) -> None:
-    one = 256
-    f, r = friction / one, rotation / one
-    radius = np.abs(np.linalg.eigvals(np.array([[1 - f - r**2, -r], [r, 1.0]]))).max()
-    if abs(radius - 1) > 1e-6:
-        assert is_harmonic_stable(friction, rotation, one) == (radius < 1)
 
 
 @pytest.mark.parametrize(
