@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from command_line import assert_worked, brf_lava
+from networks import give_commands, short_ecg
 
 from brf_lava.analysis.parameters import resonators, training
 from brf_lava.backends import engine
 from brf_lava.config.recipe import Recipe, load_recipe, override, parse_recipe
-from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
-from brf_lava.ecg import synthetic as synthetic_ecg
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.network.file import read_network
 from brf_lava.reproduce.records import differences
@@ -30,7 +30,6 @@ from brf_lava.train.spectrum import omega_range, with_spectrum
 from brf_lava.train.trainer import Trainer
 
 CPU = torch.device("cpu")
-CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
 DEEP = load_recipe(Path(__file__).parents[2] / "examples" / "deep.toml")
 SHORT = ("validation=3", "batch_size=4", "epochs=2")
 # thresholds that so small a network reaches without having learned
@@ -44,13 +43,7 @@ FOLDER = os.environ.get("BRF_LAVA_DATA")
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    """A second of the synthetic ECG."""
-    train, test = (
-        Split(split.x[:, :200].copy(), split.y[:, :200].copy())
-        for split in synthetic_ecg.generate(train=12, test=3, seed=4)
-    )
-    source = DataSource("synthetic-ecg", "a short synthetic ECG", fingerprint(train, test))
-    return Dataset("ecg", CLASSES, 1 / 250, train, test, source)
+    return short_ecg()
 
 
 def trained(recipe: Recipe, dataset: Dataset, out: Path, seed: int = 3) -> Checkpoint:
@@ -217,9 +210,7 @@ def test_import_refuses_layers_of_their_own(dataset: Dataset, tmp_path: Path) ->
 
 @pytest.fixture
 def small_task(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
-    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: dataset)
-    for command in ("train", "export", "run", "plot"):
-        monkeypatch.setattr(f"brf_lava.cli.{command}.load_data", lambda *_: dataset, raising=False)
+    give_commands(monkeypatch, dataset)
 
 
 def command(*arguments: str | Path) -> str:

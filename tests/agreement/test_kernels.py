@@ -211,20 +211,6 @@ def test_both_surrogates_agree_across_backends_and_differ_from_each_other() -> N
     assert float((gradients[0] - gradients[1]).norm()) > 1e-3 * float(gradients[0].norm())
 
 
-def test_gradients_do_not_depend_on_the_number_of_samples_at_a_time() -> None:
-    """Samples are processed in groups: a sample alone and in company gets the same gradient."""
-    size = (11, 30, 4, 6)
-    parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
-    _, together = run(BRF, x, parameters, "cpu")
-    projection = torch.randn(30, 11, 6, generator=torch.Generator().manual_seed(3))
-    summed = torch.zeros_like(together["weights"])
-    for b in range(11):
-        output, _ = resume(BRF, x[:, b : b + 1], parameters, "cpu")
-        loss = (output * projection[:, b : b + 1]).sum()
-        summed += torch.autograd.grad(loss, parameters["weights"])[0]
-    assert_close(summed, together["weights"], GRADIENT_TOLERANCE, "weights")
-
-
 def test_without_gradients_the_output_is_the_same() -> None:
     size = (5, 40, 4, 8)
     parameters, x = make_layer(BRF, size, True), make_input("sparse", size)

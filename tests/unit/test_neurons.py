@@ -21,8 +21,6 @@ from brf_lava.neurons.boundary import check_omega, divergence_boundary, harmonic
 from brf_lava.neurons.families import BRF, LI, Neuron, find_neuron
 from brf_lava.neurons.surrogate import double_gaussian, multi_gaussian
 
-STATE = st.integers(fixed.STATE_MIN, fixed.STATE_MAX)
-
 
 @given(omega=st.floats(0.1, 99.0), dt=st.sampled_from([0.001, 0.005, 0.01]))
 def test_at_the_boundary_a_resonator_neither_grows_nor_decays(omega: float, dt: float) -> None:
@@ -76,25 +74,6 @@ def test_mul_rounds_toward_zero(a: int, b: int, bits: int) -> None:
 @given(st.integers(-(2**40), 2**40))
 def test_saturate_clips_symmetrically(x: int) -> None:
     assert fixed.saturate(x) == max(-(2**23 - 1), min(2**23 - 1, x))
-
-
-@given(
-    states=st.lists(st.tuples(STATE, STATE, st.integers(0, 10 << 14)), min_size=1, max_size=8),
-    current=st.integers(-(2**22), 2**22),
-    damping=st.integers(-(2**16), 0),
-    rotation=st.integers(0, 2**16),
-)
-def test_fixed_step_is_the_same_on_integers_and_arrays(
-    states: list[tuple[int, int, int]], current: int, damping: int, rotation: int
-) -> None:
-    constants = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
-    columns = tuple(np.array(column, np.int64) for column in zip(*states, strict=True))
-    (u, v, q), z = fixed.brf_step(columns, current, (damping, rotation), constants)
-    for k, state in enumerate(states):
-        (u_k, v_k, q_k), z_k = fixed.brf_step(state, current, (damping, rotation), constants)
-        assert (u[k], v[k], q[k], bool(z[k])) == (u_k, v_k, q_k, z_k)
-        assert abs(u_k) <= fixed.STATE_MAX
-        assert abs(v_k) <= fixed.STATE_MAX
 
 
 OMEGA, OFFSET, STEP = 12.0, 0.5, 0.01
