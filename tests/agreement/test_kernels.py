@@ -26,15 +26,7 @@ GOLDEN_TOLERANCE = 1e-4  # the reference code sums in another order
 FIXED = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
 
 # samples, steps, inputs, neurons
-SIZES = [
-    (3, 50, 7, 1),
-    (1, 1, 1, 1),
-    (3, 1, 7, 5),
-    (2, 60, 4, 36),
-    (17, 33, 5, 19),
-    (9, 20, 3, 70),
-    (5, 12, 3, 130),
-]
+SIZES = [(3, 50, 7, 1), (1, 1, 1, 1), (2, 60, 4, 36), (17, 33, 5, 19), (5, 12, 3, 130)]
 CASES = [("sparse", size) for size in SIZES]
 CASES += [(kind, (17, 33, 5, 19)) for kind in ("real", "none", "all")]
 
