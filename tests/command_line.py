@@ -81,3 +81,10 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def printed(*arguments: Any) -> str:
+    """What a command that works prints."""
+    result = brf_lava(*arguments)
+    assert_worked(result)
+    return result.output

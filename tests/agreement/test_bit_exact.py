@@ -18,6 +18,7 @@ import pytest
 from networks import SPIKING, fixed_constants, random_coefficients
 from netx_graph import TIMEOUT, run_networks
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
@@ -104,14 +105,8 @@ class Group:
 
 
 def _blocks(parts: list[Any]) -> Connection:
-    rows, columns = np.sum([part.mantissa.shape for part in parts], axis=0)
-    mantissa = np.zeros((rows, columns), np.int8)
-    row = column = 0
-    for part in parts:
-        height, width = part.mantissa.shape
-        mantissa[row : row + height, column : column + width] = part.mantissa
-        row, column = row + height, column + width
-    return Connection(mantissa, parts[0].exponent)
+    mantissa = block_diag(*(part.mantissa for part in parts))
+    return Connection(mantissa.astype(np.int8), parts[0].exponent)
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import assert_worked, brf_lava
+from command_line import printed
 from networks import give_commands, short_ecg
 
 from brf_lava.analysis.parameters import resonators, training
@@ -204,43 +204,34 @@ def test_import_refuses_layers_of_their_own(dataset: Dataset, tmp_path: Path) ->
     assert imported.recipe.network == replace(plain.network, hidden=(5,), recurrent=True)
 
 
-@pytest.fixture
-def small_task(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
-    give_commands(monkeypatch, dataset)
-
-
-def command(*arguments: str | Path) -> str:
-    result = brf_lava(*arguments)
-    assert_worked(result)
-    return result.output
-
-
-@pytest.mark.usefixtures("small_task")
-def test_the_commands_from_training_to_pictures(tmp_path: Path) -> None:
+def test_the_commands_from_training_to_pictures(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
+    give_commands(monkeypatch, dataset)
     recipe, model, network = (tmp_path / name for name in ("small.toml", "m.pt", "net.h5"))
     recipe.write_text(SMALL.text)
     changes = ("--set", "neuron.2.tau_mem_mean=15", "--init", "spectrum")
-    output = command("train", "--recipe", recipe, *changes, "--out", model)
+    output = printed("train", "--recipe", recipe, *changes, "--out", model)
     assert re.search(r"omega   .* rad/s, from the spectrum of the data: neuron.1.omega", output)
     assert load_checkpoint(model).recipe.layers[1].parameters.tau_mem_mean == 15
-    output = command("export", model, network)
+    output = printed("export", model, network)
     assert {"1 BRF", "2 ALIF", "3 LI"} <= set(re.findall(r"\d [A-Z]+", output))
     assert "4 - 7 BRF recurrent - 5 ALIF - 6 LI" in output
-    command("run", network, "--backend", "engine")
+    printed("run", network, "--backend", "engine")
     for picture in (["boundary"], ["parameters"], ["pruning", "--points", "2", "--repeats", "1"]):
         image = tmp_path / f"{picture[0]}.png"
-        command("plot", *picture[:1], model, *picture[1:], "--out", image)
+        printed("plot", *picture[:1], model, *picture[1:], "--out", image)
         assert image.stat().st_size > 1000
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_task")
 def test_neurons_of_two_steps_and_planes_each_have_their_map(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from brf_lava.analysis import parameters
 
+    give_commands(monkeypatch, dataset)
     drawn, stability_map = [], parameters.stability_map
     monkeypatch.setattr(
         parameters,
@@ -249,5 +240,5 @@ def test_neurons_of_two_steps_and_planes_each_have_their_map(
     )
     changes = ['network.neuron=["BRF", "BHRF"]', "neuron.2.dt=0.005", "epochs=1"]
     trained(override(TWICE, changes), dataset, tmp_path / "m.pt")
-    command("plot", "boundary", tmp_path / "m.pt", "--out", tmp_path / "boundary.png")
+    printed("plot", "boundary", tmp_path / "m.pt", "--out", tmp_path / "boundary.png")
     assert drawn == [("RF", 0.01), ("HRF", 0.005)]

@@ -73,13 +73,13 @@ def make_input(kind: str, size: tuple[int, int, int, int], seed: int = 1) -> Ten
     samples, steps, inputs, _ = size
     rng = np.random.default_rng(seed)
     shape = (steps, samples, inputs)
-    values = {
-        "sparse": lambda: rng.random(shape) < 0.2,
-        "real": lambda: rng.normal(0, 0.5, shape),
-        "none": lambda: np.zeros(shape),
-        "all": lambda: np.ones(shape),
-    }[kind]()
-    return torch.tensor(np.asarray(values), dtype=torch.float32, requires_grad=True)
+    values: dict[str, Any] = {
+        "sparse": rng.random(shape) < 0.2,
+        "real": rng.normal(0, 0.5, shape),
+        "none": np.zeros(shape),
+        "all": np.ones(shape),
+    }
+    return torch.tensor(values[kind], dtype=torch.float32, requires_grad=True)
 
 
 def resume(
@@ -275,17 +275,16 @@ def golden(name: str) -> Any:
     return np.load(path)
 
 
-def hidden_layer(
-    neuron: Neuron, parameters: dict[str, Tensor], inputs: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, recurrent weights and coefficients from the reference code's parameters."""
+def hidden_layer(neuron: Neuron, parameters: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
+    """From the reference code's parameters."""
     weight = parameters["hidden.linear.weight"]
     names = ("tau_mem", "tau_adp") if neuron is ALIF else ("omega", "b_offset")
     trained = [parameters[f"hidden.{name}"].abs() for name in names]
     coefficients = torch.stack(bound(neuron.rule, exp=torch.exp)(*trained, constants(neuron)))
     if neuron is ALIF:
         weight = (1 - coefficients[0])[:, None] * weight
-    return weight[:, :inputs], weight[:, inputs:], coefficients
+    weights, recurrent = weight[:, :inputs], weight[:, inputs:]
+    return {"weights": weights, "recurrent": recurrent, "coefficients": coefficients}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -302,23 +301,10 @@ def test_outputs_and_gradients_of_the_reference_code(
         if key.startswith("param.")
     }
     x = torch.from_numpy(file["x"]).transpose(0, 1).contiguous()
-    spikes, _ = resume_layer(
-        neuron,
-        x,
-        *hidden_layer(neuron, parameters, x.shape[2]),
-        constants(neuron),
-        backend=backend,
-    )
+    spikes, _ = resume(neuron, x, hidden_layer(neuron, parameters, x.shape[2]), backend)
     decay = torch.exp(-1 / parameters["out.tau_mem"].abs())
-    output, _ = resume_layer(
-        LI,
-        spikes,
-        (1 - decay)[:, None] * parameters["out.linear.weight"],
-        None,
-        decay[None],
-        constants(LI),
-        backend=backend,
-    )
+    weights = (1 - decay)[:, None] * parameters["out.linear.weight"]
+    output, _ = resume(LI, spikes, {"weights": weights, "coefficients": decay[None]}, backend)
     skip = int(file["skip"])
     output, labels = output[skip:], torch.from_numpy(file["y"]).T[skip:]
     loss = torch.nn.functional.cross_entropy(

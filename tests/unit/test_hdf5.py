@@ -85,18 +85,13 @@ def networks(draw: st.DrawFn) -> FixedNetwork:
     return FixedNetwork(network.layers, draw(st.dictionaries(st.text(), values, max_size=3)))
 
 
-@given(networks(), st.none() | st.tuples(st.integers(1, 4), st.integers(1, 9)), st.randoms())
+@given(networks(), st.sampled_from([None, 1, 9]))
 @settings(deadline=None, max_examples=20)
-def test_round_trip_is_exact(
-    network: FixedNetwork, shape: tuple[int, int] | None, random: Any
-) -> None:
+def test_round_trip_is_exact(network: FixedNetwork, steps: int | None) -> None:
     predictions = None
-    if shape is not None:
-        rng = np.random.default_rng(random.randrange(2**32))
-        predictions = FloatActivity(
-            rng.integers(0, network.classes, shape).astype(np.uint8),
-            rng.integers(0, shape[1] * network.layers[0].shape[0] + 1, shape[0]),
-        )
+    if steps is not None:
+        classes = np.random.default_rng(steps).integers(0, network.classes, (3, steps))
+        predictions = FloatActivity(classes.astype(np.uint8), np.array([0, 7, 2**20]))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.h5"
         write_network(network, path, predictions)
@@ -203,16 +198,12 @@ def test_what_is_no_network_file(path: Path, tmp_path: Path) -> None:
     assert_rejected(other, "format None", "'brf-lava-network'")
 
 
-SCHEMA = ("schema", "this version reads 1 to 3", "brf-lava 9.8.7")
-AGAIN = ("Export it again",)
-
-
 @pytest.mark.parametrize(
     ("name", "values", "parts"),
     [
         ("format", ["brf-lava-run", "", 1, np.array(["a", "b"], "S1")], []),
-        ("schema", [0, 4, 99, "1", 1.5, np.array([1]), None], SCHEMA),
-        ("provenance", ["", "{", 5, "[]", "3", "null", None], AGAIN),
+        ("schema", [0, 4, 99, "1", 1.5, np.array([1]), None], ["reads 1 to 3", "9.8.7"]),
+        ("provenance", ["", "{", 5, "[]", "3", "null", None], ["Export it again"]),
     ],
 )
 def test_a_header_that_is_wrong_or_missing(
