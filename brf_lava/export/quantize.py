@@ -1,7 +1,7 @@
 """From real numbers to the chip's integers; nothing after this rounds a parameter again.
 
 Every layer gets a `LayerFormat`: how many fraction bits its states and its parameters have. The
-state format follows from the largest value each state reached on real data, with head-room.
+state format follows from the largest value each state reached on real data, with headroom.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def choose_state_bits(
     if not largest <= most:
         raise ParameterError(
             f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; at most {most:g} "
-            f"leaves head-room of {HEADROOM:g} and {STATE_BITS_MIN} fraction bits. Is the network "
+            f"leaves headroom of {HEADROOM:g} and {STATE_BITS_MIN} fraction bits. Is the network "
             "trained, and the calibration data its own?"
         )
     bits = floor(STATE_WIDTH - 1 - log2(HEADROOM * largest))

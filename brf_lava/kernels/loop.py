@@ -101,7 +101,7 @@ unbound: Any = None
 _step = _adjoint = _density = unbound
 _get_states = _put_states = _get_coefficients = _add_coefficients = unbound
 
-# Offsets (`start`, `count`) are unsigned: that spares numba's test for negative indices, which
+# Offsets (`start`, `size`) are unsigned: that spares numba's test for negative indices, which
 # would keep the loops over neurons from being vectorized.
 
 
@@ -171,9 +171,9 @@ def _forward(
                     last_output = output[t - 1] if t > 0 else before
                     count = _collect(last_output[b * neurons : (b + 1) * neurons], active, values)
                     _add_rows(current, base, w_rec, active, values, count)
-            start, count = np.uintp(first * neurons), np.uintp((last - first) * neurons)
+            start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
             old, new, out = history[t % slots], history[(t + 1) % slots], output[t]
-            for here in range(count):
+            for here in range(size):
                 k = start + here
                 own = _get_coefficients(coefficients, here)
                 states, out[k] = _step(_get_states(old, k), current[here], own, constants)
@@ -230,8 +230,8 @@ def _backward(
                 passed[:] = 0
             if recurrent > 0:
                 np.dot(passed, w_rec, spread)
-            start, count = np.uintp(first * neurons), np.uintp((last - first) * neurons)
-            for here in range(count):
+            start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
+            for here in range(size):
                 k = start + here
                 into_states, into_current[here], into_coefficients = _adjoint(
                     _get_states(history[t], k),
