@@ -23,36 +23,21 @@ from brf_lava.lava_support import repair_imports
 
 if TYPE_CHECKING:
     from brf_lava.backends.netx.process import Network as Network
-    from brf_lava.config.recipe import load_recipe, override
-    from brf_lava.errors import BrfLavaError
-    from brf_lava.network.file import read_network
-    from brf_lava.run.evaluate import predict, run_network
-    from brf_lava.run.stream import Stream
-    from brf_lava.slayer import block
-    from brf_lava.tasks.registry import find_task
-    from brf_lava.train.checkpoint import load_checkpoint
-    from brf_lava.train.export import export_model
-    from brf_lava.train.published import import_published
-    from brf_lava.train.trainer import Trainer
+    from brf_lava.config.recipe import load_recipe as load_recipe
+    from brf_lava.config.recipe import override as override
+    from brf_lava.errors import BrfLavaError as BrfLavaError
+    from brf_lava.network.file import read_network as read_network
+    from brf_lava.run.evaluate import predict as predict
+    from brf_lava.run.evaluate import run_network as run_network
+    from brf_lava.run.stream import Stream as Stream
+    from brf_lava.slayer import block as block
+    from brf_lava.tasks.registry import find_task as find_task
+    from brf_lava.train.checkpoint import load_checkpoint as load_checkpoint
+    from brf_lava.train.export import export_model as export_model
+    from brf_lava.train.published import import_published as import_published
+    from brf_lava.train.trainer import Trainer as Trainer
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "BrfLavaError",
-    "Stream",
-    "Trainer",
-    "__version__",
-    "block",
-    "export_model",
-    "find_task",
-    "import_published",
-    "load_checkpoint",
-    "load_recipe",
-    "override",
-    "predict",
-    "read_network",
-    "run_network",
-]
 
 _HOMES = {
     "BrfLavaError": "brf_lava.errors",
@@ -70,6 +55,7 @@ _HOMES = {
     "read_network": "brf_lava.network.file",
     "run_network": "brf_lava.run.evaluate",
 }
+__all__ = ["__version__", *(name for name in _HOMES if name != "Network")]
 
 repair_imports()
 

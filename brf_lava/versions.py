@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import brf_lava
@@ -12,16 +13,8 @@ PACKAGES = ("torch", "numpy", "numba", "h5py", "lava-nc")
 
 def versions() -> dict[str, str]:
     """Of this package, of Python, and of the packages in use that are installed."""
-    installed = {name: _installed(name) for name in PACKAGES}
-    return {
-        "brf_lava": brf_lava.__version__,
-        "python": platform.python_version(),
-        **{name: found for name, found in installed.items() if found is not None},
-    }
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    found = {"brf_lava": brf_lava.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -114,3 +114,10 @@ def group_is_empty(group: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def printed(*arguments: Any) -> str:
+    """What a command that works prints."""
+    result = brf_lava(*arguments)
+    assert_worked(result)
+    return result.output

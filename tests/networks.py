@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
+from brf_lava.ecg import synthetic
 from brf_lava.network.layers import WEIGHT_MAX, WEIGHT_MIN, Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
@@ -52,32 +55,17 @@ def random_network(
     hidden = len(sizes) - 2
     kinds = [neuron] * hidden if isinstance(neuron, families.Neuron) else list(neuron)
     loops = [recurrent] * hidden if isinstance(recurrent, bool) else list(recurrent)
+    kinds, loops = [*kinds, families.LI], [*loops, False]
     layers = []
-    for kind, inputs, neurons, loop in zip(kinds, sizes[:-2], sizes[1:-1], loops, strict=True):
-        leaky = "decay" in kind.fixed_coefficients
+    for kind, inputs, neurons, loop in zip(kinds, sizes[:-1], sizes[1:], loops, strict=True):
+        leaky = kind.spiking and "decay" in kind.fixed_coefficients
         own = min(exponent + 4, max(exponent, 11)) if leaky else exponent
-        layers.append(
-            FixedLayer(
-                neuron=kind,
-                weights=random_connection(rng, neurons, inputs, own),
-                recurrent=random_connection(rng, neurons, neurons, max(0, own - 2))
-                if loop
-                else None,
-                coefficients=_integers(random_coefficients(rng, kind, neurons), parameter_bits),
-                constants=fixed_constants(kind, state_bits, parameter_bits),
-            )
-        )
-    layers.append(
-        FixedLayer(
-            neuron=families.LI,
-            weights=random_connection(rng, sizes[-1], sizes[-2], exponent),
-            recurrent=None,
-            coefficients=_integers(
-                random_coefficients(rng, families.LI, sizes[-1]), parameter_bits
-            ),
-            constants=fixed_constants(families.LI, state_bits, parameter_bits),
-        )
-    )
+        weights = random_connection(rng, neurons, inputs, own)
+        back = random_connection(rng, neurons, neurons, max(0, own - 2)) if loop else None
+        real = random_coefficients(rng, kind, neurons)
+        integers = np.rint(real * 2**parameter_bits).astype(np.int64)
+        constants = fixed_constants(kind, state_bits, parameter_bits)
+        layers.append(FixedLayer(kind, weights, back, integers, constants))
     return FixedNetwork(tuple(layers), input_range=input_range)
 
 
@@ -117,11 +105,6 @@ def random_spikes(
     return (rng.random((steps, samples, inputs)) < rate).astype(np.int8)
 
 
-def _integers(values: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
-    integers: NDArray[np.int64] = np.rint(values * 2**bits).astype(np.int64)
-    return integers
-
-
 def random_inputs(
     rng: np.random.Generator, steps: int, samples: int, inputs: int, dtype: type = np.uint8
 ) -> NDArray[Any]:
@@ -130,6 +113,23 @@ def random_inputs(
     x = rng.integers(limits.min, limits.max + 1, (steps, samples, inputs))
     x[rng.random(x.shape) < 1 / 3] = 0
     return x.astype(dtype)
+
+
+def short_ecg() -> Dataset:
+    """A second of the synthetic ECG."""
+    train, test = (
+        Split(split.x[:, :200].copy(), split.y[:, :200].copy())
+        for split in synthetic.generate(train=12, test=3, seed=4)
+    )
+    source = DataSource("synthetic-ecg", "a short synthetic ECG", fingerprint(train, test))
+    return Dataset("ecg", ("P", "PQ", "QR", "RS", "ST", "TP"), 1 / 250, train, test, source)
+
+
+def give_commands(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
+    """As the data of their task."""
+    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: dataset)
+    for command in ("train", "export", "run", "plot"):
+        monkeypatch.setattr(f"brf_lava.cli.{command}.load_data", lambda *_: dataset, raising=False)
 
 
 SPIKING = [neuron for neuron in families.NEURONS.values() if neuron.spiking]

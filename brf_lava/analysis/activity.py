@@ -76,9 +76,9 @@ def _forward(layer: RealLayer, x: Any) -> Any:
     output, _ = loop.forward(
         layer.neuron,
         x,
-        np.ascontiguousarray(layer.weights.T),
-        None if layer.recurrent is None else np.ascontiguousarray(layer.recurrent.T),
-        np.ascontiguousarray(layer.coefficients),
+        layer.weights,
+        layer.recurrent,
+        layer.coefficients,
         layer.constants,
         integers=False,
         keep_states=False,
@@ -94,9 +94,8 @@ def _forward_losing(layer: RealLayer, x: Any, arrive: NDArray[np.bool_]) -> Any:
     if layer.recurrent is None:
         return _forward(layer, x)
     steps, samples, inputs = x.shape
-    weights = np.ascontiguousarray(np.concatenate([layer.weights, layer.recurrent], axis=1).T)
-    coefficients = np.ascontiguousarray(layer.coefficients)
-    signal = np.zeros((1, samples, len(weights)))
+    weights = np.asfortranarray(np.concatenate([layer.weights, layer.recurrent], axis=1))
+    signal = np.zeros((1, samples, weights.shape[1]))
     fired = np.empty(arrive.shape)
     states = None
     for t in range(steps):
@@ -106,7 +105,7 @@ def _forward_losing(layer: RealLayer, x: Any, arrive: NDArray[np.bool_]) -> Any:
             signal,
             weights,
             None,
-            coefficients,
+            layer.coefficients,
             layer.constants,
             integers=False,
             keep_states=False,

@@ -86,7 +86,7 @@ def stability_map(
 
     plane: of `PLANES`. dt: s. points: (omega, damping) of trained neurons to be shown on it.
     """
-    limit, others = OMEGA_LIMIT / dt, np.array([PLANES[plane].top(dt)])
+    limit, others = OMEGA_LIMIT / dt, np.array([PLANES[plane].top / dt])
     if points is not None:
         limit, others = min(limit, ROOM * float(np.max(points[0], initial=1.0))), points[1]
     omega = np.linspace(0.0, limit, GRID)

@@ -51,16 +51,15 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
 
 
 def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | None) -> Activity:
-    signal: Any = np.ascontiguousarray(x)  # [T, B, ...] from layer to layer
+    signal: Any = x  # [T, B, ...] from layer to layer
     spikes = []
     saturations = 0
     for index, layer in enumerate(network.layers):
-        recurrent = layer.recurrent
         signal, states = loop.forward(
             layer.neuron,
             signal,
-            np.ascontiguousarray(layer.weights.integers.T),
-            None if recurrent is None else np.ascontiguousarray(recurrent.integers.T),
+            layer.weights.integers,
+            None if layer.recurrent is None else layer.recurrent.integers,
             layer.coefficients,
             layer.constants,
             integers=True,

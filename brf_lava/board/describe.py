@@ -14,7 +14,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.text import read_text
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons.families import NEURONS, READOUT, Neuron
-from brf_lava.neurons.own import loaded
+from brf_lava.neurons.own import LOADED
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LayerShape:
 
     @property
     def record(self) -> Neuron:
-        return NEURONS.get(self.neuron) or loaded(self.neuron)
+        return NEURONS.get(self.neuron) or LOADED[self.neuron]
 
     @property
     def sources(self) -> int:

@@ -1,13 +1,14 @@
 """From real numbers to the chip's integers; nothing after this rounds a parameter again.
 
 Every layer gets a `LayerFormat`: how many fraction bits its states and its parameters have. The
-state format follows from the largest value each state reached on real data, with head-room.
+state format follows from the largest value each state reached on real data, with headroom.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import floor, inf, log2, nan
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, inf, log2
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.kernels import loop
 from brf_lava.network.layers import (
     EXPONENT_MAX,
+    FORMAT_RANGES,
     STATE_BITS_MAX,
     STATE_BITS_MIN,
     Connection,
@@ -24,9 +26,8 @@ from brf_lava.network.layers import (
     FixedNetwork,
     RealLayer,
     RealNetwork,
-    check_bits,
     check_range,
-    largest_sums,
+    integer_ranges,
 )
 from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, STATE_WIDTH
 from brf_lava.neurons.record import Neuron
@@ -49,9 +50,9 @@ class LayerFormat:
     weight_bits: int = WEIGHT_BITS_MAX
 
     def __post_init__(self) -> None:
-        check_bits(self.state_bits, self.parameter_bits)
-        allowed = (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)
-        check_range("weight_bits", self.weight_bits, self.weight_bits, allowed)
+        allowed = {**FORMAT_RANGES, "weight_bits": (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)}
+        for name, bits in vars(self).items():
+            check_range(name, bits, allowed[name])
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class LayerReport:
     peaks: dict[str, float]
     deviations: tuple[Deviation, ...]
     corrections: tuple[Correction, ...]
-    growth: dict[int, float] = field(default_factory=dict)
+    growth: dict[int, float]
 
 
 def nearest(values: Any) -> NDArray[np.int64]:
@@ -108,8 +109,18 @@ def quantize(
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a network; state formats from the ranges it reaches on `x` unless given.
 
-    x: [T, B, I] calibration inputs, int8 or uint8, as the exported network will get them.
-    Raises: ParameterError when a state's range or a weight does not fit any format.
+    Args:
+        network: In real numbers.
+        x: [T, B, I] calibration inputs, int8 or uint8, as the exported network will get them.
+        state_bits: Fraction bits of the states of all layers; None: those that fit each layer.
+        parameter_bits: Fraction bits of coefficients and constants.
+        weight_bits: Width of a signed weight mantissa.
+
+    Returns:
+        The network in integers, and what that did to each layer.
+
+    Raises:
+        ParameterError: When a state's range or a weight does not fit any format.
     """
     peaks = measure_peaks(network, x)
     inputs = input_range(x)
@@ -137,15 +148,14 @@ def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, floa
     """The largest absolute value of every state on `x` [T, B, I], one dictionary per layer."""
     peaks = [dict.fromkeys(layer.neuron.states, 0.0) for layer in network.layers]
     for first in range(0, x.shape[1], CHUNK):
-        signal: Any = np.ascontiguousarray(x[:, first : first + CHUNK])
+        signal: Any = x[:, first : first + CHUNK]
         for layer, reached in zip(network.layers, peaks, strict=True):
-            recurrent = layer.recurrent
             signal, states = loop.forward(
                 layer.neuron,
                 signal,
-                np.ascontiguousarray(layer.weights.T),
-                None if recurrent is None else np.ascontiguousarray(recurrent.T),
-                np.ascontiguousarray(layer.coefficients),
+                layer.weights,
+                layer.recurrent,
+                layer.coefficients,
                 layer.constants,
                 integers=False,
                 keep_states=True,
@@ -169,86 +179,81 @@ def choose_state_bits(
     """
     theta = float(getattr(layer.constants, "theta", 0.0))
     largest = float(np.max([1 / HEADROOM, theta, *peaks.values()]))  # NaN stays NaN
-    if not np.isfinite(largest):
+    most = 2.0 ** (STATE_WIDTH - 1 - STATE_BITS_MIN) / HEADROOM
+    if not largest <= most:
         raise ParameterError(
-            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; both "
-            "must be finite. Train the network again, with a lower learning rate."
+            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; at most {most:g} "
+            f"leaves headroom of {HEADROOM:g} and {STATE_BITS_MIN} fraction bits. Is the network "
+            "trained, and the calibration data its own?"
         )
     bits = floor(STATE_WIDTH - 1 - log2(HEADROOM * largest))
-    if bits < STATE_BITS_MIN:
-        raise ParameterError(
-            f"{layer.neuron.name}: a state or the threshold reaches {largest:g}; with head-room of "
-            f"{HEADROOM:g} it leaves {bits} fraction bits, at least {STATE_BITS_MIN} are needed. "
-            "Is the network trained, and the calibration data its own?"
-        )
-    allowed = range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
-    currents = [_largest_current(layer, each, weight_bits, largest_input) for each in allowed]
-    for limit in (STATE_MAX, CURRENT_MAX, inf):
-        for each, current in zip(allowed, currents, strict=True):
-            if current is not None and not current > limit:
-                return each
+    currents = {
+        bits: _largest_current(layer, LayerFormat(bits, weight_bits=weight_bits), largest_input)
+        for bits in range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
+    }
+    for limit in (STATE_MAX, CURRENT_MAX):
+        for bits, current in currents.items():
+            if current <= limit:
+                return bits
     return STATE_BITS_MIN
 
 
-def _largest_current(
-    layer: RealLayer, state_bits: int, weight_bits: int, largest_input: int
-) -> float | None:
-    """What can reach a neuron in one step, as a state integer; None if the weights do not fit.
-
-    NaN where they are not finite, which is reported elsewhere.
-    """
-    weights, recurrent, gain = _synapses(layer)
-    total = np.zeros(len(weights))
-    for matrix, largest in ((weights, largest_input), (recurrent, 1)):
-        if matrix is not None:
-            scaled = np.abs(matrix) * gain * 2.0**state_bits
-            if not np.isfinite(scaled).all():
-                return nan
-            exponent = _smallest_exponent(float(scaled.max(initial=0.0)), weight_bits)
-            if exponent is None:
-                return None
-            total += largest_sums(2.0**exponent * np.rint(scaled / 2.0**exponent), largest)
-    return float(total.max(initial=0.0))
-
-
-def _mantissa_limit(weight_bits: int) -> int:
-    return int(2 ** (weight_bits - 1)) - 1
-
-
-def _smallest_exponent(largest: float, weight_bits: int) -> int | None:
-    """The smallest exponent with which state integer `largest` fits a mantissa, if any does."""
-    limit = _mantissa_limit(weight_bits)
-    fits = (e for e in range(EXPONENT_MAX + 1) if np.rint(largest / 2**e) <= limit)
-    return next(fits, None)  # compared as floats: beyond 63 bits a cast would wrap
+def _largest_current(layer: RealLayer, layer_format: LayerFormat, largest_input: int) -> float:
+    """What can reach a neuron in one step, as a state integer; infinite for weights beyond it."""
+    try:
+        weights, recurrent, _ = _quantize_synapses(layer, layer_format)
+    except ParameterError:  # raised again if there is no other format
+        return inf
+    sums = weights.largest_currents(largest_input)
+    return int((sums if recurrent is None else sums + recurrent.largest_currents()).max(initial=0))
 
 
 def quantize_layer(
     layer: RealLayer, layer_format: LayerFormat, peaks: dict[str, float] | None = None
 ) -> tuple[FixedLayer, LayerReport]:
-    """One layer in integers, and what that cost. Raises: ParameterError if a weight cannot fit."""
-    quantized = quantize_neuron(layer, layer_format)
-    real_weights, real_recurrent, gain = _synapses(layer)
-    weight_unit = gain * 2.0**layer_format.state_bits
-    weights, deviation = quantize_weights("weight", real_weights, weight_unit, layer_format)
-    deviations = [deviation]
-    recurrent = None
-    if real_recurrent is not None:
-        recurrent, deviation = quantize_weights(
-            "recurrent weight", real_recurrent, weight_unit, layer_format
-        )
-        deviations.append(deviation)
-    fixed_layer = FixedLayer(
-        layer.neuron, weights, recurrent, quantized.coefficients, quantized.constants
-    )
+    """Quantize one layer; see `quantize`. peaks: for the report only."""
+    weights, recurrent, of_weights = _quantize_synapses(layer, layer_format)
+    coefficients, of_coefficients, corrections = _quantize_coefficients(layer, layer_format)
+    constants, of_constants = _quantize_constants(layer, layer_format)
     report = LayerReport(
         neuron=layer.neuron.name,
         format=layer_format,
         peaks=peaks or {},
-        deviations=(*deviations, *quantized.deviations),
-        corrections=quantized.corrections,
-        growth=quantized.growth,
+        deviations=(*of_weights, *of_coefficients, *of_constants),
+        corrections=corrections,
+        growth=growing(layer),
     )
-    return fixed_layer, report
+    return FixedLayer(layer.neuron, weights, recurrent, coefficients, constants), report
+
+
+def _quantize_synapses(
+    layer: RealLayer, layer_format: LayerFormat
+) -> tuple[Connection, Connection | None, tuple[Deviation, ...]]:
+    """Input and recurrent weights in integers, without the factors that the integer step applies.
+
+    The real weights of neurons that leak carry ``1 - decay``; one that leaks nothing has none.
+    """
+    neuron, bare = layer.neuron, np.ones(len(layer.weights))
+    if neuron.leak:
+        leak = 1 - layer.coefficients[neuron.coefficients.index(neuron.leak)]
+        unheard = np.flatnonzero((leak <= 0) & layer.weights.any(axis=1))
+        if len(unheard):
+            k = int(unheard[0])
+            raise ParameterError(
+                f"{neuron.name}: {neuron.leak} {1 - leak[k]:g} at neuron {k}, whose weights carry "
+                f"the gain 1 - {neuron.leak} and are not 0; it must be below 1. Lower tau."
+            )
+        bare = np.divide(1, leak, out=np.zeros_like(leak), where=leak > 0)
+    unit = neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
+    weights, deviation = quantize_weights(
+        "weight", bare[:, None] * layer.weights, unit, layer_format
+    )
+    if layer.recurrent is None:
+        return weights, None, (deviation,)
+    recurrent, other = quantize_weights(
+        "recurrent weight", bare[:, None] * layer.recurrent, unit, layer_format
+    )
+    return weights, recurrent, (deviation, other)
 
 
 def quantize_weights(
@@ -262,67 +267,62 @@ def quantize_weights(
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
-    exponent = _smallest_exponent(largest, layer_format.weight_bits)
-    if exponent is None:
-        raise ParameterError(
-            f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
-            f"{_mantissa_limit(layer_format.weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
-            f"bits (--state-bits, now {layer_format.state_bits})."
-        )
-    connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
-    return connection, _deviation(name, connection.mantissa, connection.integers / unit, weights)
+    limit = 2 ** (layer_format.weight_bits - 1) - 1
+    for exponent in range(EXPONENT_MAX + 1):
+        if np.rint(largest / 2**exponent) <= limit:  # as floats: beyond 63 bits a cast would wrap
+            connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
+            represented = connection.integers / unit
+            return connection, _deviation(name, connection.mantissa, represented, weights)
+    raise ParameterError(
+        f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
+        f"{limit * 2**EXPONENT_MAX} fit. Use fewer state bits (--state-bits, now "
+        f"{layer_format.state_bits})."
+    )
 
 
-@dataclass(frozen=True)
-class QuantizedNeuron:
-    """A neuron's own integers."""
-
-    coefficients: NDArray[np.int64]
-    constants: Any
-    deviations: tuple[Deviation, ...] = ()
-    corrections: tuple[Correction, ...] = ()
-    growth: dict[int, float] = field(default_factory=dict)
-
-
-def quantize_neuron(layer: RealLayer, layer_format: LayerFormat) -> QuantizedNeuron:
-    """The coefficients and constants of a layer's neurons in integers, as their record says.
+def _quantize_coefficients(
+    layer: RealLayer, layer_format: LayerFormat
+) -> tuple[NDArray[np.int64], tuple[Deviation, ...], tuple[Correction, ...]]:
+    """The coefficients [P, N] of a layer's neurons in integers, as their record says.
 
     Rounding must not make a neuron diverge that does not. One that was trained to diverge, as its
-    record may allow, is kept as it is and reported.
+    record may allow, is kept as it is.
     Raises: ParameterError for coefficients out of range, and for unstable integers that the record
     cannot stabilize.
     """
     neuron, one = layer.neuron, 2**layer_format.parameter_bits
     scaled = scaled_coefficients(layer)
-    _check_coefficients(layer, scaled)
+    causes = [*(each.name for each in neuron.trained), *(each.times for each in neuron.per_neuron)]
+    for spec, values in zip(neuron.per_neuron, scaled, strict=True):
+        for k, value in enumerate(values.tolist()):
+            if value not in spec.allowed:
+                raise ParameterError(
+                    f"{neuron.name}: {spec.label} = {value:g} at neuron {k}; it must be "
+                    f"{spec.allowed}. Lower {' or '.join(filter(None, dict.fromkeys(causes)))}."
+                )
     rounded = nearest(scaled * one)
-    ranges = neuron.integer_ranges(layer_format.state_bits, layer_format.parameter_bits)
+    ranges = integer_ranges(neuron, layer_format.state_bits, layer_format.parameter_bits)
     limits = np.array([ranges[name] for name in neuron.fixed_coefficients])  # [P, 2]
     coefficients = np.clip(rounded, limits[:, :1], limits[:, 1:])
     growth = growing(layer)
-    for k in range(rounded.shape[1]):
+    for k, integers in enumerate(coefficients.T.tolist()):
         if k not in growth:
-            coefficients[:, k] = _stable(neuron, tuple(map(int, coefficients[:, k])), one, k)
-    changed = np.flatnonzero((rounded != coefficients).any(axis=0))
+            coefficients[:, k] = _stable(neuron, integers, one, k)
+    columns = zip(rounded.T.tolist(), coefficients.T.tolist(), strict=True)
     corrections = tuple(
-        Correction(
-            int(k),
-            neuron.fixed_coefficients,
-            tuple(map(int, rounded[:, k])),
-            tuple(map(int, coefficients[:, k])),
-        )
-        for k in changed
+        Correction(k, neuron.fixed_coefficients, tuple(before), tuple(after))
+        for k, (before, after) in enumerate(columns)
+        if before != after
     )
-    constants, deviations = _constants(layer, layer_format)
-    if neuron.leak:
+    deviations = [
+        _deviation(spec.label, integers, integers / one, values)
+        for spec, integers, values in zip(neuron.per_neuron, coefficients, scaled, strict=True)
+    ]
+    if neuron.leak:  # and of the input gain, which the decay leaves
         index = neuron.coefficients.index(neuron.leak)
-        deviations = (_leak_deviation(coefficients[index], scaled[index], one), *deviations)
-    labels = [each.label for each in neuron.per_neuron]
-    own = tuple(
-        _deviation(label, integers, integers / one, values)
-        for label, integers, values in zip(labels, coefficients, scaled, strict=True)
-    )
-    return QuantizedNeuron(coefficients, constants, (*own, *deviations), corrections, growth)
+        gain = one - coefficients[index]
+        deviations.append(_deviation(f"1 - {neuron.leak}", gain, gain / one, 1 - scaled[index]))
+    return coefficients, tuple(deviations), corrections
 
 
 def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:
@@ -333,32 +333,12 @@ def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:
 
 def growing(layer: RealLayer) -> dict[int, float]:
     """By what factor per step neurons grow that lie beyond their boundary as trained, by neuron."""
-    if layer.neuron.growth is None:
-        return {}
-    growth = {
-        k: layer.neuron.growth(*values) for k, values in enumerate(scaled_coefficients(layer).T)
-    }
+    grow, columns = layer.neuron.growth, scaled_coefficients(layer).T
+    growth = {} if grow is None else {k: grow(*values) for k, values in enumerate(columns)}
     return {k: factor for k, factor in growth.items() if factor > 1 + STABLE_MARGIN}
 
 
-def _check_coefficients(layer: RealLayer, scaled: NDArray[np.float64]) -> None:
-    """Raises: ParameterError for the first neuron with a coefficient that no integer stands for."""
-    specs = layer.neuron.per_neuron
-    for k, values in enumerate(scaled.T.tolist()):
-        if all(value in spec.allowed for spec, value in zip(specs, values, strict=True)):
-            continue
-        given = " and ".join(
-            f"{spec.label} = {value:g}" for spec, value in zip(specs, values, strict=True)
-        )
-        names = [each.name for each in layer.neuron.trained]
-        raise ParameterError(
-            f"{layer.neuron.name}: {given} at neuron {k}; they must be within "
-            f"{' and '.join(spec.allowed.ends for spec in specs)}. Lower {' or '.join(names)}"
-            f"{' or dt' if any(spec.times == 'dt' for spec in specs) else ''}."
-        )
-
-
-def _stable(neuron: Neuron, integers: tuple[int, ...], one: int, k: int) -> tuple[int, ...]:
+def _stable(neuron: Neuron, integers: list[int], one: int, k: int) -> Sequence[int]:
     """The nearest integers with which neuron k stays bounded. Raises: ParameterError."""
     if neuron.is_stable is None or neuron.is_stable(*integers, one):
         return integers
@@ -372,55 +352,24 @@ def _stable(neuron: Neuron, integers: tuple[int, ...], one: int, k: int) -> tupl
     )
 
 
-def _constants(layer: RealLayer, layer_format: LayerFormat) -> tuple[Any, tuple[Deviation, ...]]:
+def _quantize_constants(
+    layer: RealLayer, layer_format: LayerFormat
+) -> tuple[Any, tuple[Deviation, ...]]:
     """The integer constants of a layer, and how far they are from the real ones.
 
     A threshold that its integer holds exactly is not listed.
     """
-    fields = layer.neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
+    kind: Any = layer.neuron.fixed_constants
     real = layer.constants._asdict()
-    integers = {
-        "state_bits": layer_format.state_bits,
-        "parameter_bits": layer_format.parameter_bits,
-        "input_gain": 1,
-    }
+    integers = {**vars(layer_format), "input_gain": 1}
     deviations = []
     for spec in layer.neuron.constants:
-        bits = layer_format.state_bits if spec.of_state else layer_format.parameter_bits
-        integer = integers[spec.name] = int(nearest(real[spec.name] * 2**bits))
-        deviation = _deviation(spec.name, integer, integer / 2**bits, real[spec.name])
-        if spec.name in fields and (deviation.absolute or not spec.of_state):
+        one = 2 ** (layer_format.state_bits if spec.of_state else layer_format.parameter_bits)
+        integer = integers[spec.name] = int(nearest(real[spec.name] * one))
+        deviation = _deviation(spec.name, integer, integer / one, real[spec.name])
+        if spec.name in kind._fields and (deviation.absolute or not spec.of_state):
             deviations.append(deviation)
-    return layer.neuron.fixed_constants(*(integers[name] for name in fields)), tuple(deviations)
-
-
-def _leak_deviation(decay: NDArray[np.int64], real: NDArray[np.float64], one: int) -> Deviation:
-    """Of the input gain, which the decay leaves."""
-    return _deviation("1 - decay", one - decay, (one - decay) / one, 1 - real)
-
-
-def _synapses(
-    layer: RealLayer,
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float]:
-    """Input and recurrent weights, bare of what the integer step applies, and the weight gain.
-
-    The real weights of neurons that leak carry ``1 - decay``; one that leaks nothing has none.
-    """
-    weights, recurrent = layer.weights, layer.recurrent
-    if layer.neuron.leak:
-        leak = 1 - layer.coefficients[layer.neuron.coefficients.index(layer.neuron.leak)]
-        unheard = np.flatnonzero((leak <= 0) & (np.abs(weights).max(axis=1, initial=0.0) > 0))
-        if len(unheard):
-            k = int(unheard[0])
-            raise ParameterError(
-                f"{layer.neuron.name}: {layer.neuron.leak} {1 - leak[k]:g} at neuron {k}, whose "
-                f"weights carry the gain 1 - {layer.neuron.leak} and are not 0; it must be below "
-                "1. Lower tau."
-            )
-        bare = np.divide(1, leak, out=np.zeros_like(leak), where=leak > 0)[:, None]
-        weights = bare * weights
-        recurrent = None if recurrent is None else bare * recurrent
-    return weights, recurrent, layer.neuron.weight_gain(layer.constants)
+    return kind(*(integers[name] for name in kind._fields)), tuple(deviations)
 
 
 def _deviation(parameter: str, integers: Any, represented: Any, real: Any) -> Deviation:

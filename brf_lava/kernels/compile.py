@@ -12,8 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -42,6 +41,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     return numba.njit(bound(function, **callees))
 
 
+@cache
 def specialized(
     function: Callable[..., Any], name: str, *, parallel: bool = False, **bindings: Any
 ) -> Any:
@@ -53,22 +53,17 @@ def specialized(
     twin = bound(function, name, **bindings)
     if not parallel:
         return numba.njit(twin)
+    folder, before = _cache_folder(), numba.config.CACHE_DIR
     options = {"parallel": True, "nogil": True, "error_model": "numpy"}
-    folder = _cache_folder()
-    if folder is None:
-        return _compiling_undisturbed(numba.njit(**options)(twin))
-    with _numba_cache(folder):
-        return _compiling_undisturbed(numba.njit(cache=True, **options)(twin))
-
-
-def _compiling_undisturbed(dispatcher: Any) -> Any:
-    """The same, with Ctrl-C held back while it compiles.
-
-    LLVM calls back into Python, where a KeyboardInterrupt would be printed and forgotten.
-    """
+    numba.config.CACHE_DIR = folder or before  # is looked at while a function is declared
+    try:
+        dispatcher = numba.njit(cache=folder is not None, **options)(twin)
+    finally:
+        numba.config.CACHE_DIR = before
     compile_now = dispatcher.compile
 
     def compile_held(signature: Any) -> Any:
+        """Holds Ctrl-C back: LLVM calls Python, which would print KeyboardInterrupt and go on."""
         with signals_held(signal.SIGINT), install_listener("numba:compile", _Announcement()):
             return compile_now(signature)
 
@@ -82,23 +77,12 @@ class _Announcement(Listener):  # type: ignore[misc]  # numba leaves it untyped
     def on_start(self, event: Event) -> None:
         _announce()
 
-    def on_end(self, event: Event) -> None:
-        pass
+    on_end = on_start
 
 
 @cache
 def _announce() -> None:
     logger.info("Compiling kernels, up to a minute; later runs read them from the disk.")
-
-
-@cache
-def _source_digest() -> str:
-    """Changes with every line that compiled code can come from, and with numba and Python."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for folder in ("neurons", "kernels"):
-        for path in sorted((PACKAGE / folder).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @cache
@@ -110,20 +94,12 @@ def _cache_folder() -> str | None:
     """
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("brf-lava", appauthor=False) / "numba" / _source_digest()
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for path in sorted(PACKAGE.glob("neurons/*.py")) + sorted(PACKAGE.glob("kernels/*.py")):
+        digest.update(path.read_bytes())
+    folder = user_cache_path("brf-lava", appauthor=False) / "numba" / digest.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return str(folder) if os.access(folder, os.W_OK) else None
-
-
-@contextmanager
-def _numba_cache(folder: str) -> Iterator[None]:
-    """Point numba at `folder` while a function is declared; leave the setting as it was."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = folder
-    try:
-        yield
-    finally:
-        numba.config.CACHE_DIR = before

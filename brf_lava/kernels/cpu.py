@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import loop
-from brf_lava.kernels.memory import Memory
+from brf_lava.kernels.reference import Memory
 from brf_lava.neurons.families import Neuron
 
 
@@ -36,15 +36,15 @@ class _Layer(torch.autograd.Function):
         differentiable = any(ctx.needs_input_grad)
         output, states = loop.forward(
             neuron,
-            x.contiguous().numpy(),
-            None if weights is None else weights.t().contiguous().numpy(),
-            None if recurrent is None else recurrent.t().contiguous().numpy(),
-            coefficients.contiguous().numpy(),
+            x.numpy(),
+            None if weights is None else weights.numpy(),
+            None if recurrent is None else recurrent.numpy(),
+            coefficients.numpy(),
             constants,
             integers=False,
             keep_states=differentiable,
-            initial=None if start is None else start.states.contiguous().numpy(),
-            before=None if start is None else start.output.contiguous().numpy(),
+            initial=None if start is None else start.states.numpy(),
+            before=None if start is None else start.output.numpy(),
         )
         result, last = torch.from_numpy(output), torch.from_numpy(states[-1].copy())
         ctx.mark_non_differentiable(last)
@@ -64,7 +64,7 @@ class _Layer(torch.autograd.Function):
             grads[0].contiguous().numpy(),
             ctx.states,
             None if recurrent is None else recurrent.contiguous().numpy(),
-            coefficients.contiguous().numpy(),
+            coefficients.numpy(),
             ctx.constants,
             ctx.truncate,
         )
@@ -82,17 +82,9 @@ class _Layer(torch.autograd.Function):
         grad_x: Tensor | None = grad_current
         if weights is not None:
             grad_x = grad_current @ weights if ctx.needs_input_grad[0] else None
-        return (
-            grad_x,
-            None if weights is None else flat.t() @ x.flatten(0, 1),
-            grad_recurrent,
-            torch.from_numpy(into_coefficients),
-            None,
-            None,
-            None,
-            None,
-            None,
-        )
+        grad_weights = None if weights is None else flat.t() @ x.flatten(0, 1)
+        grad_coefficients = torch.from_numpy(into_coefficients)
+        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 5
 
 
 def run_layer(
@@ -111,9 +103,7 @@ def run_layer(
     Raises: BackendUnavailableError unless all is float32 on the CPU.
     """
     for tensor in (x, weights, recurrent, coefficients, *(start or ())):
-        if tensor is None:
-            continue
-        if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+        if tensor is not None and (tensor.device.type, tensor.dtype) != ("cpu", torch.float32):
             raise BackendUnavailableError(
                 f"kernel 'cpu': got {tensor.dtype} on {tensor.device}; it takes float32 on the "
                 "CPU. Choose kernel 'reference' or 'auto'."

@@ -33,18 +33,6 @@ WIDE = 128  # neurons from which on it pays to skip the zeros in the gradient of
 # lets LLVM vectorize the loop over neurons, which a loop over the tuple prevents.
 
 
-def _get1(rows: Any, k: int) -> Any:
-    return (rows[0, k],)
-
-
-def _get2(rows: Any, k: int) -> Any:
-    return (rows[0, k], rows[1, k])
-
-
-def _get3(rows: Any, k: int) -> Any:
-    return (rows[0, k], rows[1, k], rows[2, k])
-
-
 def _put1(rows: Any, k: int, values: Any) -> None:
     rows[0, k] = values[0]
 
@@ -75,7 +63,11 @@ def _add3(rows: Any, k: int, values: Any) -> None:
     rows[2, k] += values[2]
 
 
-GET = {1: _get1, 2: _get2, 3: _get3}
+GET: dict[int, Callable[..., Any]] = {
+    1: lambda rows, k: (rows[0, k],),
+    2: lambda rows, k: (rows[0, k], rows[1, k]),
+    3: lambda rows, k: (rows[0, k], rows[1, k], rows[2, k]),
+}
 PUT = {1: _put1, 2: _put2, 3: _put3}
 ADD = {1: _add1, 2: _add2, 3: _add3}
 
@@ -104,39 +96,13 @@ def _exp(x: Any) -> Any:
     return _exp_above_cut(x) - EXP_AT_CUT
 
 
-# What the functions below find bound when `specialized` has filled them in.
-_step: Any = None
-_adjoint: Any = None
-_density: Any = None
-_advance: Any = None
-_retreat: Any = None
-_get_states: Any = None
-_put_states: Any = None
-_get_coefficients: Any = None
-_add_coefficients: Any = None
+# What the functions below find bound when `specialized` has filled them in
+unbound: Any = None
+_step = _adjoint = _density = unbound
+_get_states = _put_states = _get_coefficients = _add_coefficients = unbound
 
-
-# Offsets (`first`, `count`) are unsigned: that spares numba's test for negative indices, which
+# Offsets (`start`, `size`) are unsigned: that spares numba's test for negative indices, which
 # would keep the loops over neurons from being vectorized.
-
-
-def _advance_step(
-    before: Any,
-    after: Any,
-    current: Any,
-    coefficients: Any,
-    constants: Any,
-    output: Any,
-    first: Any,
-    count: Any,
-) -> None:
-    for here in range(count):
-        k = first + here
-        states, out = _step(
-            _get_states(before, k), current[here], _get_coefficients(coefficients, here), constants
-        )
-        _put_states(after, k, states)
-        output[k] = out
 
 
 def _collect(signal: Any, active: Any, values: Any) -> Any:
@@ -205,65 +171,28 @@ def _forward(
                     last_output = output[t - 1] if t > 0 else before
                     count = _collect(last_output[b * neurons : (b + 1) * neurons], active, values)
                     _add_rows(current, base, w_rec, active, values, count)
-            _advance(
-                history[t % slots],
-                history[(t + 1) % slots],
-                current,
-                coefficients,
-                constants,
-                output[t],
-                np.uintp(first * neurons),
-                np.uintp((last - first) * neurons),
-            )
+            start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
+            old, new, out = history[t % slots], history[(t + 1) % slots], output[t]
+            for here in range(size):
+                k = start + here
+                own = _get_coefficients(coefficients, here)
+                states, out[k] = _step(_get_states(old, k), current[here], own, constants)
+                _put_states(new, k, states)
 
 
 @cache
 def _forward_loop(neuron: Neuron, integers: bool) -> Any:
-    kind = "fixed" if integers else "real"
-    advance = specialized(
-        _advance_step,
-        f"advance_{neuron.key}_{kind}",
+    return specialized(
+        _forward,
+        f"forward_{neuron.key}_{'fixed' if integers else 'real'}",
+        parallel=True,
         _step=compiled(neuron.fixed_step if integers else neuron.real_step),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
-    )
-    return specialized(
-        _forward,
-        f"forward_{neuron.key}_{kind}",
-        parallel=True,
-        _advance=advance,
         _collect=compiled(_collect),
         _add_rows=compiled(_add_rows),
     )
-
-
-def _retreat_step(
-    before: Any,
-    after: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_output: Any,
-    spread: Any,
-    grad_states: Any,
-    grad_current: Any,
-    totals: Any,
-    first: Any,
-    count: Any,
-) -> None:
-    for here in range(count):
-        k = first + here
-        into_states, into_current, into_coefficients = _adjoint(
-            _get_states(before, k),
-            _get_states(after, k),
-            _get_coefficients(coefficients, here),
-            constants,
-            _get_states(grad_states, here),
-            grad_output[k] + spread[here],
-        )
-        _put_states(grad_states, here, into_states)
-        grad_current[here] = into_current
-        _add_coefficients(totals, k, into_coefficients)
 
 
 def _single_density(s: Any) -> Any:
@@ -292,6 +221,7 @@ def _backward(
         grad_states = np.zeros((states, group * neurons), w_rec.dtype)
         passed = np.zeros((group, neurons), w_rec.dtype)  # grad_current of the step after
         spread = np.zeros((group, neurons), w_rec.dtype)  # what recurrence carries back
+        into_current, carried = passed.ravel(), spread.ravel()  # the same memory
         grad_coefficients[:, first * neurons : last * neurons] = 0
         for back in range(steps):
             t = steps - 1 - back
@@ -300,45 +230,40 @@ def _backward(
                 passed[:] = 0
             if recurrent > 0:
                 np.dot(passed, w_rec, spread)
-            _retreat(
-                history[t],
-                history[t + 1],
-                coefficients,
-                constants,
-                grad_output[t],
-                spread.ravel(),
-                grad_states,
-                passed.ravel(),
-                grad_coefficients,
-                np.uintp(first * neurons),
-                np.uintp((last - first) * neurons),
-            )
+            start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
+            for here in range(size):
+                k = start + here
+                into_states, into_current[here], into_coefficients = _adjoint(
+                    _get_states(history[t], k),
+                    _get_states(history[t + 1], k),
+                    _get_coefficients(coefficients, here),
+                    constants,
+                    _get_states(grad_states, here),
+                    grad_output[t, k] + carried[here],
+                )
+                _put_states(grad_states, here, into_states)
+                _add_coefficients(grad_coefficients, k, into_coefficients)
             grad_current[t, first * neurons : last * neurons] = passed[: last - first].ravel()
 
 
 @cache
 def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
-    adjoint, name = neuron.adjoint_step, f"{neuron.key}_{surrogate.__name__}"
+    adjoint = neuron.adjoint_step
     if adjoint is None:
         raise BackendUnavailableError(
             f"kernel 'cpu': neuron {neuron.name} has no adjoint. Choose kernel 'reference' or "
             "'auto'."
         )
     derivative = bound(_single_density, _density=bound(surrogate, exp=_exp))
-    retreat = specialized(
-        _retreat_step,
-        f"retreat_{name}",
+    return specialized(
+        _backward,
+        f"backward_{neuron.key}_{surrogate.__name__}",
+        parallel=True,
         _adjoint=compiled(bound(adjoint, derivative=derivative)),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
         _add_coefficients=compiled(ADD[len(neuron.coefficients)]),
-    )
-    return specialized(
-        _backward,
-        f"backward_{name}",
-        parallel=True,
-        _retreat=retreat,
     )
 
 
@@ -383,13 +308,6 @@ def _outer_products(signal: Any, grad_current: Any, totals: Any) -> None:
                         totals[index, i, k] += v * grad_current[t, b, k]
 
 
-@cache
-def _outer_loop() -> Any:
-    return specialized(
-        _outer_products, "outer_products", parallel=True, _collect=compiled(_collect)
-    )
-
-
 def recurrent_gradient(signal: Any, grad_current: Any) -> Any:
     """What recurrent weights [N, N], one row per postsynaptic neuron, hear from all steps.
 
@@ -398,7 +316,9 @@ def recurrent_gradient(signal: Any, grad_current: Any) -> Any:
     """
     neurons = signal.shape[2]
     totals = np.zeros((numba.get_num_threads(), neurons, neurons), grad_current.dtype)
-    _outer_loop()(signal, grad_current, totals)
+    collect = compiled(_collect)
+    add = specialized(_outer_products, "outer_products", parallel=True, _collect=collect)
+    add(signal, grad_current, totals)
     return totals.sum(axis=0).T
 
 
@@ -426,8 +346,8 @@ def _group_size(samples: int) -> int:
 def forward(
     neuron: Neuron,
     x: Any,
-    w_in: Any,
-    w_rec: Any | None,
+    weights: Any | None,
+    recurrent: Any | None,
     coefficients: Any,
     constants: Any,
     *,
@@ -438,22 +358,25 @@ def forward(
 ) -> tuple[Any, Any]:
     """Run one layer over a whole batch.
 
-    x:            [T, B, I] array; zeros are skipped
-    w_in:         [I, N], one row per input, or None: x [T, B, N] is the current itself
-    w_rec:        [N, N], one row per presynaptic neuron, or None
-    coefficients: [P, N], in the order of ``neuron.coefficients``
-    constants:    the neuron's constants, of the same number system
-    integers:     run the fixed-point step, in int64, else the real one in the dtype of `w_in` (x)
-    keep_states:  keep the states of all steps, else only of the last
-    initial:      [S, B, N] states before the first step, else zero
-    before:       [B, N] outputs of the step before the first, for recurrent weights, else zero
+    Args:
+        x: [T, B, I]; zeros are skipped.
+        weights: [N, I], or None: x [T, B, N] is the current itself.
+        recurrent: [N, N], one row per postsynaptic neuron, or None.
+        coefficients: [P, N], in the order of ``neuron.coefficients``.
+        constants: The neuron's constants, of the same number system.
+        integers: Run the fixed-point step, in int64, else the real one in the dtype of `weights`
+            (of x, if there are none).
+        keep_states: Keep the states of all steps, else only of the last.
+        initial: [S, B, N] states before the first step, else zero.
+        before: [B, N] outputs of the step before the first, for recurrent weights, else zero.
 
-    Returns (output [T, B, N], states [T + 1, S, B, N], or [1, S, B, N] with the last step's alone).
-    Spikes come as int8 in integer runs.
+    Returns:
+        The output [T, B, N], int8 where integers spike, and the states [T + 1, S, B, N], or
+        [1, S, B, N] with the last step's alone.
     """
     steps, samples, inputs = x.shape
-    neurons = inputs if w_in is None else w_in.shape[1]
-    number = np.int64 if integers else (x if w_in is None else w_in).dtype
+    neurons = inputs if weights is None else len(weights)
+    number = np.int64 if integers else (x if weights is None else weights).dtype
     spikes = integers and neuron.spiking
     slots = steps + 1 if keep_states else 2
     history = np.empty((slots, len(neuron.states), samples * neurons), number)
@@ -462,13 +385,16 @@ def forward(
     last_output = np.zeros(samples * neurons, output.dtype)
     if before is not None:
         last_output[:] = before.reshape(-1)
-    no_weights = np.empty((0, neurons), number if w_in is None else w_in.dtype)
+    w_in, w_rec = (
+        np.empty((0, neurons), number) if matrix is None else np.ascontiguousarray(matrix.T)
+        for matrix in (weights, recurrent)
+    )
     group = _group_size(samples)
     with _compiling(neuron):
         _forward_loop(neuron, integers)(
-            x,
-            no_weights if w_in is None else w_in,
-            no_weights if w_rec is None else w_rec,
+            np.ascontiguousarray(x),
+            w_in,
+            w_rec,
             np.tile(coefficients, group),
             constants,
             history,
@@ -488,19 +414,22 @@ def backward(
     surrogate: Callable[..., Any],
     grad_output: Any,
     states: Any,
-    w_rec: Any | None,
+    recurrent: Any | None,
     coefficients: Any,
     constants: Any,
     truncate: int = 0,
 ) -> tuple[Any, Any]:
     """The adjoint of `forward` on real numbers.
 
-    grad_output: [T, B, N] from everything that reads the output, this layer's recurrence excluded
-    states:      [T + 1, S, B, N] kept by `forward`
-    w_rec:       [N, N], one row per *post*synaptic neuron, or None
-    truncate:    steps of the windows that gradients do not leave; 0: one window
+    Args:
+        neuron, recurrent, coefficients, constants: As in `forward`.
+        surrogate: The derivative of a spike, see `neurons.surrogate`.
+        grad_output: [T, B, N] from everything that reads the output but this layer's recurrence.
+        states: [T + 1, S, B, N], kept by `forward`.
+        truncate: Steps of the windows that gradients do not leave; 0: one window.
 
-    Returns (grad_current [T, B, N], grad_coefficients [P, N]).
+    Returns:
+        The gradients of the current [T, B, N] and of the coefficients [P, N].
     """
     steps, samples, neurons = grad_output.shape
     number = states.dtype
@@ -512,7 +441,7 @@ def backward(
         loop(
             grad_output.reshape(steps, samples * neurons),
             states.reshape(steps + 1, len(neuron.states), samples * neurons),
-            np.empty((0, neurons), number) if w_rec is None else w_rec,
+            np.empty((0, neurons), number) if recurrent is None else recurrent,
             np.tile(coefficients, group),
             constants,
             grad_current,

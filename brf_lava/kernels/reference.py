@@ -6,38 +6,36 @@ Slow and obvious. Every other backend must agree with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brf_lava.kernels.memory import Memory
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
 
-def _spike_function(surrogate: Callable[..., Any]) -> Callable[[Tensor], Tensor]:
-    """The unit step, strictly greater than 0, with `surrogate` as its derivative."""
-    derivative = bound(surrogate, exp=torch.exp)
+class Memory(NamedTuple):
+    """A layer after its last step. Detached: gradients do not pass from piece to piece."""
 
-    class Spike(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, s: Tensor) -> Tensor:
-            ctx.save_for_backward(s)
-            return (s > 0).to(s.dtype)
+    states: Tensor  # [S, B, N], in the order of ``neuron.states``
+    output: Tensor  # [B, N], what recurrent weights hear in the next step
 
-        @staticmethod
-        def backward(ctx: Any, *grads: Tensor) -> Tensor:
-            (s,) = ctx.saved_tensors
-            result: Tensor = grads[0] * derivative(s)
-            return result
 
-    def spike(s: Tensor) -> Tensor:
-        result: Tensor = Spike.apply(s)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return result
+class _Spike(torch.autograd.Function):
+    """The unit step, strictly greater than 0, with a surrogate for its derivative."""
 
-    return spike
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, derivative: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.save_for_backward(s)
+        ctx.derivative = derivative
+        return (s > 0).to(s.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (s,) = ctx.saved_tensors
+        return grads[0] * ctx.derivative(s), None
 
 
 def run_layer(
@@ -57,7 +55,9 @@ def run_layer(
     states = tuple(output for _ in neuron.states)
     if start is not None:
         states, output = tuple(start.states.detach()), start.output.detach()
-    step = bound(neuron.real_step, spike=_spike_function(surrogate))
+    derivative = bound(surrogate, exp=torch.exp)
+    apply: Any = _Spike.apply
+    step = bound(neuron.real_step, spike=lambda s: apply(s, derivative))
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:

@@ -31,8 +31,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,9 @@ from brf_lava.io.printable import shortened
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
     EXPONENT_MAX,
+    FORMAT_RANGES,
     INPUT_MAX,
     INPUT_MIN,
-    PARAMETER_BITS_MAX,
-    PARAMETER_BITS_MIN,
-    STATE_BITS_MAX,
-    STATE_BITS_MIN,
     WEIGHT_MAX,
     WEIGHT_MIN,
     Connection,
@@ -69,8 +65,8 @@ SCHEMA = 3
 READABLE = range(1, SCHEMA + 1)
 WITHOUT_INPUT_GAIN = (1, 2)
 SPIKES = (0, 1)
-OWN = ("neuron", "sha256")  # attributes of neuron/type: FILE.py:NAME and the file's digest
-SPIKES_MAX = 2**31 - 1  # per sample
+SIZES = (1, 2**31)
+COUNTS = (0, 2**31 - 1)  # of spikes or saturations
 LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
 
 UNITS: dict[str, str] = {  # of what is no neuron's own, see `Neuron.units`
@@ -92,8 +88,14 @@ def write_network(
 ) -> None:
     """Write `network` to `path`, replacing it only when all of it is written.
 
-    reference: what the float network did on the test data, to compare runs with. vectors: what
-    backends and later versions must repeat.
+    Args:
+        network: In integers.
+        path: The file.
+        reference: What the float network did on the test data, to compare runs with.
+        vectors: What backends and later versions must repeat.
+
+    Raises:
+        BrfLavaError: If the file cannot be written; an old one at `path` then stays.
     """
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
@@ -101,43 +103,55 @@ def write_network(
         file.attrs["schema"] = SCHEMA
         file.attrs["brf_lava"] = np.bytes_(brf_lava.__version__)
         file.attrs["provenance"] = np.bytes_(json.dumps(network.provenance, sort_keys=True))
-        layers = file.create_group("layer")
-        first = layers.create_group("0")
-        _write_text(first, "type", "input")
-        first.create_dataset("shape", data=np.array([network.inputs], np.int64))
-        first.create_dataset("range", data=np.array(network.input_range, np.int64))
+        sizes = np.array([network.inputs], np.int64)
+        inputs = {"type": "input", "shape": sizes, "range": np.array(network.input_range, np.int64)}
+        _write(file.create_group("layer/0"), inputs)
         for index, layer in enumerate(network.layers, start=1):
-            write_layer(layers.create_group(str(index)), layer)
+            write_layer(file.create_group(f"layer/{index}"), layer)
         if reference is not None:
-            group = file.create_group("reference")
-            group.create_dataset("predictions", data=reference.predictions, compression="gzip")
-            group.create_dataset("sops", data=reference.sops)
+            _write(file.create_group("reference"), vars(reference))
         if vectors is not None:
-            _write_vectors(file.create_group("vectors"), vectors)
+            activity = vectors.activity
+            entries = {
+                "inputs": vectors.inputs,
+                "outputs": activity.outputs.astype(np.int32),
+                "saturations": np.int64(activity.saturations),
+            }
+            _write(file.create_group("vectors"), entries)
+            spikes = {str(index): layer for index, layer in enumerate(activity.spikes, start=1)}
+            _write(file.create_group("vectors/spikes"), spikes)
     write_bytes(path, buffer.getvalue())
 
 
 def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
     """Write one layer into `handle`, an empty netx layer group."""
-    _write_text(handle, "type", "dense" if layer.recurrent is None else "dense_rec")
-    handle.create_dataset("shape", data=np.array([layer.shape[0]], np.int64))
-    _write_integers(handle, "weight", layer.weights.mantissa)
-    _write_integers(handle, "weight_exponent", np.int64(layer.weights.exponent))
-    if layer.recurrent is not None:
-        _write_integers(handle, "weight_rec", layer.recurrent.mantissa)
-        _write_integers(handle, "weight_rec_exponent", np.int64(layer.recurrent.exponent))
-    neuron = handle.create_group("neuron")
-    _write_text(neuron, "type", layer.neuron.name)
-    if layer.neuron.source is not None:
-        for name, value in zip(
-            OWN, (layer.neuron.source.reference, layer.neuron.source.sha256), strict=True
-        ):
-            neuron["type"].attrs[name] = np.bytes_(value.encode())
-    units = {**UNITS, **layer.neuron.units}
-    for name, values in zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True):
-        _write_integers(neuron, name, values, units)
-    for name, value in layer.constants._asdict().items():
-        _write_integers(neuron, name, np.int64(value), units)
+    entries: dict[str, Any] = {
+        "type": "dense" if layer.recurrent is None else "dense_rec",
+        "shape": np.array([layer.shape[0]], np.int64),
+    }
+    for name, connection in (("weight", layer.weights), ("weight_rec", layer.recurrent)):
+        if connection is not None:
+            entries[name] = connection.mantissa
+            entries[f"{name}_exponent"] = np.int64(connection.exponent)
+    _write(handle, entries, UNITS)
+    neuron, record = handle.create_group("neuron"), layer.neuron
+    _write(neuron, {"type": record.name, **layer.integers}, {**UNITS, **record.units})
+    if record.source is not None:
+        attributes = neuron["type"].attrs
+        attributes["neuron"] = np.bytes_(record.source.reference.encode())
+        attributes["sha256"] = np.bytes_(record.source.sha256)
+
+
+def _write(
+    group: h5py.Group, entries: Mapping[str, Any], units: Mapping[str, str] | None = None
+) -> None:
+    """Text as netx writes it, and integers; activity, which has no units, is compressed."""
+    for name, value in entries.items():
+        data = np.array([value], "S10") if isinstance(value, str) else value
+        compressed = "gzip" if data.ndim > 1 and units is None else None
+        dataset = group.create_dataset(name, data=data, compression=compressed)
+        if units is not None and name in units:
+            dataset.attrs["unit"] = units[name]
 
 
 def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
@@ -154,152 +168,157 @@ def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
         NetworkFileError: If the file is missing or damaged, with the entry, what it holds and what
             is expected.
     """
-    path = Path(path)
-    if not path.is_file():
-        problem = "not a file" if path.exists() else "no such file"
-        raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
-    with _readable(path), h5py.File(path, "r") as file:
-        schema = _check_header(file, path)
-        _reject_unknown(file, ("layer", "reference", "vectors"), path)
-        layers = _group(file, "layer", path)
-        count = len(layers)
-        _reject_unknown(layers, tuple(map(str, range(count))), path)
-        inputs, input_range = _read_input(_group(layers, "0", path), schema, path)
-        network = FixedNetwork(
-            tuple(read_layer(_group(layers, str(i), path), path) for i in range(1, count)),
-            _read_provenance(file, path),
-            input_range,
-        )
-        if network.inputs != inputs:
-            raise NetworkFileError(
-                f"{path}: layer/1/weight has {network.inputs} inputs, layer/0/shape says {inputs}."
-            )
-        _read_vectors(file, network, path)
-        return network, _read_reference(file, network, path)
+    network, reference, _ = _read(Path(path))
+    return network, reference
 
 
 def read_vectors(path: Path) -> TestVectors | None:
     """The test vectors in a file that `read_network` reads, if it has some.
 
-    Raises: NetworkFileError.
+    Raises:
+        NetworkFileError: As `read_network`.
     """
-    network, _ = read_network(path)
-    with _readable(path), h5py.File(path, "r") as file:
-        return _read_vectors(file, network, path)
+    return _read(path)[2]
 
 
-def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
-    """Read one layer that `write_layer` wrote. Raises: NetworkFileError."""
-    kind = _read_text(handle, "type", ("dense", "dense_rec"), path)
-    recurrent = kind == "dense_rec"
-    entries = ["type", "shape", "weight", "weight_exponent", "neuron"]
-    entries += ["weight_rec", "weight_rec_exponent"] if recurrent else []
-    _reject_unknown(handle, entries, path)
-    neurons = int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
-    group = _group(handle, "neuron", path)
-    neuron = _read_neuron(group, path)
-    constants = neuron.fixed_constants._fields  # type: ignore[attr-defined]  # a NamedTuple class
-    schema = handle.file.attrs.get("schema")
-    old = schema in WITHOUT_INPUT_GAIN or (schema is None and "input_gain" not in group)
-    lacking = ("input_gain",) if old else ()
-    stored = [name for name in constants if name not in lacking]
-    _reject_unknown(group, ("type", *neuron.fixed_coefficients, *stored), path)
-    ranges = _read_ranges(neuron, group, path)
-    return FixedLayer(
-        neuron=neuron,
-        weights=_read_connection(handle, "weight", (neurons, None), path),
-        recurrent=(
-            _read_connection(handle, "weight_rec", (neurons, neurons), path) if recurrent else None
-        ),
-        coefficients=np.stack(
-            [
-                _read_integers(group, name, (neurons,), ranges[name], path)
-                for name in neuron.fixed_coefficients
-            ]
-        ),
-        constants=neuron.fixed_constants(
-            **{name: int(_read_integers(group, name, (), ranges[name], path)) for name in stored},
-            **{name: 0 for name in constants if name in lacking},
-        ),
-    )
-
-
-def _read_neuron(group: h5py.Group, path: Path) -> Neuron:
-    """The record of a layer's neuron; of the user's own, from the very file it was made with."""
-    reference, sha256 = (_text(_dataset(group, "type", path).attrs.get(name)) for name in OWN)
-    if reference is None or sha256 is None:
-        return NEURONS[_read_text(group, "type", tuple(NEURONS), path)]
-    neuron = load_neuron(str(reference), (Path(), path.parent), str(sha256))
-    _read_text(group, "type", (neuron.name,), path)
-    return neuron
-
-
-def _read_ranges(neuron: Neuron, group: h5py.Group, path: Path) -> dict[str, tuple[int, int]]:
-    """What the layer's other integers may be, which depends on its fraction bits."""
-    states = (STATE_BITS_MIN, STATE_BITS_MAX)
-    parameters = (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
-    return integer_ranges(
-        neuron,
-        int(_read_integers(group, "state_bits", (), states, path)),
-        int(_read_integers(group, "parameter_bits", (), parameters, path)),
-    )
-
-
-def _read_connection(
-    handle: h5py.Group, name: str, shape: tuple[int | None, ...], path: Path
-) -> Connection:
-    mantissa = _read_integers(handle, name, shape, (WEIGHT_MIN, WEIGHT_MAX), path)
-    exponent = _read_integers(handle, f"{name}_exponent", (), (0, EXPONENT_MAX), path)
-    return Connection(mantissa.astype(np.int8), int(exponent))
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what h5py and JSON raise on a damaged file into one clear error."""
+def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors | None]:
+    if not path.is_file():
+        problem = "not a file" if path.exists() else "no such file"
+        raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     try:
-        yield
+        with h5py.File(path, "r") as file:
+            root = _Group(file, path)
+            network = _read_network(root)
+            return network, _read_reference(root, network), _read_vectors(root, network)
     except ParameterError as error:
         raise NetworkFileError(f"{path}: {error}") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # of h5py and json
         raise NetworkFileError(
             f"{path}: not a complete HDF5 network ({shortened(error)}). Export it again."
         ) from error
 
 
-def _check_header(file: h5py.File, path: Path) -> int:
-    """The schema of the file, one that this version reads."""
-    found = _text(file.attrs.get("format"))
+def _read_network(root: _Group) -> FixedNetwork:
+    path, attributes = root.path, root.handle.attrs
+    found, schema = _text(attributes.get("format")), attributes.get("schema")
     if found != FORMAT:
         raise NetworkFileError(
             f"{path}: format {found!r}, expected {FORMAT!r}. Name a file written by "
             "'brf-lava export'."
         )
-    schema = file.attrs.get("schema")
-    if isinstance(schema, np.integer):
-        schema = int(schema)
-    if not isinstance(schema, int) or schema not in READABLE:
+    if not isinstance(schema, np.integer) or schema not in READABLE:
         raise NetworkFileError(
-            f"{path}: schema {schema!r}, this version reads {READABLE[0]} to {SCHEMA}. It was "
-            f"written by brf-lava {_text(file.attrs.get('brf_lava', 'unknown'))}: use "
+            f"{path}: schema {schema}, this version reads {READABLE[0]} to {SCHEMA}. It was "
+            f"written by brf-lava {_text(attributes.get('brf_lava', 'unknown'))}: use "
             "that version, or export again."
         )
-    return schema
-
-
-def _read_provenance(file: h5py.File, path: Path) -> dict[str, Any]:
-    """Where the network came from. Raises: NetworkFileError unless it is a JSON object."""
-    try:
-        provenance = json.loads(_text(file.attrs["provenance"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise NetworkFileError(
-            f"{path}: attribute provenance is missing or not JSON. Export it again."
-        ) from error
+    provenance = json.loads(_text(attributes["provenance"]))
     if not isinstance(provenance, dict):
         raise NetworkFileError(
             f"{path}: attribute provenance: {type(provenance).__name__}; a JSON object is needed. "
             "Export it again."
         )
-    return provenance
+    root.allow("layer", "reference", "vectors")
+    layers = root.group("layer")
+    count = len(layers.handle)
+    layers.allow(*map(str, range(count)))
+    first = layers.group("0")
+    first.text("type", "input")
+    first.allow("type", "shape", *(["range"] if schema > 1 else []))
+    inputs = int(first.integers("shape", (1,), SIZES)[0])
+    low, high = SPIKES
+    if schema > 1:
+        low, high = first.integers("range", (2,), (INPUT_MIN, INPUT_MAX)).tolist()
+    network = FixedNetwork(
+        tuple(read_layer(layers.group(str(index)).handle, path) for index in range(1, count)),
+        provenance,
+        (low, high),
+    )
+    if network.inputs != inputs:
+        raise NetworkFileError(
+            f"{path}: layer/1/weight has {network.inputs} inputs, layer/0/shape says {inputs}."
+        )
+    return network
+
+
+def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
+    """Read one layer that `write_layer` wrote.
+
+    Args:
+        handle: The layer's group.
+        path: Of the file, for messages, and to look for the user's own neurons.
+
+    Raises:
+        NetworkFileError: For an entry that is missing, unknown or not allowed.
+    """
+    layer = _Group(handle, path)
+    recurrent = layer.text("type", "dense", "dense_rec") == "dense_rec"
+    names = ("weight", "weight_rec")[: 1 + recurrent]
+    layer.allow("type", "shape", "neuron", *names, *(f"{name}_exponent" for name in names))
+    neurons = int(layer.integers("shape", (1,), SIZES)[0])
+    group = layer.group("neuron")
+    neuron = _read_neuron(group)
+    kind: Any = neuron.fixed_constants
+    schema = handle.file.attrs.get("schema")
+    old = schema in WITHOUT_INPUT_GAIN or (schema is None and "input_gain" not in group.handle)
+    stored = [name for name in kind._fields if not (old and name == "input_gain")]
+    group.allow("type", *neuron.fixed_coefficients, *stored)
+    formats = ("state_bits", "parameter_bits")
+    bits = [int(group.integers(name, (), FORMAT_RANGES[name])) for name in formats]
+    ranges = integer_ranges(neuron, *bits)
+    coefficients = [
+        group.integers(name, (neurons,), ranges[name]) for name in neuron.fixed_coefficients
+    ]
+    constants = {name: int(group.integers(name, (), ranges[name])) for name in stored}
+    return FixedLayer(
+        neuron=neuron,
+        weights=layer.connection("weight", (neurons, None)),
+        recurrent=layer.connection("weight_rec", (neurons, neurons)) if recurrent else None,
+        coefficients=np.stack(coefficients),
+        constants=kind(**{**dict.fromkeys(kind._fields, 0), **constants}),
+    )
+
+
+def _read_neuron(group: _Group) -> Neuron:
+    """The record of a layer's neuron; of the user's own, from the very file it was made with."""
+    attributes = group.dataset("type").attrs
+    if "neuron" not in attributes:
+        return NEURONS[group.text("type", *NEURONS)]
+    reference, sha256 = str(_text(attributes["neuron"])), str(_text(attributes["sha256"]))
+    neuron = load_neuron(reference, (Path(), group.path.parent), sha256)
+    group.text("type", neuron.name)
+    return neuron
+
+
+def _read_reference(root: _Group, network: FixedNetwork) -> FloatActivity | None:
+    if "reference" not in root.handle:
+        return None
+    group = root.group("reference")
+    group.allow("predictions", "sops")
+    predictions = group.integers("predictions", (None, None), (0, network.classes - 1))
+    sops = group.integers("sops", (len(predictions),), COUNTS)
+    return FloatActivity(predictions.astype(np.uint8), sops)
+
+
+def _read_vectors(root: _Group, network: FixedNetwork) -> TestVectors | None:
+    if "vectors" not in root.handle:
+        return None
+    group = root.group("vectors")
+    group.allow("inputs", "outputs", "saturations", "spikes")
+    inputs = group.integers("inputs", (None, None, network.inputs), network.input_range)
+    batch = inputs.shape[:2]
+    layers = group.group("spikes")
+    names = [str(index) for index in range(1, len(network.layers))]
+    layers.allow(*names)
+    spikes = tuple(
+        layers.integers(name, (*batch, layer.shape[0]), SPIKES).astype(np.int8)
+        for name, layer in zip(names, network.hidden, strict=True)
+    )
+    states = (fixed.STATE_MIN, fixed.STATE_MAX)
+    outputs = group.integers("outputs", (*batch, network.classes), states)
+    saturations = int(group.integers("saturations", (), COUNTS))
+    kind = np.int8 if network.input_range[1] <= np.iinfo(np.int8).max else np.uint8
+    return TestVectors(inputs.astype(kind), Activity(outputs, spikes, saturations))
 
 
 def _text(value: Any) -> Any:
@@ -307,137 +326,62 @@ def _text(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _read_input(handle: h5py.Group, schema: int, path: Path) -> tuple[int, tuple[int, int]]:
-    """How many inputs, and their range."""
-    _read_text(handle, "type", ("input",), path)
-    _reject_unknown(handle, ("type", "shape") if schema == 1 else ("type", "shape", "range"), path)
-    inputs = int(_read_integers(handle, "shape", (1,), (1, 2**31), path)[0])
-    if schema == 1:
-        return inputs, SPIKES
-    low, high = _read_integers(handle, "range", (2,), (INPUT_MIN, INPUT_MAX), path).tolist()
-    return inputs, (low, high)
+class _Group:
+    """A group of a file. Raises: NetworkFileError naming the entry that is not as expected."""
 
+    def __init__(self, handle: h5py.Group, path: Path) -> None:
+        self.handle, self.path = handle, path
 
-def _read_reference(file: h5py.File, network: FixedNetwork, path: Path) -> FloatActivity | None:
-    if "reference" not in file:
-        return None
-    group = _group(file, "reference", path)
-    _reject_unknown(group, ("predictions", "sops"), path)
-    classes = (0, network.classes - 1)
-    predictions = _read_integers(group, "predictions", (None, None), classes, path)
-    sops = _read_integers(group, "sops", (len(predictions),), (0, SPIKES_MAX), path)
-    return FloatActivity(predictions.astype(np.uint8), sops)
+    def _error(self, name: str, problem: str) -> NetworkFileError:
+        where = f"{self.handle.name.rstrip('/')}/{name}".lstrip("/")
+        return NetworkFileError(f"{self.path}: {where}{problem}")
 
+    def allow(self, *names: str) -> None:
+        """Refuse entries of other names."""
+        for name in self.handle:
+            if name not in names:
+                raise self._error(name, f" is unknown to this version (schema {SCHEMA}).")
 
-def _write_vectors(group: h5py.Group, vectors: TestVectors) -> None:
-    activity = vectors.activity
-    outputs = activity.outputs.astype(np.int32)
-    group.create_dataset("inputs", data=vectors.inputs, compression="gzip")
-    group.create_dataset("outputs", data=outputs, compression="gzip")
-    group.create_dataset("saturations", data=np.int64(activity.saturations))
-    spikes = group.create_group("spikes")
-    for index, layer in enumerate(activity.spikes, start=1):
-        spikes.create_dataset(str(index), data=layer, compression="gzip")
+    def _entry(self, name: str, kind: type) -> Any:
+        found = self.handle.get(name)
+        if not isinstance(found, kind):
+            raise self._error(name, f" is missing or not a {kind.__name__.lower()}.")
+        return found
 
+    def group(self, name: str) -> _Group:
+        return _Group(self._entry(name, h5py.Group), self.path)
 
-def _read_vectors(file: h5py.File, network: FixedNetwork, path: Path) -> TestVectors | None:
-    if "vectors" not in file:
-        return None
-    group = _group(file, "vectors", path)
-    _reject_unknown(group, ("inputs", "outputs", "saturations", "spikes"), path)
-    any_size = (None, None, network.inputs)
-    inputs = _read_integers(group, "inputs", any_size, network.input_range, path)
-    steps, samples, _ = inputs.shape
-    layers = _group(group, "spikes", path)
-    numbers = [str(index) for index in range(1, len(network.layers))]
-    _reject_unknown(layers, numbers, path)
-    spikes = tuple(
-        _read_integers(layers, number, (steps, samples, layer.shape[0]), SPIKES, path)
-        for number, layer in zip(numbers, network.hidden, strict=True)
-    )
-    states = (fixed.STATE_MIN, fixed.STATE_MAX)
-    shape = (steps, samples, network.classes)
-    outputs = _read_integers(group, "outputs", shape, states, path)
-    saturations = _read_integers(group, "saturations", (), (0, SPIKES_MAX), path)
-    kind = np.int8 if network.input_range[1] <= np.iinfo(np.int8).max else np.uint8
-    activity = Activity(outputs, tuple(s.astype(np.int8) for s in spikes), int(saturations))
-    return TestVectors(inputs.astype(kind), activity)
+    def dataset(self, name: str) -> h5py.Dataset:
+        return self._entry(name, h5py.Dataset)
 
+    def text(self, name: str, *allowed: str) -> str:
+        raw = np.asarray(self.dataset(name)[()])
+        value = _text(raw.item()) if raw.size == 1 else repr(raw)
+        if value not in allowed:
+            raise self._error(name, f": {value!r}; this version knows {', '.join(allowed)}.")
+        return str(value)
 
-def _group(parent: h5py.Group, name: str, path: Path) -> h5py.Group:
-    found = parent.get(name)
-    if not isinstance(found, h5py.Group):
-        raise NetworkFileError(f"{path}: {_where(parent, name)} is missing or not a group.")
-    return found
+    def integers(
+        self, name: str, shape: tuple[int | None, ...], allowed: tuple[int, int]
+    ) -> NDArray[np.int64]:
+        """Of a shape (None: any size) and within a range."""
+        dataset = self.dataset(name)
+        if dataset.dtype.kind not in "iu":
+            raise self._error(name, f": {dataset.dtype} values, integers are needed.")
+        found, expected = dataset.shape, [size or "any" for size in shape]
+        fits = found is not None and len(found) == len(shape)  # None: without any space
+        if not fits or not all(a > 0 and b in (None, a) for a, b in zip(found, shape, strict=True)):
+            found = found if found is None else list(found)
+            raise self._error(name, f": shape {found}, expected {expected}.")
+        raw = np.asarray(dataset[()])
+        low, high = allowed
+        outside = raw[(raw < low) | (raw > high)]
+        if outside.size:
+            bad = f"{outside[0]} is out of range; allowed are {low} to {high}."
+            raise self._error(name, f": {bad}")
+        return raw.astype(np.int64)
 
-
-def _dataset(parent: h5py.Group, name: str, path: Path) -> h5py.Dataset:
-    found = parent.get(name)
-    if not isinstance(found, h5py.Dataset):
-        raise NetworkFileError(f"{path}: {_where(parent, name)} is missing or not a dataset.")
-    return found
-
-
-def _read_integers(
-    parent: h5py.Group,
-    name: str,
-    shape: tuple[int | None, ...],
-    allowed: tuple[int, int],
-    path: Path,
-) -> NDArray[np.int64]:
-    """An integer dataset as int64, its shape (None = any) and range checked."""
-    dataset = _dataset(parent, name, path)
-    where = f"{path}: {_where(parent, name)}"
-    if dataset.dtype.kind not in "iu":
-        raise NetworkFileError(f"{where}: {dataset.dtype} values, integers are needed.")
-    found = dataset.shape  # None for a dataset without any space
-    fits = (
-        found is not None
-        and len(found) == len(shape)
-        and all(
-            size > 0 and wanted in (None, size) for size, wanted in zip(found, shape, strict=True)
-        )
-    )
-    if not fits:
-        wanted_shape = [size if size is not None else "any" for size in shape]
-        raise NetworkFileError(
-            f"{where}: shape {found if found is None else list(found)}, expected {wanted_shape}."
-        )
-    raw = np.asarray(dataset[()])
-    low, high = allowed
-    if int(raw.min()) < low or int(raw.max()) > high:
-        bad = int(raw.min()) if int(raw.min()) < low else int(raw.max())
-        raise NetworkFileError(f"{where}: {bad} is out of range; allowed are {low} to {high}.")
-    return raw.astype(np.int64)
-
-
-def _read_text(parent: h5py.Group, name: str, allowed: tuple[str, ...], path: Path) -> str:
-    raw = np.asarray(_dataset(parent, name, path)[()])
-    value = _text(raw.item()) if raw.size == 1 else repr(raw)
-    if value not in allowed:
-        raise NetworkFileError(
-            f"{path}: {_where(parent, name)}: {value!r}; this version knows {', '.join(allowed)}."
-        )
-    return value
-
-
-def _reject_unknown(parent: h5py.Group, known: Any, path: Path) -> None:
-    for name in parent:
-        if name not in known:
-            raise NetworkFileError(
-                f"{path}: {_where(parent, name)} is unknown to this version (schema {SCHEMA})."
-            )
-
-
-def _where(parent: h5py.Group, name: str) -> str:
-    return f"{parent.name.rstrip('/')}/{name}".lstrip("/")
-
-
-def _write_text(parent: h5py.Group, name: str, value: str) -> None:
-    parent.create_dataset(name, data=np.array([value], "S10"))  # as netx writes it
-
-
-def _write_integers(
-    parent: h5py.Group, name: str, values: Any, units: Mapping[str, str] = UNITS
-) -> None:
-    parent.create_dataset(name, data=values).attrs["unit"] = units[name]
+    def connection(self, name: str, shape: tuple[int | None, ...]) -> Connection:
+        mantissa = self.integers(name, shape, (WEIGHT_MIN, WEIGHT_MAX))
+        exponent = self.integers(f"{name}_exponent", (), (0, EXPONENT_MAX))
+        return Connection(mantissa.astype(np.int8), int(exponent))

@@ -24,11 +24,11 @@ STATE_BITS_MIN, STATE_BITS_MAX = 6, 18  # above 18, threshold plus refractory cu
 PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
 
 
-def check_bits(state_bits: int, parameter_bits: int) -> None:
-    """Raises: ParameterError when these fraction bits are out of range."""
-    check_range("state_bits", state_bits, state_bits, (STATE_BITS_MIN, STATE_BITS_MAX))
-    allowed = (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
-    check_range("parameter_bits", parameter_bits, parameter_bits, allowed)
+FORMAT_RANGES = {
+    "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
+    "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
+    "input_gain": (0, 1),
+}
 
 
 def integer_ranges(
@@ -38,17 +38,20 @@ def integer_ranges(
 
     Raises: ParameterError when these fraction bits are themselves out of range.
     """
-    check_bits(state_bits, parameter_bits)
-    return {
-        **neuron.integer_ranges(state_bits, parameter_bits),
-        "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
-        "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-        "input_gain": (0, 1),
+    check_range("state_bits", state_bits, FORMAT_RANGES["state_bits"])
+    check_range("parameter_bits", parameter_bits, FORMAT_RANGES["parameter_bits"])
+    one, unit = 1 << parameter_bits, 1 << state_bits
+    coefficients = {c.integer: (c.stored or c.allowed).integers(one) for c in neuron.per_neuron}
+    constants = {
+        c.name: (c.stored or c.allowed).integers(unit if c.of_state else one)
+        for c in neuron.constants
     }
+    return {**FORMAT_RANGES, **coefficients, **constants}
 
 
-def check_range(name: str, low: int, high: int, allowed: tuple[int, int]) -> None:
-    """Raises: ParameterError when a value, or the least or largest of several, is not allowed."""
+def check_range(name: str, values: Any, allowed: tuple[int, int]) -> None:
+    """Raises: ParameterError when an integer, or one in an array of them, is not allowed."""
+    low, high = int(np.min(values)), int(np.max(values))
     if low < allowed[0] or high > allowed[1]:
         raise ParameterError(
             f"{name}: {low if low < allowed[0] else high} is out of range; allowed are "
@@ -99,17 +102,11 @@ class Connection:
                 f"weights: {self.mantissa.dtype} with shape {self.mantissa.shape}; "
                 "an int8 matrix [n_out, n_in] is needed."
             )
-        if not 0 <= self.exponent <= EXPONENT_MAX:
-            raise ParameterError(
-                f"weight exponent: {self.exponent}; allowed are 0 to {EXPONENT_MAX}."
-            )
+        check_range("weight exponent", self.exponent, (0, EXPONENT_MAX))
         self.check_currents(1)
 
     def check_currents(self, largest_input: int) -> None:
-        """Refuse weights whose sum, all inputs at their largest, does not fit a current.
-
-        Raises: ParameterError.
-        """
+        """Raises: ParameterError if the sum of the largest inputs does not fit a current."""
         largest = int(self.largest_currents(largest_input).max(initial=0))
         if largest > fixed.CURRENT_MAX:
             raise ParameterError(
@@ -124,17 +121,12 @@ class Connection:
 
     def largest_currents(self, largest_input: int = 1) -> NDArray[np.int64]:
         """`largest_sums` of these weights, as state integers, int64 [n_out]."""
-        sums: NDArray[np.int64] = largest_sums(self.integers, largest_input)
-        return sums
+        return largest_sums(self.integers, largest_input)
 
     def current_range(self, inputs: tuple[int, int] = (0, 1)) -> tuple[int, int]:
-        """The least and largest current that any neuron can receive.
+        """The least and largest current that any neuron can receive, as state integers.
 
-        Args:
-            inputs: Least and largest input; 0 is among them.
-
-        Returns:
-            Both as state integers, at most 0 and at least 0.
+        inputs: least and largest input; 0 is among them, and so it is among the currents.
         """
         ends = np.stack([self.integers * end for end in inputs])  # [2, n_out, n_in]
         return int(ends.min(0).sum(1).min(initial=0)), int(ends.max(0).sum(1).max(initial=0))
@@ -143,12 +135,7 @@ class Connection:
 def largest_sums(weights: NDArray[Any], largest_input: int = 1) -> NDArray[Any]:
     """The largest magnitude that can reach each neuron in one step: all inputs at their largest.
 
-    Args:
-        weights: [n_out, n_in], int64 or float64.
-        largest_input: Largest magnitude of an input; 1 for spikes.
-
-    Returns:
-        [n_out], in units of the weights.
+    weights: [n_out, n_in]. largest_input: in magnitude; 1 for spikes. Returns [n_out].
     """
     sums: NDArray[Any] = largest_input * np.abs(weights).sum(axis=1)
     return sums
@@ -182,13 +169,17 @@ class FixedLayer:
                 f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
                 f"{(neurons, neurons)} is needed."
             )
-        ranges = integer_ranges(
-            self.neuron, self.constants.state_bits, self.constants.parameter_bits
-        )
-        named = dict(zip(self.neuron.fixed_coefficients, self.coefficients, strict=True))
-        for name, values in {**named, **self.constants._asdict()}.items():
-            low, high = int(np.min(values)), int(np.max(values))
-            check_range(f"{self.neuron.name}.{name}", low, high, ranges[name])
+        bits = self.constants.state_bits, self.constants.parameter_bits
+        ranges = integer_ranges(self.neuron, *bits)
+        for name, values in self.integers.items():
+            check_range(f"{self.neuron.name}.{name}", values, ranges[name])
+
+    @property
+    def integers(self) -> dict[str, NDArray[np.int64]]:
+        """Coefficients [N] and constants [] by name."""
+        coefficients = zip(self.neuron.fixed_coefficients, self.coefficients, strict=True)
+        constants = {name: np.array(value) for name, value in self.constants._asdict().items()}
+        return {**dict(coefficients), **constants}
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -19,12 +19,7 @@ from brf_lava.neurons.surrogate import double_gaussian as derivative
 
 
 def rf_adjoint(
-    state: Any,
-    next_state: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_next: Any,
-    grad_output: Any,
+    state: Any, next_state: Any, coefficients: Any, constants: Any, grad_next: Any, grad_output: Any
 ) -> Any:
     """Adjoint of `real.rf_step`."""
     u, v = state
@@ -41,12 +36,7 @@ def rf_adjoint(
 
 
 def brf_adjoint(
-    state: Any,
-    next_state: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_next: Any,
-    grad_output: Any,
+    state: Any, next_state: Any, coefficients: Any, constants: Any, grad_next: Any, grad_output: Any
 ) -> Any:
     """Adjoint of `real.brf_step`."""
     u, v, q = state
@@ -67,12 +57,7 @@ def brf_adjoint(
 
 
 def hrf_adjoint(
-    state: Any,
-    next_state: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_next: Any,
-    grad_output: Any,
+    state: Any, next_state: Any, coefficients: Any, constants: Any, grad_next: Any, grad_output: Any
 ) -> Any:
     """Adjoint of `real.hrf_step`."""
     u, _ = state
@@ -88,12 +73,7 @@ def hrf_adjoint(
 
 
 def bhrf_adjoint(
-    state: Any,
-    next_state: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_next: Any,
-    grad_output: Any,
+    state: Any, next_state: Any, coefficients: Any, constants: Any, grad_next: Any, grad_output: Any
 ) -> Any:
     """Adjoint of `real.bhrf_step`."""
     u, _, q = state
@@ -115,12 +95,7 @@ def bhrf_adjoint(
 
 
 def alif_adjoint(
-    state: Any,
-    next_state: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_next: Any,
-    grad_output: Any,
+    state: Any, next_state: Any, coefficients: Any, constants: Any, grad_next: Any, grad_output: Any
 ) -> Any:
     """Adjoint of `real.alif_step`."""
     u, a, z = state
@@ -142,12 +117,7 @@ def alif_adjoint(
 
 
 def li_adjoint(
-    state: Any,
-    next_state: Any,
-    coefficients: Any,
-    constants: Any,
-    grad_next: Any,
-    grad_output: Any,
+    state: Any, next_state: Any, coefficients: Any, constants: Any, grad_next: Any, grad_output: Any
 ) -> Any:
     """Adjoint of `real.li_step`."""
     (o,) = state

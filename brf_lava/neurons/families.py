@@ -19,28 +19,11 @@ from brf_lava.neurons.record import (
     Coefficient,
     Constant,
     Interval,
-    Neuron,
     Normal,
     Plane,
     Uniform,
 )
-
-__all__ = [
-    "ALIF",
-    "BHRF",
-    "BRF",
-    "DEFAULT",
-    "EULER_PLANE",
-    "HARMONIC_PLANE",
-    "HRF",
-    "LI",
-    "NEURONS",
-    "READOUT",
-    "RF",
-    "SPIKING",
-    "Neuron",
-    "find_neuron",
-]
+from brf_lava.neurons.record import Neuron as Neuron
 
 DT = Constant("dt", 0.01, POSITIVE, "seconds", stored=Interval(above=0, high=1))
 THETA = Constant("theta", 1.0, POSITIVE, "state", of_state=True)
@@ -68,28 +51,19 @@ DECAY = Coefficient("decay", UNIT, "per step", stored=FRACTION)
 ADAPTATION = Coefficient("adaptation", UNIT, "decay per step", stored=FRACTION)
 
 
-def _no_top(dt: float) -> float:
-    return 0.0
-
-
-def _overshoot(dt: float) -> float:
-    """Where friction alone would overshoot."""
-    return 1 / dt
-
-
 EULER_PLANE = Plane(
     damping=boundary.divergence_boundary,
     formula=r"$p(\omega) = (\sqrt{1-(\delta\omega)^2}-1)/\delta$",
     bare=r"$-b_\mathrm{off}$",
     edge=r"$-p(\omega)$: RF diverges below",
-    top=_no_top,
+    top=0.0,
 )
 HARMONIC_PLANE = Plane(
     damping=boundary.harmonic_boundary,
     formula=r"$\delta\omega^2/2$",
     bare=r"$b_\mathrm{off}$",
     edge=r"$\delta\omega^2/2$",
-    top=_overshoot,
+    top=1.0,  # where friction alone would overshoot
 )
 
 
@@ -118,73 +92,62 @@ def _li(tau: Any, constants: Any) -> Any:
     return (exp(-1 / tau),)
 
 
-RESONATOR: dict[str, Any] = {"weights_carry": "dt"}
-EULER: dict[str, Any] = {
-    **RESONATOR,
-    "per_neuron": (DAMPING, ROTATION),
-    "growth": boundary.growth_per_step,
-    "is_stable": boundary.is_stable,
-    "stabilize": boundary.stabilize_resonator,
-    "plane": EULER_PLANE,
-}
-HARMONIC: dict[str, Any] = {
-    **RESONATOR,
-    "per_neuron": (FRICTION, ROTATION),
-    "is_stable": boundary.is_harmonic_stable,
-    "plane": HARMONIC_PLANE,
-}
-BARE: dict[str, Any] = {
-    "parameters": (DT, THETA, OMEGA, B_OFFSET),
-    "real_constants": real.ResonatorConstants,
-    "fixed_constants": fixed.ResonatorConstants,
-}
-BALANCED: dict[str, Any] = {
-    "parameters": (DT, THETA, OMEGA, B_OFFSET, GAMMA),
-    "real_constants": real.BalancedConstants,
-    "fixed_constants": fixed.BalancedConstants,
-}
-
 RF = Neuron(
     name="RF",
     states=("u", "v"),
+    per_neuron=(DAMPING, ROTATION),
+    parameters=(DT, THETA, OMEGA, B_OFFSET),
     rule=_rf,
     real_step=real.rf_step,
     fixed_step=fixed.rf_step,
     adjoint_step=adjoint.rf_adjoint,
-    **EULER,
-    **BARE,
+    real_constants=real.ResonatorConstants,
+    fixed_constants=fixed.ResonatorConstants,
+    weights_carry="dt",
+    growth=boundary.growth_per_step,
+    is_stable=boundary.is_stable,
+    stabilize=boundary.stabilize_resonator,
+    plane=EULER_PLANE,
 )
-BRF = Neuron(
+BRF = replace(
+    RF,
     name="BRF",
     states=("u", "v", "q"),
+    parameters=(DT, THETA, OMEGA, B_OFFSET, GAMMA),
     rule=_brf,
     real_step=real.brf_step,
     fixed_step=fixed.brf_step,
     adjoint_step=adjoint.brf_adjoint,
+    real_constants=real.BalancedConstants,
+    fixed_constants=fixed.BalancedConstants,
     bare=RF,
-    **EULER,
-    **BALANCED,
 )
-HRF = Neuron(
+HRF = replace(
+    RF,
     name="HRF",
     states=("u", "w"),
+    per_neuron=(FRICTION, ROTATION),
     rule=_hrf,
     real_step=real.hrf_step,
     fixed_step=fixed.hrf_step,
     adjoint_step=adjoint.hrf_adjoint,
-    **HARMONIC,
-    **BARE,
+    growth=None,
+    is_stable=boundary.is_harmonic_stable,
+    stabilize=None,
+    plane=HARMONIC_PLANE,
 )
-BHRF = Neuron(
+BHRF = replace(
+    HRF,
     name="BHRF",
     states=("u", "w", "q"),
+    parameters=BRF.parameters,
     rule=_bhrf,
     real_step=real.bhrf_step,
     fixed_step=fixed.bhrf_step,
     adjoint_step=adjoint.bhrf_adjoint,
+    real_constants=BRF.real_constants,
+    fixed_constants=BRF.fixed_constants,
     bare=HRF,
-    **HARMONIC,
-    **BALANCED,
 )
 ALIF = Neuron(
     name="ALIF",
@@ -197,12 +160,12 @@ ALIF = Neuron(
         Normal("tau_adp", 150.0, 10.0, "steps"),
     ),
     rule=_alif,
-    leak="decay",
     real_step=real.alif_step,
     fixed_step=fixed.alif_step,
     adjoint_step=adjoint.alif_adjoint,
     real_constants=real.ALIFConstants,
     fixed_constants=fixed.ALIFConstants,
+    leak="decay",
 )
 LI = Neuron(
     name="LI",
@@ -210,13 +173,13 @@ LI = Neuron(
     per_neuron=(DECAY,),
     parameters=(Normal("tau", 20.0, 5.0, "steps"),),
     rule=_li,
-    leak="decay",
-    spiking=False,
     real_step=real.li_step,
     fixed_step=fixed.li_step,
     adjoint_step=adjoint.li_adjoint,
     real_constants=real.LIConstants,
     fixed_constants=fixed.LIConstants,
+    spiking=False,
+    leak="decay",
 )
 NEURONS: dict[str, Neuron] = {neuron.name: neuron for neuron in (RF, BRF, HRF, BHRF, ALIF, LI)}
 SPIKING: dict[str, Neuron] = {n.name: n for n in NEURONS.values() if n.spiking}
@@ -226,9 +189,6 @@ DEFAULT = BRF  # where none is named
 
 def find_neuron(name: str) -> Neuron:
     """The record of a neuron by its name. Raises: ParameterError listing the names there are."""
-    try:
-        return NEURONS[name]
-    except KeyError:
-        raise ParameterError(
-            f"neuron {name!r} is not known; choose one of {', '.join(NEURONS)}."
-        ) from None
+    if name not in NEURONS:
+        raise ParameterError(f"neuron {name!r} is not known; choose one of {', '.join(NEURONS)}.")
+    return NEURONS[name]

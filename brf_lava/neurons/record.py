@@ -34,20 +34,8 @@ class Interval:
         )
 
     def __str__(self) -> str:
-        parts = (
-            ("at least", self.low),
-            ("above", self.above),
-            ("below", self.below),
-            ("at most", self.high),
-        )
-        return " and ".join(f"{word} {limit:g}" for word, limit in parts if limit is not None)
-
-    @property
-    def ends(self) -> str:
-        """Both ends, whether they belong to it or not, such as ``0..1``."""
-        low = self.above if self.low is None else self.low
-        high = self.below if self.high is None else self.high
-        return f"{'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
+        limits = zip(("at least", "above", "below", "at most"), vars(self).values(), strict=True)
+        return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
 
     def integers(self, one: int) -> tuple[int, int]:
         """The least and the largest integer that stands for a number in it, `one` being 1."""
@@ -191,14 +179,14 @@ class Plane:
         formula: of that damping.
         bare: of the damping without it, which the offset alone makes.
         edge: of its absolute value, and what lies below.
-        top: (dt) to where the damping axis ends, at least, when no neuron is shown; 1/s.
+        top: dt times where the damping axis ends, at least, when no neuron is shown.
     """
 
     damping: Callable[[Any, Any], Any]
     formula: str
     bare: str
     edge: str
-    top: Callable[[float], float]
+    top: float
 
 
 class Source(NamedTuple):
@@ -300,16 +288,6 @@ class Neuron:
         coefficients = {c.integer: f"{c.unit}, 2**-parameter_bits" for c in self.per_neuron}
         constants = {
             c.name: f"{c.unit}, 2**-{'state' if c.of_state else 'parameter'}_bits"
-            for c in self.constants
-        }
-        return {**coefficients, **constants}
-
-    def integer_ranges(self, state_bits: int, parameter_bits: int) -> dict[str, tuple[int, int]]:
-        """The least and largest integer of every coefficient and constant, by name."""
-        one, unit = 1 << parameter_bits, 1 << state_bits
-        coefficients = {c.integer: (c.stored or c.allowed).integers(one) for c in self.per_neuron}
-        constants = {
-            c.name: (c.stored or c.allowed).integers(unit if c.of_state else one)
             for c in self.constants
         }
         return {**coefficients, **constants}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from brf_lava.errors import ParameterError
 from brf_lava.kernels.layer import resume_layer
-from brf_lava.kernels.memory import Memory
+from brf_lava.kernels.reference import Memory
 from brf_lava.neurons import families
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.boundary import check_omega
@@ -200,7 +200,7 @@ class Neuron(nn.Module):
     ) -> Tensor:
         """Time-major: x [T, B, I] through `weights`, or currents [T, B, N], to outputs [T, B, N].
 
-        delayed: outputs come one step later. backend, truncate: see `kernels.layer.run_layer`.
+        delayed: outputs come one step later. backend, truncate: see `kernels.layer.resume_layer`.
         """
         start = self._memory if self.persistent_state and self._remembers(x) else None
         output, memory = resume_layer(

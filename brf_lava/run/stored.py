@@ -19,7 +19,7 @@ from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
-from brf_lava.neurons.own import is_loaded, load_neuron
+from brf_lava.neurons.own import LOADED, load_neuron
 from brf_lava.run.result import FORMAT, SCHEMA
 from brf_lava.run.sop import LayerSpikes, SpikeCounts, Spikes, layer_spikes
 
@@ -84,7 +84,7 @@ def read_run(path: Path) -> RunFile:
     except ParameterError as error:
         raise DataError(f"{path}: {error}") from error
     names = {layer.shape.neuron for layer in stored.result.layers}
-    if not names or not all(name in NEURONS or is_loaded(name) for name in names):
+    if not names or not all(name in NEURONS or name in LOADED for name in names):
         listed = ", ".join(sorted(names)) or "none"
         raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
     return stored

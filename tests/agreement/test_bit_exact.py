@@ -18,6 +18,7 @@ import pytest
 from networks import SPIKING, fixed_constants, random_coefficients
 from netx_graph import TIMEOUT, run_networks
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
@@ -38,8 +39,10 @@ from brf_lava.network.layers import (
     integer_ranges,
 )
 from brf_lava.neurons import families
+from brf_lava.run.check import assert_equal
 
 GROUPS = 20
+QUICK = 6  # of them, on Lava
 NETWORKS = 12  # in a group
 LARGEST = 12  # neurons of a layer
 RANGES = ((0, 1), (0, 1), (0, 255), (-128, 127))
@@ -102,14 +105,8 @@ class Group:
 
 
 def _blocks(parts: list[Any]) -> Connection:
-    rows, columns = np.sum([part.mantissa.shape for part in parts], axis=0)
-    mantissa = np.zeros((rows, columns), np.int8)
-    row = column = 0
-    for part in parts:
-        height, width = part.mantissa.shape
-        mantissa[row : row + height, column : column + width] = part.mantissa
-        row, column = row + height, column + width
-    return Connection(mantissa, parts[0].exponent)
+    mantissa = block_diag(*(part.mantissa for part in parts))
+    return Connection(mantissa.astype(np.int8), parts[0].exponent)
 
 
 @cache
@@ -184,40 +181,18 @@ def _layer(rng: np.random.Generator, plan: LayerPlan, neurons: int, inputs: int)
     )
 
 
-def assert_equal_parts(found: Activity, group: Group, expected: list[Activity], what: str) -> None:
-    """found: of the merged network; expected: of each network alone."""
-    whole = [*found.spikes, found.outputs]
-    start = [0] * len(whole)
-    for number, (network, reference) in enumerate(zip(group.networks, expected, strict=True)):
-        signals = [*reference.spikes, reference.outputs]
-        for layer, (ours, theirs) in enumerate(zip(whole, signals, strict=True)):
-            stop = start[layer] + network.layers[layer].shape[0]
-            np.testing.assert_array_equal(
-                ours[:, :, start[layer] : stop],
-                theirs,
-                err_msg=f"{what}, network {number}, layer {layer + 1}",
-            )
-            start[layer] = stop
-    assert start == [signal.shape[2] for signal in whole]
+def side_by_side(parts: list[Activity]) -> Activity:
+    """What the merged network computes, from what each network computes alone."""
+    layers = zip(*(part.spikes for part in parts), strict=True)
+    return Activity(
+        np.concatenate([part.outputs for part in parts], axis=2),
+        tuple(np.concatenate(layer, axis=2) for layer in layers),
+        sum(part.saturations for part in parts),
+    )
 
 
 def alone(group: Group, run: Callable[..., Activity] = engine.run) -> list[Activity]:
     return [run(network, x) for network, x in zip(group.networks, group.x, strict=True)]
-
-
-def on_netx(network: FixedNetwork, x: NDArray[Any], path: Path) -> Activity:
-    """The first sample of x, [T, 1, N]."""
-    from brf_lava import Network
-
-    write_network(network, path)
-    *hidden, outputs = run_networks([Network(path)], x[:, 0])[0]
-    return Activity(
-        outputs[:, None].astype(np.int64), tuple(z[:, None].astype(np.int8) for z in hidden), 0
-    )
-
-
-def first_sample(activity: Activity) -> Activity:
-    return Activity(activity.outputs[:, :1], tuple(z[:, :1] for z in activity.spikes), 0)
 
 
 @pytest.mark.slow
@@ -243,45 +218,22 @@ def test_there_are_enough_networks_and_they_differ() -> None:
 @pytest.mark.parametrize("seed", range(GROUPS))
 def test_engine_and_plain_numpy_agree(seed: int) -> None:
     group = make_group(seed)
-    for number, (ours, theirs) in enumerate(
-        zip(alone(group), alone(group, plain_run), strict=True)
-    ):
-        where = f"seed {seed}, network {number}"
-        np.testing.assert_array_equal(ours.outputs, theirs.outputs, err_msg=where)
-        for spikes, others in zip(ours.spikes, theirs.spikes, strict=True):
-            np.testing.assert_array_equal(spikes, others, err_msg=where)
-        assert ours.saturations == theirs.saturations, where
+    for ours, theirs in zip(alone(group), alone(group, plain_run), strict=True):
+        assert_equal(ours, theirs, "engine", "NumPy")
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seed", range(GROUPS))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=[pytest.mark.slow] * (seed >= QUICK)) for seed in range(GROUPS)],
+)
 def test_lava_and_netx_equal_the_engine(seed: int, tmp_path: Path) -> None:
-    group = make_group(seed)
-    expected = alone(group)
-    x = np.concatenate(group.x, axis=2)
-    found = lava_net.run_on_lava(group.merged, x, timeout=TIMEOUT)
-    assert_equal_parts(found, group, expected, f"seed {seed}, batched processes")
-    assert found.saturations == sum(activity.saturations for activity in expected)
-    loaded = on_netx(group.merged, x, tmp_path / "net.h5")
-    firsts = [first_sample(activity) for activity in expected]
-    assert_equal_parts(loaded, group, firsts, f"seed {seed}, netx")
-
-
-def test_each_network_loads_alone(tmp_path: Path) -> None:
-    """As netx holds it: even weights and an exponent, coefficients as they are."""
     from brf_lava import Network
 
-    path = tmp_path / "net.h5"
-    for seed in range(0, GROUPS, 5):
-        network = make_group(seed).networks[seed % NETWORKS]
-        write_network(network, path)
-        for layer, block in zip(network.layers, Network(path).layers, strict=True):
-            pairs = [(layer.weights, block.synapse), (layer.recurrent, block.synapse_rec)]
-            for connection, synapse in pairs[: 2 if layer.recurrent else 1]:
-                exponent = synapse.proc_params.get("weight_exp")
-                held = synapse.weights.init.astype(np.int64) * 2 ** (exponent + 1) // 2
-                np.testing.assert_array_equal(held, connection.integers)
-            for name, values in zip(
-                layer.neuron.fixed_coefficients, layer.coefficients, strict=True
-            ):
-                np.testing.assert_array_equal(getattr(block.neuron, name).init, values)
+    group = make_group(seed)
+    network, x, expected = group.merged, np.concatenate(group.x, axis=2), side_by_side(alone(group))
+    assert_equal(lava_net.run_on_lava(network, x, timeout=TIMEOUT), expected, "Lava", "engine")
+    write_network(network, tmp_path / "net.h5")
+    signals = run_networks([Network(tmp_path / "net.h5")], x[:, 0])[0]
+    for found, layer in zip(signals, (*expected.spikes, expected.outputs), strict=True):
+        np.testing.assert_array_equal(found, layer[:, 0])

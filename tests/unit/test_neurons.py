@@ -17,11 +17,9 @@ from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.network.layers import RealLayer, integer_ranges
 from brf_lava.neurons import fixed, real
 from brf_lava.neurons.binding import bound
-from brf_lava.neurons.boundary import check_omega, divergence_boundary, harmonic_boundary
-from brf_lava.neurons.families import BRF, LI, Neuron, find_neuron
+from brf_lava.neurons.boundary import check_omega, divergence_boundary
+from brf_lava.neurons.families import BRF, LI, RF, Neuron, find_neuron
 from brf_lava.neurons.surrogate import double_gaussian, multi_gaussian
-
-STATE = st.integers(fixed.STATE_MIN, fixed.STATE_MAX)
 
 
 @given(omega=st.floats(0.1, 99.0), dt=st.sampled_from([0.001, 0.005, 0.01]))
@@ -39,11 +37,7 @@ def test_the_boundary_depends_on_the_cells_own_step() -> None:
 @pytest.mark.parametrize("value", [100.0, -100.0, 240.0, math.nan, math.inf])
 def test_omega_without_a_boundary_is_refused_with_its_neuron(value: float) -> None:
     with pytest.raises(ParameterError, match=r"at neuron 2; dt\*omega must stay below 1"):
-        check_omega([3.0, 99.9, value, 5.0], dt=0.01)
-
-
-def test_omega_just_inside_is_accepted() -> None:
-    check_omega([0.0, 99.999, -99.999], dt=0.01)
+        check_omega([0.0, -99.999, value, 5.0], dt=0.01)
 
 
 def test_one_brf_step_by_hand() -> None:
@@ -78,47 +72,17 @@ def test_saturate_clips_symmetrically(x: int) -> None:
     assert fixed.saturate(x) == max(-(2**23 - 1), min(2**23 - 1, x))
 
 
-@given(
-    states=st.lists(st.tuples(STATE, STATE, st.integers(0, 10 << 14)), min_size=1, max_size=8),
-    current=st.integers(-(2**22), 2**22),
-    damping=st.integers(-(2**16), 0),
-    rotation=st.integers(0, 2**16),
-)
-def test_fixed_step_is_the_same_on_integers_and_arrays(
-    states: list[tuple[int, int, int]], current: int, damping: int, rotation: int
-) -> None:
-    constants = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
-    columns = tuple(np.array(column, np.int64) for column in zip(*states, strict=True))
-    (u, v, q), z = fixed.brf_step(columns, current, (damping, rotation), constants)
-    for k, state in enumerate(states):
-        (u_k, v_k, q_k), z_k = fixed.brf_step(state, current, (damping, rotation), constants)
-        assert (u[k], v[k], q[k], bool(z[k])) == (u_k, v_k, q_k, z_k)
-        assert abs(u_k) <= fixed.STATE_MAX
-        assert abs(v_k) <= fixed.STATE_MAX
-
-
-OMEGA, OFFSET, STEP = 12.0, 0.5, 0.01
-REAL_COEFFICIENTS = {
-    "RF": (divergence_boundary(OMEGA, STEP) - OFFSET, OMEGA),
-    "BRF": (divergence_boundary(OMEGA, STEP) - OFFSET, OMEGA),
-    "HRF": (OFFSET, OMEGA),
-    "BHRF": (harmonic_boundary(OMEGA, STEP) + OFFSET, OMEGA),
-    "ALIF": (0.95, 0.98),
-}
-
-
 @pytest.mark.parametrize("neuron", SPIKING, ids=lambda neuron: neuron.name)
 def test_fixed_step_follows_the_real_one(neuron: Neuron) -> None:
     """In fine formats both number systems tell the same story over many steps."""
     state_bits, parameter_bits = 16, 20
-    values = {"dt": STEP, "theta": 1.0, "gamma": 0.9, "beta": 1.8}
-    exact = neuron.real_constants(*(values[name] for name in neuron.real_constants._fields))
+    kind: Any = neuron.real_constants
+    defaults = {constant.name: constant.default for constant in neuron.constants}
+    exact = kind(*(defaults[name] for name in kind._fields))
+    rule = BRF.rule if neuron is RF else neuron.rule  # an RF neuron that does not grow
+    real_coefficients = (0.95, 0.98) if neuron.leak else rule(12.0, 0.5, exact)
     real_layer = RealLayer(
-        neuron,
-        np.ones((1, 1)),
-        None,
-        np.array(REAL_COEFFICIENTS[neuron.name])[:, None],
-        exact,
+        neuron, np.ones((1, 1)), None, np.array(real_coefficients)[:, None], exact
     )
     layer, report = quantize_layer(real_layer, LayerFormat(state_bits, parameter_bits, 8))
     assert not report.corrections
@@ -134,10 +98,8 @@ def test_fixed_step_follows_the_real_one(neuron: Neuron) -> None:
         ours, z = neuron.fixed_step(
             ours, round(gain * current * 2**state_bits), coefficients, layer.constants
         )
-        weighted = current * (
-            1 - REAL_COEFFICIENTS["ALIF"][0] if "decay" in neuron.coefficients else 1
-        )
-        theirs, expected = neuron.real_step(theirs, weighted, REAL_COEFFICIENTS[neuron.name], exact)
+        weighted = current * (1 - real_coefficients[0] if neuron.leak else 1)
+        theirs, expected = neuron.real_step(theirs, weighted, real_coefficients, exact)
         assert bool(z) == bool(expected)
         spikes += int(z)
         scale = np.array([1 if name == "z" else 2**state_bits for name in neuron.states])

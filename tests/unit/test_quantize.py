@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from math import exp, inf, nan
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -21,14 +23,15 @@ from brf_lava.export.quantize import (
     LayerFormat,
     choose_state_bits,
     measure_peaks,
-    nearest,
     quantize,
     quantize_layer,
     quantize_weights,
 )
 from brf_lava.kernels import loop
+from brf_lava.kernels.layer import resume_layer
 from brf_lava.network.layers import (
     EXPONENT_MAX,
+    FORMAT_RANGES,
     PARAMETER_BITS_MAX,
     PARAMETER_BITS_MIN,
     STATE_BITS_MAX,
@@ -43,7 +46,6 @@ from brf_lava.neurons import families, fixed, real
 from brf_lava.neurons.boundary import (
     divergence_boundary,
     harmonic_boundary,
-    is_harmonic_stable,
     is_stable,
     stabilize_resonator,
 )
@@ -57,24 +59,33 @@ bits_of_weights = st.integers(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)
 bits_of_parameters = st.integers(PARAMETER_BITS_MIN, PARAMETER_BITS_MAX)
 
 
-def brf_layer(
-    omega: Any = (10.0,),
-    b_offset: Any = 0.5,
+def resonators(
+    damping: Any,
+    omega: Any,
     weights: Any = None,
     recurrent: Any = None,
     dt: float = DT,
     theta: float = 1.0,
+    neuron: families.Neuron = families.BRF,
 ) -> RealLayer:
-    """Resonators with `omega` [N] rad/s and `b_offset` 1/s."""
-    omega = np.asarray(omega, float)
-    damping = divergence_boundary(omega, dt) - np.broadcast_to(b_offset, omega.shape)
+    """Resonators with `damping` [N] in 1/s and `omega` [N] in rad/s."""
+    coefficients = np.stack([np.atleast_1d(damping), np.atleast_1d(omega)]).astype(float)
+    kind: Any = neuron.real_constants
+    values = {"dt": dt, "theta": theta, "gamma": 0.9}
     return RealLayer(
-        families.BRF,
-        np.zeros((len(omega), 1)) if weights is None else np.asarray(weights, float),
+        neuron,
+        np.zeros((coefficients.shape[1], 1)) if weights is None else np.asarray(weights, float),
         None if recurrent is None else np.asarray(recurrent, float),
-        np.stack([damping, omega]),
-        real.BalancedConstants(dt, theta, 0.9),
+        coefficients,
+        kind(*(values[name] for name in kind._fields)),
     )
+
+
+def brf_layer(omega: Any = (10.0,), b_offset: Any = 0.5, *synapses: Any, **rest: Any) -> RealLayer:
+    """BRF neurons with `omega` [N] rad/s and `b_offset` 1/s."""
+    omega = np.asarray(omega, float)
+    damping = divergence_boundary(omega, rest.get("dt", DT)) - b_offset
+    return resonators(damping, omega, *synapses, **rest)
 
 
 def li_layer(decay: Any = (0.9,), weights: Any = None) -> RealLayer:
@@ -100,20 +111,6 @@ def random_real_network(rng: np.random.Generator, scale: float = 30.0) -> RealNe
     return RealNetwork((hidden, readout))
 
 
-# Rounding
-
-
-def test_nearest_rounds_halves_to_even() -> None:
-    found = nearest([0.5, 1.5, 2.5, -0.5, -1.5, 2.4999, -2.5001])
-    assert found.dtype == np.int64
-    assert found.tolist() == [0, 2, 2, 0, -2, 2, -3]
-
-
-@given(st.floats(-(2.0**50), 2.0**50))
-def test_nearest_is_within_one_half(value: float) -> None:
-    assert abs(int(nearest(value)) - value) <= 0.5
-
-
 # Weights
 
 
@@ -128,7 +125,7 @@ def weights_in_range(draw: st.DrawFn) -> tuple[NDArray[np.float64], float, int]:
 
 
 @given(weights_in_range())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
     case: tuple[NDArray[np.float64], float, int],
 ) -> None:
@@ -156,7 +153,7 @@ def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
         ([[-127.5]], [[-64]], 1),  # -128 would fit eight bits, but the range is symmetric
         ([[-3.0, -300.0]], [[-1, -75]], 2),
         ([[5.0, 80.0]], [[5, 80]], 0),
-        ([[0.2, -0.4]], [[0, 0]], 0),
+        ([[0.5, -1.5, 2.5, -2.51]], [[0, -2, 2, -3]], 0),  # halves to even
     ],
 )
 def test_weights_by_hand(weights: Any, mantissa: Any, exponent: int) -> None:
@@ -167,18 +164,20 @@ def test_weights_by_hand(weights: Any, mantissa: Any, exponent: int) -> None:
         assert (deviation.absolute, deviation.relative) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("bits", range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
-def test_the_largest_weight_that_fits_and_one_beyond(bits: int) -> None:
+@pytest.mark.parametrize("bits", [WEIGHT_BITS_MIN, WEIGHT_BITS_MAX])
+def test_the_largest_weight_that_fits_and_those_beyond(bits: int) -> None:
+    """Past 63 bits a cast to integers would wrap, and make the largest weight the smallest."""
     largest = (2 ** (bits - 1) - 1) * 2**EXPONENT_MAX
     layer_format = LayerFormat(weight_bits=bits)
     connection, _ = quantize_weights("w", np.array([[1.0, -1.0]]), largest, layer_format)
     assert connection.exponent == EXPONENT_MAX
     assert connection.integers.tolist() == [[largest, -largest]]
-    with pytest.raises(ParameterError, match=rf"at most {largest} fit.*now 14"):
-        quantize_weights("w", np.array([[1.0]]), largest + 2**EXPONENT_MAX / 2, layer_format)
+    for beyond in (largest + 2**EXPONENT_MAX / 2, 1e19, 1e300):
+        with pytest.raises(ParameterError, match=rf"at most {largest} fit.*now 14"):
+            quantize_weights("w", np.array([[beyond, 1.0]]), 1.0, layer_format)
 
 
-@pytest.mark.parametrize("value", [nan, inf, -inf])
+@pytest.mark.parametrize("value", [nan, -inf])
 def test_weights_that_are_not_finite_are_refused(value: float) -> None:
     layer = brf_layer(weights=[[value]])
     with pytest.raises(ParameterError, match=r"^weight: .*not finite"):
@@ -191,22 +190,14 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
 # Formats
 
 
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [
-        ("state_bits", STATE_BITS_MIN, STATE_BITS_MAX),
-        ("parameter_bits", PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-        ("weight_bits", WEIGHT_BITS_MIN, WEIGHT_BITS_MAX),
-    ],
-)
-def test_bits_are_within_their_range(name: str, low: int, high: int) -> None:
+@pytest.mark.parametrize("name", ["state_bits", "parameter_bits", "weight_bits"])
+def test_bits_are_within_their_range(name: str) -> None:
+    low, high = {**FORMAT_RANGES, "weight_bits": (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)}[name]
     for value in (low, high):
         assert getattr(LayerFormat(**{name: value}), name) == value
+    network = RealNetwork((brf_layer(), li_layer()))
     for value in (low - 1, high + 1, -3):
         with pytest.raises(ParameterError, match=f"^{name}: {value} .* {low} to {high}"):
-            LayerFormat(**{name: value})
-        network = RealNetwork((brf_layer(), li_layer()))
-        with pytest.raises(ParameterError, match=f"^{name}: {value}"):
             quantize(network, np.zeros((2, 1, 1), np.int8), **{name: value})
 
 
@@ -222,44 +213,30 @@ def test_state_bits_leave_the_head_room_and_not_twice_that(peak: float, state: s
         assert HEADROOM * peak * 2 ** (bits + 1) > STATE_LIMIT * (1 - ROUNDING)
 
 
-@pytest.mark.parametrize("peak", [32769.0, 1e9, 1e300])
+@pytest.mark.parametrize("peak", [32769.0, 1e300, inf, nan])
 def test_states_too_large_for_any_format_are_refused(peak: float) -> None:
     with pytest.raises(
-        ParameterError, match=r"^BRF: a state or the threshold reaches .* at least 6 are needed"
+        ParameterError, match=r"^BRF: a state or the threshold reaches .* at most 32768 leaves"
     ):
-        choose_state_bits(brf_layer(), {"u": peak, "v": 0.0, "q": 0.0})
-
-
-@pytest.mark.parametrize("peak", [inf, nan])
-def test_states_that_are_not_finite_are_refused(peak: float) -> None:
-    with pytest.raises(ParameterError, match=r"^BRF: "):
         choose_state_bits(brf_layer(), {"u": 0.5, "v": peak, "q": 0.0})
 
 
 def naive_peaks(network: RealNetwork, x: NDArray[np.int8]) -> list[dict[str, float]]:
-    """The largest states, sample by sample and step by step, written without any kernel."""
+    """The largest states, step by step on the reference kernel."""
     peaks = []
-    signal = x.astype(float)
+    signal = torch.from_numpy(x).double()
     for layer in network.layers:
-        size = len(layer.weights)
-        reached = dict.fromkeys(layer.neuron.states, 0.0)
-        outputs = np.zeros((*signal.shape[:2], size))
-        for sample in range(signal.shape[1]):
-            state: Any = tuple(np.zeros(size) for _ in layer.neuron.states)
-            before = np.zeros(size)
-            for step in range(signal.shape[0]):
-                current = layer.weights @ signal[step, sample]
-                if layer.recurrent is not None:
-                    current = current + layer.recurrent @ before
-                state, output = layer.neuron.real_step(
-                    state, current, layer.coefficients, layer.constants
-                )
-                before = np.asarray(output, float)
-                outputs[step, sample] = before
-                for name, values in zip(layer.neuron.states, state, strict=True):
-                    reached[name] = max(reached[name], float(np.abs(values).max()))
-        peaks.append(reached)
-        signal = outputs
+        arrays = (layer.weights, layer.recurrent, layer.coefficients)
+        tensors: list[Any] = [None if a is None else torch.from_numpy(a) for a in arrays]
+        memory, outputs, reached = None, [], []
+        for step in signal:
+            layer_and_start = (*tensors, layer.constants, memory)
+            output, memory = resume_layer(layer.neuron, step[None], *layer_and_start)
+            outputs.append(output)
+            reached.append(memory.states.abs().amax((1, 2)))
+        largest = torch.stack(reached).amax(0).tolist()
+        peaks.append(dict(zip(layer.neuron.states, largest, strict=True)))
+        signal = torch.cat(outputs)
     return peaks
 
 
@@ -273,23 +250,22 @@ def test_peaks_are_the_largest_states_of_all_samples() -> None:
     assert measure_peaks(network, x)[0]["u"] > 2 * measure_peaks(network, x[:, :32])[0]["u"]
 
 
-def fixed_peak(layer: FixedLayer, signal: NDArray[Any]) -> tuple[int, NDArray[Any]]:
-    """The largest state of an integer layer, and its output."""
-    recurrent = layer.recurrent
-    output, states = loop.forward(
+def integer_run(layer: FixedLayer, signal: Any, initial: Any = None) -> tuple[Any, Any]:
+    """The output and all states of an integer layer."""
+    return loop.forward(
         layer.neuron,
-        np.ascontiguousarray(signal),
-        np.ascontiguousarray(layer.weights.integers.T),
-        None if recurrent is None else np.ascontiguousarray(recurrent.integers.T),
+        signal,
+        layer.weights.integers,
+        None if layer.recurrent is None else layer.recurrent.integers,
         layer.coefficients,
         layer.constants,
         integers=True,
         keep_states=True,
+        initial=initial,
     )
-    return int(np.abs(states).max()), output
 
 
-@pytest.mark.parametrize("scale", [3.0, 30.0, 300.0])
+@pytest.mark.parametrize("scale", [3.0, 300.0])
 def test_head_room_holds_in_the_quantized_network(scale: float) -> None:
     rng = np.random.default_rng(11)
     network = random_real_network(rng, scale)
@@ -300,16 +276,16 @@ def test_head_room_holds_in_the_quantized_network(scale: float) -> None:
         bits = report.format.state_bits
         assert (layer.constants.state_bits, layer.constants.parameter_bits) == (bits, 16)
         assert HEADROOM * max(report.peaks.values()) * 2**bits <= STATE_LIMIT
-        if bits < STATE_BITS_MAX:
-            assert HEADROOM * max(report.peaks.values()) * 2 ** (bits + 1) > STATE_LIMIT
-        peak, signal = fixed_peak(layer, signal)
+        signal, states = integer_run(layer, signal)
+        peak = int(np.abs(states).max())
         # A spike that rounding moved shifts a whole trajectory; a factor of two is left for that.
         assert HEADROOM / 2 * peak < STATE_LIMIT
     assert scale < 30 or peak > 0
 
 
-def test_formats_that_are_given_are_obeyed() -> None:
+def test_formats_that_are_given_are_obeyed_and_the_real_network_stays() -> None:
     network = random_real_network(np.random.default_rng(0))
+    before = [(layer.weights.copy(), layer.coefficients.copy()) for layer in network.layers]
     x = np.ones((5, 1, 3), np.int8)
     result, reports = quantize(network, x, state_bits=9, parameter_bits=20, weight_bits=4)
     for layer, report in zip(result.layers, reports, strict=True):
@@ -317,16 +293,9 @@ def test_formats_that_are_given_are_obeyed() -> None:
         assert (layer.constants.state_bits, layer.constants.parameter_bits) == (9, 20)
         assert np.abs(layer.weights.mantissa.astype(int)).max() <= 7
     assert result.layers[0].constants.dt == round(DT * 2**20)
-    assert result.provenance == {}
-
-
-def test_quantizing_leaves_the_real_network_alone() -> None:
-    network = random_real_network(np.random.default_rng(1))
-    before = [(layer.weights.copy(), layer.coefficients.copy()) for layer in network.layers]
-    quantize(network, np.ones((5, 2, 3), np.int8))
-    for layer, (weights, coefficients) in zip(network.layers, before, strict=True):
-        np.testing.assert_array_equal(layer.weights, weights)
-        np.testing.assert_array_equal(layer.coefficients, coefficients)
+    for real_layer, (weights, coefficients) in zip(network.layers, before, strict=True):
+        np.testing.assert_array_equal(real_layer.weights, weights)
+        np.testing.assert_array_equal(real_layer.coefficients, coefficients)
 
 
 # Stability of resonators
@@ -342,82 +311,30 @@ def assert_nearest_stable(damping: int, rotation: int, one: int) -> None:
     assert not is_stable(damping + d[nearer], rotation + r[nearer], one).any()
 
 
-@pytest.mark.parametrize("one", [16, 23])
-def test_no_smaller_change_is_stable(one: int) -> None:
+def test_no_smaller_change_is_stable() -> None:
+    one = 16
     for damping in range(-one, one // 2):
         for rotation in range(3 * one // 2):
             assert_nearest_stable(damping, rotation, one)
 
 
-@given(
-    st.floats(0, 0.9999),
-    st.integers(-3, 3),
-    st.integers(-3, 3),
-    bits_of_parameters,
-)
-@settings(max_examples=200, deadline=None)
-def test_no_smaller_change_is_stable_at_the_boundary(
-    angle: float, more_damping: int, more_rotation: int, bits: int
-) -> None:
-    one = 2**bits
-    damping = int(nearest(divergence_boundary(angle, 1.0) * one)) + more_damping
-    rotation = abs(int(nearest(angle * one)) + more_rotation)
-    assert_nearest_stable(max(damping, -one), rotation, one)
-
-
-@given(st.floats(-1, 0), st.floats(0, 1), bits_of_parameters)
-def test_stable_resonators_are_left_alone(damping: float, rotation: float, bits: int) -> None:
-    one = 2**bits
-    integers = (int(damping * one), int(rotation * one))
-    if is_stable(*integers, one):
-        assert stabilize_resonator(*integers, one) == integers
-
-
-def test_rotation_is_changed_last() -> None:
+def test_stability_by_hand() -> None:
+    for damping, rotation in ((0, 0), (-1, 1), (-200, 0)):
+        assert is_stable(damping, rotation, 100)
+    for damping, rotation in ((1, 0), (0, 1), (-201, 0)):
+        assert not is_stable(damping, rotation, 100)
     one = 2**16
-    damping, rotation = 0, 20
-    assert stabilize_resonator(damping, rotation, one) == (-1, 20)  # (0, 0) would be further
+    assert stabilize_resonator(0, 20, one) == (-1, 20)  # (0, 0) would be further
     assert stabilize_resonator(-one, one + 2, one) == (-one, one)  # damping cannot help here
-
-
-@pytest.mark.parametrize(
-    ("damping", "rotation", "stable"),
-    [(0, 0, True), (1, 0, False), (0, 1, False), (-1, 1, True), (-200, 0, True), (-201, 0, False)],
-)
-def test_is_stable_by_hand(damping: int, rotation: int, stable: bool) -> None:
-    assert is_stable(damping, rotation, 100) is stable
-
-
-@pytest.mark.timeout(3)
-@pytest.mark.parametrize(
-    "damping",
-    [
-        -101,
-        -150,
-        -201,
-    ],
-)
-def test_overdamped_resonators_end_in_stable_integers_or_an_error(damping: int) -> None:
-    try:
-        found = stabilize_resonator(damping, 90, 100)
-    except ParameterError:
-        return
-    assert is_stable(*found, 100)
-    assert abs(found[0] - damping) + abs(found[1] - 90) <= 1000
-
-
-@pytest.mark.timeout(3)
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-@pytest.mark.parametrize("b_offset", [nan, 300.0])
-def test_damping_that_no_format_holds_is_an_error(b_offset: float) -> None:
-    with pytest.raises(ParameterError, match=r"\bneuron 1\b"):
-        quantize_layer(brf_layer([5.0, 6.0], [0.1, b_offset]), LayerFormat())
+    for damping, rotation in ((-101, 90), (0, -1)):
+        with pytest.raises(ParameterError, match="at least -100 and 0 are needed"):
+            stabilize_resonator(damping, rotation, 100)
 
 
 BOUNDARY_OMEGA = np.concatenate([[0.0, 0.1, 1.0], np.linspace(3, 99.9, 40)])  # rad/s
 
 
-@pytest.mark.parametrize(("state_bits", "parameter_bits"), [(14, 16), (10, 12), (18, 22), (6, 10)])
+@pytest.mark.parametrize(("state_bits", "parameter_bits"), [(14, 16), (18, 22), (6, 10)])
 def test_resonators_at_the_boundary_stay_bounded(state_bits: int, parameter_bits: int) -> None:
     """b_offset is zero: in real numbers the free resonator neither grows nor decays."""
     layer, _ = quantize_layer(
@@ -427,12 +344,10 @@ def test_resonators_at_the_boundary_stay_bounded(state_bits: int, parameter_bits
     one = 2**parameter_bits
     assert all(is_stable(int(d), int(r), one) for d, r in layer.coefficients.T)
     theta = layer.constants.theta
-    still = np.zeros(len(BOUNDARY_OMEGA), np.int64)
-    state: Any = (still + 9 * theta // 10, still, still)
-    largest = 0
-    for _ in range(20_000):
-        state, _ = fixed.brf_step(state, 0, layer.coefficients, layer.constants)
-        largest = max(largest, int(np.abs(state[0]).max()), int(np.abs(state[1]).max()))
+    initial = np.zeros((3, 1, len(BOUNDARY_OMEGA)), np.int64)
+    initial[0] = 9 * theta // 10
+    _, states = integer_run(layer, np.zeros((20_000, 1, 1), np.int8), initial)
+    largest = int(np.abs(states[:, :2]).max())
     assert largest < STATE_MAX
     # Products are cut toward zero, damping included, so amplitudes may creep up; the smooth reset
     # of the spike at theta then brakes them.
@@ -460,7 +375,7 @@ def test_a_changed_resonator_is_reported_and_no_other() -> None:
 # Readouts
 
 
-@pytest.mark.parametrize("bits", [PARAMETER_BITS_MIN, 16, PARAMETER_BITS_MAX])
+@pytest.mark.parametrize("bits", [PARAMETER_BITS_MIN, PARAMETER_BITS_MAX])
 def test_a_readout_always_decays(bits: int) -> None:
     one = 2**bits
     decay = [1.0, 1 - 0.4 / one, 1 - 0.6 / one, exp(-1 / 20), 0.0]
@@ -482,14 +397,8 @@ def test_the_report_names_every_parameter_and_its_error() -> None:
     layer, report = quantize_layer(real_layer, LayerFormat(), {"u": 1.5, "v": 1.0, "q": 2.0})
     assert report.neuron == "BRF"
     assert report.peaks == {"u": 1.5, "v": 1.0, "q": 2.0}
-    assert [deviation.parameter for deviation in report.deviations] == [
-        "weight",
-        "recurrent weight",
-        "dt * damping",
-        "dt * omega",
-        "dt",
-        "gamma",
-    ]
+    weights, names = ["weight", "recurrent weight"], ["dt * damping", "dt * omega", "dt", "gamma"]
+    assert [deviation.parameter for deviation in report.deviations] == weights + names
     rotation = report.deviations[3]
     error = np.abs(layer.coefficients[1] / 2**16 - DT * np.array([10.0, 20.0])).max()
     assert rotation.absolute == pytest.approx(error)
@@ -529,22 +438,11 @@ def test_a_readout_by_hand() -> None:
     assert (layer.weights.mantissa.tolist(), layer.weights.exponent) == ([[102, -51]], 4)
 
 
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [("theta", brf_layer(theta=40.0)), ("dt", brf_layer([1.0], dt=1e-6))],
-)
-def test_constants_that_the_format_cannot_hold_are_refused(name: str, layer: RealLayer) -> None:
+def test_constants_that_the_format_cannot_hold_are_refused() -> None:
     """40 * 2**18 is above the state range, 1e-6 * 2**16 rounds to no time at all."""
-    with pytest.raises(ParameterError, match=name):
-        quantize_layer(layer, LayerFormat(state_bits=18))
-
-
-@pytest.mark.parametrize("largest", [1e7, 1e19, 1e30, 1e300])
-def test_a_weight_beyond_every_exponent_is_refused_however_large(largest: float) -> None:
-    """Past 63 bits a cast to integers wraps, and would make the largest weight the smallest."""
-    weights = np.array([[largest, 1.0]])
-    with pytest.raises(ParameterError, match="Use fewer state bits"):
-        quantize_weights("weight", weights, 1.0, LayerFormat())
+    for name, layer in (("theta", brf_layer(theta=40.0)), ("dt", brf_layer([1.0], dt=1e-6))):
+        with pytest.raises(ParameterError, match=name):
+            quantize_layer(layer, LayerFormat(state_bits=18))
 
 
 def test_currents_beyond_24_bits_still_fit_an_int32_if_they_can() -> None:
@@ -559,24 +457,11 @@ def test_currents_beyond_24_bits_still_fit_an_int32_if_they_can() -> None:
 # The other neurons
 
 
-def resonators(neuron: families.Neuron, damping: Any, omega: Any) -> RealLayer:
-    values = {"dt": DT, "theta": 1.0, "gamma": 0.9}
-    fields = neuron.real_constants._fields  # type: ignore[attr-defined]
-    coefficients = np.stack([np.atleast_1d(damping), np.atleast_1d(omega)]).astype(float)
-    return RealLayer(
-        neuron,
-        np.zeros((coefficients.shape[1], 1)),
-        None,
-        coefficients,
-        neuron.real_constants(*(values[name] for name in fields)),
-    )
-
-
 def test_an_rf_neuron_that_was_trained_to_diverge_is_kept_and_reported() -> None:
     """damping -0.2 at 10 rad/s lies above p(10) = -0.501: |1 + dt (-0.2 + 10i)| is above 1."""
     stable, edge = -0.6, divergence_boundary(10.0, DT)
     layer, report = quantize_layer(
-        resonators(families.RF, [-0.2, stable, edge], [10.0, 10.0, 10.0]), LayerFormat()
+        resonators([-0.2, stable, edge], [10.0] * 3, neuron=families.RF), LayerFormat()
     )
     assert report.growth == {0: pytest.approx(abs(complex(1 - 0.002, 0.1)))}
     assert layer.coefficients[:, 0].tolist() == [round(-0.002 * 2**16), round(0.1 * 2**16)]
@@ -598,10 +483,10 @@ def test_harmonic_neurons_are_stable_in_integers(
     neuron = families.BHRF if balanced else families.HRF
     layer_format = LayerFormat(parameter_bits=bits)
     if 2 * DT * damping > 1:
-        with pytest.raises(ParameterError, match=r"within 0\.\.1"):
-            quantize_layer(resonators(neuron, damping, omega), layer_format)
+        with pytest.raises(ParameterError, match="at least 0 and at most 1"):
+            quantize_layer(resonators(damping, omega, neuron=neuron), layer_format)
         return
-    layer, report = quantize_layer(resonators(neuron, damping, omega), layer_format)
+    layer, report = quantize_layer(resonators(damping, omega, neuron=neuron), layer_format)
     friction, rotation = (int(value) / 2**bits for value in layer.coefficients[:, 0])
     # w' = w + r u, u' = u - f u - r w': the matrix of one step on (u, w)
     step = np.array([[1 - friction - rotation**2, -rotation], [rotation, 1.0]])
@@ -610,22 +495,18 @@ def test_harmonic_neurons_are_stable_in_integers(
     assert not report.corrections
 
 
-@given(friction=st.integers(-300, 1100), rotation=st.integers(0, 600))
-def test_harmonic_stability_is_that_of_the_eigenvalues(friction: int, rotation: int) -> None:
-    one = 256
-    f, r = friction / one, rotation / one
-    radius = np.abs(np.linalg.eigvals(np.array([[1 - f - r**2, -r], [r, 1.0]]))).max()
-    if abs(radius - 1) > 1e-6:
-        assert is_harmonic_stable(friction, rotation, one) == (radius < 1)
-
-
-@pytest.mark.parametrize("neuron", [families.HRF, families.BHRF], ids=lambda n: n.name)
-@pytest.mark.parametrize(("damping", "omega"), [(-0.1, 10.0), (1.0, 100.0), (nan, 1.0), (1.0, inf)])
-def test_impossible_harmonic_neurons_are_refused(
-    neuron: families.Neuron, damping: float, omega: float
-) -> None:
-    with pytest.raises(ParameterError, match=f"{neuron.name}: 2 \\* dt \\* damping"):
-        quantize_layer(resonators(neuron, damping, omega), LayerFormat())
+@pytest.mark.parametrize(
+    ("damping", "omega", "what"),
+    [
+        (-0.1, 10.0, "2 * dt * damping = -0.002"),
+        (1.0, 100.0, "dt * omega = 1"),
+        (nan, 1.0, "2 * dt * damping = nan"),
+        (1.0, inf, "dt * omega = inf"),
+    ],
+)
+def test_impossible_harmonic_neurons_are_refused(damping: float, omega: float, what: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(f"HRF: {what} at neuron 0")):
+        quantize_layer(resonators(damping, omega, neuron=families.HRF), LayerFormat())
 
 
 def test_an_alif_layer_by_hand() -> None:
@@ -690,18 +571,13 @@ def test_the_input_range_is_that_of_spikes_or_of_the_type(
     assert network.input_range == expected
 
 
-@pytest.mark.parametrize("bad", [(0, 0), (1, 5), (-129, 1), (0, 256)])
-def test_other_input_ranges_are_refused(bad: tuple[int, int]) -> None:
+def test_input_ranges_that_are_refused() -> None:
     network, _ = quantize(RealNetwork((brf_layer(), li_layer())), np.ones((3, 2, 1), np.int8))
-    with pytest.raises(ParameterError, match="input range"):
-        FixedNetwork(network.layers, input_range=bad)
-
-
-def test_graded_inputs_must_fit_a_current_too() -> None:
-    mantissa = np.full((1, 600), 127, np.int8)
-    network, _ = quantize(RealNetwork((brf_layer(), li_layer())), np.ones((3, 2, 1), np.int8))
+    for bad in ((0, 0), (1, 5), (-129, 1), (0, 256)):
+        with pytest.raises(ParameterError, match="input range"):
+            FixedNetwork(network.layers, input_range=bad)
     hidden, readout = network.layers
-    wide = replace(hidden, weights=Connection(mantissa, 14), recurrent=None)
+    wide = replace(hidden, weights=Connection(np.full((1, 600), 127, np.int8), 14))
     FixedNetwork((wide, readout))
     with pytest.raises(ParameterError, match="for the largest inputs"):
         FixedNetwork((wide, readout), input_range=(0, 255))
