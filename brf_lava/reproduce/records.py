@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import Recipe
-from brf_lava.config.toml import Count, convert, shown
+from brf_lava.config.toml import Count, convert, to_toml
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.io.files import write_bytes
@@ -182,8 +182,8 @@ def differences(there: Recipe, other: Recipe) -> list[str]:
     """The values in which a recipe differs from another, as ``training.epochs = 2, not 400``."""
     left, right = dict(_values(there.table)), dict(_values(other.table))
     return [
-        f"{key} = {shown(left[key]) if key in left else 'nothing'}, not "
-        f"{shown(right[key]) if key in right else 'nothing'}"
+        f"{key} = {to_toml(left[key]) if key in left else 'nothing'}, not "
+        f"{to_toml(right[key]) if key in right else 'nothing'}"
         for key in dict.fromkeys((*left, *right))
         if left.get(key) != right.get(key)
     ]

@@ -26,7 +26,6 @@ def events(progress: Progress, out: Path) -> Iterator[Progress]:
             for name, value in asdict(report).items():
                 if name != "epoch":
                     writer.add_scalar(name, value, report.epoch)
-            if progress.on_epoch:
-                progress.on_epoch(report)
+            progress.on_epoch(report)
 
         yield replace(progress, on_epoch=on_epoch)

@@ -21,35 +21,19 @@ from numpy.typing import NDArray
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
-from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
+from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
-from brf_lava.train.averaging import AveragedNetwork
-from brf_lava.train.checkpoint import (
-    Checkpoint,
-    own_neurons,
-    permutation_array,
-    permutation_tensor,
-    read_archive,
-    save_checkpoint,
-    stored_recipe,
-    write_archive,
-)
-from brf_lava.train.model import (
-    Network,
-    as_batch,
-    check_labels,
-    choose_device,
-    evaluate,
-    require_labels,
-)
-from brf_lava.versions import versions
+from brf_lava.train import checkpoint as stored
+from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.model import Network, as_batch, check_labels, choose_device, evaluate
 
 STATE_FORMAT = "brf-lava-training"
+STATE_SCHEMA = stored.SCHEMA  # 1 had neither averages nor a permutation
+STATE = ("epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
 MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
-STATE_SCHEMA = 3  # 1 had neither averages nor a permutation; recipes had fewer keys before
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -82,10 +66,10 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display hears of. None means: nothing to show."""
+    """What a progress display hears of."""
 
-    on_batch: Callable[[int, int, int], None] | None = None  # epoch, batch, batches
-    on_epoch: Callable[[EpochReport], None] | None = None
+    on_batch: Callable[[int, int, int], object] = lambda epoch, batch, batches: None
+    on_epoch: Callable[[EpochReport], object] = lambda report: None
 
 
 def resume_path(out: Path) -> Path:
@@ -106,6 +90,28 @@ def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
     if dataset.permutation is not None or not is_permuted(recipe.task):
         return dataset
     return dataset.permuted(permutation_from_seed(seed, dataset.train.x.shape[1]))
+
+
+class AveragedNetwork:
+    """A twin of a network in training, whose weights are the mean of those it had.
+
+    After n updates the weights of update i count in proportion to ``decay ** (n - i)``, and these
+    shares add up to 1: what the network started with does not count. decay: per update, 0 to 1.
+    """
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.decay = decay
+        self.updates = 0
+
+    def update(self, network: Network) -> None:
+        """Take in the weights that `network` has now."""
+        self.updates += 1
+        share = (1 - self.decay) / (1 - self.decay**self.updates)
+        pairs = zip(self.network.parameters(), network.parameters(), strict=True)
+        with torch.no_grad():
+            for mean, weight in pairs:
+                mean.lerp_(weight, share)
 
 
 class Trainer:
@@ -138,38 +144,33 @@ class Trainer:
     ) -> None:
         device, out = device or choose_device("auto"), Path(out)
         dataset = in_order(dataset, recipe, seed)
-        check_labels(recipe.decision, dataset.train)
-        for half, split in (("training", dataset.train), ("test", dataset.test)):
-            require_labels(recipe.decision, split, half)
+        training, train = recipe.training, dataset.train
+        check_labels(recipe.decision, train)
+        for half, split in (("training", train), ("test", dataset.test)):
+            if not recipe.decision.counted(split.y).any():
+                raise DataError(
+                    f"{half} half: none of its {split.y.size} labels counts; nothing can be "
+                    "learned or measured. Label it, or lower training.ignore_first."
+                )
+        samples, held_out = len(train.x), training.validation
+        if held_out >= samples:
+            allowed = f"1 to {samples - 1} can be" if samples > 1 else "add samples: one must be"
+            raise RecipeError(
+                f"training.validation: {held_out} samples of {samples}; {allowed} held out."
+            )
         self.recipe, self.dataset, self.seed = recipe, dataset, seed
         self.device, self.out = device, out
         self.generator = torch.Generator().manual_seed(seed)
-        samples = len(dataset.train.x)
-        held_out = recipe.training.validation
-        if samples < 2:
-            raise RecipeError(
-                f"{dataset.source.description}: 1 sample to train with; at least 2 are needed, one "
-                "of which is held out for validation. Add samples."
-            )
-        if not 0 < held_out < samples:
-            raise RecipeError(
-                f"training.validation: {held_out} samples of {samples}; between 1 and "
-                f"{samples - 1} can be held out."
-            )
         order = torch.randperm(samples, generator=self.generator).numpy()
         self.training_samples = order[held_out:]  # no copy of the data, which may be large
-        self.validation = Split(
-            dataset.train.x[order[:held_out]], dataset.train.y[order[:held_out]]
-        )
-        inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-        self.model = Network(recipe, inputs, classes, self.generator, dataset.input_scale).to(
-            device
-        )
-        decay = recipe.training.averaging
+        self.validation = Split(train.x[order[:held_out]], train.y[order[:held_out]])
+        inputs, classes = train.x.shape[2], len(dataset.classes)
+        model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
+        self.model = model.to(device)
+        decay = training.averaging
         self.averaged = AveragedNetwork(self.model, decay) if decay else None
-        self.optimizer = OPTIMIZERS[recipe.training.optimizer](
-            self.model.parameters(), lr=recipe.training.learning_rate
-        )
+        parameters = self.model.parameters()
+        self.optimizer = OPTIMIZERS[training.optimizer](parameters, lr=training.learning_rate)
         self.epoch = 0
         self.skipped = 0
         self.best_loss = float("inf")
@@ -188,72 +189,40 @@ class Trainer:
             device: As of `Trainer`; of the same type as in that run.
             out: The model file of that run; the state is next to it.
 
-        Returns:
-            The run, ready to go on with `run`.
-
         Raises:
             CheckpointError: If there is no state, or the data or the device differ.
         """
-        device, out = device or choose_device("auto"), Path(out)
-        recipe, state = _read_state(out)
+        device, path = device or choose_device("auto"), resume_path(Path(out))
+        recipe, state = _read_state(path)
         try:
-            return cls._restored(recipe, state, dataset, device, out)
+            source = DataSource(**state["data"])
+            dataset = dataset.ordered_as(stored.permutation_of(state))
+            if source.fingerprint != dataset.source.fingerprint:
+                raise CheckpointError(
+                    f"{path}: was trained on {source.description}, but the data here is "
+                    f"{dataset.source.description}. Name the same --data, --unlabeled and "
+                    "--permutation, where they were given."
+                )
+            if state["device"] != device.type:
+                raise CheckpointError(
+                    f"{path}: was trained on {state['device']}, not {device.type}. "
+                    f"Resume with --device {state['device']}."
+                )
+            trainer = cls(recipe, dataset, state["seed"], device, out)
+            trainer.model.load_state_dict(state["model"])
+            trainer.optimizer.load_state_dict(state["optimizer"])
+            trainer.generator.set_state(state["generator"])
+            vars(trainer).update({name: state[name] for name in STATE})
+            if trainer.averaged:
+                trainer.averaged.network.load_state_dict(state["averaged"]["network"])
+                trainer.averaged.updates = state["averaged"]["updates"]
+            trainer.reports = [EpochReport(**report) for report in state["reports"]]
         except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"{resume_path(out)}: damaged training state ({type(error).__name__}). Start anew "
-                "with --restart."
+                f"{path}: damaged training state ({type(error).__name__}). Start anew with "
+                "--restart."
             ) from error
-
-    @classmethod
-    def _restored(
-        cls,
-        recipe: Recipe,
-        state: dict[str, Any],
-        dataset: Dataset,
-        device: torch.device,
-        out: Path,
-    ) -> Trainer:
-        path = resume_path(out)
-        source = DataSource(**state["data"])
-        dataset = dataset.ordered_as(permutation_array(state.get("permutation")))
-        if source.fingerprint != dataset.source.fingerprint:
-            raise CheckpointError(
-                f"{path}: was trained on {source.description}, but the data here is "
-                f"{dataset.source.description}. Name the same --data, "
-                "--unlabeled and --permutation, where they were given."
-            )
-        if state["device"] != device.type:
-            raise CheckpointError(
-                f"{path}: was trained on {state['device']}, not {device.type}. "
-                f"Resume with --device {state['device']}."
-            )
-        trainer = cls(recipe, dataset, state["seed"], device, out)
-        trainer.model.load_state_dict(state["model"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        trainer.generator.set_state(state["generator"])
-        trainer.epoch = state["epoch"]
-        trainer.best_loss = state["best_loss"]
-        trainer.best_epoch = state["best_epoch"]
-        trainer.best_state = state["best_state"]
-        if trainer.averaged:
-            trainer.averaged.load_state_dict(state["averaged"])
-        trainer.reports = [EpochReport(**report) for report in state["reports"]]
         return trainer
-
-    @staticmethod
-    def stored_task(out: Path) -> str:
-        """The task of a stopped run.
-
-        Args:
-            out: The model file of that run; the state is next to it.
-
-        Returns:
-            The task's name, or the path of your own.
-
-        Raises:
-            CheckpointError: If there is no state, or it is damaged.
-        """
-        return _read_state(out)[0].task
 
     @property
     def kernel(self) -> str:
@@ -293,47 +262,28 @@ class Trainer:
             self.reports.append(report)
             self.epoch += 1
             self._save_state()
-            if progress.on_epoch:
-                progress.on_epoch(report)
+            progress.on_epoch(report)
 
     def checkpoint(self) -> Checkpoint:
         """The best model so far, measured on the test split."""
-        dataset = self.dataset
-        model = Network(
+        return stored.measured(
             self.recipe,
-            dataset.train.x.shape[2],
-            len(dataset.classes),
-            input_scale=dataset.input_scale,
-        )
-        model.load_state_dict(self.best_state)
-        metrics, activity = evaluate(model.to(self.device), dataset.test, self.device)
-        return Checkpoint(
-            recipe=self.recipe,
+            self.dataset,
+            self.best_state,
+            self.device,
             seed=self.seed,
             origin="trained",
-            inputs=dataset.train.x.shape[2],
-            classes=dataset.classes,
             epoch=self.best_epoch,
             epochs_done=self.epoch,
-            data=dataset.source,
-            metrics=metrics,
-            activity=activity,
-            state_dict=self.best_state,
-            versions=versions(),
-            input_scale=dataset.input_scale,
-            permutation=dataset.permutation,
         )
 
     def finish(self) -> Checkpoint:
-        """Measure the model of the best epoch on the test half and write it to the model file.
+        """Measure the best model on the test half and write it to the model file.
 
         The state of a finished run is deleted.
-
-        Returns:
-            The model with its metrics.
         """
         checkpoint = self.checkpoint()
-        save_checkpoint(checkpoint, self.out)
+        stored.save_checkpoint(checkpoint, self.out)
         if self.finished:
             resume_path(self.out).unlink(missing_ok=True)
         return checkpoint
@@ -341,21 +291,18 @@ class Trainer:
     def _run_epoch(self, progress: Progress) -> EpochReport:
         started = time.perf_counter()
         settings = self.recipe.training
-        learning_rate = settings.learning_rate * SCHEDULES[settings.schedule](
-            self.epoch / settings.epochs
-        )
+        decay = SCHEDULES[settings.schedule](self.epoch / settings.epochs)
+        learning_rate = settings.learning_rate * decay
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         samples = len(self.training_samples)
         order = self.training_samples[torch.randperm(samples, generator=self.generator).numpy()]
-        batches = -(-samples // settings.batch_size)
+        batches = np.split(order, range(settings.batch_size, samples, settings.batch_size))
         totals = np.zeros(4)  # loss, hits, what counted, spikes
         self.skipped = 0  # samples of batches that were left out
-        for batch in range(batches):
-            index = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+        for batch, index in enumerate(batches, start=1):
             totals += self._train_batch(index, batch)
-            if progress.on_batch:
-                progress.on_batch(self.epoch, batch + 1, batches)
+            progress.on_batch(self.epoch, batch, len(batches))
         validation, _ = evaluate(self.validated, self.validation, self.device)
         best = validation.loss < self.best_loss
         if best:
@@ -378,11 +325,9 @@ class Trainer:
     def _train_batch(
         self, index: NDArray[np.int64], batch: int
     ) -> tuple[float, float, float, float]:
-        """One optimizer step on samples `index`.
+        """One optimizer step. Returns summed loss, hits, what could have been hits, and spikes.
 
-        Returns their summed loss, hits, how many could have been hits, and hidden spikes. Where
-        gradients are clipped, one that is not finite counts as one more to be cut: the batch is
-        left out, as long as few are.
+        Where gradients are clipped, a batch without a finite one is left out, as long as few are.
         """
         settings, model = self.recipe.training, self.model
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
@@ -390,7 +335,7 @@ class Trainer:
             outputs, spikes = model(x)
         except ParameterError as error:  # a parameter that training took out of its range
             raise BrfLavaError(
-                f"training: epoch {self.epoch + 1}, batch {batch + 1}: {error} Training took it "
+                f"training: epoch {self.epoch + 1}, batch {batch}: {error} Training took it "
                 f"there: lower training.learning_rate (now {settings.learning_rate:g}), and start "
                 "anew with --restart."
             ) from error
@@ -401,6 +346,9 @@ class Trainer:
         largest = settings.clip_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), largest))
         if not np.isfinite(value + norm):
+            if settings.clip_norm and self.skipped < MOST_SKIPPED * len(self.training_samples):
+                self.skipped += len(index)
+                return 0.0, 0.0, 0.0, 0.0
             growing = model.growing_neurons()
             remedy = (
                 f"{growing} hidden neurons grow without input, beyond the divergence boundary: "
@@ -408,12 +356,9 @@ class Trainer:
                 if growing
                 else f"Lower training.learning_rate (now {settings.learning_rate:g})"
             )
-            if settings.clip_norm and self.skipped < MOST_SKIPPED * len(self.training_samples):
-                self.skipped += len(index)
-                return 0.0, 0.0, 0.0, 0.0
             raise BrfLavaError(
                 f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
-                f"{self.epoch + 1}, batch {batch + 1}; both must be finite. {remedy}, and start "
+                f"{self.epoch + 1}, batch {batch}; both must be finite. {remedy}, and start "
                 "anew with --restart."
             )
         self.optimizer.step()
@@ -426,37 +371,34 @@ class Trainer:
         return value * len(index), hits, counted, sops
 
     def _save_state(self) -> None:
+        dataset, averaged = self.dataset, self.averaged
         state: dict[str, Any] = {
-            "format": STATE_FORMAT,
-            "schema": STATE_SCHEMA,
-            "versions": versions(),
-            "recipe": self.recipe.text,
-            **own_neurons(self.recipe),
+            **stored.header(STATE_FORMAT, self.recipe, dataset.source, dataset.permutation),
+            **{name: getattr(self, name) for name in STATE},
             "seed": self.seed,
             "device": self.device.type,
-            "data": asdict(self.dataset.source),
-            "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "best_loss": self.best_loss,
-            "best_epoch": self.best_epoch,
-            "best_state": self.best_state,
-            "averaged": self.averaged.state_dict() if self.averaged else None,
-            "permutation": permutation_tensor(self.dataset.permutation),
+            "averaged": averaged
+            and {"network": averaged.network.state_dict(), "updates": averaged.updates},
             "reports": [asdict(report) for report in self.reports],
         }
-        write_archive(state, resume_path(self.out))
+        stored.write_archive(state, resume_path(self.out))
         lines = [json.dumps(asdict(report)) + "\n" for report in self.reports]
         write_bytes(metrics_path(self.out), "".join(lines).encode())
 
 
-def _read_state(out: Path) -> tuple[Recipe, dict[str, Any]]:
-    path = resume_path(out)
+def stored_task(out: Path) -> str:
+    """The task of a stopped run. Raises: CheckpointError as `Trainer.resumed`."""
+    return _read_state(resume_path(out))[0].task
+
+
+def _read_state(path: Path) -> tuple[Recipe, dict[str, Any]]:
     if not path.exists():
         raise CheckpointError(
             f"{path}: no training state to resume. Start without --resume, or name the same "
             "--out as the run that was stopped."
         )
-    state = read_archive(path, STATE_FORMAT, STATE_SCHEMA)
-    return stored_recipe(state, path), state
+    state = stored.read_archive(path, STATE_FORMAT, STATE_SCHEMA)
+    return stored.stored_recipe(state, path), state

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brf_lava.config import profile as profiles
@@ -19,6 +20,8 @@ from brf_lava.config.shipped import names, shipped
 from brf_lava.errors import BrfLavaError, RecipeError
 from brf_lava.network.decision import Decision
 from brf_lava.neurons.families import NEURONS, SPIKING
+from brf_lava.tasks.registry import TASKS, find_task
+from brf_lava.train.model import Network
 
 ECG = recipes.load_recipe("ecg-brf")
 
@@ -45,35 +48,24 @@ def edited(pattern: str, replacement: str) -> str:
 
 
 def test_ecg_recipe_has_the_published_values() -> None:
-    assert (
-        recipes.Recipe(
-            task="ecg",
-            network=recipes.NetworkRecipe(hidden=(36,), neuron="BRF", recurrent=True),
-            neuron=recipes.table_of(NEURONS["BRF"])(
-                dt=0.01, theta=1.0, gamma=0.9, omega=(3.0, 5.0), b_offset=(0.1, 1.0)
-            ),
-            readout=recipes.ReadoutRecipe(tau_mean=20.0, tau_std=1.0, prediction="each-step"),
-            training=recipes.TrainingRecipe(
-                optimizer="adam",
-                learning_rate=0.1,
-                batch_size=16,
-                epochs=400,
-                loss="nll",
-                loss_steps="all",
-                ignore_first=0,
-                validation=61,
-                surrogate="double-gaussian",
-                schedule="linear",
-                clip_norm=0.0,
-                truncate=0,
-                recurrent_density=1.0,
-                patience=0,
-                averaging=0.0,
-                weight_bits=0,
-            ),
-        )
-        == ECG
-    )
+    training = {
+        "optimizer": "adam",
+        "learning_rate": 0.1,
+        "batch_size": 16,
+        "epochs": 400,
+        "loss": "nll",
+        "validation": 61,
+        "surrogate": "double-gaussian",
+        "schedule": "linear",
+    }
+    neuron = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
+    assert ECG.table == {
+        "task": "ecg",
+        "network": {"hidden": (36,), "neuron": "BRF", "recurrent": True},
+        "neuron": neuron,
+        "readout": {"tau_mean": 20.0, "tau_std": 1.0, "prediction": "each-step"},
+        "training": {**training, **recipes.BROUGHT["training"]},
+    }
 
 
 @pytest.mark.parametrize("name", names("training"))
@@ -101,7 +93,7 @@ def test_the_steadied_recipe_is_the_published_one_but_for_what_it_names() -> Non
 
 
 @pytest.mark.parametrize("name", names("training"))
-def test_shipped_recipes_agree_within_a_task(name: str) -> None:
+def test_every_shipped_recipe_agrees_with_its_task_and_makes_its_network(name: str) -> None:
     """What belongs to the task is the same for each of its neurons."""
     recipe, base = recipes.load_recipe(name), recipes.recipe_for(name.partition("-")[0])
     assert recipe.readout == base.readout
@@ -109,41 +101,31 @@ def test_shipped_recipes_agree_within_a_task(name: str) -> None:
     for key in shared:
         assert getattr(recipe.training, key) == getattr(base.training, key), key
     assert recipe.decision == Decision(recipe.readout.prediction, recipe.training.ignore_first)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [  # Higuchi et al. 2024, table of results; ALIF networks there have biases
-        ("ecg-rf", 1734),
-        ("ecg-bhrf", 1734),
-        ("smnist-brf", 68_874),
-        ("psmnist-bhrf", 68_874),
-        ("shd-brf", 108_820),
-    ],
-)
-def test_networks_have_the_published_number_of_parameters(name: str, parameters: int) -> None:
     network = network_of(name)
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-
-
-@pytest.mark.parametrize("name", names("training"))
-def test_every_shipped_recipe_makes_its_network(name: str) -> None:
-    recipe, network = recipes.load_recipe(name), network_of(name)
-    assert [block.neuron.family.name for block in network.hidden] == (
-        [recipe.network.neuron] * len(recipe.network.hidden)
-    )
-    assert [block.shape for block in network.hidden] == [(n,) for n in recipe.network.hidden]
-    assert {block.truncate for block in network.hidden} == {recipe.training.truncate}
+    assert [(block.neuron.family.name, *block.shape) for block in network.hidden] == [
+        (recipe.network.neuron, neurons) for neurons in recipe.network.hidden
+    ]
+    blocks = (*network.hidden, network.readout)
+    assert {block.truncate for block in blocks} == {recipe.training.truncate}
     assert network.decision == recipe.decision
+    if name in PARAMETERS:
+        assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
+
+
+PARAMETERS = {  # Higuchi et al. 2024, table of results; ALIF networks there have biases
+    "ecg-brf": 1734,
+    "ecg-bhrf": 1734,
+    "smnist-brf": 68_874,
+    "psmnist-bhrf": 68_874,
+    "shd-brf": 108_820,
+}
 
 
 def network_of(name: str) -> Any:
     """The untrained network of a shipped recipe."""
-    model = pytest.importorskip("brf_lava.train.model")
-    tasks = pytest.importorskip("brf_lava.tasks.registry")
     recipe = recipes.load_recipe(name)
-    task = tasks.find_task(recipe.task)
-    return model.Network(recipe, task.inputs, len(task.classes))
+    task = find_task(recipe.task)
+    return Network(recipe, task.inputs, len(task.classes))
 
 
 def test_text_is_that_of_the_file_byte_for_byte() -> None:
@@ -154,8 +136,7 @@ def test_text_is_that_of_the_file_byte_for_byte() -> None:
 
 
 def test_tasks_are_those_of_the_package() -> None:
-    task = pytest.importorskip("brf_lava.tasks.registry")
-    assert set(recipes.TASKS) == set(task.TASKS)
+    assert set(recipes.TASKS) == set(TASKS)
 
 
 OF_RF = 'no such key where network.neuron = "RF"; leave it out. There are dt, theta, omega'
@@ -175,17 +156,13 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^task", "readout = 3\ntask", "Cannot overwrite"),
     (r"^epochs = \d+", "epochs = 0", "training.epochs: 0; allowed is a whole number, 1 or more."),
     (r"^epochs = \d+", "epochs = 30.0", "training.epochs: 30.0; allowed is a whole number"),
-    (r"^epochs = \d+", "epochs = true", "training.epochs: true; allowed is a whole number"),
     (r"^dt = \S+", "dt = 0", "neuron.dt: 0; allowed is a number above 0."),
-    (r"^dt = \S+", "dt = nan", "neuron.dt: nan; allowed is a number above 0."),
-    (r"^dt = \S+", "dt = inf", "neuron.dt: inf; allowed is a number above 0."),
+    (r"^dt = \S+", "dt = nan", "neuron.dt: NaN; allowed is a number above 0."),
     (r"^theta = \S+", f"theta = 1{'0' * 400}", "0...; allowed is a number above 0."),
-    (r"^theta = \S+", "theta = false", "neuron.theta: false; allowed is a number above 0."),
     (r"^gamma = \S+", "gamma = 1", "gamma: 1; allowed is a number at least 0 and below 1."),
     (r"^omega = \S+ \S+", "omega = [5, 3]", f"neuron.omega: [5, 3]; {RANGE}"),
     (r"^b_offset = \S+ \S+", "b_offset = [1, 0.5]", f"neuron.b_offset: [1, 0.5]; {RANGE}"),
     (r"^omega = \S+ \S+", "omega = [-1, 3]", f"neuron.omega: [-1, 3]; {RANGE}"),
-    (r"^omega = \S+ \S+", "omega = [3]", f"neuron.omega: [3]; {RANGE}"),
     (
         r"^omega = \S+ \S+",
         "omega = [3, 100]",
@@ -201,28 +178,19 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^gamma = \S+", "gamma = ", "not valid TOML: Invalid value (at line 16"),
     (r"^averaging = .*\n", "averaging = [", "not valid TOML: Invalid value (at line 40"),
     (r"^prediction = \S+", 'prediction = "max"', 'readout.prediction: "max"; allowed is one of'),
-    (r"^prediction = .*\n", "", "readout.prediction is missing"),
-    (r"^loss_steps = \S+", "loss_steps = 3", 'training.loss_steps: 3; allowed is one of "all"'),
-    (r"^ignore_first = \S+", "ignore_first = -1", "ignore_first: -1; allowed is a whole number"),
     (r"^clip_norm = \S+", "clip_norm = -0.5", "clip_norm: -0.5; allowed is a number at least 0."),
-    (r"^truncate = \S+", "truncate = 0.5", "training.truncate: 0.5; allowed is a whole number"),
-    (r"^patience = \S+", "patience = -1", "training.patience: -1; allowed is a whole number"),
     (r"^averaging = \S+", "averaging = 1", "averaging: 1; allowed is a number at least 0 and"),
     (r"^learning_rate = \S+", "learning_rate = 1e3", "a number above 0 and below 1000."),
     (r"^weight_bits = \S+", "weight_bits = 1", f"training.weight_bits: 1; {BITS}"),
-    (r"^weight_bits = \S+", "weight_bits = 9", f"training.weight_bits: 9; {BITS}"),
-    (r"^weight_bits = \S+", "weight_bits = true", f"training.weight_bits: true; {BITS}"),
     (
         r"^recurrent_density = \S+",
         "recurrent_density = 1.01",
         "training.recurrent_density: 1.01; allowed is a number at least 0 and at most 1.",
     ),
     (r"^task = \S+", 'task = "ecgs"', '"shd", or the path of a .toml file.'),
-    (r"^task = \S+", r'task = "a\\nb.toml"', '"a\\nb.toml"; allowed is one of "ecg"'),
     (r'^neuron = "BRF"', 'neuron = "RF"', f"neuron.gamma: {OF_RF}"),
     (r'^neuron = "BRF"', 'neuron = "ALIF"', OF_ALIF),
     (r"^gamma = \S+", "beta = 1.8", 'neuron.beta: no such key where network.neuron = "BRF"'),
-    (r"^gamma = .*\n", "", "neuron.gamma is missing"),
 )
 
 
@@ -233,15 +201,9 @@ def test_refused() -> None:
 
 
 def test_each_neuron_has_its_own_keys() -> None:
-    alif = recipes.load_recipe("shd-alif").neuron
-    assert alif == recipes.table_of(NEURONS["ALIF"])(
-        theta=0.01,
-        beta=1.8,
-        tau_mem_mean=20.0,
-        tau_mem_std=5.0,
-        tau_adp_mean=150.0,
-        tau_adp_std=10.0,
-    )
+    alif = {"theta": 0.01, "beta": 1.8, "tau_mem_mean": 20.0, "tau_mem_std": 5.0}
+    alif |= {"tau_adp_mean": 150.0, "tau_adp_std": 10.0}
+    assert vars(recipes.load_recipe("shd-alif").neuron) == alif
     rf = recipes.load_recipe("smnist-rf").neuron
     assert type(rf) is recipes.table_of(NEURONS["RF"])
     harmonic = re.sub('"RF"', '"HRF"', recipes.load_recipe("ecg-rf").text)
@@ -260,8 +222,8 @@ BRF_LAYER, ALIF_LAYER = DEEP.layers
 
 def test_layers_one_by_one() -> None:
     alif = recipes.load_recipe("ecg-alif")
-    assert recipes.LayerRecipe(24, "BRF", ECG.neuron, True, "neuron.1") == BRF_LAYER
-    assert recipes.LayerRecipe(12, "ALIF", alif.neuron, False, "neuron.2") == ALIF_LAYER
+    assert recipes.LayerRecipe(24, "BRF", ECG.neuron, True) == BRF_LAYER
+    assert recipes.LayerRecipe(12, "ALIF", alif.neuron, False) == ALIF_LAYER
     assert DEEP.neuron_names == "BRF, ALIF"
     assert recipes.parse_recipe(strict_toml.write_table(DEEP.table), "again") == DEEP
 
@@ -269,7 +231,7 @@ def test_layers_one_by_one() -> None:
 def test_layers_of_one_kind() -> None:
     recipe = recipes.override(ECG, ["hidden=[9, 8, 7]", "recurrent=[true, false, true]"])
     assert recipe.layers == tuple(
-        recipes.LayerRecipe(neurons, "BRF", ECG.neuron, loop, "neuron")
+        recipes.LayerRecipe(neurons, "BRF", ECG.neuron, loop)
         for neurons, loop in ((9, True), (8, False), (7, True))
     )
     assert recipe.neuron_names == "BRF"
@@ -304,10 +266,6 @@ LAYERS_REFUSED: tuple[tuple[str, str], ...] = (
         'neuron.2.beta: no such key where network.neuron = "BRF"; leave it out. There are dt',
     ),
     (deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'), 'network.neuron: ["BRF", "LI"]; allowed is'),
-    (
-        deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'),
-        "for your own, or a list of them.",
-    ),
     (deep_text('["BRF", "ALIF"]', "[]"), "network.neuron: the number of entries is 0"),
     (deep_text("[true, false]", "[true, 0]"), "network.recurrent: [true, 0]; allowed is true or"),
     (deep_text("beta = 1.8", "beta = -1"), "neuron.2.beta: -1; allowed is a number at least 0."),
@@ -329,7 +287,7 @@ LAYERS_REFUSED: tuple[tuple[str, str], ...] = (
     ),
     (
         WITHOUT.replace("task", "neuron = [3]\ntask", 1),
-        "neuron.1: 3; allowed is a table with the keys dt, theta, omega, b_offset, gamma.",
+        "neuron: [3]; allowed is a section [neuron], or several [[neuron]].",
     ),
     (
         WITHOUT.replace("task", "neuron = []\ntask", 1),
@@ -427,30 +385,34 @@ def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
     assert recipes.override(DEEP, ["recurrent_density=0.5"]).layers == DEEP.layers
 
 
-@pytest.mark.parametrize("schema", [1, 2])
-def test_texts_of_earlier_schemas_are_completed(schema: int) -> None:
-    brought = [sections for number, sections in recipes.BROUGHT.items() if number > schema]
-    new = {key for sections in brought for section in sections.values() for key in section}
+def test_texts_of_earlier_schemas_are_completed() -> None:
+    new = {key for section in recipes.BROUGHT.values() for key in section}
     lines = ECG.text.splitlines()
     old = "\n".join(line for line in lines if line.partition(" ")[0] not in new)
     assert len(old.splitlines()) == len(lines) - len(new)
     with pytest.raises(RecipeError):
         recipes.parse_recipe(old, "old")
-    completed = recipes.parse_stored(old, schema, "old")
+
+    def stored(text: str) -> recipes.Recipe:
+        return recipes.parse_stored(text, "old", lambda name: SPIKING[name])
+
+    assert stored(ECG.text).text == ECG.text
+    completed = stored(old)
     assert completed == ECG
     assert recipes.parse_recipe(completed.text, "again") == ECG
-    parts = ["old: training.epoch: no such key"]
-    assert_refused(recipes.parse_stored, old + "\nepoch = 3\n", schema, "old", parts=parts)
+    assert_refused(stored, old + "\nepoch = 3\n", parts=["old: training.epoch: no such key"])
 
 
 def test_unknown_recipe(tmp_path: Path) -> None:
     for wanted, parts in (
         ("ecg-brff", ["Did you mean ecg-brf?", "There are ecg-alif"]),
-        ("zzz", ["training/zzz", "There are ecg-alif"]),
-        ("none/here.toml", ["none/here.toml: cannot be read (No such file", "shipped: ecg-alif"]),
+        ("zzz", ["zzz: no shipped recipe", "There are ecg-alif"]),
+        ("none/here.toml", ["none/here.toml: cannot be read (No such file", "recipe: ecg-alif"]),
         ("training/ecg-brg", ["training/ecg-brg: cannot be read (No such file"]),
     ):
         assert_refused(recipes.load_recipe, wanted, parts=parts)
+    parts = ["task egc: no such task. Did you mean ecg?"]
+    assert_refused(recipes.recipe_for, "egc", parts=parts)
     path = tmp_path / "broken.toml"
     path.write_bytes(b'task = "\xff"')
     assert_refused(recipes.load_recipe, path, parts=[f"{path}: byte 8 is not UTF-8 text. Name a"])
@@ -466,14 +428,6 @@ def test_override() -> None:
     assert changed.text.splitlines()[0] == (
         "# ecg-brf with training.epochs=31, training.learning_rate=0.05, "
         'training.surrogate="multi-gaussian"'
-    )
-    assert recipes.parse_recipe(changed.text, "again") == changed
-
-
-def test_override_gives_its_reason() -> None:
-    changed = recipes.override(ECG, ["omega=[2, 4]"], "from the spectrum")
-    assert changed.text.splitlines()[0] == (
-        "# ecg-brf with neuron.omega=[2, 4] (from the spectrum)"
     )
     assert recipes.parse_recipe(changed.text, "again") == changed
 
@@ -495,24 +449,18 @@ def test_override_of_a_strange_name_stays_a_comment() -> None:
     assert recipes.parse_recipe(changed.text, "again") == changed
 
 
-def test_a_bare_key_of_two_sections_must_be_written_in_full(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(recipes, "known_keys", lambda _: ["a.epochs", "b.epochs"])
-    assert_refused(recipes.override, ECG, ["epochs=3"], parts=["a.epochs and b.epochs are meant"])
-
-
 POSITIVE = st.floats(1e-300, 1e300)
 RANGE = st.tuples(st.floats(0, 99), st.floats(0, 99)).map(sorted)
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     hidden=st.lists(st.integers(1, 10**6), min_size=1, max_size=4),
     recurrent=st.booleans(),
     theta=POSITIVE,
     gamma=st.floats(0, 1, exclude_max=True),
     omega=RANGE,
-    optimizer=st.sampled_from(recipes.OPTIMIZERS),
+    optimizer=st.sampled_from(["adam", "radam", "rmsprop", "sgd"]),
     learning_rate=st.floats(1e-300, 999.0),
     epochs=st.integers(1, 10**9),
 )
@@ -527,16 +475,15 @@ def test_text_and_values_agree_after_any_override(**values: Any) -> None:
 LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(SPIKING)))
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(LAYER, st.booleans(), RANGE, POSITIVE), min_size=1, max_size=4))
 def test_any_layers_survive_their_text(layers: list[Any]) -> None:
     """Written as a file of its own, read, and changed layer by layer."""
-    shipped_ones = {name: recipes.load_recipe(f"ecg-{name}") for name in ("rf", "brf", "alif")}
+    values = {"brf": ECG.table["neuron"]}
+    values |= {name: recipes.load_recipe(f"ecg-{name}").table["neuron"] for name in ("rf", "alif")}
+    of = {"BRF": "brf", "BHRF": "brf", "ALIF": "alif", "RF": "rf", "HRF": "rf"}
     tables = {
-        "BRF": shipped_ones["brf"].neuron,
-        "BHRF": shipped_ones["brf"].neuron,
-        "ALIF": shipped_ones["alif"].neuron,
-        "RF": shipped_ones["rf"].neuron,
-        "HRF": shipped_ones["rf"].neuron,
+        name: msgspec.convert(values[of[name]], recipes.table_of(SPIKING[name])) for name in of
     }
     names = tuple(name for (_, name), *_ in layers)
     base = replace(
@@ -624,14 +571,6 @@ PROFILES_REFUSED: tuple[tuple[str, str], ...] = (
         "limits.weight_bits.value: 9; allowed is a whole number, 1 to 8.",
     ),
     (
-        changed("state_bits = { value = 24", "state_bits = { value = 25"),
-        "limits.state_bits.value: 25; allowed is a whole number, 1 to 24.",
-    ),
-    (
-        changed("cores_per_chip = { value = 120", "cores_per_chip = { value = 129"),
-        "limits.cores_per_chip.value: 129; allowed is a whole number, 1 to 128.",
-    ),
-    (
         changed("chips = { value = 1,", "chips = { value = 0,"),
         "limits.chips.value: 0; allowed is a whole number, 1 to 2147483647.",
     ),
@@ -642,10 +581,6 @@ PROFILES_REFUSED: tuple[tuple[str, str], ...] = (
     (
         changed('state_bits = { value = 24, certainty = "published"', "state_bits = { value = 24"),
         "limits.state_bits.certainty is missing",
-    ),
-    (
-        changed('row_bits = { value = 24, certainty = "d', 'row_bits = { certainty = "d'),
-        "packing.row_bits.value is missing",
     ),
     (
         changed(

@@ -140,7 +140,7 @@ def read_microcode(path: Path) -> ReadyCode:
     for key, value in files.items():
         if not FINGERPRINT.fullmatch(key) or not isinstance(value, str) or not value:
             raise ParameterError(
-                f"{where}: files.{key} = {strict_toml.shown(value)}; the key is a program's "
+                f"{where}: files.{key} = {strict_toml.to_toml(value)}; the key is a program's "
                 f"fingerprint, 16 hexadecimal digits, the value the path of a file. {GUIDE}"
             )
     return ReadyCode(where, {key: path.parent / value for key, value in files.items()})
