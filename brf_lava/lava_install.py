@@ -71,8 +71,7 @@ def install_commands() -> list[list[str]]:
         unlimited = ["--no-deps"]  # uv itself ignores upper limits on Python
     else:
         raise BackendUnavailableError(
-            f"install-lava: neither pip in {sys.prefix} nor uv on PATH. Install one of them: "
-            "python -m ensurepip."
+            f"install-lava: neither pip in {sys.prefix} nor uv on PATH. Try python -m ensurepip."
         )
     wheels = [*installer, *unlimited, "--require-hashes", "--requirement", str(WHEELS)]
     return [wheels, [*installer, *PINNED]] if OLD else [[*installer, *NEEDS], wheels]
@@ -82,6 +81,5 @@ def _run(command: list[str]) -> None:
     code = subprocess.run(command, check=False).returncode
     if code:
         raise BackendUnavailableError(
-            f"install-lava: exit code {code} of {shlex.join(command)}. Correct what it says above "
-            "and call install-lava again."
+            f"install-lava: exit code {code} of {shlex.join(command)}. Correct it and try again."
         )

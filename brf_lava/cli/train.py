@@ -86,27 +86,21 @@ def train(
 def recipe_for_task(
     name: str | None, task: str | None, changes: Sequence[str], data: options.DataOptions
 ) -> Recipe:
-    """Return a recipe with changes, or the shipped recipe for a task.
+    """Return the recipe of that name, or else for that task, with changes.
 
-    A task of the user's own is the path at which it was found.
-
-    Raises:
-        RecipeError: As `load_recipe` and `override`, and for a recipe for another task.
-        DataError: As `options.located`.
+    A task of the user's own is the path at which it was found. Raises: RecipeError, DataError.
     """
     from brf_lava.config.recipe import load_recipe, override, recipe_for
     from brf_lava.config.toml import to_toml
 
-    if name is None and task is None:
-        raise RecipeError("train: no task. Name what to learn: --task ecg, or --recipe FILE.")
     own = task is not None and task.endswith(".toml")
-    if name is None and own:
+    if name is None and (own or task is None):
         raise RecipeError(
-            f"--task {task}: no recipe is shipped for a task of your own. Name one to start from: "
-            "--recipe ecg-brf if every step has a label, smnist-brf if every sample has one."
+            f"--task {task}: not one with a recipe of its own. Name --task ecg, for example, or "
+            "--recipe: ecg-brf if every step has a label, smnist-brf if every sample has one."
         )
     base = load_recipe(name) if name else recipe_for(task or "")
-    recipe = override(override(base, [f"task={to_toml(task)}"] if own else []), changes)
+    recipe = override(base, [f"task={to_toml(task)}", *changes] if own else changes)
     if task not in (None, recipe.task):
         raise RecipeError(f"--task {task}: {recipe.name} is for task {recipe.task}. Name another.")
     found = options.located(recipe.task, data, Path(name) if name else None)
@@ -119,8 +113,7 @@ def _run(trainer: Trainer, tensorboard: bool, data: options.DataOptions) -> None
     from brf_lava.train.tensorboard import events
     from brf_lava.train.trainer import metrics_path, resume_path
 
-    recipe, out = trainer.recipe, trainer.out
-    epochs = recipe.training.epochs
+    recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
     click.echo(f"recipe  {recipe.name}, seed {trainer.seed}", err=True)
     click.echo(f"data    {trainer.dataset.source.description}", err=True)
     click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}", err=True)

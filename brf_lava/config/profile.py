@@ -114,23 +114,16 @@ KINDS: dict[str, type[Profile]] = {"sim": SimProfile, "loihi2": Loihi2Profile}
 
 
 def parse_profile(source: str, where: str) -> Profile:
-    """Read the TOML of a profile. Raises: RecipeError as `toml.read_table` and `toml.build`.
-
-    where: What to call it in messages, such as its path.
-    """
+    """Read the TOML of a profile, called `where` in messages. Raises: RecipeError."""
     table = toml.read_table(source, where, RecipeError)
     kind = table.get("kind", "")
     if not isinstance(kind, str) or kind not in KINDS:
         raise RecipeError(
-            f"{where}: kind: {toml.to_toml(kind)}; allowed is one of {', '.join(KINDS)}. "
-            "Say which kind of target it is."
+            f"{where}: kind: {toml.to_toml(kind)}; allowed is one of {', '.join(KINDS)}."
         )
     return toml.build(KINDS[kind], table, where, RecipeError)
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """Read the profile in a .toml file, or a shipped one by its name, such as ``sim``.
-
-    Raises: RecipeError when there is none, with the nearest name, and as `parse_profile`.
-    """
+    """The profile in a .toml file, or a shipped one by its name. Raises: RecipeError."""
     return parse_profile(read_named("deploy", name_or_path, RecipeError), str(name_or_path))

@@ -33,6 +33,7 @@ TASK_FILE = r"[^\x00-\x1f\x7f-\xa0]*\.toml"
 LAYER_KEY = re.compile(r"neuron\.(?P<layer>[0-9]{1,9})\.(?P<key>[^.]+)")  # of one hidden layer
 Item = TypeVar("Item")
 FindNeuron = Callable[[str], Neuron]
+Surrogate = Annotated[str, toml.choice(SURROGATES)]
 NeuronName = Annotated[str, toml.choice(SPIKING, REFERENCE.pattern, '"FILE.py:NAME" for your own')]
 
 
@@ -42,7 +43,11 @@ def table_of(neuron: Neuron) -> type[Any]:
 
     Its values are checked when it is made from a table, see `toml.build`.
     """
-    ranges = {key.name: _range(key.allowed) for key in neuron.keys if key.span}
+    ranges = {
+        key.name: f"a range [low, high] of numbers {key.allowed}, low first"
+        for key in neuron.keys
+        if key.span
+    }
     below_1 = [p.name for p in neuron.trained if isinstance(p, Uniform) and p.times_dt_below_1]
 
     def check(table: Any) -> None:
@@ -61,13 +66,10 @@ def table_of(neuron: Neuron) -> type[Any]:
     types: list[tuple[str, Any]] = []
     for key in neuron.keys:
         value: Any = Annotated[float, toml.number(key.allowed)]
-        span: Any = Annotated[tuple[value, value], Meta(description=_range(key.allowed))]
-        types.append((key.name, span if key.span else value))
+        if key.span:
+            value = Annotated[tuple[value, value], Meta(description=ranges[key.name])]
+        types.append((key.name, value))
     return make_dataclass("Table", types, namespace={"__post_init__": check}, frozen=True)
-
-
-def _range(allowed: Interval) -> str:
-    return f"a range [low, high] of numbers {allowed}, low first"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class TrainingRecipe:
     loss_steps: Literal["all", "last"]  # all: summed over steps; last: of the last one
     ignore_first: toml.Whole  # steps without loss, and that no prediction counts
     validation: toml.Count  # samples held out of the training half
-    surrogate: Annotated[str, toml.choice(SURROGATES)]
+    surrogate: Surrogate
     schedule: Literal["linear", "constant"]  # linear: learning rate times 1 - epoch / epochs
     clip_norm: toml.NotNegative  # largest norm of the gradient; 0: any
     truncate: toml.Whole  # gradients pass no multiple of so many steps; 0: all pass
@@ -200,10 +202,7 @@ def known_keys(own: Iterable[Neuron] = ()) -> list[str]:
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
-    """Read the TOML of a recipe. Raises: RecipeError as `load_recipe`.
-
-    where: What to call it in messages, such as its path.
-    """
+    """Read the TOML of a recipe, called `where` in messages. Raises: as `load_recipe`."""
     find = partial(load_neuron, folders=(Path(where).parent, Path()))
     return _build(toml.read_table(text, where, RecipeError), text, where, find)
 
@@ -221,8 +220,7 @@ def _build(table: dict[str, Any], text: str, where: str, find: FindNeuron) -> Re
         if isinstance(given, tuple | list) and len(given) != hidden:
             raise RecipeError(
                 f"{where}: {key}: the number of {entries} is {len(given)}, of hidden layers "
-                f"{hidden} (network.hidden = {toml.to_toml(network.hidden)}). "
-                "Write one for each layer, or a single one for all."
+                f"{hidden}. Write one for each layer, or a single one for all."
             )
     names = _each(network.neuron, hidden)
     try:
@@ -251,8 +249,7 @@ def _build(table: dict[str, Any], text: str, where: str, find: FindNeuron) -> Re
     density = recipe.training.recurrent_density
     if density < 1 and not any(layer.recurrent for layer in recipe.layers):
         raise RecipeError(
-            f"{where}: training.recurrent_density: {density:g}, but network.recurrent is false: "
-            "there are no recurrent weights to leave out. Make it 1."
+            f"{where}: training.recurrent_density: {density:g}, but no layer is recurrent. Use 1."
         )
     return recipe
 
@@ -299,10 +296,9 @@ BROUGHT: dict[str, dict[str, Any]] = {
 
 
 def parse_stored(text: str, where: str, find: FindNeuron) -> Recipe:
-    """Read the recipe that a model file holds, with the keys it lacks from `BROUGHT`.
+    """Read the recipe that a model file holds; the text of one that lacks keys is completed.
 
-    The text of one that lacked some is completed, and loses its comments. `find` reads the user's
-    own neurons. Raises: RecipeError as `load_recipe`.
+    find: reads the user's own neurons. Raises: RecipeError as `load_recipe`.
     """
     table = toml.read_table(text, where, RecipeError)
     complete = True
@@ -382,8 +378,7 @@ def _apply(change: _Change, table: dict[str, Any]) -> str:
         (layer,) = having
     if not 1 <= layer <= len(place):
         raise RecipeError(
-            f"--set {change.given}: layer {layer}; there are tables for layers 1 to {len(place)}. "
-            "Name one of them."
+            f"--set {change.given}: layer {layer}; there are tables for layers 1 to {len(place)}."
         )
     place[layer - 1][key] = change.value
     return f"{section}.{layer}.{key}"

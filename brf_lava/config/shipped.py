@@ -34,11 +34,8 @@ def names(kind: Kind) -> list[str]:
 def read_named(kind: Kind, name_or_path: str | Path, fault: Callable[[str], BrfLavaError]) -> str:
     """Read a shipped file by its name, or any other .toml by its path.
 
-    Args:
-        kind: The folder of the shipped files.
-        name_or_path: A string that ends in ``.toml`` or has a folder in it is a path.
-        fault: Makes the error that is raised when there is no such file, with the nearest name,
-            and when it cannot be read.
+    A string that ends in ``.toml`` or has a folder in it is a path. `fault` makes the error that is
+    raised when there is no such file, with the nearest name, and when it cannot be read.
     """
     path, known = Path(name_or_path), names(kind)
     if isinstance(name_or_path, Path) or path.suffix == ".toml" or path.name != name_or_path:

@@ -54,13 +54,7 @@ Name = Annotated[str, Meta(min_length=1)]
 
 
 def read_table(source: str, where: str, fault: Fault) -> dict[str, Any]:
-    """Parse a TOML text.
-
-    Args:
-        source: The text.
-        where: What to call it in messages, such as its path.
-        fault: Makes the error that is raised for a syntax error, with its line.
-    """
+    """Parse a TOML text, called `where` in messages. `fault` makes the error that is raised."""
     try:
         table: dict[str, Any] = msgspec.toml.decode(source)
         return table
@@ -103,10 +97,7 @@ def build(
 def convert(
     kind: type[T], value: Any, where: str, fault: Fault, remedy: str = "", prefix: str = ""
 ) -> T:
-    """Check a value that was read from TOML or JSON, as `build`; undeclared keys are ignored.
-
-    remedy: The last sentence of a message, where correcting the key is no remedy.
-    """
+    """`build` for any value of TOML or JSON, which ignores undeclared keys; remedy: what to do."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -262,7 +262,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise NetworkFileError(f"{path}: {error}") from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise NetworkFileError(
-            f"{path}: not a complete HDF5 network ({shortened(error)}). Export it again."
+            f"{path}: not a complete HDF5 network ({shortened(error)}). Name a file that "
+            "'brf-lava export' wrote."
         ) from error
 
 

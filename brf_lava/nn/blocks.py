@@ -33,12 +33,7 @@ SILENT_CALLS = 100
 
 
 class NeuronBlock(nn.Module, ABC):
-    """What all blocks share: a neuron, the delay behind it and the log of its activity.
-
-    delay_shift: outputs come one step later, as they do over a connection on the chip
-    count_log:   return the outputs together with the share of them that are above 0; None for
-                 neurons that do not spike
-    """
+    """What all blocks share: a neuron, the delay behind it and the log of its activity."""
 
     neuron: Neuron
 
@@ -99,15 +94,10 @@ class NeuronBlock(nn.Module, ABC):
 class Block(NeuronBlock):
     """A layer of neurons behind dense weights, with or without recurrent ones.
 
-    Arguments are those of `slayer.block`, and:
-
-    neuron:      its name, such as "BRF", or its record
-    recurrent:   feed the outputs of the step before back through weights of their own
-    weight_bits: round weights on each call as the export does, to this many bits; 0: do not
-    input_scale: what the exported input weights are times
-    truncate:    steps that gradients go back in time; 0: all
-
     Weights start Xavier-uniform over the concatenated [out, in (+ out)] matrix (reference code).
+    The arguments are those of `slayer.block`, and `weight_bits`: round weights on each call as the
+    export does, unless 0; `input_scale`: what the exported input weights are times; `truncate`:
+    steps that gradients go back in time, 0 for all.
     Raises: ParameterError for what is not allowed, and for weights beyond memory.
     """
 
@@ -137,18 +127,12 @@ class Block(NeuronBlock):
         sizes: dict[str, Any] = {"in_neurons": in_neurons, "out_neurons": out_neurons}
         for name, value in sizes.items():
             if not isinstance(value, Integral) or value < 1:
-                raise ParameterError(
-                    f"{where}: {name}={value!r}; a whole number, 1 or more, is needed."
-                )
+                raise ParameterError(f"{where}: {name}={value!r}; a whole number from 1 is needed.")
         if delay:
-            raise ParameterError(
-                f"{where}: delay={delay}; learned axonal delays are not available. Leave "
-                "delay=False; delay_shift=True delays by one step."
-            )
+            raise ParameterError(f"{where}: delay; there are no learned ones. Use delay_shift.")
         if mask is not None and tuple(mask.shape) != (out_neurons, in_neurons):
             raise ParameterError(
-                f"{where}: a mask of shape {list(mask.shape)}; [out, in], here "
-                f"{[out_neurons, in_neurons]}, is needed. Transpose it, or leave it out."
+                f"{where}: a mask of shape {list(mask.shape)}, not {[out_neurons, in_neurons]}."
             )
         columns = in_neurons + (out_neurons if recurrent else 0)
         bound = weight_scale * (6 / (columns + out_neurons)) ** 0.5
@@ -230,10 +214,7 @@ class Block(NeuronBlock):
 
 
 class Synapse:
-    """One weight matrix of a block, as it is now, under the names that SLAYER's tools look for.
-
-    name: "weight" or "recurrent_weight".
-    """
+    """One weight matrix of a block, as it is now, under the names that SLAYER's tools look for."""
 
     complex = False
 
@@ -255,10 +236,7 @@ class Synapse:
 
     @property
     def grad_norm(self) -> float:
-        """Norm of what is learned's gradient over how many values it has; 0 without gradient.
-
-        With weight norm that of the lengths alone, as in SLAYER.
-        """
+        """Norm of the gradient over the number of values; with weight norm, of the lengths."""
         learned = self.weight
         if self.weight_norm_enabled:
             learned = getattr(self.block.parametrizations, self.name).original0

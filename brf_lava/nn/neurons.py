@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import make_dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from brf_lava.config.recipe import table_of
-from brf_lava.config.toml import build, choice
+from brf_lava.config.recipe import Surrogate, table_of
+from brf_lava.config.toml import build
 from brf_lava.errors import ParameterError
 from brf_lava.kernels.layer import resume_layer
 from brf_lava.kernels.memory import Memory
@@ -26,15 +26,10 @@ from brf_lava.neurons import families
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.boundary import check_omega
 from brf_lava.neurons.record import Uniform
-from brf_lava.neurons.surrogate import SURROGATES
 from brf_lava.nn.nct import nct, time_major
 
 OPTIONS: dict[str, tuple[Any, Any, str]] = {  # of every neuron: type, default, and what it says
-    "surrogate": (
-        Annotated[str, choice(SURROGATES)],
-        "double-gaussian",
-        'derivative of the spike; or "multi-gaussian"',
-    ),
+    "surrogate": (Surrogate, "double-gaussian", 'derivative of the spike; or "multi-gaussian"'),
     "requires_grad": (bool, True, "learn the neuron's own parameters"),
     "shared_param": (bool, False, "one value of each parameter for all neurons"),
     "persistent_state": (bool, False, "a call goes on where the one before ended"),
@@ -42,10 +37,7 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {  # of every neuron: type, default, 
 
 
 def read_params(family: families.Neuron, given: Mapping[str, Any]) -> Any:
-    """A dictionary as an object of checked values, completed with the defaults.
-
-    Raises: ParameterError for anything else, and a name or a value that is not allowed.
-    """
+    """``neuron_params`` as an object, completed with defaults. Raises: ParameterError."""
     where = f"{family.name} neuron_params"
     if not isinstance(given, Mapping):
         raise ParameterError(f"{where}: {given!r}; a dictionary is needed, {{}} for the defaults.")
@@ -106,10 +98,7 @@ class Neuron(nn.Module):
         super().__init__()
         params = read_params(self.family, neuron_params)
         if neurons is None and not params.shared_param:
-            raise ParameterError(
-                f"{self.family.name}.neurons: None, but every neuron has parameters of its own. "
-                "Say how many there are, or set shared_param=True."
-            )
+            raise ParameterError(f"{self.family.name}.neurons: None; needed unless shared_param.")
         self.shape: tuple[int, ...] | None = None if neurons is None else (neurons,)
         self.surrogate = params.surrogate
         self.persistent_state = params.persistent_state
@@ -160,10 +149,7 @@ class Neuron(nn.Module):
         return {"type": self.family.name, **dict(named), **self.constants._asdict()}
 
     def forward(self, current: Tensor) -> Tensor:
-        """Current [B, N, T] to outputs [B, N, T]: spikes, or the state of one that has none.
-
-        Raises: ParameterError for a current of another shape.
-        """
+        """Current [B, N, T] to outputs [B, N, T]: spikes, or the state of one that has none."""
         known = None if self.shape is None else self.shape[0]
         return nct(self.run_current(time_major(current, known, self.family.name)))
 
@@ -187,7 +173,10 @@ class Neuron(nn.Module):
 
         delayed: outputs come one step later. backend, truncate: see `kernels.layer.run_layer`.
         """
-        start = self._memory if self.persistent_state and self._remembers(x) else None
+        start = self._memory
+        if start is not None:  # another batch starts from zero
+            kind = (len(start.output), start.output.device, start.output.dtype)
+            start = start if kind == (x.shape[1], x.device, x.dtype) else None
         output, memory = resume_layer(
             self.family,
             x,
@@ -209,13 +198,6 @@ class Neuron(nn.Module):
     def reset_state(self) -> None:
         """Forget what ``persistent_state`` kept: the next call starts from zero."""
         self._memory = None
-
-    def _remembers(self, x: Tensor) -> bool:
-        """Whether the state kept is of as many samples as x [T, B, I], and of its kind."""
-        if self._memory is None:
-            return False
-        last = self._memory.output
-        return (len(last), last.device, last.dtype) == (x.shape[1], x.device, x.dtype)
 
     def quantize_8bit(self, weight: Tensor) -> Tensor:
         """Weights [N, I] on the grid that export will round them to; gradients pass unchanged.

@@ -104,14 +104,10 @@ class Input(NeuronBlock):
         return value if self.pre_hook_fx is None else self.pre_hook_fx(value)
 
     def to_real(self) -> RealLayer:
-        """As a layer with a diagonal of weights.
-
-        Raises: ParameterError for a bias, which layers do not have, or an unknown shape.
-        """
+        """As a layer with a diagonal of weights. Raises: ParameterError for a bias."""
         if self.bias is not None or self.shape is None:
             raise ParameterError(
-                f"{self.family.name} Input: no layer in a file or on the chip has a bias, and its "
-                "number of channels must be known. Set bias=None, and neurons to that number."
+                f"{self.family.name} Input: a file needs bias=None and a known number of neurons."
             )
         with torch.no_grad():
             ones = self.neuron.coefficients().new_ones(1)

@@ -80,12 +80,14 @@ def measured(
 
     history: its fields `seed`, `origin`, `epoch` and `epochs_done`.
     """
-    network = network_for(recipe, dataset, state_dict).to(device)
+    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
+    network = Network(recipe, inputs, classes, input_scale=dataset.input_scale).to(device)
+    network.load_state_dict(state_dict)
     metrics, activity = evaluate(network, dataset.test, device)
     return Checkpoint(
         **history,
         recipe=recipe,
-        inputs=dataset.train.x.shape[2],
+        inputs=inputs,
         classes=dataset.classes,
         data=dataset.source,
         metrics=metrics,
@@ -95,14 +97,6 @@ def measured(
         input_scale=dataset.input_scale,
         permutation=dataset.permutation,
     )
-
-
-def network_for(recipe: Recipe, dataset: Dataset, state_dict: dict[str, Tensor]) -> Network:
-    """The network of a recipe for these data, with these weights, on the CPU."""
-    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-    network = Network(recipe, inputs, classes, input_scale=dataset.input_scale)
-    network.load_state_dict(state_dict)
-    return network
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -217,8 +211,7 @@ def read_torch_file(path: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
-            "a model file that 'brf-lava train' or 'brf-lava import' wrote, or, to import, a "
-            "checkpoint of the reference code."
+            "a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
         ) from error
 
 

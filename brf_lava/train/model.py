@@ -142,52 +142,38 @@ def loss_per_sample(
     if loss_steps == "last":
         outputs, labels = outputs[:, :, -1:], labels[:, -1:]
     else:
-        labels = labels.expand(-1, outputs.shape[2])
-        if ignore_first:
-            outputs, labels = outputs[:, :, ignore_first:], labels[:, ignore_first:]
+        labels = labels.expand(-1, outputs.shape[2])[:, ignore_first:]
+        outputs = outputs[:, :, ignore_first:]
     summed = nn.functional.cross_entropy(outputs, labels, reduction="sum", ignore_index=UNLABELED)
     return summed / outputs.shape[0]
 
 
 def check_labels(decision: Decision, split: Split) -> None:
-    """Refuse data whose labels these predictions cannot be compared with.
-
-    Raises: RecipeError naming the key to change.
-    """
+    """Raises: RecipeError for labels that these predictions cannot be compared with."""
     steps, labels = split.x.shape[1], split.y.shape[1]
     each_step = decision.prediction == "each-step"
     if steps > 1 and each_step != (labels == steps):
         per, choice = ("sample", "last or mean") if each_step else ("step", "each-step")
         raise RecipeError(
-            f"readout.prediction: {decision.prediction}, but the data has one label per {per}. "
-            f"Choose {choice}."
+            f"readout.prediction: {decision.prediction}, but one label per {per}. Choose {choice}."
         )
     if decision.ignore_first >= steps:
         raise RecipeError(
-            f"training.ignore_first: {decision.ignore_first} of {steps} steps; at least one must "
-            f"count, so {steps - 1} or fewer can be ignored."
+            f"training.ignore_first: {decision.ignore_first} of {steps} steps; one must count."
         )
 
 
 def as_batch(
     split: Split, index: Any, device: torch.device, input_scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`.
-
-    input_scale: see `data.dataset.Dataset`.
-    """
-    x = torch.from_numpy(split.x[index]).to(device).to(torch.float32)
-    if input_scale != 1:
-        x = x * input_scale
+    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`."""
+    x = torch.from_numpy(split.x[index]).to(device).to(torch.float32) * input_scale
     y = torch.from_numpy(split.y[index]).to(device, torch.int64)
     return x.transpose(1, 2), y
 
 
 def evaluate(model: Network, split: Split, device: torch.device) -> tuple[Metrics, FloatActivity]:
-    """Metrics of `model` on `split`, and what it did there sample by sample.
-
-    Raises: RecipeError as `check_labels`.
-    """
+    """Metrics of `model` on `split`, and what it did there. Raises: as `check_labels`."""
     check_labels(model.decision, split)
     loss, hits, counted = 0.0, 0, 0
     predictions, sops = [], []

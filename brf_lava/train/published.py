@@ -1,14 +1,14 @@
 """Checkpoints of the published reference code, read into ours.
 
 The reference code stores [W_in, W_rec] as one matrix ``hidden.linear.weight``, in some models with
-a 0/1 pruning mask of the same shape. The file names neither the neuron nor the task. Its
-parameters tell the kind of neuron; the resonators all have the same ones, so that the neuron has to
-be named, or is found by trying which of them solves the task.
+a 0/1 pruning mask. The file names neither the neuron nor the task. Resonators all have the same
+parameters: which one it is must be named, or is found by trying which of them solves the task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ from brf_lava.config.shipped import names
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, ParameterError, RecipeError
 from brf_lava.neurons.families import DEFAULT, SPIKING
-from brf_lava.train.checkpoint import Checkpoint, measured, network_for, read_torch_file
-from brf_lava.train.model import evaluate
+from brf_lava.train.checkpoint import Checkpoint, measured, read_torch_file
 
 WEIGHT, MASK = "hidden.linear.weight", "hidden.linear.mask"
 READOUT = {"out.tau_mem": "readout.neuron.tau", "out.linear.weight": "readout.weight"}
 TRIAL_SAMPLES = 200  # enough to tell a network that works from one that does not
 CHANCES = 1.5  # times the accuracy of guessing: what is below tells nothing
 CPU = torch.device("cpu")
+IMPORTED = {"seed": None, "epoch": 0, "epochs_done": 0}
 
 
 def import_published(
@@ -63,8 +63,7 @@ def import_published(
         recipe = override(recipe, forced)
         if neuron is not None and neuron.upper() != recipe.neuron_names:
             raise RecipeError(
-                f"{recipe.name}: is for neuron {recipe.neuron_names}, not {neuron.upper()}. Name "
-                "another recipe, or no neuron."
+                f"{recipe.name}: is for neuron {recipe.neuron_names}, not {neuron.upper()}."
             )
         neuron = recipe.neuron_names
     if neuron is None:  # balanced ones first, of those that there are recipes for
@@ -85,8 +84,7 @@ def import_published(
         if len(recipes) > 1:
             chosen, how = _most_accurate(recipes, state_dict, dataset)
         origin = f"imported from {path.name} as {chosen.neuron_names}{how}"
-        history = {"seed": None, "origin": origin, "epoch": 0, "epochs_done": 0}
-        return measured(chosen, dataset, state_dict, CPU, **history)
+        return measured(chosen, dataset, state_dict, CPU, **IMPORTED, origin=origin)
     except ParameterError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (RuntimeError, IndexError) as error:  # torch's, of shapes
@@ -114,11 +112,9 @@ def _most_accurate(
     recipes: Sequence[Recipe], state_dict: dict[str, Tensor], dataset: Dataset
 ) -> tuple[Recipe, str]:
     """The recipe whose neuron does best on the first test samples, and how all did, in words."""
-    trial = dataset.test.first(TRIAL_SAMPLES)
-    accuracies = [
-        evaluate(network_for(recipe, dataset, state_dict), trial, CPU)[0].accuracy
-        for recipe in recipes
-    ]
+    trial = replace(dataset, test=dataset.test.first(TRIAL_SAMPLES))
+    tries = (measured(recipe, trial, state_dict, CPU, **IMPORTED, origin="") for recipe in recipes)
+    accuracies = [tried.metrics.accuracy for tried in tries]
     best = max(range(len(recipes)), key=accuracies.__getitem__)
     tried = ", ".join(
         f"{recipe.neuron_names} {accuracy:.1%}"
@@ -126,7 +122,7 @@ def _most_accurate(
     )
     weak = accuracies[best] < CHANCES / len(dataset.classes)
     doubt = "; none is far from chance, so name the neuron if you know it" if weak else ""
-    return recipes[best], f", the most accurate on {len(trial.x)} samples: {tried}{doubt}"
+    return recipes[best], f", the most accurate on {len(trial.test.x)} samples: {tried}{doubt}"
 
 
 def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:

@@ -13,10 +13,7 @@ from brf_lava.train.trainer import EpochReport, Progress
 
 @contextmanager
 def events(progress: Progress, out: Path) -> Iterator[Progress]:
-    """`progress`, extended to write every epoch to ``<out stem>.tensorboard``.
-
-    Needs the extra ``tensorboard``.
-    """
+    """`progress`, extended to write every epoch to ``<out stem>.tensorboard``."""
     from torch.utils.tensorboard.writer import SummaryWriter
 
     create: Any = SummaryWriter  # typed in some versions of torch only

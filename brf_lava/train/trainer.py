@@ -1,7 +1,6 @@
-"""The loop over epochs: interruptible, resumable bit for bit, best model by validation loss.
+"""The loop over epochs. The whole training state is written after each of them.
 
-After every epoch the whole training state goes to ``<out stem>.resume.pt``; a run that is stopped
-at any moment goes on from the last finished epoch and ends like one that was never stopped.
+A run that is stopped at any moment goes on from there and ends like one that was never stopped.
 """
 
 from __future__ import annotations
@@ -12,11 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Dataset, DataSource, Split
@@ -40,10 +41,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "radam": torch.optim.RAdam,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
-}
-SCHEDULES: dict[str, Callable[[float], float]] = {  # of the share of epochs that are done
-    "linear": lambda done: 1 - done,
-    "constant": lambda done: 1.0,
 }
 
 
@@ -73,7 +70,7 @@ class Progress:
 
 
 def resume_path(out: Path) -> Path:
-    """Where the training state of a model to be written to `out` is kept."""
+    """The training state next to the model."""
     return out.with_name(f"{out.stem}.resume.pt")
 
 
@@ -83,35 +80,23 @@ def metrics_path(out: Path) -> Path:
 
 
 def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
-    """`dataset` with its steps in the order that the task shows them in.
-
-    That of a permuted task is drawn from the seed, unless the data has one already.
-    """
+    """`dataset` with the steps of a permuted task in the seed's order, unless it has another."""
     if dataset.permutation is not None or not is_permuted(recipe.task):
         return dataset
     return dataset.permuted(permutation_from_seed(seed, dataset.train.x.shape[1]))
 
 
-class AveragedNetwork:
-    """A twin of a network in training, whose weights are the mean of those it had.
+def averaged_network(network: Network, decay: float) -> AveragedModel:
+    """A twin of a network, whose weights become the mean of those that updates show it.
 
     After n updates the weights of update i count in proportion to ``decay ** (n - i)``, and these
     shares add up to 1: what the network started with does not count. decay: per update, 0 to 1.
     """
 
-    def __init__(self, network: Network, decay: float) -> None:
-        self.network = copy.deepcopy(network)
-        self.decay = decay
-        self.updates = 0
+    def mean(average: Tensor, weight: Tensor, updates: Tensor | int) -> Tensor:
+        return average.lerp(weight, (1 - decay) / (1 - decay ** (int(updates) + 1)))
 
-    def update(self, network: Network) -> None:
-        """Take in the weights that `network` has now."""
-        self.updates += 1
-        share = (1 - self.decay) / (1 - self.decay**self.updates)
-        pairs = zip(self.network.parameters(), network.parameters(), strict=True)
-        with torch.no_grad():
-            for mean, weight in pairs:
-                mean.lerp_(weight, share)
+    return AveragedModel(network, avg_fn=mean)
 
 
 class Trainer:
@@ -168,7 +153,7 @@ class Trainer:
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
         self.model = model.to(device)
         decay = training.averaging
-        self.averaged = AveragedNetwork(self.model, decay) if decay else None
+        self.averaged = averaged_network(self.model, decay) if decay else None
         parameters = self.model.parameters()
         self.optimizer = OPTIMIZERS[training.optimizer](parameters, lr=training.learning_rate)
         self.epoch = 0
@@ -197,16 +182,12 @@ class Trainer:
         try:
             source = DataSource(**state["data"])
             dataset = dataset.ordered_as(stored.permutation_of(state))
-            if source.fingerprint != dataset.source.fingerprint:
+            here, then = dataset.source, state["device"]
+            if (source.fingerprint, then) != (here.fingerprint, device.type):
                 raise CheckpointError(
-                    f"{path}: was trained on {source.description}, but the data here is "
-                    f"{dataset.source.description}. Name the same --data, --unlabeled and "
-                    "--permutation, where they were given."
-                )
-            if state["device"] != device.type:
-                raise CheckpointError(
-                    f"{path}: was trained on {state['device']}, not {device.type}. "
-                    f"Resume with --device {state['device']}."
+                    f"{path}: was trained on {source.description} on {then}, not on "
+                    f"{here.description} on {device.type}. Name the same --data, --unlabeled, "
+                    "--permutation and --device."
                 )
             trainer = cls(recipe, dataset, state["seed"], device, out)
             trainer.model.load_state_dict(state["model"])
@@ -214,13 +195,12 @@ class Trainer:
             trainer.generator.set_state(state["generator"])
             vars(trainer).update({name: state[name] for name in STATE})
             if trainer.averaged:
-                trainer.averaged.network.load_state_dict(state["averaged"]["network"])
-                trainer.averaged.updates = state["averaged"]["updates"]
+                trainer.averaged.module.load_state_dict(state["averaged"]["network"])
+                trainer.averaged.n_averaged.fill_(state["averaged"]["updates"])
             trainer.reports = [EpochReport(**report) for report in state["reports"]]
         except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"{path}: damaged training state ({type(error).__name__}). Start anew with "
-                "--restart."
+                f"{path}: damaged training state ({type(error).__name__}). Use --restart."
             ) from error
         return trainer
 
@@ -242,7 +222,7 @@ class Trainer:
     @property
     def validated(self) -> Network:
         """The network that is measured and kept: the one in training, or its average."""
-        return self.averaged.network if self.averaged else self.model
+        return cast(Network, self.averaged.module) if self.averaged else self.model
 
     def run(self, progress: Progress | None = None) -> None:
         """Train until the last epoch, or until `training.patience` ends the run.
@@ -291,8 +271,8 @@ class Trainer:
     def _run_epoch(self, progress: Progress) -> EpochReport:
         started = time.perf_counter()
         settings = self.recipe.training
-        decay = SCHEDULES[settings.schedule](self.epoch / settings.epochs)
-        learning_rate = settings.learning_rate * decay
+        left = 1 - self.epoch / settings.epochs if settings.schedule == "linear" else 1.0
+        learning_rate = settings.learning_rate * left
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         samples = len(self.training_samples)
@@ -330,15 +310,13 @@ class Trainer:
         Where gradients are clipped, a batch without a finite one is left out, as long as few are.
         """
         settings, model = self.recipe.training, self.model
+        where = f"training: epoch {self.epoch + 1}, batch {batch}"
+        remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
         try:
             outputs, spikes = model(x)
         except ParameterError as error:  # a parameter that training took out of its range
-            raise BrfLavaError(
-                f"training: epoch {self.epoch + 1}, batch {batch}: {error} Training took it "
-                f"there: lower training.learning_rate (now {settings.learning_rate:g}), and start "
-                "anew with --restart."
-            ) from error
+            raise BrfLavaError(f"{where}: {error} {remedy}, and use --restart.") from error
         loss = model.loss(outputs, y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
@@ -349,21 +327,18 @@ class Trainer:
             if settings.clip_norm and self.skipped < MOST_SKIPPED * len(self.training_samples):
                 self.skipped += len(index)
                 return 0.0, 0.0, 0.0, 0.0
-            growing = model.growing_neurons()
-            remedy = (
-                f"{growing} hidden neurons grow without input, beyond the divergence boundary: "
-                "raise neuron.b_offset, or lower neuron.omega"
-                if growing
-                else f"Lower training.learning_rate (now {settings.learning_rate:g})"
-            )
+            if growing := model.growing_neurons():
+                remedy = (
+                    f"{growing} hidden neurons grow without input, beyond the divergence boundary: "
+                    "raise neuron.b_offset, or lower neuron.omega"
+                )
             raise BrfLavaError(
-                f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
-                f"{self.epoch + 1}, batch {batch}; both must be finite. {remedy}, and start "
-                "anew with --restart."
+                f"{where}: loss {value:g} with a gradient of norm {norm:g}; both must be finite. "
+                f"{remedy}, and use --restart."
             )
         self.optimizer.step()
         if self.averaged:
-            self.averaged.update(model)
+            self.averaged.update_parameters(model)
         with torch.no_grad():
             predicted = model.decision.predict(outputs.permute(2, 0, 1))
             hits, counted = model.decision.hits(predicted, y)
@@ -381,7 +356,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "averaged": averaged
-            and {"network": averaged.network.state_dict(), "updates": averaged.updates},
+            and {"network": averaged.module.state_dict(), "updates": int(averaged.n_averaged)},
             "reports": [asdict(report) for report in self.reports],
         }
         stored.write_archive(state, resume_path(self.out))
@@ -397,8 +372,7 @@ def stored_task(out: Path) -> str:
 def _read_state(path: Path) -> tuple[Recipe, dict[str, Any]]:
     if not path.exists():
         raise CheckpointError(
-            f"{path}: no training state to resume. Start without --resume, or name the same "
-            "--out as the run that was stopped."
+            f"{path}: no training state to resume. Name the --out of the run that was stopped."
         )
     state = stored.read_archive(path, STATE_FORMAT, STATE_SCHEMA)
     return stored.stored_recipe(state, path), state

@@ -336,7 +336,7 @@ def test_what_a_neuron_does_not_know_is_refused() -> None:
 
 
 def test_other_refusals() -> None:
-    with pytest.raises(ParameterError, match="learned axonal delays are not available"):
+    with pytest.raises(ParameterError, match="there are no learned ones"):
         block.brf.Dense({}, 4, 9, delay=True)
     with pytest.raises(ParameterError, match=r"BRF\.neurons: None"):
         neuron.brf.Neuron()
@@ -349,9 +349,9 @@ def test_other_refusals() -> None:
     with pytest.raises(ParameterError, match=r"torch\.float64 on cpu for .* torch\.float32 on cpu"):
         make("BRF")(spikes_in().double())
     for sizes in ((-4, 9), (0, 9), (4, 0), (4, 2.0)):
-        with pytest.raises(ParameterError, match=r"BRF block: .*; a whole number, 1 or more"):
+        with pytest.raises(ParameterError, match=r"BRF block: .*; a whole number from 1"):
             block.brf.Recurrent({}, *sizes)
-    with pytest.raises(ParameterError, match=r"mask of shape \[4, 9\]; .* \[9, 4\], is needed"):
+    with pytest.raises(ParameterError, match=r"mask of shape \[4, 9\], not \[9, 4\]"):
         block.brf.Dense({}, 4, 9, mask=torch.ones(4, 9))
 
 
@@ -445,7 +445,7 @@ def test_every_block_exports_a_layer_that_reads_back(tmp_path: Path) -> None:
 
 def test_an_input_block_that_no_file_can_hold_is_refused() -> None:
     for made in (block.brf.Input({}, 1.0, 0.5, neurons=3), block.brf.Input({"shared_param": True})):
-        with pytest.raises(ParameterError, match="Set bias=None, and neurons to that number"):
+        with pytest.raises(ParameterError, match="bias=None and a known number"):
             made.to_real()
 
 

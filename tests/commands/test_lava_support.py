@@ -173,7 +173,7 @@ def test_a_command_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lava_install, "distributions", list)
     failed = SimpleNamespace(returncode=7)
     monkeypatch.setattr(lava_install.subprocess, "run", lambda command, **_: failed)
-    assert_failed(brf_lava("install-lava"), 3, "exit code 7 of", "call install-lava again")
+    assert_failed(brf_lava("install-lava"), 3, "exit code 7 of", "try again")
 
 
 @pytest.mark.slow

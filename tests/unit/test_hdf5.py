@@ -222,7 +222,7 @@ def test_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not a network\nat all\n", b"\x89HDF\r\n\x1a\n", b"PK"])
 def test_other_content(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "net.h5").write_bytes(content)
-    assert_rejected(tmp_path / "net.h5", "not a complete HDF5 network", "Export it again")
+    assert_rejected(tmp_path / "net.h5", "not a complete HDF5 network", "export")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.004, 0.03, 0.1, 0.3, 0.5, 0.75, 0.9, 0.999, -1])

@@ -24,7 +24,7 @@ from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.nn.blocks import Block
 from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
 from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
-from brf_lava.train.trainer import AveragedNetwork, Progress, Trainer, metrics_path, resume_path
+from brf_lava.train.trainer import Progress, Trainer, averaged_network, metrics_path, resume_path
 
 BRF_PARAMS = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
 LI_PARAMS = {"tau_mean": 20.0, "tau_std": 1.0}
@@ -244,9 +244,9 @@ BLANK = Split(ECG.test.x, np.full_like(ECG.test.y, UNLABELED))
         (ECG, ["validation=12"], "12 samples of 12; 1 to 11"),
         (replace(ECG, train=BLANK), [], "training half: none of its"),
         (replace(ECG, test=BLANK), [], "test half: none of its"),
-        (ECG, ["prediction=mean"], "mean, but the data has one label per step"),
+        (ECG, ["prediction=mean"], "mean, but one label per step"),
         (DIGITS, ["prediction=each-step"], "each-step, .* per sample. Choose last or"),
-        (DIGITS, ["ignore_first=30"], "training.ignore_first: 30 of 30 steps; .* 29 or fewer"),
+        (DIGITS, ["ignore_first=30"], "training.ignore_first: 30 of 30 steps; one must count"),
     ],
 )
 def test_data_that_do_not_fit_the_recipe(
@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(out: Path) -> None:
     trainer = trainer_of(out)
     with torch.no_grad():
         trainer.model.readout.weight.fill_(float("nan"))
-    with pytest.raises(BrfLavaError, match=r"norm nan in epoch 1, batch 1; .* Lower"):
+    with pytest.raises(BrfLavaError, match=r"epoch 1, batch 1: .* norm nan; .* Lower"):
         trainer.run()
 
 
@@ -307,7 +307,7 @@ def test_neurons_beyond_the_divergence_boundary_are_named_as_the_cause(out: Path
 
 
 def test_an_omega_that_training_drives_out_of_range_is_its_own_doing(out: Path) -> None:
-    message = r"epoch 1, batch 2: BRF.omega: .* lower training.learn"
+    message = r"epoch 1, batch 2: BRF.omega: .* Lower training.learn"
     with pytest.raises(BrfLavaError, match=message):
         train(out, "learning_rate=999")
 
@@ -436,23 +436,23 @@ def test_truncated_gradients_differ_but_not_the_network(out: Path) -> None:
 
 def test_averaged_weights_are_the_weighted_mean_of_all() -> None:
     model, rng = Network(RECIPE, 4, 6), torch.Generator().manual_seed(0)
-    averaged, history = AveragedNetwork(model, 0.8), []
+    averaged, history = averaged_network(model, 0.8), []
     for _ in range(5):
         with torch.no_grad():
             model.readout.weight.copy_(torch.randn(6, 7, generator=rng))
         history.append(model.readout.weight.detach().clone())
-        averaged.update(model)
+        averaged.update_parameters(model)
     shares = torch.tensor([0.8 ** (4 - i) for i in range(5)])
     expected = sum(share * weight for share, weight in zip(shares, history, strict=True))
-    assert torch.allclose(averaged.network.readout.weight, expected / shares.sum(), atol=1e-6)
-    assert not torch.equal(averaged.network.readout.weight, model.readout.weight)
+    assert torch.allclose(averaged.module.readout.weight, expected / shares.sum(), atol=1e-6)
+    assert not torch.equal(averaged.module.readout.weight, model.readout.weight)
 
 
 def test_the_averaged_network_is_validated_and_kept(whole: Trainer, out: Path) -> None:
     trainer = train(out, "averaging=0.9")
     assert_same_weights(trainer.model.state_dict(), whole.model.state_dict())
     assert trainer.averaged is not None
-    assert trainer.averaged.updates == 12
+    assert trainer.averaged.n_averaged == 12
     kept, _ = evaluate(trainer.checkpoint().model(), trainer.validation, CPU)
     best = trainer.reports[trainer.best_epoch - 1]
     assert kept.loss == pytest.approx(best.validation_loss)
