@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from command_line import brf_lava
 
+from brf_lava import __version__
 from brf_lava.__main__ import main
 from brf_lava.errors import INTERRUPTED
 
@@ -51,4 +52,4 @@ def test_wrong_arguments_take_one_line() -> None:
 def test_the_module_is_the_command() -> None:
     command = [sys.executable, "-m", "brf_lava", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("brf-lava")
+    assert done.stdout == f"brf-lava, version {__version__}\n"

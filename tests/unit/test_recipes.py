@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,10 +85,6 @@ def test_the_steadied_recipe_is_the_published_one_but_for_what_it_names() -> Non
     steady = recipes.load_recipe("ecg-brf-steady")
     changes = ["batch_size=4", "clip_norm=100", "averaging=0.999", "weight_bits=8"]
     assert steady == recipes.override(ECG, changes)
-    named = [
-        line for line in steady.text.splitlines() if "found here;" in line or "export;" in line
-    ]
-    assert len(named) == len(changes)
 
 
 @pytest.mark.parametrize("name", names("training"))
@@ -229,82 +224,51 @@ def test_layers_one_by_one() -> None:
 
 
 def test_layers_of_one_kind() -> None:
-    recipe = recipes.override(ECG, ["hidden=[9, 8, 7]", "recurrent=[true, false, true]"])
-    assert recipe.layers == tuple(
-        recipes.LayerRecipe(neurons, "BRF", ECG.neuron, loop)
-        for neurons, loop in ((9, True), (8, False), (7, True))
-    )
-    assert recipe.neuron_names == "BRF"
-    named = recipes.override(recipe, ['network.neuron=["BRF", "BRF", "BRF"]'])
+    recipe = recipes.override(ECG, ["hidden=[9, 8]", "recurrent=[true, false]"])
+    assert recipe.layers == ((9, "BRF", ECG.neuron, True), (8, "BRF", ECG.neuron, False))
+    named = recipes.override(recipe, ['network.neuron=["BRF", "BRF"]'])
     assert (named.layers, named.neuron_names) == (recipe.layers, "BRF")
 
 
-def deep_text(old: str, new: str) -> str:
-    assert DEEP.text.count(old) == 1
-    return DEEP.text.replace(old, new)
-
-
-WITHOUT = re.sub(r"\[neuron\]\n(.+\n)+", "", ECG.text)
+BOTH = '["BRF", "ALIF"]'
 OF_BOTH = 'no such key where network.neuron = ["ALIF", "BRF"]; leave it out. There are theta, beta'
-LAYERS_REFUSED: tuple[tuple[str, str], ...] = (
+LAYERS_REFUSED: tuple[tuple[str, str, str], ...] = (
+    ("hidden = [24, 12]", "hidden = [24]", "network.neuron: the number of entries is 2, of hidden"),
     (
-        deep_text("hidden = [24, 12]", "hidden = [24]"),
-        "network.neuron: the number of entries is 2, of hidden layers 1. Write one for each",
+        "[true, false]",
+        "[true]",
+        "network.recurrent: the number of entries is 1, of hidden",
     ),
-    (
-        deep_text("[true, false]", "[true]"),
-        "network.recurrent: the number of entries is 1, of hidden layers 2",
-    ),
-    (
-        deep_text('["BRF", "ALIF"]', '["BRF", "ALIF", "RF"]'),
-        "network.neuron: the number of entries is 3, of hidden layers 2",
-    ),
-    (deep_text('["BRF", "ALIF"]', '["ALIF", "BRF"]'), f"neuron.1.dt: {OF_BOTH}"),
-    (
-        deep_text('["BRF", "ALIF"]', '"BRF"'),
-        'neuron.2.beta: no such key where network.neuron = "BRF"; leave it out. There are dt',
-    ),
-    (deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'), 'network.neuron: ["BRF", "LI"]; allowed is'),
-    (deep_text('["BRF", "ALIF"]', "[]"), "network.neuron: the number of entries is 0"),
-    (deep_text("[true, false]", "[true, 0]"), "network.recurrent: [true, 0]; allowed is true or"),
-    (deep_text("beta = 1.8", "beta = -1"), "neuron.2.beta: -1; allowed is a number at least 0."),
-    (deep_text("beta = 1.8", "bbeta = 1.8"), "bbeta: no such key. Did you mean neuron.2.beta?"),
-    (deep_text("beta = 1.8\n", ""), "neuron.2.beta is missing"),
-    (deep_text("[3.0, 5.0]", "[3.0, 200.0]"), "neuron.1.omega: up to 200 rad/s; dt*omega must"),
-    (deep_text("[3.0, 5.0]", "[3.0, 2.0]"), f"neuron.1.omega: [3, 2]; {RANGE}"),
-    (
-        edited(r"^neuron = \S+", 'neuron = ["BRF", "RF"]').replace("[36]", "[36, 12]"),
-        'neuron: one table, but network.neuron = ["BRF", "RF"]. Write one [[neuron]] table',
-    ),
-    (
-        edited(r"^\[neuron\]", "[[neuron]]").replace("[36]", "[36, 12]"),
-        "neuron: the number of [[neuron]] tables is 1, of hidden layers 2",
-    ),
-    (
-        WITHOUT.replace("task", "neuron = 3\ntask", 1),
-        "neuron: 3; allowed is a section [neuron], or several [[neuron]].",
-    ),
-    (
-        WITHOUT.replace("task", "neuron = [3]\ntask", 1),
-        "neuron: [3]; allowed is a section [neuron], or several [[neuron]].",
-    ),
-    (
-        WITHOUT.replace("task", "neuron = []\ntask", 1),
-        "neuron: the number of [[neuron]] tables is 0",
-    ),
-    (
-        ECG.text.replace("[readout]", "[[readout]]"),
-        "allowed is a table with the keys tau_mean, tau_std, prediction.",
-    ),
-    (
-        'task = "ecg"\nnetwork = 36\n',
-        "network: 36; allowed is a table with the keys hidden, neuron, recurrent.",
-    ),
+    (BOTH, '["ALIF", "BRF"]', f"neuron.1.dt: {OF_BOTH}"),
+    (BOTH, '"BRF"', 'neuron.2.beta: no such key where network.neuron = "BRF"; leave it out.'),
+    (BOTH, '["BRF", "LI"]', 'network.neuron: ["BRF", "LI"]; allowed is'),
+    (BOTH, "[]", "network.neuron: the number of entries is 0"),
+    ("[true, false]", "[true, 0]", "network.recurrent: [true, 0]; allowed is true or"),
+    ("beta = 1.8", "beta = -1", "neuron.2.beta: -1; allowed is a number at least 0."),
+    ("beta = 1.8", "bbeta = 1.8", "bbeta: no such key. Did you mean neuron.2.beta?"),
+    ("beta = 1.8\n", "", "neuron.2.beta is missing"),
+    ("[3.0, 5.0]", "[3.0, 200.0]", "neuron.1.omega: up to 200 rad/s; dt*omega must"),
+    ("[3.0, 5.0]", "[3.0, 2.0]", f"neuron.1.omega: [3, 2]; {RANGE}"),
+)
+WITHOUT = re.sub(r"\[neuron\]\n(.+\n)+", "", ECG.text)
+TWO = ECG.text.replace("[36]", "[36, 12]")
+TABLES_REFUSED: tuple[tuple[str, str], ...] = (
+    (TWO.replace('= "BRF"', '= ["BRF", "RF"]'), 'one table, but network.neuron = ["BRF", "RF"].'),
+    (TWO.replace("[neuron]", "[[neuron]]"), "neuron: the number of [[neuron]] tables is 1"),
+    (WITHOUT.replace("task", "neuron = 3\ntask", 1), "neuron: 3; allowed is a section [neuron]"),
+    (WITHOUT.replace("task", "neuron = [3]\ntask", 1), "neuron: [3]; allowed is a section"),
+    (WITHOUT.replace("task", "neuron = []\ntask", 1), "number of [[neuron]] tables is 0"),
+    (ECG.text.replace("[readout]", "[[readout]]"), "a table with the keys tau_mean, tau_std"),
+    ('task = "ecg"\nnetwork = 36\n', "network: 36; allowed is a table with the keys hidden,"),
 )
 
 
 def test_layers_refused() -> None:
-    for source, message in LAYERS_REFUSED:
+    for old, new, message in LAYERS_REFUSED:
+        assert DEEP.text.count(old) == 1
+        source = DEEP.text.replace(old, new)
+        assert_refused(recipes.parse_recipe, source, "my.toml", parts=["my.toml: ", message])
+    for source, message in TABLES_REFUSED:
         assert_refused(recipes.parse_recipe, source, "my.toml", parts=["my.toml: ", message])
 
 
@@ -335,29 +299,20 @@ def test_override_of_one_layer_gives_each_a_table() -> None:
 
 CHANGES_REFUSED: tuple[tuple[recipes.Recipe, Sequence[str], str], ...] = (
     (DEEP, ["theta=1"], "theta=1: neuron.1.theta and neuron.2.theta are meant; write one in full"),
-    (DEEP, ["neuron.theta=1"], "neuron.1.theta and neuron.2.theta are meant"),
     (DEEP, ["neuron.3.theta=1"], "layer 3; there are tables for layers 1 to 2."),
     (DEEP, ["neuron.0.theta=1"], "layer 0; there are tables for layers 1 to 2"),
     (DEEP, ["neuron.2.omega=[1, 2]"], 'omega: no such key where network.neuron = ["BRF", "ALIF"];'),
     (DEEP, ["neuron.2.thetta=1"], "neuron.2.thetta=1: no such key. Did you mean neuron.theta?"),
     (DEEP, ["neuron.2.batch_size=1"], "no such key. Did you mean training.batch_size?"),
-    (DEEP, ["training.1.epochs=3"], "no such key"),
-    (DEEP, ["neuron.2={}"], "no such key"),
-    (DEEP, ["hidden=[24]"], "network.neuron: the number of entries is 2"),
     (ECG, ["neuron.2.omega=[1, 2]"], "layer 2; there are tables for layers 1 to 1"),
-    (ECG, ['network.neuron=["BRF", "RF"]'], "network.neuron: the number of entries is 2"),
     (ECG, ["hidden=3", "neuron.1.omega=[1, 2]"], f"network.hidden: 3; {HIDDEN}"),
     (ECG, ["epoch=3"], " epoch=3: no such key. Did you mean training.epochs?"),
-    (ECG, ["training.epoch=3"], "Did you mean training.epochs?"),
     (ECG, ["training={}"], "no such key"),
-    (ECG, ["text=hello"], "no such key"),
     (ECG, ["epochs"], " epochs: not of the form key=value, such as epochs=30."),
-    (ECG, ["epochs="], "key=value"),
     (ECG, ["=3"], "key=value"),
     (ECG, ["epochs=3\nloss='nll'"], "not a TOML value"),
     (ECG, ["epochs=3 4"], "epochs=3 4: 3 4 is not a TOML value ("),
     (ECG, ["epochs=many"], 'training.epochs: "many"; allowed is a whole number, 1 or more.'),
-    (ECG, ["omega=[3, 150]"], "neuron.omega: up to 150 rad/s; dt*omega must stay below 1"),
     (ECG, ["beta=2"], 'neuron.beta: no such key where network.neuron = "BRF"; leave it out.'),
     (ECG, ["neuron=RF"], f"neuron.gamma: {OF_RF}"),
 )
@@ -366,12 +321,6 @@ CHANGES_REFUSED: tuple[tuple[recipes.Recipe, Sequence[str], str], ...] = (
 def test_override_refused() -> None:
     for recipe, changes, message in CHANGES_REFUSED:
         assert_refused(recipes.override, recipe, changes, parts=["--set", message])
-
-
-def test_a_task_of_ones_own_is_a_path() -> None:
-    recipe = recipes.override(ECG, ['task="own/gestures.toml"'])
-    assert recipe.task == "own/gestures.toml"
-    assert recipes.parse_recipe(recipe.text, "again") == recipe
 
 
 def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
@@ -439,6 +388,8 @@ def test_override_checks_the_outcome_not_the_way_there() -> None:
 def test_override_without_effect_keeps_the_text() -> None:
     for changes in ([], ["epochs=400"], ["omega=[3, 5.0]"]):
         assert recipes.override(ECG, changes).text == ECG.text
+    own = recipes.override(ECG, ["task=own/gestures.toml"])
+    assert (own.task, recipes.parse_recipe(own.text, "again")) == ("own/gestures.toml", own)
 
 
 def test_override_of_a_strange_name_stays_a_comment() -> None:
@@ -471,40 +422,12 @@ def test_text_and_values_agree_after_any_override(**values: Any) -> None:
     assert changed.training.learning_rate == values["learning_rate"]
 
 
-LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(SPIKING)))
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(LAYER, st.booleans(), RANGE, POSITIVE), min_size=1, max_size=4))
-def test_any_layers_survive_their_text(layers: list[Any]) -> None:
-    """Written as a file of its own, read, and changed layer by layer."""
-    values = {"brf": ECG.table["neuron"]}
-    values |= {name: recipes.load_recipe(f"ecg-{name}").table["neuron"] for name in ("rf", "alif")}
-    of = {"BRF": "brf", "BHRF": "brf", "ALIF": "alif", "RF": "rf", "HRF": "rf"}
-    tables = {
-        name: msgspec.convert(values[of[name]], recipes.table_of(SPIKING[name])) for name in of
-    }
-    names = tuple(name for (_, name), *_ in layers)
-    base = replace(
-        ECG,
-        network=recipes.NetworkRecipe(
-            hidden=tuple(neurons for (neurons, _), *_ in layers),
-            neuron=names,
-            recurrent=tuple(loop for _, loop, *_ in layers),
-        ),
-        neuron=tuple(tables[name] for name in names),
-    )
-    assert recipes.parse_recipe(strict_toml.write_table(base.table), "again") == base
-    changes, expected = [], []
-    for number, ((_, name), _, omega, theta) in enumerate(layers, start=1):
-        changes.append(f"neuron.{number}.theta={theta!r}")
-        table = replace(tables[name], theta=theta)
-        if name != "ALIF":
-            changes.append(f"neuron.{number}.omega={list(omega)!r}")
-            table = replace(table, omega=tuple(omega))
-        expected.append(table)
+@pytest.mark.parametrize("name", SPIKING)
+def test_layers_of_every_neuron_survive_their_text(name: str) -> None:
+    base = recipes.load_recipe(f"ecg-{'rf' if name == 'HRF' else name}".lower())
+    changes = [f"network.neuron={name}", "hidden=[9, 8]", "neuron.2.theta=0.3"]
     changed = recipes.override(base, changes)
-    assert [layer.parameters for layer in changed.layers] == expected
+    assert changed.layers[1].parameters == replace(changed.layers[0].parameters, theta=0.3)
     assert recipes.parse_recipe(changed.text, "again") == changed
 
 
@@ -540,11 +463,10 @@ def test_profiles_have_the_values_of_the_boards() -> None:
     }
     for profile in chips.values():
         assert isinstance(profile, profiles.Loihi2Profile)
-        assert (profile.weight_bits, profile.state_bits) == (8, 24)
-        limits = profile.limits
-        assert (limits.synapse_words.value, limits.memory_words.value) == (16_000, 20_000)
-        assert (limits.neurons_per_core.value, limits.groups_per_core.value) == (4096, 8)
-        assert limits.cores_per_chip.value == 120
+        names_of = ("weight_bits", "state_bits", "synapse_words", "memory_words")
+        names_of += ("neurons_per_core", "groups_per_core", "cores_per_chip")
+        values = [getattr(profile.limits, name).value for name in names_of]
+        assert values == [8, 24, 16_000, 20_000, 4096, 8, 120]
 
 
 OHEO_GULCH = (shipped("deploy") / "loihi2-oheogulch.toml").read_text()
@@ -570,22 +492,12 @@ PROFILES_REFUSED: tuple[tuple[str, str], ...] = (
         "limits.weight_bits.value: 9; allowed is a whole number, 1 to 8.",
     ),
     (
-        changed("chips = { value = 1,", "chips = { value = 0,"),
-        "limits.chips.value: 0; allowed is a whole number, 1 to 2147483647.",
-    ),
-    (
         changed("axon_words = { value = 1,", "axon_words = { value = -1,"),
         "packing.axon_words.value: -1; allowed is a whole number, 0 to 2147483647.",
     ),
     (
         changed('state_bits = { value = 24, certainty = "published"', "state_bits = { value = 24"),
         "limits.state_bits.certainty is missing",
-    ),
-    (
-        changed(
-            'word_bits = { value = 64, certainty = "', 'word_bits = { value = 64, certainty = "un'
-        ),
-        'packing.word_bits.certainty: "unquoted"; allowed is one of "published", "quoted"',
     ),
     (changed("[packing]", "[packs]"), "packs: no such key"),
 )

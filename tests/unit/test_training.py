@@ -23,7 +23,7 @@ from brf_lava.network.decision import UNLABELED
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.nn.blocks import Block
 from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
-from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
+from brf_lava.train.model import Network, evaluate, loss_per_sample
 from brf_lava.train.trainer import Progress, Trainer, averaged_network, metrics_path, resume_path
 
 BRF_PARAMS = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
@@ -102,13 +102,6 @@ def assert_same_weights(found: dict[str, Any], expected: dict[str, Any]) -> None
 # Blocks
 
 
-def test_blocks_in_a_row_copy_nothing() -> None:
-    hidden, readout = Block("BRF", BRF_PARAMS, 4, 9, recurrent=True), Block("LI", LI_PARAMS, 9, 6)
-    spikes = hidden(torch.ones(3, 4, 50))
-    assert spikes.permute(2, 0, 1).is_contiguous()
-    assert readout(spikes).permute(2, 0, 1).is_contiguous()
-
-
 def test_initial_values_follow_the_recipe() -> None:
     block = Block("BRF", BRF_PARAMS, 20, 400, recurrent=True)
     omega, b_offset = block.neuron.omega.detach(), block.neuron.b_offset.detach()
@@ -150,11 +143,6 @@ def test_training_learns(out: Path) -> None:
     rates = [report.learning_rate for report in trainer.reports]
     assert rates == pytest.approx([0.1 * (1 - epoch / 12) for epoch in range(12)])
     assert trainer.kernel == "cpu"
-
-
-def test_another_seed_gives_other_weights(whole: Trainer, out: Path) -> None:
-    other = train(out, "epochs=1", seed=4)
-    assert not torch.equal(other.model.readout.weight, whole.model.readout.weight)
 
 
 class StoppedError(Exception):
@@ -256,14 +244,6 @@ def test_data_that_do_not_fit_the_recipe(
         trainer_of(out, *changes, dataset=dataset)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(out: Path) -> None:
-    trainer = trainer_of(out)
-    with torch.no_grad():
-        trainer.model.readout.weight.fill_(float("nan"))
-    with pytest.raises(BrfLavaError, match=r"epoch 1, batch 1: .* norm nan; .* Lower"):
-        trainer.run()
-
-
 def gradients_without_end(trainer: Trainer, batches: set[int]) -> None:
     """Make the gradient of these batches, counted over the whole run, infinite."""
     loss, done = trainer.model.loss, iter(range(10**6))
@@ -292,7 +272,8 @@ def test_many_such_batches_or_one_without_clipping_end_the_run(
 ) -> None:
     trainer = trainer_of(out, f"clip_norm={clip_norm}", "batch_size=1", "epochs=1")
     gradients_without_end(trainer, failing)
-    with pytest.raises(BrfLavaError, match=r"both must be finite. Lower .* --restart"):
+    message = r"epoch 1, batch \d: loss .*; both must be finite. Lower .* --restart"
+    with pytest.raises(BrfLavaError, match=message):
         trainer.run()
 
 
@@ -379,13 +360,6 @@ def test_one_prediction_per_sample(prediction: str) -> None:
     assert (metrics.samples, metrics.steps) == (7, STEPS)
 
 
-def test_values_are_scaled_before_the_network_sees_them() -> None:
-    x, y = as_batch(DIGITS.train, slice(2, 5), CPU, DIGITS.input_scale)
-    assert (x.shape, x.dtype) == ((3, 1, STEPS), torch.float32)
-    assert torch.allclose(x[:, 0], torch.from_numpy(DIGITS.train.x[2:5, :, 0] / 255).float())
-    assert y.tolist() == DIGITS.train.y[2:5].tolist()
-
-
 # Options of training
 
 
@@ -420,9 +394,10 @@ def test_recurrent_weights_that_are_left_out_stay_out(out: Path, density: float)
     for layer, neurons in zip(layers, (7, 5), strict=False):
         assert layer.recurrent is not None
         assert np.count_nonzero(layer.recurrent) == round(density * neurons**2)
+    other = trainer_of(out, *sparse, seed=2).model.hidden_blocks[0]
+    assert not torch.equal(other.weight, full.hidden_blocks[0].weight)
     if density:
-        other = trainer_of(out, *sparse, seed=2).model.hidden_blocks[0].recurrent_mask
-        assert not torch.equal(other, trainer.model.hidden_blocks[0].recurrent_mask)
+        assert not torch.equal(other.recurrent_mask, trainer.model.hidden_blocks[0].recurrent_mask)
 
 
 def test_truncated_gradients_differ_but_not_the_network(out: Path) -> None:
@@ -490,9 +465,7 @@ def test_a_permuted_task_keeps_its_order(out: Path) -> None:
 
 def test_an_order_that_was_given_is_kept(out: Path) -> None:
     given = DIGITS.permuted(np.arange(STEPS)[::-1].copy())
-    trainer = trainer_of(out, seed=3, dataset=given)
-    assert trainer.dataset is given
-    trainer._save_state()
+    trainer_of(out, seed=3, dataset=given)._save_state()
     assert np.array_equal(Trainer.resumed(DIGITS, CPU, out).dataset.train.x, given.train.x)
     with pytest.raises(CheckpointError, match="was trained on short waves"):
         Trainer.resumed(DIGITS.permuted(permutation_from_seed(1, STEPS)), CPU, out)
@@ -539,20 +512,14 @@ def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     assert (loaded.recipe, loaded.recipe.text, loaded.seed) == (RECIPE, RECIPE.text, 0)
     assert loaded.metrics.device
     assert {"brf_lava", "torch", "numpy", "numba", "python"} <= set(loaded.versions)
+    metrics, activity = evaluate(loaded.model(), ECG.test, CPU)
+    assert metrics == loaded.metrics
+    assert metrics.accuracy == float(np.mean(loaded.activity.predictions == ECG.test.y))
+    assert np.array_equal(activity.sops, loaded.activity.sops)
     save_checkpoint(loaded, tmp_path / "again.pt")
     again = load_checkpoint(tmp_path / "again.pt")
     assert_same_weights(again.state_dict, loaded.state_dict)
     assert (again.metrics, again.recipe.text) == (loaded.metrics, loaded.recipe.text)
-
-
-def test_stored_metrics_are_those_of_the_stored_model(model_file: Path) -> None:
-    checkpoint = load_checkpoint(model_file)
-    metrics, activity = evaluate(checkpoint.model(), ECG.test, CPU)
-    assert metrics == checkpoint.metrics
-    assert np.array_equal(activity.predictions, checkpoint.activity.predictions)
-    assert np.array_equal(activity.sops, checkpoint.activity.sops)
-    assert metrics.accuracy == float(np.mean(activity.predictions == ECG.test.y))
-    assert metrics.sops_per_sample == activity.sops.mean()
 
 
 def as_schema_1(contents: dict[str, Any]) -> None:
