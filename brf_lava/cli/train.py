@@ -96,7 +96,7 @@ def recipe_for_task(
     own = task is not None and task.endswith(".toml")
     if name is None and (own or task is None):
         raise RecipeError(
-            f"--task {task}: not one with a recipe of its own. Name --task ecg, for example, or "
+            f"{f'--task {task}' if own else 'train'}: name a shipped --task, such as ecg, or a "
             "--recipe: ecg-brf if every step has a label, smnist-brf if every sample has one."
         )
     base = load_recipe(name) if name else recipe_for(task or "")

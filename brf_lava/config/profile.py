@@ -1,7 +1,6 @@
 """Profiles: where a network runs, and the limits of that place, in one TOML text.
 
-The shipped ones are in the folder `deploy`, one per target. As with recipes, every key must be
-there and an unknown one is refused. Each number about a board carries its source.
+The shipped ones are in the folder `deploy`. Each number about a board carries its source.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Recipes: all that a training run depends on, in one TOML text.
 
-The shipped ones are in the folder `training`, one per task and neuron. A recipe states everything:
-no key has a default, an unknown key is refused, and the keys of ``[neuron]`` are those of the very
-neuron the network has. Hidden layers that differ have a list each of neurons and of feedback, and a
-table ``[[neuron]]`` each. The text goes into the checkpoint and from there into the network file.
+The shipped ones are in the folder `training`. A recipe states everything: no key has a default, an
+unknown key is refused, and the keys of ``[neuron]`` are those of the network's neuron. Layers that
+differ have a table ``[[neuron]]`` each. The text goes into the model and the network file.
 """
 
 from __future__ import annotations

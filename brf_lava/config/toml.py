@@ -1,8 +1,7 @@
 """TOML and JSON tables as dataclasses, checked by msgspec, with messages for the file's author.
 
-A dataclass is the specification of a file: its types and their `msgspec.Meta` say what each key may
-hold, and a field that is a dataclass itself is a section. A ValueError that its ``__post_init__``
-raises, such as "omega: ...", is reported with the path of the section.
+A dataclass is the specification of a file, and a field that is a dataclass itself is a section. A
+ValueError of its ``__post_init__``, such as "omega: ...", is reported with the section's path.
 """
 
 from __future__ import annotations
@@ -203,8 +202,8 @@ def parse_value(source: str) -> Any:
 
 def to_toml(value: Any) -> str:
     """A value as TOML, where it can be, and as a message shows it."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text.replace("\x7f", "\\u007f")
+    text = json.dumps(value, ensure_ascii=False, default=repr).replace("\x7f", "\\u007f")
+    return repr(value) if isinstance(value, float) else text  # JSON spells nan and inf otherwise
 
 
 def write_table(table: Mapping[str, Any]) -> str:

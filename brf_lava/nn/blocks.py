@@ -1,7 +1,6 @@
 """Blocks: weights, a neuron and the loop over time in one module, as in lava-dl's SLAYER.
 
-Tensors are NCT: [batch, channels, time]. They are views of time-major memory, the kernels' own
-layout, so that blocks in a row copy nothing.
+Tensors [batch, channels, time] are views of time-major memory: blocks in a row copy nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The trainable side of a neuron, made from its record: parameters, coefficients, running, state.
+"""The trainable side of a neuron, made from its record; `brf_lava.kernels` runs the dynamics.
 
-A module here holds what is learned per neuron; the dynamics are `brf_lava.neurons` run by
-`brf_lava.kernels`. Trained parameters enter through their absolute value, as in the reference code
-of Higuchi et al. 2024, so that no sign can make a resonator unstable.
+Trained parameters enter through their absolute value, as in the reference code of Higuchi et al.
+2024, so that no sign can make a resonator unstable.
 """
 
 from __future__ import annotations

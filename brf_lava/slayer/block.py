@@ -1,8 +1,7 @@
 """``block.<n>.Dense`` and its like, as in lava-dl's ``slayer.block``: its names and arguments.
 
-There is one namespace for each neuron of `brf_lava.neurons.families`, with `Input`, `Dense`,
-`Recurrent` and `Affine`; a neuron that does not spike has `Input` and `Affine`. `blocks_of` makes
-one for a neuron of your own. `help` of each class lists its arguments.
+There is one namespace for each neuron, with `Input`, `Dense`, `Recurrent` and `Affine`, or `Input`
+and `Affine` if it does not spike. `blocks_of` makes one for a neuron of your own.
 """
 
 from __future__ import annotations

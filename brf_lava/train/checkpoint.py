@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -207,8 +206,10 @@ def read_torch_file(path: Path) -> Any:
     try:
         return load_torch_file(path)
     except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}. Name a model file.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: {str(error.strerror).lower()}. Name a model file."
+        ) from error
+    except Exception as error:  # of any kind: what damage leads torch's unpickler to
         raise CheckpointError(
             f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
             "a file of 'brf-lava train' or, to import, a checkpoint of the reference code."

@@ -39,8 +39,8 @@ def read_metrics(path: Path, names: Sequence[str], remedy: str) -> dict[str, lis
     for line, text in enumerate(read_text(path, DataError, remedy).splitlines(), start=1):
         where = f"{path}, line {line}"
         contents = parse_json(text, where, DataError, remedy)
-        epoch = convert(kind, contents, where, DataError, remedy)
-        if epoch.epoch != line:
-            raise DataError(f"{where}: epoch {epoch.epoch}; epochs go up from 1. {remedy}")
-        epochs.append(epoch)
+        row = convert(kind, contents, where, DataError, remedy)
+        if row.epoch != line:
+            raise DataError(f"{where}: epoch {row.epoch}; lines must be in order from 1. {remedy}")
+        epochs.append(row)
     return {name: [getattr(epoch, name) for epoch in epochs] for name in names}

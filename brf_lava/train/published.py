@@ -71,7 +71,7 @@ def import_published(
         known = (name for name in fitting if f"{dataset.task}-{name}".lower() in names("training"))
         recipes = [override(recipe_for(dataset.task, name), forced) for name in known]
     elif neuron.upper() in fitting:
-        recipes = [recipe or override(recipe_for(dataset.task, neuron), forced)]
+        recipes = [recipe or override(_shipped(dataset.task, neuron.upper()), forced)]
     else:
         raise CheckpointError(
             f"{path}: neuron {neuron!r} was named, but the file has {' and '.join(own)}, which are "
@@ -93,6 +93,15 @@ def import_published(
             f"{path}: does not fit task {dataset.task} ({inputs} inputs, {classes} classes): "
             f"{reason} Name the task that it was trained for."
         ) from error
+
+
+def _shipped(task: str, neuron: str) -> Recipe:
+    """The shipped recipe; of a neuron that nothing was published of, that of one like it."""
+    parameters, known = SPIKING[neuron].parameters, names("training")
+    alike = (name for name, each in SPIKING.items() if each.parameters == parameters)
+    base = next((n for n in (neuron, *alike) if f"{task}-{n}".lower() in known), neuron)
+    recipe = recipe_for(task, base)
+    return recipe if base == neuron else override(recipe, [f"network.neuron={neuron}"])
 
 
 def _parameters(neuron: str) -> dict[str, str]:

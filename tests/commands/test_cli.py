@@ -295,7 +295,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "import task": (("import", "{model}", "--task", "egc", *HERE), 2, ("egc",)),
     # export
     "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
-    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "No such")),
+    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
     "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
     "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),

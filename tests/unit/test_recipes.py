@@ -152,7 +152,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^epochs = \d+", "epochs = 0", "training.epochs: 0; allowed is a whole number, 1 or more."),
     (r"^epochs = \d+", "epochs = 30.0", "training.epochs: 30.0; allowed is a whole number"),
     (r"^dt = \S+", "dt = 0", "neuron.dt: 0; allowed is a number above 0."),
-    (r"^dt = \S+", "dt = nan", "neuron.dt: NaN; allowed is a number above 0."),
+    (r"^dt = \S+", "dt = nan", "neuron.dt: nan; allowed is a number above 0."),
     (r"^theta = \S+", f"theta = 1{'0' * 400}", "0...; allowed is a number above 0."),
     (r"^gamma = \S+", "gamma = 1", "gamma: 1; allowed is a number at least 0 and below 1."),
     (r"^omega = \S+ \S+", "omega = [5, 3]", f"neuron.omega: [5, 3]; {RANGE}"),

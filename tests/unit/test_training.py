@@ -581,7 +581,7 @@ def test_damaged_model_files_are_refused_in_one_line(model_file: Path) -> None:
             load_checkpoint(model_file)
         assert "\n" not in str(error.value)
     model_file.unlink()
-    with pytest.raises(CheckpointError, match="No such file"):
+    with pytest.raises(CheckpointError, match="no such file"):
         load_checkpoint(model_file)
 
 
