@@ -75,10 +75,7 @@ def measured(
     device: torch.device,
     **history: Any,
 ) -> Checkpoint:
-    """The checkpoint of these weights, measured on the test half of `dataset`.
-
-    history: its fields `seed`, `origin`, `epoch` and `epochs_done`.
-    """
+    """A checkpoint measured on the test half. history: seed, origin, epoch and epochs_done."""
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
     network = Network(recipe, inputs, classes, input_scale=dataset.input_scale).to(device)
     network.load_state_dict(state_dict)
