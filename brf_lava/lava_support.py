@@ -1,9 +1,8 @@
 """Lava on Python 3.10 to 3.13: everything that its age requires, in one place.
 
-lava-nc 0.10.0 and lava-dl 0.6.0 are Lava's last releases. Their metadata allow Python 3.10 alone,
-and a few of their lines fail on newer versions of Python and NumPy. `repair_imports`, which
-``import brf_lava`` calls, corrects these lines while Lava is being imported: the installed files,
-and all other modules, stay as they are. On Python 3.10 it does nothing.
+A few lines of lava-nc 0.10.0 and lava-dl 0.6.0, Lava's last releases, fail on newer versions of
+Python and NumPy. `repair_imports`, which ``import brf_lava`` calls, corrects them while Lava is
+being imported: installed files and all other modules stay as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, ModuleType
+from types import CodeType
+from typing import Any
 
 from brf_lava.errors import BackendUnavailableError
 
@@ -35,8 +35,8 @@ REPAIRS = {
         "def __getattr__(name):\n"
         "    if name != 'obd':\n"
         "        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')\n"
-        "    import lava.lib.dl.slayer.object_detection\n"
-        "    return lava.lib.dl.slayer.object_detection\n",
+        "    from lava.lib.dl.slayer import object_detection\n"
+        "    return object_detection\n",
     ),
 }
 
@@ -54,10 +54,8 @@ class _Finder:
     """Finds the modules of `REPAIRS` where Python would, and has them repaired."""
 
     @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in REPAIRS else None
+    def find_spec(name: str, path: Sequence[str] | None, _: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name in REPAIRS else None
         if spec is not None and spec.origin is not None:
             spec.loader = _RepairedLoader(name, spec.origin)
         return spec

@@ -14,7 +14,13 @@ from brf_lava.io.printable import on_one_line
 @click.argument("model", type=PATH)
 @click.argument("network", type=PATH)
 @data_option
-@click.option("--weight-bits", type=int, default=8, show_default=True, help="Signed, with sign.")
+@click.option(
+    "--weight-bits",
+    type=int,
+    default=8,
+    show_default=True,
+    help="Bits per weight, including the sign (2-8).",
+)
 @click.option("--parameter-bits", type=int, default=16, show_default=True, help="Fraction bits.")
 @click.option("--state-bits", type=int, help="Fraction bits of all states; else from the data.")
 def export(

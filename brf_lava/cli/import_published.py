@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import (
-    PATH,
-    DataOptions,
-    data_option,
-    load_data,
-    next_command,
-    recipe_for_task,
-)
+from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, next_command
+from brf_lava.cli.train import recipe_for_task
 from brf_lava.io.printable import on_one_line
 from brf_lava.neurons.families import SPIKING
 
@@ -31,18 +25,15 @@ def import_command(
     """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report
     from brf_lava.data.permutation import IDENTITY
-    from brf_lava.errors import CheckpointError, RecipeError
+    from brf_lava.errors import CheckpointError
     from brf_lava.io.files import check_writable
     from brf_lava.tasks.registry import is_permuted
     from brf_lava.train.checkpoint import save_checkpoint
     from brf_lava.train.published import import_published
 
     check_writable(out, published)
-    if recipe is None and task.endswith(".toml"):
-        raise RecipeError(
-            f"--task {task}: no recipe is shipped for a task of your own. Name one with --recipe."
-        )
-    chosen = recipe_for_task(recipe, task) if recipe else None
+    needs_recipe = recipe is not None or task.endswith(".toml")
+    chosen = recipe_for_task(recipe, task, (), data) if needs_recipe else None
     dataset = load_data(task, data)
     if is_permuted(task) and dataset.permutation is None:
         raise CheckpointError(

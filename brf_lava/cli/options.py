@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from brf_lava.errors import DataError, NetworkFileError, RecipeError
+from brf_lava.errors import DataError, NetworkFileError
 
 if TYPE_CHECKING:
-    from brf_lava.config.recipe import Recipe
     from brf_lava.data.dataset import Dataset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -172,21 +171,3 @@ def network_data(provenance: dict[str, Any], data: DataOptions, source: Path) ->
 def next_command(*words: str | Path, data: DataOptions) -> str:
     """Return a command to be printed and pasted: these words, and the same data options."""
     return shlex.join(["brf-lava", *map(str, words), *data.arguments()])
-
-
-def recipe_for_task(name: str, task: str | None) -> Recipe:
-    """The recipe of this name, for `task` if that is the user's own.
-
-    Raises: RecipeError as `load_recipe`, and when it is for another task.
-    """
-    from brf_lava.config.recipe import load_recipe, override
-    from brf_lava.config.toml import to_toml
-
-    recipe = load_recipe(name)
-    if task is not None and task.endswith(".toml"):
-        return override(recipe, [f"task={to_toml(task)}"])
-    if task is not None and recipe.task != task:
-        raise RecipeError(
-            f"--task {task}: recipe {recipe.name} is for task {recipe.task}. Name another."
-        )
-    return recipe

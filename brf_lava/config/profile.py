@@ -1,7 +1,6 @@
 """Profiles: where a network runs, and the limits of that place, in one TOML text.
 
-The shipped ones are in the folder `deploy`, one per target. As with recipes, every key must be
-there and an unknown one is refused. Each number about a board carries its source.
+The shipped ones are in the folder `deploy`. Each number about a board carries its source.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta
 
-from brf_lava.config import toml as strict_toml
+from brf_lava.config import toml
 from brf_lava.config.shipped import read_named
 from brf_lava.config.toml import Name, Positive, Whole, choice
 from brf_lava.errors import RecipeError
@@ -114,30 +113,16 @@ KINDS: dict[str, type[Profile]] = {"sim": SimProfile, "loihi2": Loihi2Profile}
 
 
 def parse_profile(source: str, where: str) -> Profile:
-    """Read a profile.
-
-    Args:
-        source: Its TOML.
-        where: What to call it in messages, such as its path.
-
-    Raises:
-        RecipeError: For a syntax error, a key that is unknown or missing, and a value that is not
-            allowed.
-    """
-    table = strict_toml.read_table(source, where, RecipeError)
+    """Read the TOML of a profile, called `where` in messages. Raises: RecipeError."""
+    table = toml.read_table(source, where, RecipeError)
     kind = table.get("kind", "")
     if not isinstance(kind, str) or kind not in KINDS:
         raise RecipeError(
-            f"{where}: kind: {strict_toml.shown(kind)}; allowed is one of {', '.join(KINDS)}. "
-            "Say which kind of target it is."
+            f"{where}: kind: {toml.to_toml(kind)}; allowed is one of {', '.join(KINDS)}."
         )
-    return strict_toml.build(KINDS[kind], table, where, RecipeError)
+    return toml.build(KINDS[kind], table, where, RecipeError)
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """Read the profile in a .toml file, or a shipped one by its name, such as ``sim``.
-
-    Raises:
-        RecipeError: When there is none, with the nearest name, and as `parse_profile`.
-    """
+    """The profile in a .toml file, or a shipped one by its name. Raises: RecipeError."""
     return parse_profile(read_named("deploy", name_or_path, RecipeError), str(name_or_path))

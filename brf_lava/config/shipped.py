@@ -17,48 +17,36 @@ from brf_lava.io.text import read_text
 Kind = Literal["training", "deploy"]
 
 PACKAGE = Path(__file__).resolve().parent.parent
+CALLED = {"training": "recipe", "deploy": "profile"}
 
 
 def shipped(kind: Kind) -> Path:
-    """The folder of the recipes (``training``) or of the target profiles (``deploy``).
-
-    Raises: BrfLavaError when this installation has neither copy.
-    """
-    candidates = (PACKAGE / "_shipped" / kind, PACKAGE.parent / kind)
-    for folder in candidates:
-        if any(folder.glob("*.toml")):
-            return folder
-    raise BrfLavaError(
-        f"{kind}: no .toml file in {' or '.join(map(str, candidates))}; this installation of "
-        "brf-lava is incomplete. Install it again, or run it from a complete checkout."
-    )
+    """The folder of the recipes (``training``) or of the target profiles (``deploy``)."""
+    installed = PACKAGE / "_shipped" / kind
+    return installed if installed.is_dir() else PACKAGE.parent / kind
 
 
 def names(kind: Kind) -> list[str]:
-    """The names of the shipped files, without ``.toml``, sorted. Raises: as `shipped`."""
+    """The names of the shipped files, without ``.toml``, sorted."""
     return sorted(path.stem for path in shipped(kind).glob("*.toml"))
 
 
 def read_named(kind: Kind, name_or_path: str | Path, fault: Callable[[str], BrfLavaError]) -> str:
     """Read a shipped file by its name, or any other .toml by its path.
 
-    Args:
-        kind: The folder of the shipped files.
-        name_or_path: A string that ends in ``.toml`` or has a folder in it is a path.
-        fault: Makes the error that is raised when there is no such file, with the nearest name,
-            and when it cannot be read.
+    A string that ends in ``.toml`` or has a folder in it is a path. `fault` makes the error that is
+    raised when there is no such file, with the nearest name, and when it cannot be read.
     """
-    wanted = str(name_or_path)
-    if isinstance(name_or_path, Path) or wanted.endswith(".toml") or Path(wanted).name != wanted:
-        remedy = f"Name a .toml file, or one that is shipped: {', '.join(names(kind))}."
-        return read_text(Path(name_or_path), fault, remedy)
-    known = names(kind)
-    if wanted not in known:
-        close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.7)
+    path, known = Path(name_or_path), names(kind)
+    if isinstance(name_or_path, Path) or path.suffix == ".toml" or path.name != name_or_path:
+        remedy = f"Name a .toml file, or a shipped {CALLED[kind]}: {', '.join(known)}."
+    elif name_or_path in known:
+        path, remedy = shipped(kind) / f"{path}.toml", "Install brf-lava again."
+    else:
+        close = difflib.get_close_matches(name_or_path, known, n=1, cutoff=0.7)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise fault(
-            f"{kind}/{wanted}: no file of this name is shipped.{hint} "
-            f"There are {', '.join(known)}; a file of your own is given as a path to a .toml."
+            f"{name_or_path}: no shipped {CALLED[kind]} has this name.{hint} There are "
+            f"{', '.join(known)}. Name a file of your own by a path that ends in .toml."
         )
-    remedy = "This installation of brf-lava is damaged. Install it again."
-    return read_text(shipped(kind) / f"{wanted}.toml", fault, remedy)
+    return read_text(path, fault, remedy)

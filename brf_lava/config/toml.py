@@ -1,8 +1,7 @@
 """TOML and JSON tables as dataclasses, checked by msgspec, with messages for the file's author.
 
-A dataclass is the specification of a file: its types and their `msgspec.Meta` say what each key may
-hold, and a field that is a dataclass itself is a section. A ValueError that its ``__post_init__``
-raises, such as "omega: ...", is reported with the path of the section.
+A dataclass is the specification of a file, and a field that is a dataclass itself is a section. A
+ValueError of its ``__post_init__``, such as "omega: ...", is reported with the section's path.
 """
 
 from __future__ import annotations
@@ -19,20 +18,21 @@ import msgspec
 from msgspec import Meta, inspect
 
 from brf_lava.errors import BrfLavaError
+from brf_lava.neurons.record import FRACTION, NOT_NEGATIVE, POSITIVE, Interval
 
 T = TypeVar("T")
 Fault = Callable[[str], BrfLavaError]  # makes an error from its message
 
 LARGEST = sys.float_info.max  # as an upper limit: neither NaN nor infinite
-_type_info: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 SHOWN = 80  # letters of a refused value in a message
-Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
-NotNegative = Annotated[float, Meta(ge=0, le=LARGEST)]
-Fraction = Annotated[float, Meta(ge=0, lt=1)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Whole = Annotated[int, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
-Name = Annotated[str, Meta(min_length=1)]
+_type_info: Callable[[Any], inspect.Type] = cache(inspect.type_info)
+
+
+def number(allowed: Interval) -> Meta:
+    """A finite number of this interval."""
+    high = LARGEST if allowed.high is allowed.below is None else allowed.high
+    limits: dict[str, Any] = {"ge": allowed.low, "gt": allowed.above, "lt": allowed.below}
+    return Meta(**limits, le=high, description=f"a number {allowed}")
 
 
 def choice(names: Iterable[str], others: str = "", text: str = "") -> Meta:
@@ -43,24 +43,22 @@ def choice(names: Iterable[str], others: str = "", text: str = "") -> Meta:
     return Meta(pattern=rf"^({pattern})\Z", description=description)
 
 
-def read_table(source: str, where: str, fault: Fault) -> dict[str, Any]:
-    """Parse a TOML text.
+Positive = Annotated[float, number(POSITIVE)]
+NotNegative = Annotated[float, number(NOT_NEGATIVE)]
+Fraction = Annotated[float, number(FRACTION)]
+Share = Annotated[float, number(Interval(low=0, high=1))]
+Whole = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1)]
 
-    Args:
-        source: The text.
-        where: What to call it in messages, such as its path.
-        fault: Makes the error that is raised for a syntax error, with its line.
-    """
+
+def read_table(source: str, where: str, fault: Fault) -> dict[str, Any]:
+    """Parse a TOML text, called `where` in messages. `fault` makes the error that is raised."""
     try:
         table: dict[str, Any] = msgspec.toml.decode(source)
         return table
-    except msgspec.DecodeError as error:
-        lines = source.count("\n") + 1
-        message = str(error).replace("at end of document", f"at line {lines}, the last one")
-        raise fault(f"{where}: not valid TOML: {message}. Correct that line.") from None
-    except (RecursionError, ValueError) as error:  # nested too deeply, or an integer without end
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:80]
-        raise fault(f"{where}: not readable as TOML ({reason}). Name another file.") from None
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise fault(f"{where}: not valid TOML: {str(error)[:SHOWN]}. Correct it.") from None
 
 
 def build(
@@ -68,57 +66,52 @@ def build(
     table: Mapping[str, Any],
     where: str,
     fault: Fault,
+    prefix: str = "",
     known: Iterable[str] = (),
     chosen: str = "",
 ) -> T:
-    """Check the table of a file in which every key must be declared.
+    """Check a table in which every key must be declared.
 
     Args:
         kind: The dataclass that declares them.
-        table: What `read_table` returned.
+        table: What `read_table` returned, or a section of it.
         where: What to call the file in messages.
         fault: Makes the error that is raised for a key that is unknown or missing and for a value
             that is not allowed.
+        prefix: Where a section is in its file, such as ``neuron.2.``.
         known: Dotted keys that the file could have elsewhere or with another choice; by default
             those of `kind`.
         chosen: That choice, such as ``network.neuron = "RF"``, where `known` has keys of others.
     """
     known = [*(known or leaves(kind))]
     known += filter(None, dict.fromkeys(key.rpartition(".")[0] for key in known))
-    for name, declared in _unknown(_type_info(kind), table):
-        if numbered := re.match(r"(.+?\.)\d+\.", name):  # in one of several tables, neuron.2.omega
-            known = [re.sub(f"^{re.escape(numbered[1])}", numbered[0], key) for key in known]
-        hint = f"no such key. {nearest(name, known)}"
-        if name in known:  # with another choice
+    for key, declared in _unknown(_type_info(kind), table, prefix):
+        hint = f"no such key. {nearest(key, known)}"
+        if chosen and key in known:
             hint = f"no such key where {chosen}; leave it out. There are {', '.join(declared)}."
-        raise fault(f"{where}: {name}: {hint}")
-    return convert(kind, table, where, fault)
+        raise fault(f"{where}: {key}: {hint}")
+    return convert(kind, table, where, fault, prefix=prefix)
 
 
-def convert(kind: type[T], value: Any, where: str, fault: Fault, remedy: str = "") -> T:
-    """Check a value that was read from TOML or JSON; keys that are not declared are ignored.
-
-    Args:
-        kind: The type it should have, such as a dataclass.
-        value: The value.
-        where: What to call its file in messages.
-        fault: Makes the error that is raised for a key that is missing and for a value that is not
-            allowed.
-        remedy: The last sentence of the message: what to do where correcting the key is no remedy.
-    """
+def convert(
+    kind: type[T], value: Any, where: str, fault: Fault, remedy: str = "", prefix: str = ""
+) -> T:
+    """`build` for any value of TOML or JSON, which ignores undeclared keys; remedy: what to do."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         message = _explained(str(error), _type_info(kind), value, remedy)
-        raise fault(f"{where}: {message}") from None
+        raise fault(f"{where}: {prefix}{message}") from None
 
 
-def _explained(message: str, kind: inspect.Type, value: Any, remedy: str) -> str:
+def _explained(message: str, kind: Any, value: Any, remedy: str) -> str:
     """A message of msgspec, such as "Expected `float` > 0.0 - at `$.neuron.dt`", in our words."""
     text, path = re.findall(r"(?s)^(.*?)(?: - at `\$([\w.[\]]*)`)?\Z", message)[0]
     steps = []
     for step in re.findall(r"\w+", path):
-        part = _part(kind, step)
+        part = getattr(kind, "item_type", kind)
+        if hasattr(kind, "fields"):
+            part = next(field.type for field in kind.fields if field.name == step)
         if step.isdigit() and not hasattr(part, "fields"):
             break  # a list of plain values is shown as a whole
         kind, value = part, value[int(step)] if step.isdigit() else value[step]
@@ -129,18 +122,9 @@ def _explained(message: str, kind: inspect.Type, value: Any, remedy: str) -> str
         return f"{key} is missing. {remedy or 'Add it.'}"
     if hasattr(kind, "fields") and not text.startswith("Expected"):
         return f"{name}.{text}".removeprefix(".")  # what __post_init__ raised
-    given = shown(value)
+    given = to_toml(value)
     given = given if len(given) <= SHOWN else f"{given[:SHOWN]}..."
     return f"{name and f'{name}: '}{given}; allowed is {_allowed(kind)}. {remedy}".rstrip()
-
-
-def _part(kind: Any, step: str) -> Any:
-    """The type of a field by its name, or of an item by its index."""
-    if isinstance(kind, inspect.TupleType):
-        return kind.item_types[int(step)]
-    if hasattr(kind, "fields"):
-        return next(field.type for field in kind.fields if field.name == step)
-    return getattr(kind, "item_type", kind)
 
 
 def _allowed(kind: Any) -> str:
@@ -158,10 +142,6 @@ def _allowed(kind: Any) -> str:
             return f"a list{' of one or more' * bool(least)}, each {_allowed(item)}"
         case inspect.IntType(ge=low, le=high):
             return f"a whole number, {low} " + ("or more" if high is None else f"to {high}")
-        case inspect.FloatType():
-            limits = {"at least": kind.ge, "above": kind.gt, "below": kind.lt, "at most": kind.le}
-            given = {word: limit for word, limit in limits.items() if limit not in (None, LARGEST)}
-            return f"a number {' and '.join(f'{word} {limit:g}' for word, limit in given.items())}"
         case inspect.StrType(min_length=least):
             return "a string" + " that is not empty" * bool(least)
         case inspect.BoolType():
@@ -172,32 +152,29 @@ def _allowed(kind: Any) -> str:
             return f"a table with the keys {', '.join(field.name for field in kind.fields)}"
 
 
-def _unknown(kind: Any, value: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+def _unknown(kind: Any, value: Any, prefix: str) -> Iterator[tuple[str, list[str]]]:
     """The keys that a table has and its type has not, dotted, with those that there are."""
     if isinstance(kind, inspect.VarTupleType) and isinstance(value, list | tuple):
         for number, item in enumerate(value, start=1):
             yield from _unknown(kind.item_type, item, f"{prefix}{number}.")
-    elif isinstance(kind, inspect.TupleType) and isinstance(value, list | tuple):
-        for number, (part, item) in enumerate(zip(kind.item_types, value, strict=True), start=1):
-            yield from _unknown(part, item, f"{prefix}{number}.")
     elif hasattr(kind, "fields") and isinstance(value, Mapping):
         types = {field.name: field.type for field in kind.fields}
         for key, item in value.items():
             if key in types:
                 yield from _unknown(types[key], item, f"{prefix}{key}.")
             else:
-                yield prefix + (key if key.isprintable() else to_toml(key)), list(types)
+                yield prefix + (str(key) if str(key).isprintable() else to_toml(key)), list(types)
 
 
 def leaves(kind: type[Any]) -> list[str]:
     """All keys of a dataclass that hold a value, dotted: ``training.epochs``."""
 
-    def names(kind: Any, prefix: str) -> Iterator[str]:
+    def names(kind: Any, key: str) -> Iterator[str]:
+        if not hasattr(kind, "fields"):
+            yield key
+            return
         for field in kind.fields:
-            if hasattr(field.type, "fields"):
-                yield from names(field.type, f"{prefix}{field.name}.")
-            else:
-                yield f"{prefix}{field.name}"
+            yield from names(field.type, f"{key}.{field.name}".removeprefix("."))
 
     return [*names(_type_info(kind), "")]
 
@@ -214,11 +191,11 @@ def nearest(key: str, known: list[str]) -> str:
 
 
 def parse_value(source: str) -> Any:
-    """One TOML value; a bare word that is not TOML is a string. Raises: ValueError."""
+    """One TOML value; a bare word or path that is not TOML is a string. Raises: ValueError."""
     try:
         table = msgspec.toml.decode(f"value = {source}")
     except msgspec.DecodeError:
-        if source.replace("-", "").replace("_", "").isalnum():
+        if re.fullmatch(r"[\w./:-]+", source):
             return source
         raise
     if set(table) != {"value"}:
@@ -226,23 +203,10 @@ def parse_value(source: str) -> Any:
     return table["value"]
 
 
-def shown(value: Any) -> str:
-    """A value as it stands in a message: as TOML if it can."""
-    if value is None:
-        return "null"
-    plain = isinstance(value, bool | int | float | str | list | tuple)
-    return to_toml(value) if plain else repr(value)
-
-
 def to_toml(value: Any) -> str:
-    """One value as TOML."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(to_toml, value))}]"
-    return repr(value)
+    """A value as TOML, where it can be, and as a message shows it."""
+    text = json.dumps(value, ensure_ascii=False, default=repr).replace("\x7f", "\\u007f")
+    return repr(value) if isinstance(value, float) else text  # JSON spells nan and inf otherwise
 
 
 def write_table(table: Mapping[str, Any]) -> str:

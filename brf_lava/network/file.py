@@ -194,7 +194,8 @@ def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors |
         raise NetworkFileError(f"{path}: {error}") from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # of h5py and json
         raise NetworkFileError(
-            f"{path}: not a complete HDF5 network ({shortened(error)}). Export it again."
+            f"{path}: not a complete HDF5 network ({shortened(error)}). Name a file that "
+            "'brf-lava export' wrote."
         ) from error
 
 

@@ -1,7 +1,6 @@
 """Blocks: weights, a neuron and the loop over time in one module, as in lava-dl's SLAYER.
 
-Tensors are NCT: [batch, channels, time]. They are views of time-major memory, the kernels' own
-layout, so that blocks in a row copy nothing.
+Tensors [batch, channels, time] are views of time-major memory: blocks in a row copy nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +32,7 @@ SILENT_CALLS = 100
 
 
 class NeuronBlock(nn.Module, ABC):
-    """What all blocks share: a neuron, the delay behind it and the log of its activity.
-
-    delay_shift: outputs come one step later, as they do over a connection on the chip
-    count_log:   return the outputs together with the share of them that are above 0; None for
-                 neurons that do not spike
-    """
+    """What all blocks share: a neuron, the delay behind it and the log of its activity."""
 
     neuron: Neuron
 
@@ -46,7 +40,7 @@ class NeuronBlock(nn.Module, ABC):
         super().__init__()
         self.delay_shift = delay_shift
         self.count_log = count_log
-        self._silent_calls: int | None = 0  # None: it has spiked, or has warned
+        self._silent_calls = 0  # above SILENT_CALLS once it has spiked
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -61,6 +55,16 @@ class NeuronBlock(nn.Module, ABC):
     def to_real(self) -> RealLayer:
         """This layer as plain arrays, in double precision."""
 
+    def _layer(self, weights: Tensor, recurrent: Tensor | None = None) -> RealLayer:
+        coefficients = self.neuron.coefficients()
+        return RealLayer(
+            neuron=self.neuron.family,
+            weights=weights.double().cpu().numpy(),
+            recurrent=None if recurrent is None else recurrent.double().cpu().numpy(),
+            coefficients=coefficients.double().cpu().numpy(),
+            constants=self.neuron.constants,
+        )
+
     def export_hdf5(self, handle: h5py.Group) -> None:
         """Write this layer into `handle`, a netx layer group, quantized in the default format."""
         from brf_lava.export.quantize import LayerFormat, quantize_layer
@@ -70,49 +74,30 @@ class NeuronBlock(nn.Module, ABC):
         write_layer(handle, layer)
 
     def _logged(self, output: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
-        """What a call returns, for outputs [T, B, N]."""
-        x = nct(output)
-        if self.training and self._silent_calls is not None and self.neuron.family.spiking:
-            self._watch(x)
+        """What a call returns, for outputs [T, B, N]. Warns once of a block that stays silent."""
+        x, family = nct(output), self.neuron.family
+        if self.training and family.spiking and self._silent_calls < SILENT_CALLS:
+            self._silent_calls = SILENT_CALLS + 1 if bool(x.any()) else self._silent_calls + 1
+            if self._silent_calls == SILENT_CALLS:
+                warnings.warn(
+                    f"{family.name} block of {x.shape[1]} neurons: no spike in its first "
+                    f"{SILENT_CALLS} calls, and without spikes it hardly learns. Raise "
+                    "weight_scale (100 suits resonators with dt = 0.01) or the learning rate.",
+                    stacklevel=5,
+                )
         if not self.count_log:
             return x
-        return x, (x > 0).to(x.dtype).mean() if self.neuron.family.spiking else None
-
-    def _watch(self, x: Tensor) -> None:
-        """Warn once if a block has not spiked since training began."""
-        if self._silent_calls is None or bool(x.any()):
-            self._silent_calls = None
-            return
-        self._silent_calls += 1
-        if self._silent_calls == SILENT_CALLS:
-            self._silent_calls = None
-            warnings.warn(
-                f"{self.neuron.family.name} block of {x.shape[1]} neurons: no spike in its first "
-                f"{SILENT_CALLS} calls, and without spikes it hardly learns. Raise weight_scale "
-                "(100 suits resonators with dt = 0.01) or the learning rate.",
-                stacklevel=6,
-            )
+        return x, (x > 0).to(x.dtype).mean() if family.spiking else None
 
 
 class Block(NeuronBlock):
     """A layer of neurons behind dense weights, with or without recurrent ones.
 
-    neuron:        its name, such as "BRF", or its record
-    neuron_params: see `nn.neurons.describe_params`
-    in_neurons, out_neurons: channels in and out
-    recurrent:     feed the outputs of the step before back through weights of their own
-    weight_scale:  factor on the initial weights
-    weight_norm:   learn each neuron's weights as a length and a direction (torch's weight norm)
-    pre_hook_fx:   applied to input and recurrent weights on each call, e.g. a rounding to 8 bits;
-                   the export sees its result. An attribute `recurrent_pre_hook_fx` that is not None
-                   is applied to recurrent ones instead
-    mask:          [out, in], 0 where there is no synapse
-    generator:     source of the initial values; torch's global one if None
-    delay_shift, count_log: see `NeuronBlock`
-
     Weights start Xavier-uniform over the concatenated [out, in (+ out)] matrix (reference code).
-    Raises: ParameterError for parameters that are not allowed, for less than one neuron on either
-    side, a mask of another shape, and weights beyond memory.
+    The arguments are those of `slayer.block`, and `weight_bits`: round weights on each call as the
+    export does, unless 0; `input_scale`: what the exported input weights are times; `truncate`:
+    steps that gradients go back in time, 0 for all.
+    Raises: ParameterError for what is not allowed, and for weights beyond memory.
     """
 
     def __init__(
@@ -123,16 +108,31 @@ class Block(NeuronBlock):
         out_neurons: int,
         *,
         recurrent: bool = False,
+        requires_grad: bool = True,
         weight_scale: float = 1.0,
         weight_norm: bool = False,
+        weight_bits: int = 0,
+        input_scale: float = 1.0,
         pre_hook_fx: Hook | None = None,
         mask: Tensor | None = None,
+        truncate: int = 0,
+        delay: bool = False,
         delay_shift: bool = False,
         count_log: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(delay_shift, count_log)
-        _check_sizes(getattr(neuron, "name", neuron), in_neurons, out_neurons, mask)
+        where = f"{getattr(neuron, 'name', neuron)} block"
+        sizes: dict[str, Any] = {"in_neurons": in_neurons, "out_neurons": out_neurons}
+        for name, value in sizes.items():
+            if not isinstance(value, Integral) or value < 1:
+                raise ParameterError(f"{where}: {name}={value!r}; a whole number from 1 is needed.")
+        if delay:
+            raise ParameterError(f"{where}: delay; there are no learned ones. Use delay_shift.")
+        if mask is not None and tuple(mask.shape) != (out_neurons, in_neurons):
+            raise ParameterError(
+                f"{where}: a mask of shape {list(mask.shape)}, not {[out_neurons, in_neurons]}."
+            )
         columns = in_neurons + (out_neurons if recurrent else 0)
         bound = weight_scale * (6 / (columns + out_neurons)) ** 0.5
         try:
@@ -150,50 +150,57 @@ class Block(NeuronBlock):
         self.register_buffer("input_mask", mask)
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
+        self.weight_bits, self.input_scale = weight_bits, input_scale
         self.pre_hook_fx = pre_hook_fx
-        self.recurrent_pre_hook_fx: Hook | None = None
         self.weight_norm_enabled = weight_norm
         if weight_norm:
             for name in ("weight", "recurrent_weight") if recurrent else ("weight",):
                 parametrizations.weight_norm(self, name)
+        for name, parameter in self.named_parameters():
+            if "recurrent_weight" in name:  # with weight norm there are two, under longer names
+                parameter.requires_grad_(requires_grad)
         self.backend = "auto"  # kernel, see `brf_lava.kernels.layer`
-        self.truncate = 0  # steps that gradients go back in time; 0: all
+        self.truncate = truncate
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one sample at one step: (neurons,)."""
-        return (self.out_neurons,)
+    def synapse(self) -> Synapse:
+        return Synapse(self, "weight")
+
+    @property
+    def recurrent_synapse(self) -> Synapse:
+        return Synapse(self, "recurrent_weight")
+
+    input_synapse = synapse  # its name in a recurrent block
 
     def _effective_weights(self) -> tuple[Tensor, Tensor | None]:
         """Input and recurrent weights as the neurons feel them.
 
-        They are hooked, pruned, and times the neurons' input gain.
+        They are rounded, hooked, pruned, and times the neurons' input gain.
         """
         gain = self.neuron.input_gain()
 
-        def felt(weight: Tensor, mask: Tensor | None, hook: Hook | None) -> Tensor:
-            if hook is not None:
-                weight = hook(weight)
+        def felt(weight: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+            if self.weight_bits:
+                weight = self.neuron.quantize(weight, self.weight_bits, scale)
+            if self.pre_hook_fx is not None:
+                weight = self.pre_hook_fx(weight)
             if mask is not None:
                 weight = weight * mask
             return weight if gain is None else gain[:, None] * weight
 
-        weights = felt(self.weight, self.input_mask, self.pre_hook_fx)
+        weights = felt(self.weight, self.input_mask, self.input_scale)
         if self.recurrent_weight is None:
             return weights, None
-        hook = self.recurrent_pre_hook_fx or self.pre_hook_fx
-        return weights, felt(self.recurrent_weight, self.recurrent_mask, hook)
+        return weights, felt(self.recurrent_weight, self.recurrent_mask, 1.0)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
         """[B, in, T] to [B, out, T]: spikes of a spiking neuron, else its state; see `count_log`.
 
         Raises: ParameterError for an input of another shape.
         """
-        weights, recurrent = self._effective_weights()
         output = self.neuron.run(
             time_major(x, self.in_neurons, f"{self.neuron.family.name} block"),
-            weights,
-            recurrent,
+            *self._effective_weights(),
             delayed=self.delay_shift,
             backend=self.backend,
             truncate=self.truncate,
@@ -202,25 +209,34 @@ class Block(NeuronBlock):
 
     def to_real(self) -> RealLayer:
         with torch.no_grad():
-            weights, recurrent = self._effective_weights()
-            return RealLayer(
-                neuron=self.neuron.family,
-                weights=weights.double().cpu().numpy(),
-                recurrent=None if recurrent is None else recurrent.double().cpu().numpy(),
-                coefficients=self.neuron.coefficients().double().cpu().numpy(),
-                constants=self.neuron.constants,
-            )
+            return self._layer(*self._effective_weights())
 
 
-def _check_sizes(neuron: Any, in_neurons: Any, out_neurons: Any, mask: Tensor | None) -> None:
-    """Raises: ParameterError."""
-    for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
-        if not isinstance(value, Integral) or value < 1:
-            raise ParameterError(
-                f"{neuron} block: {name}={value!r}; a whole number, 1 or more, is needed."
-            )
-    if mask is not None and tuple(mask.shape) != (out_neurons, in_neurons):
-        raise ParameterError(
-            f"{neuron} block: a mask of shape {list(mask.shape)}; [out, in], here "
-            f"{[out_neurons, in_neurons]}, is needed. Transpose it, or leave it out."
-        )
+class Synapse:
+    """One weight matrix of a block, as it is now, under the names that SLAYER's tools look for."""
+
+    complex = False
+
+    def __init__(self, block: Block, name: str) -> None:
+        self.block, self.name = block, name
+        self.weight: Tensor = getattr(block, name)  # [out, in], before ``pre_hook_fx``
+        self.shape = tuple(self.weight.shape)
+        self.out_channels, self.in_channels = self.shape
+        self.weight_norm_enabled = block.weight_norm_enabled
+
+    @property
+    def pre_hook_fx(self) -> Hook | None:
+        """Of the whole block; can be set."""
+        return self.block.pre_hook_fx
+
+    @pre_hook_fx.setter
+    def pre_hook_fx(self, hook: Hook | None) -> None:
+        self.block.pre_hook_fx = hook
+
+    @property
+    def grad_norm(self) -> float:
+        """Norm of the gradient over the number of values; with weight norm, of the lengths."""
+        learned = self.weight
+        if self.weight_norm_enabled:
+            learned = getattr(self.block.parametrizations, self.name).original0
+        return 0.0 if learned.grad is None else float(learned.grad.norm()) / learned.grad.numel()

@@ -8,10 +8,7 @@ from brf_lava.errors import ParameterError
 
 
 def time_major(x: Tensor, channels: int | None, where: str) -> Tensor:
-    """[B, C, T] as contiguous [T, B, C]; copies nothing that came out of `nct`.
-
-    channels: how many there must be, or None for any. Raises: ParameterError naming `where`.
-    """
+    """[B, C, T] as contiguous [T, B, C]. Raises: ParameterError for other `channels`, if given."""
     if x.dim() != 3 or x.shape[2] == 0 or channels not in (None, x.shape[1]):
         wanted = "channels" if channels is None else channels
         raise ParameterError(

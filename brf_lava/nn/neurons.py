@@ -1,83 +1,64 @@
-"""The trainable side of a neuron, made from its record: parameters, coefficients, running, state.
+"""The trainable side of a neuron, made from its record; `brf_lava.kernels` runs the dynamics.
 
-A module here holds what is learned per neuron; the dynamics are `brf_lava.neurons` run by
-`brf_lava.kernels`. Trained parameters enter through their absolute value, as in the reference code
-of Higuchi et al. 2024, so that no sign can make a resonator unstable.
+Trained parameters enter through their absolute value, as in the reference code of Higuchi et al.
+2024, so that no sign can make a resonator unstable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import make_dataclass
 from functools import cache
-from math import isfinite
-from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from brf_lava.config.recipe import Surrogate, table_of
+from brf_lava.config.toml import build
 from brf_lava.errors import ParameterError
 from brf_lava.kernels.layer import resume_layer
 from brf_lava.kernels.reference import Memory
+from brf_lava.network.layers import STATE_BITS_MAX
 from brf_lava.neurons import families
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.boundary import check_omega
-from brf_lava.neurons.record import Key, Uniform
+from brf_lava.neurons.record import Uniform
 from brf_lava.nn.nct import nct, time_major
 
-OPTIONS: dict[str, tuple[Any, str]] = {  # of every neuron: default, and what it says
-    "surrogate": ("double-gaussian", 'derivative of the spike; or "multi-gaussian"'),
-    "requires_grad": (True, "learn the neuron's own parameters"),
-    "shared_param": (False, "one value of each parameter for all neurons"),
-    "persistent_state": (False, "a call goes on where the one before ended"),
+OPTIONS: dict[str, tuple[Any, Any, str]] = {  # of every neuron: type, default, and what it says
+    "surrogate": (Surrogate, "double-gaussian", 'derivative of the spike; or "multi-gaussian"'),
+    "requires_grad": (bool, True, "learn the neuron's own parameters"),
+    "shared_param": (bool, False, "one value of each parameter for all neurons"),
+    "persistent_state": (bool, False, "a call goes on where the one before ended"),
 }
 
 
-def read_params(family: families.Neuron, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A dictionary as checked parameters, completed with the defaults.
-
-    Raises: ParameterError for a name or a value that is not allowed.
-    """
-    keys = {key.name: key for key in family.keys}
-    for name, value in given.items():
-        if name in keys:
-            wanted = None if _fits(keys[name], value) else _wanted(keys[name])
-        elif name in OPTIONS:
-            kind = type(OPTIONS[name][0])
-            wanted = "True or False" if kind is bool else "a name"
-            wanted = None if isinstance(value, kind) else wanted
-        else:
-            raise ParameterError(
-                f"{family.name}: neuron_params has {name!r}; allowed are "
-                f"{', '.join([*OPTIONS, *keys])}."
-            )
-        if wanted is not None:
-            raise ParameterError(
-                f"{family.name}.{name}: {value!r}; {wanted} is needed. Correct it in neuron_params."
-            )
-    defaults = {name: default for name, (default, _) in OPTIONS.items()}
-    return {**defaults, **{name: key.default for name, key in keys.items()}, **given}
+def read_params(family: families.Neuron, given: Mapping[str, Any]) -> Any:
+    """``neuron_params`` as an object, completed with defaults. Raises: ParameterError."""
+    where = f"{family.name} neuron_params"
+    if not isinstance(given, Mapping):
+        raise ParameterError(f"{where}: {given!r}; a dictionary is needed, {{}} for the defaults.")
+    values = {name: default for name, (_, default, _) in OPTIONS.items()}
+    values |= {key.name: key.default for key in family.keys}
+    values |= {name: _plain(value) for name, value in given.items()}
+    for key in family.keys:
+        if key.span and isinstance(values[key.name], int | float):
+            values[key.name] = [values[key.name]] * 2
+    return build(_params_of(family), values, where, ParameterError)
 
 
-def _fits(key: Key, value: Any) -> bool:
-    if key.span and isinstance(value, tuple | list):
-        return len(value) == 2 and all(_is_in(key, each) for each in value) and value[0] <= value[1]
-    return _is_in(key, value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _is_in(key: Key, value: Any) -> bool:
-    return (
-        not isinstance(value, bool)
-        and isinstance(value, Real)
-        and isfinite(value)
-        and float(value) in key.allowed
-    )
-
-
-def _wanted(key: Key) -> str:
-    if key.span:
-        return f"a finite number or a pair (low, high) of them, {key.allowed},"
-    return f"a finite number {key.allowed}"
+@cache
+def _params_of(family: families.Neuron) -> type[Any]:
+    options = [(name, kind) for name, (kind, _, _) in OPTIONS.items()]
+    return make_dataclass("Params", options, bases=(table_of(family),), frozen=True)
 
 
 def describe_params(family: families.Neuron) -> str:
@@ -87,7 +68,7 @@ def describe_params(family: families.Neuron) -> str:
         f"{key.allowed}. Default: {key.default}."
         for key in family.keys
     )
-    options = (f"{name}: {text}. Default: {value!r}." for name, (value, text) in OPTIONS.items())
+    options = (f"{name}: {text}. Default: {value!r}." for name, (_, value, text) in OPTIONS.items())
     return "\n".join(f"    {line}" for line in (*keys, *options))
 
 
@@ -113,39 +94,26 @@ class Neuron(nn.Module):
         generator: torch.Generator | None = None,
         **neuron_params: Any,
     ) -> None:
-        family, params = self.family, read_params(self.family, neuron_params)
         super().__init__()
-        if neurons is None and not params["shared_param"]:
-            raise ParameterError(
-                f"{family.name}.neurons: None, but every neuron has parameters of its own. "
-                "Say how many there are, or set shared_param=True."
-            )
+        params = read_params(self.family, neuron_params)
+        if neurons is None and not params.shared_param:
+            raise ParameterError(f"{self.family.name}.neurons: None; needed unless shared_param.")
         self.shape: tuple[int, ...] | None = None if neurons is None else (neurons,)
-        self.surrogate = params["surrogate"]
-        self.persistent_state = params["persistent_state"]
+        self.surrogate = params.surrogate
+        self.persistent_state = params.persistent_state
         self._memory: Memory | None = None
-        kind: Any = family.real_constants  # a NamedTuple class
-        self.constants: Any = kind(*(float(params[name]) for name in kind._fields))
-        values = 1 if params["shared_param"] or neurons is None else neurons
-        for trained in family.trained:
+        kind: Any = self.family.real_constants  # a NamedTuple class
+        self.constants: Any = kind(*(getattr(params, name) for name in kind._fields))
+        values = 1 if params.shared_param or neurons is None else neurons
+        for trained in self.family.trained:
             if isinstance(trained, Uniform):
-                span = params[trained.name]
-                low, high = span if isinstance(span, tuple | list) else (span, span)
+                low, high = getattr(params, trained.name)
                 drawn = low + (high - low) * torch.rand(values, generator=generator)
             else:
-                mean, std = (params[key.name] for key in trained.keys)
+                mean, std = (getattr(params, key.name) for key in trained.keys)
                 drawn = mean + std * torch.randn(values, generator=generator)
-            parameter = nn.Parameter(drawn, requires_grad=params["requires_grad"])
+            parameter = nn.Parameter(drawn, requires_grad=params.requires_grad)
             self.register_parameter(trained.name, parameter)
-        self._check_bounds()
-
-    def _check_bounds(self) -> None:
-        """Raises: ParameterError for a parameter whose product with dt is not below 1."""
-        for trained in self.family.trained:
-            if isinstance(trained, Uniform) and trained.times_dt_below_1:
-                dt, values = self.constants.dt, getattr(self, trained.name).detach().abs()
-                if not bool((dt * values < 1).all()):  # tolist() costs more than the test
-                    check_omega(values.tolist(), dt, f"{self.family.name}.{trained.name}")
 
     def _of_rule(self) -> tuple[Tensor, ...]:
         trained = (getattr(self, each.name).abs() for each in self.family.trained)
@@ -153,12 +121,17 @@ class Neuron(nn.Module):
         return coefficients
 
     def coefficients(self) -> Tensor:
-        """[P, N] in the order of ``family.coefficients``; differentiable."""
-        self._check_bounds()
+        """[P, N] in the order of ``family.coefficients``; differentiable.
+
+        Raises: ParameterError for an omega that training took to ``1 / dt`` or beyond.
+        """
+        for trained in self.family.trained:
+            if isinstance(trained, Uniform) and trained.times_dt_below_1:
+                dt, values = self.constants.dt, getattr(self, trained.name).detach().abs()
+                if not bool((dt * values < 1).all()):  # tolist() costs more than the test
+                    check_omega(values.tolist(), dt, f"{self.family.name}.{trained.name}")
         stacked = torch.stack(self._of_rule())
-        if self.shape is None or stacked.shape[1] == self.shape[0]:
-            return stacked
-        return stacked.expand(-1, self.shape[0])
+        return stacked if self.shape is None else stacked.expand(-1, self.shape[0])
 
     def input_gain(self) -> Tensor | None:
         """[N], or [1] if shared: a factor on the weights that belongs to the neuron; None for 1."""
@@ -175,10 +148,7 @@ class Neuron(nn.Module):
         return {"type": self.family.name, **dict(named), **self.constants._asdict()}
 
     def forward(self, current: Tensor) -> Tensor:
-        """Current [B, N, T] to outputs [B, N, T]: spikes, or the state of one that has none.
-
-        Raises: ParameterError for a current of another shape.
-        """
+        """Current [B, N, T] to outputs [B, N, T]: spikes, or the state of one that has none."""
         known = None if self.shape is None else self.shape[0]
         return nct(self.run_current(time_major(current, known, self.family.name)))
 
@@ -202,7 +172,10 @@ class Neuron(nn.Module):
 
         delayed: outputs come one step later. backend, truncate: see `kernels.layer.resume_layer`.
         """
-        start = self._memory if self.persistent_state and self._remembers(x) else None
+        start = self._memory
+        if start is not None:  # another batch starts from zero
+            kind = (len(start.output), start.output.device, start.output.dtype)
+            start = start if kind == (x.shape[1], x.device, x.dtype) else None
         output, memory = resume_layer(
             self.family,
             x,
@@ -225,13 +198,6 @@ class Neuron(nn.Module):
         """Forget what ``persistent_state`` kept: the next call starts from zero."""
         self._memory = None
 
-    def _remembers(self, x: Tensor) -> bool:
-        """Whether the state kept is of as many samples as x [T, B, I], and of its kind."""
-        if self._memory is None:
-            return False
-        last = self._memory.output
-        return (len(last), last.device, last.dtype) == (x.shape[1], x.device, x.dtype)
-
     def quantize_8bit(self, weight: Tensor) -> Tensor:
         """Weights [N, I] on the grid that export will round them to; gradients pass unchanged.
 
@@ -245,8 +211,6 @@ class Neuron(nn.Module):
         A grid finer than the finest state has is not taken; the states that the export chooses may
         be coarser still, where weights are as small as those of a resonator for inputs in 1/255.
         """
-        from brf_lava.network.layers import STATE_BITS_MAX
-
         with torch.no_grad():
             gain = scale * self.family.weight_gain(self.constants)
             integer = gain * weight.double()
@@ -286,10 +250,5 @@ def make_neuron(
     Raises: ParameterError for an unknown name, and for parameters that are not allowed.
     """
     family = families.find_neuron(neuron) if isinstance(neuron, str) else neuron
-    if not isinstance(params, Mapping):
-        raise ParameterError(
-            f"{family.name}: neuron_params is {params!r}; a dictionary is needed. {{}} takes the "
-            "defaults."
-        )
     read_params(family, params)  # which may hold keys that are no keywords
     return neuron_class(family)(neurons, generator, **params)

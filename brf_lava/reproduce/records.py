@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import Recipe
-from brf_lava.config.toml import shown
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.reproduce.published import PUBLISHED
@@ -156,7 +155,7 @@ def _values(table: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]
         if isinstance(value, dict):
             yield from _values(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", shown(value)
+            yield f"{prefix}{key}", to_toml(value)
 
 
 def check_alike(runs: Iterable[Run]) -> None:

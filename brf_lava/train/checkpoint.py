@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_stored
-from brf_lava.data.dataset import DataSource
+from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import CheckpointError, ParameterError
 from brf_lava.io.files import write_bytes
 from brf_lava.io.printable import shortened
@@ -26,42 +25,32 @@ from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.own import load_neuron
-from brf_lava.train.model import Metrics, Network
+from brf_lava.train.model import Metrics, Network, evaluate
+from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"
 SCHEMA = 3  # 1 had neither input_scale nor permutation; recipes had fewer keys before
+PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network.
+    """A trained network."""
 
-    recipe:      as used, overrides included
-    seed:        of initial values, split and data order; None when imported
-    origin:      "trained", or the published file it was imported from
-    inputs, classes: channels in, class names
-    epoch, epochs_done: the best epoch by validation loss, and how many were run; 0 when imported
-    data:        what it was trained and measured on
-    metrics:     on the test split; activity: what it did there, sample by sample
-    state_dict:  of `model.Network`
-    input_scale: what the values of the data are times, see `data.dataset.Dataset`
-    permutation: [T], step t shows step permutation[t] of the data; None for their own order
-    """
-
-    recipe: Recipe
-    seed: int | None
-    origin: str
+    recipe: Recipe  # as used, overrides included
+    seed: int | None  # of initial values, split and data order; None when imported
+    origin: str  # "trained", or the published file it was imported from
     inputs: int
     classes: tuple[str, ...]
-    epoch: int
+    epoch: int  # the best one by validation loss; 0 when imported
     epochs_done: int
-    data: DataSource
-    metrics: Metrics
-    activity: FloatActivity
-    state_dict: dict[str, Tensor]
+    data: DataSource  # what it was trained and measured on
+    metrics: Metrics  # on the test split
+    activity: FloatActivity  # what it did there, sample by sample
+    state_dict: dict[str, Tensor]  # of `model.Network`
     versions: dict[str, str]
-    input_scale: float = 1.0
-    permutation: NDArray[np.int64] | None = None
+    input_scale: float = 1.0  # what the values of the data are times, see `data.dataset.Dataset`
+    permutation: NDArray[np.int64] | None = None  # [T], step t shows step permutation[t]
 
     @property
     def fingerprint(self) -> str:
@@ -79,29 +68,47 @@ class Checkpoint:
         return network
 
 
+def measured(
+    recipe: Recipe,
+    dataset: Dataset,
+    state_dict: dict[str, Tensor],
+    device: torch.device,
+    **history: Any,
+) -> Checkpoint:
+    """A checkpoint measured on the test half. history: seed, origin, epoch and epochs_done."""
+    inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
+    network = Network(recipe, inputs, classes, input_scale=dataset.input_scale).to(device)
+    network.load_state_dict(state_dict)
+    metrics, activity = evaluate(network, dataset.test, device)
+    return Checkpoint(
+        **history,
+        recipe=recipe,
+        inputs=inputs,
+        classes=dataset.classes,
+        data=dataset.source,
+        metrics=metrics,
+        activity=activity,
+        state_dict=state_dict,
+        versions=versions(),
+        input_scale=dataset.input_scale,
+        permutation=dataset.permutation,
+    )
+
+
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path`. Raises: BrfLavaError when that fails; the old file stays."""
+    state_dict = {
+        name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
+    }
     contents = {
-        "format": FORMAT,
-        "schema": SCHEMA,
-        "versions": checkpoint.versions,
-        "recipe": checkpoint.recipe.text,
-        **own_neurons(checkpoint.recipe),
-        "seed": checkpoint.seed,
-        "origin": checkpoint.origin,
-        "inputs": checkpoint.inputs,
+        **header(FORMAT, checkpoint.recipe, checkpoint.data, checkpoint.permutation),
+        **{name: getattr(checkpoint, name) for name in PLAIN},
         "classes": list(checkpoint.classes),
-        "epoch": checkpoint.epoch,
-        "epochs_done": checkpoint.epochs_done,
-        "data": asdict(checkpoint.data),
-        "metrics": checkpoint.metrics.as_dict(),
+        "metrics": asdict(checkpoint.metrics),
         "predictions": torch.from_numpy(checkpoint.activity.predictions),
         "sops": torch.from_numpy(checkpoint.activity.sops),
         "input_scale": checkpoint.input_scale,
-        "permutation": permutation_tensor(checkpoint.permutation),
-        "state_dict": {
-            name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
-        },
+        "state_dict": state_dict,
     }
     write_archive(contents, path)
 
@@ -122,20 +129,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     contents = read_archive(path, FORMAT, SCHEMA)
     try:
         checkpoint = Checkpoint(
+            **{name: contents[name] for name in PLAIN},
             recipe=stored_recipe(contents, path),
-            seed=contents["seed"],
-            origin=contents["origin"],
-            inputs=contents["inputs"],
             classes=tuple(contents["classes"]),
-            epoch=contents["epoch"],
-            epochs_done=contents["epochs_done"],
             data=DataSource(**contents["data"]),
             metrics=Metrics(**contents["metrics"]),
             activity=FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy()),
-            state_dict=contents["state_dict"],
-            versions=contents["versions"],
             input_scale=contents.get("input_scale", 1.0),
-            permutation=permutation_array(contents.get("permutation")),
+            permutation=permutation_of(contents),
         )
         checkpoint.model()
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -144,6 +145,27 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             "Train or import it again."
         ) from error
     return checkpoint
+
+
+def header(
+    kind: str, recipe: Recipe, data: DataSource, permutation: NDArray[np.int64] | None
+) -> dict[str, Any]:
+    """What a model file and a training state have in common."""
+    return {
+        "format": kind,
+        "schema": SCHEMA,
+        "versions": versions(),
+        "recipe": recipe.text,
+        **own_neurons(recipe),
+        "data": asdict(data),
+        "permutation": None if permutation is None else torch.from_numpy(permutation),
+    }
+
+
+def permutation_of(contents: dict[str, Any]) -> NDArray[np.int64] | None:
+    """The order of the steps in a model file or a training state."""
+    stored = contents.get("permutation")
+    return None if stored is None else stored.numpy()
 
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
@@ -156,28 +178,17 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
-    where = f"{path} (stored recipe)"
-    return parse_stored(contents["recipe"], contents["schema"], where, find)
+    return parse_stored(contents["recipe"], f"{path} (stored recipe)", find)
 
 
 def own_neurons(recipe: Recipe) -> dict[str, Any]:
-    """What a model file or a training state keeps to find the user's own neurons again, if any."""
+    """What a file made of a recipe keeps to find the user's own neurons again, if any."""
     named = {
         name: {"neuron": neuron.source.reference, "sha256": neuron.source.sha256}
         for name, neuron in recipe.own.items()
         if neuron.source is not None
     }
     return {"neurons": named} if named else {}
-
-
-def permutation_tensor(permutation: NDArray[np.int64] | None) -> Tensor | None:
-    """As a torch archive keeps it."""
-    return None if permutation is None else torch.from_numpy(permutation)
-
-
-def permutation_array(stored: Tensor | None) -> NDArray[np.int64] | None:
-    """Back from what `permutation_tensor` returned."""
-    return None if stored is None else stored.numpy()
 
 
 def write_archive(contents: dict[str, Any], path: Path) -> None:
@@ -189,29 +200,28 @@ def write_archive(contents: dict[str, Any], path: Path) -> None:
 
 def read_torch_file(path: Path) -> Any:
     """What a torch file holds, tensors and plain values only. Raises: CheckpointError."""
-    if not path.is_file():
-        problem = "not a file" if path.exists() else "no such file"
-        raise CheckpointError(f"{path}: {problem}. Name a model file.")
     try:
         return load_torch_file(path)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: {str(error.strerror).lower()}. Name a model file."
+        ) from error
+    except Exception as error:  # of any kind: what damage leads torch's unpickler to
         raise CheckpointError(
             f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
-            "a model file that 'brf-lava train' or 'brf-lava import' wrote, or, to import, a "
-            "checkpoint of the reference code."
+            "a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
         ) from error
 
 
 def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any]:
     """A torch file of ours of the expected kind and a schema from 1 to `schema`."""
-    contents: dict[str, Any] = read_torch_file(path)
-    found = contents.get("format") if isinstance(contents, dict) else None
-    if found != expected_format:
-        remedy = (
-            "A checkpoint of the reference code needs 'brf-lava import' first."
-            if isinstance(contents, dict) and "model_state_dict" in contents
-            else "Name a file written by 'brf-lava train' or 'brf-lava import'."
-        )
+    archive = read_torch_file(path)
+    contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
+    if contents.get("format") != expected_format:
+        remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
+        if "model_state_dict" in contents:
+            remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
+        found = contents.get("format")
         raise CheckpointError(f"{path}: format {found!r}, expected {expected_format!r}. {remedy}")
     if contents.get("schema") not in range(1, schema + 1):
         writer = contents.get("versions", {}).get("brf_lava", "unknown")

@@ -37,20 +37,19 @@ def export_model(
         checkpoint: The model.
         dataset: Its data. The states take their ranges from the training half.
         path: The file to write, usually named ``net.h5``.
-        state_bits: Fraction bits of all states, 6 to 18; None for as many as each layer's range
-            leaves.
+        state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves.
         parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
         weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8.
 
     Returns:
-        The network in integers, and a report for each layer: its formats, the quantization errors
-        and the neurons that were changed to stay stable.
+        The network in integers, and what quantization did to each layer.
 
     Raises:
         DataError: If the data do not fit the model.
         ParameterError: If a number of bits is out of range, or too small for the network.
     """
-    dataset = dataset.ordered_as(checkpoint.permutation)
+    recipe, permutation = checkpoint.recipe, checkpoint.permutation
+    dataset = dataset.ordered_as(permutation)
     calibration = dataset.train.first(CALIBRATION_SAMPLES).time_major()
     if calibration.shape[2] != checkpoint.inputs:
         raise DataError(
@@ -65,20 +64,18 @@ def export_model(
         weight_bits=weight_bits,
     )
     provenance = {
-        "task": checkpoint.recipe.task,
+        "task": recipe.task,
         "classes": list(checkpoint.classes),
-        "recipe": checkpoint.recipe.text,
-        **own_neurons(checkpoint.recipe),
+        "recipe": recipe.text,
+        **own_neurons(recipe),
         "seed": checkpoint.seed,
         "origin": checkpoint.origin,
         "epoch": checkpoint.epoch,
-        "decision": asdict(checkpoint.recipe.decision),
-        "permutation": (
-            None if checkpoint.permutation is None else checkpoint.permutation.tolist()
-        ),
+        "decision": asdict(recipe.decision),
+        "permutation": None if permutation is None else permutation.tolist(),
         "model": checkpoint.fingerprint,
         "data": asdict(checkpoint.data),
-        "metrics": checkpoint.metrics.as_dict(),
+        "metrics": asdict(checkpoint.metrics),
         "calibration": asdict(dataset.source),
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }

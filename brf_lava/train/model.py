@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
-from brf_lava.errors import BackendUnavailableError, DataError, RecipeError
+from brf_lava.errors import BackendUnavailableError, RecipeError
 from brf_lava.export.quantize import growing
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
@@ -41,35 +40,34 @@ class Network(nn.Module):
         input_scale: float = 1.0,
     ) -> None:
         super().__init__()
+        training = recipe.training
         self.decision = recipe.decision
-        self.loss_steps = recipe.training.loss_steps
+        self.loss_steps = training.loss_steps
         self.input_scale = input_scale
-        surrogate = recipe.training.surrogate
-        widths = (inputs, *recipe.network.hidden)
-        self.hidden = nn.ModuleList(
-            Block(
-                recipe.record(layer.neuron),
-                {**asdict(layer.parameters), "surrogate": surrogate},
-                before,
-                layer.neurons,
-                recurrent=layer.recurrent,
-                generator=generator,
+        shared: dict[str, Any] = {
+            "generator": generator,
+            "truncate": training.truncate,
+            "weight_bits": training.weight_bits,
+        }
+        self.hidden = nn.ModuleList()
+        width, scale = inputs, input_scale  # of the exported weights, see `to_real`
+        for layer in recipe.layers:
+            params = {**asdict(layer.parameters), "surrogate": training.surrogate}
+            record, loop = recipe.record(layer.neuron), layer.recurrent
+            sizes = (width, layer.neurons)
+            self.hidden.append(
+                Block(record, params, *sizes, recurrent=loop, input_scale=scale, **shared)
             )
-            for before, layer in zip(widths[:-1], recipe.layers, strict=True)
-        )
+            width, scale = layer.neurons, 1.0
         readout = {"tau_mean": recipe.readout.tau_mean, "tau_std": recipe.readout.tau_std}
-        self.readout = Block(READOUT, readout, widths[-1], classes, generator=generator)
-        for index, block in enumerate((*self.hidden, self.readout)):
-            block.truncate = recipe.training.truncate
-            if bits := recipe.training.weight_bits:
-                scale = 1.0 if index else input_scale  # part of the exported weights, see `to_real`
-                block.pre_hook_fx = partial(block.neuron.quantize, bits=bits, scale=scale)
-                block.recurrent_pre_hook_fx = partial(block.neuron.quantize, bits=bits)
-        if recipe.training.recurrent_density < 1:  # drawn last: the weights stay those of the seed
-            for block, layer in zip(self.hidden, recipe.layers, strict=True):
-                if layer.recurrent:
-                    density = recipe.training.recurrent_density
-                    block.recurrent_mask = _random_mask(layer.neurons, density, generator)
+        self.readout = Block(READOUT, readout, width, classes, **shared)
+        if training.recurrent_density < 1:  # drawn last: the weights stay those of the seed
+            for block in self.hidden_blocks:
+                if block.recurrent_weight is not None:
+                    mask = torch.zeros_like(block.recurrent_weight.detach()).flatten()
+                    kept = round(training.recurrent_density * len(mask))
+                    mask[torch.randperm(len(mask), generator=generator)[:kept]] = 1
+                    block.recurrent_mask = mask.view_as(block.recurrent_weight)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """[B, I, T] to (readout [B, C, T], spikes [B, N, T] of each hidden block)."""
@@ -94,38 +92,21 @@ class Network(nn.Module):
 
     def to_real(self) -> RealNetwork:
         """The network as plain arrays, for quantization; its inputs are the data's integers."""
-        first, *others = (block.to_real() for block in (*self.hidden, self.readout))
+        first, *others = (block.to_real() for block in (*self.hidden_blocks, self.readout))
         scaled = replace(first, weights=self.input_scale * first.weights)
         return RealNetwork((scaled, *others))
 
 
-def _random_mask(neurons: int, density: float, generator: torch.Generator | None) -> Tensor:
-    """0/1 [N, N] with ones in a share `density` of all places, to the nearest place."""
-    mask = torch.zeros(neurons * neurons)
-    kept = round(density * len(mask))
-    mask[torch.randperm(len(mask), generator=generator)[:kept]] = 1
-    return mask.reshape(neurons, neurons)
-
-
 @dataclass(frozen=True)
 class Metrics:
-    """What a network did on one split.
+    """What a network did on one split."""
 
-    loss: summed over steps, averaged over samples. accuracy: share of predictions that are right,
-    of those that count (see `decision.Decision`).
-    sops_per_sample: spikes of all hidden neurons per sample, the paper's SOP.
-    device: where it was measured, by the device's own name.
-    """
-
-    loss: float
-    accuracy: float
-    sops_per_sample: float
+    loss: float  # summed over steps, averaged over samples
+    accuracy: float  # share of the predictions that count which are right, see `decision.Decision`
+    sops_per_sample: float  # spikes of all hidden neurons per sample, the paper's SOP
     samples: int
     steps: int
-    device: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    device: str  # where it was measured, by the device's own name
 
 
 def choose_device(name: str) -> torch.device:
@@ -145,11 +126,9 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def loss_per_sample(
@@ -163,64 +142,38 @@ def loss_per_sample(
     if loss_steps == "last":
         outputs, labels = outputs[:, :, -1:], labels[:, -1:]
     else:
-        labels = labels.expand(-1, outputs.shape[2])
-        if ignore_first:
-            outputs, labels = outputs[:, :, ignore_first:], labels[:, ignore_first:]
+        labels = labels.expand(-1, outputs.shape[2])[:, ignore_first:]
+        outputs = outputs[:, :, ignore_first:]
     summed = nn.functional.cross_entropy(outputs, labels, reduction="sum", ignore_index=UNLABELED)
     return summed / outputs.shape[0]
 
 
-def require_labels(decision: Decision, split: Split, half: str) -> None:
-    """Refuse a half of the data, called so in the message, in which no label counts.
-
-    Raises: DataError.
-    """
-    if not decision.counted(split.y).any():
-        raise DataError(
-            f"{half} half: none of its {split.y.size} labels counts; nothing can be learned or "
-            "measured. Label it, or lower training.ignore_first."
-        )
-
-
 def check_labels(decision: Decision, split: Split) -> None:
-    """Refuse data whose labels these predictions cannot be compared with.
-
-    Raises: RecipeError naming the key to change.
-    """
+    """Raises: RecipeError for labels that these predictions cannot be compared with."""
     steps, labels = split.x.shape[1], split.y.shape[1]
     each_step = decision.prediction == "each-step"
     if steps > 1 and each_step != (labels == steps):
         per, choice = ("sample", "last or mean") if each_step else ("step", "each-step")
         raise RecipeError(
-            f"readout.prediction: {decision.prediction}, but the data has one label per {per}. "
-            f"Choose {choice}."
+            f"readout.prediction: {decision.prediction}, but one label per {per}. Choose {choice}."
         )
     if decision.ignore_first >= steps:
         raise RecipeError(
-            f"training.ignore_first: {decision.ignore_first} of {steps} steps; at least one must "
-            f"count, so {steps - 1} or fewer can be ignored."
+            f"training.ignore_first: {decision.ignore_first} of {steps} steps; one must count."
         )
 
 
 def as_batch(
     split: Split, index: Any, device: torch.device, input_scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`.
-
-    input_scale: see `data.dataset.Dataset`.
-    """
-    x = torch.from_numpy(split.x[index]).to(device).to(torch.float32)
-    if input_scale != 1:
-        x = x * input_scale
+    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`."""
+    x = torch.from_numpy(split.x[index]).to(device).to(torch.float32) * input_scale
     y = torch.from_numpy(split.y[index]).to(device, torch.int64)
     return x.transpose(1, 2), y
 
 
 def evaluate(model: Network, split: Split, device: torch.device) -> tuple[Metrics, FloatActivity]:
-    """Metrics of `model` on `split`, and what it did there sample by sample.
-
-    Raises: RecipeError as `check_labels`.
-    """
+    """Metrics of `model` on `split`, and what it did there. Raises: as `check_labels`."""
     check_labels(model.decision, split)
     loss, hits, counted = 0.0, 0, 0
     predictions, sops = [], []

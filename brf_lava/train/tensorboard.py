@@ -13,10 +13,7 @@ from brf_lava.train.trainer import EpochReport, Progress
 
 @contextmanager
 def events(progress: Progress, out: Path) -> Iterator[Progress]:
-    """`progress`, extended to write every epoch to ``<out stem>.tensorboard``.
-
-    Needs the extra ``tensorboard``.
-    """
+    """`progress`, extended to write every epoch to ``<out stem>.tensorboard``."""
     from torch.utils.tensorboard.writer import SummaryWriter
 
     create: Any = SummaryWriter  # typed in some versions of torch only
@@ -26,7 +23,6 @@ def events(progress: Progress, out: Path) -> Iterator[Progress]:
             for name, value in asdict(report).items():
                 if name != "epoch":
                     writer.add_scalar(name, value, report.epoch)
-            if progress.on_epoch:
-                progress.on_epoch(report)
+            progress.on_epoch(report)
 
         yield replace(progress, on_epoch=on_epoch)

@@ -1,7 +1,6 @@
-"""The loop over epochs: interruptible, resumable bit for bit, best model by validation loss.
+"""The loop over epochs. The whole training state is written after each of them.
 
-After every epoch the whole training state goes to ``<out stem>.resume.pt``; a run that is stopped
-at any moment goes on from the last finished epoch and ends like one that was never stopped.
+A run that is stopped at any moment goes on from there and ends like one that was never stopped.
 """
 
 from __future__ import annotations
@@ -12,54 +11,36 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
-from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError, RecipeError
+from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import write_bytes
 from brf_lava.kernels.layer import choose_backend
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
-from brf_lava.train.averaging import AveragedNetwork
-from brf_lava.train.checkpoint import (
-    Checkpoint,
-    own_neurons,
-    permutation_array,
-    permutation_tensor,
-    read_archive,
-    save_checkpoint,
-    stored_recipe,
-    write_archive,
-)
-from brf_lava.train.model import (
-    Network,
-    as_batch,
-    check_labels,
-    choose_device,
-    evaluate,
-    require_labels,
-)
-from brf_lava.versions import versions
+from brf_lava.train import checkpoint as stored
+from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.model import Network, as_batch, check_labels, choose_device, evaluate
 
 STATE_FORMAT = "brf-lava-training"
+STATE_SCHEMA = stored.SCHEMA  # 1 had neither averages nor a permutation
+STATE = ("epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
 MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
-STATE_SCHEMA = 3  # 1 had neither averages nor a permutation; recipes had fewer keys before
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "radam": torch.optim.RAdam,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
-}
-SCHEDULES: dict[str, Callable[[float], float]] = {  # of the share of epochs that are done
-    "linear": lambda done: 1 - done,
-    "constant": lambda done: 1.0,
 }
 
 
@@ -82,14 +63,14 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display hears of. None means: nothing to show."""
+    """What a progress display hears of."""
 
-    on_batch: Callable[[int, int, int], None] | None = None  # epoch, batch, batches
-    on_epoch: Callable[[EpochReport], None] | None = None
+    on_batch: Callable[[int, int, int], object] = lambda epoch, batch, batches: None
+    on_epoch: Callable[[EpochReport], object] = lambda report: None
 
 
 def resume_path(out: Path) -> Path:
-    """Where the training state of a model to be written to `out` is kept."""
+    """The training state next to the model."""
     return out.with_name(f"{out.stem}.resume.pt")
 
 
@@ -99,13 +80,23 @@ def metrics_path(out: Path) -> Path:
 
 
 def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
-    """`dataset` with its steps in the order that the task shows them in.
-
-    That of a permuted task is drawn from the seed, unless the data has one already.
-    """
+    """`dataset` with the steps of a permuted task in the seed's order, unless it has another."""
     if dataset.permutation is not None or not is_permuted(recipe.task):
         return dataset
     return dataset.permuted(permutation_from_seed(seed, dataset.train.x.shape[1]))
+
+
+def averaged_network(network: Network, decay: float) -> AveragedModel:
+    """A twin of a network, whose weights become the mean of those that updates show it.
+
+    After n updates the weights of update i count in proportion to ``decay ** (n - i)``, and these
+    shares add up to 1: what the network started with does not count. decay: per update, 0 to 1.
+    """
+
+    def mean(average: Tensor, weight: Tensor, updates: Tensor | int) -> Tensor:
+        return average.lerp(weight, (1 - decay) / (1 - decay ** (int(updates) + 1)))
+
+    return AveragedModel(network, avg_fn=mean)
 
 
 class Trainer:
@@ -138,38 +129,33 @@ class Trainer:
     ) -> None:
         device, out = device or choose_device("auto"), Path(out)
         dataset = in_order(dataset, recipe, seed)
-        check_labels(recipe.decision, dataset.train)
-        for half, split in (("training", dataset.train), ("test", dataset.test)):
-            require_labels(recipe.decision, split, half)
+        training, train = recipe.training, dataset.train
+        check_labels(recipe.decision, train)
+        for half, split in (("training", train), ("test", dataset.test)):
+            if not recipe.decision.counted(split.y).any():
+                raise DataError(
+                    f"{half} half: none of its {split.y.size} labels counts; nothing can be "
+                    "learned or measured. Label it, or lower training.ignore_first."
+                )
+        samples, held_out = len(train.x), training.validation
+        if held_out >= samples:
+            allowed = f"1 to {samples - 1} can be" if samples > 1 else "add samples: one must be"
+            raise RecipeError(
+                f"training.validation: {held_out} samples of {samples}; {allowed} held out."
+            )
         self.recipe, self.dataset, self.seed = recipe, dataset, seed
         self.device, self.out = device, out
         self.generator = torch.Generator().manual_seed(seed)
-        samples = len(dataset.train.x)
-        held_out = recipe.training.validation
-        if samples < 2:
-            raise RecipeError(
-                f"{dataset.source.description}: 1 sample to train with; at least 2 are needed, one "
-                "of which is held out for validation. Add samples."
-            )
-        if not 0 < held_out < samples:
-            raise RecipeError(
-                f"training.validation: {held_out} samples of {samples}; between 1 and "
-                f"{samples - 1} can be held out."
-            )
         order = torch.randperm(samples, generator=self.generator).numpy()
         self.training_samples = order[held_out:]  # no copy of the data, which may be large
-        self.validation = Split(
-            dataset.train.x[order[:held_out]], dataset.train.y[order[:held_out]]
-        )
-        inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-        self.model = Network(recipe, inputs, classes, self.generator, dataset.input_scale).to(
-            device
-        )
-        decay = recipe.training.averaging
-        self.averaged = AveragedNetwork(self.model, decay) if decay else None
-        self.optimizer = OPTIMIZERS[recipe.training.optimizer](
-            self.model.parameters(), lr=recipe.training.learning_rate
-        )
+        self.validation = Split(train.x[order[:held_out]], train.y[order[:held_out]])
+        inputs, classes = train.x.shape[2], len(dataset.classes)
+        model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
+        self.model = model.to(device)
+        decay = training.averaging
+        self.averaged = averaged_network(self.model, decay) if decay else None
+        parameters = self.model.parameters()
+        self.optimizer = OPTIMIZERS[training.optimizer](parameters, lr=training.learning_rate)
         self.epoch = 0
         self.skipped = 0
         self.best_loss = float("inf")
@@ -188,72 +174,35 @@ class Trainer:
             device: As of `Trainer`; of the same type as in that run.
             out: The model file of that run; the state is next to it.
 
-        Returns:
-            The run, ready to go on with `run`.
-
         Raises:
             CheckpointError: If there is no state, or the data or the device differ.
         """
-        device, out = device or choose_device("auto"), Path(out)
-        recipe, state = _read_state(out)
+        device, path = device or choose_device("auto"), resume_path(Path(out))
+        recipe, state = _read_state(path)
         try:
-            return cls._restored(recipe, state, dataset, device, out)
+            source = DataSource(**state["data"])
+            dataset = dataset.ordered_as(stored.permutation_of(state))
+            here, then = dataset.source, state["device"]
+            if (source.fingerprint, then) != (here.fingerprint, device.type):
+                raise CheckpointError(
+                    f"{path}: was trained on {source.description} on {then}, not on "
+                    f"{here.description} on {device.type}. Name the same --data, --unlabeled, "
+                    "--permutation and --device."
+                )
+            trainer = cls(recipe, dataset, state["seed"], device, out)
+            trainer.model.load_state_dict(state["model"])
+            trainer.optimizer.load_state_dict(state["optimizer"])
+            trainer.generator.set_state(state["generator"])
+            vars(trainer).update({name: state[name] for name in STATE})
+            if trainer.averaged:
+                trainer.averaged.module.load_state_dict(state["averaged"]["network"])
+                trainer.averaged.n_averaged.fill_(state["averaged"]["updates"])
+            trainer.reports = [EpochReport(**report) for report in state["reports"]]
         except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"{resume_path(out)}: damaged training state ({type(error).__name__}). Start anew "
-                "with --restart."
+                f"{path}: damaged training state ({type(error).__name__}). Use --restart."
             ) from error
-
-    @classmethod
-    def _restored(
-        cls,
-        recipe: Recipe,
-        state: dict[str, Any],
-        dataset: Dataset,
-        device: torch.device,
-        out: Path,
-    ) -> Trainer:
-        path = resume_path(out)
-        source = DataSource(**state["data"])
-        dataset = dataset.ordered_as(permutation_array(state.get("permutation")))
-        if source.fingerprint != dataset.source.fingerprint:
-            raise CheckpointError(
-                f"{path}: was trained on {source.description}, but the data here is "
-                f"{dataset.source.description}. Name the same --data, "
-                "--unlabeled and --permutation, where they were given."
-            )
-        if state["device"] != device.type:
-            raise CheckpointError(
-                f"{path}: was trained on {state['device']}, not {device.type}. "
-                f"Resume with --device {state['device']}."
-            )
-        trainer = cls(recipe, dataset, state["seed"], device, out)
-        trainer.model.load_state_dict(state["model"])
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        trainer.generator.set_state(state["generator"])
-        trainer.epoch = state["epoch"]
-        trainer.best_loss = state["best_loss"]
-        trainer.best_epoch = state["best_epoch"]
-        trainer.best_state = state["best_state"]
-        if trainer.averaged:
-            trainer.averaged.load_state_dict(state["averaged"])
-        trainer.reports = [EpochReport(**report) for report in state["reports"]]
         return trainer
-
-    @staticmethod
-    def stored_task(out: Path) -> str:
-        """The task of a stopped run.
-
-        Args:
-            out: The model file of that run; the state is next to it.
-
-        Returns:
-            The task's name, or the path of your own.
-
-        Raises:
-            CheckpointError: If there is no state, or it is damaged.
-        """
-        return _read_state(out)[0].task
 
     @property
     def kernel(self) -> str:
@@ -273,7 +222,7 @@ class Trainer:
     @property
     def validated(self) -> Network:
         """The network that is measured and kept: the one in training, or its average."""
-        return self.averaged.network if self.averaged else self.model
+        return cast(Network, self.averaged.module) if self.averaged else self.model
 
     def run(self, progress: Progress | None = None) -> None:
         """Train until the last epoch, or until `training.patience` ends the run.
@@ -293,47 +242,28 @@ class Trainer:
             self.reports.append(report)
             self.epoch += 1
             self._save_state()
-            if progress.on_epoch:
-                progress.on_epoch(report)
+            progress.on_epoch(report)
 
     def checkpoint(self) -> Checkpoint:
         """The best model so far, measured on the test split."""
-        dataset = self.dataset
-        model = Network(
+        return stored.measured(
             self.recipe,
-            dataset.train.x.shape[2],
-            len(dataset.classes),
-            input_scale=dataset.input_scale,
-        )
-        model.load_state_dict(self.best_state)
-        metrics, activity = evaluate(model.to(self.device), dataset.test, self.device)
-        return Checkpoint(
-            recipe=self.recipe,
+            self.dataset,
+            self.best_state,
+            self.device,
             seed=self.seed,
             origin="trained",
-            inputs=dataset.train.x.shape[2],
-            classes=dataset.classes,
             epoch=self.best_epoch,
             epochs_done=self.epoch,
-            data=dataset.source,
-            metrics=metrics,
-            activity=activity,
-            state_dict=self.best_state,
-            versions=versions(),
-            input_scale=dataset.input_scale,
-            permutation=dataset.permutation,
         )
 
     def finish(self) -> Checkpoint:
-        """Measure the model of the best epoch on the test half and write it to the model file.
+        """Measure the best model on the test half and write it to the model file.
 
         The state of a finished run is deleted.
-
-        Returns:
-            The model with its metrics.
         """
         checkpoint = self.checkpoint()
-        save_checkpoint(checkpoint, self.out)
+        stored.save_checkpoint(checkpoint, self.out)
         if self.finished:
             resume_path(self.out).unlink(missing_ok=True)
         return checkpoint
@@ -341,21 +271,18 @@ class Trainer:
     def _run_epoch(self, progress: Progress) -> EpochReport:
         started = time.perf_counter()
         settings = self.recipe.training
-        learning_rate = settings.learning_rate * SCHEDULES[settings.schedule](
-            self.epoch / settings.epochs
-        )
+        left = 1 - self.epoch / settings.epochs if settings.schedule == "linear" else 1.0
+        learning_rate = settings.learning_rate * left
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         samples = len(self.training_samples)
         order = self.training_samples[torch.randperm(samples, generator=self.generator).numpy()]
-        batches = -(-samples // settings.batch_size)
+        batches = np.split(order, range(settings.batch_size, samples, settings.batch_size))
         totals = np.zeros(4)  # loss, hits, what counted, spikes
         self.skipped = 0  # samples of batches that were left out
-        for batch in range(batches):
-            index = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+        for batch, index in enumerate(batches, start=1):
             totals += self._train_batch(index, batch)
-            if progress.on_batch:
-                progress.on_batch(self.epoch, batch + 1, batches)
+            progress.on_batch(self.epoch, batch, len(batches))
         validation, _ = evaluate(self.validated, self.validation, self.device)
         best = validation.loss < self.best_loss
         if best:
@@ -378,22 +305,18 @@ class Trainer:
     def _train_batch(
         self, index: NDArray[np.int64], batch: int
     ) -> tuple[float, float, float, float]:
-        """One optimizer step on samples `index`.
+        """One optimizer step. Returns summed loss, hits, what could have been hits, and spikes.
 
-        Returns their summed loss, hits, how many could have been hits, and hidden spikes. Where
-        gradients are clipped, one that is not finite counts as one more to be cut: the batch is
-        left out, as long as few are.
+        Where gradients are clipped, a batch without a finite one is left out, as long as few are.
         """
         settings, model = self.recipe.training, self.model
+        where = f"training: epoch {self.epoch + 1}, batch {batch}"
+        remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
         try:
             outputs, spikes = model(x)
         except ParameterError as error:  # a parameter that training took out of its range
-            raise BrfLavaError(
-                f"training: epoch {self.epoch + 1}, batch {batch + 1}: {error} Training took it "
-                f"there: lower training.learning_rate (now {settings.learning_rate:g}), and start "
-                "anew with --restart."
-            ) from error
+            raise BrfLavaError(f"{where}: {error} {remedy}, and use --restart.") from error
         loss = model.loss(outputs, y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
@@ -401,24 +324,21 @@ class Trainer:
         largest = settings.clip_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), largest))
         if not np.isfinite(value + norm):
-            growing = model.growing_neurons()
-            remedy = (
-                f"{growing} hidden neurons grow without input, beyond the divergence boundary: "
-                "raise neuron.b_offset, or lower neuron.omega"
-                if growing
-                else f"Lower training.learning_rate (now {settings.learning_rate:g})"
-            )
             if settings.clip_norm and self.skipped < MOST_SKIPPED * len(self.training_samples):
                 self.skipped += len(index)
                 return 0.0, 0.0, 0.0, 0.0
+            if growing := model.growing_neurons():
+                remedy = (
+                    f"{growing} hidden neurons grow without input, beyond the divergence boundary: "
+                    "raise neuron.b_offset, or lower neuron.omega"
+                )
             raise BrfLavaError(
-                f"training: loss {value:g} with a gradient of norm {norm:g} in epoch "
-                f"{self.epoch + 1}, batch {batch + 1}; both must be finite. {remedy}, and start "
-                "anew with --restart."
+                f"{where}: loss {value:g} with a gradient of norm {norm:g}; both must be finite. "
+                f"{remedy}, and use --restart."
             )
         self.optimizer.step()
         if self.averaged:
-            self.averaged.update(model)
+            self.averaged.update_parameters(model)
         with torch.no_grad():
             predicted = model.decision.predict(outputs.permute(2, 0, 1))
             hits, counted = model.decision.hits(predicted, y)
@@ -426,37 +346,33 @@ class Trainer:
         return value * len(index), hits, counted, sops
 
     def _save_state(self) -> None:
+        dataset, averaged = self.dataset, self.averaged
         state: dict[str, Any] = {
-            "format": STATE_FORMAT,
-            "schema": STATE_SCHEMA,
-            "versions": versions(),
-            "recipe": self.recipe.text,
-            **own_neurons(self.recipe),
+            **stored.header(STATE_FORMAT, self.recipe, dataset.source, dataset.permutation),
+            **{name: getattr(self, name) for name in STATE},
             "seed": self.seed,
             "device": self.device.type,
-            "data": asdict(self.dataset.source),
-            "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "best_loss": self.best_loss,
-            "best_epoch": self.best_epoch,
-            "best_state": self.best_state,
-            "averaged": self.averaged.state_dict() if self.averaged else None,
-            "permutation": permutation_tensor(self.dataset.permutation),
+            "averaged": averaged
+            and {"network": averaged.module.state_dict(), "updates": int(averaged.n_averaged)},
             "reports": [asdict(report) for report in self.reports],
         }
-        write_archive(state, resume_path(self.out))
+        stored.write_archive(state, resume_path(self.out))
         lines = [json.dumps(asdict(report)) + "\n" for report in self.reports]
         write_bytes(metrics_path(self.out), "".join(lines).encode())
 
 
-def _read_state(out: Path) -> tuple[Recipe, dict[str, Any]]:
-    path = resume_path(out)
+def stored_task(out: Path) -> str:
+    """The task of a stopped run. Raises: CheckpointError as `Trainer.resumed`."""
+    return _read_state(resume_path(out))[0].task
+
+
+def _read_state(path: Path) -> tuple[Recipe, dict[str, Any]]:
     if not path.exists():
         raise CheckpointError(
-            f"{path}: no training state to resume. Start without --resume, or name the same "
-            "--out as the run that was stopped."
+            f"{path}: no training state to resume. Name the --out of the run that was stopped."
         )
-    state = read_archive(path, STATE_FORMAT, STATE_SCHEMA)
-    return stored_recipe(state, path), state
+    state = stored.read_archive(path, STATE_FORMAT, STATE_SCHEMA)
+    return stored.stored_recipe(state, path), state

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,13 @@ from brf_lava.export.quantize import quantize
 from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.train.checkpoint import load_checkpoint
+from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
 
 TRAIN, TEST = 6, 2  # segments
 STEPS = 1300
 # Two samples held out, and a threshold that so small a network reaches without having learned.
 SMALL = ("--task", "ecg", "--set", "training.validation=2", "--set", "neuron.theta=0.02")
-LONG = 80  # epochs, some 3 s: enough to be interrupted in
+LONG = 40  # epochs: enough to be interrupted in
 
 
 # What all tests share
@@ -99,21 +100,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def places(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Good and bad files by name, for the commands below."""
     folder = tmp_path_factory.mktemp("places")
-    names = ("text.pt", "cut.pt", "cut.h5", "text.h5", "nowhere.h5", "empty", "damaged", "other")
-    found = {name.replace(".", "_"): folder / name for name in names}
-    found["text_pt"].write_text("no model\n")
-    found["text_h5"].write_text("no network\n")
+    found = {name.split(".")[0]: shared / name for name in ("data", "model.pt", "net.h5")}
+    found |= {name: folder / name for name in ("text", "nowhere", "empty")}
+    found["text"].write_text("no model\n")
     found["empty"].mkdir()
-    found["damaged"].mkdir()
-    for name in (ecg.TRAIN_FILE, ecg.TEST_FILE):
-        (found["damaged"] / name).write_text("no data\n")
-    for name, source in (("cut_pt", "model.pt"), ("cut_h5", "net.h5")):
-        content = (shared / source).read_bytes()
-        found[name].write_bytes(content[: len(content) // 2])
-    write_network(random_network(np.random.default_rng(0), (4, 3, 6)), found["nowhere_h5"])
-    found["data"] = shared / "data"
-    found["model"] = shared / "model.pt"
-    found["net"] = shared / "net.h5"
+    write_network(random_network(np.random.default_rng(0), (4, 3, 6)), found["nowhere"])
     return found
 
 
@@ -132,7 +123,7 @@ def test_train_writes_a_model_and_its_metrics(shared: Path) -> None:
     assert not (shared / "model.resume.pt").exists()
     output = (shared / "train.txt").read_text()
     assert f"{checkpoint.metrics.accuracy:.2%}" in output
-    assert f"brf-lava export {shared / 'model.pt'} net.h5" in output
+    assert f"brf-lava export {shared / 'model.pt'} net.h5 --data {shared / 'data'}" in output
     assert "synthetic" not in output  # it was given data
 
 
@@ -149,7 +140,7 @@ def test_export_writes_what_quantize_gives(shared: Path) -> None:
     np.testing.assert_array_equal(predictions.predictions, checkpoint.activity.predictions)
     np.testing.assert_array_equal(predictions.sops, checkpoint.activity.sops)
     assert network.provenance["recipe"] == checkpoint.recipe.text
-    assert network.provenance["metrics"] == checkpoint.metrics.as_dict()
+    assert network.provenance["metrics"] == asdict(checkpoint.metrics)
     assert network.provenance["calibration"]["fingerprint"] == data.source.fingerprint
     output = (shared / "export.txt").read_text()
     assert "4 - 36 BRF recurrent - 6 LI" in output
@@ -228,14 +219,11 @@ def test_run_on_lava(shared: Path, tmp_path: Path) -> None:
 
 
 def test_limit_takes_the_first_samples(shared: Path, tmp_path: Path) -> None:
-    for limit, samples in ((1, 1), (TEST, TEST), (99, TEST)):
-        out = tmp_path / "run.json"
-        arguments = ("--backend", "engine", "--data", shared / "data", "--out", out)
-        assert_worked(brf_lava("run", shared / "net.h5", *arguments, "--limit", str(limit)))
-        contents = json.loads(out.read_text())
-        assert contents["result"]["samples"] == samples
-        if samples == TEST:
-            assert_result(contents, shared, samples, "engine")
+    out = tmp_path / "run.json"
+    arguments = ("run", shared / "net.h5", "--backend", "engine", "--data", shared / "data")
+    for limit, samples in ((1, 1), (99, TEST)):
+        assert_worked(brf_lava(*arguments, "--out", out, "--limit", limit))
+        assert json.loads(out.read_text())["result"]["samples"] == samples
 
 
 def test_other_data_are_noticed_and_can_be_measured_anew(shared: Path, tmp_path: Path) -> None:
@@ -255,10 +243,10 @@ def test_other_data_are_noticed_and_can_be_measured_anew(shared: Path, tmp_path:
 
 
 def test_another_model_as_reference_is_noticed(shared: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.pt"
-    data = ("--data", shared / "data")
-    assert_worked(brf_lava("train", *SMALL, "--epochs", "1", "--seed", "9", *data, "--out", other))
-    arguments = ("run", shared / "net.h5", "--backend", "engine", *data)
+    other, checkpoint = tmp_path / "other.pt", load_checkpoint(shared / "model.pt")
+    checkpoint.state_dict["readout.weight"][0, 0] += 1
+    save_checkpoint(checkpoint, other)
+    arguments = ("run", shared / "net.h5", "--backend", "engine", "--data", shared / "data")
     result = brf_lava(*arguments, "--reference", other, "--device", "cpu")
     assert_worked(result)
     assert f"Notice: {other} is not the model" in result.output
@@ -289,81 +277,41 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "train nothing": (("train", *HERE, *MODEL_OUT), 2, ("--task", "--recipe")),
     "task": (("train", "--task", "egc", *HERE, *MODEL_OUT), 2, ("egc", "Did you mean ecg")),
     "recipe": (("train", "--recipe", "ecg-brv", *HERE, *MODEL_OUT), 2, ("Did you mean ecg-brf",)),
-    "recipe file": (("train", "--recipe", "{out}/a.toml", *MODEL_OUT), 2, ("{out}/a.toml",)),
-    "recipe text": (("train", "--recipe", "{text_pt}", *MODEL_OUT), 2, ("text.pt",)),
     "key": ((*TRAINING, "--set", "training.epoch=3"), 2, ("training.epoch=3", "training.epochs")),
-    "short key": ((*TRAINING, "--set", "gama=0.5"), 2, ("gama=0.5", "neuron.gamma")),
-    "no key": ((*TRAINING, "--set", "=3"), 2, ("key=value",)),
-    "no value": ((*TRAINING, "--set", "epochs"), 2, ("epochs", "key=value")),
-    "word": ((*TRAINING, "--set", "epochs=two"), 2, ("training.epochs", "two")),
-    "rate": ((*TRAINING, "--set", "learning_rate=1e300"), 2, ("training.learning_rate", "1e+300")),
     "memory": ((*TRAINING, "--set", "hidden=[100000000]"), 2, ("100000000", "memory")),
-    "zero": ((*TRAINING, "--set", "epochs=0"), 2, ("training.epochs", "0")),
-    "infinite": ((*TRAINING, "--set", "learning_rate=inf"), 2, ("training.learning_rate", "inf")),
-    "omega": ((*TRAINING, "--set", "omega=[3, 200]"), 2, ("neuron.omega", "200", "Lower omega")),
-    "two lines": ((*TRAINING, "--set", "optimizer=a\nb"), 2, ("optimizer",)),
-    "validation": ((*TRAINING, "--set", "validation=6"), 2, ("training.validation", "6", "5")),
     "epochs": ((*TRAINING, "--epochs", "0"), 2, ("--epochs",)),
     "seed": ((*TRAINING, "--seed", "-1"), 2, ("--seed",)),
     "device": ((*TRAINING, "--device", "tpu"), 2, ("tpu", "cuda")),
     "no device": ((*TRAINING, "--device", "cuda"), 3, ("cuda", "--device cpu")),
     "no data": (("train", *SMALL, "--data", "{out}/none", *MODEL_OUT), 2, ("{out}/none",)),
     "empty data": (("train", *SMALL, "--data", "{empty}", *MODEL_OUT), 2, ("QTDB_train.mat",)),
-    "other data": (("train", *SMALL, "--data", "{model}", *MODEL_OUT), 2, ("model.pt",)),
-    "bad data": (("train", *SMALL, "--data", "{damaged}", *MODEL_OUT), 2, ("QTDB_train.mat",)),
     "out folder": (("train", *SMALL, *HERE, "--out", "{out}/no/m.pt"), 2, ("{out}/no/m.pt",)),
-    "out is folder": (("train", *SMALL, *HERE, "--out", "{out}"), 2, ("{out}", "folder")),
     "out denied": (("train", *SMALL, *HERE, "--out", "{denied}/m.pt"), 2, ("{denied}/m.pt",)),
-    "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--resume")),
+    "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--out")),
     "resume recipe": ((*TRAINING, "--resume"), 2, ("--resume", "--set")),
     # import
     "import no task": (("import", "{model}", *HERE, "-o", "{out}/m.pt"), 2, ("--task",)),
-    "import nothing": (("import", "{out}/no.pt", "--task", "ecg", *HERE), 2, ("{out}/no.pt",)),
-    "import folder": (("import", "{out}", "--task", "ecg", *HERE), 2, ("{out}",)),
-    "import text": (("import", "{text_pt}", "--task", "ecg", *HERE), 2, ("text.pt",)),
-    "import network": (("import", "{net}", "--task", "ecg", *HERE), 2, ("net.h5",)),
     "import ours": (("import", "{model}", "--task", "ecg", *HERE), 2, ("model.pt", "published")),
     "import task": (("import", "{model}", "--task", "egc", *HERE), 2, ("egc",)),
     # export
     "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
     "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
-    "model folder": (("export", "{out}", "{out}/n.h5", *HERE), 2, ("{out}",)),
-    "model text": (("export", "{text_pt}", "{out}/n.h5", *HERE), 2, ("text.pt",)),
-    "model cut": (("export", "{cut_pt}", "{out}/n.h5", *HERE), 2, ("cut.pt",)),
-    "model network": (("export", "{net}", "{out}/n.h5", *HERE), 2, ("net.h5",)),
     "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
-    "no bits": ((*EXPORT, "--weight-bits", "0"), 2, ("2 to 8",)),
     "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),
-    "export folder": (("export", "{model}", "{out}/no/n.h5", *HERE), 2, ("{out}/no/n.h5",)),
-    "export to folder": (("export", "{model}", "{out}", *HERE), 2, ("{out}", "folder")),
-    "export denied": (("export", "{model}", "{denied}/n.h5", *HERE), 2, ("{denied}/n.h5",)),
     "export data": (("export", "{model}", "{out}/n.h5", "--data", "{empty}"), 2, ("--data",)),
     # run
     "no network": (("run", "{out}/no.h5", *ENGINE), 2, ("{out}/no.h5", "no such file")),
-    "network folder": (("run", "{out}", *ENGINE), 2, ("{out}",)),
-    "network text": (("run", "{text_h5}", *ENGINE), 2, ("text.h5",)),
-    "network cut": (("run", "{cut_h5}", *ENGINE), 2, ("cut.h5",)),
-    "network model": (("run", "{model}", *ENGINE), 2, ("model.pt",)),
-    "network of no task": (("run", "{nowhere_h5}", *ENGINE), 2, ("nowhere.h5",)),
-    "limit": (("run", "{net}", *ENGINE, "--limit", "0"), 2, ("--limit",)),
-    "batch": (("run", "{net}", *ENGINE, "--batch", "0"), 2, ("--batch",)),
-    "timeout": (("run", "{net}", *ENGINE, "--timeout", "0"), 2, ("--timeout",)),
+    "network of no task": (("run", "{nowhere}", *ENGINE), 2, ("nowhere",)),
     "backend": (("run", "{net}", *ENGINE, "--backend", "gpu"), 2, ("gpu", "loihi2")),
     "no loihi2": (("run", "{net}", *ENGINE, "--backend", "loihi2"), 3, ("loihi2", "--backend sim")),
     "board": (("run", "{net}", *ENGINE, "--profile", "loihi2-oheogulch"), 2, ("oheogulch", "sim")),
     "profile": (("run", "{net}", *ENGINE, "--profile", "simm"), 2, ("Did you mean sim",)),
-    "reference": (("run", "{net}", *ENGINE, "--reference", "{text_pt}"), 2, ("text.pt",)),
-    "no reference": (("run", "{net}", *ENGINE, "--reference", "{out}/m.pt"), 2, ("{out}/m.pt",)),
+    "reference": (("run", "{net}", *ENGINE, "--reference", "{text}"), 2, ("places0/text",)),
     "run data": (("run", "{net}", *ENGINE, "--data", "{empty}"), 2, ("--data",)),
-    "run folder": (("run", "{net}", *ENGINE, "--out", "{out}/no/r.json"), 2, ("{out}/no/r.json",)),
-    "run to folder": (("run", "{net}", *ENGINE, "--out", "{out}"), 2, ("{out}", "folder")),
-    "run denied": (("run", "{net}", *ENGINE, "--out", "{denied}/r.json"), 2, ("{denied}/r.json",)),
-    "run input": (("run", "{net}", "--input", "x"), 2, ("No such option '--input'",)),
-    "run stream": (("run", "{net}", "--stream", "-"), 2, ("No such option '--stream'",)),
     # classify and stream
     "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "no such file")),
-    "record of no task": (("classify", "{nowhere_h5}", "{out}/r"), 2, ("nowhere.h5",)),
+    "record of no task": (("classify", "{nowhere}", "{out}/r"), 2, ("nowhere",)),
     "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
     "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s", "No such file")),
     # all
@@ -406,25 +354,11 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["no network", "no loihi2", "key"])
-def test_wrong_input_of_a_process(name: str, places: dict[str, Path], tmp_path: Path) -> None:
-    template, code, parts = WRONG[name]
-    known = {**places, "out": tmp_path}
-    run = run_process(*(argument.format(**known) for argument in template))
-    assert run.returncode == code
-    assert run.stdout == ""
+def test_wrong_input_of_a_process(tmp_path: Path) -> None:
+    run = run_process("run", tmp_path / "no.h5", "--backend", "engine")
+    assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("Error: ")
-    assert_one_error(run.stderr, *(part.format(**known) for part in parts))
-
-
-@pytest.mark.parametrize("content", ["no state\n", None])
-def test_resume_from_something_else(places: dict[str, Path], tmp_path: Path, content: Any) -> None:
-    state = tmp_path / "m.resume.pt"
-    state.write_bytes(places["model"].read_bytes() if content is None else content.encode())
-    before = files(tmp_path)
-    result = brf_lava("train", "--resume", "--data", places["data"], "--out", tmp_path / "m.pt")
-    assert_failed(result, 2, str(state))
-    assert files(tmp_path) == before
+    assert_one_error(run.stderr, f"{tmp_path}/no.h5", "no such file")
 
 
 def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path: Path) -> None:
@@ -433,6 +367,8 @@ def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path:
     arguments = ("train", *SMALL, "--epochs", "1", "--data", shared / "data")
     result = brf_lava(*arguments, "--out", tmp_path / "m.pt")
     assert_failed(result, 2, str(tmp_path / "m.resume.pt"), "--resume", "--restart")
+    result = brf_lava("train", "--resume", "--out", tmp_path / "m.pt")
+    assert_failed(result, 2, str(tmp_path / "m.resume.pt"), "not a torch file")
     assert files(tmp_path) == before
     assert_worked(brf_lava(*arguments, "--out", tmp_path / "m.pt", "--restart"))
     assert sorted(files(tmp_path)) == ["m.jsonl", "m.pt"]
@@ -466,43 +402,31 @@ def on_lava(monkeypatch: pytest.MonkeyPatch, shared: Path, tmp_path: Path) -> On
     return call
 
 
-def test_equal_backends_are_reported(on_lava: OnLava, tmp_path: Path) -> None:
-    result = on_lava(lambda activity: None)
-    assert_worked(result)
-    assert f"{TEST * STEPS * 36:,} spike slots and {TEST * STEPS * 6:,} outputs" in result.output
-    assert json.loads((tmp_path / "r.json").read_text())["result"]["checked"] is True
+def test_what_lava_computed_is_compared(on_lava: OnLava, tmp_path: Path) -> None:
+    equal = on_lava(lambda activity: None)
+    assert_worked(equal)
+    assert f"{TEST * STEPS * 36:,} spike slots and {TEST * STEPS * 6:,} outputs" in equal.output
+    written = tmp_path / "r.json"
+    assert json.loads(written.read_text())["result"]["checked"] is True
+    written.unlink()
 
-
-def test_a_wrong_output_of_lava_is_named(on_lava: OnLava, shared: Path, tmp_path: Path) -> None:
-    def change(activity: Activity) -> None:
+    def wrong_output(activity: Activity) -> None:
         activity.outputs[1200, 0, 0] += 1  # later
         activity.outputs[701, 1, 2] = 123456
 
-    network, _ = read_network(shared / "net.h5")
-    expected = engine.run(network, ecg.load(shared / "data").test.time_major()).outputs[701, 1, 2]
-    where = ("output", "sample 1", "step 701", "neuron 2")
-    values = ("Lava has 123456", f"the engine has {expected}")
-    assert_failed(on_lava(change), 1, *where, *values)
-    assert files(tmp_path) == {}
-    result = on_lava(change, "--no-check")
-    assert_worked(result)
-    assert "Lava equals" not in result.output
-    assert json.loads((tmp_path / "r.json").read_text())["result"]["checked"] is False
-
-
-def test_a_wrong_spike_of_lava_is_named(on_lava: OnLava, tmp_path: Path) -> None:
-    seen = []
-
-    def change(activity: Activity) -> None:
-        seen.append(int(activity.spikes[0][7, 1, 35]))
+    def wrong_spike(activity: Activity) -> None:
         activity.spikes[0][7, 1, 35] ^= 1
         activity.outputs[8:, 1] += 1
 
-    result = on_lava(change)
-    where = ("spike of hidden1", "sample 1", "step 7", "neuron 35")
-    values = (f"Lava has {seen[0] ^ 1}", f"the engine has {seen[0]}")
-    assert_failed(result, 1, *where, *values)
+    where = ("output", "sample 1", "step 701", "neuron 2", "Lava has 123456", "the engine has")
+    assert_failed(on_lava(wrong_output), 1, *where)
+    where = ("spike of hidden1", "sample 1", "step 7", "neuron 35", "Lava has", "engine has")
+    assert_failed(on_lava(wrong_spike), 1, *where)
     assert files(tmp_path) == {}
+    unchecked = on_lava(wrong_output, "--no-check")
+    assert_worked(unchecked)
+    assert "Lava equals" not in unchecked.output
+    assert json.loads(written.read_text())["result"]["checked"] is False
 
 
 def test_a_fault_of_lava_has_its_own_exit_code(on_lava: OnLava, tmp_path: Path) -> None:
@@ -521,13 +445,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # Python ignores SIGXFS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["train", "export", "run"])
+@pytest.mark.parametrize("kind", ["train", "export"])
 def test_a_full_disk(shared: Path, tmp_path: Path, kind: str) -> None:
     data = ("--data", shared / "data")
     arguments: Sequence[str | Path] = {
         "train": ("train", *SMALL, "--epochs", "1", "--out", tmp_path / "m.pt"),
         "export": ("export", shared / "model.pt", tmp_path / "n.h5"),
-        "run": ("run", shared / "net.h5", "--backend", "engine", "--out", tmp_path / "r.json"),
     }[kind]
     run = run_process(*arguments, *data, program=FULL_DISK)
     assert run.returncode == 2, run.stderr
@@ -581,14 +504,11 @@ def test_ctrl_c_and_resume_end_like_an_undisturbed_run(shared: Path, tmp_path: P
     assert_worked(brf_lava(*arguments, "--out", whole))
 
     found, expected = load_checkpoint(out), load_checkpoint(whole)
-    assert found.state_dict.keys() == expected.state_dict.keys()
-    for name, tensor in expected.state_dict.items():
-        assert torch.equal(found.state_dict[name], tensor), name
+    assert found.fingerprint == expected.fingerprint
     assert (found.epoch, found.epochs_done) == (expected.epoch, LONG)
     assert found.metrics == expected.metrics
     assert found.recipe.text == expected.recipe.text
     np.testing.assert_array_equal(found.activity.predictions, expected.activity.predictions)
-    np.testing.assert_array_equal(found.activity.sops, expected.activity.sops)
     assert without_seconds(out) == without_seconds(whole)
 
 
@@ -603,45 +523,33 @@ def test_a_job_scheduler_stops_a_training_like_ctrl_c(shared: Path, tmp_path: Pa
     stopped = interrupt_training(shared / "data", out, signal.SIGTERM)
     assert stopped.returncode == 130, stopped.stderr
     assert "Go on with: brf-lava train --resume" in stopped.stderr
-    assert sorted(files(tmp_path)) == ["m.jsonl", "m.pt", "m.resume.pt"]
-
-
-@pytest.mark.slow
-def test_resume_refuses_other_data(shared: Path, tmp_path: Path) -> None:
-    out = tmp_path / "m.pt"
-    assert interrupt_training(shared / "data", out).returncode == 130
-    data = write_data(tmp_path / "data", seed=3)
     before = files(tmp_path)
+    assert sorted(before) == ["m.jsonl", "m.pt", "m.resume.pt"]
+    data = write_data(tmp_path.parent / "other data", seed=3)
     assert_failed(brf_lava("train", "--resume", "--data", data, "--out", out), 2, "--data")
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("kind", ["run", "help", "plot"])
-def test_a_closed_pipe(shared: Path, kind: str, tmp_path: Path) -> None:
-    net, picture = shared / "net.h5", tmp_path / "x.png"
-    arguments: dict[str, tuple[Any, ...]] = {
-        "run": ("run", net, "--backend", "engine", "--data", shared / "data"),
-        "help": ("run", "--help"),
-        "plot": ("plot", "boundary", "-o", picture),
-    }
-    assert_ends_quietly_on_a_closed_pipe(*arguments[kind])
-    assert picture.exists() is (kind == "plot")
+@pytest.mark.parametrize("kind", ["run", "help"])
+def test_a_closed_pipe(shared: Path, kind: str) -> None:
+    run = ("run", shared / "net.h5", "--backend", "engine", "--data", shared / "data")
+    assert_ends_quietly_on_a_closed_pipe(*(run if kind == "run" else ("run", "--help")))
 
 
 # Help
 
 
-@pytest.mark.parametrize("option", ["--help", "-h"])
 @pytest.mark.parametrize("name", [None, *sorted(main.commands)])
-def test_help(name: str | None, option: str) -> None:
-    result = brf_lava(*([name] if name else []), option)
+def test_help(name: str | None) -> None:
+    arguments = [name] if name else []
+    result = brf_lava(*arguments, "--help")
     assert_worked(result)
+    assert brf_lava(*arguments, "-h").output == result.output
     documented: click.Command = main.commands[name] if name else main
     assert documented.help
     assert documented.help.split("\n")[0][:40] in " ".join(result.output.split())
     if name is None:
-        for each in main.commands:
-            assert f"  {each} " in result.output
+        assert all(f"  {each} " in result.output for each in main.commands)
     for parameter in documented.params:
         if isinstance(parameter, click.Option):
             assert parameter.opts[0] in result.output
@@ -653,12 +561,6 @@ def test_every_command_is_covered_here() -> None:
     elsewhere = {"data", "plot", "reproduce", "loihi2", "map", "estimate", "doctor", "verify"}
     elsewhere |= {"install-lava"}
     assert set(main.commands) <= tested | elsewhere
-
-
-def test_version() -> None:
-    result = brf_lava("--version")
-    assert_worked(result)
-    assert result.output == f"brf-lava, version {__version__}\n"
 
 
 def test_a_command_gives_the_handler_of_sigterm_back() -> None:

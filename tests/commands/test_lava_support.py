@@ -4,71 +4,57 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import assert_failed, brf_lava, run_process
 
 from brf_lava import lava_install, lava_support
-from brf_lava.cli import main
 from brf_lava.errors import BackendUnavailableError
-from brf_lava.lava_install import PINNED, STARTUP, install_commands
-
-ROOT = Path(__file__).resolve().parents[2]
-OLD = sys.version_info < (3, 11)
-UNREPAIRED = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'Brf' not in str(f)]\n"
+from brf_lava.lava_install import OLD, PINNED, STARTUP, install_commands
 
 
 def run(script: str) -> str:
     """What a fresh interpreter prints; its error, if it fails."""
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = run_process(program=script)
     return done.stdout if done.returncode == 0 else done.stderr
 
 
 # Repairs
 
 
-@pytest.mark.parametrize("module", lava_support.REPAIRS)
-def test_the_lines_to_repair_are_there(module: str) -> None:
-    spec = find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    assert lava_support.REPAIRS[module][0] in Path(spec.origin).read_text()
+def test_the_lines_to_repair_are_there() -> None:
+    for module, (line, _) in lava_support.REPAIRS.items():
+        spec = find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        assert line in Path(spec.origin).read_text()
 
 
 @pytest.mark.skipif(OLD, reason="nothing is repaired on Python 3.10")
 def test_without_the_repair_lava_cannot_be_imported() -> None:
-    module = "lava.magma.compiler.var_model"
-    assert "mutable default" in run(f"{UNREPAIRED}import {module}")
-    assert run(f"import {module}; print('here')") == "here\n"
+    unrepaired = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'Brf' not in str(f)]"
+    script = f"{unrepaired}\nimport lava.magma.compiler.var_model"
+    assert "mutable default" in run(script)
 
 
-@pytest.mark.parametrize("first", ["lava.magma.core.run_configs", "brf_lava"])
-def test_either_can_be_imported_first(first: str) -> None:
-    """And nothing but Lava's own modules is changed."""
+def test_threads_import_lava_first() -> None:
+    """At once, before brf_lava, and nothing but Lava's own modules is changed."""
     script = (
-        f"import dataclasses; before = dict(vars(dataclasses)); import {first}\n"
-        "import lava.magma.compiler.var_model, brf_lava\n"
-        "print(all(vars(dataclasses)[name] is value for name, value in before.items()))"
-    )
-    assert run(script) == "True\n"
-
-
-def test_threads_import_lava_at_once() -> None:
-    script = (
-        "import brf_lava, importlib\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "import dataclasses, importlib; before = dict(vars(dataclasses))\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
         "with ThreadPoolExecutor(8) as pool:\n"
         "    names = ['lava.magma.core.run_configs'] * 8\n"
-        "    print(len(set(pool.map(importlib.import_module, names))))"
+        "    print(len(set(pool.map(importlib.import_module, names))))\n"
+        "print(all(vars(dataclasses)[name] is value for name, value in before.items()))"
     )
-    assert run(script) == "1\n"
+    assert run(script) == "1\nTrue\n"
+    assert run("import brf_lava, lava.magma.core.run_configs; print('here')") == "here\n"
 
 
 def test_repairing_twice_changes_nothing() -> None:
@@ -116,104 +102,81 @@ def test_another_version_of_lava_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 # Installation
 
 
-def install(*arguments: str) -> Any:
-    return CliRunner().invoke(main, ["install-lava", *arguments])
-
-
-def absent(name: str) -> str:
-    raise lava_install.PackageNotFoundError(name)
-
-
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """The commands that would have run, in an environment without Lava."""
     commands: list[list[str]] = []
     monkeypatch.setattr(lava_install, "_run", commands.append)
-    monkeypatch.setattr(lava_install, "version", absent)
+    monkeypatch.setattr(lava_install, "distributions", list)
     monkeypatch.setattr(lava_install, "STARTUP", tmp_path / STARTUP.name)
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
     return commands
 
 
 def test_an_installed_lava_is_left_alone() -> None:
-    result = install()
-    assert result.exit_code == 0
-    assert (
-        result.output == f"{' and '.join(PINNED)} are installed in {sys.prefix}: nothing to do.\n"
-    )
+    result = brf_lava("install-lava")
+    assert result.output.startswith(f"{' and '.join(PINNED)} are installed in {sys.prefix}")
 
 
 def test_a_dry_run_prints_what_a_run_does(ran: list[list[str]], tmp_path: Path) -> None:
-    printed = install("--dry-run").output
+    printed = brf_lava("install-lava", "--dry-run").output
     assert not ran
     assert not list(tmp_path.iterdir())
-    assert install().output.startswith(printed)
+    assert brf_lava("install-lava").output.startswith(printed)
     *commands, check = ran
-    assert commands == install_commands(OLD)
+    assert commands == install_commands()
     assert all(" ".join(command) in printed for command in commands)
     assert check == [sys.executable, "-c", lava_install.CHECK]
     assert [path.name for path in tmp_path.iterdir()] == ([] if OLD else [STARTUP.name])
 
 
 def test_wheels_are_pinned_and_hashed() -> None:
-    *_, wheels = install_commands(old=False)
+    wheels = install_commands()[0 if OLD else 1]
     assert {"--no-deps", "--require-hashes"} < set(wheels)
     lines = Path(wheels[-1]).read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["lava-nc==0.10.0", "lava-dl==0.6.0"]
     assert all(len(line.split("--hash=sha256:")[1]) == 64 for line in lines)
 
 
-@pytest.mark.parametrize("active", [None, "elsewhere"])
 def test_an_environment_that_is_not_active_is_named(
-    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, active: str | None
+    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert install("--dry-run").output.startswith(f"Lava goes into {sys.prefix}.\n")
+    def first_line() -> str:
+        return str(brf_lava("install-lava", "--dry-run").output).splitlines()[0]
+
+    assert first_line() == f"Lava goes into {sys.prefix}."
+    monkeypatch.setenv("VIRTUAL_ENV", "elsewhere")
+    assert first_line().endswith("environment elsewhere.")
     monkeypatch.delenv("CONDA_PREFIX", raising=False)
     monkeypatch.delenv("VIRTUAL_ENV")
-    if active:
-        monkeypatch.setenv("VIRTUAL_ENV", active)
-    first = install("--dry-run").output.splitlines()[0]
-    assert first.endswith("environment elsewhere." if active else "not active here.")
+    assert first_line().endswith("not active here.")
 
 
 def test_uv_is_used_where_there_is_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lava_install, "find_spec", lambda name: None)
     monkeypatch.setattr(lava_install.shutil, "which", lambda name: f"/bin/{name}")
-    for command in install_commands(old=False):
+    for command in install_commands():
         assert command[:5] == ["/bin/uv", "pip", "install", "--python", sys.executable]
     monkeypatch.setattr(lava_install.shutil, "which", lambda name: None)
     with pytest.raises(BackendUnavailableError, match=r"neither pip in .* nor uv on PATH"):
-        install_commands(old=False)
+        install_commands()
 
 
-def test_a_command_that_fails_is_named(
-    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.undo()
-    monkeypatch.setattr(lava_install, "version", absent)
-    command = [sys.executable, "-c", "raise SystemExit(7)"]
-    monkeypatch.setattr(lava_install, "install_commands", lambda old: [command])
-    result = install()
-    assert result.exit_code == 3
-    assert "exit code 7 of" in result.output.splitlines()[-1]
+def test_a_command_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lava_install, "distributions", list)
+    failed = SimpleNamespace(returncode=7)
+    monkeypatch.setattr(lava_install.subprocess, "run", lambda command, **_: failed)
+    assert_failed(brf_lava("install-lava"), 3, "exit code 7 of", "try again")
 
 
 @pytest.mark.slow
-def test_a_first_run_says_that_it_compiles(tmp_path: Path) -> None:
+def test_a_first_run_says_that_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, before the progress; a later run reads the kernels from the disk."""
-    command = [sys.executable, "-m", "brf_lava", "train", "--task", "ecg", "--epochs", "1"]
-    command += ["--set", "hidden=[2]", "--set", "training.batch_size=600", "--restart"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    environment.pop("BRF_LAVA_DATA", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("BRF_LAVA_DATA", raising=False)
+    small = ("--epochs", "1", "--set", "hidden=[2]", "--set", "training.batch_size=600")
     for said in (1, 0):
-        done = subprocess.run(
-            [*command, "--out", str(tmp_path / "m.pt")],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
+        done = run_process("train", "--task", "ecg", *small, "--out", tmp_path / "m.pt")
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("Compiling kernels") == said
         assert said == 0 or done.stderr.index("Compiling") < done.stderr.index("epoch 1/1")

@@ -186,7 +186,7 @@ def test_what_is_no_network_file(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.h5"
     for content in (b"", b"not a network\nat all\n", b"\x89HDF\r\n\x1a\n", b"PK"):
         other.write_bytes(content)
-        assert_rejected(other, "not a complete HDF5 network", "Export it again")
+        assert_rejected(other, "not a complete HDF5 network", "export")
     whole = path.read_bytes()
     for share in (0.001, 0.004, 0.03, 0.1, 0.5, 0.75, 0.999):
         other.write_bytes(whole[: int(share * len(whole))])

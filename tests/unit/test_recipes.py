@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brf_lava.config import profile as profiles
@@ -19,6 +19,8 @@ from brf_lava.config.shipped import names, shipped
 from brf_lava.errors import BrfLavaError, RecipeError
 from brf_lava.network.decision import Decision
 from brf_lava.neurons.families import NEURONS, SPIKING
+from brf_lava.tasks.registry import TASKS, find_task
+from brf_lava.train.model import Network
 
 ECG = recipes.load_recipe("ecg-brf")
 
@@ -45,35 +47,24 @@ def edited(pattern: str, replacement: str) -> str:
 
 
 def test_ecg_recipe_has_the_published_values() -> None:
-    assert (
-        recipes.Recipe(
-            task="ecg",
-            network=recipes.NetworkRecipe(hidden=(36,), neuron="BRF", recurrent=True),
-            neuron=recipes.table_of(NEURONS["BRF"])(
-                dt=0.01, theta=1.0, gamma=0.9, omega=(3.0, 5.0), b_offset=(0.1, 1.0)
-            ),
-            readout=recipes.ReadoutRecipe(tau_mean=20.0, tau_std=1.0, prediction="each-step"),
-            training=recipes.TrainingRecipe(
-                optimizer="adam",
-                learning_rate=0.1,
-                batch_size=16,
-                epochs=400,
-                loss="nll",
-                loss_steps="all",
-                ignore_first=0,
-                validation=61,
-                surrogate="double-gaussian",
-                schedule="linear",
-                clip_norm=0.0,
-                truncate=0,
-                recurrent_density=1.0,
-                patience=0,
-                averaging=0.0,
-                weight_bits=0,
-            ),
-        )
-        == ECG
-    )
+    training = {
+        "optimizer": "adam",
+        "learning_rate": 0.1,
+        "batch_size": 16,
+        "epochs": 400,
+        "loss": "nll",
+        "validation": 61,
+        "surrogate": "double-gaussian",
+        "schedule": "linear",
+    }
+    neuron = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
+    assert ECG.table == {
+        "task": "ecg",
+        "network": {"hidden": (36,), "neuron": "BRF", "recurrent": True},
+        "neuron": neuron,
+        "readout": {"tau_mean": 20.0, "tau_std": 1.0, "prediction": "each-step"},
+        "training": {**training, **recipes.BROUGHT["training"]},
+    }
 
 
 @pytest.mark.parametrize("name", names("training"))
@@ -94,14 +85,10 @@ def test_the_steadied_recipe_is_the_published_one_but_for_what_it_names() -> Non
     steady = recipes.load_recipe("ecg-brf-steady")
     changes = ["batch_size=4", "clip_norm=100", "averaging=0.999", "weight_bits=8"]
     assert steady == recipes.override(ECG, changes)
-    named = [
-        line for line in steady.text.splitlines() if "found here;" in line or "export;" in line
-    ]
-    assert len(named) == len(changes)
 
 
 @pytest.mark.parametrize("name", names("training"))
-def test_shipped_recipes_agree_within_a_task(name: str) -> None:
+def test_every_shipped_recipe_agrees_with_its_task_and_makes_its_network(name: str) -> None:
     """What belongs to the task is the same for each of its neurons."""
     recipe, base = recipes.load_recipe(name), recipes.recipe_for(name.partition("-")[0])
     assert recipe.readout == base.readout
@@ -109,41 +96,31 @@ def test_shipped_recipes_agree_within_a_task(name: str) -> None:
     for key in shared:
         assert getattr(recipe.training, key) == getattr(base.training, key), key
     assert recipe.decision == Decision(recipe.readout.prediction, recipe.training.ignore_first)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [  # Higuchi et al. 2024, table of results; ALIF networks there have biases
-        ("ecg-rf", 1734),
-        ("ecg-bhrf", 1734),
-        ("smnist-brf", 68_874),
-        ("psmnist-bhrf", 68_874),
-        ("shd-brf", 108_820),
-    ],
-)
-def test_networks_have_the_published_number_of_parameters(name: str, parameters: int) -> None:
     network = network_of(name)
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-
-
-@pytest.mark.parametrize("name", names("training"))
-def test_every_shipped_recipe_makes_its_network(name: str) -> None:
-    recipe, network = recipes.load_recipe(name), network_of(name)
-    assert [block.neuron.family.name for block in network.hidden] == (
-        [recipe.network.neuron] * len(recipe.network.hidden)
-    )
-    assert [block.shape for block in network.hidden] == [(n,) for n in recipe.network.hidden]
-    assert {block.truncate for block in network.hidden} == {recipe.training.truncate}
+    assert [(block.neuron.family.name, *block.shape) for block in network.hidden] == [
+        (recipe.network.neuron, neurons) for neurons in recipe.network.hidden
+    ]
+    blocks = (*network.hidden, network.readout)
+    assert {block.truncate for block in blocks} == {recipe.training.truncate}
     assert network.decision == recipe.decision
+    if name in PARAMETERS:
+        assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name]
+
+
+PARAMETERS = {  # Higuchi et al. 2024, table of results; ALIF networks there have biases
+    "ecg-brf": 1734,
+    "ecg-bhrf": 1734,
+    "smnist-brf": 68_874,
+    "psmnist-bhrf": 68_874,
+    "shd-brf": 108_820,
+}
 
 
 def network_of(name: str) -> Any:
     """The untrained network of a shipped recipe."""
-    model = pytest.importorskip("brf_lava.train.model")
-    tasks = pytest.importorskip("brf_lava.tasks.registry")
     recipe = recipes.load_recipe(name)
-    task = tasks.find_task(recipe.task)
-    return model.Network(recipe, task.inputs, len(task.classes))
+    task = find_task(recipe.task)
+    return Network(recipe, task.inputs, len(task.classes))
 
 
 def test_text_is_that_of_the_file_byte_for_byte() -> None:
@@ -154,8 +131,7 @@ def test_text_is_that_of_the_file_byte_for_byte() -> None:
 
 
 def test_tasks_are_those_of_the_package() -> None:
-    task = pytest.importorskip("brf_lava.tasks.registry")
-    assert set(recipes.TASKS) == set(task.TASKS)
+    assert set(recipes.TASKS) == set(TASKS)
 
 
 OF_RF = 'no such key where network.neuron = "RF"; leave it out. There are dt, theta, omega'
@@ -175,17 +151,13 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^task", "readout = 3\ntask", "Cannot overwrite"),
     (r"^epochs = \d+", "epochs = 0", "training.epochs: 0; allowed is a whole number, 1 or more."),
     (r"^epochs = \d+", "epochs = 30.0", "training.epochs: 30.0; allowed is a whole number"),
-    (r"^epochs = \d+", "epochs = true", "training.epochs: true; allowed is a whole number"),
     (r"^dt = \S+", "dt = 0", "neuron.dt: 0; allowed is a number above 0."),
     (r"^dt = \S+", "dt = nan", "neuron.dt: nan; allowed is a number above 0."),
-    (r"^dt = \S+", "dt = inf", "neuron.dt: inf; allowed is a number above 0."),
     (r"^theta = \S+", f"theta = 1{'0' * 400}", "0...; allowed is a number above 0."),
-    (r"^theta = \S+", "theta = false", "neuron.theta: false; allowed is a number above 0."),
     (r"^gamma = \S+", "gamma = 1", "gamma: 1; allowed is a number at least 0 and below 1."),
     (r"^omega = \S+ \S+", "omega = [5, 3]", f"neuron.omega: [5, 3]; {RANGE}"),
     (r"^b_offset = \S+ \S+", "b_offset = [1, 0.5]", f"neuron.b_offset: [1, 0.5]; {RANGE}"),
     (r"^omega = \S+ \S+", "omega = [-1, 3]", f"neuron.omega: [-1, 3]; {RANGE}"),
-    (r"^omega = \S+ \S+", "omega = [3]", f"neuron.omega: [3]; {RANGE}"),
     (
         r"^omega = \S+ \S+",
         "omega = [3, 100]",
@@ -201,28 +173,19 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^gamma = \S+", "gamma = ", "not valid TOML: Invalid value (at line 16"),
     (r"^averaging = .*\n", "averaging = [", "not valid TOML: Invalid value (at line 40"),
     (r"^prediction = \S+", 'prediction = "max"', 'readout.prediction: "max"; allowed is one of'),
-    (r"^prediction = .*\n", "", "readout.prediction is missing"),
-    (r"^loss_steps = \S+", "loss_steps = 3", 'training.loss_steps: 3; allowed is one of "all"'),
-    (r"^ignore_first = \S+", "ignore_first = -1", "ignore_first: -1; allowed is a whole number"),
     (r"^clip_norm = \S+", "clip_norm = -0.5", "clip_norm: -0.5; allowed is a number at least 0."),
-    (r"^truncate = \S+", "truncate = 0.5", "training.truncate: 0.5; allowed is a whole number"),
-    (r"^patience = \S+", "patience = -1", "training.patience: -1; allowed is a whole number"),
     (r"^averaging = \S+", "averaging = 1", "averaging: 1; allowed is a number at least 0 and"),
     (r"^learning_rate = \S+", "learning_rate = 1e3", "a number above 0 and below 1000."),
     (r"^weight_bits = \S+", "weight_bits = 1", f"training.weight_bits: 1; {BITS}"),
-    (r"^weight_bits = \S+", "weight_bits = 9", f"training.weight_bits: 9; {BITS}"),
-    (r"^weight_bits = \S+", "weight_bits = true", f"training.weight_bits: true; {BITS}"),
     (
         r"^recurrent_density = \S+",
         "recurrent_density = 1.01",
         "training.recurrent_density: 1.01; allowed is a number at least 0 and at most 1.",
     ),
     (r"^task = \S+", 'task = "ecgs"', '"shd", or the path of a .toml file.'),
-    (r"^task = \S+", r'task = "a\\nb.toml"', '"a\\nb.toml"; allowed is one of "ecg"'),
     (r'^neuron = "BRF"', 'neuron = "RF"', f"neuron.gamma: {OF_RF}"),
     (r'^neuron = "BRF"', 'neuron = "ALIF"', OF_ALIF),
     (r"^gamma = \S+", "beta = 1.8", 'neuron.beta: no such key where network.neuron = "BRF"'),
-    (r"^gamma = .*\n", "", "neuron.gamma is missing"),
 )
 
 
@@ -233,15 +196,9 @@ def test_refused() -> None:
 
 
 def test_each_neuron_has_its_own_keys() -> None:
-    alif = recipes.load_recipe("shd-alif").neuron
-    assert alif == recipes.table_of(NEURONS["ALIF"])(
-        theta=0.01,
-        beta=1.8,
-        tau_mem_mean=20.0,
-        tau_mem_std=5.0,
-        tau_adp_mean=150.0,
-        tau_adp_std=10.0,
-    )
+    alif = {"theta": 0.01, "beta": 1.8, "tau_mem_mean": 20.0, "tau_mem_std": 5.0}
+    alif |= {"tau_adp_mean": 150.0, "tau_adp_std": 10.0}
+    assert vars(recipes.load_recipe("shd-alif").neuron) == alif
     rf = recipes.load_recipe("smnist-rf").neuron
     assert type(rf) is recipes.table_of(NEURONS["RF"])
     harmonic = re.sub('"RF"', '"HRF"', recipes.load_recipe("ecg-rf").text)
@@ -260,94 +217,58 @@ BRF_LAYER, ALIF_LAYER = DEEP.layers
 
 def test_layers_one_by_one() -> None:
     alif = recipes.load_recipe("ecg-alif")
-    assert recipes.LayerRecipe(24, "BRF", ECG.neuron, True, "neuron.1") == BRF_LAYER
-    assert recipes.LayerRecipe(12, "ALIF", alif.neuron, False, "neuron.2") == ALIF_LAYER
+    assert recipes.LayerRecipe(24, "BRF", ECG.neuron, True) == BRF_LAYER
+    assert recipes.LayerRecipe(12, "ALIF", alif.neuron, False) == ALIF_LAYER
     assert DEEP.neuron_names == "BRF, ALIF"
     assert recipes.parse_recipe(strict_toml.write_table(DEEP.table), "again") == DEEP
 
 
 def test_layers_of_one_kind() -> None:
-    recipe = recipes.override(ECG, ["hidden=[9, 8, 7]", "recurrent=[true, false, true]"])
-    assert recipe.layers == tuple(
-        recipes.LayerRecipe(neurons, "BRF", ECG.neuron, loop, "neuron")
-        for neurons, loop in ((9, True), (8, False), (7, True))
-    )
-    assert recipe.neuron_names == "BRF"
-    named = recipes.override(recipe, ['network.neuron=["BRF", "BRF", "BRF"]'])
+    recipe = recipes.override(ECG, ["hidden=[9, 8]", "recurrent=[true, false]"])
+    assert recipe.layers == ((9, "BRF", ECG.neuron, True), (8, "BRF", ECG.neuron, False))
+    named = recipes.override(recipe, ['network.neuron=["BRF", "BRF"]'])
     assert (named.layers, named.neuron_names) == (recipe.layers, "BRF")
 
 
-def deep_text(old: str, new: str) -> str:
-    assert DEEP.text.count(old) == 1
-    return DEEP.text.replace(old, new)
-
-
-WITHOUT = re.sub(r"\[neuron\]\n(.+\n)+", "", ECG.text)
+BOTH = '["BRF", "ALIF"]'
 OF_BOTH = 'no such key where network.neuron = ["ALIF", "BRF"]; leave it out. There are theta, beta'
-LAYERS_REFUSED: tuple[tuple[str, str], ...] = (
+LAYERS_REFUSED: tuple[tuple[str, str, str], ...] = (
+    ("hidden = [24, 12]", "hidden = [24]", "network.neuron: the number of entries is 2, of hidden"),
     (
-        deep_text("hidden = [24, 12]", "hidden = [24]"),
-        "network.neuron: the number of entries is 2, of hidden layers 1 (network.hidden = [24]).",
+        "[true, false]",
+        "[true]",
+        "network.recurrent: the number of entries is 1, of hidden",
     ),
-    (
-        deep_text("[true, false]", "[true]"),
-        "network.recurrent: the number of entries is 1, of hidden layers 2 (network.hidden = "
-        "[24, 12]). Write one for each layer, or a single one for all.",
-    ),
-    (
-        deep_text('["BRF", "ALIF"]', '["BRF", "ALIF", "RF"]'),
-        "network.neuron: the number of entries is 3, of hidden layers 2",
-    ),
-    (deep_text('["BRF", "ALIF"]', '["ALIF", "BRF"]'), f"neuron.1.dt: {OF_BOTH}"),
-    (
-        deep_text('["BRF", "ALIF"]', '"BRF"'),
-        'neuron.2.beta: no such key where network.neuron = "BRF"; leave it out. There are dt',
-    ),
-    (deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'), 'network.neuron: ["BRF", "LI"]; allowed is'),
-    (
-        deep_text('["BRF", "ALIF"]', '["BRF", "LI"]'),
-        "for your own, or a list of them.",
-    ),
-    (deep_text('["BRF", "ALIF"]', "[]"), "network.neuron: the number of entries is 0"),
-    (deep_text("[true, false]", "[true, 0]"), "network.recurrent: [true, 0]; allowed is true or"),
-    (deep_text("beta = 1.8", "beta = -1"), "neuron.2.beta: -1; allowed is a number at least 0."),
-    (deep_text("beta = 1.8", "bbeta = 1.8"), "bbeta: no such key. Did you mean neuron.2.beta?"),
-    (deep_text("beta = 1.8\n", ""), "neuron.2.beta is missing"),
-    (deep_text("[3.0, 5.0]", "[3.0, 200.0]"), "neuron.1.omega: up to 200 rad/s; dt*omega must"),
-    (deep_text("[3.0, 5.0]", "[3.0, 2.0]"), f"neuron.1.omega: [3, 2]; {RANGE}"),
-    (
-        edited(r"^neuron = \S+", 'neuron = ["BRF", "RF"]').replace("[36]", "[36, 12]"),
-        'neuron: one table, but network.neuron = ["BRF", "RF"]. Write one [[neuron]] table',
-    ),
-    (
-        edited(r"^\[neuron\]", "[[neuron]]").replace("[36]", "[36, 12]"),
-        "neuron: the number of [[neuron]] tables is 1, of hidden layers 2 (network.hidden =",
-    ),
-    (
-        WITHOUT.replace("task", "neuron = 3\ntask", 1),
-        "neuron: 3; allowed is a section [neuron], or several [[neuron]].",
-    ),
-    (
-        WITHOUT.replace("task", "neuron = [3]\ntask", 1),
-        "neuron.1: 3; allowed is a table with the keys dt, theta, omega, b_offset, gamma.",
-    ),
-    (
-        WITHOUT.replace("task", "neuron = []\ntask", 1),
-        "neuron: the number of [[neuron]] tables is 0",
-    ),
-    (
-        ECG.text.replace("[readout]", "[[readout]]"),
-        "allowed is a table with the keys tau_mean, tau_std, prediction.",
-    ),
-    (
-        'task = "ecg"\nnetwork = 36\n',
-        "network: 36; allowed is a table with the keys hidden, neuron, recurrent.",
-    ),
+    (BOTH, '["ALIF", "BRF"]', f"neuron.1.dt: {OF_BOTH}"),
+    (BOTH, '"BRF"', 'neuron.2.beta: no such key where network.neuron = "BRF"; leave it out.'),
+    (BOTH, '["BRF", "LI"]', 'network.neuron: ["BRF", "LI"]; allowed is'),
+    (BOTH, "[]", "network.neuron: the number of entries is 0"),
+    ("[true, false]", "[true, 0]", "network.recurrent: [true, 0]; allowed is true or"),
+    ("beta = 1.8", "beta = -1", "neuron.2.beta: -1; allowed is a number at least 0."),
+    ("beta = 1.8", "bbeta = 1.8", "bbeta: no such key. Did you mean neuron.2.beta?"),
+    ("beta = 1.8\n", "", "neuron.2.beta is missing"),
+    ("[3.0, 5.0]", "[3.0, 200.0]", "neuron.1.omega: up to 200 rad/s; dt*omega must"),
+    ("[3.0, 5.0]", "[3.0, 2.0]", f"neuron.1.omega: [3, 2]; {RANGE}"),
+)
+WITHOUT = re.sub(r"\[neuron\]\n(.+\n)+", "", ECG.text)
+TWO = ECG.text.replace("[36]", "[36, 12]")
+TABLES_REFUSED: tuple[tuple[str, str], ...] = (
+    (TWO.replace('= "BRF"', '= ["BRF", "RF"]'), 'one table, but network.neuron = ["BRF", "RF"].'),
+    (TWO.replace("[neuron]", "[[neuron]]"), "neuron: the number of [[neuron]] tables is 1"),
+    (WITHOUT.replace("task", "neuron = 3\ntask", 1), "neuron: 3; allowed is a section [neuron]"),
+    (WITHOUT.replace("task", "neuron = [3]\ntask", 1), "neuron: [3]; allowed is a section"),
+    (WITHOUT.replace("task", "neuron = []\ntask", 1), "number of [[neuron]] tables is 0"),
+    (ECG.text.replace("[readout]", "[[readout]]"), "a table with the keys tau_mean, tau_std"),
+    ('task = "ecg"\nnetwork = 36\n', "network: 36; allowed is a table with the keys hidden,"),
 )
 
 
 def test_layers_refused() -> None:
-    for source, message in LAYERS_REFUSED:
+    for old, new, message in LAYERS_REFUSED:
+        assert DEEP.text.count(old) == 1
+        source = DEEP.text.replace(old, new)
+        assert_refused(recipes.parse_recipe, source, "my.toml", parts=["my.toml: ", message])
+    for source, message in TABLES_REFUSED:
         assert_refused(recipes.parse_recipe, source, "my.toml", parts=["my.toml: ", message])
 
 
@@ -378,29 +299,20 @@ def test_override_of_one_layer_gives_each_a_table() -> None:
 
 CHANGES_REFUSED: tuple[tuple[recipes.Recipe, Sequence[str], str], ...] = (
     (DEEP, ["theta=1"], "theta=1: neuron.1.theta and neuron.2.theta are meant; write one in full"),
-    (DEEP, ["neuron.theta=1"], "neuron.1.theta and neuron.2.theta are meant"),
-    (DEEP, ["neuron.3.theta=1"], "layer 3; there are tables for layers 1 to 2. Name one of them."),
+    (DEEP, ["neuron.3.theta=1"], "layer 3; there are tables for layers 1 to 2."),
     (DEEP, ["neuron.0.theta=1"], "layer 0; there are tables for layers 1 to 2"),
     (DEEP, ["neuron.2.omega=[1, 2]"], 'omega: no such key where network.neuron = ["BRF", "ALIF"];'),
     (DEEP, ["neuron.2.thetta=1"], "neuron.2.thetta=1: no such key. Did you mean neuron.theta?"),
     (DEEP, ["neuron.2.batch_size=1"], "no such key. Did you mean training.batch_size?"),
-    (DEEP, ["training.1.epochs=3"], "no such key"),
-    (DEEP, ["neuron.2={}"], "no such key"),
-    (DEEP, ["hidden=[24]"], "network.neuron: the number of entries is 2"),
     (ECG, ["neuron.2.omega=[1, 2]"], "layer 2; there are tables for layers 1 to 1"),
-    (ECG, ['network.neuron=["BRF", "RF"]'], "network.neuron: the number of entries is 2"),
     (ECG, ["hidden=3", "neuron.1.omega=[1, 2]"], f"network.hidden: 3; {HIDDEN}"),
     (ECG, ["epoch=3"], " epoch=3: no such key. Did you mean training.epochs?"),
-    (ECG, ["training.epoch=3"], "Did you mean training.epochs?"),
     (ECG, ["training={}"], "no such key"),
-    (ECG, ["text=hello"], "no such key"),
     (ECG, ["epochs"], " epochs: not of the form key=value, such as epochs=30."),
-    (ECG, ["epochs="], "key=value"),
     (ECG, ["=3"], "key=value"),
     (ECG, ["epochs=3\nloss='nll'"], "not a TOML value"),
     (ECG, ["epochs=3 4"], "epochs=3 4: 3 4 is not a TOML value ("),
     (ECG, ["epochs=many"], 'training.epochs: "many"; allowed is a whole number, 1 or more.'),
-    (ECG, ["omega=[3, 150]"], "neuron.omega: up to 150 rad/s; dt*omega must stay below 1"),
     (ECG, ["beta=2"], 'neuron.beta: no such key where network.neuron = "BRF"; leave it out.'),
     (ECG, ["neuron=RF"], f"neuron.gamma: {OF_RF}"),
 )
@@ -411,15 +323,9 @@ def test_override_refused() -> None:
         assert_refused(recipes.override, recipe, changes, parts=["--set", message])
 
 
-def test_a_task_of_ones_own_is_a_path() -> None:
-    recipe = recipes.override(ECG, ['task="own/gestures.toml"'])
-    assert recipe.task == "own/gestures.toml"
-    assert recipes.parse_recipe(recipe.text, "again") == recipe
-
-
 def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
     changes = ["recurrent=false", "recurrent_density=0.5"]
-    parts = ["training.recurrent_density: 0.5", "network.recurrent is false", "Make it 1."]
+    parts = ["training.recurrent_density: 0.5", "no layer is recurrent", "Use 1."]
     assert_refused(recipes.override, ECG, changes, parts=parts)
     assert recipes.override(ECG, ["recurrent_density=0"]).training.recurrent_density == 0.0
     with pytest.raises(RecipeError):
@@ -427,30 +333,34 @@ def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
     assert recipes.override(DEEP, ["recurrent_density=0.5"]).layers == DEEP.layers
 
 
-@pytest.mark.parametrize("schema", [1, 2])
-def test_texts_of_earlier_schemas_are_completed(schema: int) -> None:
-    brought = [sections for number, sections in recipes.BROUGHT.items() if number > schema]
-    new = {key for sections in brought for section in sections.values() for key in section}
+def test_texts_of_earlier_schemas_are_completed() -> None:
+    new = {key for section in recipes.BROUGHT.values() for key in section}
     lines = ECG.text.splitlines()
     old = "\n".join(line for line in lines if line.partition(" ")[0] not in new)
     assert len(old.splitlines()) == len(lines) - len(new)
     with pytest.raises(RecipeError):
         recipes.parse_recipe(old, "old")
-    completed = recipes.parse_stored(old, schema, "old")
+
+    def stored(text: str) -> recipes.Recipe:
+        return recipes.parse_stored(text, "old", lambda name: SPIKING[name])
+
+    assert stored(ECG.text).text == ECG.text
+    completed = stored(old)
     assert completed == ECG
     assert recipes.parse_recipe(completed.text, "again") == ECG
-    parts = ["old: training.epoch: no such key"]
-    assert_refused(recipes.parse_stored, old + "\nepoch = 3\n", schema, "old", parts=parts)
+    assert_refused(stored, old + "\nepoch = 3\n", parts=["old: training.epoch: no such key"])
 
 
 def test_unknown_recipe(tmp_path: Path) -> None:
     for wanted, parts in (
         ("ecg-brff", ["Did you mean ecg-brf?", "There are ecg-alif"]),
-        ("zzz", ["training/zzz", "There are ecg-alif"]),
-        ("none/here.toml", ["none/here.toml: cannot be read (No such file", "shipped: ecg-alif"]),
+        ("zzz", ["zzz: no shipped recipe", "There are ecg-alif"]),
+        ("none/here.toml", ["none/here.toml: cannot be read (No such file", "recipe: ecg-alif"]),
         ("training/ecg-brg", ["training/ecg-brg: cannot be read (No such file"]),
     ):
         assert_refused(recipes.load_recipe, wanted, parts=parts)
+    parts = ["task egc: no such task. Did you mean ecg?"]
+    assert_refused(recipes.recipe_for, "egc", parts=parts)
     path = tmp_path / "broken.toml"
     path.write_bytes(b'task = "\xff"')
     assert_refused(recipes.load_recipe, path, parts=[f"{path}: byte 8 is not UTF-8 text. Name a"])
@@ -470,14 +380,6 @@ def test_override() -> None:
     assert recipes.parse_recipe(changed.text, "again") == changed
 
 
-def test_override_gives_its_reason() -> None:
-    changed = recipes.override(ECG, ["omega=[2, 4]"], "from the spectrum")
-    assert changed.text.splitlines()[0] == (
-        "# ecg-brf with neuron.omega=[2, 4] (from the spectrum)"
-    )
-    assert recipes.parse_recipe(changed.text, "again") == changed
-
-
 def test_override_checks_the_outcome_not_the_way_there() -> None:
     changed = recipes.override(ECG, ["omega=[3, 150]", "dt=0.001"])
     assert (changed.neuron.omega, changed.neuron.dt) == ((3.0, 150.0), 0.001)
@@ -486,6 +388,8 @@ def test_override_checks_the_outcome_not_the_way_there() -> None:
 def test_override_without_effect_keeps_the_text() -> None:
     for changes in ([], ["epochs=400"], ["omega=[3, 5.0]"]):
         assert recipes.override(ECG, changes).text == ECG.text
+    own = recipes.override(ECG, ["task=own/gestures.toml"])
+    assert (own.task, recipes.parse_recipe(own.text, "again")) == ("own/gestures.toml", own)
 
 
 def test_override_of_a_strange_name_stays_a_comment() -> None:
@@ -495,24 +399,18 @@ def test_override_of_a_strange_name_stays_a_comment() -> None:
     assert recipes.parse_recipe(changed.text, "again") == changed
 
 
-def test_a_bare_key_of_two_sections_must_be_written_in_full(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(recipes, "known_keys", lambda _: ["a.epochs", "b.epochs"])
-    assert_refused(recipes.override, ECG, ["epochs=3"], parts=["a.epochs and b.epochs are meant"])
-
-
 POSITIVE = st.floats(1e-300, 1e300)
 RANGE = st.tuples(st.floats(0, 99), st.floats(0, 99)).map(sorted)
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     hidden=st.lists(st.integers(1, 10**6), min_size=1, max_size=4),
     recurrent=st.booleans(),
     theta=POSITIVE,
     gamma=st.floats(0, 1, exclude_max=True),
     omega=RANGE,
-    optimizer=st.sampled_from(recipes.OPTIMIZERS),
+    optimizer=st.sampled_from(["adam", "radam", "rmsprop", "sgd"]),
     learning_rate=st.floats(1e-300, 999.0),
     epochs=st.integers(1, 10**9),
 )
@@ -524,41 +422,12 @@ def test_text_and_values_agree_after_any_override(**values: Any) -> None:
     assert changed.training.learning_rate == values["learning_rate"]
 
 
-LAYER = st.tuples(st.integers(1, 999), st.sampled_from(sorted(SPIKING)))
-
-
-@given(st.lists(st.tuples(LAYER, st.booleans(), RANGE, POSITIVE), min_size=1, max_size=4))
-def test_any_layers_survive_their_text(layers: list[Any]) -> None:
-    """Written as a file of its own, read, and changed layer by layer."""
-    shipped_ones = {name: recipes.load_recipe(f"ecg-{name}") for name in ("rf", "brf", "alif")}
-    tables = {
-        "BRF": shipped_ones["brf"].neuron,
-        "BHRF": shipped_ones["brf"].neuron,
-        "ALIF": shipped_ones["alif"].neuron,
-        "RF": shipped_ones["rf"].neuron,
-        "HRF": shipped_ones["rf"].neuron,
-    }
-    names = tuple(name for (_, name), *_ in layers)
-    base = replace(
-        ECG,
-        network=recipes.NetworkRecipe(
-            hidden=tuple(neurons for (neurons, _), *_ in layers),
-            neuron=names,
-            recurrent=tuple(loop for _, loop, *_ in layers),
-        ),
-        neuron=tuple(tables[name] for name in names),
-    )
-    assert recipes.parse_recipe(strict_toml.write_table(base.table), "again") == base
-    changes, expected = [], []
-    for number, ((_, name), _, omega, theta) in enumerate(layers, start=1):
-        changes.append(f"neuron.{number}.theta={theta!r}")
-        table = replace(tables[name], theta=theta)
-        if name != "ALIF":
-            changes.append(f"neuron.{number}.omega={list(omega)!r}")
-            table = replace(table, omega=tuple(omega))
-        expected.append(table)
+@pytest.mark.parametrize("name", SPIKING)
+def test_layers_of_every_neuron_survive_their_text(name: str) -> None:
+    base = recipes.load_recipe(f"ecg-{'rf' if name == 'HRF' else name}".lower())
+    changes = [f"network.neuron={name}", "hidden=[9, 8]", "neuron.2.theta=0.3"]
     changed = recipes.override(base, changes)
-    assert [layer.parameters for layer in changed.layers] == expected
+    assert changed.layers[1].parameters == replace(changed.layers[0].parameters, theta=0.3)
     assert recipes.parse_recipe(changed.text, "again") == changed
 
 
@@ -594,11 +463,10 @@ def test_profiles_have_the_values_of_the_boards() -> None:
     }
     for profile in chips.values():
         assert isinstance(profile, profiles.Loihi2Profile)
-        assert (profile.weight_bits, profile.state_bits) == (8, 24)
-        limits = profile.limits
-        assert (limits.synapse_words.value, limits.memory_words.value) == (16_000, 20_000)
-        assert (limits.neurons_per_core.value, limits.groups_per_core.value) == (4096, 8)
-        assert limits.cores_per_chip.value == 120
+        names_of = ("weight_bits", "state_bits", "synapse_words", "memory_words")
+        names_of += ("neurons_per_core", "groups_per_core", "cores_per_chip")
+        values = [getattr(profile.limits, name).value for name in names_of]
+        assert values == [8, 24, 16_000, 20_000, 4096, 8, 120]
 
 
 OHEO_GULCH = (shipped("deploy") / "loihi2-oheogulch.toml").read_text()
@@ -611,7 +479,7 @@ def changed(old: str, new: str) -> str:
 
 
 PROFILES_REFUSED: tuple[tuple[str, str], ...] = (
-    ("", 'kind: ""; allowed is one of sim, loihi2. Say which kind of target it is.'),
+    ("", 'kind: ""; allowed is one of sim, loihi2.'),
     ('kind = "gpu"', 'kind: "gpu"; allowed is one of sim, loihi2.'),
     ('kind = "sim"\nchips = 1', "chips: no such key"),
     ('kind = "sim"\nbatch = -1', "batch: -1; allowed is a whole number, 0 or more."),
@@ -624,34 +492,12 @@ PROFILES_REFUSED: tuple[tuple[str, str], ...] = (
         "limits.weight_bits.value: 9; allowed is a whole number, 1 to 8.",
     ),
     (
-        changed("state_bits = { value = 24", "state_bits = { value = 25"),
-        "limits.state_bits.value: 25; allowed is a whole number, 1 to 24.",
-    ),
-    (
-        changed("cores_per_chip = { value = 120", "cores_per_chip = { value = 129"),
-        "limits.cores_per_chip.value: 129; allowed is a whole number, 1 to 128.",
-    ),
-    (
-        changed("chips = { value = 1,", "chips = { value = 0,"),
-        "limits.chips.value: 0; allowed is a whole number, 1 to 2147483647.",
-    ),
-    (
         changed("axon_words = { value = 1,", "axon_words = { value = -1,"),
         "packing.axon_words.value: -1; allowed is a whole number, 0 to 2147483647.",
     ),
     (
         changed('state_bits = { value = 24, certainty = "published"', "state_bits = { value = 24"),
         "limits.state_bits.certainty is missing",
-    ),
-    (
-        changed('row_bits = { value = 24, certainty = "d', 'row_bits = { certainty = "d'),
-        "packing.row_bits.value is missing",
-    ),
-    (
-        changed(
-            'word_bits = { value = 64, certainty = "', 'word_bits = { value = 64, certainty = "un'
-        ),
-        'packing.word_bits.certainty: "unquoted"; allowed is one of "published", "quoted"',
     ),
     (changed("[packing]", "[packs]"), "packs: no such key"),
 )
