@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import Recipe
+from brf_lava.config.toml import to_toml
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.reproduce.published import PUBLISHED
