@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
+from brf_lava.export.adaptive import Progress, round_network
+from brf_lava.export.rounding import bare_weights
 from brf_lava.kernels import loop
+from brf_lava.network.decision import Decision
 from brf_lava.network.layers import (
     EXPONENT_MAX,
     FORMAT_RANGES,
@@ -106,6 +109,9 @@ def quantize(
     state_bits: int | None = None,
     parameter_bits: int = 16,
     weight_bits: int = WEIGHT_BITS_MAX,
+    rounding: str = "adaptive",
+    decision: Decision | None = None,
+    progress: Progress | None = None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a network; state formats from the ranges it reaches on `x` unless given.
 
@@ -115,6 +121,9 @@ def quantize(
         state_bits: Fraction bits of the states of all layers; None: those that fit each layer.
         parameter_bits: Fraction bits of coefficients and constants.
         weight_bits: Width of a signed weight mantissa.
+        rounding: "nearest", or "adaptive", see `adaptive.round_network`.
+        decision: How classes are read from the outputs, for adaptive rounding.
+        progress: Called during adaptive rounding with neurons done and all neurons.
 
     Returns:
         The network in integers, and what that did to each layer.
@@ -132,8 +141,11 @@ def quantize(
             bits = choose_state_bits(layer, reached, weight_bits, largest_input)
         layer_format = LayerFormat(bits, parameter_bits, weight_bits)
         results.append(quantize_layer(layer, layer_format, reached))
-    fixed_network = FixedNetwork(tuple(fixed for fixed, _ in results), input_range=inputs)
-    return fixed_network, tuple(report for _, report in results)
+    layers = tuple(layer for layer, _ in results)
+    reports = tuple(report for _, report in results)
+    if rounding == "adaptive":
+        layers = round_network(network, layers, x, weight_bits, decision or Decision(), progress)
+    return FixedNetwork(layers, input_range=inputs), reports
 
 
 def input_range(x: NDArray[Any]) -> tuple[int, int]:
@@ -229,31 +241,13 @@ def quantize_layer(
 def _quantize_synapses(
     layer: RealLayer, layer_format: LayerFormat
 ) -> tuple[Connection, Connection | None, tuple[Deviation, ...]]:
-    """Input and recurrent weights in integers, without the factors that the integer step applies.
-
-    The real weights of neurons that leak carry ``1 - decay``; one that leaks nothing has none.
-    """
-    neuron, bare = layer.neuron, np.ones(len(layer.weights))
-    if neuron.leak:
-        leak = 1 - layer.coefficients[neuron.coefficients.index(neuron.leak)]
-        unheard = np.flatnonzero((leak <= 0) & layer.weights.any(axis=1))
-        if len(unheard):
-            k = int(unheard[0])
-            raise ParameterError(
-                f"{neuron.name}: {neuron.leak} {1 - leak[k]:g} at neuron {k}, whose weights carry "
-                f"the gain 1 - {neuron.leak} and are not 0; it must be below 1. Lower tau."
-            )
-        bare = np.divide(1, leak, out=np.zeros_like(leak), where=leak > 0)
-    unit = neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
-    weights, deviation = quantize_weights(
-        "weight", bare[:, None] * layer.weights, unit, layer_format
-    )
-    if layer.recurrent is None:
-        return weights, None, (deviation,)
-    recurrent, other = quantize_weights(
-        "recurrent weight", bare[:, None] * layer.recurrent, unit, layer_format
-    )
-    return weights, recurrent, (deviation, other)
+    """Input and recurrent weights in integers, without what the integer step applies itself."""
+    unit = layer.neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
+    named = zip(("weight", "recurrent weight"), bare_weights(layer), strict=False)
+    quantized = [quantize_weights(name, matrix, unit, layer_format) for name, matrix in named]
+    connections = iter([connection for connection, _ in quantized])
+    deviations = tuple(deviation for _, deviation in quantized)
+    return next(connections), next(connections, None), deviations
 
 
 def quantize_weights(

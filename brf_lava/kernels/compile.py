@@ -25,6 +25,7 @@ from brf_lava.io.signals import signals_held
 from brf_lava.neurons.binding import bound
 
 PACKAGE = Path(__file__).parent.parent
+COMPILED = ("neurons", "kernels", "export")  # the rooms with functions that are compiled
 logger = logging.getLogger(__name__)
 
 
@@ -95,7 +96,7 @@ def _cache_folder() -> str | None:
     from platformdirs import user_cache_path
 
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in sorted(PACKAGE.glob("neurons/*.py")) + sorted(PACKAGE.glob("kernels/*.py")):
+    for path in (p for room in COMPILED for p in sorted(PACKAGE.glob(f"{room}/*.py"))):
         digest.update(path.read_bytes())
     folder = user_cache_path("brf-lava", appauthor=False) / "numba" / digest.hexdigest()[:16]
     try:

@@ -1,0 +1,182 @@
+"""The adaptive rounding of a whole network, layer by layer, along its own activity.
+
+Hidden layers are rounded for the spikes of the float network. A recurrent network soon spikes
+otherwise once anything is rounded, so that no cost along the float spikes tells everything: of the
+cheapest choices of exponents, the one is taken with which the network, its integer layers followed
+by the float rest, answers most like the float network. The readout is rounded last, for the spikes
+of the integer layers, towards the float network's outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.export.rounding import Rounding, bare_weights, filtered, round_rows
+from brf_lava.kernels import loop
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import Connection, FixedLayer, RealLayer, RealNetwork
+
+STEPS = 260_000  # most steps of calibration, all samples together
+STATES = 5e7  # most state variables kept
+WORK = 4e11  # most products in the Gram matrices of one layer
+KEPT = 4  # choices of exponents whose answers are compared
+GROWS = 1e4  # times the median neuron: a membrane that grows keeps its nearest integers
+REFIT_RIDGE = 0.1  # of H's mean diagonal: how much the refitted readout stays with the trained one
+
+Progress = Callable[[int, int], None]
+
+
+def round_network(
+    network: RealNetwork,
+    nearest: Sequence[FixedLayer],
+    x: NDArray[Any],
+    weight_bits: int,
+    decision: Decision,
+    progress: Progress | None = None,
+) -> tuple[FixedLayer, ...]:
+    """Round the weights of a network again, adaptively.
+
+    Args:
+        network: In real numbers.
+        nearest: Its layers in integers, weights rounded to the nearest.
+        x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
+        weight_bits: Width of a mantissa, its sign included.
+        decision: How classes are read from the outputs.
+        progress: Called after each neuron with the number of neurons that are done, and of all.
+
+    Returns:
+        The layers in integers. They differ from `nearest` in their weights alone.
+    """
+    x = x[:, : _samples(network, x)]
+    real, fixed = x, x  # the signal in the float network and in the integers, layer by layer
+    outputs = _run_all(network.layers, x)
+    wanted = decision.predict(outputs)
+    done: list[FixedLayer] = []
+    step = _counter(sum(len(layer.weights) for layer in network.layers), progress)
+    for index, (layer, rounded) in enumerate(zip(network.layers, nearest, strict=True)):
+        rest = network.layers[index + 1 :]
+        if rest:
+            heard = real
+            real, states = _run(layer, heard, keep_states=True)
+            gram, _ = _gram(layer, heard, real, states[:-1], step)
+            matrices = bare_weights(layer)
+        else:
+            gram, product = _gram(layer, fixed, outputs, None, step)
+            matrices = [_refit(gram, product, bare_weights(layer)[0])]
+        unit = layer.neuron.weight_gain(layer.constants) * 2.0**rounded.constants.state_bits
+        roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)
+        choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
+        answers = [_run_fixed(choice, fixed) for choice in choices]
+        agreed = [(decision.predict(_run_all(rest, each)) == wanted).mean() for each in answers]
+        best = int(np.argmax(agreed))
+        done.append(choices[best])
+        fixed = answers[best]
+    return tuple(done)
+
+
+def _counter(total: int, progress: Progress | None) -> Callable[[], None]:
+    numbers = count(1)
+    return lambda: progress(next(numbers), total) if progress else None
+
+
+def _samples(network: RealNetwork, x: NDArray[Any]) -> int:
+    """How many samples of `x` [T, B, I] to use, within the limits of work and memory."""
+    steps = float(STEPS)
+    for layer in network.layers:
+        neurons, columns = len(layer.weights), _columns(layer)
+        steps = min(steps, WORK / (neurons * columns**2), STATES / (3 * neurons))
+    return max(1, int(steps) // len(x))
+
+
+def _columns(layer: RealLayer) -> int:
+    neurons, inputs = layer.weights.shape
+    return inputs if layer.recurrent is None else inputs + neurons
+
+
+def _run(layer: RealLayer, signal: Any, *, keep_states: bool = False) -> tuple[Any, Any]:
+    return loop.forward(
+        layer.neuron,
+        signal,
+        layer.weights,
+        layer.recurrent,
+        layer.coefficients,
+        layer.constants,
+        integers=False,
+        keep_states=keep_states,
+    )
+
+
+def _run_all(layers: Sequence[RealLayer], signal: Any) -> Any:
+    for layer in layers:
+        signal, _ = _run(layer, signal)
+    return signal
+
+
+def _run_fixed(layer: FixedLayer, signal: Any) -> Any:
+    outputs, _ = loop.forward(
+        layer.neuron,
+        signal,
+        layer.weights.integers,
+        None if layer.recurrent is None else layer.recurrent.integers,
+        layer.coefficients,
+        layer.constants,
+        integers=True,
+        keep_states=False,
+    )
+    return outputs
+
+
+def _gram(
+    layer: RealLayer, x: Any, outputs: Any, states: Any | None, step: Callable[[], None]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``H = sum_t phi phi'`` [N, J, J] and ``sum_t phi o`` [N, J] of every neuron.
+
+    Args:
+        layer: In real numbers.
+        x: [T, B, I], its inputs.
+        outputs: [T, B, N], its outputs o, which recurrent weights are applied to.
+        states: [T, S, B, N] before each step; None for a step that does not depend on them.
+        step: Counts the neurons.
+    """
+    joined = x.astype(np.float32)
+    if layer.recurrent is not None:
+        before = np.concatenate([np.zeros_like(outputs[:1]), outputs[:-1]])
+        joined = np.concatenate([joined, before.astype(np.float32)], axis=2)
+    neurons, columns = len(layer.weights), joined.shape[2]
+    gram, product = np.empty((neurons, columns, columns)), np.empty((neurons, columns))
+    shape = (len(x), len(layer.neuron.states), x.shape[1])
+    for k in range(neurons):
+        at_k = np.zeros(shape) if states is None else states[..., k]
+        with np.errstate(over="ignore", invalid="ignore"):  # of a membrane that grows
+            membrane = filtered(layer, k, joined, at_k).reshape(-1, columns)
+            gram[k] = membrane.T @ membrane
+            product[k] = membrane.T @ outputs[:, :, k].reshape(-1).astype(np.float32)
+        step()
+    size = np.einsum("kjj->k", gram)
+    usual = np.median(size[np.isfinite(size)]) if np.isfinite(size).any() else 1.0
+    grows = ~(size <= GROWS * usual)
+    gram[grows] = usual / columns * np.eye(columns)
+    return gram, product
+
+
+def _refit(gram: Any, product: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights that bring the outputs closest to `product`'s, held near `weights` by a ridge."""
+    columns = weights.shape[1]
+    size = np.einsum("kjj->k", gram) / columns
+    ridge = np.where(size > 0, REFIT_RIDGE * size, 1.0)[:, None, None] * np.eye(columns)
+    change = product - np.einsum("kij,kj->ki", gram, weights)
+    refitted: NDArray[np.float64] = (
+        weights + np.linalg.solve(gram + ridge, change[..., None])[..., 0]
+    )
+    return refitted
+
+
+def _with_weights(layer: FixedLayer, rounding: Rounding) -> FixedLayer:
+    connections = map(Connection, rounding.mantissas, rounding.exponents)
+    return replace(layer, weights=next(connections), recurrent=next(connections, None))

@@ -1,0 +1,195 @@
+"""Adaptive rounding: the cost is that of the membrane, and the search lowers it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brf_lava.errors import ParameterError
+from brf_lava.export.adaptive import round_network
+from brf_lava.export.quantize import quantize
+from brf_lava.export.rounding import RIDGE, bare_weights, filtered, linear_states, round_rows
+from brf_lava.kernels import loop
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import RealLayer, RealNetwork
+from brf_lava.neurons.families import ALIF, BHRF, BRF, HRF, LI, NEURONS, RF, Neuron
+
+STEPS, SAMPLES, INPUTS, HIDDEN, CLASSES = 60, 3, 5, 7, 4
+LINEAR = {RF: "uv", BRF: "uv", HRF: "uw", BHRF: "uw", ALIF: "u", LI: "o"}
+
+
+def real_layer(
+    neuron: Neuron, rng: np.random.Generator, shape: tuple[int, int], scale: float = 1.0
+) -> RealLayer:
+    """A stable layer with the default constants."""
+    neurons, _ = shape
+    drawn = [
+        rng.uniform(*p.default, neurons) if hasattr(p, "default") else rng.uniform(5, 30, neurons)
+        for p in neuron.trained
+    ]
+    constants: Any = {c.name: c.default for c in neuron.constants}
+    constants = neuron.real_constants(**constants)
+    rule = neuron.rule
+    coefficients = np.array(
+        [rule(*(float(values[k]) for values in drawn), constants) for k in range(neurons)]
+    ).T
+    recurrent = rng.normal(0, scale, (neurons, neurons)) if neuron.spiking else None
+    return RealLayer(neuron, rng.normal(0, scale, shape), recurrent, coefficients, constants)
+
+
+def run(layer: RealLayer, x: Any, weights: Any = None) -> tuple[Any, Any]:
+    """Outputs, and the states before each step."""
+    outputs, states = loop.forward(
+        layer.neuron,
+        x,
+        layer.weights if weights is None else weights,
+        None,
+        layer.coefficients,
+        layer.constants,
+        integers=False,
+        keep_states=True,
+    )
+    return outputs, states
+
+
+def spikes(rng: np.random.Generator, inputs: int = INPUTS, share: float = 0.3) -> Any:
+    return (rng.random((STEPS, SAMPLES, inputs)) < share).astype(np.int8)
+
+
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=str)
+def test_the_states_that_a_current_reaches(neuron: Neuron) -> None:
+    layer = real_layer(neuron, np.random.default_rng(0), (HIDDEN, INPUTS))
+    assert "".join(neuron.states[i] for i in linear_states(layer)) == LINEAR[neuron]
+
+
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=str)
+def test_a_changed_weight_changes_the_membrane_as_filtered_says(neuron: Neuron) -> None:
+    """As long as no spike changes: the first state of two runs differs by the filtered input."""
+    rng = np.random.default_rng(1)
+    scale = 1e-3 if "theta" in neuron.real_constants._fields else 1.0  # type: ignore[attr-defined]
+    layer = real_layer(neuron, rng, (HIDDEN, INPUTS), scale)
+    x, change = spikes(rng), 1e-4 * rng.normal(size=(HIDDEN, INPUTS))
+    gains = 1 - layer.coefficients[0] if neuron.leak else np.ones(HIDDEN)
+    _, before = run(layer, x)
+    _, after = run(layer, x, layer.weights + gains[:, None] * change)
+    for k in range(HIDDEN):
+        membrane = filtered(layer, k, x.astype(np.float32), before[:-1, ..., k]) @ change[k]
+        difference = (after - before)[1:, 0, :, k]
+        np.testing.assert_allclose(membrane, difference, rtol=1e-3, atol=1e-7)
+
+
+def gram_and_matrix(seed: int, neurons: int = 6, columns: int = 8) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    phi = rng.normal(size=(neurons, 40, columns)) @ rng.normal(size=(columns, columns))
+    return phi.transpose(0, 2, 1) @ phi, 100 * rng.normal(size=(neurons, columns))
+
+
+def cost(gram: Any, error: Any) -> float:
+    columns = gram.shape[1]
+    ridge = RIDGE * np.einsum("kjj->k", gram)[:, None, None] / columns * np.eye(columns)
+    return float(np.einsum("kj,kjl,kl->", error, gram + ridge, error))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("split", [None, 3])
+def test_rounding_never_costs_more_than_the_nearest(bits: int, split: int | None) -> None:
+    gram, matrix = gram_and_matrix(bits)
+    parts = [matrix] if split is None else [matrix[:, :split], matrix[:, split:]]
+    limit = 2 ** (bits - 1) - 1
+    roundings = round_rows(gram, parts, bits)
+    assert [r.cost for r in roundings] == sorted(r.cost for r in roundings)
+    for rounding in roundings:
+        steps = np.concatenate(
+            [np.full(p.shape[1], 2.0**e) for p, e in zip(parts, rounding.exponents, strict=True)]
+        )
+        mantissa = np.concatenate(rounding.mantissas, axis=1).astype(float)
+        assert np.abs(mantissa).max() <= limit
+        found = cost(gram, mantissa * steps - matrix)
+        nearest = np.clip(np.rint(matrix / steps), -limit, limit) * steps
+        assert found <= cost(gram, nearest - matrix)
+        assert rounding.cost == pytest.approx(found)
+
+
+def test_no_single_change_and_no_pair_improves_a_rounding() -> None:
+    gram, matrix = gram_and_matrix(5, neurons=1, columns=6)
+    rounding = round_rows(gram, [matrix], 4)[0]
+    step, mantissa = 2.0 ** rounding.exponents[0], rounding.mantissas[0].astype(float)
+    for i, j in product(range(6), repeat=2):
+        for changes in product((-1, 0, 1), repeat=2):
+            other = mantissa.copy()
+            other[0, i] += changes[0]
+            other[0, j] += changes[1] if i != j else 0
+            if np.abs(other).max() <= 7:
+                assert cost(gram, other * step - matrix) >= rounding.cost * (1 - 1e-6)
+
+
+def test_an_outlier_is_clipped_where_that_costs_less() -> None:
+    """One weight of an input that is nearly silent must not take the bits of all others."""
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(0, 10, (4, 8))
+    matrix[0, 0] = 100
+    phi = rng.normal(size=(200, 8))
+    phi[:, 0] *= 1e-3
+    rounding = round_rows(np.tile(phi.T @ phi, (4, 1, 1)), [matrix], 4)[0]
+    assert rounding.mantissas[0][0, 0] == 7
+    assert 7 * 2 ** rounding.exponents[0] < 100
+
+
+def test_the_readout_of_a_silent_network_keeps_the_nearest_integers() -> None:
+    network = small_network(np.random.default_rng(2), BRF, scale=1e-6)
+    x = spikes(np.random.default_rng(2))
+    nearest, _ = quantize(network, x, state_bits=14, rounding="nearest")
+    adaptive, _ = quantize(network, x, state_bits=14)
+    assert (adaptive.layers[1].weights.integers == nearest.layers[1].weights.integers).all()
+
+
+def small_network(rng: np.random.Generator, neuron: Neuron, scale: float) -> RealNetwork:
+    hidden = real_layer(neuron, rng, (HIDDEN, INPUTS), scale)
+    readout = real_layer(LI, rng, (CLASSES, HIDDEN))
+    return RealNetwork((hidden, readout))
+
+
+@pytest.mark.parametrize("neuron", [BRF, ALIF, BHRF, RF], ids=str)
+def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuron) -> None:
+    network = small_network(np.random.default_rng(4), neuron, 40.0 if neuron is not ALIF else 1.0)
+    x = spikes(np.random.default_rng(5))
+    nearest, _ = quantize(network, x, weight_bits=4, rounding="nearest")
+    counted: list[tuple[int, int]] = []
+    first, again = (
+        round_network(network, nearest.layers, x, 4, Decision(), lambda *n: counted.append(n))
+        for _ in range(2)
+    )
+    total = HIDDEN + CLASSES
+    assert counted == 2 * [(n, total) for n in range(1, total + 1)]
+    assert any(
+        (a.weights.mantissa != b.weights.mantissa).any()
+        for a, b in zip(first, nearest.layers, strict=True)
+    )
+    for one, two, old in zip(first, again, nearest.layers, strict=True):
+        assert (one.weights.integers == two.weights.integers).all()
+        assert (one.coefficients == old.coefficients).all()
+        assert one.constants == old.constants
+        assert (one.recurrent is None) == (old.recurrent is None)
+
+
+def test_a_neuron_that_grows_does_not_stop_the_rounding() -> None:
+    rng = np.random.default_rng(6)
+    network = small_network(rng, RF, 1.0)
+    coefficients = network.layers[0].coefficients.copy()
+    coefficients[0, 0] = 0.0  # no damping, so that it grows; the others are stable
+    network = RealNetwork(
+        (replace(network.layers[0], coefficients=coefficients), network.layers[1])
+    )
+    x = spikes(rng)
+    fixed, _ = quantize(network, x, weight_bits=4)
+    assert np.abs(fixed.layers[0].weights.mantissa).max() <= 7
+
+
+def test_weights_of_a_neuron_that_leaks_nothing_are_refused() -> None:
+    layer = real_layer(LI, np.random.default_rng(0), (CLASSES, HIDDEN))
+    with pytest.raises(ParameterError, match="neuron 0"):
+        bare_weights(replace(layer, coefficients=np.ones_like(layer.coefficients)))
