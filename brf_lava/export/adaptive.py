@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.export.activity import run_all, run_fixed, run_real
 from brf_lava.export.rounding import Rounding, bare_weights, filtered, round_rows
-from brf_lava.kernels import loop
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import Connection, FixedLayer, RealLayer, RealNetwork
 
@@ -55,7 +55,7 @@ def round_network(
     """
     x = x[:, : _samples(network, x)]
     real, fixed = x, x  # the signal in the float network and in the integers, layer by layer
-    outputs = _run_all(network.layers, x)
+    outputs = run_all(network.layers, x)
     wanted = decision.predict(outputs)
     done: list[FixedLayer] = []
     step = _counter(sum(len(layer.weights) for layer in network.layers), progress)
@@ -63,7 +63,7 @@ def round_network(
         rest = network.layers[index + 1 :]
         if rest:
             heard = real
-            real, states = _run(layer, heard, keep_states=True)
+            real, states = run_real(layer, heard, keep_states=True)
             gram, _ = _gram(layer, heard, real, states[:-1], step)
             matrices = bare_weights(layer)
         else:
@@ -72,8 +72,8 @@ def round_network(
         unit = layer.neuron.weight_gain(layer.constants) * 2.0**rounded.constants.state_bits
         roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)
         choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
-        answers = [_run_fixed(choice, fixed) for choice in choices]
-        agreed = [(decision.predict(_run_all(rest, each)) == wanted).mean() for each in answers]
+        answers = [run_fixed(choice, fixed) for choice in choices]
+        agreed = [(decision.predict(run_all(rest, each)) == wanted).mean() for each in answers]
         best = int(np.argmax(agreed))
         done.append(choices[best])
         fixed = answers[best]
@@ -96,40 +96,7 @@ def _samples(network: RealNetwork, x: NDArray[Any]) -> int:
 
 def _columns(layer: RealLayer) -> int:
     neurons, inputs = layer.weights.shape
-    return inputs if layer.recurrent is None else inputs + neurons
-
-
-def _run(layer: RealLayer, signal: Any, *, keep_states: bool = False) -> tuple[Any, Any]:
-    return loop.forward(
-        layer.neuron,
-        signal,
-        layer.weights,
-        layer.recurrent,
-        layer.coefficients,
-        layer.constants,
-        integers=False,
-        keep_states=keep_states,
-    )
-
-
-def _run_all(layers: Sequence[RealLayer], signal: Any) -> Any:
-    for layer in layers:
-        signal, _ = _run(layer, signal)
-    return signal
-
-
-def _run_fixed(layer: FixedLayer, signal: Any) -> Any:
-    outputs, _ = loop.forward(
-        layer.neuron,
-        signal,
-        layer.weights.integers,
-        None if layer.recurrent is None else layer.recurrent.integers,
-        layer.coefficients,
-        layer.constants,
-        integers=True,
-        keep_states=False,
-    )
-    return outputs
+    return int(inputs if layer.recurrent is None else inputs + neurons)
 
 
 def _gram(
