@@ -26,6 +26,7 @@ STEPS = 260_000  # most steps of calibration, all samples together
 STATES = 5e7  # most state variables kept
 WORK = 4e11  # most products in the Gram matrices of one layer
 KEPT = 4  # choices of exponents whose answers are compared
+EXACT = 0.01  # of a weight's last bit: float32 weights this close to integers are those
 GROWS = 1e4  # times the median neuron: a membrane that grows keeps its nearest integers
 REFIT_RIDGE = 0.1  # of H's mean diagonal: how much the refitted readout stays with the trained one
 
@@ -70,8 +71,10 @@ def round_network(
             gram, product = _gram(layer, fixed, outputs, None, step)
             matrices = [_refit(gram, product, bare_weights(layer)[0])]
         unit = layer.neuron.weight_gain(layer.constants) * 2.0**rounded.constants.state_bits
-        roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)
-        choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
+        choices = [rounded]
+        if not _is_exact(rounded, [matrix * unit for matrix in bare_weights(layer)]):
+            roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)
+            choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
         answers = [run_fixed(choice, fixed) for choice in choices]
         agreed = [(decision.predict(run_all(rest, each)) == wanted).mean() for each in answers]
         best = int(np.argmax(agreed))
@@ -130,6 +133,15 @@ def _gram(
     grows = ~(size <= GROWS * usual)
     gram[grows] = usual / columns * np.eye(columns)
     return gram, product
+
+
+def _is_exact(layer: FixedLayer, matrices: list[NDArray[np.float64]]) -> bool:
+    """Whether the weights were integers before: those of a network that was trained with them."""
+    connections = [each for each in (layer.weights, layer.recurrent) if each is not None]
+    return all(
+        np.abs(connection.integers - matrix).max(initial=0.0) < EXACT * 2**connection.exponent
+        for connection, matrix in zip(connections, matrices, strict=True)
+    )
 
 
 def _refit(gram: Any, product: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:

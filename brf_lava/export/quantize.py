@@ -7,7 +7,7 @@ state format follows from the largest value each state reached on real data, wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, inf, log2
 from typing import Any
 
@@ -38,6 +38,8 @@ from brf_lava.neurons.record import Neuron
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
 CHUNK = 32  # samples at a time when ranges are measured
+WEIGHTS = ("weight", "recurrent weight")
+ROUNDINGS = ("adaptive", "nearest")
 STABLE_MARGIN = 1e-6  # float32 parameters on the divergence boundary may look this far beyond it
 
 
@@ -131,6 +133,8 @@ def quantize(
     Raises:
         ParameterError: When a state's range or a weight does not fit any format.
     """
+    if rounding not in ROUNDINGS:
+        raise ParameterError(f"rounding {rounding!r}; choose one of {', '.join(ROUNDINGS)}.")
     peaks = measure_peaks(network, x)
     inputs = input_range(x)
     results = []
@@ -145,7 +149,21 @@ def quantize(
     reports = tuple(report for _, report in results)
     if rounding == "adaptive":
         layers = round_network(network, layers, x, weight_bits, decision or Decision(), progress)
+        reports = tuple(map(_with_weights, reports, network.layers, layers))
     return FixedNetwork(layers, input_range=inputs), reports
+
+
+def _with_weights(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> LayerReport:
+    """The report of a layer whose weights were rounded again."""
+    unit = _weight_unit(real, report.format)
+    again = [
+        _deviation(name, connection.mantissa, connection.integers / unit, matrix)
+        for name, connection, matrix in zip(
+            WEIGHTS, (fixed.weights, fixed.recurrent), bare_weights(real), strict=False
+        )
+        if connection is not None
+    ]
+    return replace(report, deviations=(*again, *report.deviations[len(again) :]))
 
 
 def input_range(x: NDArray[Any]) -> tuple[int, int]:
@@ -233,12 +251,16 @@ def _quantize_synapses(
     layer: RealLayer, layer_format: LayerFormat
 ) -> tuple[Connection, Connection | None, tuple[Deviation, ...]]:
     """Input and recurrent weights in integers, without what the integer step applies itself."""
-    unit = layer.neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
-    named = zip(("weight", "recurrent weight"), bare_weights(layer), strict=False)
+    unit, named = _weight_unit(layer, layer_format), zip(WEIGHTS, bare_weights(layer), strict=False)
     quantized = [quantize_weights(name, matrix, unit, layer_format) for name, matrix in named]
     connections = iter([connection for connection, _ in quantized])
     deviations = tuple(deviation for _, deviation in quantized)
     return next(connections), next(connections, None), deviations
+
+
+def _weight_unit(layer: RealLayer, layer_format: LayerFormat) -> float:
+    """State integers per unit of weight."""
+    return layer.neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
 
 
 def quantize_weights(

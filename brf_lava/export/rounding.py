@@ -4,7 +4,7 @@ Rounding the weights of a neuron changes its membrane. While the spikes stay as 
 is ``sum_j e_j phi_j(t)``, where ``e_j`` is the rounding error of weight j and ``phi_j`` is input j,
 filtered by the linear part of the neuron's own step. Its sum of squares over calibration data is
 ``e' H e`` with the Gram matrix ``H = sum_t phi phi'``. `round_rows` looks for the integers with the
-least of it, for one neuron after the other. The exponents of the matrices are chosen by the same
+least of it, for one neuron after the other. Weights of 0, such as pruned ones, stay 0. The exponents of the matrices are chosen by the same
 cost, which clips outliers where that pays. It takes neither labels nor training.
 
 The cost is that of layer-wise quantization (OBQ, GPTQ: Frantar et al. 2022, 2023), here with a
@@ -152,7 +152,8 @@ def _plane(upper: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Non
     """Round one weight after the other; those that follow make up for its error (GPTQ)."""
     left = wanted.copy()
     for j in range(len(left)):
-        mantissa[j] = min(max(np.rint(left[j] / step[j]), -limit), limit)
+        nearest = np.rint(left[j] / step[j]) if wanted[j] != 0 else 0.0
+        mantissa[j] = min(max(nearest, -limit), limit)
         error = (left[j] - mantissa[j] * step[j]) / upper[j, j]
         left[j:] -= error * upper[j, j:]
 
@@ -164,6 +165,8 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any, sweeps: 
     for _ in range(sweeps):
         changed = False
         for j in range(size):
+            if wanted[j] == 0:
+                continue
             d = -1.0 if slope[j] > 0 else 1.0
             change = 2 * d * step[j] * slope[j] + step[j] ** 2 * h[j, j]
             if abs(mantissa[j] + d) <= limit and change < -1e-9 * step[j] ** 2 * h[j, j]:
@@ -174,7 +177,7 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any, sweeps: 
             continue
         for j in range(size):
             for d in (-1.0, 1.0):
-                if abs(mantissa[j] + d) > limit:
+                if abs(mantissa[j] + d) > limit or wanted[j] == 0:
                     continue
                 alone = 2 * d * step[j] * slope[j] + step[j] ** 2 * h[j, j]
                 best, other, c = -1e-9 * step[j] ** 2 * h[j, j], -1, 0.0
@@ -182,8 +185,9 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any, sweeps: 
                     then = slope[n] + d * step[j] * h[j, n]
                     e = -1.0 if then > 0 else 1.0
                     change = alone + 2 * e * step[n] * then + step[n] ** 2 * h[n, n]
-                    if change < best and n != j and abs(mantissa[n] + e) <= limit:
-                        best, other, c = change, n, e
+                    if change < best and n != j and wanted[n] != 0:
+                        if abs(mantissa[n] + e) <= limit:
+                            best, other, c = change, n, e
                 if other >= 0:
                     mantissa[j] += d
                     mantissa[other] += c
