@@ -51,6 +51,7 @@ def measure(full: bool = False) -> list[Comparison]:
             path,
             parameter_bits=PARAMETER_BITS,
             weight_bits=WEIGHT_BITS,
+            rounding="nearest",
         )
         return [_compare_batching(network, experiment, full), _time_command(path, experiment)]
 

@@ -45,6 +45,7 @@ def measure() -> list[Comparison]:
             ours,
             parameter_bits=PARAMETER_BITS,
             weight_bits=WEIGHT_BITS,
+            rounding="nearest",
         )
         _write_stock(stock, network)
         _check(network, ours, x[:, :1])

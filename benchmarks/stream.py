@@ -34,6 +34,7 @@ def measure() -> list[Comparison]:
             Path(folder, "net.h5"),
             parameter_bits=PARAMETER_BITS,
             weight_bits=WEIGHT_BITS,
+            rounding="nearest",
         )
     lines = [json.dumps(step.tolist()).encode() for step in experiment.dataset.test.x[0]]
     bits = network.output_bits

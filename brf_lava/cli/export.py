@@ -9,6 +9,8 @@ import click
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
 from brf_lava.io.printable import on_one_line
 
+WARN_BELOW = 0.9  # of equal predictions
+
 
 @click.command()
 @click.argument("model", type=PATH)
@@ -21,6 +23,14 @@ from brf_lava.io.printable import on_one_line
     show_default=True,
     help="Bits per weight, including the sign (2-8).",
 )
+@click.option(
+    "--rounding",
+    type=click.Choice(["adaptive", "nearest"]),
+    default="adaptive",
+    show_default=True,
+    help="How weights become integers. adaptive: so that the neurons' membranes stay close to the "
+    "float ones; nearest: each weight alone.",
+)
 @click.option("--parameter-bits", type=int, default=16, show_default=True, help="Fraction bits.")
 @click.option("--state-bits", type=int, help="Fraction bits of all states; else from the data.")
 def export(
@@ -28,11 +38,13 @@ def export(
     network: Path,
     data: DataOptions,
     weight_bits: int,
+    rounding: str,
     parameter_bits: int,
     state_bits: int | None,
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
+    from brf_lava.export.fidelity import measure_fidelity
     from brf_lava.io.files import check_writable
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
@@ -46,19 +58,34 @@ def export(
             f"taken from {dataset.source.description}.",
             err=True,
         )
-    exported, reports = export_model(
-        checkpoint,
-        dataset,
-        network,
-        state_bits=state_bits,
-        parameter_bits=parameter_bits,
-        weight_bits=weight_bits,
-    )
+    real = checkpoint.model().to_real()
+    neurons = sum(len(layer.weights) for layer in real.layers)
+    with report.step_progress("rounding, neurons", neurons) as advance:
+        exported, reports = export_model(
+            checkpoint,
+            dataset,
+            network,
+            state_bits=state_bits,
+            parameter_bits=parameter_bits,
+            weight_bits=weight_bits,
+            rounding=rounding,
+            progress=advance,
+        )
     report.print_table(report.format_table(reports))
     report.print_table(report.deviation_table(reports))
     lines = report.correction_lines(reports)
     click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
     for line in report.growth_lines(reports):
         click.echo(line)
+    decision = checkpoint.recipe.decision
+    fidelity = measure_fidelity(real, exported, dataset.train, decision)
+    report.print_table(report.fidelity_table(fidelity))
     name = on_one_line(network)
     click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")
+    if fidelity.agreement < WARN_BELOW:
+        click.echo(
+            f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
+            "network's. Use more --weight-bits or --state-bits, --rounding adaptive, or train with "
+            f"--set weight_bits={weight_bits}.",
+            err=True,
+        )

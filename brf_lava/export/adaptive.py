@@ -30,7 +30,7 @@ EXACT = 0.01  # of a weight's last bit: float32 weights this close to integers a
 GROWS = 1e4  # times the median neuron: a membrane that grows keeps its nearest integers
 REFIT_RIDGE = 0.1  # of H's mean diagonal: how much the refitted readout stays with the trained one
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int], None]
 
 
 def round_network(
@@ -49,7 +49,7 @@ def round_network(
         x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
         weight_bits: Width of a mantissa, its sign included.
         decision: How classes are read from the outputs.
-        progress: Called after each neuron with the number of neurons that are done, and of all.
+        progress: Called with the number of neurons that are done.
 
     Returns:
         The layers in integers. They differ from `nearest` in their weights alone.
@@ -59,7 +59,7 @@ def round_network(
     outputs = run_all(network.layers, x)
     wanted = decision.predict(outputs)
     done: list[FixedLayer] = []
-    step = _counter(sum(len(layer.weights) for layer in network.layers), progress)
+    step = _counter(progress)
     for index, (layer, rounded) in enumerate(zip(network.layers, nearest, strict=True)):
         rest = network.layers[index + 1 :]
         if rest:
@@ -83,9 +83,9 @@ def round_network(
     return tuple(done)
 
 
-def _counter(total: int, progress: Progress | None) -> Callable[[], None]:
+def _counter(progress: Progress | None) -> Callable[[], None]:
     numbers = count(1)
-    return lambda: progress(next(numbers), total) if progress else None
+    return lambda: progress(next(numbers)) if progress else None
 
 
 def _samples(network: RealNetwork, x: NDArray[Any]) -> int:

@@ -125,7 +125,7 @@ def quantize(
         weight_bits: Width of a signed weight mantissa.
         rounding: "nearest", or "adaptive", see `adaptive.round_network`.
         decision: How classes are read from the outputs, for adaptive rounding.
-        progress: Called during adaptive rounding with neurons done and all neurons.
+        progress: Called with the number of neurons whose weights are rounded adaptively.
 
     Returns:
         The network in integers, and what that did to each layer.

@@ -4,11 +4,12 @@ Rounding the weights of a neuron changes its membrane. While the spikes stay as 
 is ``sum_j e_j phi_j(t)``, where ``e_j`` is the rounding error of weight j and ``phi_j`` is input j,
 filtered by the linear part of the neuron's own step. Its sum of squares over calibration data is
 ``e' H e`` with the Gram matrix ``H = sum_t phi phi'``. `round_rows` looks for the integers with the
-least of it, for one neuron after the other. Weights of 0, such as pruned ones, stay 0. The exponents of the matrices are chosen by the same
-cost, which clips outliers where that pays. It takes neither labels nor training.
+least of it, neuron by neuron; weights of 0, such as pruned ones, stay 0. The same cost chooses the
+exponents of the matrices, which clips outliers where that pays. Neither labels nor training are
+needed.
 
 The cost is that of layer-wise quantization (OBQ, GPTQ: Frantar et al. 2022, 2023), here with a
-filter for each neuron instead of a bare matrix product.
+filter for each neuron.
 """
 
 from __future__ import annotations
@@ -185,9 +186,9 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any, sweeps: 
                     then = slope[n] + d * step[j] * h[j, n]
                     e = -1.0 if then > 0 else 1.0
                     change = alone + 2 * e * step[n] * then + step[n] ** 2 * h[n, n]
-                    if change < best and n != j and wanted[n] != 0:
-                        if abs(mantissa[n] + e) <= limit:
-                            best, other, c = change, n, e
+                    free = n != j and wanted[n] != 0 and abs(mantissa[n] + e) <= limit
+                    if free and change < best:
+                        best, other, c = change, n, e
                 if other >= 0:
                     mantissa[j] += d
                     mantissa[other] += c

@@ -25,7 +25,7 @@ from brf_lava.io.signals import signals_held
 from brf_lava.neurons.binding import bound
 
 PACKAGE = Path(__file__).parent.parent
-COMPILED = ("neurons", "kernels", "export")  # the rooms with functions that are compiled
+COMPILED = ("neurons/*.py", "kernels/*.py", "export/rounding.py")  # where compiled functions are
 logger = logging.getLogger(__name__)
 
 
@@ -96,7 +96,7 @@ def _cache_folder() -> str | None:
     from platformdirs import user_cache_path
 
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in (p for room in COMPILED for p in sorted(PACKAGE.glob(f"{room}/*.py"))):
+    for path in (p for pattern in COMPILED for p in sorted(PACKAGE.glob(pattern))):
         digest.update(path.read_bytes())
     folder = user_cache_path("brf-lava", appauthor=False) / "numba" / digest.hexdigest()[:16]
     try:

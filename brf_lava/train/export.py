@@ -8,6 +8,7 @@ from pathlib import Path
 from brf_lava.backends import engine
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError
+from brf_lava.export.adaptive import Progress
 from brf_lava.export.quantize import LayerReport, quantize
 from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
@@ -27,6 +28,8 @@ def export_model(
     state_bits: int | None = None,
     parameter_bits: int = 16,
     weight_bits: int = 8,
+    rounding: str = "adaptive",
+    progress: Progress | None = None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a trained model to integers and write them to a network file.
 
@@ -40,6 +43,9 @@ def export_model(
         state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves.
         parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
         weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8.
+        rounding: "adaptive" keeps the neurons' membranes close to the float ones, see
+            `export.rounding`; "nearest" rounds each weight alone.
+        progress: Called with the number of neurons whose weights are rounded adaptively.
 
     Returns:
         The network in integers, and what quantization did to each layer.
@@ -62,6 +68,9 @@ def export_model(
         state_bits=state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
+        rounding=rounding,
+        decision=recipe.decision,
+        progress=progress,
     )
     provenance = {
         "task": recipe.task,
@@ -77,6 +86,7 @@ def export_model(
         "data": asdict(checkpoint.data),
         "metrics": asdict(checkpoint.metrics),
         "calibration": asdict(dataset.source),
+        "rounding": rounding,
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = replace(network, provenance=provenance)

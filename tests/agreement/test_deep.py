@@ -134,7 +134,7 @@ def test_lava_equals_the_engine(name: str, mixed: Path, dataset: Dataset, tmp_pa
     else:
         checkpoint = trained(TWICE, dataset, tmp_path / "m.pt")
     path, recipe = tmp_path / "net.h5", checkpoint.recipe
-    _, reports = export_model(checkpoint, dataset, path, parameter_bits=16, weight_bits=8)
+    _, reports = export_model(checkpoint, dataset, path, rounding="nearest")
     assert [report.neuron for report in reports] == [*(n.neuron for n in recipe.layers), "LI"]
     network, _ = read_network(path)
     assert parse_recipe(network.provenance["recipe"], "stored") == recipe

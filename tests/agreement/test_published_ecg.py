@@ -80,7 +80,7 @@ def network(
 ) -> FixedNetwork:
     """Exported at eight bits, and read back from the file."""
     path = tmp_path_factory.mktemp("published") / "net.h5"
-    export_model(checkpoint, dataset, path, parameter_bits=16, weight_bits=8)
+    export_model(checkpoint, dataset, path, rounding="nearest")
     return read_network(path)[0]
 
 

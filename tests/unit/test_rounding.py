@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from brf_lava.backends import engine
+from brf_lava.data.dataset import Split
 from brf_lava.errors import ParameterError
 from brf_lava.export.adaptive import round_network
+from brf_lava.export.fidelity import measure_fidelity
 from brf_lava.export.quantize import quantize
 from brf_lava.export.rounding import RIDGE, bare_weights, filtered, linear_states, round_rows
 from brf_lava.kernels import loop
-from brf_lava.network.decision import Decision
+from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealLayer, RealNetwork
 from brf_lava.neurons.families import ALIF, BHRF, BRF, HRF, LI, NEURONS, RF, Neuron
 
@@ -60,13 +63,13 @@ def spikes(rng: np.random.Generator, inputs: int = INPUTS, share: float = 0.3) -
     return (rng.random((STEPS, SAMPLES, inputs)) < share).astype(np.int8)
 
 
-@pytest.mark.parametrize("neuron", NEURONS.values(), ids=str)
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=lambda neuron: neuron.name)
 def test_the_states_that_a_current_reaches(neuron: Neuron) -> None:
     layer = real_layer(neuron, np.random.default_rng(0), (HIDDEN, INPUTS))
     assert "".join(neuron.states[i] for i in linear_states(layer)) == LINEAR[neuron]
 
 
-@pytest.mark.parametrize("neuron", NEURONS.values(), ids=str)
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=lambda neuron: neuron.name)
 def test_a_changed_weight_changes_the_membrane_as_filtered_says(neuron: Neuron) -> None:
     """As long as no spike changes: the first state of two runs differs by the filtered input."""
     rng = np.random.default_rng(1)
@@ -153,18 +156,16 @@ def small_network(rng: np.random.Generator, neuron: Neuron, scale: float) -> Rea
     return RealNetwork((hidden, readout))
 
 
-@pytest.mark.parametrize("neuron", [BRF, ALIF, BHRF, RF], ids=str)
+@pytest.mark.parametrize("neuron", [BRF, ALIF, BHRF, RF], ids=lambda neuron: neuron.name)
 def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuron) -> None:
     network = small_network(np.random.default_rng(4), neuron, 40.0 if neuron is not ALIF else 1.0)
     x = spikes(np.random.default_rng(5))
     nearest, _ = quantize(network, x, weight_bits=4, rounding="nearest")
-    counted: list[tuple[int, int]] = []
+    counted: list[int] = []
     first, again = (
-        round_network(network, nearest.layers, x, 4, Decision(), lambda *n: counted.append(n))
-        for _ in range(2)
+        round_network(network, nearest.layers, x, 4, Decision(), counted.append) for _ in range(2)
     )
-    total = HIDDEN + CLASSES
-    assert counted == 2 * [(n, total) for n in range(1, total + 1)]
+    assert counted == 2 * list(range(1, HIDDEN + CLASSES + 1))
     assert any(
         (a.weights.mantissa != b.weights.mantissa).any()
         for a, b in zip(first, nearest.layers, strict=True)
@@ -187,6 +188,59 @@ def test_a_neuron_that_grows_does_not_stop_the_rounding() -> None:
     x = spikes(rng)
     fixed, _ = quantize(network, x, weight_bits=4)
     assert np.abs(fixed.layers[0].weights.mantissa).max() <= 7
+
+
+def test_weights_of_0_stay_0() -> None:
+    gram, matrix = gram_and_matrix(7)
+    pruned = np.random.default_rng(7).random(matrix.shape) < 0.5
+    for rounding in round_rows(gram, [np.where(pruned, 0.0, matrix)], 4):
+        assert not rounding.mantissas[0][pruned].any()
+
+
+def test_weights_that_are_integers_already_are_kept() -> None:
+    """Those of a network that was trained with rounded weights."""
+    network = small_network(np.random.default_rng(8), BRF, 40.0)
+    x = spikes(np.random.default_rng(8))
+    fixed, _ = quantize(network, x, weight_bits=4, state_bits=12, rounding="nearest")
+    unit = network.layers[0].constants.dt * 2.0 ** fixed.layers[0].constants.state_bits
+    gains, bits = 1 - network.layers[1].coefficients[0], fixed.layers[1].constants.state_bits
+    hidden = replace(
+        network.layers[0],
+        weights=fixed.layers[0].weights.integers / unit,
+        recurrent=fixed.layers[0].recurrent.integers / unit,  # type: ignore[union-attr]
+    )
+    readout = replace(
+        network.layers[1],
+        weights=gains[:, None] * fixed.layers[1].weights.integers / 2.0**bits,
+    )
+    again, _ = quantize(RealNetwork((hidden, readout)), x, weight_bits=4, state_bits=12)
+    for new, old in zip(again.layers, fixed.layers, strict=True):
+        assert (new.weights.integers == old.weights.integers).all()
+
+
+def test_an_unknown_rounding_is_refused() -> None:
+    network = small_network(np.random.default_rng(0), BRF, 1.0)
+    with pytest.raises(ParameterError, match="'up'; choose one of adaptive, nearest"):
+        quantize(network, spikes(np.random.default_rng(0)), rounding="up")
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+def test_fidelity_is_that_of_two_runs(labeled: bool) -> None:
+    rng = np.random.default_rng(9)
+    network, x = small_network(rng, BRF, 40.0), spikes(rng)
+    y = rng.integers(0, CLASSES, (SAMPLES, STEPS)).astype(np.uint8)
+    if not labeled:
+        y[:] = UNLABELED
+    fixed, _ = quantize(network, x, weight_bits=4)
+    split = Split(np.ascontiguousarray(x.transpose(1, 0, 2)), y)
+    fidelity = measure_fidelity(network, fixed, split, Decision())
+    activity = engine.run(fixed, x)
+    predictions = activity.outputs.argmax(2).T
+    assert fidelity.samples == SAMPLES
+    assert fidelity.sops[1] == activity.spikes[0].sum() / SAMPLES
+    assert 0 < fidelity.agreement <= 1
+    assert fidelity.accuracies is None or fidelity.accuracies[1] == (predictions == y).mean()
+    assert (fidelity.accuracies is not None) == labeled
 
 
 def test_weights_of_a_neuron_that_leaks_nothing_are_refused() -> None:
