@@ -105,7 +105,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     """The last layer's outputs, [T, N]. x: [T, I]."""
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.backends.sim.guard import run_guarded, shared_array
+    from brf_lava.backends.sim.launch import run_graph, shared_array
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
 
@@ -114,7 +114,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     sink = Sink(record=record, name="output")
     source.s_out.connect(net.inp)
     net.out.connect(sink.a_in)
-    run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
+    run_graph(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
     return record[len(net) :]
 
 

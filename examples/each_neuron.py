@@ -13,7 +13,7 @@ import sys
 import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from brf_lava.backends.sim.guard import run_guarded, shared_array
+from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.dense.process import BatchDense
 from brf_lava.proc.neurons.models import process_of
@@ -59,7 +59,7 @@ def main(name: str) -> np.ndarray:
     source.s_out.connect(dense.s_in)
     dense.a_out.connect(neurons.a_in)
     (neurons.s_out if NEURONS[name].spiking else neurons.o_out).connect(sink.a_in)
-    run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(RECORDING))
+    run_graph(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(RECORDING))
     return record
 
 

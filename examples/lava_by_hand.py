@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from brf_lava.backends.sim.guard import run_guarded, shared_array
+from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.neurons.real import BalancedConstants
 from brf_lava.proc.dense.process import BatchDense
@@ -37,7 +37,7 @@ def main() -> np.ndarray:
     source.s_out.connect(dense.s_in)
     dense.a_out.connect(neuron.a_in)
     neuron.s_out.connect(sink.a_in)
-    run_guarded(sink, Loihi2SimCfg(select_tag="floating_pt"), STEPS)
+    run_graph(sink, Loihi2SimCfg(select_tag="floating_pt"), STEPS)
     return record[:, 0, 0]
 
 

@@ -20,7 +20,7 @@ def run_networks(
     """
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.backends.sim.guard import run_guarded, shared_array
+    from brf_lava.backends.sim.launch import run_graph, shared_array
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
 
@@ -34,7 +34,7 @@ def run_networks(
         records.append([shared_array((total, *port.shape), np.int32) for port in ports])
         for port, record in zip(ports, records[-1], strict=True):
             port.connect(Sink(record=record).a_in)
-    run_guarded(root or source, Loihi2SimCfg(select_tag="fixed_pt"), total, timeout=TIMEOUT)
+    run_graph(root or source, Loihi2SimCfg(select_tag="fixed_pt"), total, timeout=TIMEOUT)
     return [
         [record[layer : layer + steps] for layer, record in enumerate(layers, start=1)]
         for layers in records

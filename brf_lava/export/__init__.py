@@ -1,1 +1,1 @@
-"""From a trained network to integers and to the file that carries them."""
+"""From a trained network in real numbers to integers."""

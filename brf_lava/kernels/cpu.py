@@ -98,7 +98,7 @@ def run_layer(
     truncate: int = 0,
     start: Memory | None = None,
 ) -> tuple[Tensor, Memory]:
-    """See `layer.resume_layer`.
+    """See `layer.run_layer`.
 
     Raises: BackendUnavailableError unless all is float32 on the CPU.
     """

@@ -1,4 +1,4 @@
-"""One layer, whole batch, all steps: the one public function, and the choice of its backend."""
+"""One layer, whole batch, all steps: the one public function, and the choice of its kernel."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from brf_lava.kernels.reference import Memory
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.surrogate import SURROGATES
 
-BACKENDS = {"reference": reference.run_layer, "cpu": cpu.run_layer}
+KERNELS = {"reference": reference.run_layer, "cpu": cpu.run_layer}
 
 
-def choose_backend(neuron: Neuron, device: torch.device, dtype: torch.dtype) -> str:
-    """What ``backend="auto"`` stands for: the fastest one that takes neuron and tensors."""
+def choose_kernel(neuron: Neuron, device: torch.device, dtype: torch.dtype) -> str:
+    """What ``backend="auto"`` stands for: the fastest kernel that takes neuron and tensors."""
     fused = neuron.adjoint_step is not None and device.type == "cpu" and dtype == torch.float32
     return "cpu" if fused else "reference"
 
 
-def resume_layer(
+def run_layer(
     neuron: Neuron,
     x: Tensor,
     weights: Tensor | None,
@@ -68,15 +68,15 @@ def resume_layer(
     if truncate < 0:
         raise ParameterError(f"truncate: {truncate} steps; 1 or more, or 0 for all, are allowed.")
     if backend == "auto":
-        backend = choose_backend(neuron, x.device, x.dtype)
+        backend = choose_kernel(neuron, x.device, x.dtype)
         for tensor in (weights, recurrent, coefficients):
             if tensor is not None and (tensor.dtype, tensor.device) != (x.dtype, x.device):
                 raise ParameterError(
                     f"layer: an input of {x.dtype} on {x.device} for parameters of {tensor.dtype} "
                     f"on {tensor.device}; they must be alike. Convert the input with .to(...)."
                 )
-    if backend not in BACKENDS:
-        raise ParameterError(f"kernel {backend!r}; choose one of auto, {', '.join(BACKENDS)}.")
+    if backend not in KERNELS:
+        raise ParameterError(f"kernel {backend!r}; choose one of auto, {', '.join(KERNELS)}.")
     shape = (len(neuron.states), x.shape[1], x.shape[2] if weights is None else len(weights))
     if start is not None and (start.states.shape, start.output.shape) != (shape, shape[1:]):
         raise ParameterError(
@@ -84,6 +84,6 @@ def resume_layer(
             f"this layer and batch need {shape} and {shape[1:]}. Start another batch from None."
         )
     rule = SURROGATES[surrogate]
-    return BACKENDS[backend](
+    return KERNELS[backend](
         neuron, x, weights, recurrent, coefficients, constants, rule, truncate, start
     )

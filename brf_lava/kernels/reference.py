@@ -49,7 +49,7 @@ def run_layer(
     truncate: int = 0,
     start: Memory | None = None,
 ) -> tuple[Tensor, Memory]:
-    """See `layer.resume_layer`; any device, any floating type."""
+    """See `layer.run_layer`; any device, any floating type."""
     steps, samples, inputs = x.shape
     output = x.new_zeros(samples, inputs if weights is None else weights.shape[0])
     states = tuple(output for _ in neuron.states)

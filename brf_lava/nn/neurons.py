@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from brf_lava.config.recipe import Surrogate, table_of
 from brf_lava.config.toml import build
 from brf_lava.errors import ParameterError
-from brf_lava.kernels.layer import resume_layer
+from brf_lava.kernels.layer import run_layer
 from brf_lava.kernels.reference import Memory
 from brf_lava.network.layers import STATE_BITS_MAX
 from brf_lava.neurons import families
@@ -170,13 +170,13 @@ class Neuron(nn.Module):
     ) -> Tensor:
         """Time-major: x [T, B, I] through `weights`, or currents [T, B, N], to outputs [T, B, N].
 
-        delayed: outputs come one step later. backend, truncate: see `kernels.layer.resume_layer`.
+        delayed: outputs come one step later. backend, truncate: see `kernels.layer.run_layer`.
         """
         start = self._memory
         if start is not None:  # another batch starts from zero
             kind = (len(start.output), start.output.device, start.output.dtype)
             start = start if kind == (x.shape[1], x.device, x.dtype) else None
-        output, memory = resume_layer(
+        output, memory = run_layer(
             self.family,
             x,
             weights,

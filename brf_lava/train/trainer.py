@@ -24,7 +24,7 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import write_bytes
-from brf_lava.kernels.layer import choose_backend
+from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
@@ -209,7 +209,7 @@ class Trainer:
         """The kernel backend that training runs on."""
         families = [block.neuron.family for block in self.model.hidden_blocks]
         slow = dict.fromkeys(family.name for family in families if family.adjoint_step is None)
-        fused = choose_backend(READOUT, self.device, torch.float32)
+        fused = choose_kernel(READOUT, self.device, torch.float32)
         return f"{fused}, reference for {', '.join(slow)} (no adjoint)" if slow else fused
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.kernels import compile, loop
-from brf_lava.kernels.layer import BACKENDS, resume_layer
+from brf_lava.kernels.layer import KERNELS, run_layer
 from brf_lava.kernels.reference import Memory
 from brf_lava.neurons import fixed
 from brf_lava.neurons.binding import bound
@@ -90,7 +90,7 @@ def resume(
     start: Memory | None = None,
     **options: Any,
 ) -> tuple[Tensor, Memory]:
-    return resume_layer(
+    return run_layer(
         neuron,
         x,
         parameters.get("weights"),
@@ -287,7 +287,7 @@ def hidden_layer(neuron: Neuron, parameters: dict[str, Tensor], inputs: int) -> 
     return {"weights": weights, "recurrent": recurrent, "coefficients": coefficients}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 @pytest.mark.parametrize("kind", ["", "_real"])
 @pytest.mark.parametrize("neuron", [RF, BRF, BHRF, ALIF], ids=lambda n: n.name)
 def test_outputs_and_gradients_of_the_reference_code(
@@ -323,7 +323,7 @@ def test_outputs_and_gradients_of_the_reference_code(
 # Pieces of a sequence, and currents in place of inputs
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 @pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
 def test_pieces_in_a_row_equal_the_whole_sequence_in_every_bit(
     neuron: Neuron, recurrent: bool, backend: str
@@ -352,7 +352,7 @@ def test_gradients_of_a_piece_agree_and_stay_in_it(
     size = (3, 30, 4, neurons)
     parameters, x = make_layer(neuron, size, recurrent), make_input("sparse", size)
     found = {}
-    for backend in BACKENDS:
+    for backend in KERNELS:
         first = next(  # ends in a step with spikes
             steps
             for steps in range(12, 30)
@@ -368,7 +368,7 @@ def test_gradients_of_a_piece_agree_and_stay_in_it(
         assert_close(found["cpu"][name], gradient, GRADIENT_TOLERANCE, f"gradient of {name}")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 @pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
 def test_a_current_is_an_input_through_the_identity(
     neuron: Neuron, recurrent: bool, backend: str
@@ -406,7 +406,7 @@ def test_integers_come_in_pieces_and_as_currents_too() -> None:
     assert np.array_equal(last, end)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 def test_a_memory_of_another_batch_is_refused(backend: str) -> None:
     size = (3, 5, 4, 6)
     parameters, x = make_layer(BRF, size, True), make_input("sparse", size)

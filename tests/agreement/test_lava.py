@@ -20,7 +20,7 @@ from networks import (
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
-from brf_lava.backends.sim.guard import run_guarded, shared_array
+from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
 from brf_lava.lava_support import require_lava
 from brf_lava.network.activity import Activity
@@ -168,7 +168,7 @@ def run_through(process: Any, port_in: Any, port_out: Any, x: Any, dtype: Any, t
     sink = Sink(record=record)
     source.s_out.connect(port_in)
     port_out.connect(sink.a_in)
-    run_guarded(process, Loihi2SimCfg(select_tag=tag), len(x), timeout=TIMEOUT)
+    run_graph(process, Loihi2SimCfg(select_tag=tag), len(x), timeout=TIMEOUT)
     return record
 
 
@@ -222,4 +222,4 @@ def test_constants_of_the_other_number_system_are_refused(kind: Any, tag: str) -
     )
     needed = "fixed" if tag == "fixed_pt" else "real"
     with pytest.raises(LavaRunError, match=f"constants.*with the {needed} model"):
-        run_guarded(process, Loihi2SimCfg(select_tag=tag), 1, timeout=TIMEOUT)
+        run_graph(process, Loihi2SimCfg(select_tag=tag), 1, timeout=TIMEOUT)

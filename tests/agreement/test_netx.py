@@ -173,7 +173,7 @@ def test_the_example_of_the_docstring_runs(
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava import Network
-    from brf_lava.backends.sim.guard import run_guarded, shared_array
+    from brf_lava.backends.sim.launch import run_graph, shared_array
     from brf_lava.proc.sink.process import Sink
     from brf_lava.proc.source.process import Source
 
@@ -182,7 +182,7 @@ def test_the_example_of_the_docstring_runs(
     write_network(network, path)
     x = random_spikes(rng, 30, 1, 4, rate=0.4)[:, 0]
     names = {kind.__name__: kind for kind in (Network, Source, Sink, Loihi2SimCfg)}
-    names |= {"shared_array": shared_array, "run_guarded": run_guarded, "np": np, "x": x}
+    names |= {"shared_array": shared_array, "run_graph": run_graph, "np": np, "x": x}
     text = inspect.cleandoc(Network.__doc__ or "").split("::\n", 1)[1].split("\n\n`Source`")[0]
     exec(inspect.cleandoc(text), names)
     expected = engine.run(network, x[:, None]).outputs[:, 0]

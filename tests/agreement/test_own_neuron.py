@@ -20,7 +20,7 @@ from brf_lava.backends.sim import lava_net
 from brf_lava.config.recipe import load_recipe, override, parse_recipe
 from brf_lava.errors import BrfLavaError, ParameterError, RecipeError
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.kernels.layer import resume_layer
+from brf_lava.kernels.layer import run_layer
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.own import load_neuron
@@ -177,7 +177,7 @@ def test_a_block_of_slayer_takes_the_record() -> None:
     made = space.Dense(PARAMS, 4, 9, weight_scale=200.0)
     assert made.neuron.coefficients().shape == (3, 9)
     x = torch.rand(20, 2, 9)
-    output, _ = resume_layer(
+    output, _ = run_layer(
         gbrf(), x, None, None, made.neuron.coefficients(), made.neuron.constants, backend="cpu"
     )
     assert output.shape == (20, 2, 9)

@@ -17,7 +17,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from networks import fixed_constants, random_coefficients
 
 from brf_lava.backends.sim import lava_net
-from brf_lava.backends.sim.guard import shared_array
+from brf_lava.backends.sim.launch import shared_array
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron

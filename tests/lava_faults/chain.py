@@ -1,4 +1,4 @@
-"""source -> upstream -> downstream -> sink, run under the guard; as a script, for signals."""
+"""source -> upstream -> downstream -> sink, run as a graph; as a script, for signals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lava.magma.runtime.message_infrastructure.shared_memory_manager import (
     SharedMemoryManager,
 )
 
-from brf_lava.backends.sim.guard import run_guarded, shared_array
+from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 from lava_faults.process import Faulty
@@ -37,7 +37,7 @@ def run_chain(
     source.s_out.connect(first.a_in)
     first.a_out.connect(second.a_in)
     second.a_out.connect(sink.a_in)
-    run_guarded(
+    run_graph(
         sink,
         Loihi2SimCfg(select_tag="fixed_pt"),
         steps,

@@ -28,7 +28,7 @@ from brf_lava.export.quantize import (
     quantize_weights,
 )
 from brf_lava.kernels import loop
-from brf_lava.kernels.layer import resume_layer
+from brf_lava.kernels.layer import run_layer
 from brf_lava.network.layers import (
     EXPONENT_MAX,
     FORMAT_RANGES,
@@ -231,7 +231,7 @@ def naive_peaks(network: RealNetwork, x: NDArray[np.int8]) -> list[dict[str, flo
         memory, outputs, reached = None, [], []
         for step in signal:
             layer_and_start = (*tensors, layer.constants, memory)
-            output, memory = resume_layer(layer.neuron, step[None], *layer_and_start)
+            output, memory = run_layer(layer.neuron, step[None], *layer_and_start)
             outputs.append(output)
             reached.append(memory.states.abs().amax((1, 2)))
         largest = torch.stack(reached).amax(0).tolist()

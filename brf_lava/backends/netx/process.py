@@ -81,11 +81,11 @@ class Network(hdf5.Network):  # type: ignore[misc]
         sink = Sink(record=record)
         source.s_out.connect(net.inp)
         net.out.connect(sink.a_in)
-        run_guarded(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
+        run_graph(sink, Loihi2SimCfg(select_tag="fixed_pt"), len(record))
         outputs = record[len(net) :]  # [T, C], those of the integer engine
 
-    `Source` and `Sink` are in `brf_lava.proc`, `shared_array` and `run_guarded` in
-    `brf_lava.backends.sim.guard`; Lava's own sources and sinks and ``net.run(...)`` work as well.
+    `Source` and `Sink` are in `brf_lava.proc`, `shared_array` and `run_graph` in
+    `brf_lava.backends.sim.launch`; Lava's own sources and sinks and ``net.run(...)`` work as well.
 
     Every layer delays by one step, as dense connections do on Loihi: what the engine computes in
     step t leaves layer l, counted from 1, in step t + l. With the models tagged fixed_pt all spikes

@@ -67,7 +67,7 @@ def run_on_lava(
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.backends.sim.guard import run_guarded
+    from brf_lava.backends.sim.launch import run_graph
     from brf_lava.proc.source.process import Source
 
     steps, samples, _ = x.shape
@@ -87,7 +87,7 @@ def run_on_lava(
         probes.append(probe)
     with root_logger_kept():
         source = Source(recording=x, name="input")
-        run_guarded(
+        run_graph(
             wire(network, source.s_out, samples, [probe.write for probe in probes]),
             Loihi2SimCfg(select_tag="fixed_pt"),
             total,

@@ -23,7 +23,7 @@ from brf_lava.lava_support import require_lava
 from brf_lava.network.layers import FixedNetwork
 
 if TYPE_CHECKING:
-    from brf_lava.backends.sim.guard import Running
+    from brf_lava.backends.sim.launch import Running
 
 TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 
@@ -37,7 +37,7 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.backends.sim.guard import running
+    from brf_lava.backends.sim.launch import running
     from brf_lava.proc.source.process import LiveSource
 
     steps = _LavaSteps(network)

@@ -34,7 +34,7 @@ class Source(AbstractProcess):
 class LiveSource(AbstractProcess):
     """Sends in step t what ``feed(t)`` returns; all of the graph waits for that.
 
-    Run its graph with `backends.sim.guard.running`: the run has no last step of its own.
+    Run its graph with `backends.sim.launch.running`: the run has no last step of its own.
 
     feed: returns integers of 8 bits (model fixed_pt) or real numbers (floating_pt), of this shape,
     (B, I). name: what error messages call this process.

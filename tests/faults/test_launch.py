@@ -27,8 +27,8 @@ from lava.magma.runtime.message_infrastructure.shared_memory_manager import Shar
 from lava_faults import chain
 from lava_faults.chain import STEPS, run_chain
 
-from brf_lava.backends.sim import guard, lava_net
-from brf_lava.backends.sim.guard import run_guarded, shared_array
+from brf_lava.backends.sim import launch, lava_net
+from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
@@ -66,13 +66,13 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
     )
     segments = chain.record_segments()
     before = children()
-    handlers = [signal.getsignal(number) for number in guard.HELD_SIGNALS]
+    handlers = [signal.getsignal(number) for number in launch.HELD_SIGNALS]
 
     def check() -> None:
         assert children() == before
         assert not multiprocessing.active_children()
         assert not set(segments) & set(os.listdir("/dev/shm"))
-        assert [signal.getsignal(number) for number in guard.HELD_SIGNALS] == handlers
+        assert [signal.getsignal(number) for number in launch.HELD_SIGNALS] == handlers
 
     yield check
     check()
@@ -132,11 +132,11 @@ def test_endless_loop() -> None:
 def test_children_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """All channels and processes are there, and then the last child cannot be forked."""
 
-    def fail(runtime: guard._Runtime) -> None:
+    def fail(runtime: launch._Runtime) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr(guard._Runtime, "_build_runtime_services", fail)
+        patch.setattr(launch._Runtime, "_build_runtime_services", fail)
         message = "could not be started: .* temporarily unavailable.* Look at the limits"
         with pytest.raises(LavaRunError, match=message):
             run_chain()
@@ -165,14 +165,14 @@ def test_ctrl_c_in_this_process() -> None:
 
 @pytest.mark.parametrize("moment", ["_start", "_stop", "_dispose"])
 def test_ctrl_c_during_start_and_clean_up(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = getattr(guard, moment)
+    original = getattr(launch, moment)
 
     def interrupted(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(guard, moment, interrupted)
+        patch.setattr(launch, moment, interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_chain()
 
@@ -205,7 +205,7 @@ def run_tiny() -> None:
     source = Source(recording=np.arange(1, 4, dtype=np.int8)[:, None])
     sink = Sink(record=record)
     source.s_out.connect(sink.a_in)
-    run_guarded(sink, CFG, 3, timeout=SOON)
+    run_graph(sink, CFG, 3, timeout=SOON)
     assert record[:, 0].tolist() == [1, 2, 3]
 
 
@@ -243,15 +243,15 @@ def test_graphs_that_cannot_be_run() -> None:
     sink = Sink(record=shared_array((3, 1), np.int32))
     source.s_out.connect(sink.a_in)
     with pytest.raises(ParameterError, match="0 steps; it needs at least 1"):
-        run_guarded(sink, CFG, 0)
-    run_guarded(sink, CFG, 3, timeout=SOON)
+        run_graph(sink, CFG, 0)
+    run_graph(sink, CFG, 3, timeout=SOON)
     for process in (source, sink):
         process.stop()  # has nothing to stop, and must not wait
         with pytest.raises(LavaRunError, match=r"compiled already.*build a new one"):
-            run_guarded(process, CFG, 3, timeout=SOON)
+            run_graph(process, CFG, 3, timeout=SOON)
     other = Sink(record=shared_array((3, 1), np.int32))
     with pytest.raises(LavaRunError, match=r"cannot be compiled.*'fixed'.* Look at its") as caught:
-        run_guarded(other, Loihi2SimCfg(select_tag="fixed"), 3)
+        run_graph(other, Loihi2SimCfg(select_tag="fixed"), 3)
     assert "\n" not in str(caught.value)
 
 

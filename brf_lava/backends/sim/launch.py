@@ -52,7 +52,7 @@ class ChildTracebackError(Exception):
     """The traceback of an exception in a child process, as text."""
 
 
-def run_guarded(
+def run_graph(
     process: Any,
     run_cfg: Any,
     steps: int,
@@ -155,7 +155,7 @@ class Running:
 def running(process: Any, run_cfg: Any) -> Iterator[Running]:
     """Compile the graph that `process` belongs to and let it run until the ``with`` block ends.
 
-    Arguments and errors as of `run_guarded`. There is no last step: a process of the graph must
+    Arguments and errors as of `run_graph`. There is no last step: a process of the graph must
     wait for its input, and so must this process for its output and for the `handles`. However the
     block is left, all processes are killed and joined. Inside it Ctrl-C raises KeyboardInterrupt as
     usual, and on Linux the processes end with the thread that entered it.
