@@ -44,7 +44,7 @@ def export(
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
-    from brf_lava.export.fidelity import measure_fidelity
+    from brf_lava.export.fidelity import SAMPLES, measure_fidelity
     from brf_lava.io.files import check_writable
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
@@ -77,8 +77,8 @@ def export(
     click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
     for line in report.growth_lines(reports):
         click.echo(line)
-    decision = checkpoint.recipe.decision
-    fidelity = measure_fidelity(real, exported, dataset.train, decision)
+    seen, decision = dataset.train.first(SAMPLES), checkpoint.recipe.decision
+    fidelity = measure_fidelity(real, exported, seen.time_major(), seen.y, decision)
     report.print_table(report.fidelity_table(fidelity))
     name = on_one_line(network)
     click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from brf_lava.data.dataset import Split
 from brf_lava.export.activity import run_fixed, run_real
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealNetwork
@@ -34,18 +34,18 @@ class Fidelity:
 
 
 def measure_fidelity(
-    real: RealNetwork, fixed: FixedNetwork, split: Split, decision: Decision
+    real: RealNetwork, fixed: FixedNetwork, x: NDArray[Any], y: NDArray[Any], decision: Decision
 ) -> Fidelity:
     """Run a network and its integers on the first samples.
 
     Args:
         real: In real numbers.
         fixed: In integers.
-        split: Samples, with labels if there are any.
+        x: [T, B, I], int8 or uint8 inputs; the first `SAMPLES` samples count.
+        y: Their labels, [B, T] or [B, 1].
         decision: How classes are read from the outputs, and which labels count.
     """
-    split = split.first(SAMPLES)
-    x, y = split.time_major(), split.y
+    x, y = x[:, :SAMPLES], y[:SAMPLES]
     predicted, spikes = [], np.zeros(2)
     for first in range(0, x.shape[1], CHUNK):
         signals: list[Any] = [x[:, first : first + CHUNK]] * 2

@@ -217,7 +217,7 @@ def _read_network(root: _Group) -> FixedNetwork:
     if not isinstance(provenance, dict):
         raise NetworkFileError(
             f"{path}: attribute provenance: {type(provenance).__name__}; a JSON object is needed. "
-            "Export it again."
+            "Name a file that 'brf-lava export' wrote."
         )
     root.allow("layer", "reference", "vectors")
     layers = root.group("layer")

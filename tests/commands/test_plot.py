@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -18,6 +19,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from networks import SPIKING
 
 from brf_lava.analysis import learning, sweeps
@@ -596,7 +598,7 @@ def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a model file")),
+        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a file of")),
         (("boundary", "alif.pt"), ("alif.pt", "ALIF, which have no omega")),
         (("boundary", "model.pt", "--dt", "0.02"), ("--dt 0.02", "a step of its own")),
         (("boundary", "--dt", "nan"), ("--dt", "nan is not a number")),
@@ -681,11 +683,11 @@ def test_a_stopped_command_leaves_the_old_picture(
 ) -> None:
     out = tmp_path / "x.png"
     out.write_bytes(b"old")
-    for kind, where, error, code in (
-        ("boundary", "matplotlib.figure.Figure.savefig", KeyboardInterrupt(), INTERRUPTED),
-        ("robustness", "brf_lava.analysis.sweeps.add_spikes", BrfLavaError("no."), 2),
+    for kind, place, name, error, code in (
+        ("boundary", Figure, "savefig", KeyboardInterrupt(), INTERRUPTED),
+        ("robustness", sys.modules[sweeps.__name__], "add_spikes", BrfLavaError("no."), 2),
     ):
-        monkeypatch.setattr(where, Mock(side_effect=error))
+        monkeypatch.setattr(place, name, Mock(side_effect=error))
         result = brf_lava(*in_full(KINDS[kind], files), "-o", out)
         assert result.exit_code == code
         assert command_line.files(tmp_path) == {"x.png": b"old"}

@@ -203,7 +203,7 @@ def test_what_is_no_network_file(path: Path, tmp_path: Path) -> None:
     [
         ("format", ["brf-lava-run", "", 1, np.array(["a", "b"], "S1")], []),
         ("schema", [0, 4, 99, "1", 1.5, np.array([1]), None], ["reads 1 to 3", "9.8.7"]),
-        ("provenance", ["", "{", 5, "[]", "3", "null", None], ["Export it again"]),
+        ("provenance", ["", "{", 5, "[]", "3", "null", None], ["brf-lava export"]),
     ],
 )
 def test_a_header_that_is_wrong_or_missing(

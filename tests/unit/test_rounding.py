@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from brf_lava.backends import engine
-from brf_lava.data.dataset import Split
 from brf_lava.errors import ParameterError
 from brf_lava.export.adaptive import round_network
 from brf_lava.export.fidelity import measure_fidelity
@@ -232,8 +231,7 @@ def test_fidelity_is_that_of_two_runs(labeled: bool) -> None:
     if not labeled:
         y[:] = UNLABELED
     fixed, _ = quantize(network, x, weight_bits=4)
-    split = Split(np.ascontiguousarray(x.transpose(1, 0, 2)), y)
-    fidelity = measure_fidelity(network, fixed, split, Decision())
+    fidelity = measure_fidelity(network, fixed, x, y, Decision())
     activity = engine.run(fixed, x)
     predictions = activity.outputs.argmax(2).T
     assert fidelity.samples == SAMPLES
