@@ -45,6 +45,10 @@ class _PlainConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
+    def on_broken_pipe(self) -> None:
+        """Let the command end with the exit code of a closed pipe; rich would end it with 1."""
+        raise BrokenPipeError
+
 
 def make_console(*, stderr: bool = False) -> Console:
     """Where rich draws: on stdout or stderr, 110 letters wide where that is no terminal."""

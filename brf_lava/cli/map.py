@@ -29,7 +29,7 @@ ROWS = 24  # of a table with one row per layer or kind of core
 def map_command(
     network: Path | None, describe: Path | None, profile: str, out: Path | None, everything: bool
 ) -> None:
-    """Does NETWORK fit a Loihi 2 board? Exit code 0 if it does, 1 if not.
+    """Does NETWORK fit a Loihi 2 board? Exit code 0 if it does, 6 if not.
 
     Layers are divided over cores by public limits, each shown with its source and how certain it
     is. Nothing of it was verified on hardware.

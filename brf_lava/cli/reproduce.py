@@ -87,10 +87,10 @@ def reproduce(
     out.mkdir(parents=True, exist_ok=True)
     click.echo(f"{len(planned)} runs, {jobs} at once with {threads} threads", err=True)
     with only_writer(out / FILES[-1]):
-        run_jobs(planned, jobs, threads, next_step)
+        stop = run_jobs(planned, jobs, threads, next_step)
     if not all(job.steps for job in planned):
         _show_tables(out)
-    _end(planned, out)
+    _end(planned, out, stop)
 
 
 def _check_tables_only() -> None:
@@ -124,17 +124,19 @@ def _show_tables(out: Path) -> None:
     click.echo(f"Wrote {', '.join(FILES)} in {on_one_line(out)}.")
 
 
-def _end(planned: list[Job], out: Path) -> None:
+def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> None:
     """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
     total, done = len(planned), sum(not job.steps for job in planned)
     failed = [job for job in planned if job.problem is not None]
     if done + len(failed) < total:
-        click.echo(
+        text = (
             f"Stopped: {done} of {total} runs in {on_one_line(out)} are done, the others keep "
-            "their finished epochs. Go on with the same command.",
-            err=True,
+            "their finished epochs. Go on with the same command."
         )
-        raise KeyboardInterrupt
+        if stop is None:  # a signal came to the process of a run alone
+            raise JobError(text)
+        click.echo(text, err=True)
+        raise stop
     if failed:
         raise JobError(
             f"{len(failed)} of {total} runs failed. {failed[0].folder.name}: {failed[0].problem} "

@@ -488,6 +488,8 @@ if behavior == f"fail {command}":
     print("all is well")
     print("Error: the well is [empty].", file=sys.stderr)
     sys.exit(2)
+if behavior == "stopped":
+    sys.exit(143)
 if behavior == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if command == "train":
@@ -596,13 +598,19 @@ def test_a_signal_stops_every_job_once(
     behave(folders[0], f"interrupt {number:d}")
     behave(folders[1], "slow")
     result = brf_lava(*ASKED, "--seeds", "3", "--jobs", "2", "--out", pretended)
-    assert result.exit_code == 130, result.output
+    assert result.exit_code == 128 + number, result.output
     assert "Stopping 2; finished epochs are kept." in result.output
     assert f"Stopped: 0 of 3 runs in {pretended} are done" in result.output
     assert "Go on with the same command." in result.output
     for folder in folders[:2]:
         assert (folder.path / "stopped.txt").read_text() == "SIGTERM"
     assert not folders[2].path.exists()  # was never begun
+
+
+def test_a_run_that_is_stopped_alone_is_no_ctrl_c(pretended: Path, small_data: None) -> None:
+    behave(brf(pretended, 0), "stopped")
+    result = brf_lava(*ASKED, "--seeds", "1", "--out", pretended)
+    assert_failed(result, 7, "0 of 1 runs", "Go on with the same command.")
 
 
 def test_a_second_ctrl_c_kills(pretended: Path) -> None:
@@ -702,7 +710,7 @@ def test_failed_jobs_end_in_one_line_and_the_tables_of_the_others(
     write_run(brf(out, 4))
     result = brf_lava(*ASKED, "--out", out)
     problem = "2 of 5 runs failed. ecg-brf seed 2: 'brf-lava train' ended with code 2: the well"
-    assert_failed(result, 1, problem, str(brf(out, 2).path / "train.log"))
+    assert_failed(result, 7, problem, str(brf(out, 2).path / "train.log"))
     assert "ecg-brf seed 3: failed: 'brf-lava train' ended with code 2" in result.output
     contents = json.loads((out / "results.json").read_text())
     assert [run["seed"] for run in contents["runs"] if run["neuron"] == "BRF"] == [0, 1, 4]
