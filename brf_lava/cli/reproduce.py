@@ -65,7 +65,7 @@ def reproduce(
     engine. What is done is not done again, and what was stopped goes on: after Ctrl-C, give the
     same command.
     """
-    from brf_lava.io.files import only_writer
+    from brf_lava.io.files import check_writable, only_writer
     from brf_lava.reproduce.jobs import command, cores, run_jobs
     from brf_lava.reproduce.plan import plan, recipes_for
     from brf_lava.reproduce.tables import FILES
@@ -85,8 +85,10 @@ def reproduce(
     threads = max(1, cores() // jobs)
     next_step = partial(command, changes=changes, data=data.arguments(), device=device)
     out.mkdir(parents=True, exist_ok=True)
+    for name, kind in FILES.items():
+        check_writable(out / name, kind)
     click.echo(f"{len(planned)} runs, {jobs} at once with {threads} threads", err=True)
-    with only_writer(out / FILES[-1]):
+    with only_writer(out / "results.json"):
         stop = run_jobs(planned, jobs, threads, next_step)
     if not all(job.steps for job in planned):
         _show_tables(out)

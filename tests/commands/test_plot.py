@@ -596,7 +596,7 @@ def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a model file")),
+        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a file of 'brf-lava train'")),
         (("boundary", "alif.pt"), ("alif.pt", "ALIF, which have no omega")),
         (("boundary", "model.pt", "--dt", "0.02"), ("--dt 0.02", "a step of its own")),
         (("boundary", "--dt", "nan"), ("--dt", "nan is not a number")),
@@ -631,7 +631,7 @@ def test_no_picture_there(tmp_path: Path) -> None:
         ("picture", "a picture of type unknown"),
         ("missing/picture.png", "does not exist"),
         ("folder.png", "is a folder"),
-        ("run.png", "would replace the file it is made from"),
+        ("run.png", "is not a .png picture of Matplotlib"),
     ):
         result = brf_lava("learning-curves", curves, "-o", tmp_path / name)
         command_line.assert_failed(result, 2, name, part)
@@ -680,7 +680,8 @@ def test_a_stopped_command_leaves_the_old_picture(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "x.png"
-    out.write_bytes(b"old")
+    old = b"\x89PNG by Matplotlib"
+    out.write_bytes(old)
     for kind, where, error, code in (
         ("boundary", "matplotlib.figure.Figure.savefig", KeyboardInterrupt(), INTERRUPTED),
         ("robustness", "brf_lava.analysis.sweeps.add_spikes", BrfLavaError("no."), 2),
@@ -688,4 +689,4 @@ def test_a_stopped_command_leaves_the_old_picture(
         monkeypatch.setattr(where, Mock(side_effect=error))
         result = brf_lava(*in_full(KINDS[kind], files), "-o", out)
         assert result.exit_code == code
-        assert command_line.files(tmp_path) == {"x.png": b"old"}
+        assert command_line.files(tmp_path) == {"x.png": old}
