@@ -105,7 +105,8 @@ def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any])
     Raises:
         DataError: The server cannot be reached or refuses, the connection ends early, or a hash
             differs. Nothing of a broken file is kept.
-        BrfLavaError: A file cannot be written, or another process is writing it.
+        BrfLavaError: A file cannot be written, another process is writing it, or another file than
+            the published one has its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hashes = _listed(source, folder) if source.listing else source.hashes

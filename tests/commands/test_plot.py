@@ -585,7 +585,7 @@ def test_a_picture_is_written_and_nothing_else(
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
     curves = write_metrics(tmp_path / "run.jsonl", [3.0, 2.0])
     for suffix, start in STARTS.items():
-        for name in ("a", "b"):
+        for name in ("a", "b", "b"):  # which replaces it
             result = brf_lava("learning-curves", curves, "-o", tmp_path / f"{name}{suffix}")
             assert result.exit_code == 0, result.output
         content = (tmp_path / f"a{suffix}").read_bytes()

@@ -297,6 +297,7 @@ def test_tables_from_files_alone(out: Path) -> None:
     assert_worked(result)
     assert "60.00 ± 14.14" in result.output
     assert "Not finished, not counted: ecg-brf seed 4." in result.output
+    assert brf_lava("--tables-only", "--out", out).output == result.output  # they are replaced
     contents = json.loads((out / "results.json").read_text())
     for name in ("table1", "table2"):
         with (out / f"{name}.csv").open() as file:
@@ -721,6 +722,9 @@ def test_a_folder_of_another_reproduce_or_a_file_is_refused(out: Path, small_dat
     with only_writer(out / "results.json"):
         asked = brf_lava(*ASKED, "--seeds", "2", "--out", out)
     assert_failed(asked, 2, "another process is writing it")
+    (out / "table1.csv").write_text("of the user's own\n")
+    asked = brf_lava(*ASKED, "--seeds", "2", "--out", out)
+    assert_failed(asked, 2, "table1.csv: is not a table of 'brf-lava reproduce'")
     file = brf(out).model
     assert_failed(brf_lava("ecg", "--out", file), 2, f"{file}: File exists")
 

@@ -523,6 +523,7 @@ def test_command(records: Path, tmp_path: Path) -> None:
     command_line.assert_worked(result)
     for part in ("a1 (", "sel30", "sudden-death", "unlabeled", f"Wrote {out}"):
         assert part in result.output
+    wfdb_records.KIND.check(out)  # so it can be replaced
     data = wfdb_records.load_prepared(out)
     assert Encoding.of(data.source.kind) == Encoding(delay=19)  # the threshold is the default
     with h5py.File(out) as stored:
