@@ -46,8 +46,7 @@ class _PlainConsole(Console):
         return super().render_str(printable(text), **options)
 
     def on_broken_pipe(self) -> None:
-        """Let the command end with the exit code of a closed pipe; rich would end it with 1."""
-        raise BrokenPipeError
+        raise BrokenPipeError  # for the command's exit code; rich would end it with 1
 
 
 def make_console(*, stderr: bool = False) -> Console:

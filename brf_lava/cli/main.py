@@ -76,11 +76,8 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
         raise _ClosedPipeError from None
     except (MemoryError, RuntimeError, OSError) as error:
         if _out_of_memory(error):
-            raise Failure(
-                f"out of memory: {shortened(error)}. Take fewer samples at a time (--batch, "
-                "--limit, training.batch_size), a smaller network, or a machine with more memory.",
-                OUT_OF_MEMORY,
-            ) from error
+            remedy = "Lower --batch, --limit or training.batch_size, or take a smaller network."
+            raise Failure(f"out of memory: {shortened(error)}. {remedy}", OUT_OF_MEMORY) from error
         if not isinstance(error, OSError):
             raise
         where = f"{error.filename}: " if error.filename else ""
@@ -93,13 +90,10 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether Python or NumPy, the system, or torch on a card or the CPU says so."""
-    return (
-        isinstance(error, MemoryError)
-        or getattr(error, "errno", None) == errno.ENOMEM
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
+    """Whether Python or NumPy, torch on a card, the system, or torch on the CPU says so."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return getattr(error, "errno", 0) == errno.ENOMEM or "can't allocate memory" in str(error)
 
 
 class Commands(click.Group):

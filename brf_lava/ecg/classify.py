@@ -36,8 +36,7 @@ from brf_lava.network.layers import FixedNetwork
 
 EXTENSION = "brf"  # of the annotation file; the wfdb package writes letters only
 BATCH = 64  # windows in one run
-HEADINGS = "sample,time_s,class\n"
-TABLE = Kind("a table of waves of brf-lava", b"", HEADINGS)
+TABLE = Kind("a table of waves of brf-lava", b"", "sample,time_s,class\n")
 MARKS = Kind("an annotation file of brf-lava", rb"\0X.{2}", "## time resolution: ")
 
 Run = Callable[[NDArray[np.int8]], Activity]
@@ -179,7 +178,7 @@ def write_csv(labels: RecordLabels, path: Path) -> None:
     names = np.full(UNLABELED + 1, "", dtype=object)
     names[: len(ECG.classes)] = ECG.classes
     with replacing(path, TABLE) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(HEADINGS)
+        file.write(TABLE.mark)
         rows = enumerate(names[labels.labels])
         file.writelines(f"{i},{i / labels.fs:.6f},{name}\n" for i, name in rows)
 

@@ -84,16 +84,13 @@ def run_jobs(
     """Do what remains of each job, and remove from it the steps that are done.
 
     A job that fails gets a `problem` and the others go on. Ctrl-C, or SIGTERM where it raises
-    KeyboardInterrupt, stops all of them, and a second one kills them.
+    KeyboardInterrupt, stops all of them, is returned, and a second one kills them.
 
     Args:
         jobs: All of them, those that are done already included.
         at_once: How many run side by side.
         threads: Of each.
         command: Returns the command line of the next step of a job.
-
-    Returns:
-        What stopped it before its end, if anything did.
     """
     waiting = [job for job in jobs if job.steps]
     running: dict[Job, subprocess.Popen[bytes]] = {}

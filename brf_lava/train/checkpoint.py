@@ -155,21 +155,18 @@ def check_new(out: Path, overwrite: bool, *others: Path) -> None:
     """
     check_writable(out, KIND)
     for path in filter(Path.exists, () if overwrite else (out, *others)):
-        what = f"a finished model, {_described(path)}" if path == out else "of a finished training"
-        raise CheckpointError(
-            f"{path}: {what}, would be replaced. Name another --out, or replace it with "
-            "--overwrite."
-        )
+        what = _described(path) if path == out else "of a finished training"
+        remedy = "Name another --out, or replace it with --overwrite."
+        raise CheckpointError(f"{path}: {what}, would be replaced. {remedy}")
 
 
 def _described(path: Path) -> str:
     try:
         model = load_checkpoint(path)
     except BrfLavaError:
-        return "which cannot be read"
-    recipe, seed = model.recipe, "none" if model.seed is None else model.seed
-    accuracy = f"{model.metrics.accuracy:.2%}"
-    return f"of task {recipe.task}, neuron {recipe.neuron_names}, seed {seed}, accuracy {accuracy}"
+        return "a finished model, which cannot be read"
+    names = f"task {model.recipe.task}, neuron {model.recipe.neuron_names}, seed {model.seed}"
+    return f"a finished model, of {names}, accuracy {model.metrics.accuracy:.2%}"
 
 
 def header(

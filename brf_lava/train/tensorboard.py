@@ -13,10 +13,7 @@ from brf_lava.train.trainer import EpochReport, Progress, events_path
 
 @contextmanager
 def events(progress: Progress, out: Path, epoch: int) -> Iterator[Progress]:
-    """`progress`, extended to write every epoch to ``<out stem>.tensorboard``.
-
-    epoch: Where the training goes on. If at 0, those of another training are deleted.
-    """
+    """`progress`, extended to write every epoch; a training from epoch 0 deletes those before."""
     from torch.utils.tensorboard.writer import SummaryWriter
 
     create: Any = SummaryWriter  # typed in some versions of torch only

@@ -52,13 +52,10 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
 SUFFIXES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # undated
-STARTS = {".png": rb"\x89PNG", ".svg": rb"<\?xml", ".pdf": rb"%PDF"}
-
-
-def kind_of(path: Path) -> Kind:
-    """The kind of a picture, by its suffix."""
-    suffix = path.suffix.lower()
-    return Kind(f"a {suffix} picture of Matplotlib", STARTS[suffix] + b".*", "Matplotlib")
+KINDS = {
+    suffix: Kind(f"a {suffix} picture of Matplotlib", start, "Matplotlib")
+    for suffix, start in ((".png", rb"\x89PNG.*"), (".svg", rb"<\?xml.*"), (".pdf", rb"%PDF.*"))
+}
 
 
 def check_picture(path: Path) -> None:
@@ -71,7 +68,7 @@ def check_picture(path: Path) -> None:
             f"{path}: a picture of type {path.suffix or 'unknown'}; choose one of "
             f"{', '.join(SUFFIXES)} as the end of its name."
         )
-    check_writable(path, kind_of(path))
+    check_writable(path, KINDS[path.suffix.lower()])
 
 
 def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
@@ -111,4 +108,4 @@ def picture(path: Path) -> Iterator[Figure]:
         suffix = path.suffix.lower()
         content = io.BytesIO()
         figure.savefig(content, format=suffix[1:], metadata=SUFFIXES[suffix])
-    write_bytes(path, content.getvalue(), kind_of(path))
+    write_bytes(path, content.getvalue(), KINDS[suffix])
