@@ -62,7 +62,7 @@ def train(
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
-    check_outputs(out, tensorboard, overwrite or resume)
+    check_outputs(out, tensorboard, overwrite, resume)
     target = choose_device(device)
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")

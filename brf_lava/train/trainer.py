@@ -86,7 +86,7 @@ def events_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.tensorboard")
 
 
-def check_outputs(out: Path, tensorboard: bool, overwrite: bool) -> None:
+def check_outputs(out: Path, tensorboard: bool, overwrite: bool, resume: bool) -> None:
     """Find out before a training that it could not or must not write one of its files.
 
     An interrupted training in `out` is no finished one. Raises: BrfLavaError.
@@ -94,10 +94,11 @@ def check_outputs(out: Path, tensorboard: bool, overwrite: bool) -> None:
     state, metrics = resume_path(out), metrics_path(out)
     if out.resolve() == metrics.resolve():
         raise ParameterError(f"{out}: is the metrics file, too. Name the model otherwise.")
-    STATE_KIND.check(state)
+    if not resume:  # which reads it, and says more
+        STATE_KIND.check(state)
     METRICS_KIND.check(metrics)
     others = (metrics, events_path(out)) if tensorboard else (metrics,)
-    stored.check_new(out, overwrite or state.exists(), *others)
+    stored.check_new(out, overwrite or resume or state.exists(), *others)
 
 
 def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
