@@ -20,7 +20,7 @@ setup: $(VENV)/ready ## Make .venv with the newest Python found, Lava and all to
 
 demo: $(VENV)/ready ## Train, export and run an ECG network on Lava, and compare with the float network
 	@mkdir -p demo
-	$(VENV)/bin/brf-lava train --task ecg --epochs $(DEMO_EPOCHS) --out demo/model.pt --restart
+	$(VENV)/bin/brf-lava train --task ecg --epochs $(DEMO_EPOCHS) --out demo/model.pt --restart --overwrite
 	$(VENV)/bin/brf-lava export demo/model.pt demo/net.h5
 	$(VENV)/bin/brf-lava run demo/net.h5 --backend sim --out demo/run.json
 

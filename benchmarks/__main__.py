@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from brf_lava.errors import BackendUnavailableError, BrfLavaError
-from brf_lava.io.files import check_writable, replacing
+from brf_lava.io.files import Kind, check_writable, replacing
 
 if TYPE_CHECKING:
     from benchmarks.timing import Comparison, Row
 
 NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "epoch")
 SCHEMA = 1
+KIND = Kind("a measurement of benchmarks", rb'\{\s*"schema": [0-9]+,\s*"machine"')
 WIDTH = 110  # of tables where there is no terminal
 
 
@@ -39,7 +40,7 @@ def main(names: tuple[str, ...], out: Path | None, full: bool) -> None:
 
 def _run(names: tuple[str, ...], out: Path | None, full: bool) -> None:
     if out is not None:
-        check_writable(out)
+        check_writable(out, KIND)
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
@@ -73,7 +74,7 @@ def _run(names: tuple[str, ...], out: Path | None, full: bool) -> None:
             },
             "skipped": skipped,
         }
-        with replacing(out) as temporary:
+        with replacing(out, KIND) as temporary:
             temporary.write_text(json.dumps(contents, indent=2) + "\n")
         console.print(f"Wrote {out}.")
 

@@ -5,7 +5,9 @@ A message says where, what it got, what is allowed and what to do next, on one l
 
 from __future__ import annotations
 
-INTERRUPTED = 130  # exit code of a command that Ctrl-C ended, as shells have it
+# Exit codes of what is no error of this package; 1 is Python's own, of an unexpected error.
+OUT_OF_MEMORY = 8
+INTERRUPTED, CLOSED_PIPE, TERMINATED = 130, 141, 143  # as shells have it: SIGINT, SIGPIPE, SIGTERM
 
 
 class BrfLavaError(Exception):
@@ -35,21 +37,21 @@ class NetworkFileError(BrfLavaError):
 
 
 class MismatchError(BrfLavaError):
-    """Two backends that must agree in every integer did not. Exit code 1."""
+    """Two backends that must agree in every integer did not. Exit code 5."""
 
-    exit_code = 1
+    exit_code = 5
 
 
 class DoesNotFitError(BrfLavaError):
-    """A network that a board cannot hold: the question was answered, with no. Exit code 1."""
+    """A network that a board cannot hold: the question was answered, with no. Exit code 6."""
 
-    exit_code = 1
+    exit_code = 6
 
 
 class JobError(BrfLavaError):
-    """A run of ``brf-lava reproduce`` that failed. Exit code 1."""
+    """A run of ``brf-lava reproduce`` that failed or was stopped alone. Exit code 7."""
 
-    exit_code = 1
+    exit_code = 7
 
 
 class BackendUnavailableError(BrfLavaError):

@@ -46,6 +46,9 @@ class _PlainConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # for the command's exit code; rich would end it with 1
+
 
 def make_console(*, stderr: bool = False) -> Console:
     """Where rich draws: on stdout or stderr, 110 letters wide where that is no terminal."""

@@ -22,9 +22,12 @@ from brf_lava.analysis.activity import Samples, Score, score
 from brf_lava.analysis.draw import style
 from brf_lava.errors import ParameterError
 from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, quantize
+from brf_lava.io.files import Kind
 from brf_lava.network.layers import RealLayer, RealNetwork
 
 NOISE_MAX = 0.1  # probability of an additional spike per input and step
+COLUMNS = ("disturbance", "level", "repeat", "accuracy", "sops_per_sample")
+TABLE = Kind("a table of 'brf-lava plot robustness'", b"", ",".join(COLUMNS))
 SIGMA_MAX = 0.5  # relative weight noise
 WEIGHT_BITS = tuple(range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
 PANELS = (  # the sweeps of a panel, its axis, and what their levels are times there
@@ -172,7 +175,7 @@ def as_csv(sweeps: list[Sweep]) -> str:
     """One line per run: disturbance, level, repeat, accuracy, SOPs per sample."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["disturbance", "level", "repeat", "accuracy", "sops_per_sample"])
+    writer.writerow(COLUMNS)
     for sweep in sweeps:
         for (index, repeat), accuracy in np.ndenumerate(sweep.accuracy):
             numbers = (sweep.levels[index], accuracy, sweep.sops[index, repeat])

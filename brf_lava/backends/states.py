@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import ParameterError
-from brf_lava.io.files import write_bytes
+from brf_lava.io.files import HDF5, Kind, write_bytes
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.file import LIBRARY_VERSION
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-states"
+KIND = Kind("a file of states of brf-lava", HDF5, FORMAT)
 SCHEMA = 1
 SPIKE = "z"  # what a spiking neuron sends; a state of ALIF, too
 SUFFIXES = (".h5", ".hdf5")
@@ -222,4 +223,4 @@ def write_recording(
             dataset.attrs["unit"] = np.bytes_("spikes" if state == SPIKE else "state")
             dataset.attrs["fraction_bits"] = bits
             dataset.attrs["scale"] = 2.0**-bits
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), KIND)

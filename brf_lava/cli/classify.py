@@ -59,8 +59,9 @@ def classify_command(
     signals = parse_leads(leads)
     path = record_path(record)
     marks = annotations_out and classify.annotation_path(annotations_out, path.name)
-    for out in filter(None, (csv, marks)):
-        check_writable(out, *(path.with_name(path.name + suffix) for suffix in (".hea", ".dat")))
+    for out, kind in ((csv, classify.TABLE), (marks, classify.MARKS)):
+        if out is not None:
+            check_writable(out, kind)
     if csv is not None and marks is not None and csv.resolve() == marks.resolve():
         raise ParameterError(
             f"--csv and --annotations-out: both would be written to {csv}. Name another file for "
@@ -75,6 +76,11 @@ def classify_command(
             batch=batch or classify.BATCH,
             on_window=lambda done, total: show(100 * done // total),
         )
+    if csv is not None:
+        classify.write_csv(labels, csv)
+    count = 0
+    if marks is not None and labels.marks():
+        count = classify.write_annotation(labels, marks)
     report.print_table(labels_table(labels))
     if labels.signals > len(labels.leads):
         default = "" if signals else ", the first two; --leads names others"
@@ -84,10 +90,8 @@ def classify_command(
         which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
         report.notice(f"{which} invalid samples or a flat lead, and no class.")
     if csv is not None:
-        classify.write_csv(labels, csv)
         click.echo(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")
-    if marks is not None and labels.marks():
-        count = classify.write_annotation(labels, marks)
+    if marks is not None and count:
         click.echo(f"Wrote {on_one_line(marks)}: {count:,} marks.")
     elif marks is not None:
         report.notice(

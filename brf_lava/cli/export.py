@@ -46,10 +46,11 @@ def export(
     from brf_lava import report
     from brf_lava.export.fidelity import SAMPLES, measure_fidelity
     from brf_lava.io.files import check_writable
+    from brf_lava.network.file import KIND
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
 
-    check_writable(network, model)
+    check_writable(network, KIND)
     checkpoint = load_checkpoint(model)
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     if dataset.source.fingerprint != checkpoint.data.fingerprint:

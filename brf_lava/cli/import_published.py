@@ -18,20 +18,26 @@ from brf_lava.neurons.families import SPIKING
 @click.option("--neuron", help=f"One of {', '.join(SPIKING)}; else the one that fits best.")
 @click.option("--recipe", help="Take the neuron and its constants from this recipe.")
 @click.option("-o", "--out", type=PATH, default=Path("model.pt"), show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a finished model in --out.")
 @data_option
 def import_command(
-    published: Path, task: str, neuron: str | None, recipe: str | None, out: Path, data: DataOptions
+    published: Path,
+    task: str,
+    neuron: str | None,
+    recipe: str | None,
+    out: Path,
+    overwrite: bool,
+    data: DataOptions,
 ) -> None:
     """Read a checkpoint of the published reference code into a model file."""
     from brf_lava import report
     from brf_lava.data.permutation import IDENTITY
     from brf_lava.errors import CheckpointError
-    from brf_lava.io.files import check_writable
     from brf_lava.tasks.registry import is_permuted
-    from brf_lava.train.checkpoint import save_checkpoint
+    from brf_lava.train.checkpoint import check_new, save_checkpoint
     from brf_lava.train.published import import_published
 
-    check_writable(out, published)
+    check_new(out, overwrite)
     needs_recipe = recipe is not None or task.endswith(".toml")
     chosen = recipe_for_task(recipe, task, (), data) if needs_recipe else None
     dataset = load_data(task, data)

@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -26,9 +28,9 @@ from brf_lava.cli.run import run
 from brf_lava.cli.stream import stream_command
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
-from brf_lava.errors import INTERRUPTED, BrfLavaError
-from brf_lava.io.printable import printable_streams
-from brf_lava.io.signals import terminated_like_interrupted
+from brf_lava.errors import CLOSED_PIPE, INTERRUPTED, OUT_OF_MEMORY, TERMINATED, BrfLavaError
+from brf_lava.io.printable import printable_streams, shortened
+from brf_lava.io.signals import Terminated, terminated_like_interrupted
 
 
 class Failure(click.ClickException):
@@ -39,7 +41,7 @@ class Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click declares a class variable
 
 
-def _wrong_usage(error: click.UsageError, ctx: click.Context | None = None) -> click.ClickException:
+def _wrong_usage(error: click.UsageError, ctx: click.Context | None) -> click.ClickException:
     """Wrong arguments, on one line; click takes three. ctx: where the error knows of none."""
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
         return error  # shows the help
@@ -57,6 +59,43 @@ class _OnStandardError(logging.Handler):
         click.echo(record.getMessage(), err=True)
 
 
+class _ClosedPipeError(Exception):
+    """Nobody reads what is printed any more; click would end that with 1."""
+
+
+@contextmanager
+def _ending(ctx: click.Context | None) -> Iterator[None]:
+    """How an error ends a command: on one line, with its exit code. ctx: of the command, if any."""
+    try:
+        yield
+    except BrfLavaError as error:
+        raise Failure(str(error), error.exit_code) from error
+    except click.UsageError as error:
+        raise _wrong_usage(error, ctx) from None
+    except BrokenPipeError:
+        raise _ClosedPipeError from None
+    except (MemoryError, RuntimeError, OSError) as error:
+        if _out_of_memory(error):
+            remedy = "Lower --batch, --limit or training.batch_size, or take a smaller network."
+            raise Failure(f"out of memory: {shortened(error)}. {remedy}", OUT_OF_MEMORY) from error
+        if not isinstance(error, OSError):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise Failure(f"{where}{error.strerror or error}.", BrfLavaError.exit_code) from error
+    except KeyboardInterrupt as error:
+        with suppress(OSError):  # there may be nobody to read it
+            click.echo("Interrupted.", err=True)
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        raise click.exceptions.Exit(code) from None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether Python or NumPy, torch on a card, the system, or torch on the CPU says so."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return getattr(error, "errno", 0) == errno.ENOMEM or "can't allocate memory" in str(error)
+
+
 class Commands(click.Group):
     """A group that turns this package's errors into one line and an exit code.
 
@@ -68,14 +107,17 @@ class Commands(click.Group):
             if getattr(sys, name) is None:  # closed by whoever started the process
                 setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # as long as it lives
         with printable_streams():
-            return super().main(*args, **extra)
+            try:
+                return super().main(*args, **extra)
+            except (_ClosedPipeError, BrokenPipeError):  # the latter while an error was shown
+                for name in ("stdout", "stderr"):  # what they still hold would fail again at exit
+                    setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as it lives
+                sys.exit(CLOSED_PIPE)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        try:
+        with _ending(None):
             # With "color" click leaves control characters to `printable_streams`.
             return super().make_context(*args, color=True, **extra)
-        except click.UsageError as error:
-            raise _wrong_usage(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
@@ -85,21 +127,8 @@ class Commands(click.Group):
         logger.setLevel(logging.INFO)
         logger.propagate = False  # Lava gives the root logger a handler that prints, too
         logger.handlers = [_OnStandardError()]
-        try:
-            with terminated_like_interrupted():
-                return super().invoke(ctx)
-        except BrfLavaError as error:
-            raise Failure(str(error), error.exit_code) from error
-        except click.UsageError as error:
-            raise _wrong_usage(error, ctx) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # a closed pipe is not an error; click ends quietly
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise Failure(f"{where}{error.strerror or error}.", BrfLavaError.exit_code) from error
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
+        with _ending(ctx), terminated_like_interrupted():
+            return super().invoke(ctx)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -29,7 +29,7 @@ ROWS = 24  # of a table with one row per layer or kind of core
 def map_command(
     network: Path | None, describe: Path | None, profile: str, out: Path | None, everything: bool
 ) -> None:
-    """Does NETWORK fit a Loihi 2 board? Exit code 0 if it does, 1 if not.
+    """Does NETWORK fit a Loihi 2 board? Exit code 0 if it does, 6 if not.
 
     Layers are divided over cores by public limits, each shown with its source and how certain it
     is. Nothing of it was verified on hardware.
@@ -46,7 +46,7 @@ def map_command(
     if out is not None:
         from brf_lava.analysis.draw.style import check_picture
 
-        check_picture(out, source)
+        check_picture(out)
     board, shown = board_profile(profile), None if everything else ROWS
     if network is None:
         shape = read_description(source)
@@ -60,6 +60,15 @@ def map_command(
         except ParameterError as error:
             raise DoesNotFitError(f"{source}: does not fit {board.board}: {error}") from error
     placement = place(shape, board)
+    drawn = out if placement.cores else None
+    if drawn is not None:
+        from brf_lava.analysis.draw.cores import draw_cores
+        from brf_lava.analysis.draw.style import picture
+
+        title = printable(f"{shape.name} on {board.board}: {_number(placement.cores, 'core')}")
+        shares, first = placement.utilization, placement.first_layers
+        with picture(drawn) as figure:
+            draw_cores(figure, shares, TITLES, first, board.limits.cores_per_chip.value, title)
     inputs, hidden, chips = shape.layers[0].inputs, len(shape.layers) - 1, board.chips
     click.echo(
         f"network  {source}: {shape.name}, {_number(inputs, 'input')}, {shape.neurons:,} neurons "
@@ -76,15 +85,8 @@ def map_command(
     for own in dict.fromkeys(layer.record for layer in shape.layers):
         if not has_program(own):
             click.echo(f"Notice: {own.name} has no program for Loihi 2 yet; it is not counted.")
-    if out is not None and placement.cores:
-        from brf_lava.analysis.draw.cores import draw_cores
-        from brf_lava.analysis.draw.style import picture
-
-        title = printable(f"{shape.name} on {board.board}: {_number(placement.cores, 'core')}")
-        shares, first = placement.utilization, placement.first_layers
-        with picture(out) as figure:
-            draw_cores(figure, shares, TITLES, first, board.limits.cores_per_chip.value, title)
-        click.echo(f"Wrote {on_one_line(out)}.")
+    if drawn is not None:
+        click.echo(f"Wrote {on_one_line(drawn)}.")
     placement.require_fit(str(source))
     fullest = TITLES[int(placement.utilization.mean(axis=0).argmax())]
     click.echo(

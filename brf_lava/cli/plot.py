@@ -62,11 +62,11 @@ def sweep_options(points: int, repeats: int) -> Decorator:
 
 
 @contextmanager
-def _picture(out: Path, *inputs: Path) -> Iterator[Figure]:
+def _picture(out: Path) -> Iterator[Figure]:
     """A figure that is written to `out` in the end, and said to be; see `style.picture`."""
     from brf_lava.analysis.draw.style import picture
 
-    with picture(out, *inputs) as figure:
+    with picture(out) as figure:
         yield figure
     click.echo(f"Wrote {on_one_line(out)}.")
 
@@ -85,7 +85,7 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
     from brf_lava.analysis.stability import PLANES, draw_boundary, stability_map
 
     title, layers = "Divergence boundary of one step", []
-    with _picture(out, *([model] if model else [])) as figure:
+    with _picture(out) as figure:
         if model is None:
             maps = [stability_map(plane, dt or 0.01) for plane in PLANES]
         else:
@@ -146,7 +146,7 @@ def learning_curves(metrics: tuple[str, ...], out: Path) -> None:
     from brf_lava.analysis import learning
 
     files = [_labeled(text) for text in metrics]
-    with _picture(out, *(path for _, path in files)) as figure:
+    with _picture(out) as figure:
         learning.draw_learning_curves(figure, learning.learning_curves(files))
 
 
@@ -162,7 +162,7 @@ def parameters(model: Path, out: Path, data: DataOptions) -> None:
     from brf_lava.analysis.parameters import draw_parameters, training
     from brf_lava.train.checkpoint import load_checkpoint
 
-    with _picture(out, model) as figure:
+    with _picture(out) as figure:
         checkpoint = load_checkpoint(model)
         trained = checkpoint.seed is not None
         dataset = network_data(_data_of(checkpoint), data, model) if trained else None
@@ -182,7 +182,7 @@ def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
     from brf_lava.analysis import raster as rasters
     from brf_lava.network.layers import FixedNetwork
 
-    with _picture(out, model) as figure:
+    with _picture(out) as figure:
         network, dataset, decision = _load(model, data)
         kind = "integers" if isinstance(network, FixedNetwork) else "real numbers"
         found = rasters.raster(network, dataset, decision, sample)
@@ -200,7 +200,7 @@ def pruning(model: Path, out: Path, data: DataOptions, limit: int, **sweep: int)
     """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut."""
     from brf_lava.analysis import sweeps
 
-    with _picture(out, model) as figure:
+    with _picture(out) as figure:
         network, _, samples, title = _first_samples(model, data, limit)
         sweeps.draw_pruning(figure, sweeps.pruning(network, samples, **sweep), title)
 
@@ -219,14 +219,14 @@ def robustness(model: Path, out: Path, data: DataOptions, limit: int, **sweep: i
     from brf_lava.io.files import check_writable, write_bytes
 
     table = out.with_suffix(".csv")
-    with _picture(out, model) as figure:
-        check_writable(table, model)
+    with _picture(out) as figure:
+        check_writable(table, sweeps.TABLE)
         network, dataset, samples, title = _first_samples(model, data, limit)
         calibration = dataset.train.first(CALIBRATION).time_major()
         found = sweeps.robustness(network, samples, calibration, **sweep)
         sweeps.draw_robustness(figure, found, title)
-        write_bytes(table, sweeps.as_csv(found).encode())
-        click.echo(f"Wrote {on_one_line(table)}.")
+        write_bytes(table, sweeps.as_csv(found).encode(), sweeps.TABLE)
+    click.echo(f"Wrote {on_one_line(table)}.")
 
 
 def _labeled(text: str) -> tuple[str, Path]:

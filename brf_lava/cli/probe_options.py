@@ -27,9 +27,9 @@ class ProbeOptions:
     probe_neurons: str | None
     probe_out: Path | None
 
-    def check(self, *others: Path) -> None:
-        """Refuse what can be refused before anything is read. others: files of the command."""
-        from brf_lava.backends.states import check_suffix
+    def check(self, out: Path | None) -> None:
+        """Refuse what can be refused before anything is read. out: of the run."""
+        from brf_lava.backends.states import KIND, check_suffix
         from brf_lava.io.files import check_writable
 
         if self.probe is None or self.probe_out is None:
@@ -41,11 +41,11 @@ class ProbeOptions:
                 )
             return
         check_suffix(self.probe_out)
-        if self.probe_out.resolve() in {path.resolve() for path in others}:
+        if out is not None and self.probe_out.resolve() == out.resolve():
             raise ParameterError(
                 f"--probe-out {self.probe_out}: is another file of this run. Name another."
             )
-        check_writable(self.probe_out, *others)
+        check_writable(self.probe_out, KIND)
 
     def recording(self, network: FixedNetwork, split: Split) -> Recording | None:
         """Room for the states, or None without --probe. Raises: ParameterError."""
@@ -63,12 +63,12 @@ class ProbeOptions:
             None if self.probe_neurons is None else parse_numbers(self.probe_neurons),
         )
 
-    def write(self, recording: Recording, dataset: Dataset, backend: str) -> None:
-        """Write the states, and say so."""
+    def write(self, recording: Recording, dataset: Dataset, backend: str) -> list[str]:
+        """Write the states, and return a line that says so."""
         from brf_lava.backends.states import write_recording
 
         if self.probe_out is None:
-            return
+            return []
         write_recording(
             recording,
             self.probe_out,
@@ -77,10 +77,10 @@ class ProbeOptions:
             step_seconds=dataset.step_seconds,
         )
         steps, samples, neurons = next(iter(recording.values.values())).shape
-        click.echo(
+        return [
             f"Wrote {on_one_line(self.probe_out)}: {', '.join(recording.values)} of {neurons} "
             f"neurons of {recording.layer}, {steps} steps of {samples} samples."
-        )
+        ]
 
 
 probe_options = grouped(

@@ -65,7 +65,7 @@ def reproduce(
     engine. What is done is not done again, and what was stopped goes on: after Ctrl-C, give the
     same command.
     """
-    from brf_lava.io.files import only_writer
+    from brf_lava.io.files import check_writable, only_writer
     from brf_lava.reproduce.jobs import command, cores, run_jobs
     from brf_lava.reproduce.plan import plan, recipes_for
     from brf_lava.reproduce.tables import FILES
@@ -85,12 +85,14 @@ def reproduce(
     threads = max(1, cores() // jobs)
     next_step = partial(command, changes=changes, data=data.arguments(), device=device)
     out.mkdir(parents=True, exist_ok=True)
+    for name, kind in FILES.items():
+        check_writable(out / name, kind)
     click.echo(f"{len(planned)} runs, {jobs} at once with {threads} threads", err=True)
-    with only_writer(out / FILES[-1]):
-        run_jobs(planned, jobs, threads, next_step)
+    with only_writer(out / "results.json"):
+        stop = run_jobs(planned, jobs, threads, next_step)
     if not all(job.steps for job in planned):
         _show_tables(out)
-    _end(planned, out)
+    _end(planned, out, stop)
 
 
 def _check_tables_only() -> None:
@@ -124,17 +126,19 @@ def _show_tables(out: Path) -> None:
     click.echo(f"Wrote {', '.join(FILES)} in {on_one_line(out)}.")
 
 
-def _end(planned: list[Job], out: Path) -> None:
+def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> None:
     """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
     total, done = len(planned), sum(not job.steps for job in planned)
     failed = [job for job in planned if job.problem is not None]
     if done + len(failed) < total:
-        click.echo(
+        text = (
             f"Stopped: {done} of {total} runs in {on_one_line(out)} are done, the others keep "
-            "their finished epochs. Go on with the same command.",
-            err=True,
+            "their finished epochs. Go on with the same command."
         )
-        raise KeyboardInterrupt
+        if stop is None:  # a signal came to the process of a run alone
+            raise JobError(text)
+        click.echo(text, err=True)
+        raise stop
     if failed:
         raise JobError(
             f"{len(failed)} of {total} runs failed. {failed[0].folder.name}: {failed[0].problem} "

@@ -76,14 +76,13 @@ def run(
     from brf_lava.run.early import check_early
     from brf_lava.run.evaluate import check_provenance, float_reference, run_test_data
     from brf_lava.run.execute import work
-    from brf_lava.run.result import write_result
+    from brf_lava.run.result import KIND, write_result
 
     chosen = target.target(loihi2)
     backend = chosen.backend
-    sources = [path for path in (network, reference) if path is not None]
-    probe.check(*sources, *([out] if out else []))
+    probe.check(out)
     if out is not None:
-        check_writable(out, *sources)
+        check_writable(out, KIND)
     fixed, stored = read_network(network)
     if early is not None:
         check_early(fixed, early, "--early")
@@ -108,6 +107,10 @@ def run(
             recording=recording,
             on_samples=on_samples,
         )
+    written = [] if recording is None else probe.write(recording, dataset, backend.name)
+    if out is not None:
+        write_result(result, dataset.source, fixed.provenance, out)
+        written.append(f"Wrote {on_one_line(out)}.")
     click.echo(f"network  {report.network_line(fixed)}")
     click.echo(f"data     {dataset.source.description}")
     report.print_table(report.comparison_table(result))
@@ -119,11 +122,8 @@ def run(
             f"{backend.title} equals the engine in all {result.spike_slots:,} spike slots and "
             f"{result.outputs:,} outputs."
         )
-    if recording is not None:
-        probe.write(recording, dataset, backend.name)
-    if out is not None:
-        write_result(result, dataset.source, fixed.provenance, out)
-        click.echo(f"Wrote {on_one_line(out)}.")
+    for line in written:
+        click.echo(line)
 
 
 def early_table(early: Sequence[EarlyRow]) -> Table:

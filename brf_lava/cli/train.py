@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--restart", is_flag=True, help="Discard the interrupted run in --out and start over."
 )
+@click.option("--overwrite", is_flag=True, help="Replace the finished model in --out.")
 @click.option(
     "--tensorboard", is_flag=True, help="Also write TensorBoard events next to the model."
 )
@@ -50,25 +51,26 @@ def train(
     device: str,
     resume: bool,
     restart: bool,
+    overwrite: bool,
     tensorboard: bool,
 ) -> None:
     """Train a network and write it to a model file."""
     from brf_lava.io.extras import require_extra
-    from brf_lava.io.files import check_writable, only_writer
+    from brf_lava.io.files import only_writer
     from brf_lava.train.model import choose_device
-    from brf_lava.train.trainer import Trainer, resume_path, stored_task
+    from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
-    check_writable(out)
+    check_outputs(out, tensorboard, overwrite, resume)
     target = choose_device(device)
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
     if resume:
-        if task or recipe or changes or restart or seed is not None:
+        if task or recipe or changes or restart or overwrite or seed is not None:
             raise RecipeError(
                 "--resume continues with the stored recipe and seed. Leave out --task, --recipe, "
-                "--set, --epochs, --seed and --restart."
+                "--set, --epochs, --seed, --restart and --overwrite."
             )
         trainer = Trainer.resumed(options.load_data(stored_task(out), data, out), target, out)
     else:
@@ -120,7 +122,7 @@ def _run(trainer: Trainer, tensorboard: bool, data: options.DataOptions) -> None
     try:
         with (
             report.training_progress(trainer.epoch, epochs) as shown,
-            events(shown, out) if tensorboard else nullcontext(shown) as progress,
+            events(shown, out, trainer.epoch) if tensorboard else nullcontext(shown) as progress,
         ):
             trainer.run(progress)
     except KeyboardInterrupt:

@@ -38,7 +38,7 @@ def verify(
 
     First vectors drawn from the seed, with the engine as it is now; then those in the file, with
     what the engine answered when it was exported. The engine itself is compared with its equations,
-    evaluated by NumPy. No data set is needed. Exit code 1 at the first difference.
+    evaluated by NumPy. No data set is needed. Exit code 5 at the first difference.
     """
     from brf_lava import report
     from brf_lava.network.file import read_network, read_vectors

@@ -29,13 +29,15 @@ from brf_lava.ecg.signal import (
 )
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError, NetworkFileError
-from brf_lava.io.files import replacing, write_bytes
+from brf_lava.io.files import Kind, replacing, write_bytes
 from brf_lava.network.activity import Activity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import FixedNetwork
 
 EXTENSION = "brf"  # of the annotation file; the wfdb package writes letters only
 BATCH = 64  # windows in one run
+TABLE = Kind("a table of waves of brf-lava", b"", "sample,time_s,class\n")
+MARKS = Kind("an annotation file of brf-lava", rb"\0X.{2}", "## time resolution: ")
 
 Run = Callable[[NDArray[np.int8]], Activity]
 
@@ -175,8 +177,8 @@ def write_csv(labels: RecordLabels, path: Path) -> None:
     """
     names = np.full(UNLABELED + 1, "", dtype=object)
     names[: len(ECG.classes)] = ECG.classes
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write("sample,time_s,class\n")
+    with replacing(path, TABLE) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(TABLE.mark)
         rows = enumerate(names[labels.labels])
         file.writelines(f"{i},{i / labels.fs:.6f},{name}\n" for i, name in rows)
 
@@ -214,5 +216,5 @@ def write_annotation(labels: RecordLabels, path: Path) -> int:
             fs=labels.fs,
             write_dir=folder,
         )
-        write_bytes(path, (Path(folder) / f"labels.{EXTENSION}").read_bytes())
+        write_bytes(path, (Path(folder) / f"labels.{EXTENSION}").read_bytes(), MARKS)
     return len(waves)

@@ -31,10 +31,11 @@ from brf_lava.ecg.prepare import Prepared, Segments, joined
 from brf_lava.ecg.signal import FS, Encoding
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.io.files import write_bytes
+from brf_lava.io.files import HDF5, Kind, write_bytes
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-ecg-records"
+KIND = Kind("a file of prepared records of brf-lava", HDF5, FORMAT)
 SCHEMA = 1
 
 
@@ -77,7 +78,7 @@ def write_prepared(prepared: Prepared, path: Path) -> None:
         file.create_dataset("source", data=np.bytes_(text))  # an attribute holds 64 KiB at most
         _write_half(file.create_group("train"), train, prepared.train)
         _write_half(file.create_group("test"), test, prepared.test)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), KIND)
 
 
 def load_prepared(path: Path) -> Dataset:

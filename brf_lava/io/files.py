@@ -1,31 +1,71 @@
-"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one."""
+"""Writing files so that a crash, a full disk or Ctrl-C never leaves half of one.
+
+A file is replaced only by one of its own kind. So no input of a command, which is of another kind
+than its outputs, is lost either, whatever path leads to it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from brf_lava.errors import BrfLavaError
 
+HDF5 = rb"\x89HDF\r\n\x1a\n.*"
+TORCH = rb"PK\x03\x04.{26}[^/]+/data\.pkl.{,200}"  # the archive's first entry, not compressed
+JSON = rb'\{\s*"format": "'
 
-def write_bytes(path: Path, content: bytes) -> None:
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file that this package writes, known by its bytes.
+
+    name: with its article. begins: what such a file begins with, a regular expression. mark: what
+    follows then, its format as a rule.
+    """
+
+    name: str
+    begins: bytes
+    mark: str = ""
+
+    def check(self, path: Path) -> None:
+        """Raises: BrfLavaError if something else is at `path` than such a file, or an empty one."""
+        if not path.exists():
+            return
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "not a regular file"
+            raise BrfLavaError(f"{path}: is {what}, and would be replaced. Name a file.")
+        content = path.read_bytes()
+        pattern = self.begins + re.escape(self.mark.encode())
+        if content and not re.match(pattern, content, re.DOTALL):
+            raise BrfLavaError(
+                f"{path}: is not {self.name}, and would be replaced. Name another file, or move "
+                "that one."
+            )
+
+
+def write_bytes(path: Path, content: bytes, kind: Kind) -> None:
     """Write a whole file at once. Raises: BrfLavaError; an old file at `path` then stays."""
-    with replacing(path) as temporary:
+    with replacing(path, kind) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, kind: Kind) -> Iterator[Path]:
     """Yield an empty file in the same folder; on success it becomes `path`, else it is removed.
 
-    A symbolic link is followed. Raises: BrfLavaError when the file cannot be written.
+    A symbolic link is followed. Raises: BrfLavaError when the file cannot be written, or an old one
+    is of another kind.
     """
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
+        kind.check(path)
         temporary.touch(exist_ok=False)
         try:
             yield temporary
@@ -39,17 +79,12 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def check_writable(path: Path, *inputs: Path) -> None:
+def check_writable(path: Path, kind: Kind) -> None:
     """Find out before long work, not after it, that `path` could not or must not be written.
 
-    inputs: files that are read for it, none of which it may replace. Raises: BrfLavaError.
+    Raises: BrfLavaError, as `replacing`.
     """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "not a regular file"
-        raise BrfLavaError(f"{path}: is {kind}, and would be replaced. Name a file.")
-    for source in inputs:
-        if path.exists() and source.exists() and path.samefile(source):
-            raise BrfLavaError(f"{path}: would replace the file it is made from. Name another.")
+    kind.check(path)
     path = path.resolve() if path.is_symlink() else path
     if not path.parent.is_dir():
         raise BrfLavaError(f"{path}: the folder {path.parent} does not exist. Make it first.")

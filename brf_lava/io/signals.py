@@ -10,13 +10,21 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Terminated(KeyboardInterrupt):
+    """What SIGTERM raises, see `terminated_like_interrupted`."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, a job scheduler's Ctrl-C, raises KeyboardInterrupt; not outside the main thread."""
+    """SIGTERM, a job scheduler's Ctrl-C, raises `Terminated`; not outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:

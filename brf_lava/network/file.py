@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 import brf_lava
 from brf_lava.errors import NetworkFileError, ParameterError
-from brf_lava.io.files import write_bytes
+from brf_lava.io.files import HDF5, Kind, write_bytes
 from brf_lava.io.printable import shortened
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
@@ -61,6 +61,7 @@ from brf_lava.neurons.families import NEURONS, Neuron
 from brf_lava.neurons.own import load_neuron
 
 FORMAT = "brf-lava-network"
+KIND = Kind("a network of brf-lava", HDF5, FORMAT)
 SCHEMA = 3
 READABLE = range(1, SCHEMA + 1)
 WITHOUT_INPUT_GAIN = (1, 2)
@@ -120,7 +121,7 @@ def write_network(
             _write(file.create_group("vectors"), entries)
             spikes = {str(index): layer for index, layer in enumerate(activity.spikes, start=1)}
             _write(file.create_group("vectors/spikes"), spikes)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), KIND)
 
 
 def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import brf_lava
-from brf_lava.errors import INTERRUPTED, DataError
+from brf_lava.errors import INTERRUPTED, TERMINATED, DataError
 from brf_lava.io.signals import signals_held
 from brf_lava.report import LINES_PER_RUN, step_progress
 from brf_lava.reproduce.plan import EXPORT, RESUME, RUN, TRAIN, Job
@@ -38,7 +38,7 @@ main()
 PROGRAM = (sys.executable, "-c", MAIN)
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PAUSE = 0.2  # s between two looks at the processes
-INTERRUPTIONS = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)  # exit codes
+INTERRUPTIONS = (INTERRUPTED, TERMINATED, -signal.SIGINT, -signal.SIGTERM)  # exit codes
 STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", RUN: "integer engine"}
 
 
@@ -80,11 +80,11 @@ def log_of(job: Job) -> Path:
 
 def run_jobs(
     jobs: Sequence[Job], at_once: int, threads: int, command: Callable[[Job], list[str]]
-) -> None:
+) -> KeyboardInterrupt | None:
     """Do what remains of each job, and remove from it the steps that are done.
 
     A job that fails gets a `problem` and the others go on. Ctrl-C, or SIGTERM where it raises
-    KeyboardInterrupt, stops all of them, and a second one kills them.
+    KeyboardInterrupt, stops all of them, is returned, and a second one kills them.
 
     Args:
         jobs: All of them, those that are done already included.
@@ -108,7 +108,8 @@ def run_jobs(
                         del running[job]
                         _end(job, code)
                         waiting[:0] = [job] if code == 0 and job.steps else []
-    except KeyboardInterrupt:
+        return None
+    except KeyboardInterrupt as stop:
         with suppress(KeyboardInterrupt):
             LOGGER.info(
                 "Stopping %d; finished epochs are kept. Ctrl-C once more kills them.", len(running)
@@ -117,6 +118,7 @@ def run_jobs(
                 process.terminate()
             for process in running.values():
                 process.wait()
+        return stop
     finally:  # none are left unless something went wrong here
         for process in running.values():
             process.kill()

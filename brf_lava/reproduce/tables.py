@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import recipe_for
-from brf_lava.io.files import write_bytes
+from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
 from brf_lava.reproduce.records import RunFolder, RunRecord, differences
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-reproduce"
 SCHEMA = 3  # 1 had no lines of the tables and nothing published; 2 had the threads of each run
-FILES = ("tables.md", "table1.csv", "table2.csv", "results.json")
+WHAT = "a table of 'brf-lava reproduce'"
+FILES = {
+    "tables.md": Kind(WHAT, b"## Table 1"),
+    "table1.csv": Kind(WHAT, b"task,neuron,seeds,"),
+    "table2.csv": Kind(WHAT, b"task,neuron,seeds,"),
+    "results.json": Kind("of 'brf-lava reproduce'", JSON, FORMAT),
+}
 
 # Columns: heading, name in a line, format, and format of the published value if there is one.
 # Each table fits a terminal.
@@ -179,8 +185,8 @@ def write_tables(
     markdown = [_markdown(title, lines) for title in TABLES]
     markdown += [f"{EXPLANATION}\n\n", *(f"- {remark}\n" for remark in remarks)]
     texts = "".join(markdown), _csv(table_1), _csv(table_2), json.dumps(contents, indent=2) + "\n"
-    for name, text in zip(FILES, texts, strict=True):
-        write_bytes(out / name, text.encode())
+    for (name, kind), text in zip(FILES.items(), texts, strict=True):
+        write_bytes(out / name, text.encode(), kind)
     return lines
 
 

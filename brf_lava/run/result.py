@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import NetworkFileError
-from brf_lava.io.files import write_bytes
+from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork
@@ -21,6 +21,7 @@ from brf_lava.run.sop import LayerSpikes, SpikeCost, SpikeCounts, Spikes, layer_
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
+KIND = Kind("a run of brf-lava", JSON, FORMAT)
 SCHEMA = 2  # 1 had no `inputs` and no `layers`
 
 
@@ -191,4 +192,4 @@ def write_result(
         "data": asdict(data),
         "network": provenance,
     }
-    write_bytes(path, (json.dumps(contents, indent=2) + "\n").encode())
+    write_bytes(path, (json.dumps(contents, indent=2) + "\n").encode(), KIND)

@@ -14,11 +14,13 @@ from zipfile import ZipFile
 from brf_lava.data.places import DataFiles
 from brf_lava.ecg import task as ecg
 from brf_lava.errors import DataError
-from brf_lava.io.files import only_writer, replacing
+from brf_lava.io.files import Kind, check_writable, only_writer, replacing
 from brf_lava.tasks import mnist, shd
 
 TIMEOUT = 30  # s without a single byte
 BLOCK = 1 << 14  # bytes
+PUBLISHED = Kind("the published file", b"(?!)")  # any other of its name stays
+LISTING = Kind("the published list", rb"[0-9a-f]{64} .*\bsel[0-9]+\.")
 SHA256_LINE = re.compile(r"^([0-9a-f]{64}) +\*?([\w.]+)$", re.M)  # a name without a folder
 
 
@@ -103,7 +105,8 @@ def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any])
     Raises:
         DataError: The server cannot be reached or refuses, the connection ends early, or a hash
             differs. Nothing of a broken file is kept.
-        BrfLavaError: A file cannot be written, or another process is writing it.
+        BrfLavaError: A file cannot be written, another process is writing it, or another file than
+            the published one has its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hashes = _listed(source, folder) if source.listing else source.hashes
@@ -117,17 +120,20 @@ def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any])
                 _unzip(path)
 
 
-def download(url: str, path: Path, known_hash: str = "", bar: Any = None) -> None:
+def download(
+    url: str, path: Path, known_hash: str = "", bar: Any = None, kind: Kind = PUBLISHED
+) -> None:
     """Download a file, unless it is there with a hash as in `Source.hashes`; errors as `fetch`."""
     import pooch
 
     algorithm, _, digest = known_hash.partition(":")
     if path.exists() and known_hash and pooch.file_hash(str(path), algorithm) == digest:
         return
+    check_writable(path, kind)
     # Some servers refuse Python's own name; a file that is packed on the way has another length.
     headers = {"User-Agent": "brf-lava", "Accept-Encoding": "identity"}
     get = pooch.HTTPDownloader(bar or False, BLOCK, headers=headers, timeout=TIMEOUT)
-    with replacing(path) as temporary:
+    with replacing(path, kind) as temporary:
         try:
             with temporary.open("wb") as file:
                 get(url, file, None)
@@ -149,7 +155,7 @@ def download(url: str, path: Path, known_hash: str = "", bar: Any = None) -> Non
 def _unzip(archive: Path) -> None:
     """Replace ``NAME.zip`` by the file NAME in it."""
     target = archive.with_suffix("")
-    with ZipFile(archive) as content, replacing(target) as temporary:
+    with ZipFile(archive) as content, replacing(target, PUBLISHED) as temporary:
         (name,) = (name for name in content.namelist() if Path(name).name == target.name)
         with content.open(name) as packed, temporary.open("wb") as file:
             copyfileobj(packed, file)
@@ -159,16 +165,17 @@ def _unzip(archive: Path) -> None:
 def _listed(source: Source, folder: Path) -> dict[str, str]:
     """The hashes of the wanted files in the server's list of checksums, which is kept."""
     path = folder / source.listing
-    download(source.url + source.listing, path)
+    download(source.url + source.listing, path, kind=LISTING)
     hashes = {
         name: f"sha256:{digest}"
         for digest, name in SHA256_LINE.findall(path.read_text(errors="replace"))
         if any(fnmatchcase(name, pattern) for pattern in source.wanted)
     }
     if not hashes:
+        path.unlink()
         raise DataError(
-            f"{path}: names no file that is wanted; must list SHA-256 checksums. Fetch again, or "
-            "from elsewhere with --mirror."
+            f"{path}: names no file that is wanted; must list SHA-256 checksums. It was deleted; "
+            "fetch again, or from elsewhere with --mirror."
         )
     return hashes
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_stored
 from brf_lava.data.dataset import Dataset, DataSource
-from brf_lava.errors import CheckpointError, ParameterError
-from brf_lava.io.files import write_bytes
+from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
+from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
 from brf_lava.io.printable import shortened
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
@@ -29,6 +29,7 @@ from brf_lava.train.model import Metrics, Network, evaluate
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"
+KIND = Kind("a model of brf-lava", TORCH, FORMAT)
 SCHEMA = 3  # 1 had neither input_scale nor permutation; recipes had fewer keys before
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
 
@@ -110,7 +111,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "input_scale": checkpoint.input_scale,
         "state_dict": state_dict,
     }
-    write_archive(contents, path)
+    write_archive(contents, path, KIND)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -145,6 +146,27 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             "Train or import it again."
         ) from error
     return checkpoint
+
+
+def check_new(out: Path, overwrite: bool, *others: Path) -> None:
+    """Refuse to replace a finished model, unless the user asked for that.
+
+    others: What the training writes as well. Raises: BrfLavaError as `check_writable`, too.
+    """
+    check_writable(out, KIND)
+    for path in filter(Path.exists, () if overwrite else (out, *others)):
+        what = _described(path) if path == out else "of a finished training"
+        remedy = "Name another --out, or replace it with --overwrite."
+        raise CheckpointError(f"{path}: {what}, would be replaced. {remedy}")
+
+
+def _described(path: Path) -> str:
+    try:
+        model = load_checkpoint(path)
+    except BrfLavaError:
+        return "a finished model, which cannot be read"
+    names = f"task {model.recipe.task}, neuron {model.recipe.neuron_names}, seed {model.seed}"
+    return f"a finished model, of {names}, accuracy {model.metrics.accuracy:.2%}"
 
 
 def header(
@@ -191,11 +213,11 @@ def own_neurons(recipe: Recipe) -> dict[str, Any]:
     return {"neurons": named} if named else {}
 
 
-def write_archive(contents: dict[str, Any], path: Path) -> None:
+def write_archive(contents: dict[str, Any], path: Path, kind: Kind) -> None:
     """torch.save in memory, as its errors on a full disk say nothing clear, then write."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), kind)
 
 
 def read_torch_file(path: Path) -> Any:

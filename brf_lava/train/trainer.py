@@ -23,7 +23,7 @@ from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
-from brf_lava.io.files import write_bytes
+from brf_lava.io.files import TORCH, Kind, write_bytes
 from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
@@ -33,6 +33,8 @@ from brf_lava.train.model import Network, as_batch, check_labels, choose_device,
 
 STATE_FORMAT = "brf-lava-training"
 STATE_SCHEMA = stored.SCHEMA  # 1 had neither averages nor a permutation
+STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
+METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
 STATE = ("epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
 MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
 
@@ -77,6 +79,26 @@ def resume_path(out: Path) -> Path:
 def metrics_path(out: Path) -> Path:
     """The metrics file next to the model: one JSON object per line and epoch."""
     return out.with_name(f"{out.stem}.jsonl")
+
+
+def events_path(out: Path) -> Path:
+    """The folder of TensorBoard events next to the model."""
+    return out.with_name(f"{out.stem}.tensorboard")
+
+
+def check_outputs(out: Path, tensorboard: bool, overwrite: bool, resume: bool) -> None:
+    """Find out before a training that it could not or must not write one of its files.
+
+    An interrupted training in `out` is no finished one. Raises: BrfLavaError.
+    """
+    state, metrics = resume_path(out), metrics_path(out)
+    if out.resolve() == metrics.resolve():
+        raise ParameterError(f"{out}: is the metrics file, too. Name the model otherwise.")
+    if not resume:  # which reads it, and says more
+        STATE_KIND.check(state)
+    METRICS_KIND.check(metrics)
+    others = (metrics, events_path(out)) if tensorboard else (metrics,)
+    stored.check_new(out, overwrite or resume or state.exists(), *others)
 
 
 def in_order(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
@@ -359,9 +381,9 @@ class Trainer:
             and {"network": averaged.module.state_dict(), "updates": int(averaged.n_averaged)},
             "reports": [asdict(report) for report in self.reports],
         }
-        stored.write_archive(state, resume_path(self.out))
+        stored.write_archive(state, resume_path(self.out), STATE_KIND)
         lines = [json.dumps(asdict(report)) + "\n" for report in self.reports]
-        write_bytes(metrics_path(self.out), "".join(lines).encode())
+        write_bytes(metrics_path(self.out), "".join(lines).encode(), METRICS_KIND)
 
 
 def stored_task(out: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from click.testing import Result
 from command_line import (
     PATIENCE,
     PROGRAM,
+    ROOT,
     assert_ends_quietly_on_a_closed_pipe,
     assert_failed,
     assert_one_error,
@@ -32,7 +34,7 @@ from command_line import (
 )
 from networks import random_network
 
-from brf_lava import __version__
+from brf_lava import __version__, report
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
 from brf_lava.cli import main
@@ -44,7 +46,8 @@ from brf_lava.export.quantize import quantize
 from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
+from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint, write_archive
+from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND
 
 TRAIN, TEST = 6, 2  # segments
 STEPS = 1300
@@ -252,16 +255,53 @@ def test_another_model_as_reference_is_noticed(shared: Path, tmp_path: Path) -> 
     assert f"Notice: {other} is not the model" in result.output
 
 
-def test_an_output_never_replaces_what_it_is_made_from(shared: Path, tmp_path: Path) -> None:
-    data = ("--data", shared / "data")
-    model, network = tmp_path / "model.pt", tmp_path / "net.h5"
+def test_an_output_replaces_nothing_of_another_kind(shared: Path, tmp_path: Path) -> None:
+    """Inputs are of other kinds than outputs, so none is lost, whatever path leads to it."""
+    model, network, recipe = tmp_path / "model.pt", tmp_path / "net.h5", tmp_path / "recipe.toml"
+    data, link = tmp_path / "data", tmp_path / "link"
+    shutil.copytree(shared / "data", data)
     model.write_bytes((shared / "model.pt").read_bytes())
     network.write_bytes((shared / "net.h5").read_bytes())
+    shutil.copy(ROOT / "training" / "ecg-brf.toml", recipe)
+    matrix, given = data / ecg.TEST_FILE, ("--data", data)
+    link.symlink_to(matrix)
+    run = ("run", network, "--backend", "engine", *given)
+    probe = ("--probe", "u", "--probe-out")
     before = files(tmp_path)
-    assert_failed(brf_lava("export", model, model, *data), 2, "the file it is made from")
-    arguments = ("run", network, "--backend", "engine", *data)
-    assert_failed(brf_lava(*arguments, "--out", network), 2, "the file it is made from")
+    for words, output, kind in (
+        (("train", "--recipe", recipe, *given, "--overwrite", "--out"), recipe, "a model"),
+        (("train", *SMALL, *given, "--overwrite", "--out"), matrix, "a model"),
+        (("import", model, "--task", "ecg", "--overwrite", "-o"), network, "a model"),
+        (("export", model), model, "a network"),
+        (("export", model), matrix, "a network"),
+        ((*run, "--out"), network, "a run"),
+        ((*run, "--out"), link, "a run"),
+        ((*run, "--out"), data / ".." / "recipe.toml", "a run"),
+        ((*run, *probe), network, "a file of states"),
+        (("data", "prepare", "ecg", "--records", data, "--out"), network, "a file of prepared"),
+    ):
+        failed = brf_lava(*words, output)
+        assert_failed(failed, 2, f"{output}: is not {kind}", "of brf-lava, and would be replaced.")
     assert files(tmp_path) == before
+
+
+def test_a_finished_model_is_replaced_only_on_demand(shared: Path, tmp_path: Path) -> None:
+    out, data = tmp_path / "model.pt", ("--data", shared / "data")
+    for name in ("model.pt", "model.jsonl"):
+        (tmp_path / name).write_bytes((shared / name).read_bytes())
+    before, accuracy = files(tmp_path), load_checkpoint(out).metrics.accuracy
+    train = ("train", *SMALL, "--epochs", "1", *data)
+    what = f"{out}: a finished model, of task ecg, neuron BRF, seed 0, accuracy {accuracy:.2%}"
+    for words in (train, (*train, "--restart"), ("import", out, "--task", "ecg", *data)):
+        assert_failed(brf_lava(*words, "--out", out), 2, what, "--overwrite")
+    assert_failed(brf_lava(*train, "--out", tmp_path / "model.b"), 2, "model.jsonl: of a finished")
+    assert_failed(brf_lava(*train, "--out", tmp_path / "new.jsonl"), 2, "new.jsonl: is the metrics")
+    assert files(tmp_path) == before
+    assert_worked(brf_lava(*train, "--out", out, "--overwrite"))
+    assert sorted(files(tmp_path)) == ["model.jsonl", "model.pt"]
+    assert load_checkpoint(out).epochs_done == 1
+    out.write_bytes(out.read_bytes()[:-1000])
+    assert_failed(brf_lava(*train, "--out", out), 2, "a finished model, which cannot be read")
 
 
 # Wrong input
@@ -362,9 +402,16 @@ def test_wrong_input_of_a_process(tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path: Path) -> None:
-    (tmp_path / "m.resume.pt").write_text("state of another run\n")
-    before = files(tmp_path)
+    state = tmp_path / "m.resume.pt"
     arguments = ("train", *SMALL, "--epochs", "1", "--data", shared / "data")
+    state.write_text("something of the user's\n")
+    result = brf_lava(*arguments, "--out", tmp_path / "m.pt", "--restart")
+    assert_failed(result, 2, f"{state}: is not an interrupted training of brf-lava")
+    write_archive({"format": STATE_FORMAT}, tmp_path / "state", STATE_KIND)
+    state.write_bytes((tmp_path / "state").read_bytes()[:-10])
+    (tmp_path / "state").unlink()
+    (tmp_path / "m.pt").write_bytes((shared / "model.pt").read_bytes())  # the best so far
+    before = files(tmp_path)
     result = brf_lava(*arguments, "--out", tmp_path / "m.pt")
     assert_failed(result, 2, str(tmp_path / "m.resume.pt"), "--resume", "--restart")
     result = brf_lava("train", "--resume", "--out", tmp_path / "m.pt")
@@ -419,9 +466,9 @@ def test_what_lava_computed_is_compared(on_lava: OnLava, tmp_path: Path) -> None
         activity.outputs[8:, 1] += 1
 
     where = ("output", "sample 1", "step 701", "neuron 2", "Lava has 123456", "the engine has")
-    assert_failed(on_lava(wrong_output), 1, *where)
+    assert_failed(on_lava(wrong_output), 5, *where)
     where = ("spike of hidden1", "sample 1", "step 7", "neuron 35", "Lava has", "engine has")
-    assert_failed(on_lava(wrong_spike), 1, *where)
+    assert_failed(on_lava(wrong_spike), 5, *where)
     assert files(tmp_path) == {}
     unchecked = on_lava(wrong_output, "--no-check")
     assert_worked(unchecked)
@@ -521,7 +568,7 @@ def without_seconds(model: Path) -> list[dict[str, Any]]:
 def test_a_job_scheduler_stops_a_training_like_ctrl_c(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.pt"
     stopped = interrupt_training(shared / "data", out, signal.SIGTERM)
-    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.returncode == 143, stopped.stderr
     assert "Go on with: brf-lava train --resume" in stopped.stderr
     before = files(tmp_path)
     assert sorted(before) == ["m.jsonl", "m.pt", "m.resume.pt"]
@@ -534,6 +581,36 @@ def test_a_job_scheduler_stops_a_training_like_ctrl_c(shared: Path, tmp_path: Pa
 def test_a_closed_pipe(shared: Path, kind: str) -> None:
     run = ("run", shared / "net.h5", "--backend", "engine", "--data", shared / "data")
     assert_ends_quietly_on_a_closed_pipe(*(run if kind == "run" else ("run", "--help")))
+
+
+@pytest.fixture
+def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed to stdout fails, as on a closed pipe."""
+
+    def broken(*_: Any, err: bool = False, **__: Any) -> None:
+        if not err:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(click, "echo", broken)
+    monkeypatch.setattr(report, "print_table", broken)
+
+
+@pytest.mark.usefixtures("nobody_reads")
+def test_results_are_written_before_they_are_printed(shared: Path, tmp_path: Path) -> None:
+    data, out = ("--data", shared / "data"), tmp_path / "r.json"
+    small = ("--points", "2", "--repeats", "1", "--limit", "1", "-o", tmp_path / "x.png")
+    states = ("--probe", "u", "--probe-out", tmp_path / "s.h5")
+    for words, written in (
+        (("train", *SMALL, "--epochs", "1", *data, "--out", tmp_path / "m.pt"), {"m.pt"}),
+        (("export", shared / "model.pt", tmp_path / "n.h5", *data), {"n.h5"}),
+        (("run", shared / "net.h5", "--backend", "engine", *data, "--out", out), {"r.json"}),
+        (("run", shared / "net.h5", "--backend", "engine", *data, *states), {"s.h5"}),
+        (("map", shared / "net.h5", "-o", tmp_path / "map.png"), {"map.png"}),
+        (("plot", "robustness", shared / "model.pt", *data, *small), {"x.png", "x.csv"}),
+    ):
+        result = brf_lava(*words)
+        assert result.exit_code == 141, result.output
+        assert written <= set(files(tmp_path)), words
 
 
 # Help

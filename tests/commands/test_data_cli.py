@@ -143,9 +143,10 @@ def test_whole_file(server: Server, tmp_path: Path) -> None:
     assert Bar.seen[-1] == (len(CONTENT), len(CONTENT))
     get(server, path)  # it is complete
     assert len(server.requests) == 1
-    path.write_bytes(b"damaged")
-    get(server, path)
-    assert path.read_bytes() == CONTENT
+    path.write_bytes(b"something of the user's")
+    with pytest.raises(BrfLavaError, match="is not the published file, and would be replaced"):
+        get(server, path)
+    assert len(server.requests) == 1
     path.unlink()
     server.files["a.bin"] = CONTENT[::-1]
     known = md5(CONTENT).partition(":")[2]
@@ -274,7 +275,10 @@ def test_fetch_by_a_list_of_checksums(server: Server, tmp_path: Path) -> None:
     assert "brf-lava train --task ecg --data ecg.h5" in result.output
     server.files["SHA256SUMS.txt"] = b"nothing of use"
     again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
-    assert_failed(again, "SHA256SUMS.txt: names no file that is wanted")
+    assert_failed(again, "SHA256SUMS.txt: names no file that is wanted", "It was deleted")
+    (to / "SHA256SUMS.txt").write_text("of the user's own\n")
+    again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
+    assert_failed(again, "SHA256SUMS.txt: is not the published list, and would be replaced")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

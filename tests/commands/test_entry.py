@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import subprocess
 import sys
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from command_line import brf_lava
+import torch
+from command_line import assert_failed, brf_lava
 
 from brf_lava import __version__
 from brf_lava.__main__ import main
@@ -47,6 +50,21 @@ def test_wrong_arguments_take_one_line() -> None:
         assert line.startswith(f"Error: {said}")
         assert line.endswith(f"See 'brf-lava{where} --help'.")
         assert line.isprintable()
+
+
+def test_a_lack_of_memory_takes_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From whichever library it comes; any other fault is Python's own."""
+    allocator = "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4"
+    for error in (
+        MemoryError("Unable to allocate 40. GiB"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError(allocator),
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+    ):
+        monkeypatch.setattr("brf_lava.cli.map.board_profile", Mock(side_effect=error))
+        assert_failed(brf_lava("map", "net.h5"), 8, "out of memory: ", "--batch")
+    monkeypatch.setattr("brf_lava.cli.map.board_profile", Mock(side_effect=RuntimeError("another")))
+    assert isinstance(brf_lava("map", "net.h5").exception, RuntimeError)
 
 
 def test_the_module_is_the_command() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import command_line
 import numpy as np
 import pytest
 import torch
@@ -252,11 +253,18 @@ def test_tensorboard_events(tmp_path: Path) -> None:
     from brf_lava.train.trainer import EpochReport, Progress
 
     report = EpochReport(1, 0.1, 2.0, 0.5, 3.0, 2.5, 0.4, 3.5, True, 0.1)
-    with events(Progress(), tmp_path / "model.pt") as progress:
-        assert progress.on_epoch is not None
-        progress.on_epoch(report)
-    (file,) = (tmp_path / "model.tensorboard").iterdir()
-    assert b"validation_accuracy" in file.read_bytes()
+    for epoch, count in ((0, 1), (1, 2), (0, 1)):  # at 0, those of another training go
+        with events(Progress(), tmp_path / "model.pt", epoch) as progress:
+            assert progress.on_epoch is not None
+            progress.on_epoch(report)
+        found = list((tmp_path / "model.tensorboard").iterdir())
+        assert len(found) == count
+    assert b"validation_accuracy" in found[0].read_bytes()
+    train = ("train", "--task", "ecg", "--tensorboard", "--out", tmp_path / "model.pt")
+    result = command_line.brf_lava(*train)
+    command_line.assert_failed(
+        result, 2, "model.tensorboard: of a finished training", "--overwrite"
+    )
 
 
 # What the README shows

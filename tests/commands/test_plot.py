@@ -587,7 +587,7 @@ def test_a_picture_is_written_and_nothing_else(
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
     curves = write_metrics(tmp_path / "run.jsonl", [3.0, 2.0])
     for suffix, start in STARTS.items():
-        for name in ("a", "b"):
+        for name in ("a", "b", "b"):  # which replaces it
             result = brf_lava("learning-curves", curves, "-o", tmp_path / f"{name}{suffix}")
             assert result.exit_code == 0, result.output
         content = (tmp_path / f"a{suffix}").read_bytes()
@@ -598,7 +598,7 @@ def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a file of")),
+        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a file of 'brf-lava train'")),
         (("boundary", "alif.pt"), ("alif.pt", "ALIF, which have no omega")),
         (("boundary", "model.pt", "--dt", "0.02"), ("--dt 0.02", "a step of its own")),
         (("boundary", "--dt", "nan"), ("--dt", "nan is not a number")),
@@ -633,7 +633,7 @@ def test_no_picture_there(tmp_path: Path) -> None:
         ("picture", "a picture of type unknown"),
         ("missing/picture.png", "does not exist"),
         ("folder.png", "is a folder"),
-        ("run.png", "would replace the file it is made from"),
+        ("run.png", "is not a .png picture of Matplotlib"),
     ):
         result = brf_lava("learning-curves", curves, "-o", tmp_path / name)
         command_line.assert_failed(result, 2, name, part)
@@ -682,7 +682,8 @@ def test_a_stopped_command_leaves_the_old_picture(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "x.png"
-    out.write_bytes(b"old")
+    old = b"\x89PNG by Matplotlib"
+    out.write_bytes(old)
     for kind, place, name, error, code in (
         ("boundary", Figure, "savefig", KeyboardInterrupt(), INTERRUPTED),
         ("robustness", sys.modules[sweeps.__name__], "add_spikes", BrfLavaError("no."), 2),
@@ -690,4 +691,4 @@ def test_a_stopped_command_leaves_the_old_picture(
         monkeypatch.setattr(place, name, Mock(side_effect=error))
         result = brf_lava(*in_full(KINDS[kind], files), "-o", out)
         assert result.exit_code == code
-        assert command_line.files(tmp_path) == {"x.png": b"old"}
+        assert command_line.files(tmp_path) == {"x.png": old}

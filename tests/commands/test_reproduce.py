@@ -49,7 +49,7 @@ from brf_lava.run import result as run_result
 from brf_lava.tasks.registry import TASKS as ALL_TASKS
 from brf_lava.train.checkpoint import Checkpoint, save_checkpoint, write_archive
 from brf_lava.train.model import Metrics, Network
-from brf_lava.train.trainer import STATE_FORMAT, STATE_SCHEMA, EpochReport
+from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND, STATE_SCHEMA, EpochReport
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_DIGIT = 0.01  # of the published ratios; one of them is cut, not rounded
@@ -258,7 +258,7 @@ def write_run(folder: RunFolder, recipe: Recipe | None = None, accuracy: float =
 def write_state(folder: RunFolder, recipe: Recipe, seed: int = 0) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     state = {"format": STATE_FORMAT, "schema": STATE_SCHEMA, "recipe": recipe.text}
-    write_archive({**state, "seed": seed, "data": vars(SOURCE)}, folder.state)
+    write_archive({**state, "seed": seed, "data": vars(SOURCE)}, folder.state, STATE_KIND)
 
 
 @pytest.fixture
@@ -297,6 +297,7 @@ def test_tables_from_files_alone(out: Path) -> None:
     assert_worked(result)
     assert "60.00 ± 14.14" in result.output
     assert "Not finished, not counted: ecg-brf seed 4." in result.output
+    assert brf_lava("--tables-only", "--out", out).output == result.output  # they are replaced
     contents = json.loads((out / "results.json").read_text())
     for name in ("table1", "table2"):
         with (out / f"{name}.csv").open() as file:
@@ -488,6 +489,8 @@ if behavior == f"fail {command}":
     print("all is well")
     print("Error: the well is [empty].", file=sys.stderr)
     sys.exit(2)
+if behavior == "stopped":
+    sys.exit(143)
 if behavior == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 if command == "train":
@@ -596,13 +599,19 @@ def test_a_signal_stops_every_job_once(
     behave(folders[0], f"interrupt {number:d}")
     behave(folders[1], "slow")
     result = brf_lava(*ASKED, "--seeds", "3", "--jobs", "2", "--out", pretended)
-    assert result.exit_code == 130, result.output
+    assert result.exit_code == 128 + number, result.output
     assert "Stopping 2; finished epochs are kept." in result.output
     assert f"Stopped: 0 of 3 runs in {pretended} are done" in result.output
     assert "Go on with the same command." in result.output
     for folder in folders[:2]:
         assert (folder.path / "stopped.txt").read_text() == "SIGTERM"
     assert not folders[2].path.exists()  # was never begun
+
+
+def test_a_run_that_is_stopped_alone_is_no_ctrl_c(pretended: Path, small_data: None) -> None:
+    behave(brf(pretended, 0), "stopped")
+    result = brf_lava(*ASKED, "--seeds", "1", "--out", pretended)
+    assert_failed(result, 7, "0 of 1 runs", "Go on with the same command.")
 
 
 def test_a_second_ctrl_c_kills(pretended: Path) -> None:
@@ -702,7 +711,7 @@ def test_failed_jobs_end_in_one_line_and_the_tables_of_the_others(
     write_run(brf(out, 4))
     result = brf_lava(*ASKED, "--out", out)
     problem = "2 of 5 runs failed. ecg-brf seed 2: 'brf-lava train' ended with code 2: the well"
-    assert_failed(result, 1, problem, str(brf(out, 2).path / "train.log"))
+    assert_failed(result, 7, problem, str(brf(out, 2).path / "train.log"))
     assert "ecg-brf seed 3: failed: 'brf-lava train' ended with code 2" in result.output
     contents = json.loads((out / "results.json").read_text())
     assert [run["seed"] for run in contents["runs"] if run["neuron"] == "BRF"] == [0, 1, 4]
@@ -713,6 +722,9 @@ def test_a_folder_of_another_reproduce_or_a_file_is_refused(out: Path, small_dat
     with only_writer(out / "results.json"):
         asked = brf_lava(*ASKED, "--seeds", "2", "--out", out)
     assert_failed(asked, 2, "another process is writing it")
+    (out / "table1.csv").write_text("of the user's own\n")
+    asked = brf_lava(*ASKED, "--seeds", "2", "--out", out)
+    assert_failed(asked, 2, "table1.csv: is not a table of 'brf-lava reproduce'")
     file = brf(out).model
     assert_failed(brf_lava("ecg", "--out", file), 2, f"{file}: File exists")
 

@@ -171,8 +171,16 @@ def test_errors_are_one_printable_line(odd: str) -> None:
 
 def test_a_closed_pipe(odd: str) -> None:
     """Not a word, whether click or rich wrote last."""
-    for arguments in (("map", odd), ("doctor", "--json")):
+    for arguments in (("map", odd), ("doctor", "--json"), ("--help",)):
         assert_ends_quietly_on_a_closed_pipe(*arguments)
+
+
+def test_nobody_reads_an_error(odd: str) -> None:
+    """It is no verdict: neither 1 nor that of the error."""
+    process = start(odd, ("map", GONE), stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(PATIENCE) == 141
 
 
 def test_a_closed_stdout(odd: str) -> None:

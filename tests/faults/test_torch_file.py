@@ -60,7 +60,7 @@ COMMANDS = (
     "import model.pt --task ecg -o other.pt",
     "plot parameters model.pt -o x.png",
     "run net.h5 --backend engine --reference model.pt",
-    "train --resume --out model.pt",
+    "train --resume --out other.pt",
 )
 
 
@@ -68,7 +68,7 @@ def test_every_command_refuses_it(file: Path) -> None:
     network = random_network(np.random.default_rng(0), (4, 3, 6))
     provenance = {"task": "ecg", "data": {}, "metrics": {}}
     write_network(replace(network, provenance=provenance), file.parent / "net.h5")
-    resume_path(file).write_bytes(file.read_bytes())
+    resume_path(file.with_name("other.pt")).write_bytes(file.read_bytes())
     before = sorted(file.parent.iterdir())
     for command in COMMANDS:
         result = brf_lava(*command.split())

@@ -455,7 +455,7 @@ def test_estimate_is_labeled_and_sourced(stored: Path, tmp_path: Path) -> None:
     profile = (shipped("deploy") / "loihi2-oheogulch.toml").read_text()
     small = tmp_path / "small.toml"
     small.write_text(profile.replace("input_axons = { value = 16000", "input_axons = { value = 5"))
-    assert_failed(command(stored, "--profile", small), 1, "input axons: 13 needed, 5 allowed")
+    assert_failed(command(stored, "--profile", small), 6, "input axons: 13 needed, 5 allowed")
     data = command(stored, "--data", tmp_path)
     assert_failed(data, 2, "--data: goes with --measure or --float")
 

@@ -266,7 +266,7 @@ def test_each_violated_limit_is_named(values: dict[str, int], expected: str) -> 
     message = r"net\.h5: does not fit oheogulch: .*" + re.escape(expected)
     with pytest.raises(DoesNotFitError, match=message) as error:
         placement.require_fit("net.h5")
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == 6
 
 
 def test_a_layer_that_no_core_can_take_a_neuron_of() -> None:
@@ -402,7 +402,7 @@ def test_map_says_no_after_the_whole_map(tmp_path: Path) -> None:
     path = tmp_path / "large.toml"
     path.write_text(DESCRIPTION.replace("repeat = 2", "repeat = 200"))
     result = brf_lava("map", "--describe", path)
-    assert_failed(result, 1, "oheogulch, 202 cores: chips: 2 needed, 1 allowed")
+    assert_failed(result, 6, "oheogulch, 202 cores: chips: 2 needed, 1 allowed")
     assert "and 177 more rows, see --all" in result.output  # of 201 layers
     assert "Fits" not in result.output
     assert "177 more rows" not in brf_lava("map", "--describe", path, "--all").output
@@ -438,7 +438,7 @@ def test_integers_that_no_core_can_hold_do_not_fit(tmp_path: Path) -> None:
     network = random_network(np.random.default_rng(1), (40, 3, 2), exponent=15)
     write_network(network, tmp_path / "net.h5")
     result = brf_lava("map", tmp_path / "net.h5")
-    assert_failed(result, 1, "does not fit oheogulch: hidden1: weights of neuron")
+    assert_failed(result, 6, "does not fit oheogulch: hidden1: weights of neuron")
 
 
 def test_numbers_beyond_reason_are_refused(network: Path, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_permuted_network_keeps_its_permutation_to_the_end(images: Path) -> No
     assert "Notice" not in ran.output
     assert "same prediction as float" in ran.output
     # RF was published without one: its own evaluation takes the pixels in their order
-    assert_worked(imported(images, "psmnist", "--permutation", "identity"))
+    assert_worked(imported(images, "psmnist", "--permutation", "identity", "--overwrite"))
     checkpoint = load_checkpoint(images / "m.pt")
     assert np.array_equal(checkpoint.permutation, np.arange(STEPS))
     assert "steps in their own order" in checkpoint.data.description

@@ -375,15 +375,14 @@ def test_a_network_runs_from_any_folder(
 def test_training_from_another_folder(trained: Path, tmp_path: Path) -> None:
     """The task lies next to the recipe, or below --data; its model works where it is."""
     checkpoint = load_checkpoint(trained / "model.pt")
-    (trained / "model.pt").unlink()
     recipe = Path("task", "recipe.toml")
     recipe.write_text(checkpoint.recipe.text)
-    run("train", "--recipe", recipe)
+    run("train", "--recipe", recipe, "--overwrite")
     assert load_checkpoint(Path("model.pt")).recipe.task == "task/gestures.toml"
     run("export", "model.pt", "net.h5")
     moved = recipe.rename(tmp_path / "recipe.toml")
-    run("train", "--recipe", moved, "--data", "task")
-    result = brf_lava("train", "--recipe", moved)
+    run("train", "--recipe", moved, "--data", "task", "--overwrite")
+    result = brf_lava("train", "--recipe", moved, "--overwrite")
     assert_failed(result, 2, "gestures.toml: no such file, looked for at gestures.toml")
 
     dataset = find_task("task/gestures.toml").load(None)  # a stopped training goes on

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import command_line
 import h5py
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from networks import random_network
 from wfdb_files import BEAT, beats, ecg_signal, labels_of, write_record
 
-from brf_lava import __version__
+from brf_lava import __version__, report
 from brf_lava.backends import engine
 from brf_lava.ecg import classify
 from brf_lava.ecg import prepare as wfdb_prepare
@@ -522,6 +523,7 @@ def test_command(records: Path, tmp_path: Path) -> None:
     command_line.assert_worked(result)
     for part in ("a1 (", "sel30", "sudden-death", "unlabeled", f"Wrote {out}"):
         assert part in result.output
+    wfdb_records.KIND.check(out)  # so it can be replaced
     data = wfdb_records.load_prepared(out)
     assert Encoding.of(data.source.kind) == Encoding(delay=19)  # the threshold is the default
     with h5py.File(out) as stored:
@@ -766,11 +768,31 @@ def test_a_record_without_any_wave_is_no_failure(
     assert {found.name for found in tmp_path.iterdir()} == {"r.hea", "r.dat", "labels.csv"}
 
 
+def test_outputs_are_replaced_and_written_before_they_are_printed(
+    classified: Classified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)), fs=360)
+    steps = labels_of(7)[:STEPS]
+    answer = fake_run([steps])(np.zeros((STEPS, 1, 4), np.int8))
+    monkeypatch.setattr(engine, "run", lambda *_: answer)
+    outputs = ("--csv", tmp_path / "labels.csv", "--annotations-out", tmp_path)
+    command_line.assert_worked(classified(path, *outputs))
+    before = command_line.files(tmp_path)
+    assert {"r.brf", "labels.csv"} <= set(before)
+    for name in ("r.brf", "labels.csv"):
+        (tmp_path / name).write_bytes(before[name][:40])
+    monkeypatch.setattr(report, "print_table", Mock(side_effect=BrokenPipeError))
+    assert classified(path, *outputs).exit_code == 141
+    assert command_line.files(tmp_path) == before
+    (tmp_path / "r.brf").write_bytes(path.with_suffix(".hea").read_bytes())
+    failed(classified(path, *outputs), "r.brf: is not an annotation file of brf-lava")
+
+
 def test_classify_command_refuses_before_it_runs(classified: Classified, tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     before = path.with_suffix(".dat").read_bytes()
     failed(classified(path, "--csv", tmp_path / "no" / "labels.csv"), "does not exist")
-    failed(classified(path, "--csv", path.with_suffix(".dat")), "made from")
+    failed(classified(path, "--csv", path.with_suffix(".dat")), "r.dat: is not a table of waves")
     failed(classified(path, "--annotations-out", tmp_path / "no" / "r"), "does not exist")
     failed(classified(tmp_path / "none"), "none.hea", "no such file")
     same = ("--csv", tmp_path / "r.brf", "--annotations-out")

@@ -20,7 +20,7 @@ from matplotlib.rcsetup import cycler
 from matplotlib.textpath import text_to_path
 
 from brf_lava.errors import ParameterError
-from brf_lava.io.files import check_writable, write_bytes
+from brf_lava.io.files import Kind, check_writable, write_bytes
 
 BLACK, GRAY, PALE = "#000000", "#808080", "#d9d9d9"
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -52,9 +52,13 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "brf-lava",  # the same picture is the same file
 }
 SUFFIXES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # undated
+KINDS = {
+    suffix: Kind(f"a {suffix} picture of Matplotlib", start, "Matplotlib")
+    for suffix, start in ((".png", rb"\x89PNG.*"), (".svg", rb"<\?xml.*"), (".pdf", rb"%PDF.*"))
+}
 
 
-def check_picture(path: Path, *inputs: Path) -> None:
+def check_picture(path: Path) -> None:
     """Find out before long work that no picture could be written to `path`; see `check_writable`.
 
     Raises: ParameterError for a suffix other than `SUFFIXES`.
@@ -64,7 +68,7 @@ def check_picture(path: Path, *inputs: Path) -> None:
             f"{path}: a picture of type {path.suffix or 'unknown'}; choose one of "
             f"{', '.join(SUFFIXES)} as the end of its name."
         )
-    check_writable(path, *inputs)
+    check_writable(path, KINDS[path.suffix.lower()])
 
 
 def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
@@ -92,16 +96,16 @@ def draw_band(panel: Any, x: Any, low: Any, high: Any, index: int) -> None:
 
 
 @contextmanager
-def picture(path: Path, *inputs: Path) -> Iterator[Figure]:
+def picture(path: Path) -> Iterator[Figure]:
     """An empty figure in this style; what is drawn into it is written to `path` at the end.
 
     Raises: as `check_picture`, which comes first. After any error an old file stays.
     """
-    check_picture(path, *inputs)
+    check_picture(path)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
         figure = Figure(layout="constrained")
         yield figure
         suffix = path.suffix.lower()
         content = io.BytesIO()
         figure.savefig(content, format=suffix[1:], metadata=SUFFIXES[suffix])
-    write_bytes(path, content.getvalue())
+    write_bytes(path, content.getvalue(), KINDS[suffix])
