@@ -24,7 +24,6 @@ from brf_lava.io.printable import printable, unescaped
 from brf_lava.neurons.fixed import STATE_WIDTH
 
 if TYPE_CHECKING:  # a run does not wait for torch
-    from brf_lava.export.fidelity import Fidelity
     from brf_lava.export.quantize import LayerReport
     from brf_lava.network.layers import FixedNetwork
     from brf_lava.run.result import RunResult
@@ -179,16 +178,6 @@ def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
             rows.append((f"{index} {report.neuron}", each.parameter, str(each.bits), *errors))
     columns = ("layer", "parameter", ">bits", ">largest error", ">of largest value")
     return table("Parameters: quantization error", columns, rows)
-
-
-def fidelity_table(fidelity: Fidelity) -> Table:
-    """Return the integers next to the float network, on calibration data."""
-    rows = [("SOPs per sample (hidden spikes)", *(f"{each:.1f}" for each in fidelity.sops))]
-    if fidelity.accuracies is not None:
-        rows.insert(0, ("accuracy", *(f"{each:.2%}" for each in fidelity.accuracies)))
-    rows.append(("same prediction as float", "", f"{fidelity.agreement:.2%}"))
-    title = f"Calibration: {fidelity.samples} training samples"
-    return table(title, ("", ">float", ">integers"), rows)
 
 
 def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:

@@ -22,7 +22,8 @@ PACKAGE = ROOT / "brf_lava"
 LAYERS = (
     ("errors",),
     ("io", "versions", "neurons", "lava_support"),
-    ("kernels", "network"),
+    ("kernels",),
+    ("network",),
     ("config", "data", "proc", "export"),
     ("ecg", "board", "nn"),
     ("tasks", "slayer"),

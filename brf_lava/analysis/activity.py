@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.errors import ParameterError
-from brf_lava.kernels import loop
 from brf_lava.network.decision import Decision
+from brf_lava.network.forward import forward
 from brf_lava.network.layers import FixedNetwork, RealLayer, RealNetwork
 
 AnyNetwork = RealNetwork | FixedNetwork
@@ -49,7 +49,8 @@ def run(network: AnyNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, lis
     fired = []
     for layer in network.layers:
         if keep is None or not layer.neuron.spiking:
-            signal = spikes = _forward(layer, signal)
+            signal, _ = forward(layer, signal)
+            spikes = signal
         else:
             arrive = keep((*signal.shape[:2], len(layer.weights)))
             spikes = _forward_losing(layer, signal, arrive)
@@ -72,45 +73,22 @@ def score(network: AnyNetwork, samples: Samples, keep: Keep | None = None) -> Sc
     return Score(hits / counted, spikes / len(samples.labels))
 
 
-def _forward(layer: RealLayer, x: Any) -> Any:
-    output, _ = loop.forward(
-        layer.neuron,
-        x,
-        layer.weights,
-        layer.recurrent,
-        layer.coefficients,
-        layer.constants,
-        integers=False,
-        keep_states=False,
-    )
-    return output
-
-
 def _forward_losing(layer: RealLayer, x: Any, arrive: NDArray[np.bool_]) -> Any:
     """Fired spikes [T, B, N] of a layer that hears only those of its own that arrive.
 
     The loop is unrolled here: one call per step, with the spikes of the step before as inputs.
     """
     if layer.recurrent is None:
-        return _forward(layer, x)
+        return forward(layer, x)[0]
     steps, samples, inputs = x.shape
-    weights = np.asfortranarray(np.concatenate([layer.weights, layer.recurrent], axis=1))
-    signal = np.zeros((1, samples, weights.shape[1]))
+    joined = np.concatenate([layer.weights, layer.recurrent], axis=1)
+    layer = replace(layer, weights=np.asfortranarray(joined), recurrent=None)
+    signal = np.zeros((1, samples, joined.shape[1]))
     fired = np.empty(arrive.shape)
     states = None
     for t in range(steps):
         signal[0, :, :inputs] = x[t]
-        output, history = loop.forward(
-            layer.neuron,
-            signal,
-            weights,
-            None,
-            layer.coefficients,
-            layer.constants,
-            integers=False,
-            keep_states=False,
-            initial=states,
-        )
+        output, history = forward(layer, signal, initial=states)
         states, fired[t] = history[0], output[0]
         signal[0, :, inputs:] = output[0] * arrive[t]
     return fired

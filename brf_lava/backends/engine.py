@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
-from brf_lava.kernels import loop
 from brf_lava.network.activity import Activity, at_limit
+from brf_lava.network.forward import forward
 from brf_lava.network.layers import FixedNetwork
 
 CHUNK = 32  # samples at a time; keeps the recorded states of a long sequence within memory
@@ -55,16 +55,7 @@ def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | No
     spikes = []
     saturations = 0
     for index, layer in enumerate(network.layers):
-        signal, states = loop.forward(
-            layer.neuron,
-            signal,
-            layer.weights.integers,
-            None if layer.recurrent is None else layer.recurrent.integers,
-            layer.coefficients,
-            layer.constants,
-            integers=True,
-            keep_states=True,
-        )
+        signal, states = forward(layer, signal, keep_states=True)
         saturations += at_limit(states[1:])
         if recording is not None and recording.index == index:
             recording.write(slice(None), signal, states[1:].swapaxes(0, 1))

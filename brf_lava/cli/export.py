@@ -9,6 +9,7 @@ import click
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
 from brf_lava.io.printable import on_one_line
 
+FIDELITY_SAMPLES = 200  # enough to tell a percent of agreement
 WARN_BELOW = 0.9  # of equal predictions
 
 
@@ -44,7 +45,8 @@ def export(
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
-    from brf_lava.export.fidelity import SAMPLES, measure_fidelity
+    from brf_lava.analysis.activity import Samples
+    from brf_lava.analysis.fidelity import measure_fidelity
     from brf_lava.io.files import check_writable
     from brf_lava.network.file import KIND
     from brf_lava.train.checkpoint import load_checkpoint
@@ -78,9 +80,10 @@ def export(
     click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
     for line in report.growth_lines(reports):
         click.echo(line)
-    seen, decision = dataset.train.first(SAMPLES), checkpoint.recipe.decision
-    fidelity = measure_fidelity(real, exported, seen.time_major(), seen.y, decision)
-    report.print_table(report.fidelity_table(fidelity))
+    seen = dataset.train.first(FIDELITY_SAMPLES)
+    samples = Samples(seen.time_major(), seen.y, checkpoint.recipe.decision)
+    fidelity = measure_fidelity(real, exported, samples)
+    report.print_table(fidelity.table())
     name = on_one_line(network)
     click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")
     if fidelity.agreement < WARN_BELOW:

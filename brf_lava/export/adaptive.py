@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.export.activity import run_all, run_fixed, run_real
 from brf_lava.export.rounding import Rounding, bare_weights, filtered, round_rows
 from brf_lava.network.decision import Decision
+from brf_lava.network.forward import forward
 from brf_lava.network.layers import Connection, FixedLayer, RealLayer, RealNetwork
 
 STEPS = 260_000  # most steps of calibration, all samples together
@@ -56,7 +56,7 @@ def round_network(
     """
     x = x[:, : _samples(network, x)]
     real, fixed = x, x  # the signal in the float network and in the integers, layer by layer
-    outputs = run_all(network.layers, x)
+    outputs = _run(network.layers, x)
     wanted = decision.predict(outputs)
     done: list[FixedLayer] = []
     step = _counter(progress)
@@ -64,7 +64,7 @@ def round_network(
         rest = network.layers[index + 1 :]
         if rest:
             heard = real
-            real, states = run_real(layer, heard, keep_states=True)
+            real, states = forward(layer, heard, keep_states=True)
             gram, _ = _gram(layer, heard, real, states[:-1], step)
             matrices = bare_weights(layer)
         else:
@@ -75,8 +75,8 @@ def round_network(
         if not _is_exact(rounded, [matrix * unit for matrix in bare_weights(layer)]):
             roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)
             choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
-        answers = [run_fixed(choice, fixed) for choice in choices]
-        agreed = [(decision.predict(run_all(rest, each)) == wanted).mean() for each in answers]
+        answers = [forward(choice, fixed)[0] for choice in choices]
+        agreed = [(decision.predict(_run(rest, each)) == wanted).mean() for each in answers]
         best = int(np.argmax(agreed))
         done.append(choices[best])
         fixed = answers[best]
@@ -86,6 +86,12 @@ def round_network(
 def _counter(progress: Progress | None) -> Callable[[], None]:
     numbers = count(1)
     return lambda: progress(next(numbers)) if progress else None
+
+
+def _run(layers: Sequence[RealLayer], signal: Any) -> Any:
+    for layer in layers:
+        signal, _ = forward(layer, signal)
+    return signal
 
 
 def _samples(network: RealNetwork, x: NDArray[Any]) -> int:

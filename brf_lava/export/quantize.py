@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.activity import run_real
 from brf_lava.export.adaptive import Progress, round_network
 from brf_lava.export.rounding import bare_weights
 from brf_lava.network.decision import Decision
+from brf_lava.network.forward import forward
 from brf_lava.network.layers import (
     EXPONENT_MAX,
     FORMAT_RANGES,
@@ -180,7 +180,7 @@ def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, floa
     for first in range(0, x.shape[1], CHUNK):
         signal: Any = x[:, first : first + CHUNK]
         for layer, reached in zip(network.layers, peaks, strict=True):
-            signal, states = run_real(layer, signal, keep_states=True)
+            signal, states = forward(layer, signal, keep_states=True)
             for index, name in enumerate(layer.neuron.states):
                 reached[name] = float(np.maximum(reached[name], np.abs(states[:, index]).max()))
     return tuple(peaks)

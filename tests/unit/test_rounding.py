@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from brf_lava.analysis.activity import Samples
+from brf_lava.analysis.fidelity import measure_fidelity
 from brf_lava.backends import engine
 from brf_lava.errors import ParameterError
 from brf_lava.export.adaptive import round_network
-from brf_lava.export.fidelity import measure_fidelity
 from brf_lava.export.quantize import quantize
 from brf_lava.export.rounding import RIDGE, bare_weights, filtered, linear_states, round_rows
 from brf_lava.kernels import loop
@@ -231,7 +232,7 @@ def test_fidelity_is_that_of_two_runs(labeled: bool) -> None:
     if not labeled:
         y[:] = UNLABELED
     fixed, _ = quantize(network, x, weight_bits=4)
-    fidelity = measure_fidelity(network, fixed, x, y, Decision())
+    fidelity = measure_fidelity(network, fixed, Samples(x, y, Decision()))
     activity = engine.run(fixed, x)
     predictions = activity.outputs.argmax(2).T
     assert fidelity.samples == SAMPLES

@@ -1,0 +1,31 @@
+"""One layer over a batch, in real numbers or in integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brf_lava.kernels import loop
+from brf_lava.network.layers import FixedLayer, RealLayer
+
+
+def forward(
+    layer: RealLayer | FixedLayer, x: Any, *, keep_states: bool = False, initial: Any | None = None
+) -> tuple[Any, Any]:
+    """Run a layer from zero state, or from `initial`; x [T, B, I]. Returns as `loop.forward`."""
+    weights: Any = layer.weights
+    recurrent: Any = layer.recurrent
+    integers = isinstance(layer, FixedLayer)
+    if integers:
+        weights = weights.integers
+        recurrent = None if recurrent is None else recurrent.integers
+    return loop.forward(
+        layer.neuron,
+        x,
+        weights,
+        recurrent,
+        layer.coefficients,
+        layer.constants,
+        integers=integers,
+        keep_states=keep_states,
+        initial=initial,
+    )
