@@ -21,9 +21,7 @@ from brf_lava.proc.microcode import Microcode
 class NeuronLayer(AbstractProcess):
     """N neurons for B samples at once. A subclass names its neuron; the equations are that one's
     `fixed_step` (model fixed_pt) and `real_step` (model floating_pt). Its docstring describes
-    coefficients as integers with `parameter_bits` fraction bits | as real numbers. A prime marks
-    the new value, ``mul(a, b) = a * b / 2**parameter_bits``, every quotient is rounded toward zero,
-    and `saturate` clips to +-(2**23 - 1).
+    coefficients as integers with `parameter_bits` fraction bits | as real numbers.
 
     samples:      B, or None for one sample without an axis of its own, (N,), as on Loihi 2
     constants:    what the layer shares, the neuron's `fixed_constants` | `real_constants`
@@ -92,12 +90,6 @@ class NeuronLayer(AbstractProcess):
 class RF(NeuronLayer):
     """Resonate-and-fire neurons without reset, `neurons.fixed.rf_step`; variables u, v.
 
-    ::
-
-        u' = saturate(u + mul(u, damping) - mul(v, rotation) + a_in)
-        v' = saturate(v + mul(v, damping) + mul(u, rotation))
-        s_out = u' > theta
-
     damping:  [N], dt * damping | 1/s
     rotation: [N], dt * omega | rad/s
     """
@@ -107,14 +99,6 @@ class RF(NeuronLayer):
 
 class BRF(NeuronLayer):
     """Balanced resonate-and-fire neurons, `neurons.fixed.brf_step`; variables u, v, q.
-
-    ::
-
-        b  = damping - q * dt / 2**state_bits
-        u' = saturate(u + mul(u, b) - mul(v, rotation) + a_in)
-        v' = saturate(v + mul(v, b) + mul(u, rotation))
-        s_out = u' > theta + q
-        q' = mul(q, gamma) + s_out * 2**state_bits
 
     damping:  [N], dt * (p(omega) - b_offset) | 1/s
     rotation: [N], dt * omega | rad/s
@@ -126,12 +110,6 @@ class BRF(NeuronLayer):
 class HRF(NeuronLayer):
     """Harmonic resonate-and-fire neurons without reset, `neurons.fixed.hrf_step`; variables u, w.
 
-    ::
-
-        w' = saturate(w + mul(u, rotation))
-        u' = saturate(u - mul(u, friction) - mul(w', rotation) + a_in)
-        s_out = u' > theta
-
     friction: [N], 2 * dt * damping | damping, 1/s
     rotation: [N], dt * omega | rad/s
     """
@@ -142,14 +120,6 @@ class HRF(NeuronLayer):
 class BHRF(NeuronLayer):
     """Balanced harmonic resonate-and-fire neurons, `neurons.fixed.bhrf_step`; variables u, w, q.
 
-    ::
-
-        b  = friction + 2 * (q * dt / 2**state_bits)
-        w' = saturate(w + mul(u, rotation))
-        u' = saturate(u - mul(u, b) - mul(w', rotation) + a_in)
-        s_out = u' > theta + q
-        q' = mul(q, gamma) + s_out * 2**state_bits
-
     friction: [N], 2 * dt * damping | damping, 1/s
     rotation: [N], dt * omega | rad/s
     """
@@ -159,13 +129,6 @@ class BHRF(NeuronLayer):
 
 class ALIF(NeuronLayer):
     """Adaptive leaky integrate-and-fire neurons, `neurons.fixed.alif_step`; variables u, a, z.
-
-    ::
-
-        r  = u - z * (theta + mul(a, beta))
-        a' = mul(a, adaptation) + z * (1 - adaptation)
-        u' = saturate(mul(r, decay) + mul(a_in, 1 - input_gain * decay))
-        z' = s_out = u' > theta + mul(a', beta)
 
     The constant input_gain is 1, or 0 where the weights carry ``1 - decay`` already, as they always
     do in real numbers.
@@ -179,10 +142,6 @@ class ALIF(NeuronLayer):
 
 class LI(NeuronLayer):
     """A readout of leaky integrators, `neurons.fixed.li_step`; variable o.
-
-    ::
-
-        o' = o_out = saturate(mul(o, decay) + mul(a_in, 1 - input_gain * decay))
 
     decay: [N], per step. input_gain: as of `ALIF`.
     """
