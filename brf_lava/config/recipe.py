@@ -200,9 +200,12 @@ def known_keys(own: Iterable[Neuron] = ()) -> list[str]:
     return [key for leaf in leaves for key in (keys if leaf == "neuron" else [leaf])]
 
 
-def parse_recipe(text: str, where: str) -> Recipe:
-    """Read the TOML of a recipe, called `where` in messages. Raises: as `load_recipe`."""
-    find = partial(load_neuron, folders=(Path(where).parent, Path()))
+def parse_recipe(text: str, where: str, find: FindNeuron | None = None) -> Recipe:
+    """Read the TOML of a recipe, called `where` in messages. Raises: as `load_recipe`.
+
+    find: reads the user's own neurons; None: from files next to the recipe or in this folder.
+    """
+    find = find or partial(load_neuron, folders=(Path(where).parent, Path()))
     return _build(toml.read_table(text, where, RecipeError), text, where, find)
 
 
@@ -276,38 +279,6 @@ def recipe_for(task: str, neuron: str = DEFAULT.name) -> Recipe:
         hint = toml.nearest(task, list(TASKS))
         raise RecipeError(f"task {task}: no such task. {hint} Name your own as a .toml file.")
     return load_recipe(f"{task}-{neuron}".lower())
-
-
-# The keys that model files of schema 1 or 2 lack, with what training did then
-BROUGHT: dict[str, dict[str, Any]] = {
-    "readout": {"prediction": "each-step"},
-    "training": {
-        "loss_steps": "all",
-        "ignore_first": 0,
-        "clip_norm": 0.0,
-        "truncate": 0,
-        "recurrent_density": 1.0,
-        "patience": 0,
-        "averaging": 0.0,
-        "weight_bits": 0,
-    },
-}
-
-
-def parse_stored(text: str, where: str, find: FindNeuron) -> Recipe:
-    """Read the recipe that a model file holds; the text of one that lacks keys is completed.
-
-    find: reads the user's own neurons. Raises: RecipeError as `load_recipe`.
-    """
-    table = toml.read_table(text, where, RecipeError)
-    complete = True
-    for section, values in BROUGHT.items():
-        if isinstance(given := table.get(section), dict):
-            complete = complete and values.keys() <= given.keys()
-            table[section] = {**values, **given}
-    recipe = _build(table, text, where, find)
-    completed = f"# completed from an earlier schema\n{toml.write_table(recipe.table)}"
-    return recipe if complete else replace(recipe, text=completed)
 
 
 def override(recipe: Recipe, changes: Sequence[str]) -> Recipe:

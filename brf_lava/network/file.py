@@ -22,9 +22,7 @@
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
-another type, out of range or unknown is an error. Files of schema 1 had no range: their inputs are
-spikes. Those of schema 1 and 2 had no ``input_gain``: theirs is 0, see `neurons.fixed.leaky`. So
-it is where a layer in a file of netx itself, which says no schema, has none.
+another type, out of range or unknown is an error.
 """
 
 from __future__ import annotations
@@ -63,8 +61,6 @@ from brf_lava.neurons.own import load_neuron
 FORMAT = "brf-lava-network"
 KIND = Kind("a network of brf-lava", HDF5, FORMAT)
 SCHEMA = 3
-READABLE = range(1, SCHEMA + 1)
-WITHOUT_INPUT_GAIN = (1, 2)
 SPIKES = (0, 1)
 SIZES = (1, 2**31)
 COUNTS = (0, 2**31 - 1)  # of spikes or saturations
@@ -208,11 +204,11 @@ def _read_network(root: _Group) -> FixedNetwork:
             f"{path}: format {found!r}, expected {FORMAT!r}. Name a file written by "
             "'brf-lava export'."
         )
-    if not isinstance(schema, np.integer) or schema not in READABLE:
+    if not isinstance(schema, np.integer) or schema != SCHEMA:
+        writer = _text(attributes.get("brf_lava", "unknown"))
         raise NetworkFileError(
-            f"{path}: schema {schema}, this version reads {READABLE[0]} to {SCHEMA}. It was "
-            f"written by brf-lava {_text(attributes.get('brf_lava', 'unknown'))}: use "
-            "that version, or export again."
+            f"{path}: schema {schema}, this version reads {SCHEMA}. It was written by brf-lava "
+            f"{writer}: use that version, or export again."
         )
     provenance = json.loads(_text(attributes["provenance"]))
     if not isinstance(provenance, dict):
@@ -226,11 +222,9 @@ def _read_network(root: _Group) -> FixedNetwork:
     layers.allow(*map(str, range(count)))
     first = layers.group("0")
     first.text("type", "input")
-    first.allow("type", "shape", *(["range"] if schema > 1 else []))
+    first.allow("type", "shape", "range")
     inputs = int(first.integers("shape", (1,), SIZES)[0])
-    low, high = SPIKES
-    if schema > 1:
-        low, high = first.integers("range", (2,), (INPUT_MIN, INPUT_MAX)).tolist()
+    low, high = first.integers("range", (2,), (INPUT_MIN, INPUT_MAX)).tolist()
     network = FixedNetwork(
         tuple(read_layer(layers.group(str(index)).handle, path) for index in range(1, count)),
         provenance,
@@ -261,17 +255,14 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     group = layer.group("neuron")
     neuron = _read_neuron(group)
     kind: Any = neuron.fixed_constants
-    schema = handle.file.attrs.get("schema")
-    old = schema in WITHOUT_INPUT_GAIN or (schema is None and "input_gain" not in group.handle)
-    stored = [name for name in kind._fields if not (old and name == "input_gain")]
-    group.allow("type", *neuron.fixed_coefficients, *stored)
+    group.allow("type", *neuron.fixed_coefficients, *kind._fields)
     formats = ("state_bits", "parameter_bits")
     bits = [int(group.integers(name, (), FORMAT_RANGES[name])) for name in formats]
     ranges = integer_ranges(neuron, *bits)
     coefficients = [
         group.integers(name, (neurons,), ranges[name]) for name in neuron.fixed_coefficients
     ]
-    constants = {name: int(group.integers(name, (), ranges[name])) for name in stored}
+    constants = {name: int(group.integers(name, (), ranges[name])) for name in kind._fields}
     return FixedLayer(
         neuron=neuron,
         weights=layer.connection("weight", (neurons, None)),

@@ -18,8 +18,7 @@ from torch.nn.utils import parametrizations
 from brf_lava.errors import ParameterError
 from brf_lava.network.layers import RealLayer
 from brf_lava.neurons.record import Neuron as Record
-from brf_lava.nn.nct import nct, time_major
-from brf_lava.nn.neurons import Neuron, make_neuron
+from brf_lava.nn.neurons import Neuron, make_neuron, nct, time_major
 
 if TYPE_CHECKING:
     import h5py

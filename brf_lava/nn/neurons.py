@@ -25,7 +25,6 @@ from brf_lava.neurons import families
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.boundary import check_omega
 from brf_lava.neurons.record import Uniform
-from brf_lava.nn.nct import nct, time_major
 
 OPTIONS: dict[str, tuple[Any, Any, str]] = {  # of every neuron: type, default, and what it says
     "surrogate": (Surrogate, "double-gaussian", 'derivative of the spike; or "multi-gaussian"'),
@@ -70,6 +69,22 @@ def describe_params(family: families.Neuron) -> str:
     )
     options = (f"{name}: {text}. Default: {value!r}." for name, (_, value, text) in OPTIONS.items())
     return "\n".join(f"    {line}" for line in (*keys, *options))
+
+
+def time_major(x: Tensor, channels: int | None, where: str) -> Tensor:
+    """[B, C, T] as contiguous [T, B, C]. Raises: ParameterError for other `channels`, if given."""
+    if x.dim() != 3 or x.shape[2] == 0 or channels not in (None, x.shape[1]):
+        wanted = "channels" if channels is None else channels
+        raise ParameterError(
+            f"{where}: an input of shape {list(x.shape)}; [batch, {wanted}, time] with one step or "
+            "more is needed. Flatten images, and check the widths of neighboring blocks."
+        )
+    return x.permute(2, 0, 1).contiguous()
+
+
+def nct(x: Tensor) -> Tensor:
+    """[T, B, C] as [B, C, T], a view."""
+    return x.permute(1, 2, 0)
 
 
 class Neuron(nn.Module):

@@ -29,8 +29,4 @@ class Microcode:
     def all_constants(self) -> dict[str, int]:
         """With the reset's: it is due where ``counter & reset_mask == reset_match``."""
         mask = self.reset_interval - 1
-        return {
-            **self.constants,
-            "reset_mask": mask,
-            "reset_match": (self.reset_step + 1) & mask,
-        }
+        return {**self.constants, "reset_mask": mask, "reset_match": (self.reset_step + 1) & mask}

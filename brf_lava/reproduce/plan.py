@@ -19,7 +19,7 @@ from brf_lava.reproduce.records import (
     run_folders,
 )
 from brf_lava.train.checkpoint import read_archive, stored_recipe
-from brf_lava.train.trainer import STATE_FORMAT, STATE_SCHEMA, in_order
+from brf_lava.train.trainer import STATE_FORMAT, in_order
 
 TRAIN, RESUME, EXPORT, RUN = "train", "resume", "export", "run"
 FRESH, STOPPED, TRAINED = [TRAIN, EXPORT, RUN], [RESUME, EXPORT, RUN], [EXPORT, RUN]
@@ -101,7 +101,7 @@ def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> list[str
         BrfLavaError: Its files are damaged, or it is of another recipe or other data.
     """
     if folder.state.exists():
-        state = read_archive(folder.state, STATE_FORMAT, STATE_SCHEMA)
+        state = read_archive(folder.state, STATE_FORMAT)
         found, data = stored_recipe(state, folder.state), DataSource(**state["data"])
         seed, steps = state["seed"], STOPPED
     elif folder.model.exists():

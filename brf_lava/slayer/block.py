@@ -20,8 +20,7 @@ from brf_lava.network.layers import RealLayer
 from brf_lava.neurons.families import NEURONS, READOUT
 from brf_lava.neurons.record import Neuron
 from brf_lava.nn.blocks import Block, Hook, NeuronBlock
-from brf_lava.nn.nct import time_major
-from brf_lava.nn.neurons import describe_params, make_neuron
+from brf_lava.nn.neurons import describe_params, make_neuron, time_major
 
 if TYPE_CHECKING:
 

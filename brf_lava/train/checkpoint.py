@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from brf_lava.config.recipe import Recipe, parse_stored
+from brf_lava.config.recipe import Recipe, parse_recipe
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
@@ -30,7 +30,7 @@ from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"
 KIND = Kind("a model of brf-lava", TORCH, FORMAT)
-SCHEMA = 3  # 1 had neither input_scale nor permutation; recipes had fewer keys before
+SCHEMA = 3
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
 
 
@@ -124,10 +124,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         The model with its recipe, its metrics and what it was trained on.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, of another kind or of a newer schema.
+        CheckpointError: If the file is missing, damaged, of another kind or of another schema.
     """
     path = Path(path)
-    contents = read_archive(path, FORMAT, SCHEMA)
+    contents = read_archive(path, FORMAT)
     try:
         checkpoint = Checkpoint(
             **{name: contents[name] for name in PLAIN},
@@ -136,7 +136,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             data=DataSource(**contents["data"]),
             metrics=Metrics(**contents["metrics"]),
             activity=FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy()),
-            input_scale=contents.get("input_scale", 1.0),
+            input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
         checkpoint.model()
@@ -186,12 +186,12 @@ def header(
 
 def permutation_of(contents: dict[str, Any]) -> NDArray[np.int64] | None:
     """The order of the steps in a model file or a training state."""
-    stored = contents.get("permutation")
+    stored = contents["permutation"]
     return None if stored is None else stored.numpy()
 
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
-    """The recipe in a model file or a training state, of whichever schema."""
+    """The recipe in a model file or a training state."""
     stored = contents.get("neurons", {})
 
     def find(name: str) -> Neuron:
@@ -200,7 +200,7 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
-    return parse_stored(contents["recipe"], f"{path} (stored recipe)", find)
+    return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
 
 
 def own_neurons(recipe: Recipe) -> dict[str, Any]:
@@ -235,8 +235,8 @@ def read_torch_file(path: Path) -> Any:
         ) from error
 
 
-def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any]:
-    """A torch file of ours of the expected kind and a schema from 1 to `schema`."""
+def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
+    """A torch file of ours of the expected kind and of `SCHEMA`."""
     archive = read_torch_file(path)
     contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
     if contents.get("format") != expected_format:
@@ -245,10 +245,10 @@ def read_archive(path: Path, expected_format: str, schema: int) -> dict[str, Any
             remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
         found = contents.get("format")
         raise CheckpointError(f"{path}: format {found!r}, expected {expected_format!r}. {remedy}")
-    if contents.get("schema") not in range(1, schema + 1):
+    if contents.get("schema") != SCHEMA:
         writer = contents.get("versions", {}).get("brf_lava", "unknown")
         raise CheckpointError(
-            f"{path}: schema {contents.get('schema')!r}, this version reads 1 to {schema}. It was "
+            f"{path}: schema {contents.get('schema')!r}, this version reads {SCHEMA}. It was "
             f"written by brf-lava {writer}: use that version, or train again."
         )
     return contents

@@ -32,7 +32,6 @@ from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import Network, as_batch, check_labels, choose_device, evaluate
 
 STATE_FORMAT = "brf-lava-training"
-STATE_SCHEMA = stored.SCHEMA  # 1 had neither averages nor a permutation
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
 STATE = ("epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
@@ -396,5 +395,5 @@ def _read_state(path: Path) -> tuple[Recipe, dict[str, Any]]:
         raise CheckpointError(
             f"{path}: no training state to resume. Name the --out of the run that was stopped."
         )
-    state = stored.read_archive(path, STATE_FORMAT, STATE_SCHEMA)
+    state = stored.read_archive(path, STATE_FORMAT)
     return stored.stored_recipe(state, path), state

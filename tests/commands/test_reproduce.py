@@ -47,9 +47,9 @@ from brf_lava.reproduce.records import (
 )
 from brf_lava.run import result as run_result
 from brf_lava.tasks.registry import TASKS as ALL_TASKS
-from brf_lava.train.checkpoint import Checkpoint, save_checkpoint, write_archive
+from brf_lava.train.checkpoint import SCHEMA, Checkpoint, save_checkpoint, write_archive
 from brf_lava.train.model import Metrics, Network
-from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND, STATE_SCHEMA, EpochReport
+from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND, EpochReport
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_DIGIT = 0.01  # of the published ratios; one of them is cut, not rounded
@@ -257,7 +257,7 @@ def write_run(folder: RunFolder, recipe: Recipe | None = None, accuracy: float =
 
 def write_state(folder: RunFolder, recipe: Recipe, seed: int = 0) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
-    state = {"format": STATE_FORMAT, "schema": STATE_SCHEMA, "recipe": recipe.text}
+    state = {"format": STATE_FORMAT, "schema": SCHEMA, "recipe": recipe.text}
     write_archive({**state, "seed": seed, "data": vars(SOURCE)}, folder.state, STATE_KIND)
 
 

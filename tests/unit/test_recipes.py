@@ -56,6 +56,14 @@ def test_ecg_recipe_has_the_published_values() -> None:
         "validation": 61,
         "surrogate": "double-gaussian",
         "schedule": "linear",
+        "loss_steps": "all",
+        "ignore_first": 0,
+        "clip_norm": 0.0,
+        "truncate": 0,
+        "recurrent_density": 1.0,
+        "patience": 0,
+        "averaging": 0.0,
+        "weight_bits": 0,
     }
     neuron = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
     assert ECG.table == {
@@ -63,7 +71,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
         "network": {"hidden": (36,), "neuron": "BRF", "recurrent": True},
         "neuron": neuron,
         "readout": {"tau_mean": 20.0, "tau_std": 1.0, "prediction": "each-step"},
-        "training": {**training, **recipes.BROUGHT["training"]},
+        "training": training,
     }
 
 
@@ -331,24 +339,6 @@ def test_recurrent_weights_that_are_not_there_cannot_be_thinned() -> None:
     with pytest.raises(RecipeError):
         recipes.override(DEEP, ["recurrent=[false, false]", "recurrent_density=0.5"])
     assert recipes.override(DEEP, ["recurrent_density=0.5"]).layers == DEEP.layers
-
-
-def test_texts_of_earlier_schemas_are_completed() -> None:
-    new = {key for section in recipes.BROUGHT.values() for key in section}
-    lines = ECG.text.splitlines()
-    old = "\n".join(line for line in lines if line.partition(" ")[0] not in new)
-    assert len(old.splitlines()) == len(lines) - len(new)
-    with pytest.raises(RecipeError):
-        recipes.parse_recipe(old, "old")
-
-    def stored(text: str) -> recipes.Recipe:
-        return recipes.parse_stored(text, "old", lambda name: SPIKING[name])
-
-    assert stored(ECG.text).text == ECG.text
-    completed = stored(old)
-    assert completed == ECG
-    assert recipes.parse_recipe(completed.text, "again") == ECG
-    assert_refused(stored, old + "\nepoch = 3\n", parts=["old: training.epoch: no such key"])
 
 
 def test_unknown_recipe(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from brf_lava.config.recipe import BROUGHT, load_recipe, override
+from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.ecg import synthetic as synthetic_ecg
@@ -522,41 +522,10 @@ def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     assert (again.metrics, again.recipe.text) == (loaded.metrics, loaded.recipe.text)
 
 
-def as_schema_1(contents: dict[str, Any]) -> None:
-    """Take from a model file or a training state what schema 1 did not have."""
-    contents["schema"] = 1
-    new = {key for section in BROUGHT.values() for key in section}
-    lines = contents["recipe"].splitlines()
-    contents["recipe"] = "\n".join(line for line in lines if line.split(" ")[0] not in new)
-    for key in ("input_scale", "permutation", "averaged"):
-        contents.pop(key, None)
-
-
-def test_model_files_of_schema_1_are_read(model_file: Path) -> None:
-    expected = load_checkpoint(model_file)
-    contents = torch.load(model_file, weights_only=True)
-    as_schema_1(contents)
-    torch.save(contents, model_file)
-    found = load_checkpoint(model_file)
-    assert (found.recipe, found.metrics) == (expected.recipe, expected.metrics)
-    assert (found.input_scale, found.permutation) == (1.0, None)
-    assert_same_weights(found.state_dict, expected.state_dict)
-
-
-def test_a_training_state_of_schema_1_goes_on(whole: Trainer, out: Path) -> None:
-    trainer_of(out)._save_state()
-    state = torch.load(resume_path(out), weights_only=True)
-    as_schema_1(state)
-    torch.save(state, resume_path(out))
-    resumed = Trainer.resumed(ECG, CPU, out)
-    resumed.run()
-    assert_same_run(resumed, whole)
-
-
 Damage = Callable[[dict[str, Any]], Any]
 DAMAGES: tuple[tuple[Damage, str], ...] = (
     (lambda c: c.update(format="other"), "format 'other', expected 'brf-lava-model'"),
-    (lambda c: c.update(schema=99), "schema 99, this version reads 1 to 3. It was written by"),
+    (lambda c: c.update(schema=99), "schema 99, this version reads 3. It was written by"),
     (lambda c: c.pop("recipe"), "damaged model file"),
     (lambda c: c["state_dict"].pop("readout.weight"), "damaged model file"),
     (lambda c: c["metrics"].pop("loss"), "damaged model file"),
