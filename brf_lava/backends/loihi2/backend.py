@@ -11,7 +11,7 @@ explains it. Lava is imported inside functions.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
+from brf_lava.backends.base import OnPlacement
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
 from brf_lava.backends.loihi2.doctor import require_loihi2
 from brf_lava.backends.loihi2.hosts import Loihi2Options, use_host
@@ -35,7 +36,6 @@ from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
 
-OnPlacement = Callable[[Sequence[str]], None]
 Assembled = tuple[Path, dict[str, int]]  # the file of its machine code, and its constants by name
 
 
@@ -49,10 +49,9 @@ def run_on_loihi2(
     x: NDArray[Any],
     options: Loihi2Options,
     *,
-    batch: int | None = None,
     on_placement: OnPlacement | None = None,
 ) -> Activity:
-    """Run the network from zero state, sample by sample.
+    """Run the network from zero state, sample by sample in one stream.
 
     States never leave the chip: the saturations are those of the integer engine for the same input.
 
@@ -60,7 +59,6 @@ def run_on_loihi2(
         network: What to run.
         x: [T, B, I], int8 or uint8 in the network's range; at least one step and one sample.
         options: Which board, and how.
-        batch: Samples in one stream, hence one use of the board; None for all.
         on_placement: Called with where it runs, and where each process does, a line each.
 
     Raises:
@@ -72,15 +70,11 @@ def run_on_loihi2(
     steps, samples, _ = x.shape
     if not steps or not samples:
         raise ParameterError(f"input: shape {x.shape}; at least one step and sample are needed.")
-    if batch is not None and batch < 1:
-        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
     check_values(network)
     if options.profile is not None:
         place(network_shape(network, "the network"), options.profile).require_fit("the network")
     host = require_loihi2(options)
     use_host(host)
-    size = batch or samples
-    parts = []
     with tempfile.TemporaryDirectory() as folder:
         assembler, programs = find_assembler(options.microcode, options.assembler), []
         for index, program in enumerate(network_programs(network)):
@@ -89,13 +83,8 @@ def run_on_loihi2(
             programs.append((path, program.constants))
         if on_placement is not None:
             on_placement([host.describe()])
-        for first in range(0, samples, size):
-            show = on_placement if not first else None
-            part = x[:, first : first + size]
-            outputs, spikes = _run_stream(network, part, programs, options.io_delay, show)
-            saturations = engine.run(network, part).saturations
-            parts.append(Activity(outputs, spikes, saturations))
-    return Activity.of_batches(parts)
+        outputs, spikes = _run_stream(network, x, programs, options.io_delay, on_placement)
+    return Activity(outputs, spikes, engine.run(network, x).saturations)
 
 
 def _run_stream(
