@@ -11,7 +11,7 @@ explains it. Lava is imported inside functions.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.base import OnPlacement
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
 from brf_lava.backends.loihi2.doctor import require_loihi2
 from brf_lava.backends.loihi2.hosts import Loihi2Options, use_host
@@ -36,6 +35,7 @@ from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
 
+OnPlacement = Callable[[Sequence[str]], None]
 Assembled = tuple[Path, dict[str, int]]  # the file of its machine code, and its constants by name
 
 
