@@ -89,8 +89,8 @@ def parse_numbers(text: str) -> tuple[int, ...]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if last < first:
             raise ParameterError(
-                f"neurons {text!r}: {part.strip()!r} is neither a number nor a range. Name them "
-                "like 0-7,12."
+                f"neurons {text!r}: {part.strip()!r} is neither a number below 1,000,000 nor a "
+                "range of them. Name them like 0-7,12."
             )
         numbers.extend(range(first, last + 1))
     return tuple(numbers)

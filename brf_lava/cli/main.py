@@ -49,7 +49,8 @@ def _wrong_usage(error: click.UsageError, ctx: click.Context | None) -> click.Cl
     if ctx := error.ctx or ctx:  # of the group where click did not say which of its commands
         command = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
     text = error.format_message().rstrip(".")
-    return Failure(f"{text}. See '{command} --help'.", error.exit_code)
+    text += "" if text.endswith("?") else "."
+    return Failure(f"{text} See '{command} --help'.", error.exit_code)
 
 
 class _OnStandardError(logging.Handler):

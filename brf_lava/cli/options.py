@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Callable
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+
+
+class Number(click.FloatRange):
+    """A number in a range; click would let nan pass."""
+
+    def convert(self, value: Any, *context: Any) -> float:
+        number: float = super().convert(value, *context)
+        return self.fail(f"{value} is not a number.", *context) if math.isnan(number) else number
 
 
 def grouped(name: str, group: type[Any], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:

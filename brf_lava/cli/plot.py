@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, DataOptions, data_option, network_data
+from brf_lava.cli.options import PATH, DataOptions, Number, data_option, network_data
 from brf_lava.errors import CheckpointError, DataError, ParameterError
 from brf_lava.io.printable import on_one_line
 
@@ -25,14 +24,6 @@ if TYPE_CHECKING:
 
 CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
 Decorator = Callable[[Any], Any]
-
-
-class Number(click.FloatRange):
-    """A number in a range; click would let nan pass."""
-
-    def convert(self, value: Any, *context: Any) -> float:
-        number: float = super().convert(value, *context)
-        return self.fail(f"{value} is not a number.", *context) if math.isnan(number) else number
 
 
 def option(*names: str, kind: Any, default: Any, help: str, **more: Any) -> Decorator:

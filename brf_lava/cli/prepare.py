@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH
+from brf_lava.cli.options import PATH, Number
 from brf_lava.io.printable import on_one_line
 
-SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+SHARE = Number(0, 1, min_open=True, max_open=True)
 option = partial(click.option, show_default=True)
 
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, load_data
+from brf_lava.cli.options import DataOptions, data_option, device_option, load_data
 from brf_lava.errors import DataError, JobError, RecipeError
 from brf_lava.io.printable import on_one_line
 from brf_lava.reproduce.published import NEURONS, TASKS
 
 if TYPE_CHECKING:
     from brf_lava.reproduce.plan import Job
+
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def neuron_names(text: str) -> list[str]:
@@ -40,7 +43,7 @@ def neuron_names(text: str) -> list[str]:
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change all recipes.")
-@click.option("--out", type=PATH, default=Path("reproduce"), show_default=True, help="A folder.")
+@click.option("--out", type=FOLDER, default=Path("reproduce"), show_default=True, help="A folder.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time. Default: one per core.")
 @data_option
 @device_option

@@ -16,7 +16,7 @@ from brf_lava.cli.loihi2_options import (
     board_profile,
     loihi2_settings,
 )
-from brf_lava.cli.options import grouped
+from brf_lava.cli.options import Number, grouped
 from brf_lava.errors import ParameterError
 
 
@@ -94,8 +94,6 @@ def target_options(backends: Iterable[str]) -> Callable[[Any], Any]:
         "target",
         TargetOptions,
         click.option("--backend", type=click.Choice(list(backends)), default="sim"),
-        click.option(
-            "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for Lava."
-        ),
+        click.option("--timeout", type=Number(min=0, min_open=True), help="Seconds for Lava."),
         click.option("--profile", help=f"Defaults of the target: sim{board}."),
     )

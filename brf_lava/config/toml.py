@@ -205,6 +205,8 @@ def parse_value(source: str) -> Any:
 
 def to_toml(value: Any) -> str:
     """A value as TOML, where it can be, and as a message shows it."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_toml, value))}]"
     text = json.dumps(value, ensure_ascii=False, default=repr).replace("\x7f", "\\u007f")
     return repr(value) if isinstance(value, float) else text  # JSON spells nan and inf otherwise
 

@@ -37,9 +37,9 @@ def reading(path: Path, expected: str) -> Iterator[None]:
                 f"{error.filename or path}: cannot be read ({os.strerror(error.errno)}). Check "
                 "that it exists and that you may read it."
             ) from None
+        problem = shortened(error).partition(". ")[0]  # NumPy's next sentence is no advice of ours
         raise DataError(
-            f"{path}: not {expected} ({shortened(error)}). The file is damaged or another one: "
-            "get it again."
+            f"{path}: not {expected} ({problem}). The file is damaged or another one: get it again."
         ) from None
 
 

@@ -76,7 +76,7 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
     """
     import wfdb
 
-    path = record.with_name(f"{record.name}.{annotator}")
+    path = record.parent / f"{record.name}.{annotator}"
     with reading(path, "a complete WFDB annotation file"):
         annotation = wfdb.rdann(str(record), annotator)
         samples = np.asarray(annotation.sample, dtype=np.int64)

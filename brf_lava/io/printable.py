@@ -31,7 +31,8 @@ def on_one_line(name: object) -> str:
 
 def shortened(error: BaseException) -> str:
     """What an error of another package says, on one line and not too long."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    text = " ".join(str(error).split())[:160]
+    return text if re.search("[A-Za-z]", text) else f"{type(error).__name__} {text}".rstrip()
 
 
 class _Printable:

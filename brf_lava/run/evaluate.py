@@ -166,6 +166,8 @@ def _run_parts(
 
     options: of `execute`.
     """
+    if batch is not None and batch < 1:
+        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
     size = samples_per_part(network, samples.shape[1])
     size = min(batch or size, size)
     for first in range(0, len(samples), size):

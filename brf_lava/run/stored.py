@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from math import isclose
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from brf_lava.backends import engine
 from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
@@ -49,10 +51,18 @@ class _Result:
 
 
 @dataclass(frozen=True)
+class _Own:
+    neuron: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class _Network:
     model: str | None = None  # the fingerprint of the float model
     task: str | None = None
-    neurons: dict[str, dict[str, str]] = field(default_factory=dict)  # a user's own
+    neurons: Annotated[dict[str, _Own], Meta(description="a table of a user's own neurons")] = (
+        field(default_factory=dict)
+    )
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,21 @@ def read_run(path: Path) -> RunFile:
     stored = read_file(path)
     try:
         for own in stored.network.neurons.values():
-            load_neuron(own["neuron"], (Path(), path.parent), own["sha256"])
+            load_neuron(own.neuron, (Path(), path.parent), own.sha256)
     except ParameterError as error:
         raise DataError(f"{path}: {error}") from error
-    names = {layer.shape.neuron for layer in stored.result.layers}
-    if not names or not all(name in NEURONS or name in LOADED for name in names):
-        listed = ", ".join(sorted(names)) or "none"
+    shapes = [layer.shape for layer in stored.result.layers]
+    names = {shape.neuron for shape in shapes}
+    if not all(name in NEURONS or name in LOADED for name in names):
+        listed = ", ".join(sorted(names))
         raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
+    spiking = [shape.record.spiking for shape in shapes]
+    joined = all(after.inputs == before.neurons for before, after in pairwise(shapes))
+    if spiking != [True] * max(1, len(shapes) - 1) + [False] or not joined:
+        raise DataError(
+            f"{path}: result.layers: hidden layers and a readout are needed, each with as many "
+            f"inputs as the one before has neurons. {REMEDY}"
+        )
     return stored
 
 

@@ -81,7 +81,7 @@ class LineReader:
         keys = msgspec.structs.asdict(line).items()
         given = [(key, value) for key, value in keys if value not in (None, False)]
         if len(given) != 1:
-            raise ValueError(f"{len(given)} keys")
+            raise ValueError("one key is needed, neither null nor false")
         ((key, value),) = given
         if key == "reset":
             if self._ecg is not None:

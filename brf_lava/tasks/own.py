@@ -147,7 +147,7 @@ def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
     """The inputs of one half as they are, and its labels, uint8 [B, 1] or [B, T]."""
     arrays = read_arrays(path, dict.fromkeys((own.input, own.label)))
     x, y = arrays[own.input], arrays[own.label]
-    if x.dtype.kind not in "biuf" or not len(x) or x.shape[1:] != (own.steps, own.inputs):
+    if x.dtype.kind not in "biuf" or not x.size or x.shape[1:] != (own.steps, own.inputs):
         raise DataError(
             f"{path}: {own.input}: {x.dtype} {list(x.shape)}; must be bool, integers or real "
             f"numbers [B, {own.steps}, {own.inputs}], as steps and inputs of the task say. Convert "

@@ -155,11 +155,13 @@ def check_labels(decision: Decision, split: Split) -> None:
     if steps > 1 and each_step != (labels == steps):
         per, choice = ("sample", "last or mean") if each_step else ("step", "each-step")
         raise RecipeError(
-            f"readout.prediction: {decision.prediction}, but one label per {per}. Choose {choice}."
+            f"readout.prediction: {decision.prediction}, but the data have one label per "
+            f"{per}. Choose {choice}."
         )
     if decision.ignore_first >= steps:
         raise RecipeError(
-            f"training.ignore_first: {decision.ignore_first} of {steps} steps; one must count."
+            f"training.ignore_first: {decision.ignore_first} of {steps} steps; at most "
+            f"{steps - 1} can be ignored."
         )
 
 

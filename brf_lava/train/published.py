@@ -154,9 +154,12 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     missing = [name for name in required if not isinstance(found.get(name), Tensor)]
     unknown = [str(name) for name in found if name not in (*required, MASK)]
     if missing or unknown:
+        lacks = f" lacks {', '.join(missing)}" if missing else ""
+        more = f" has unknown {', '.join(unknown)}" if unknown else ""
         raise CheckpointError(
-            f"{path}: not a published checkpoint of one hidden layer: its 'model_state_dict' lacks "
-            f"{', '.join(missing) or 'nothing'} and has unknown {', '.join(unknown) or 'nothing'}."
+            f"{path}: not a published checkpoint of one hidden layer: its 'model_state_dict'"
+            f"{' and'.join(filter(None, [lacks, more]))}. Name one, or use the file as it is if "
+            "'brf-lava train' or 'brf-lava import' wrote it."
         )
     for name, tensor in found.items():
         if not bool(torch.isfinite(tensor).all()):

@@ -29,6 +29,7 @@ from brf_lava.backends.loihi2 import backend as loihi2
 from brf_lava.backends.loihi2.backend import reset_interval, run_on_loihi2, sign_extended
 from brf_lava.backends.loihi2.hosts import Loihi2Options
 from brf_lava.config.profile import GENERATIONS, Loihi2Profile, load_profile
+from brf_lava.data.dataset import Split
 from brf_lava.errors import (
     BackendUnavailableError,
     DoesNotFitError,
@@ -41,6 +42,7 @@ from brf_lava.network.layers import Connection, FixedNetwork
 from brf_lava.neurons.families import LI
 from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.run.check import assert_equal
+from brf_lava.run.evaluate import run_test_data
 from brf_lava.run.execute import execute
 from brf_lava.run.verify import assert_on_time, vectors
 
@@ -179,7 +181,11 @@ def test_no_sample_reaches_the_next(chip: Any, rng: np.random.Generator, steps: 
 
 
 def test_batches_with_a_remainder(chip: Any, rng: np.random.Generator) -> None:
-    assert_chip_equals_engine(*small(rng, 40, 5), batch=2)
+    network, x = small(rng, 40, 5)
+    samples = Split(x.transpose(1, 0, 2), np.zeros((5, 40), np.uint8))
+    result, _ = run_test_data(network, samples, Loihi2(OPTIONS), batch=2, check=True)
+    assert result.checked
+    assert result.cost.sops
     assert chip.calls.count("start") == 3
 
 
@@ -261,10 +267,10 @@ def test_what_a_layer_asks_for(chip: Any, rng: np.random.Generator) -> None:
 
 def test_where_it_runs_is_told(chip: Any, rng: np.random.Generator) -> None:
     told: list[str] = []
-    run_on_loihi2(*small(rng, samples=4), OPTIONS, batch=2, on_placement=told.extend)
+    run_on_loihi2(*small(rng, samples=2), OPTIONS, on_placement=told.extend)
     assert told[0] == "slurm, partition oheogulch_2h, N3B3"  # Lava's own choice
     where = dict(line.split(": ", 1) for line in told[1:])
-    assert len(where) == len(told) - 1 == 11  # for one of the two streams
+    assert len(where) == len(told) - 1 == 11
     assert where["hidden1 (BRF)"] == "neuro core, NcBRFModel"
     assert where["weights of readout (Dense)"] == "neuro core, NcDenseModel"
     assert where["input (Source)"] == "host CPU, FixedSourceModel"
@@ -421,14 +427,13 @@ def test_what_does_not_fit_is_refused_before_the_board_is_asked(
 
 def test_bad_input_is_refused(chip: Any, rng: np.random.Generator) -> None:
     network = random_network(rng, (4, 6, 3))
-    for shape, batch, message in (
-        ((0, 1, 4), None, "at least one step"),
-        ((5, 0, 4), None, "at least one step"),
-        ((5, 1, 3), None, "input"),
-        ((5, 1, 4), 0, "batch: 0"),
+    for shape, message in (
+        ((0, 1, 4), "at least one step"),
+        ((5, 0, 4), "at least one step"),
+        ((5, 1, 3), "input"),
     ):
         with pytest.raises(ParameterError, match=message):
-            run_on_loihi2(network, np.zeros(shape, np.int8), OPTIONS, batch=batch)
+            run_on_loihi2(network, np.zeros(shape, np.int8), OPTIONS)
 
 
 def test_assemblers_and_ready_files(

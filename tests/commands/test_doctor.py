@@ -180,7 +180,7 @@ def test_ready_files_are_read(tmp_path: Path) -> None:
         (None, "cannot be read (No such file"),
         (b"[files", "ready.toml"),
         (good * 2, "ready.toml"),  # twice the same key
-        (good, "2 assembled programs, without"),  # neither file is there
+        (good, "b.bin (list files that exist. See deploy/assembler.md.)"),  # neither is there
     ):
         if content is not None:
             ready.write_bytes(content)

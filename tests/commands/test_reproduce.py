@@ -726,7 +726,7 @@ def test_a_folder_of_another_reproduce_or_a_file_is_refused(out: Path, small_dat
     asked = brf_lava(*ASKED, "--seeds", "2", "--out", out)
     assert_failed(asked, 2, "table1.csv: is not a table of 'brf-lava reproduce'")
     file = brf(out).model
-    assert_failed(brf_lava("ecg", "--out", file), 2, f"{file}: File exists")
+    assert_failed(brf_lava("ecg", "--out", file), 2, "'--out': Directory", "is a file. See")
 
 
 # The real thing

@@ -258,8 +258,8 @@ def test_bad_lines_are_refused() -> None:
         b"[0, 1, true, 0]": "Expected `int`, got `bool`",
         b"[0, 1, NaN, 0]": "JSON is malformed",
         b"7": "Expected `object | array`, got `int`",
-        b'{"reset": false}': "0 keys",
-        b'{"reset": true, "events": []}': "2 keys",
+        b'{"reset": false}': "one key is needed",
+        b'{"reset": true, "events": []}': "one key is needed",
         b'{"events": [4]}': "Expected `int` <= 3 - at `$.events[0]`",
         b'{"events": [-1]}': "Expected `int` >= 0",
         b'{"events": [2, 2]}': "event 2 twice",
@@ -438,6 +438,8 @@ def test_wrong_arguments(net: Path) -> None:
         (["-", "--lead-scale", "1,1"], "the network is for task None, 4 inputs"),
         (["-", "--backend", "loihi2"], "'loihi2' is not one of 'sim', 'engine'"),
         (["-", "--profile", "loihi2-oheogulch"], "describes a Loihi 2 board"),
+        (["-", "--decid", "1"], "Did you mean '--decide'? See 'brf-lava stream --help'."),
+        (["-", "--timeout", "nan"], "'--timeout': nan is not a number"),
     ):
         result = brf_lava("stream", net, "--backend", "engine", *options, typed="")
         assert_failed(result, 2, message)
@@ -493,6 +495,11 @@ def test_a_process_that_hangs_is_timed_out(nothing_left: None) -> None:
         os.kill(child("hidden1"), signal.SIGSTOP)
         with pytest.raises(LavaRunError, match="no answer within the time-out"):
             push_on(stream)
+
+
+def test_a_time_out_longer_than_a_poll_can_wait_is_none(nothing_left: None) -> None:
+    with Stream(small_network(), timeout=float("inf")) as stream:
+        assert stream.push([1, 0, 1, 0]) == ()
 
 
 def test_an_error_in_the_block_leaves_nothing(nothing_left: None) -> None:

@@ -165,6 +165,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^gamma = \S+", "gamma = 1", "gamma: 1; allowed is a number at least 0 and below 1."),
     (r"^omega = \S+ \S+", "omega = [5, 3]", f"neuron.omega: [5, 3]; {RANGE}"),
     (r"^b_offset = \S+ \S+", "b_offset = [1, 0.5]", f"neuron.b_offset: [1, 0.5]; {RANGE}"),
+    (r"^omega = \S+ \S+", "omega = [3, nan]", f"neuron.omega: [3, nan]; {RANGE}"),
     (r"^omega = \S+ \S+", "omega = [-1, 3]", f"neuron.omega: [-1, 3]; {RANGE}"),
     (
         r"^omega = \S+ \S+",

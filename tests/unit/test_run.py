@@ -19,6 +19,7 @@ from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.run.check import assert_equal
+from brf_lava.run.evaluate import predict
 from brf_lava.run.execute import execute, work
 from brf_lava.run.result import (
     accuracy,
@@ -231,3 +232,11 @@ def test_backends_are_obeyed_or_refused(network: FixedNetwork, x: np.ndarray) ->
     with pytest.raises(ParameterError, match="choose one of sim, engine, loihi2"):
         execute(network, x, backend="gpu")
     assert work(network, 40, 5) == 5 * 40 * (7 + 3)
+
+
+def test_samples_come_in_runs_of_one_or_more(network: FixedNetwork, x: np.ndarray) -> None:
+    samples = x.transpose(1, 0, 2)
+    found = predict(network, samples, backend="engine", batch=2)
+    assert (found == predict(network, samples, backend="engine")).all()
+    with pytest.raises(ParameterError, match="batch: -1; at least 1"):
+        predict(network, samples, backend="engine", batch=-1)

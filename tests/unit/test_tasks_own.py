@@ -180,6 +180,7 @@ def test_rounding_is_to_the_nearest_that_fits(x: np.ndarray, dtype: Any, scale: 
 
 def test_wrong_inputs_and_labels(tmp_path: Path) -> None:
     for content, found in (
+        ({"x": np.array(1)}, "x: int64 []; must be bool, integers or real"),
         ({"x": SPIKES.astype(complex)}, "x: complex128 [4, 6, 2]; must be bool, integers or real"),
         ({"x": SPIKES[:, :5]}, "int8 [4, 5, 2]"),
         ({"x": SPIKES[..., :1]}, "int8 [4, 6, 1]"),

@@ -106,6 +106,12 @@ def test_missing_and_damaged_files(tmp_path: Path, suffix: str) -> None:
         assert_refused(path)
 
 
+def test_an_error_that_is_a_number_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "order.pt"
+    path.write_text("hello\n")
+    assert_refused(path, "(KeyError 101)")
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [

@@ -232,9 +232,9 @@ BLANK = Split(ECG.test.x, np.full_like(ECG.test.y, UNLABELED))
         (ECG, ["validation=12"], "12 samples of 12; 1 to 11"),
         (replace(ECG, train=BLANK), [], "training half: none of its"),
         (replace(ECG, test=BLANK), [], "test half: none of its"),
-        (ECG, ["prediction=mean"], "mean, but one label per step"),
+        (ECG, ["prediction=mean"], "mean, but the data have one label per step"),
         (DIGITS, ["prediction=each-step"], "each-step, .* per sample. Choose last or"),
-        (DIGITS, ["ignore_first=30"], "training.ignore_first: 30 of 30 steps; one must count"),
+        (DIGITS, ["ignore_first=30"], "training.ignore_first: 30 of 30 steps; at most 29 can"),
     ],
 )
 def test_data_that_do_not_fit_the_recipe(

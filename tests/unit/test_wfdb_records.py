@@ -582,6 +582,8 @@ def test_command_refuses(records: Path, tmp_path: Path) -> None:
         ("--test-share", "1", "'--test-share'"),
         ("--stride", "0", "'--stride'"),
         ("--seed", "-1", "'--seed'"),
+        ("--test-share", "nan", "'--test-share': nan is not a number"),
+        ("--annotator", "../q1c", "0 of 7 records can be used, of fewer than two patients"),
         ("--annotator", "qqq", "0 of 7 records can be used, of fewer than two patients"),
     ):
         failed(command("ecg", *out, option, value), part)

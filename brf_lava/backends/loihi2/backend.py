@@ -49,10 +49,9 @@ def run_on_loihi2(
     x: NDArray[Any],
     options: Loihi2Options,
     *,
-    batch: int | None = None,
     on_placement: OnPlacement | None = None,
 ) -> Activity:
-    """Run the network from zero state, sample by sample.
+    """Run the network from zero state, sample by sample in one stream.
 
     States never leave the chip: the saturations are those of the integer engine for the same input.
 
@@ -60,7 +59,6 @@ def run_on_loihi2(
         network: What to run.
         x: [T, B, I], int8 or uint8 in the network's range; at least one step and one sample.
         options: Which board, and how.
-        batch: Samples in one stream, hence one use of the board; None for all.
         on_placement: Called with where it runs, and where each process does, a line each.
 
     Raises:
@@ -72,15 +70,11 @@ def run_on_loihi2(
     steps, samples, _ = x.shape
     if not steps or not samples:
         raise ParameterError(f"input: shape {x.shape}; at least one step and sample are needed.")
-    if batch is not None and batch < 1:
-        raise ParameterError(f"batch: {batch}; at least 1 sample per run is needed.")
     check_values(network)
     if options.profile is not None:
         place(network_shape(network, "the network"), options.profile).require_fit("the network")
     host = require_loihi2(options)
     use_host(host)
-    size = batch or samples
-    parts = []
     with tempfile.TemporaryDirectory() as folder:
         assembler, programs = find_assembler(options.microcode, options.assembler), []
         for index, program in enumerate(network_programs(network)):
@@ -89,13 +83,8 @@ def run_on_loihi2(
             programs.append((path, program.constants))
         if on_placement is not None:
             on_placement([host.describe()])
-        for first in range(0, samples, size):
-            show = on_placement if not first else None
-            part = x[:, first : first + size]
-            outputs, spikes = _run_stream(network, part, programs, options.io_delay, show)
-            saturations = engine.run(network, part).saturations
-            parts.append(Activity(outputs, spikes, saturations))
-    return Activity.of_batches(parts)
+        outputs, spikes = _run_stream(network, x, programs, options.io_delay, on_placement)
+    return Activity(outputs, spikes, engine.run(network, x).saturations)
 
 
 def _run_stream(

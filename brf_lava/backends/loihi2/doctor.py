@@ -70,7 +70,8 @@ def _assembler(options: Loihi2Options) -> Finding:
     gone = [str(path) for path in code.files.values() if not os.access(path, os.R_OK)]
     detail = f"{code.name}, {len(code.files)} assembled programs"
     detail += f", without {', '.join(gone)}" if gone else ""
-    return Finding(WHAT, len(gone) < len(code.files), detail)
+    found = len(gone) < len(code.files)
+    return Finding(WHAT, found, detail, "" if found else f"list files that exist. {GUIDE}")
 
 
 def _generation(options: Loihi2Options) -> Finding:

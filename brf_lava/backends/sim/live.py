@@ -25,6 +25,7 @@ from brf_lava.network.layers import FixedNetwork
 if TYPE_CHECKING:
     from brf_lava.backends.sim.launch import Running
 
+POLL_MAX = 2**31 - 1  # ms, that a poll can wait
 TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 
 
@@ -87,7 +88,8 @@ class _LavaSteps:
         self._inputs[slot] = 0 if x is None else x
         self._blanks[slot] = x is None
         os.write(self._input_there, TOKEN)
-        ready = [handle for handle, _ in poll.poll(None if timeout is None else 1000 * timeout)]
+        limit = None if timeout is None else min(1000 * timeout, POLL_MAX)
+        ready = [handle for handle, _ in poll.poll(limit)]
         if self.next_output in ready:
             os.read(self.next_output, 1)
         elif ready:
