@@ -49,8 +49,7 @@ def run(network: AnyNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, lis
     fired = []
     for layer in network.layers:
         if keep is None or not layer.neuron.spiking:
-            signal, _ = forward(layer, signal)
-            spikes = signal
+            signal = spikes = forward(layer, signal)[0]
         else:
             arrive = keep((*signal.shape[:2], len(layer.weights)))
             spikes = _forward_losing(layer, signal, arrive)

@@ -51,12 +51,10 @@ def measure_fidelity(real: RealNetwork, fixed: FixedNetwork, samples: Samples) -
             predictions[index].append(decision.predict(outputs))
             spikes[index] += sum(int(np.count_nonzero(layer)) for layer in fired)
     ours, theirs = map(np.concatenate, predictions)
-    (hits, counted), (integer_hits, _) = (
-        decision.hits(each, samples.labels) for each in (ours, theirs)
-    )
+    (hits, counted), (kept, _) = (decision.hits(each, samples.labels) for each in (ours, theirs))
     return Fidelity(
         samples=count,
         agreement=float((ours == theirs).mean()),
-        accuracies=(hits / counted, integer_hits / counted) if counted else None,
+        accuracies=(hits / counted, kept / counted) if counted else None,
         sops=(spikes[0] / count, spikes[1] / count),
     )

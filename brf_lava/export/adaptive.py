@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ def round_network(
     x: NDArray[Any],
     weight_bits: int,
     decision: Decision,
-    progress: Progress | None = None,
+    progress: Progress,
 ) -> tuple[FixedLayer, ...]:
     """Round the weights of a network again, adaptively.
 
@@ -59,16 +58,16 @@ def round_network(
     outputs = _run(network.layers, x)
     wanted = decision.predict(outputs)
     done: list[FixedLayer] = []
-    step = _counter(progress)
+    neurons = 0  # that are done
     for index, (layer, rounded) in enumerate(zip(network.layers, nearest, strict=True)):
         rest = network.layers[index + 1 :]
         if rest:
             heard = real
             real, states = forward(layer, heard, keep_states=True)
-            gram, _ = _gram(layer, heard, real, states[:-1], step)
+            gram, _ = _gram(layer, heard, real, states[:-1], progress, neurons)
             matrices = bare_weights(layer)
         else:
-            gram, product = _gram(layer, fixed, outputs, None, step)
+            gram, product = _gram(layer, fixed, outputs, None, progress, neurons)
             matrices = [_refit(gram, product, bare_weights(layer)[0])]
         unit = layer.neuron.weight_gain(layer.constants) * 2.0**rounded.constants.state_bits
         choices = [rounded]
@@ -79,13 +78,8 @@ def round_network(
         agreed = [(decision.predict(_run(rest, each)) == wanted).mean() for each in answers]
         best = int(np.argmax(agreed))
         done.append(choices[best])
-        fixed = answers[best]
+        fixed, neurons = answers[best], neurons + len(layer.weights)
     return tuple(done)
-
-
-def _counter(progress: Progress | None) -> Callable[[], None]:
-    numbers = count(1)
-    return lambda: progress(next(numbers)) if progress else None
 
 
 def _run(layers: Sequence[RealLayer], signal: Any) -> Any:
@@ -98,18 +92,14 @@ def _samples(network: RealNetwork, x: NDArray[Any]) -> int:
     """How many samples of `x` [T, B, I] to use, within the limits of work and memory."""
     steps = float(STEPS)
     for layer in network.layers:
-        neurons, columns = len(layer.weights), _columns(layer)
+        neurons, columns = layer.weights.shape
+        columns += 0 if layer.recurrent is None else neurons
         steps = min(steps, WORK / (neurons * columns**2), STATES / (3 * neurons))
     return max(1, int(steps) // len(x))
 
 
-def _columns(layer: RealLayer) -> int:
-    neurons, inputs = layer.weights.shape
-    return int(inputs if layer.recurrent is None else inputs + neurons)
-
-
 def _gram(
-    layer: RealLayer, x: Any, outputs: Any, states: Any | None, step: Callable[[], None]
+    layer: RealLayer, x: Any, outputs: Any, states: Any | None, progress: Progress, done: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """``H = sum_t phi phi'`` [N, J, J] and ``sum_t phi o`` [N, J] of every neuron.
 
@@ -118,7 +108,7 @@ def _gram(
         x: [T, B, I], its inputs.
         outputs: [T, B, N], its outputs o, which recurrent weights are applied to.
         states: [T, S, B, N] before each step; None for a step that does not depend on them.
-        step: Counts the neurons.
+        progress, done: As of `round_network`, and the neurons of layers before.
     """
     joined = x.astype(np.float32)
     if layer.recurrent is not None:
@@ -133,7 +123,7 @@ def _gram(
             membrane = filtered(layer, k, joined, at_k).reshape(-1, columns)
             gram[k] = membrane.T @ membrane
             product[k] = membrane.T @ outputs[:, :, k].reshape(-1).astype(np.float32)
-        step()
+        progress(done + k + 1)
     size = np.einsum("kjj->k", gram)
     usual = np.median(size[np.isfinite(size)]) if np.isfinite(size).any() else 1.0
     grows = ~(size <= GROWS * usual)

@@ -113,7 +113,7 @@ def quantize(
     weight_bits: int = WEIGHT_BITS_MAX,
     rounding: str = "adaptive",
     decision: Decision | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda done: None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a network; state formats from the ranges it reaches on `x` unless given.
 

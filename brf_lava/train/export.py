@@ -29,7 +29,7 @@ def export_model(
     parameter_bits: int = 16,
     weight_bits: int = 8,
     rounding: str = "adaptive",
-    progress: Progress | None = None,
+    progress: Progress = lambda done: None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a trained model to integers and write them to a network file.
 

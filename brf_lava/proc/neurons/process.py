@@ -130,9 +130,6 @@ class BHRF(NeuronLayer):
 class ALIF(NeuronLayer):
     """Adaptive leaky integrate-and-fire neurons, `neurons.fixed.alif_step`; variables u, a, z.
 
-    The constant input_gain is 1, or 0 where the weights carry ``1 - decay`` already, as they always
-    do in real numbers.
-
     decay:      [N], of the membrane per step
     adaptation: [N], decay of the adaptation per step
     """
@@ -143,7 +140,7 @@ class ALIF(NeuronLayer):
 class LI(NeuronLayer):
     """A readout of leaky integrators, `neurons.fixed.li_step`; variable o.
 
-    decay: [N], per step. input_gain: as of `ALIF`.
+    decay: [N], per step.
     """
 
     neuron = families.LI
