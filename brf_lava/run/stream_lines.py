@@ -137,8 +137,9 @@ class Session:
                 started = time.perf_counter()
                 if line.strip():
                     x = self._reader.read(line, f"{name}, line {number}")
-                    self._write(self._stream.reset() if x is None else self._stream.push(x))
-                    self._steps += x is not None
+                    answers = self._stream.reset() if x is None else self._stream.push(x)
+                    self._steps += x is not None  # before whoever reads the answer stops it
+                    self._write(answers)
                 self._seconds += time.perf_counter() - started
         except DataError:
             self._write(self._stream.reset())
