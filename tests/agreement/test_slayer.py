@@ -301,7 +301,7 @@ REFUSED: tuple[tuple[str, Any, str], ...] = (
     ("RF", {"gamma": 0.9}, "gamma: no such key"),
     ("ALIF", {"theta": "high"}, 'theta: "high"; allowed is a number above 0.'),
     ("BRF", {"omega": (3.0, 2.0)}, r"omega: \[3, 2\]; allowed is a range \[low, high\] of numbers"),
-    ("BRF", {"omega": (3.0, float("nan"))}, r"omega: \[3.0, NaN\]; allowed is a range"),
+    ("BRF", {"omega": (3.0, float("nan"))}, r"omega: \[3.0, nan\]; allowed is a range"),
     ("BRF", {"dt": 0.0}, "dt: 0.0; allowed is a number above 0."),
     ("BHRF", {"gamma": 1.5}, "gamma: 1.5; allowed is a number at least 0 and below 1."),
     ("BRF", {"shared_param": 1}, "shared_param: 1; allowed is true or false."),

@@ -397,11 +397,16 @@ def test_the_readout_counted_by_hand() -> None:
     assert words(wide, COEFFICIENT) == 2
 
 
-def test_old_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> None:
-    network, _ = read_network(Path(__file__).parents[1] / "golden" / "network_v2.h5")
-    *_, alif, readout = network_programs(network)
-    assert (alif.neuron.name, alif.fingerprint) == ("ALIF", "fc225377c66b419f")
-    assert (readout.neuron.name, readout.fingerprint) == ("LI", "ece0450c55e76741")
+def test_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> None:
+    network, _ = read_network(Path(__file__).parents[1] / "golden" / "network_v3.h5")
+    assert {each.neuron.name: each.fingerprint for each in network_programs(network)} == {
+        "RF": "2791e9297e0b4641",
+        "BRF": "37e7dafcb99345fd",
+        "HRF": "66743909ed6faeeb",
+        "BHRF": "e27638dd0324b5bc",
+        "ALIF": "d34ce25d77587ea9",
+        "LI": "8ad997102751b726",
+    }
 
 
 def test_needs_are_the_largest_of_all_programs() -> None:
