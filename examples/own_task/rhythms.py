@@ -7,7 +7,7 @@ arrays to train.npz and test.npz next to them, and trains, exports and runs:
 
 Then the commands do the same:
 
-    brf-lava train --recipe rhythms-brf.toml
+    brf-lava train --recipe rhythms-brf.toml --overwrite
     brf-lava export model.pt net.h5
     brf-lava run net.h5
 

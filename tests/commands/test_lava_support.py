@@ -176,7 +176,8 @@ def test_a_first_run_says_that_it_compiles(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("BRF_LAVA_DATA", raising=False)
     small = ("--epochs", "1", "--set", "hidden=[2]", "--set", "training.batch_size=600")
     for said in (1, 0):
-        done = run_process("train", "--task", "ecg", *small, "--out", tmp_path / "m.pt")
+        out = ("--out", tmp_path / "m.pt", "--overwrite")
+        done = run_process("train", "--task", "ecg", *small, *out)
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("Compiling kernels") == said
         assert said == 0 or done.stderr.index("Compiling") < done.stderr.index("epoch 1/1")
