@@ -94,7 +94,9 @@ def _samples(network: RealNetwork, x: NDArray[Any]) -> int:
     for layer in network.layers:
         neurons, columns = layer.weights.shape
         columns += 0 if layer.recurrent is None else neurons
-        steps = min(steps, WORK / (neurons * columns**2), STATES / (3 * neurons))
+        steps = min(
+            steps, WORK / (neurons * columns**2), STATES / (len(layer.neuron.states) * neurons)
+        )
     return max(1, int(steps) // len(x))
 
 
@@ -125,7 +127,8 @@ def _gram(
             product[k] = membrane.T @ outputs[:, :, k].reshape(-1).astype(np.float32)
         progress(done + k + 1)
     size = np.einsum("kjj->k", gram)
-    usual = np.median(size[np.isfinite(size)]) if np.isfinite(size).any() else 1.0
+    heard = size[np.isfinite(size) & (size > 0)]
+    usual = np.median(heard) if len(heard) else 1.0
     grows = ~(size <= GROWS * usual)
     gram[grows] = usual / columns * np.eye(columns)
     return gram, product
@@ -146,10 +149,8 @@ def _refit(gram: Any, product: Any, weights: NDArray[np.float64]) -> NDArray[np.
     size = np.einsum("kjj->k", gram) / columns
     ridge = np.where(size > 0, REFIT_RIDGE * size, 1.0)[:, None, None] * np.eye(columns)
     change = product - np.einsum("kij,kj->ki", gram, weights)
-    refitted: NDArray[np.float64] = (
-        weights + np.linalg.solve(gram + ridge, change[..., None])[..., 0]
-    )
-    return refitted
+    refitted = weights + np.linalg.solve(gram + ridge, change[..., None])[..., 0]
+    return np.where(weights == 0, 0.0, refitted)
 
 
 def _with_weights(layer: FixedLayer, rounding: Rounding) -> FixedLayer:

@@ -246,3 +246,12 @@ def test_weights_of_a_neuron_that_leaks_nothing_are_refused() -> None:
     layer = real_layer(LI, np.random.default_rng(0), (CLASSES, HIDDEN))
     with pytest.raises(ParameterError, match="neuron 0"):
         bare_weights(replace(layer, coefficients=np.ones_like(layer.coefficients)))
+
+
+def test_readout_weights_of_0_stay_0() -> None:
+    rng = np.random.default_rng(11)
+    network, x = small_network(rng, BRF, 40.0), spikes(rng)
+    pruned = rng.random((CLASSES, HIDDEN)) < 0.5
+    readout = replace(network.layers[1], weights=np.where(pruned, 0, network.layers[1].weights))
+    fixed, _ = quantize(RealNetwork((network.layers[0], readout)), x, weight_bits=8)
+    assert not fixed.layers[1].weights.mantissa[pruned].any()
