@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from brf_lava.errors import ParameterError
 from brf_lava.export.adaptive import Progress, round_network
-from brf_lava.export.rounding import bare_weights
+from brf_lava.export.rounding import bare_weights, mantissa_limit, smallest_exponent
 from brf_lava.network.decision import Decision
 from brf_lava.network.forward import forward
 from brf_lava.network.layers import (
@@ -274,17 +274,15 @@ def quantize_weights(
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
-    limit = 2 ** (layer_format.weight_bits - 1) - 1
-    for exponent in range(EXPONENT_MAX + 1):
-        if np.rint(largest / 2**exponent) <= limit:  # as floats: beyond 63 bits a cast would wrap
-            connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
-            represented = connection.integers / unit
-            return connection, _deviation(name, connection.mantissa, represented, weights)
-    raise ParameterError(
-        f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
-        f"{limit * 2**EXPONENT_MAX} fit. Use fewer state bits (--state-bits, now "
-        f"{layer_format.state_bits})."
-    )
+    exponent = smallest_exponent(largest, layer_format.weight_bits)
+    if exponent is None:
+        raise ParameterError(
+            f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
+            f"{mantissa_limit(layer_format.weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
+            f"bits (--state-bits, now {layer_format.state_bits})."
+        )
+    connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
+    return connection, _deviation(name, connection.mantissa, connection.integers / unit, weights)
 
 
 def _quantize_coefficients(

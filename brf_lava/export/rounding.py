@@ -39,6 +39,17 @@ class Rounding(NamedTuple):
     cost: float
 
 
+def mantissa_limit(weight_bits: int) -> int:
+    """The largest magnitude of a mantissa."""
+    return int(2 ** (weight_bits - 1)) - 1
+
+
+def smallest_exponent(largest: float, weight_bits: int) -> int | None:
+    """The smallest exponent with which state integer `largest` fits a mantissa, if any does."""
+    limit = mantissa_limit(weight_bits)  # compared as floats: beyond 63 bits a cast would wrap
+    return next((e for e in range(EXPONENT_MAX + 1) if np.rint(largest / 2**e) <= limit), None)
+
+
 def leaks(layer: RealLayer) -> NDArray[np.float64]:
     """The input gain ``1 - decay`` [N] that the real weights carry and the integer step applies."""
     neuron = layer.neuron
@@ -133,16 +144,9 @@ def _filter(x: Any, matrix: Any, push: Any, first: Any) -> None:
 
 
 def filtered(layer: RealLayer, k: int, x: NDArray[Any], states: NDArray[Any]) -> NDArray[Any]:
-    """What each input alone leaves in the membrane of neuron k, for a weight of 1.
+    """What each input in `x` [T, B, J], float32, leaves in the membrane of neuron k, [T, B, J].
 
-    Args:
-        layer: The layer, in real numbers.
-        k: Which of its neurons.
-        x: [T, B, J], what its weights are applied to, float32.
-        states: [T, S, B], the neuron's states before each step of the float network.
-
-    Returns:
-        [T, B, J] float32.
+    Each is taken alone and with a weight of 1; layer, k, states: as of `linear_step`.
     """
     membrane = np.empty(x.shape, np.float32)
     _compiled(_filter)(x, *linear_step(layer, k, states), membrane)
@@ -159,11 +163,11 @@ def _plane(upper: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Non
         left[j:] -= error * upper[j, j:]
 
 
-def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any, sweeps: Any) -> Any:
+def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Any:
     """Change single mantissas, then pairs, by one while that lowers the cost; returns the cost."""
     size = len(wanted)
     slope = h @ (mantissa * step - wanted)
-    for _ in range(sweeps):
+    for _ in range(SWEEPS):
         changed = False
         for j in range(size):
             if wanted[j] == 0:
@@ -201,13 +205,13 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any, sweeps: 
 
 
 def _round_rows(
-    h: Any, upper: Any, wanted: Any, step: Any, limit: Any, sweeps: Any, mantissas: Any, costs: Any
+    h: Any, upper: Any, wanted: Any, step: Any, limit: Any, mantissas: Any, costs: Any
 ) -> None:
     for k in numba.prange(wanted.shape[0]):
         _plane(upper[k], wanted[k], step, limit, mantissas[k])
-        costs[k] = _improve(h[k], wanted[k], step, limit, mantissas[k], sweeps)
+        costs[k] = _improve(h[k], wanted[k], step, limit, mantissas[k])
         other = np.minimum(np.maximum(np.rint(wanted[k] / step), -limit), limit)
-        cost = _improve(h[k], wanted[k], step, limit, other, sweeps)
+        cost = _improve(h[k], wanted[k], step, limit, other)
         if cost < costs[k]:
             mantissas[k] = other
             costs[k] = cost
@@ -215,9 +219,7 @@ def _round_rows(
 
 @cache
 def _compiled(loop: Any) -> Any:
-    helpers = (
-        {} if loop is _filter else {"_plane": compiled(_plane), "_improve": compiled(_improve)}
-    )
+    helpers = {"_plane": compiled(_plane), "_improve": compiled(_improve)}
     return specialized(loop, loop.__name__.strip("_"), parallel=True, **helpers)
 
 
@@ -234,27 +236,25 @@ def round_rows(
     Returns:
         One rounding for each choice of exponents, the one that costs least first.
     """
-    limit = 2.0 ** (weight_bits - 1) - 1
+    limit = float(mantissa_limit(weight_bits))
     widths = [matrix.shape[1] for matrix in matrices]
     wanted = np.ascontiguousarray(np.concatenate(matrices, axis=1))
     neurons, columns = wanted.shape
     ridge = RIDGE * np.einsum("kjj->k", gram) / max(columns, 1)
     h = gram + np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(columns)
-    upper = np.linalg.cholesky(np.linalg.inv(h)).transpose(0, 2, 1)
+    upper = np.ascontiguousarray(np.linalg.cholesky(np.linalg.inv(h)).transpose(0, 2, 1))
     roundings = []
-    for exponents in product(*(_exponents(matrix, limit) for matrix in matrices)):
+    for exponents in product(*(_exponents(matrix, weight_bits) for matrix in matrices)):
         step = np.repeat([2.0**exponent for exponent in exponents], widths)
         mantissas, costs = np.empty_like(wanted), np.empty(neurons)
-        _compiled(_round_rows)(
-            h, np.ascontiguousarray(upper), wanted, step, limit, SWEEPS, mantissas, costs
-        )
+        _compiled(_round_rows)(h, upper, wanted, step, limit, mantissas, costs)
         parts = np.split(mantissas.astype(np.int8), np.cumsum(widths)[:-1], axis=1)
         roundings.append(Rounding(tuple(parts), exponents, float(costs.sum())))
     return sorted(roundings, key=lambda rounding: rounding.cost)
 
 
-def _exponents(matrix: NDArray[np.float64], limit: float) -> list[int]:
+def _exponents(matrix: NDArray[np.float64], weight_bits: int) -> list[int]:
     """The smallest exponent that holds every weight, and those below it."""
-    largest = float(np.abs(matrix).max(initial=0.0))
-    fits = next((e for e in range(EXPONENT_MAX) if largest / 2**e <= limit + 0.5), EXPONENT_MAX)
-    return list(range(max(0, fits - CLIPPED + 1), fits + 1))
+    fits = smallest_exponent(float(np.abs(matrix).max(initial=0.0)), weight_bits)
+    largest = EXPONENT_MAX if fits is None else fits  # a refitted weight may be beyond all of them
+    return list(range(max(0, largest - CLIPPED + 1), largest + 1))

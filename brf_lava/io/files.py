@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,9 +41,12 @@ class Kind:
         if not path.is_file():
             what = "a folder" if path.is_dir() else "not a regular file"
             raise BrfLavaError(f"{path}: is {what}, and would be replaced. Name a file.")
-        content = path.read_bytes()
+        if not path.stat().st_size:
+            return
         pattern = self.begins + re.escape(self.mark.encode())
-        if content and not re.match(pattern, content, re.DOTALL):
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            known = re.match(pattern, content, re.DOTALL) is not None
+        if not known:
             raise BrfLavaError(
                 f"{path}: is not {self.name}, and would be replaced. Name another file, or move "
                 "that one."
