@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.io
 from click.testing import CliRunner, Result
 
 from brf_lava.cli import main
+from brf_lava.data.dataset import Split
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = "from brf_lava.cli import main; main(prog_name='brf-lava')"
@@ -98,6 +100,17 @@ def write_task(folder: Path, **arrays: Any) -> Path:
         'train = "data.npz"\ntest = "data.npz"\ninput = "x"\nlabel = "y"\n'
     )
     return path
+
+
+def write_mat(path: Path, split: Split) -> None:
+    """In the layout of the published files: a last step that only marks the end, one-hot labels."""
+    samples, steps, inputs = split.x.shape
+    x = np.zeros((samples, steps + 1, inputs), np.int16)
+    x[:, :steps] = split.x
+    x[:, -1, 0] = -1
+    y = np.zeros((samples, steps + 1, 6), np.uint8)
+    y[:, :steps] = np.eye(6, dtype=np.uint8)[split.y]
+    scipy.io.savemat(path, {"x": x, "y": y}, do_compression=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:

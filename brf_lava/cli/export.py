@@ -76,20 +76,18 @@ def export(
         )
     report.print_table(report.format_table(reports))
     report.print_table(report.deviation_table(reports))
-    lines = report.correction_lines(reports)
-    click.echo("\n".join(lines) if lines else "No neuron had to be changed to stay stable.")
-    for line in report.growth_lines(reports):
+    stable = "No neuron had to be changed to stay stable."
+    for line in (report.correction_lines(reports) or [stable]) + report.growth_lines(reports):
         click.echo(line)
-    seen = dataset.train.first(FIDELITY_SAMPLES)
-    samples = Samples(seen.time_major(), seen.y, checkpoint.recipe.decision)
-    fidelity = measure_fidelity(real, exported, samples)
+    seen, decision = dataset.train.first(FIDELITY_SAMPLES), checkpoint.recipe.decision
+    fidelity = measure_fidelity(real, exported, Samples(seen.time_major(), seen.y, decision))
     report.print_table(fidelity.table())
     name = on_one_line(network)
     click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")
     if fidelity.agreement < WARN_BELOW:
         click.echo(
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
-            "network's. Use more --weight-bits or --state-bits, --rounding adaptive, or train with "
-            f"--set weight_bits={weight_bits}.",
+            "network's. Try --rounding adaptive if it was not, more --weight-bits or --state-bits, "
+            f"or train with --set weight_bits={weight_bits}.",
             err=True,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,6 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-import scipy.io
 import torch
 from click.testing import Result
 from command_line import (
@@ -31,6 +31,7 @@ from command_line import (
     files,
     run_process,
     start,
+    write_mat,
 )
 from networks import random_network
 
@@ -38,7 +39,6 @@ from brf_lava import __version__, report
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
 from brf_lava.cli import main
-from brf_lava.data.dataset import Split
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import LavaRunError
@@ -57,17 +57,6 @@ LONG = 40  # epochs: enough to be interrupted in
 
 
 # What all tests share
-
-
-def write_mat(path: Path, split: Split) -> None:
-    """In the layout of the published files: a last step that only marks the end, one-hot labels."""
-    samples = len(split.x)
-    x = np.zeros((samples, STEPS + 1, 4), np.int16)
-    x[:, :STEPS] = split.x
-    x[:, -1, 0] = -1
-    y = np.zeros((samples, STEPS + 1, 6), np.uint8)
-    y[:, :STEPS] = np.eye(6, dtype=np.uint8)[split.y]
-    scipy.io.savemat(path, {"x": x, "y": y}, do_compression=True)
 
 
 def write_data(folder: Path, seed: int) -> Path:
@@ -160,6 +149,27 @@ def test_export_obeys_its_bits(shared: Path, tmp_path: Path) -> None:
     for layer in network.layers:
         assert (layer.constants.state_bits, layer.constants.parameter_bits) == (12, 20)
         assert np.abs(layer.weights.mantissa.astype(int)).max() <= 7
+
+
+def test_export_rounds_as_asked_and_warns_where_little_agrees(shared: Path, tmp_path: Path) -> None:
+    """Two bits a weight leave little of a network: that is said last, and nothing is refused."""
+    out, data = tmp_path / "net.h5", shared / "data"
+    asked = ("--rounding", "nearest", "--weight-bits", "2", "--data", data)
+    result = brf_lava("export", shared / "model.pt", out, *asked)
+    assert_worked(result)
+    real = load_checkpoint(shared / "model.pt").model().to_real()
+    x = ecg.load(data).train.time_major()
+    network, _ = read_network(out)
+    nearest, _ = quantize(real, x, weight_bits=2, rounding="nearest")
+    for ours, theirs in zip(network.layers, nearest.layers, strict=True):
+        np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
+    assert network.provenance["rounding"] == "nearest"
+    equal = float(re.findall(r"same prediction as float .* ([\d.]+)%", result.output)[0])
+    warned = result.output.splitlines()[-1]
+    assert warned.startswith("Warning: only ") is (equal < 90), warned
+    assert equal < 90
+    assert "--rounding adaptive" in warned
+    assert "Warning" not in (shared / "export.txt").read_text()
 
 
 def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend: str) -> None:

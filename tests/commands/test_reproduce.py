@@ -20,9 +20,8 @@ import click
 import command_line
 import numpy as np
 import pytest
-import scipy.io
 import torch
-from command_line import assert_failed, assert_worked
+from command_line import assert_failed, assert_worked, write_mat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -730,17 +729,6 @@ def test_a_folder_of_another_reproduce_or_a_file_is_refused(out: Path, small_dat
 
 
 # The real thing
-
-
-def write_mat(path: Path, split: Any) -> None:
-    """In the layout of the published files: a last step that only marks the end, one-hot labels."""
-    samples = len(split.x)
-    x = np.zeros((samples, STEPS + 1, 4), np.int16)
-    x[:, :STEPS] = split.x
-    x[:, -1, 0] = -1
-    y = np.zeros((samples, STEPS + 1, 6), np.uint8)
-    y[:, :STEPS] = np.eye(6, dtype=np.uint8)[split.y]
-    scipy.io.savemat(path, {"x": x, "y": y}, do_compression=True)
 
 
 INTERRUPTED = """
