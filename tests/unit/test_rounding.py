@@ -13,11 +13,13 @@ from brf_lava.analysis.activity import Samples
 from brf_lava.analysis.fidelity import measure_fidelity
 from brf_lava.backends import engine
 from brf_lava.errors import ParameterError
+from brf_lava.export import adaptive
 from brf_lava.export.adaptive import round_network
 from brf_lava.export.quantize import quantize
 from brf_lava.export.rounding import RIDGE, bare_weights, filtered, linear_states, round_rows
 from brf_lava.kernels import loop
 from brf_lava.network.decision import UNLABELED, Decision
+from brf_lava.network.forward import forward
 from brf_lava.network.layers import RealLayer, RealNetwork
 from brf_lava.neurons.families import ALIF, BHRF, BRF, HRF, LI, NEURONS, RF, Neuron
 
@@ -177,17 +179,44 @@ def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuro
         assert (one.recurrent is None) == (old.recurrent is None)
 
 
-def test_a_neuron_that_grows_does_not_stop_the_rounding() -> None:
+def test_a_neuron_that_grows_keeps_its_nearest_integers() -> None:
+    """However far: its membrane overflows, and must not choose the exponents of the others."""
     rng = np.random.default_rng(6)
     network = small_network(rng, RF, 1.0)
     coefficients = network.layers[0].coefficients.copy()
-    coefficients[0, 0] = 0.0  # no damping, so that it grows; the others are stable
-    network = RealNetwork(
-        (replace(network.layers[0], coefficients=coefficients), network.layers[1])
-    )
-    x = spikes(rng)
-    fixed, _ = quantize(network, x, weight_bits=4)
-    assert np.abs(fixed.layers[0].weights.mantissa).max() <= 7
+    coefficients[:, 0] = 0.0, 50.0  # no damping: it grows by 12 % a step; the others are stable
+    hidden = replace(network.layers[0], coefficients=coefficients)
+    for repeats in (2, 20):
+        x = np.tile(spikes(rng), (repeats, 1, 1))
+        grown = quantize(RealNetwork((hidden, network.layers[1])), x, weight_bits=4, state_bits=6)
+        layer = grown[0].layers[0]
+        assert layer.recurrent is not None
+        for matrix, connection in zip(
+            bare_weights(hidden), (layer.weights, layer.recurrent), strict=True
+        ):
+            wanted = matrix[0] * hidden.constants.dt * 2.0**6 / 2.0**connection.exponent
+            np.testing.assert_array_equal(connection.mantissa[0], np.clip(np.rint(wanted), -7, 7))
+
+
+def test_of_the_cheapest_choices_the_one_that_agrees_best_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gains = []
+    for seed in range(6):
+        network = small_network(np.random.default_rng(seed), BRF, 40.0)
+        x = spikes(np.random.default_rng(seed + 100))
+        agreement = []
+        for kept in (1, 4):
+            monkeypatch.setattr(adaptive, "KEPT", kept)
+            fixed, _ = quantize(network, x, weight_bits=3)
+            answers = [
+                forward(network.layers[1], forward(hidden, x)[0])[0].argmax(2)
+                for hidden in (network.layers[0], fixed.layers[0])
+            ]
+            agreement.append(float((answers[0] == answers[1]).mean()))
+        gains.append(agreement[1] - agreement[0])
+    assert min(gains) >= 0
+    assert max(gains) > 0
 
 
 def test_weights_of_0_stay_0() -> None:
@@ -197,23 +226,23 @@ def test_weights_of_0_stay_0() -> None:
         assert not rounding.mantissas[0][pruned].any()
 
 
-def test_weights_that_are_integers_already_are_kept() -> None:
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_that_are_integers_already_are_kept(bits: int) -> None:
     """Those of a network that was trained with rounded weights."""
     network = small_network(np.random.default_rng(8), BRF, 40.0)
     x = spikes(np.random.default_rng(8))
-    fixed, _ = quantize(network, x, weight_bits=4, state_bits=12, rounding="nearest")
-    unit = network.layers[0].constants.dt * 2.0 ** fixed.layers[0].constants.state_bits
-    gains, bits = 1 - network.layers[1].coefficients[0], fixed.layers[1].constants.state_bits
+    asked = {"weight_bits": bits, "state_bits": 12}
+    fixed, _ = quantize(network, x, rounding="nearest", **asked)  # type: ignore[arg-type]
+    unit = network.layers[0].constants.dt * 2.0**12
     hidden = replace(
         network.layers[0],
         weights=fixed.layers[0].weights.integers / unit,
         recurrent=fixed.layers[0].recurrent.integers / unit,  # type: ignore[union-attr]
     )
-    readout = replace(
-        network.layers[1],
-        weights=gains[:, None] * fixed.layers[1].weights.integers / 2.0**bits,
-    )
-    again, _ = quantize(RealNetwork((hidden, readout)), x, weight_bits=4, state_bits=12)
+    gains = 1 - network.layers[1].coefficients[0]
+    weights = gains[:, None] * fixed.layers[1].weights.integers / 2.0**12
+    readout = replace(network.layers[1], weights=weights)
+    again, _ = quantize(RealNetwork((hidden, readout)), x, **asked)  # type: ignore[arg-type]
     for new, old in zip(again.layers, fixed.layers, strict=True):
         assert (new.weights.integers == old.weights.integers).all()
 
