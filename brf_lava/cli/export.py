@@ -56,11 +56,8 @@ def export(
     checkpoint = load_checkpoint(model)
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
-        click.echo(
-            f"Notice: the model was measured on {checkpoint.data.description}; the ranges are "
-            f"taken from {dataset.source.description}.",
-            err=True,
-        )
+        measured, taken = checkpoint.data.description, dataset.source.description
+        report.notice(f"the model was measured on {measured}; the ranges are taken from {taken}.")
     real = checkpoint.model().to_real()
     neurons = sum(len(layer.weights) for layer in real.layers)
     with report.step_progress("rounding, neurons", neurons) as advance:

@@ -11,6 +11,7 @@ import click
 
 from brf_lava.cli.options import PATH, DataOptions, Number, data_option, network_data
 from brf_lava.errors import CheckpointError, DataError, ParameterError
+from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -31,9 +32,14 @@ def option(*names: str, kind: Any, default: Any, help: str, **more: Any) -> Deco
     return click.option(*names, type=kind, default=default, show_default=True, help=help, **more)
 
 
+def _drawable(ctx: click.Context, parameter: click.Parameter, out: Path) -> Path:
+    require_extra("plot", "matplotlib")  # before the modules of a picture import it
+    return out
+
+
 def out_option(default: str) -> Decorator:
     text = "Picture to write: .png, .svg or .pdf."
-    return option("-o", "--out", kind=PATH, default=Path(default), help=text)
+    return option("-o", "--out", kind=PATH, default=Path(default), help=text, callback=_drawable)
 
 
 def sweep_options(points: int, repeats: int) -> Decorator:

@@ -159,7 +159,8 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Hides a module, as if it were not installed."""
 
     def hide(module: str) -> None:
-        for name in [name for name in sys.modules if name.startswith("brf_lava.analysis")]:
+        parts = ("brf_lava.analysis", f"{module}.")  # whatever an earlier test has imported
+        for name in [name for name in sys.modules if name.startswith(parts)]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, module, None)
 
@@ -171,6 +172,12 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     [
         ("plot", "matplotlib", "plot boundary"),
         ("plot", "matplotlib", "plot raster m.pt"),
+        ("plot", "matplotlib", "plot learning-curves m.jsonl"),
+        ("plot", "matplotlib", "plot single-neuron"),
+        ("plot", "matplotlib", "plot frequency-response"),
+        ("plot", "matplotlib", "plot parameters m.pt"),
+        ("plot", "matplotlib", "plot pruning m.pt"),
+        ("plot", "matplotlib", "plot robustness m.pt"),
         ("plot", "matplotlib", "map NETWORK -o map.png"),
         ("records", "wfdb", "data prepare ecg --records none"),
         ("records", "wfdb", "classify NETWORK record --backend engine"),
