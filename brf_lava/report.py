@@ -193,12 +193,13 @@ def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
 def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
     """Return one line per layer with neurons that were trained to diverge, as RF allows."""
     return [
-        f"layer {index}: {len(report.growth)} of the {report.neuron} neurons were trained beyond "
+        f"layer {index}: {report.neuron} neurons {numbers} were trained beyond "
         f"the divergence boundary. Without input, neuron {fastest} grows fastest, by "
-        f"{report.growth[fastest] - 1:.2%} per step. They are kept; watch the saturations of a run."
+        f"{report.growth[fastest] - 1:.2%} per step. They are kept, and saturate."
         for index, report in enumerate(reports, start=1)
         if report.growth
         for fastest in [max(report.growth, key=lambda k: report.growth[k])]
+        for numbers in [", ".join(map(str, report.growth))]
     ]
 
 

@@ -33,7 +33,7 @@ COEFFICIENTS = {  # per step
 }
 CONSTANTS = {"theta": 1 << STATE_BITS, "state_bits": STATE_BITS, "parameter_bits": PARAMETER_BITS}
 CONSTANTS |= {name: round(x * 2**PARAMETER_BITS) for name, x in (("dt", 0.01), ("gamma", 0.9))}
-CONSTANTS |= {"beta": round(1.8 * 2**PARAMETER_BITS), "input_gain": 1}
+CONSTANTS |= {"beta": round(1.8 * 2**STATE_BITS), "unit": 1 << STATE_BITS}
 
 
 def constants_of(name: str) -> object:

@@ -34,6 +34,7 @@ def network() -> FixedNetwork:
             dt=ONE // 100,
             theta=1 << STATE_BITS,
             gamma=9 * ONE // 10,
+            unit=1 << STATE_BITS,
             state_bits=STATE_BITS,
             parameter_bits=PARAMETER_BITS,
         ),
@@ -43,7 +44,7 @@ def network() -> FixedNetwork:
         weights=weights(2, 8),
         recurrent=None,
         coefficients=np.array([[9 * ONE // 10] * 2]),
-        constants=fixed.LIConstants(STATE_BITS, PARAMETER_BITS, input_gain=1),
+        constants=fixed.LIConstants(STATE_BITS, PARAMETER_BITS),
     )
     return FixedNetwork((hidden, readout))
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg import synthetic
+from brf_lava.io.seal import LENGTH, MARK, sealed
 from brf_lava.network.layers import WEIGHT_MAX, WEIGHT_MIN, Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
@@ -81,18 +85,16 @@ def random_coefficients(
     return np.stack([DT * (divergence_boundary(omega, DT) - offset), DT * omega])
 
 
-def fixed_constants(
-    neuron: families.Neuron, state_bits: int, parameter_bits: int, input_gain: int = 1
-) -> Any:
+def fixed_constants(neuron: families.Neuron, state_bits: int, parameter_bits: int) -> Any:
     """Its integer constants; threshold 1 and adaptation strength 1.8."""
     values = {
         "dt": round(DT * 2**parameter_bits),
         "theta": 1 << state_bits,
         "gamma": round(GAMMA * 2**parameter_bits),
-        "beta": round(1.8 * 2**parameter_bits),
+        "beta": round(1.8 * 2**state_bits),
+        "unit": 1 << state_bits,
         "state_bits": state_bits,
         "parameter_bits": parameter_bits,
-        "input_gain": input_gain,
     }
     kind: Any = neuron.fixed_constants
     return kind(*(values[name] for name in kind._fields))
@@ -133,3 +135,16 @@ def give_commands(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
 
 
 SPIKING = [neuron for neuron in families.NEURONS.values() if neuron.spiking]
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """A network file to write to; what comes out has a seal again."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    content = path.read_bytes()
+    path.write_bytes(sealed(content[:-LENGTH] if has_mark(content) else content))
+
+
+def has_mark(content: bytes) -> bool:
+    return content[-LENGTH:].startswith(MARK)

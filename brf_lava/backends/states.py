@@ -8,7 +8,7 @@ A file of states, HDF5, holds the integers as they are; ``value = integer * scal
     attribute about (JSON)        format, schema, versions, backend, network, data, step_seconds
     step [T], sample [B]          numbers, counted from 0; scales of the axes below
     <layer>/neuron [K]            their numbers within the layer, likewise
-    <layer>/<state> [T, B, K]     int32, spikes int8; attributes unit, fraction_bits, scale
+    <layer>/<state> [T, B, K]     int32, spikes int8; attributes unit and scale
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from brf_lava.versions import versions
 
 FORMAT = "brf-lava-states"
 KIND = Kind("a file of states of brf-lava", HDF5, FORMAT)
-SCHEMA = 1
+SCHEMA = 2
 SPIKE = "z"  # what a spiking neuron sends; a state of ALIF, too
 SUFFIXES = (".h5", ".hdf5")
 RANGE = re.compile(r"([0-9]{1,6})(?:\s*-\s*([0-9]{1,6}))?")
@@ -219,8 +219,7 @@ def write_recording(
             for dimension, (axis, scale) in zip(dataset.dims, axes.items(), strict=True):
                 dimension.label = axis
                 dimension.attach_scale(scale)
-            bits = 0 if state == SPIKE else int(layer.constants.state_bits)
             dataset.attrs["unit"] = np.bytes_("spikes" if state == SPIKE else "state")
-            dataset.attrs["fraction_bits"] = bits
-            dataset.attrs["scale"] = 2.0**-bits
+            units = {SPIKE: 1, **layer.neuron.state_units}
+            dataset.attrs["scale"] = 1 / units.get(state, layer.unit)
     write_bytes(path, buffer.getvalue(), KIND)

@@ -69,7 +69,7 @@ def round_network(
         else:
             gram, product = _gram(layer, fixed, outputs, None, progress, neurons)
             matrices = [_refit(gram, product, bare_weights(layer)[0])]
-        unit = layer.neuron.weight_gain(layer.constants) * 2.0**rounded.constants.state_bits
+        unit = layer.neuron.weight_gain(layer.constants) * rounded.unit
         choices = [rounded]
         if not _is_exact(rounded, [matrix * unit for matrix in bare_weights(layer)]):
             roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)

@@ -32,11 +32,13 @@ from brf_lava.network.layers import (
     check_range,
     integer_ranges,
 )
+from brf_lava.network.rest import check_rest
 from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, STATE_WIDTH
 from brf_lava.neurons.record import Neuron
 
 HEADROOM = 4.0  # states may grow this much beyond the calibration data before they saturate
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
+GROWN = 64.0  # times the threshold: what a neuron that grows needs, see `measure_peaks`
 CHUNK = 32  # samples at a time when ranges are measured
 WEIGHTS = ("weight", "recurrent weight")
 ROUNDINGS = ("adaptive", "nearest")
@@ -47,17 +49,20 @@ STABLE_MARGIN = 1e-6  # float32 parameters on the divergence boundary may look t
 class LayerFormat:
     """Fraction bits of states and parameters, and the width of a signed weight mantissa.
 
+    unit: the state that stands for 1, at most ``2**state_bits`` and more than half of it; 0: that.
     Raises: ParameterError outside the ranges above.
     """
 
     state_bits: int = 14
     parameter_bits: int = 16
     weight_bits: int = WEIGHT_BITS_MAX
+    unit: int = 0
 
     def __post_init__(self) -> None:
         allowed = {**FORMAT_RANGES, "weight_bits": (WEIGHT_BITS_MIN, WEIGHT_BITS_MAX)}
-        for name, bits in vars(self).items():
-            check_range(name, bits, allowed[name])
+        for name, limits in allowed.items():
+            check_range(name, getattr(self, name), limits)
+        object.__setattr__(self, "unit", self.unit or 1 << self.state_bits)
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,8 @@ def quantize(
         The network in integers, and what that did to each layer.
 
     Raises:
-        ParameterError: When a state's range or a weight does not fit any format.
+        ParameterError: When a state's range or a weight does not fit any format, and when a neuron
+            would not come to rest.
     """
     if rounding not in ROUNDINGS:
         raise ParameterError(f"rounding {rounding!r}; choose one of {', '.join(ROUNDINGS)}.")
@@ -150,7 +156,9 @@ def quantize(
     if rounding == "adaptive":
         layers = round_network(network, layers, x, weight_bits, decision or Decision(), progress)
         reports = tuple(map(_with_weights, reports, network.layers, layers))
-    return FixedNetwork(layers, input_range=inputs), reports
+    quantized = FixedNetwork(layers, input_range=inputs)
+    check_rest(quantized)
+    return quantized, reports
 
 
 def _with_weights(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> LayerReport:
@@ -175,14 +183,23 @@ def input_range(x: NDArray[Any]) -> tuple[int, int]:
 
 
 def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, float], ...]:
-    """The largest absolute value of every state on `x` [T, B, I], one dictionary per layer."""
+    """The largest absolute value of every state on `x` [T, B, I], one dictionary per layer.
+
+    That of a neuron that grows is taken to be at most `GROWN` thresholds: saturation beyond costs
+    nothing, while the room for it would cost the others their fraction bits.
+    """
+    caps = []
+    for layer in network.layers:
+        caps.append(np.full(len(layer.weights), np.inf))
+        caps[-1][[*growing(layer)]] = GROWN * getattr(layer.constants, "theta", 1.0)
     peaks = [dict.fromkeys(layer.neuron.states, 0.0) for layer in network.layers]
     for first in range(0, x.shape[1], CHUNK):
         signal: Any = x[:, first : first + CHUNK]
-        for layer, reached in zip(network.layers, peaks, strict=True):
+        for layer, reached, cap in zip(network.layers, peaks, caps, strict=True):
             signal, states = forward(layer, signal, keep_states=True)
             for index, name in enumerate(layer.neuron.states):
-                reached[name] = float(np.maximum(reached[name], np.abs(states[:, index]).max()))
+                largest = np.abs(states[:, index]).max((0, 1))
+                reached[name] = float(np.maximum(reached[name], np.fmin(largest, cap).max()))
     return tuple(peaks)
 
 
@@ -244,7 +261,8 @@ def quantize_layer(
         corrections=corrections,
         growth=growing(layer),
     )
-    return FixedLayer(layer.neuron, weights, recurrent, coefficients, constants), report
+    grow = tuple(report.growth)
+    return FixedLayer(layer.neuron, weights, recurrent, coefficients, constants, grow), report
 
 
 def _quantize_synapses(
@@ -260,7 +278,7 @@ def _quantize_synapses(
 
 def _weight_unit(layer: RealLayer, layer_format: LayerFormat) -> float:
     """State integers per unit of weight."""
-    return layer.neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
+    return layer.neuron.weight_gain(layer.constants) * layer_format.unit
 
 
 def quantize_weights(
@@ -366,10 +384,11 @@ def _quantize_constants(
     """
     kind: Any = layer.neuron.fixed_constants
     real = layer.constants._asdict()
-    integers = {**vars(layer_format), "input_gain": 1}
+    integers = dict(vars(layer_format))
+    formats = layer_format.state_bits, layer_format.parameter_bits, layer_format.unit
     deviations = []
     for spec in layer.neuron.constants:
-        one = 2 ** (layer_format.state_bits if spec.of_state else layer_format.parameter_bits)
+        one = spec.scale(*formats)
         integer = integers[spec.name] = int(nearest(real[spec.name] * one))
         deviation = _deviation(spec.name, integer, integer / one, real[spec.name])
         if spec.name in kind._fields and (deviation.absolute or not spec.of_state):

@@ -10,6 +10,7 @@
         neuron/type         the neuron's name, such as "BRF"
                             with attributes, where it is the user's own: neuron, FILE.py:NAME, and
                             sha256 of that file, which is not run if it is another
+            growing         [G] numbers of neurons trained to diverge; all others come to rest
         neuron/<name>       per-neuron coefficients [N] and shared constants, integers
     /reference              what the float network did on the test data, optional
         predictions         [B, T] or [B, 1] uint8 classes
@@ -19,6 +20,8 @@
         spikes/1 ..         [T, B, N] of each hidden layer
         outputs             [T, B, C]
         saturations         scalar
+
+After the end of the HDF5 file stands the SHA-256 of all before it, see `io.seal`.
 
 A weight is ``mantissa * 2**exponent`` in units of the state's last bit. Every dataset of a layer
 has an attribute ``unit``. The reader accepts this and nothing else: an entry that is missing, of
@@ -41,6 +44,7 @@ import brf_lava
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.io.files import HDF5, Kind, write_bytes
 from brf_lava.io.printable import shortened
+from brf_lava.io.seal import has_seal, sealed
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
     EXPONENT_MAX,
@@ -60,18 +64,19 @@ from brf_lava.neurons.own import load_neuron
 
 FORMAT = "brf-lava-network"
 KIND = Kind("a network of brf-lava", HDF5, FORMAT)
-SCHEMA = 3
+SCHEMA = 4
 SPIKES = (0, 1)
 SIZES = (1, 2**31)
 COUNTS = (0, 2**31 - 1)  # of spikes or saturations
 LIBRARY_VERSION = ("v110", "v110")  # with checksums, so that damage is found and not believed
 
 UNITS: dict[str, str] = {  # of what is no neuron's own, see `Neuron.units`
-    "input_gain": "1: the neuron multiplies its current by 1 - decay; 0: its weights are, already",
+    "unit": "the state that stands for 1",
     "state_bits": "bits",
     "parameter_bits": "bits",
-    "weight": "state, 2**(weight_exponent - state_bits)",
-    "weight_rec": "state, 2**(weight_rec_exponent - state_bits)",
+    "weight": "2**weight_exponent states",
+    "weight_rec": "2**weight_rec_exponent states",
+    "growing": "numbers of neurons",
     "weight_exponent": "bits",
     "weight_rec_exponent": "bits",
 }
@@ -117,7 +122,7 @@ def write_network(
             _write(file.create_group("vectors"), entries)
             spikes = {str(index): layer for index, layer in enumerate(activity.spikes, start=1)}
             _write(file.create_group("vectors/spikes"), spikes)
-    write_bytes(path, buffer.getvalue(), KIND)
+    write_bytes(path, sealed(buffer.getvalue()), KIND)
 
 
 def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
@@ -132,7 +137,10 @@ def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:
             entries[f"{name}_exponent"] = np.int64(connection.exponent)
     _write(handle, entries, UNITS)
     neuron, record = handle.create_group("neuron"), layer.neuron
-    _write(neuron, {"type": record.name, **layer.integers}, {**UNITS, **record.units})
+    entries = {"type": record.name, **layer.integers}
+    if layer.growing:
+        entries["growing"] = np.array(layer.growing, np.int64)
+    _write(neuron, entries, {**UNITS, **record.units})
     if record.source is not None:
         attributes = neuron["type"].attrs
         attributes["neuron"] = np.bytes_(record.source.reference.encode())
@@ -210,6 +218,10 @@ def _read_network(root: _Group) -> FixedNetwork:
             f"{path}: schema {schema}, this version reads {SCHEMA}. It was written by brf-lava "
             f"{writer}: use that version, or export again."
         )
+    if not has_seal(path.read_bytes()):
+        raise NetworkFileError(
+            f"{path}: damaged or edited: it is not what its SHA-256 was taken of. Export again."
+        )
     provenance = json.loads(_text(attributes["provenance"]))
     if not isinstance(provenance, dict):
         raise NetworkFileError(
@@ -255,7 +267,7 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     group = layer.group("neuron")
     neuron = _read_neuron(group)
     kind: Any = neuron.fixed_constants
-    group.allow("type", *neuron.fixed_coefficients, *kind._fields)
+    group.allow("type", "growing", *neuron.fixed_coefficients, *kind._fields)
     formats = ("state_bits", "parameter_bits")
     bits = [int(group.integers(name, (), FORMAT_RANGES[name])) for name in formats]
     ranges = integer_ranges(neuron, *bits)
@@ -263,7 +275,11 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
         group.integers(name, (neurons,), ranges[name]) for name in neuron.fixed_coefficients
     ]
     constants = {name: int(group.integers(name, (), ranges[name])) for name in kind._fields}
+    growing = ()
+    if "growing" in group.handle:
+        growing = tuple(group.integers("growing", (None,), (0, neurons - 1)).tolist())
     return FixedLayer(
+        growing=growing,
         neuron=neuron,
         weights=layer.connection("weight", (neurons, None)),
         recurrent=layer.connection("weight_rec", (neurons, neurons)) if recurrent else None,

@@ -27,7 +27,6 @@ PARAMETER_BITS_MIN, PARAMETER_BITS_MAX = 10, 22
 FORMAT_RANGES = {
     "state_bits": (STATE_BITS_MIN, STATE_BITS_MAX),
     "parameter_bits": (PARAMETER_BITS_MIN, PARAMETER_BITS_MAX),
-    "input_gain": (0, 1),
 }
 
 
@@ -46,7 +45,7 @@ def integer_ranges(
         c.name: (c.stored or c.allowed).integers(unit if c.of_state else one)
         for c in neuron.constants
     }
-    return {**FORMAT_RANGES, **coefficients, **constants}
+    return {**FORMAT_RANGES, "unit": (unit // 2 + 1, unit), **coefficients, **constants}
 
 
 def check_range(name: str, values: Any, allowed: tuple[int, int]) -> None:
@@ -146,7 +145,8 @@ class FixedLayer:
     """One layer in integers, complete: the dynamics need nothing else.
 
     coefficients [P, N] int64 in the order of ``neuron.fixed_coefficients``; constants:
-    ``neuron.fixed_constants``. Raises: ParameterError for wrong shapes and for integers outside
+    ``neuron.fixed_constants``. growing: neurons that were trained to diverge, and so do not come
+    to rest. Raises: ParameterError for wrong shapes and for integers outside
     `integer_ranges`.
     """
 
@@ -155,6 +155,7 @@ class FixedLayer:
     recurrent: Connection | None
     coefficients: NDArray[np.int64]
     constants: Any
+    growing: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         neurons = self.weights.mantissa.shape[0]
@@ -180,6 +181,11 @@ class FixedLayer:
         coefficients = zip(self.neuron.fixed_coefficients, self.coefficients, strict=True)
         constants = {name: np.array(value) for name, value in self.constants._asdict().items()}
         return {**dict(coefficients), **constants}
+
+    @property
+    def unit(self) -> int:
+        """The state integer that stands for 1."""
+        return int(getattr(self.constants, "unit", 1 << self.constants.state_bits))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -52,18 +52,33 @@ def growth_per_step(damping: float, rotation: float) -> float:
     return float(abs(complex(1 + damping, rotation)))
 
 
-def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:
-    """Whether a step of `fixed.hrf_step` without input keeps any state from growing for ever.
+def harmonic_growth_per_step(friction: float, rotation: float) -> float:
+    """By how much a step of `real.hrf_step` without input stretches a state in the long run.
 
-    Its matrix has determinant ``1 - friction`` and trace ``2 - friction - rotation**2``: both roots
-    lie within the unit circle if friction >= 0 and ``rotation**2 + 2 friction <= 4``.
+    The larger root of its matrix, of determinant ``1 - friction`` and trace ``2 - friction -
+    rotation**2``. friction, rotation: 2 * dt * damping and dt * omega.
     """
-    return friction >= 0 and rotation**2 + 2 * friction * one <= 4 * one**2
+    half = 1 - (friction + rotation**2) / 2
+    return (
+        float(abs(half) + (half**2 - 1 + friction) ** 0.5)
+        if half**2 > 1 - friction
+        else float((1 - friction) ** 0.5)
+    )
+
+
+def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:
+    """Whether both roots of a step of `fixed.hrf_step` lie inside the unit circle: it rests."""
+    return friction > 0 and rotation**2 + 2 * friction * one < 4 * one**2
+
+
+def stabilize_harmonic(friction: int, rotation: int, one: int) -> tuple[int, int]:
+    """The stable integers (friction, rotation) nearest to these, by their friction alone."""
+    return max(1, min(friction, (4 * one**2 - rotation**2 - 1) // (2 * one))), rotation
 
 
 def is_stable(damping: int, rotation: int, one: int) -> bool:
-    """Whether ``|1 + damping/one + i rotation/one| <= 1``, decided in integers."""
-    return (one + damping) ** 2 + rotation**2 <= one**2
+    """Whether ``|1 + damping/one + i rotation/one| < 1``, decided in integers."""
+    return (one + damping) ** 2 + rotation**2 < one**2
 
 
 def stabilize_resonator(damping: int, rotation: int, one: int) -> tuple[int, int]:

@@ -25,10 +25,12 @@ from brf_lava.neurons.record import (
 )
 from brf_lava.neurons.record import Neuron as Neuron
 
-DT = Constant("dt", 0.01, POSITIVE, "seconds", stored=Interval(above=0, high=1))
+DT = Constant("dt", 0.01, POSITIVE, "seconds", stored=Interval(above=0, high=2), per_state=True)
 THETA = Constant("theta", 1.0, POSITIVE, "state", of_state=True)
 GAMMA = Constant("gamma", 0.9, FRACTION, "per step")  # decay of the refractory variable
-BETA = Constant("beta", 1.8, NOT_NEGATIVE, "threshold per adaptation", stored=Interval(0, high=8))
+BETA = Constant(
+    "beta", 1.8, NOT_NEGATIVE, "threshold per adaptation", stored=Interval(0, high=8), of_state=True
+)
 # the ranges of S-MNIST in Higuchi et al. 2024
 OMEGA = Uniform("omega", (15.0, 50.0), NOT_NEGATIVE, "rad/s", times_dt_below_1=True)
 B_OFFSET = Uniform("b_offset", (0.1, 1.0), NOT_NEGATIVE, "1/s")
@@ -131,9 +133,9 @@ HRF = replace(
     real_step=real.hrf_step,
     fixed_step=fixed.hrf_step,
     adjoint_step=adjoint.hrf_adjoint,
-    growth=None,
+    growth=boundary.harmonic_growth_per_step,
     is_stable=boundary.is_harmonic_stable,
-    stabilize=None,
+    stabilize=boundary.stabilize_harmonic,
     plane=HARMONIC_PLANE,
 )
 BHRF = replace(
@@ -166,6 +168,7 @@ ALIF = Neuron(
     real_constants=real.ALIFConstants,
     fixed_constants=fixed.ALIFConstants,
     leak="decay",
+    state_units={"a": 1 << fixed.ADAPTATION_BITS, "z": 1},
 )
 LI = Neuron(
     name="LI",

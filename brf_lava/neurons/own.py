@@ -27,7 +27,8 @@ REFERENCE = re.compile(r"(?P<file>[^:]*\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,9}")
 VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
 MOST = 3  # states and coefficients, each; the compiled loop keeps them in registers
-FORMAT = {"state_bits": 14, "parameter_bits": 16, "input_gain": 1}
+FORMAT = {"state_bits": 14, "parameter_bits": 16}
+UNIT = {"unit": 1 << FORMAT["state_bits"]}  # may be among the integer constants
 RESERVED = frozenset(  # by Lava's processes, torch's modules and network files
     (
         *("a_in", "s_out", "o_out", "name", "type", "vars", "samples", "constants", "probe"),
@@ -137,10 +138,9 @@ def _problems(record: Neuron) -> Iterator[str]:
     fixed_fields = set(_fields(record.fixed_constants))
     if not real_fields <= set(shared):
         yield f"real constants {', '.join(sorted(real_fields))}; a Constant for each of them"
-    formats = set(FORMAT) if record.leak else set(FORMAT) - {"input_gain"}
-    if not formats <= fixed_fields <= {*formats, *shared}:
+    if not set(FORMAT) <= fixed_fields <= {*FORMAT, *UNIT, *shared}:
         yield (
-            f"integer constants {', '.join(sorted(fixed_fields))}; {', '.join(sorted(formats))}, "
+            f"integer constants {', '.join(sorted(fixed_fields))}; {', '.join(sorted(FORMAT))}, "
             "and a Constant for each other one"
         )
     if record.leak and record.leak not in record.coefficients:
@@ -179,9 +179,8 @@ def _try_steps(record: Neuron) -> None:
     ]
     constants = record.real_constants(*(values[name] for name in _fields(record.real_constants)))
     coefficients = tuple(record.rule(*trained, constants))
-    one, unit = 1 << FORMAT["parameter_bits"], 1 << FORMAT["state_bits"]
-    integers = {c.name: round(c.default * (unit if c.of_state else one)) for c in record.constants}
-    integers |= FORMAT
+    one, formats = 1 << FORMAT["parameter_bits"], {**FORMAT, **UNIT}
+    integers = {c.name: round(c.default * c.scale(**formats)) for c in record.constants} | formats
     fixed = record.fixed_constants(*(integers[name] for name in _fields(record.fixed_constants)))
     scaled = tuple(
         round(spec.scale(constants) * value * one)

@@ -7,8 +7,8 @@ neuron is a new record. `families.py` holds those of this package; `own.py` read
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import Any, NamedTuple
 
@@ -76,7 +76,8 @@ class Constant:
     Attributes:
         unit: of the number.
         stored: what its integer may stand for; None: what is allowed.
-        of_state: its integer has the fraction bits of a state, not of a parameter.
+        of_state: its integer is a state, not a number with `parameter_bits` fraction bits.
+        per_state: its integer multiplies a state: it also has the factor ``2**state_bits / unit``.
     """
 
     name: str
@@ -85,10 +86,17 @@ class Constant:
     unit: str
     stored: Interval | None = None
     of_state: bool = False
+    per_state: bool = False
 
     @property
     def keys(self) -> tuple[Key, ...]:
         return (Key(self.name, self.default, self.allowed, False, self.unit),)
+
+    def scale(self, state_bits: int, parameter_bits: int, unit: int) -> float:
+        """The integer of a constant of 1."""
+        if self.of_state:
+            return float(unit)
+        return 2.0**parameter_bits * (2**state_bits / unit if self.per_state else 1)
 
 
 @dataclass(frozen=True)
@@ -218,14 +226,14 @@ class Neuron:
             adjoint training runs on the reference kernel.
         real_constants, fixed_constants: the NamedTuples of what the layer shares.
         leak: the coefficient d of a neuron whose current is to be multiplied by ``1 - d``. Real
-            weights carry that factor, the integer step applies it where the constant `input_gain`
-            is 1. "": there is none.
+            weights carry that factor, the integer step applies it. "": there is none.
         weights_carry: the constant that the integer step leaves to the weights. "": there is none.
         growth: (scaled coefficients) to the factor by which a neuron without input grows per step.
-            The export keeps neurons that grow as they are and reports them.
-        is_stable, stabilize: (integers, one) to whether a neuron without input stays bounded, and
+            The export keeps neurons that grow as they are and names them in the file.
+        is_stable, stabilize: (integers, one) to whether a neuron without input comes to rest, and
             to the nearest integers with which it does. Without the second, unstable integers are
             refused; without both, nothing is asked.
+        state_units: states whose 1 is another integer than the layer's unit.
         plane: where pictures show it. bare: the neuron without refractory variable and boundary
             of which this is the balanced one.
         source: where it was read from; None in this package.
@@ -247,6 +255,7 @@ class Neuron:
     growth: Callable[..., float] | None = None
     is_stable: Callable[..., bool] | None = None
     stabilize: Callable[..., tuple[int, ...]] | None = None
+    state_units: Mapping[str, int] = field(default_factory=dict)
     plane: Plane | None = None
     bare: Neuron | None = None
     source: Source | None = None
@@ -286,10 +295,12 @@ class Neuron:
     def units(self) -> dict[str, str]:
         """What a file says of each of its integers."""
         coefficients = {c.integer: f"{c.unit}, 2**-parameter_bits" for c in self.per_neuron}
-        constants = {
-            c.name: f"{c.unit}, 2**-{'state' if c.of_state else 'parameter'}_bits"
-            for c in self.constants
-        }
+        constants = {}
+        for c in self.constants:
+            last = (
+                "2**-(parameter_bits + state_bits) * unit" if c.per_state else "2**-parameter_bits"
+            )
+            constants[c.name] = f"{c.unit}, {'1 / unit' if c.of_state else last}"
         return {**coefficients, **constants}
 
     def weight_gain(self, constants: Any) -> float:

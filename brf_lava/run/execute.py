@@ -13,6 +13,7 @@ from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
+from brf_lava.network.rest import check_rest
 from brf_lava.run.check import assert_equal
 
 RECORD_BYTES = 2**28  # that a part of a run may take for its spikes
@@ -55,12 +56,14 @@ def execute(
 
     Raises:
         MismatchError: If the check fails.
-        ParameterError: For an unknown backend, other inputs, and options that it does not have.
+        ParameterError: For an unknown backend, other inputs, options that it does not have, and a
+            network with a neuron that does not come to rest.
         BrfLavaError: As the backend.
     """
     chosen = find_backend(backend)
     chosen.require()
     engine.check_input(network, x)
+    check_rest(network)
     if chosen.on_board and timeout is not None:
         raise ParameterError(
             f"timeout: a run on {chosen.title} cannot be ended from here. Name a --partition with "

@@ -21,6 +21,7 @@ from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
 from brf_lava.io.printable import shortened
+from brf_lava.io.seal import has_seal, sealed
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
 from brf_lava.neurons.families import Neuron
@@ -30,7 +31,7 @@ from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"
 KIND = Kind("a model of brf-lava", TORCH, FORMAT)
-SCHEMA = 3
+SCHEMA = 4
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
 
 
@@ -217,7 +218,7 @@ def write_archive(contents: dict[str, Any], path: Path, kind: Kind) -> None:
     """torch.save in memory, as its errors on a full disk say nothing clear, then write."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
-    write_bytes(path, buffer.getvalue(), kind)
+    write_bytes(path, sealed(buffer.getvalue()), kind)
 
 
 def read_torch_file(path: Path) -> Any:
@@ -250,5 +251,10 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: schema {contents.get('schema')!r}, this version reads {SCHEMA}. It was "
             f"written by brf-lava {writer}: use that version, or train again."
+        )
+    if not has_seal(path.read_bytes()):
+        raise CheckpointError(
+            f"{path}: damaged or edited: it is not what its SHA-256 was taken of. Restore it, or "
+            "train again."
         )
     return contents

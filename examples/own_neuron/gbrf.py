@@ -40,6 +40,7 @@ class FixedConstants(NamedTuple):
 
     dt: int
     theta: int
+    unit: int
     state_bits: int
     parameter_bits: int
 
@@ -87,15 +88,15 @@ def adjoint_step(
 
 
 def fixed_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
-    """`real_step` times 2**state_bits, with ``+ - * << >> & >`` alone: numbers and arrays alike."""
+    """`real_step` times `unit`, with ``+ - * << >> & >`` alone: numbers and arrays alike."""
     u, v, q = state
     damping, rotation, gamma = coefficients
     bits = constants.parameter_bits
-    b = damping - mul(q, constants.dt, constants.state_bits)
-    u_next = saturate(u + mul(u, b, bits) - mul(v, rotation, bits) + current)
-    v_next = saturate(v + mul(v, b, bits) + mul(u, rotation, bits))
+    kept = (1 << bits) + damping - mul(q, constants.dt, constants.state_bits)
+    u_next = saturate(mul(u, kept, bits) - mul(v, rotation, bits) + current)
+    v_next = saturate(mul(v, kept, bits) + mul(u, rotation, bits))
     z = u_next > constants.theta + q
-    return (u_next, v_next, mul(q, gamma, bits) + z * (1 << constants.state_bits)), z
+    return (u_next, v_next, mul(q, gamma, bits) + z * constants.unit), z
 
 
 def growth(damping: float, rotation: float, gamma: float) -> float:

@@ -7,6 +7,7 @@ run on the engine. Signs survive this: blocks without a positive weight make a m
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -220,6 +221,29 @@ def test_engine_and_plain_numpy_agree(seed: int) -> None:
     group = make_group(seed)
     for ours, theirs in zip(alone(group), alone(group, plain_run), strict=True):
         assert_equal(ours, theirs, "engine", "NumPy")
+
+
+@pytest.fixture(scope="module")
+def independent_reader() -> Any:
+    """The example, which was written from deploy/FORMAT.md alone."""
+    path = Path(__file__).parents[2] / "examples" / "independent_reader.py"
+    spec = importlib.util.spec_from_file_location("independent_reader", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("seed", range(GROUPS))
+def test_a_reader_written_from_the_specification_agrees(
+    seed: int, independent_reader: Any, tmp_path: Path
+) -> None:
+    group = make_group(seed)
+    for network, x, expected in zip(group.networks, group.x, alone(group), strict=True):
+        write_network(network, tmp_path / "net.h5")
+        found = independent_reader.run(independent_reader.read(tmp_path / "net.h5"), x)
+        assert_equal(Activity(found[1], tuple(found[0]), found[2]), expected, "reader", "engine")
 
 
 @pytest.mark.timeout(120)

@@ -23,7 +23,7 @@ from brf_lava.neurons.families import ALIF, BHRF, BRF, LI, NEURONS, RF, Neuron
 
 GRADIENT_TOLERANCE = 1e-5  # float32, relative to the norm of the gradient
 GOLDEN_TOLERANCE = 1e-4  # the reference code sums in another order
-FIXED = fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
+FIXED = fixed.BalancedConstants(655, 1 << 14, 58982, 1 << 14, 14, 16)
 
 # samples, steps, inputs, neurons
 SIZES = [(3, 50, 7, 1), (1, 1, 1, 1), (2, 60, 4, 36), (17, 33, 5, 19), (5, 12, 3, 130)]

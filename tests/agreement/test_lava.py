@@ -96,7 +96,7 @@ def test_saturation_after_the_last_step_is_not_counted() -> None:
         recurrent=None,
         coefficients=np.array([[0], [0]]),
         constants=fixed.BalancedConstants(
-            dt=1, theta=fixed.STATE_MAX, gamma=0, state_bits=14, parameter_bits=16
+            dt=1, theta=fixed.STATE_MAX, gamma=0, unit=1 << 14, state_bits=14, parameter_bits=16
         ),
     )
     readout = random_network(np.random.default_rng(0), (1, 1, 1)).layers[1]

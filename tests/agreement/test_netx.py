@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from networks import SPIKING, random_inputs, random_network, random_spikes
+from networks import SPIKING, edited, random_inputs, random_network, random_spikes
 from netx_graph import run_networks
 from numpy.typing import NDArray
 
@@ -354,7 +354,7 @@ def _replaced(name: str, value: Any = None) -> Callable[[h5py.File], None]:
 
 
 FAULTS: tuple[tuple[Callable[[h5py.File], None], str], ...] = (
-    (lambda file: file.attrs.modify("schema", 99), "schema 99, this version reads 3"),
+    (lambda file: file.attrs.modify("schema", 99), "schema 99, this version reads 4"),
     (_replaced("layer"), "netx cannot build this network .KeyError"),
     (_replaced("layer/1/type"), "netx cannot build this network .KeyError"),
     (_replaced("layer/2/type", np.array([b"pool"])), "netx cannot build .*pool is not implemented"),
@@ -383,7 +383,7 @@ def test_damage_is_refused_in_one_line(
     for edit, message in FAULTS:
         path.unlink(missing_ok=True)
         write_network(random_network(rng, (4, 9, 3)), path)
-        with h5py.File(path, "r+") as file:  # after the first time: it was let go
+        with edited(path) as file:  # after the first time: it was let go
             edit(file)
         assert_refused(path, message)
     gc.collect()

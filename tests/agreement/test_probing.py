@@ -118,13 +118,13 @@ def test_32_bits_hold_every_state(neuron: Neuron) -> None:
         "theta": 1,
         "gamma": (1 << bits) - 1,
         "beta": 1,
-        "input_gain": 0,
+        "unit": 1 << state_bits,
         "state_bits": state_bits,
         "parameter_bits": bits,
     }
     kind: Any = neuron.fixed_constants
     constants = kind(*(named[name] for name in kind._fields))
-    named = {"damping": 0, "rotation": 1, "friction": 0, "decay": (1 << bits) - 1}
+    named = {"damping": 0, "rotation": 1, "friction": 0, "decay": 1 << (bits - 1)}
     named["adaptation"] = (1 << bits) - 1
     coefficients = tuple(named[name] for name in neuron.fixed_coefficients)
     states: Any = (0,) * len(neuron.states)
@@ -221,9 +221,9 @@ def recording(network: FixedNetwork, rng: np.random.Generator) -> Recording:
 
 
 ATTRIBUTES = {
-    "u": {"unit": "state", "fraction_bits": 14, "scale": 2**-14},
-    "q": {"unit": "state", "fraction_bits": 14, "scale": 2**-14},
-    "z": {"unit": "spikes", "fraction_bits": 0, "scale": 1.0},
+    "u": {"unit": "state", "scale": 2**-14},
+    "q": {"unit": "state", "scale": 2**-14},
+    "z": {"unit": "spikes", "scale": 1.0},
 }
 
 
@@ -231,7 +231,7 @@ def test_hdf5(network: FixedNetwork, recording: Recording, tmp_path: Path) -> No
     write_recording(recording, tmp_path / "states.hdf5", backend="sim", step_seconds=0.004)
     with h5py.File(tmp_path / "states.hdf5", "r") as file:
         about = json.loads(file.attrs["about"])
-        assert (about["format"], about["schema"]) == ("brf-lava-states", 1)
+        assert (about["format"], about["schema"]) == ("brf-lava-states", 2)
         assert (about["backend"], about["step_seconds"]) == ("sim", 0.004)
         assert about["network"]["fingerprint"] == fingerprint(network)
         assert about["versions"]["brf_lava"]

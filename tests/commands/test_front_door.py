@@ -393,7 +393,7 @@ def test_the_examples_of_how_to_add_something_work(network_file: Path, tmp_path:
     for block in (real_step, fixed_step, task, backend, command):
         exec(block.replace("from __future__ import annotations\n", ""), scope)
 
-    one, constants = 1 << 16, fixed.BalancedConstants(655, 1 << 14, 58982, 14, 16)
+    one, constants = 1 << 16, fixed.BalancedConstants(655, 1 << 14, 58982, 1 << 14, 14, 16)
     exact = real.BalancedConstants(655 / one, 1.0, 58982 / one)
     ours: Any = (0, 0, 0)
     theirs: Any = (0.0, 0.0, 0.0)

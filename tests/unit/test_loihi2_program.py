@@ -47,13 +47,13 @@ PUBLIC_CLASSES = {  # Intel technology brief 2021, instruction table
     *("RMW", "RDC", "MOV", "SEL", "AND", "OR", "SHL", "ADD", "NEG", "MIN", "MUL_SHR"),
     *("LT", "GE", "EQ", "SKP_C", "JMP_C", "SPIKE", "PROBE"),
 }
-CONSTANTS = {"dt": 655, "theta": 11_000, "gamma": 58_982, "beta": 117_965}
+CONSTANTS = {"dt": 655, "theta": 11_000, "gamma": 58_982, "beta": 29_491, "unit": 16_001}
 
 
 def constants_of(neuron: Neuron, state_bits: int, parameter_bits: int, **values: int) -> Any:
     kind: Any = neuron.fixed_constants
     formats = {"state_bits": state_bits, "parameter_bits": parameter_bits}
-    named = {"input_gain": 1, **values, **formats}
+    named = {**values, **formats}
     return kind(**{name: named[name] for name in kind._fields})
 
 
@@ -86,9 +86,9 @@ def vectors(program: Program, constants: Any, rng: np.random.Generator) -> Vecto
     if "q" in program.neuron.states:
         threshold = threshold + state[2]
     if "a" in program.neuron.states:
-        threshold = threshold + fixed.mul(after[1], constants.beta, constants.parameter_bits)
+        threshold = threshold + fixed.mul(after[1], constants.beta, fixed.ADAPTATION_BITS)
     near = threshold - after[0] + rng.integers(-1, 2, DRAWS)
-    if getattr(constants, "input_gain", 0):  # what the neuron makes so much of
+    if program.neuron.leak:  # what the neuron makes so much of
         one = 1 << constants.parameter_bits
         near = near * one // (one - coefficients[program.neuron.fixed_coefficients.index("decay")])
     allowed = program.of_role(INPUT)[0]
@@ -105,9 +105,9 @@ def assert_equals_engine(program: Program, constants: Any, v: Vectors) -> None:
     np.testing.assert_array_equal(output, signal)
 
 
-def trained(neuron: Neuron, state_bits: int = 14, **options: int) -> Program:
+def trained(neuron: Neuron, state_bits: int = 14) -> Program:
     """The program of a neuron in a format as training leaves it."""
-    return program_for(neuron, fixed_constants(neuron, state_bits, 16, **options))
+    return program_for(neuron, fixed_constants(neuron, state_bits, 16))
 
 
 @pytest.mark.parametrize("neuron", EVERY, ids=lambda neuron: neuron.name)
@@ -120,7 +120,7 @@ def test_a_program_is_the_fixed_step_in_every_format(neuron: Neuron, data: Any) 
         st.integers(layers.PARAMETER_BITS_MIN, layers.PARAMETER_BITS_MAX), "p_bits"
     )
     limits = integer_ranges(neuron, state_bits, parameter_bits)
-    names = [name for name in (*CONSTANTS, "input_gain") if name in limits]
+    names = [name for name in CONSTANTS if name in limits]
     drawn = {name: data.draw(st.integers(*limits[name]), name) for name in names}
     constants = constants_of(neuron, state_bits, parameter_bits, **drawn)
     try:
@@ -280,14 +280,14 @@ def test_a_temporary_that_would_not_fit_is_found() -> None:
 
 def test_a_refractory_variable_of_more_than_24_bits_is_refused() -> None:
     """gamma of almost 1 and a threshold near 0: it would only grow."""
-    constants = fixed.BalancedConstants(655, 1, (1 << 22) - 1, 18, 22)
+    constants = fixed.BalancedConstants(655, 1, (1 << 22) - 1, 1 << 18, 18, 22)
     with pytest.raises(ParameterError, match=r"BRF.q: can reach 8650\d\d\d; a 24-bit state"):
         program_for(BRF, constants)
 
 
 def test_the_refractory_bound_is_reached_and_kept() -> None:
     """By a neuron that spikes at every step, as it can only do below the largest u."""
-    constants = fixed.BalancedConstants(1, 1 << 14, 65_000, 14, 16)
+    constants = fixed.BalancedConstants(1, 1 << 14, 65_000, 1 << 14, 14, 16)
     program = program_for(BRF, constants)
     bound = program.by_name["q"].high
     state, highest = (0, 0, 0), 0
@@ -299,7 +299,7 @@ def test_the_refractory_bound_is_reached_and_kept() -> None:
 
 def test_what_has_no_program_is_refused() -> None:
     """A step of a second, in the coarsest states and the finest parameters; another neuron."""
-    constants = fixed.BalancedConstants(1 << 22, 64, (1 << 22) - 1, 6, 22)
+    constants = fixed.BalancedConstants(1 << 22, 64, (1 << 22) - 1, 1 << 6, 6, 22)
     with pytest.raises(ParameterError, match=r"a product \d\d, more than 64\. Use fewer"):
         program_for(NEURONS["BHRF"], constants)
     with pytest.raises(ParameterError, match="neuron LIF has no program for Loihi 2; RF"):
@@ -364,10 +364,10 @@ def test_fingerprints_tell_programs_apart() -> None:
 @pytest.mark.parametrize(
     ("neuron", "operations", "products", "sizes"),
     [
-        ("RF", 23, 4, (1, 1)),
-        ("BRF", 31, 6, (2, 1)),
-        ("HRF", 21, 3, (1, 1)),
-        ("BHRF", 29, 5, (2, 1)),
+        ("RF", 22, 4, (1, 1)),
+        ("BRF", 30, 6, (2, 1)),
+        ("HRF", 25, 5, (1, 1)),
+        ("BHRF", 33, 7, (2, 1)),
         ("ALIF", 28, 6, (2, 1)),
         ("LI", 12, 2, (1, 1)),
     ],
@@ -384,28 +384,25 @@ def test_counts(neuron: str, operations: int, products: int, sizes: tuple[int, i
 def test_the_readout_counted_by_hand() -> None:
     """x, o_old | o_kept, x, gain | o_kept, o_gained | ...: three wait at once.
 
-    2**31 * 2**16 has 48 bits; 2**23 * 2**16, where the weights carry the gain, 40.
+    2**31 * 2**16 has 48 bits.
     """
     program = trained(LI)
     assert (live(program), program.register_bits, program.product_bits) == (3, 33, 48)
     assert program == trained(LI, 13)  # whatever the bits of its state
-    program = trained(LI, input_gain=0)
-    assert (live(program), program.register_bits, program.product_bits) == (2, 33, 40)
-    assert len(program.operations) == 9
     # friction, up to 4, has 25 bits with 22 of fraction, and takes a word of its own
     wide = program_for(NEURONS["HRF"], fixed_constants(NEURONS["HRF"], 14, 22))
     assert words(wide, COEFFICIENT) == 2
 
 
 def test_networks_keep_the_fingerprints_that_machine_code_is_named_by() -> None:
-    network, _ = read_network(Path(__file__).parents[1] / "golden" / "network_v3.h5")
+    network, _ = read_network(Path(__file__).parents[1] / "golden" / "network_v4.h5")
     assert {each.neuron.name: each.fingerprint for each in network_programs(network)} == {
-        "RF": "2791e9297e0b4641",
-        "BRF": "37e7dafcb99345fd",
-        "HRF": "66743909ed6faeeb",
-        "BHRF": "e27638dd0324b5bc",
-        "ALIF": "d34ce25d77587ea9",
-        "LI": "8ad997102751b726",
+        "RF": "cb6eef7e341cac15",
+        "BRF": "2b0c99516e2ac044",
+        "HRF": "579e396eed3274d5",
+        "BHRF": "f6661e7a5449ffb1",
+        "ALIF": "09a0a713daf8b9dc",
+        "LI": "36c3ad5fd3909c80",
     }
 
 
@@ -415,7 +412,7 @@ def test_needs_are_the_largest_of_all_programs() -> None:
     assert "ADD, LT, MIN, MUL_SHR, NEG, RDC, RMW, SEL, SHL, SPIKE" in text
     assert "product before its shift 48 bits" in text
     assert "message of the readout 24 bits" in text
-    assert "program 31 operations" in text
+    assert "program 33 operations" in text
     assert any(line.endswith(" 40 bits, signed") for line in need_lines(programs[:1]))
 
 
@@ -439,7 +436,7 @@ def test_the_command_lists_all_layers_or_one(tmp_path: Path) -> None:
         "BRF, program ",
         "layer 2: 3 neurons",
         "LI, program ",
-        "per neuron and step: 31 operations (8 ADD, 1 LT, 4 MIN, 6 MUL_SHR",
+        "per neuron and step: 30 operations (7 ADD, 1 LT, 4 MIN, 6 MUL_SHR",
         "constant    gamma",
         "take current, leave 0",
         "q_old * dt >> 14",

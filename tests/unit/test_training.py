@@ -22,9 +22,16 @@ from brf_lava.export.quantize import quantize
 from brf_lava.network.decision import UNLABELED
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.nn.blocks import Block
-from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint
+from brf_lava.train.checkpoint import KIND, load_checkpoint, save_checkpoint, write_archive
 from brf_lava.train.model import Network, evaluate, loss_per_sample
-from brf_lava.train.trainer import Progress, Trainer, averaged_network, metrics_path, resume_path
+from brf_lava.train.trainer import (
+    STATE_KIND,
+    Progress,
+    Trainer,
+    averaged_network,
+    metrics_path,
+    resume_path,
+)
 
 BRF_PARAMS = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
 LI_PARAMS = {"tau_mean": 20.0, "tau_std": 1.0}
@@ -217,7 +224,7 @@ def test_resume_needs_the_same_data_and_a_whole_state(out: Path) -> None:
         Trainer.resumed(other, CPU, out)
     state = torch.load(resume_path(out), weights_only=True)
     for key in ("model", "optimizer", "generator", "reports", "data"):
-        torch.save({**state, key: 3}, resume_path(out))
+        write_archive({**state, key: 3}, resume_path(out), STATE_KIND)
         with pytest.raises(CheckpointError, match=r"m.resume.pt: damaged training state"):
             Trainer.resumed(ECG, CPU, out)
 
@@ -507,7 +514,7 @@ def test_weights_trained_in_few_bits_are_what_is_exported(
 
 def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
     plain = torch.load(model_file, weights_only=True)
-    assert (plain["format"], plain["schema"]) == ("brf-lava-model", 3)
+    assert (plain["format"], plain["schema"]) == ("brf-lava-model", 4)
     loaded = load_checkpoint(model_file)
     assert (loaded.recipe, loaded.recipe.text, loaded.seed) == (RECIPE, RECIPE.text, 0)
     assert loaded.metrics.device
@@ -525,7 +532,7 @@ def test_model_file_round_trip(model_file: Path, tmp_path: Path) -> None:
 Damage = Callable[[dict[str, Any]], Any]
 DAMAGES: tuple[tuple[Damage, str], ...] = (
     (lambda c: c.update(format="other"), "format 'other', expected 'brf-lava-model'"),
-    (lambda c: c.update(schema=99), "schema 99, this version reads 3. It was written by"),
+    (lambda c: c.update(schema=99), "schema 99, this version reads 4. It was written by"),
     (lambda c: c.pop("recipe"), "damaged model file"),
     (lambda c: c["state_dict"].pop("readout.weight"), "damaged model file"),
     (lambda c: c["metrics"].pop("loss"), "damaged model file"),
@@ -539,19 +546,34 @@ def test_damaged_model_files_are_refused_in_one_line(model_file: Path) -> None:
         model_file.write_bytes(whole)
         contents = torch.load(model_file, weights_only=True)
         damage(contents)
-        torch.save(contents, model_file)
+        write_archive(contents, model_file, KIND)
         with pytest.raises(BrfLavaError, match=message) as error:
             load_checkpoint(model_file)
         assert "\n" not in str(error.value)
         assert str(model_file) in str(error.value)
-    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+    for size in (0, 10, len(whole) // 2, len(whole) - 100):
         model_file.write_bytes(whole[:size])
         with pytest.raises(CheckpointError, match=r"model.pt: not a torch file") as error:
             load_checkpoint(model_file)
         assert "\n" not in str(error.value)
+    torch.save(contents, model_file)
+    with pytest.raises(CheckpointError, match=r"model.pt: damaged or edited: .* SHA-256"):
+        load_checkpoint(model_file)
     model_file.unlink()
     with pytest.raises(CheckpointError, match="no such file"):
         load_checkpoint(model_file)
+
+
+def test_every_flipped_bit_of_a_model_is_noticed(model_file: Path) -> None:
+    whole = model_file.read_bytes()
+    load_checkpoint(model_file)
+    for place in np.random.default_rng(0).integers(0, 8 * len(whole), 2000).tolist():
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        model_file.write_bytes(damaged)
+        with pytest.raises(CheckpointError) as error:
+            load_checkpoint(model_file)
+        assert "\n" not in str(error.value)
 
 
 def test_a_failed_write_leaves_the_old_file(

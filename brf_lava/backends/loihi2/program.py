@@ -113,15 +113,16 @@ def state_ranges(neuron: Neuron, constants: Any) -> dict[str, tuple[int, int]]:
     The refractory variable decays or, on a spike, gains one. A spike needs u above theta + q, and u
     is at most `STATE_MAX`: q then is below `STATE_MAX - theta`. The adaptation is a mean of spikes.
     """
-    one, unit = 1 << constants.parameter_bits, 1 << constants.state_bits
+    one = 1 << constants.parameter_bits
     ranges = dict.fromkeys(neuron.states, (fixed.STATE_MIN, fixed.STATE_MAX))
     if "q" in ranges:
+        unit = constants.unit
         spiking = max(0, fixed.STATE_MAX - constants.theta - 1)
         steady = unit * one // (one - constants.gamma)
         kept = fixed.mul(min(spiking, steady), constants.gamma, constants.parameter_bits)
         ranges["q"] = (0, kept + unit)
     if "a" in ranges:
-        ranges |= {"a": (0, unit), "z": (0, 1)}
+        ranges |= {"a": (0, 1 << fixed.ADAPTATION_BITS), "z": (0, 1)}
     for name, (_, high) in ranges.items():
         if high > fixed.STATE_MAX:
             raise ParameterError(
@@ -145,7 +146,7 @@ class _Builder:
             self._declare(name, COEFFICIENT, *ranges[name])
         self._declare("current", INPUT, *current)
         for name, value in constants._asdict().items():
-            if name not in ("state_bits", "parameter_bits", "input_gain"):  # those shape it
+            if name not in ("unit", "state_bits", "parameter_bits"):  # those shape it
                 self.constant(name, value)
 
     def _declare(self, name: str, role: str, low: int, high: int) -> None:
@@ -168,6 +169,10 @@ class _Builder:
     def scale(self, target: str, a: str, b: str) -> str:
         """``mul(a, b, parameter_bits)``"""
         return self.run("MUL_SHR", target, a, b, shift=self.constants.parameter_bits)
+
+    def cut(self, target: str, source: str) -> str:
+        """``cut(source, parameter_bits)``"""
+        return self.scale(target, source, self.constant("1", 1))
 
     def add(self, target: str, first: str, *others: str) -> str:
         """The sum, term by term; those before the last are ``<target>_2``, ``<target>_3``, ..."""
@@ -199,22 +204,25 @@ class _Builder:
     @property
     def unit(self) -> str:
         """1 as a state integer."""
-        return self.constant("unit", 1 << self.constants.state_bits)
+        return self.constant("unit", self.constants.unit)
 
 
-def _rotate(p: _Builder, growth: str) -> None:
-    """u and v of an RF or BRF; growth: the register of what multiplies both."""
-    grown, turned = p.scale("u_grown", "u_old", growth), p.scale("v_turned", "v_old", "rotation")
-    p.saturate("u", p.add("u_sum", "u_old", grown, p.run("NEG", "minus_v_turned", turned), "x"))
-    grown, turned = p.scale("v_grown", "v_old", growth), p.scale("u_turned", "u_old", "rotation")
-    p.saturate("v", p.add("v_sum", "v_old", grown, turned))
+def _rotate(p: _Builder, kept: str) -> None:
+    """u and v of an RF or BRF; kept: the register of what multiplies both."""
+    turned = p.run("NEG", "minus_v_turned", p.scale("v_turned", "v_old", "rotation"))
+    p.saturate("u", p.add("u_sum", p.scale("u_kept", "u_old", kept), turned, "x"))
+    turned = p.scale("u_turned", "u_old", "rotation")
+    p.saturate("v", p.add("v_sum", p.scale("v_kept", "v_old", kept), turned))
 
 
 def _swing(p: _Builder, friction: str) -> None:
     """w and u of an HRF or BHRF, w first."""
-    p.saturate("w", p.add("w_sum", "w_old", p.scale("u_turned", "u_old", "rotation")))
-    loss = p.add("loss", p.scale("u_lost", "u_old", friction), p.scale("w_turned", "w", "rotation"))
-    p.saturate("u", p.add("u_sum", "u_old", p.run("NEG", "minus_loss", loss), "x"))
+    whole = p.run("SHL", "w_whole", "w_old", shift=p.constants.parameter_bits)
+    turned = p.run("MUL_SHR", "u_turned", "u_old", "rotation")
+    p.saturate("w", p.cut("w_sum", p.add("w_products", whole, turned)))
+    lost = p.run("NEG", "minus_w_turned", p.run("MUL_SHR", "w_turned", "w", "rotation"))
+    left = p.run("MUL_SHR", "u_kept", "u_old", p.minus("kept", p.one, friction))
+    p.saturate("u", p.add("u_sum", p.cut("u_cut", p.add("u_products", left, lost)), "x"))
 
 
 def _refractory(p: _Builder) -> str:
@@ -225,13 +233,13 @@ def _refractory(p: _Builder) -> str:
 
 
 def _rf(p: _Builder) -> str:
-    _rotate(p, "damping")
+    _rotate(p, p.add("kept", p.one, "damping"))
     return p.run("LT", "z", "theta", "u")
 
 
 def _brf(p: _Builder) -> str:
     change = p.run("MUL_SHR", "b_change", "q_old", "dt", shift=p.constants.state_bits)
-    _rotate(p, p.minus("b", "damping", change))
+    _rotate(p, p.minus("kept", p.add("kept_bare", p.one, "damping"), change))
     return _refractory(p)
 
 
@@ -247,21 +255,22 @@ def _bhrf(p: _Builder) -> str:
 
 
 def _leaky(p: _Builder, name: str, before: str) -> str:
-    """What is left of a state, and its input, times 1 - decay where the neuron has that to do."""
-    kept, gained = p.scale(f"{name}_kept", before, "decay"), "x"
-    if p.constants.input_gain:
-        gained = p.scale(f"{name}_gained", "x", p.minus("gain", p.one, "decay"))
-    return p.add(f"{name}_sum", kept, gained)
+    """What is left of a state, and its input times 1 - decay."""
+    gained = p.scale(f"{name}_gained", "x", p.minus("gain", p.one, "decay"))
+    return p.add(f"{name}_sum", p.scale(f"{name}_kept", before, "decay"), gained)
 
 
 def _alif(p: _Builder) -> str:
-    one = p.one  # declared here, the fingerprint of programs without input_gain stays as it was
-    before = p.add("threshold_old", "theta", p.scale("raised_old", "a_old", "beta"))
+    bits = fixed.ADAPTATION_BITS
+    raised = p.run("MUL_SHR", "raised_old", "a_old", "beta", shift=bits)
+    before = p.add("threshold_old", "theta", raised)
     rest = p.minus("rest", "u_old", p.gated("reset", "z_old", before))
     p.saturate("u", _leaky(p, "u", rest))
-    rise = p.scale("rise", p.minus("a_share", one, "adaptation"), p.unit)
+    share = p.minus("a_share", p.one, "adaptation")
+    rise = p.scale("rise", share, p.constant("a_unit", 1 << bits))
     p.add("a", p.scale("a_kept", "a_old", "adaptation"), p.gated("a_gain", "z_old", rise))
-    threshold = p.add("threshold", "theta", p.scale("raised", "a", "beta"))
+    raised = p.run("MUL_SHR", "raised", "a", "beta", shift=bits)
+    threshold = p.add("threshold", "theta", raised)
     return p.run("LT", "z", threshold, "u")
 
 
