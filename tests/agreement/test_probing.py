@@ -130,7 +130,7 @@ def test_32_bits_hold_every_state(neuron: Neuron) -> None:
     states: Any = (0,) * len(neuron.states)
     largest = 0
     for _ in range(20_000):
-        states, _ = neuron.fixed_step(states, fixed.STATE_MAX, coefficients, constants)
+        states, _ = neuron.fixed_step(states, fixed.CURRENT_MAX, coefficients, constants)
         largest = max(largest, *(abs(int(state)) for state in states))
     assert largest >= fixed.STATE_MAX
     assert largest < 2**25
