@@ -29,6 +29,7 @@ from command_line import (
     assert_worked,
     brf_lava,
     files,
+    printed,
     run_process,
     start,
     write_mat,
@@ -36,6 +37,7 @@ from command_line import (
 from networks import random_network
 
 from brf_lava import __version__, report
+from brf_lava.analysis import bits
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
 from brf_lava.cli import main
@@ -170,6 +172,100 @@ def test_export_rounds_as_asked_and_warns_where_little_agrees(shared: Path, tmp_
     assert equal < 90
     assert "--rounding adaptive" in warned
     assert "Warning" not in (shared / "export.txt").read_text()
+
+
+def test_export_obeys_bits_of_each_matrix(shared: Path, tmp_path: Path) -> None:
+    out, asked = tmp_path / "net.h5", ("--weight-bits", "8,4,6", "--data", shared / "data")
+    assert_worked(brf_lava("export", shared / "model.pt", out, *asked))
+    network, _ = read_network(out)
+    real, x = (
+        load_checkpoint(shared / "model.pt").model().to_real(),
+        ecg.load(shared / "data").train,
+    )
+    expected, _ = quantize(real, x.time_major(), weight_bits=(8, 4, 6))
+    for ours, theirs in zip(network.layers, expected.layers, strict=True):
+        np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
+    hidden, readout = network.layers
+    assert hidden.recurrent is not None
+    limits = (127, 7, 31)
+    for each, limit in zip(
+        (hidden.weights, hidden.recurrent, readout.weights), limits, strict=True
+    ):
+        assert np.abs(each.mantissa.astype(int)).max() <= limit
+    assert network.provenance["weight_bits"] == [8, 4, 6]
+
+
+def test_export_takes_the_fewest_bits_that_lose_no_more(shared: Path, tmp_path: Path) -> None:
+    """However much may be lost: the fewest that there are, of those it begins with."""
+    out, asked = tmp_path / "net.h5", ("--lose", "100", "--weight-bits", "3")
+    result = brf_lava("export", shared / "model.pt", out, *asked, "--data", shared / "data")
+    assert_worked(result)
+    tried = re.findall(r"^│ +(\d,\d,\d) │.*(yes|)  │$", result.output, re.MULTILINE)
+    assert [bits for bits, _ in tried] == ["3,3,3", "2,2,2"]
+    assert "yes" in result.output.split("2,2,2")[1].splitlines()[0]
+    assert "6 training samples, which the rounding used" in result.output
+    assert read_network(out)[0].provenance["weight_bits"] == [2, 2, 2]
+
+
+SWEPT = [((8,), None, 16), ((8,), 18, 16), ((2,), None, 16), ((3,), 9, 12)]
+
+
+@pytest.mark.parametrize("out", [None, "sweep.svg"])
+def test_sweep_bits_shows_every_point(
+    out: str | None, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those that the network does not fit, which it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bits, "ONE_AT_A_TIME", SWEPT)
+    data = ("--data", shared / "data", "--samples", "1")
+    words = ("sweep-bits", shared / "model.pt", *data, *(() if out is None else ("-o", out)))
+    table = printed(*words)
+    swept = json.loads(brf_lava(*words, "--json").stdout)
+    assert set(files(tmp_path)) == ({out} if out else set())
+    real, split = load_checkpoint(shared / "model.pt").model().to_real(), ecg.load(shared / "data")
+    points = [p for p in SWEPT if p[1] != 18]
+    assert len(swept) == len(points)
+    for found, (weights, states, parameters) in zip(swept, points, strict=True):
+        fixed, _ = quantize(
+            real,
+            split.train.time_major(),
+            weight_bits=weights,
+            state_bits=states,
+            parameter_bits=parameters,
+        )
+        outputs = engine.run(fixed, split.test.first(1).time_major()).outputs
+        right = (split.test.y[:1] == outputs.argmax(2).T).mean()
+        assert found["accuracy"] == pytest.approx(right)
+        assert found["weight_bits"] == list(weights * 3)
+        assert found["state_bits"] == [layer.constants.state_bits for layer in fixed.layers]
+        assert found["cores"] == 1
+        assert f"│ {found['memory_bits']:,} " in table
+    assert any(found["pareto"] for found in swept)
+    assert "18, 16" in table
+
+
+def test_a_stopped_sweep_shows_what_is_done(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        bits, "ONE_AT_A_TIME", [((8,), None, 16), ((5,), None, 16), ((4,), None, 16)]
+    )
+    measure, measured = bits.measure_fidelity, iter(range(2))
+
+    def stopped(*arguments: Any) -> Any:
+        if next(measured):
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(bits, "measure_fidelity", stopped)
+    words = (shared / "model.pt", "--data", shared / "data", "-o", "x.png")
+    result = brf_lava("sweep-bits", *words)
+    assert result.exit_code == 130
+    assert "8,8,8" in result.output
+    assert "5,5,5" not in result.output
+    assert result.output.endswith("Interrupted.\n")
+    assert not files(tmp_path)
 
 
 def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend: str) -> None:
@@ -347,6 +443,13 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
     "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
     "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
+    "weight bits, words": ((*EXPORT, "--weight-bits", "8,4.5"), 2, ("8,4.5", "whole numbers")),
+    "weight bits, count": ((*EXPORT, "--weight-bits", "8,4"), 2, ("8,4", "3 matrices: 1 BRF")),
+    "lose too much": ((*EXPORT, "--lose", "0", "--weight-bits", "2"), 6, ("2 bits", "0 may be")),
+    "lose, nan": ((*EXPORT, "--lose", "nan"), 2, ("nan is not a number",)),
+    "sweep": (("sweep-bits", "{net}", *HERE), 2, ("{net}", "not a torch file")),
+    "sweep, picture": (("sweep-bits", "{model}", "-o", "{out}/x.gif"), 2, ("x.gif", ".png")),
+    "sweep, board": (("sweep-bits", "{model}", *HERE, "--profile", "sim"), 2, ("sim", "Loihi 2")),
     "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),
     "export data": (("export", "{model}", "{out}/n.h5", "--data", "{empty}"), 2, ("--data",)),
