@@ -63,7 +63,7 @@ def sweep_bits(
             except ParameterError as error:  # noqa: PERF203  # the other points go on
                 if not tried:
                     raise
-                report.notice(f"{point} bits of weights, states and parameters: {error}")
+                report.notice(f"left out: {error}")
     except KeyboardInterrupt as stop:
         stopped = stop
         if not tried:
