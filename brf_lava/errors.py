@@ -43,7 +43,7 @@ class MismatchError(BrfLavaError):
 
 
 class DoesNotFitError(BrfLavaError):
-    """A network that a board cannot hold: the question was answered, with no. Exit code 6."""
+    """A network that a board cannot hold, or that loses more than it may. Exit code 6."""
 
     exit_code = 6
 

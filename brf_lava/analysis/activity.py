@@ -17,6 +17,7 @@ from brf_lava.network.layers import FixedNetwork, RealLayer, RealNetwork
 
 AnyNetwork = RealNetwork | FixedNetwork
 Keep = Callable[[tuple[int, ...]], NDArray[np.bool_]]
+Answers = tuple[NDArray[Any], float]  # predictions [B, P], and hidden spikes per sample
 CHUNK = 32  # samples at a time; bounds memory, changes no result
 
 
@@ -58,18 +59,23 @@ def run(network: AnyNetwork, x: Any, keep: Keep | None = None) -> tuple[Any, lis
     return signal, fired[:-1]
 
 
+def answers(network: AnyNetwork, samples: Samples, keep: Keep | None = None) -> Answers:
+    """Run a network on samples; keep: as in `run`."""
+    predictions, spikes, count = [], 0, samples.x.shape[1]
+    for first in range(0, count, CHUNK):
+        outputs, fired = run(network, samples.x[:, first : first + CHUNK], keep)
+        predictions.append(samples.decision.predict(outputs))
+        spikes += sum(int(np.count_nonzero(layer)) for layer in fired)
+    return np.concatenate(predictions), spikes / count
+
+
 def score(network: AnyNetwork, samples: Samples, keep: Keep | None = None) -> Score:
     """Judge a network; keep: as in `run`. Raises: ParameterError when no label counts."""
-    hits = counted = spikes = 0
-    for first in range(0, samples.x.shape[1], CHUNK):
-        outputs, fired = run(network, samples.x[:, first : first + CHUNK], keep)
-        predictions = samples.decision.predict(outputs)
-        right, of = samples.decision.hits(predictions, samples.labels[first : first + CHUNK])
-        hits, counted = hits + right, counted + of
-        spikes += sum(int(np.count_nonzero(layer)) for layer in fired)
+    predictions, sops = answers(network, samples, keep)
+    right, counted = samples.decision.hits(predictions, samples.labels)
     if not counted:
         raise ParameterError("accuracy: none of the samples has a label that counts.")
-    return Score(hits / counted, spikes / len(samples.labels))
+    return Score(right / counted, sops)
 
 
 def _forward_losing(layer: RealLayer, x: Any, arrive: NDArray[np.bool_]) -> Any:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from brf_lava import report
-from brf_lava.analysis.activity import CHUNK, Samples, run
-from brf_lava.network.layers import FixedNetwork, RealNetwork
+from brf_lava.analysis.activity import Answers, Samples, answers
+from brf_lava.data.dataset import Split
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import FixedNetwork
+
+MOST_SAMPLES = 1000
+ENOUGH_SAMPLES = 50  # that rounding did not use; where there are fewer, all are taken
 
 
 @dataclass(frozen=True)
@@ -22,39 +26,50 @@ class Fidelity:
         agreement: Share of equal predictions.
         accuracies: Of the float network and of the integers; None where no label counts.
         sops: Hidden spikes per sample, of the float network and of the integers.
+        lost: Points of accuracy that the integers lose; where no label counts, of agreement.
+        error: Standard error of `lost` over the samples, points.
     """
 
     samples: int
     agreement: float
     accuracies: tuple[float, float] | None
     sops: tuple[float, float]
+    lost: float
+    error: float
 
-    def table(self) -> Table:
-        """The two next to each other."""
+    def table(self, what: str) -> Table:
+        """The two next to each other. what: the samples are."""
         rows = [
             ("SOPs per sample (hidden spikes)", *(f"{each:.1f}" for each in self.sops)),
             ("same prediction as float", "", f"{self.agreement:.2%}"),
         ]
         if self.accuracies is not None:
             rows.insert(0, ("accuracy", *(f"{each:.2%}" for each in self.accuracies)))
-        title = f"Calibration: {self.samples} training samples"
-        return report.table(title, ("", ">float", ">integers"), rows)
+        rows.append(("points lost, standard error", f"± {self.error:.2f}", f"{self.lost:.2f}"))
+        return report.table(f"{self.samples} {what}", ("", ">float", ">integers"), rows)
 
 
-def measure_fidelity(real: RealNetwork, fixed: FixedNetwork, samples: Samples) -> Fidelity:
-    """Run a network and its integers on samples, labeled or not."""
-    predictions: tuple[list[Any], list[Any]] = ([], [])
-    spikes, count, decision = [0, 0], samples.x.shape[1], samples.decision
-    for first in range(0, count, CHUNK):
-        part = samples.x[:, first : first + CHUNK]
-        for index, (outputs, fired) in enumerate((run(real, part), run(fixed, part))):
-            predictions[index].append(decision.predict(outputs))
-            spikes[index] += sum(int(np.count_nonzero(layer)) for layer in fired)
-    ours, theirs = map(np.concatenate, predictions)
-    (hits, counted), (kept, _) = (decision.hits(each, samples.labels) for each in (ours, theirs))
+def fidelity_samples(train: Split, used: int, decision: Decision) -> tuple[Samples, str]:
+    """Training samples after the first `used`, if there are enough, else all; and what they are."""
+    first, what = used, "training samples that the rounding did not use"
+    if len(train.x) - used < ENOUGH_SAMPLES:
+        first, what = 0, "training samples, which the rounding used, too: the loss may look small"
+    chosen = Split(train.x[first:], train.y[first:]).first(MOST_SAMPLES)
+    return Samples(chosen.time_major(), chosen.y, decision), what
+
+
+def measure_fidelity(floats: Answers, fixed: FixedNetwork, samples: Samples) -> Fidelity:
+    """Run a network in integers on samples. floats: the `answers` of the float network."""
+    (ours, sops), (theirs, spikes) = floats, answers(fixed, samples)
+    counted = samples.decision.counted(samples.labels)
+    right, kept = ((each == samples.labels) & counted for each in (ours, theirs))
+    labeled, of = bool(counted.any()), int(counted.sum()) or ours.size
+    lost = (right.astype(int) - kept if labeled else ours != theirs).sum(axis=1)  # [B]
     return Fidelity(
-        samples=count,
+        samples=len(lost),
         agreement=float((ours == theirs).mean()),
-        accuracies=(hits / counted, kept / counted) if counted else None,
-        sops=(spikes[0] / count, spikes[1] / count),
+        accuracies=(float(right.sum() / of), float(kept.sum() / of)) if labeled else None,
+        sops=(sops, spikes),
+        lost=float(100 * lost.sum() / of),
+        error=float(100 * lost.std() * np.sqrt(len(lost)) / of),
     )

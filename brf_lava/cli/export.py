@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
+from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
+from brf_lava.cli.options import PATH, DataOptions, Number, data_option, load_data, numbers
 from brf_lava.io.printable import on_one_line
 
-FIDELITY_SAMPLES = 200  # enough to tell a percent of agreement
 WARN_BELOW = 0.9  # of equal predictions
 
 
@@ -19,10 +19,18 @@ WARN_BELOW = 0.9  # of equal predictions
 @data_option
 @click.option(
     "--weight-bits",
-    type=int,
-    default=8,
+    type=lambda text: numbers(text, int),
+    default="8",
     show_default=True,
-    help="Bits per weight, including the sign (2-8).",
+    metavar="BITS[,...]",
+    help="Bits per weight, including the sign (2-8): one number, or one for each matrix: the input "
+    "and the recurrent weights of every layer in order, such as 8,4,6.",
+)
+@click.option(
+    "--lose",
+    type=Number(0, 100),
+    help="Take the fewest bits, --weight-bits at most, that lose no more points of accuracy than "
+    "this on training samples that the rounding did not use; without labels, of equal predictions.",
 )
 @click.option(
     "--rounding",
@@ -38,19 +46,21 @@ def export(
     model: Path,
     network: Path,
     data: DataOptions,
-    weight_bits: int,
+    weight_bits: tuple[int, ...],
+    lose: float | None,
     rounding: str,
     parameter_bits: int,
     state_bits: int | None,
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
-    from brf_lava.analysis.activity import Samples
-    from brf_lava.analysis.fidelity import measure_fidelity
+    from brf_lava.analysis.activity import answers
+    from brf_lava.analysis.fidelity import fidelity_samples, measure_fidelity
+    from brf_lava.export.adaptive import samples_used
     from brf_lava.io.files import check_writable
     from brf_lava.network.file import KIND
     from brf_lava.train.checkpoint import load_checkpoint
-    from brf_lava.train.export import export_model
+    from brf_lava.train.export import calibration_inputs, export_model
 
     check_writable(network, KIND)
     checkpoint = load_checkpoint(model)
@@ -59,7 +69,18 @@ def export(
         measured, taken = checkpoint.data.description, dataset.source.description
         report.notice(f"the model was measured on {measured}; the ranges are taken from {taken}.")
     real = checkpoint.model().to_real()
+    x, decision = calibration_inputs(checkpoint, dataset), checkpoint.recipe.decision
+    samples, what = fidelity_samples(dataset.train, samples_used(real, x), decision)
     neurons = sum(len(layer.weights) for layer in real.layers)
+    if lose is not None:
+        from brf_lava.analysis import bits
+
+        trial = bits.trials(real, x, samples, board_profile(DEFAULT_PROFILE), rounding)
+        best, tried = bits.fewest_weight_bits(
+            real, lambda each: trial(each, state_bits, parameter_bits), weight_bits, lose
+        )
+        weight_bits = best.weight_bits
+        report.print_table(bits.trial_table(what, bits.as_records(tried, [best], "chosen")))
     with report.step_progress("rounding, neurons", neurons) as advance:
         exported, reports = export_model(
             checkpoint,
@@ -76,15 +97,14 @@ def export(
     stable = "No neuron had to be changed to stay stable."
     for line in (report.correction_lines(reports) or [stable]) + report.growth_lines(reports):
         click.echo(line)
-    seen, decision = dataset.train.first(FIDELITY_SAMPLES), checkpoint.recipe.decision
-    fidelity = measure_fidelity(real, exported, Samples(seen.time_major(), seen.y, decision))
-    report.print_table(fidelity.table())
+    fidelity = measure_fidelity(answers(real, samples), exported, samples)
+    report.print_table(fidelity.table(what))
     name = on_one_line(network)
     click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")
     if fidelity.agreement < WARN_BELOW:
         click.echo(
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
             "network's. Try --rounding adaptive if it was not, more --weight-bits or --state-bits, "
-            f"or train with --set weight_bits={weight_bits}.",
+            f"or train with --set weight_bits={min(weight_bits)}.",
             err=True,
         )

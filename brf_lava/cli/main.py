@@ -26,6 +26,7 @@ from brf_lava.cli.plot import plot
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
 from brf_lava.cli.stream import stream_command
+from brf_lava.cli.sweep_bits import sweep_bits
 from brf_lava.cli.train import train
 from brf_lava.cli.verify import verify
 from brf_lava.errors import CLOSED_PIPE, INTERRUPTED, OUT_OF_MEMORY, TERMINATED, BrfLavaError
@@ -139,7 +140,7 @@ def main() -> None:
 
 
 for command in (
-    *(train, import_command, export, run, classify_command, stream_command, data),
+    *(train, import_command, export, sweep_bits, run, classify_command, stream_command, data),
     *(reproduce, plot),
     *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):

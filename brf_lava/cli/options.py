@@ -59,13 +59,13 @@ def given(options: Any) -> list[str]:
     ]
 
 
-def numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str, kind: type[Any] = float) -> tuple[Any, ...]:
     """Read numbers with commas between, as the type of an option."""
     try:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(kind(part) for part in text.split(","))
     except ValueError:
         raise click.BadParameter(
-            f"{text!r}; numbers with commas between are needed, such as 0.5,1."
+            f"{text!r}; {'whole ' if kind is int else ''}numbers with commas between are needed."
         ) from None
 
 

@@ -36,9 +36,10 @@ def round_network(
     network: RealNetwork,
     nearest: Sequence[FixedLayer],
     x: NDArray[Any],
-    weight_bits: int,
+    weight_bits: Sequence[Sequence[int]],
     decision: Decision,
     progress: Progress,
+    grams: dict[int, NDArray[np.float64]] | None = None,
 ) -> tuple[FixedLayer, ...]:
     """Round the weights of a network again, adaptively.
 
@@ -46,14 +47,16 @@ def round_network(
         network: In real numbers.
         nearest: Its layers in integers, weights rounded to the nearest.
         x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
-        weight_bits: Width of a mantissa, its sign included.
+        weight_bits: Width of the mantissas of each layer's matrices, the sign included.
         decision: How classes are read from the outputs.
         progress: Called with the number of neurons that are done.
+        grams: Those of the hidden layers, which no bits change: kept here for the next call.
 
     Returns:
         The layers in integers. They differ from `nearest` in their weights alone.
     """
-    x = x[:, : _samples(network, x)]
+    x = x[:, : samples_used(network, x)]
+    grams = {} if grams is None else grams
     real, fixed = x, x  # the signal in the float network and in the integers, layer by layer
     outputs = _run(network.layers, x)
     wanted = decision.predict(outputs)
@@ -64,7 +67,9 @@ def round_network(
         if rest:
             heard = real
             real, states = forward(layer, heard, keep_states=True)
-            gram, _ = _gram(layer, heard, real, states[:-1], progress, neurons)
+            if index not in grams:
+                grams[index], _ = _gram(layer, heard, real, states[:-1], progress, neurons)
+            gram = grams[index]
             matrices = bare_weights(layer)
         else:
             gram, product = _gram(layer, fixed, outputs, None, progress, neurons)
@@ -72,7 +77,7 @@ def round_network(
         unit = layer.neuron.weight_gain(layer.constants) * rounded.unit
         choices = [rounded]
         if not _is_exact(rounded, [matrix * unit for matrix in bare_weights(layer)]):
-            roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits)
+            roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits[index])
             choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
         answers = [forward(choice, fixed)[0] for choice in choices]
         agreed = [(decision.predict(_run(rest, each)) == wanted).mean() for each in answers]
@@ -88,8 +93,11 @@ def _run(layers: Sequence[RealLayer], signal: Any) -> Any:
     return signal
 
 
-def _samples(network: RealNetwork, x: NDArray[Any]) -> int:
-    """How many samples of `x` [T, B, I] to use, within the limits of work and memory."""
+def samples_used(network: RealNetwork, x: NDArray[Any]) -> int:
+    """How many samples of `x` [T, B, I], from the first, `round_network` uses, at most.
+
+    The limits are of work and memory.
+    """
     steps = float(STEPS)
     for layer in network.layers:
         neurons, columns = layer.weights.shape

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import floor, inf, log2
 from typing import Any
 
@@ -49,13 +50,14 @@ STABLE_MARGIN = 1e-6  # float32 parameters on the divergence boundary may look t
 class LayerFormat:
     """Fraction bits of states and parameters, and the width of a signed weight mantissa.
 
+    weight_bits: of input weights and of recurrent ones; one number counts for both.
     unit: the state that stands for 1, at most ``2**state_bits`` and more than half of it; 0: that.
     Raises: ParameterError outside the ranges above.
     """
 
     state_bits: int = 14
     parameter_bits: int = 16
-    weight_bits: int = WEIGHT_BITS_MAX
+    weight_bits: tuple[int, ...] = (WEIGHT_BITS_MAX,)
     unit: int = 0
 
     def __post_init__(self) -> None:
@@ -115,10 +117,11 @@ def quantize(
     *,
     state_bits: int | None = None,
     parameter_bits: int = 16,
-    weight_bits: int = WEIGHT_BITS_MAX,
+    weight_bits: int | Sequence[int] = WEIGHT_BITS_MAX,
     rounding: str = "adaptive",
     decision: Decision | None = None,
     progress: Progress = lambda done: None,
+    grams: dict[int, NDArray[np.float64]] | None = None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a network; state formats from the ranges it reaches on `x` unless given.
 
@@ -127,20 +130,22 @@ def quantize(
         x: [T, B, I] calibration inputs, int8 or uint8, as the exported network will get them.
         state_bits: Fraction bits of the states of all layers; None: those that fit each layer.
         parameter_bits: Fraction bits of coefficients and constants.
-        weight_bits: Width of a signed weight mantissa.
+        weight_bits: Width of a signed weight mantissa, or those of all matrices in order.
         rounding: "nearest", or "adaptive", see `adaptive.round_network`.
         decision: How classes are read from the outputs, for adaptive rounding.
         progress: Called with the number of neurons whose weights are rounded adaptively.
+        grams: As of `adaptive.round_network`, for other bits of the same network and `x`.
 
     Returns:
         The network in integers, and what that did to each layer.
 
     Raises:
-        ParameterError: When a state's range or a weight does not fit any format, and when a neuron
-            would not come to rest.
+        ParameterError: When a state's range or a weight does not fit any format, `weight_bits` not
+            the matrices, and when a neuron would not come to rest.
     """
     if rounding not in ROUNDINGS:
         raise ParameterError(f"rounding {rounding!r}; choose one of {', '.join(ROUNDINGS)}.")
+    widths = _layer_bits(network, weight_bits)
     peaks = measure_peaks(network, x)
     inputs = input_range(x)
     results = []
@@ -148,17 +153,33 @@ def quantize(
         bits = state_bits
         if bits is None:
             largest_input = 1 if index else max(map(abs, inputs))
-            bits = choose_state_bits(layer, reached, weight_bits, largest_input)
-        layer_format = LayerFormat(bits, parameter_bits, weight_bits)
+            bits = choose_state_bits(layer, reached, widths[index], largest_input)
+        layer_format = LayerFormat(bits, parameter_bits, widths[index])
         results.append(quantize_layer(layer, layer_format, reached))
     layers = tuple(layer for layer, _ in results)
     reports = tuple(report for _, report in results)
     if rounding == "adaptive":
-        layers = round_network(network, layers, x, weight_bits, decision or Decision(), progress)
+        decision = decision or Decision()
+        layers = round_network(network, layers, x, widths, decision, progress, grams)
         reports = tuple(map(_with_weights, reports, network.layers, layers))
     quantized = FixedNetwork(layers, input_range=inputs)
     check_rest(quantized)
     return quantized, reports
+
+
+def _layer_bits(network: RealNetwork, bits: int | Sequence[int]) -> list[tuple[int, ...]]:
+    """The bits of each layer's matrices. Raises: ParameterError for a wrong count."""
+    given, names = np.atleast_1d(bits).tolist(), list[str]()
+    counts = [1 if layer.recurrent is None else 2 for layer in network.layers]
+    for number, (layer, count) in enumerate(zip(network.layers, counts, strict=True), start=1):
+        names += [f"{number} {layer.neuron.name} {name}" for name in WEIGHTS[:count]]
+    if len(given) not in (1, len(names)):
+        raise ParameterError(
+            f"weight_bits: {','.join(map(str, given))}; give one number, or one for each of "
+            f"{len(names)} matrices: {', '.join(names)}."
+        )
+    each = iter(given * len(names))
+    return [tuple(islice(each, count)) for count in counts]
 
 
 def _with_weights(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> LayerReport:
@@ -206,7 +227,7 @@ def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, floa
 def choose_state_bits(
     layer: RealLayer,
     peaks: dict[str, float],
-    weight_bits: int = WEIGHT_BITS_MAX,
+    weight_bits: tuple[int, ...] = (WEIGHT_BITS_MAX,),
     largest_input: int = 1,
 ) -> int:
     """The most fraction bits that leave `HEADROOM` above the largest state and hold the weights.
@@ -270,7 +291,11 @@ def _quantize_synapses(
 ) -> tuple[Connection, Connection | None, tuple[Deviation, ...]]:
     """Input and recurrent weights in integers, without what the integer step applies itself."""
     unit, named = _weight_unit(layer, layer_format), zip(WEIGHTS, bare_weights(layer), strict=False)
-    quantized = [quantize_weights(name, matrix, unit, layer_format) for name, matrix in named]
+    bits = np.broadcast_to(layer_format.weight_bits, 1 if layer.recurrent is None else 2).tolist()
+    quantized = [
+        quantize_weights(name, matrix, unit, width, layer_format.state_bits)
+        for (name, matrix), width in zip(named, bits, strict=True)
+    ]
     connections = iter([connection for connection, _ in quantized])
     deviations = tuple(deviation for _, deviation in quantized)
     return next(connections), next(connections, None), deviations
@@ -282,7 +307,7 @@ def _weight_unit(layer: RealLayer, layer_format: LayerFormat) -> float:
 
 
 def quantize_weights(
-    name: str, weights: NDArray[np.float64], unit: float, layer_format: LayerFormat
+    name: str, weights: NDArray[np.float64], unit: float, weight_bits: int, state_bits: int
 ) -> tuple[Connection, Deviation]:
     """Signed mantissas with one exponent for the whole matrix, the smallest that fits.
 
@@ -292,12 +317,12 @@ def quantize_weights(
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
-    exponent = smallest_exponent(largest, layer_format.weight_bits)
+    exponent = smallest_exponent(largest, weight_bits)
     if exponent is None:
         raise ParameterError(
             f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
-            f"{mantissa_limit(layer_format.weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
-            f"bits (--state-bits, now {layer_format.state_bits})."
+            f"{mantissa_limit(weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
+            f"bits (--state-bits, now {state_bits})."
         )
     connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
     return connection, _deviation(name, connection.mantissa, connection.integers / unit, weights)

@@ -14,6 +14,7 @@ filter for each neuron.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -158,7 +159,7 @@ def _plane(upper: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Non
     left = wanted.copy()
     for j in range(len(left)):
         nearest = np.rint(left[j] / step[j]) if wanted[j] != 0 else 0.0
-        mantissa[j] = min(max(nearest, -limit), limit)
+        mantissa[j] = min(max(nearest, -limit[j]), limit[j])
         error = (left[j] - mantissa[j] * step[j]) / upper[j, j]
         left[j:] -= error * upper[j, j:]
 
@@ -174,7 +175,7 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Any:
                 continue
             d = -1.0 if slope[j] > 0 else 1.0
             change = 2 * d * step[j] * slope[j] + step[j] ** 2 * h[j, j]
-            if abs(mantissa[j] + d) <= limit and change < -1e-9 * step[j] ** 2 * h[j, j]:
+            if abs(mantissa[j] + d) <= limit[j] and change < -1e-9 * step[j] ** 2 * h[j, j]:
                 mantissa[j] += d
                 slope += d * step[j] * h[j]
                 changed = True
@@ -182,7 +183,7 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Any:
             continue
         for j in range(size):
             for d in (-1.0, 1.0):
-                if abs(mantissa[j] + d) > limit or wanted[j] == 0:
+                if abs(mantissa[j] + d) > limit[j] or wanted[j] == 0:
                     continue
                 alone = 2 * d * step[j] * slope[j] + step[j] ** 2 * h[j, j]
                 best, other, c = -1e-9 * step[j] ** 2 * h[j, j], -1, 0.0
@@ -190,7 +191,7 @@ def _improve(h: Any, wanted: Any, step: Any, limit: Any, mantissa: Any) -> Any:
                     then = slope[n] + d * step[j] * h[j, n]
                     e = -1.0 if then > 0 else 1.0
                     change = alone + 2 * e * step[n] * then + step[n] ** 2 * h[n, n]
-                    free = n != j and wanted[n] != 0 and abs(mantissa[n] + e) <= limit
+                    free = n != j and wanted[n] != 0 and abs(mantissa[n] + e) <= limit[n]
                     if free and change < best:
                         best, other, c = change, n, e
                 if other >= 0:
@@ -224,27 +225,27 @@ def _compiled(loop: Any) -> Any:
 
 
 def round_rows(
-    gram: NDArray[np.float64], matrices: list[NDArray[np.float64]], weight_bits: int
+    gram: NDArray[np.float64], matrices: list[NDArray[np.float64]], weight_bits: Sequence[int]
 ) -> list[Rounding]:
     """Round the matrices of a layer together, with each choice of their exponents.
 
     Args:
         gram: [N, J, J], H of each neuron; J counts the columns of all matrices in order.
         matrices: [N, n] each, in state integers.
-        weight_bits: Width of a mantissa, its sign included.
+        weight_bits: Width of each matrix's mantissas, the sign included.
 
     Returns:
         One rounding for each choice of exponents, the one that costs least first.
     """
-    limit = float(mantissa_limit(weight_bits))
     widths = [matrix.shape[1] for matrix in matrices]
+    limit = np.repeat([float(mantissa_limit(bits)) for bits in weight_bits], widths)
     wanted = np.ascontiguousarray(np.concatenate(matrices, axis=1))
     neurons, columns = wanted.shape
     ridge = RIDGE * np.einsum("kjj->k", gram) / max(columns, 1)
     h = gram + np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(columns)
     upper = np.ascontiguousarray(np.linalg.cholesky(np.linalg.inv(h)).transpose(0, 2, 1))
     roundings = []
-    for exponents in product(*(_exponents(matrix, weight_bits) for matrix in matrices)):
+    for exponents in product(*map(_exponents, matrices, weight_bits)):
         step = np.repeat([2.0**exponent for exponent in exponents], widths)
         mantissas, costs = np.empty_like(wanted), np.empty(neurons)
         _compiled(_round_rows)(h, upper, wanted, step, limit, mantissas, costs)

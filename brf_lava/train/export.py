@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.data.dataset import Dataset
@@ -20,6 +24,17 @@ VECTOR_SAMPLES = 2
 CALIBRATION_SAMPLES = 2000  # of the training half; enough for the largest states, with head-room
 
 
+def calibration_inputs(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[Any]:
+    """Those [T, B, I] that `export_model` takes. Raises: DataError if they do not fit the model."""
+    calibration = dataset.ordered_as(checkpoint.permutation).train.first(CALIBRATION_SAMPLES)
+    if calibration.x.shape[2] != checkpoint.inputs:
+        raise DataError(
+            f"calibration data: {calibration.x.shape[2]} inputs, the model has "
+            f"{checkpoint.inputs}. Name the data it was trained on with --data."
+        )
+    return calibration.time_major()
+
+
 def export_model(
     checkpoint: Checkpoint,
     dataset: Dataset,
@@ -27,7 +42,7 @@ def export_model(
     *,
     state_bits: int | None = None,
     parameter_bits: int = 16,
-    weight_bits: int = 8,
+    weight_bits: int | Sequence[int] = 8,
     rounding: str = "adaptive",
     progress: Progress = lambda done: None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
@@ -42,7 +57,8 @@ def export_model(
         path: The file to write, usually named ``net.h5``.
         state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves.
         parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
-        weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8.
+        weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8: one number, or one for
+            each matrix, which is input and recurrent weights of every layer in order.
         rounding: "adaptive" keeps the neurons' membranes close to the float ones, see
             `export.rounding`; "nearest" rounds each weight alone.
         progress: Called with the number of neurons whose weights are rounded adaptively.
@@ -52,19 +68,14 @@ def export_model(
 
     Raises:
         DataError: If the data do not fit the model.
-        ParameterError: If a number of bits is out of range, or too small for the network.
+        ParameterError: If a number of bits is out of range, or too small for the network, or their
+            count is wrong.
     """
     recipe, permutation = checkpoint.recipe, checkpoint.permutation
     dataset = dataset.ordered_as(permutation)
-    calibration = dataset.train.first(CALIBRATION_SAMPLES).time_major()
-    if calibration.shape[2] != checkpoint.inputs:
-        raise DataError(
-            f"calibration data: {calibration.shape[2]} inputs, the model has {checkpoint.inputs}. "
-            "Name the data it was trained on with --data."
-        )
     network, reports = quantize(
         checkpoint.model().to_real(),
-        calibration,
+        calibration_inputs(checkpoint, dataset),
         state_bits=state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
@@ -87,6 +98,7 @@ def export_model(
         "metrics": asdict(checkpoint.metrics),
         "calibration": asdict(dataset.source),
         "rounding": rounding,
+        "weight_bits": [bits for each in reports for bits in each.format.weight_bits],
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }
     exported = replace(network, provenance=provenance)

@@ -29,6 +29,7 @@ from command_line import (
     assert_worked,
     brf_lava,
     files,
+    printed,
     run_process,
     start,
     write_mat,
@@ -36,6 +37,7 @@ from command_line import (
 from networks import random_network
 
 from brf_lava import __version__, report
+from brf_lava.analysis import bits
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
 from brf_lava.cli import main
@@ -170,6 +172,90 @@ def test_export_rounds_as_asked_and_warns_where_little_agrees(shared: Path, tmp_
     assert equal < 90
     assert "--rounding adaptive" in warned
     assert "Warning" not in (shared / "export.txt").read_text()
+
+
+def test_export_obeys_bits_of_each_matrix(shared: Path, tmp_path: Path) -> None:
+    out, asked = tmp_path / "net.h5", ("--weight-bits", "8,4,6", "--data", shared / "data")
+    assert_worked(brf_lava("export", shared / "model.pt", out, *asked))
+    network, _ = read_network(out)
+    real = load_checkpoint(shared / "model.pt").model().to_real()
+    x = ecg.load(shared / "data").train.time_major()
+    expected, _ = quantize(real, x, weight_bits=(8, 4, 6))
+    for ours, theirs in zip(network.layers, expected.layers, strict=True):
+        np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
+    hidden, readout = network.layers
+    assert hidden.recurrent is not None
+    for each, limit in ((hidden.weights, 127), (hidden.recurrent, 7), (readout.weights, 31)):
+        assert np.abs(each.mantissa.astype(int)).max() <= limit
+    assert network.provenance["weight_bits"] == [8, 4, 6]
+
+
+def test_export_takes_the_fewest_bits_that_lose_no_more(shared: Path, tmp_path: Path) -> None:
+    """However much may be lost: the fewest that there are, of those it begins with."""
+    out, asked = tmp_path / "net.h5", ("--lose", "100", "--weight-bits", "3")
+    result = brf_lava("export", shared / "model.pt", out, *asked, "--data", shared / "data")
+    assert_worked(result)
+    rows = [row for row in result.output.splitlines() if re.match(r"│ +\d,\d,\d ", row)]
+    chosen = {row.split("│")[1].strip(): "yes" in row for row in rows}
+    assert chosen == {"3,3,3": False, "2,2,2": True}
+    assert "6 training samples, which the rounding used" in result.output
+    assert read_network(out)[0].provenance["weight_bits"] == [2, 2, 2]
+
+
+def test_sweep_bits_shows_every_point(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those that do not fit, which it says."""
+    points: list[Any] = [((8,), None, 16), ((2,), None, 16), ((3,), 9, 12), ((8,), None, 23)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bits, "ONE_AT_A_TIME", points)
+    data = ("--data", shared / "data", "--samples", "1")
+    words = ("sweep-bits", shared / "model.pt", *data)
+    table = printed(*words, "-o", "sweep.svg")
+    assert "Notice: left out: parameter_bits: 23 is out of range" in table
+    assert "bits a weight" in (tmp_path / "sweep.svg").read_text()
+    swept = json.loads(brf_lava(*words, "--json").stdout)
+    assert set(files(tmp_path)) == {"sweep.svg"}
+    real, split = load_checkpoint(shared / "model.pt").model().to_real(), ecg.load(shared / "data")
+    for found, (weights, states, parameters) in zip(swept, points[:3], strict=True):
+        fixed, _ = quantize(
+            real,
+            split.train.time_major(),
+            weight_bits=weights,
+            state_bits=states,
+            parameter_bits=parameters,
+        )
+        outputs = engine.run(fixed, split.test.first(1).time_major()).outputs
+        right = (split.test.y[:1] == outputs.argmax(2).T).mean()
+        assert found["accuracy"] == pytest.approx(right)
+        assert found["weight_bits"] == list(weights * 3)
+        assert found["state_bits"] == [layer.constants.state_bits for layer in fixed.layers]
+        assert found["cores"] == 1
+        assert f"│ {found['memory_bits']:,} " in table
+    assert any(found["pareto"] for found in swept)
+
+
+def test_a_stopped_sweep_shows_what_is_done(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    points = [((weight,), None, 16) for weight in (8, 5, 4)]
+    monkeypatch.setattr(bits, "ONE_AT_A_TIME", points)
+    measure, measured = bits.measure_fidelity, iter(range(2))
+
+    def stopped(*arguments: Any) -> Any:
+        if next(measured):
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(bits, "measure_fidelity", stopped)
+    words = (shared / "model.pt", "--data", shared / "data", "-o", "x.png")
+    result = brf_lava("sweep-bits", *words)
+    assert result.exit_code == 130
+    assert "8,8,8" in result.output
+    assert "5,5,5" not in result.output
+    assert result.output.endswith("Interrupted.\n")
+    assert not files(tmp_path)
 
 
 def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend: str) -> None:
@@ -347,6 +433,13 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
     "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
     "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
+    "weight bits, words": ((*EXPORT, "--weight-bits", "8,4.5"), 2, ("8,4.5", "whole numbers")),
+    "weight bits, count": ((*EXPORT, "--weight-bits", "8,4"), 2, ("8,4", "3 matrices: 1 BRF")),
+    "lose too much": ((*EXPORT, "--lose", "0", "--weight-bits", "2"), 6, ("2 bits", "0 may be")),
+    "lose, nan": ((*EXPORT, "--lose", "nan"), 2, ("nan is not a number",)),
+    "sweep": (("sweep-bits", "{net}", *HERE), 2, ("{net}", "not a torch file")),
+    "sweep, picture": (("sweep-bits", "{model}", "-o", "{out}/x.gif"), 2, ("x.gif", ".png")),
+    "sweep, board": (("sweep-bits", "{model}", *HERE, "--profile", "sim"), 2, ("sim", "Loihi 2")),
     "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),
     "export data": (("export", "{model}", "{out}/n.h5", "--data", "{empty}"), 2, ("--data",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brf_lava.analysis.activity import Samples
-from brf_lava.analysis.fidelity import measure_fidelity
+from brf_lava.analysis.activity import Samples, answers
+from brf_lava.analysis.bits import GRID, ONE_AT_A_TIME, Trial, fewest_weight_bits, pareto, trials
+from brf_lava.analysis.fidelity import ENOUGH_SAMPLES, fidelity_samples, measure_fidelity
 from brf_lava.backends import engine
-from brf_lava.errors import ParameterError
+from brf_lava.board.describe import network_shape
+from brf_lava.board.fits import place
+from brf_lava.cli.loihi2_options import board_profile
+from brf_lava.data.dataset import Split
+from brf_lava.errors import DoesNotFitError, ParameterError
 from brf_lava.export import adaptive
 from brf_lava.export.adaptive import round_network
 from brf_lava.export.quantize import quantize
@@ -99,12 +105,13 @@ def cost(gram: Any, error: Any) -> float:
     return float(np.einsum("kj,kjl,kl->", error, gram + ridge, error))
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
-@pytest.mark.parametrize("split", [None, 3])
-def test_rounding_never_costs_more_than_the_nearest(bits: int, split: int | None) -> None:
-    gram, matrix = gram_and_matrix(bits)
-    parts = [matrix] if split is None else [matrix[:, :split], matrix[:, split:]]
-    limit = 2 ** (bits - 1) - 1
+@pytest.mark.parametrize("bits", [[2], [4], [8], [2, 2], [8, 8], [8, 3], [2, 5]])
+def test_rounding_never_costs_more_than_the_nearest(bits: list[int]) -> None:
+    gram, matrix = gram_and_matrix(bits[0])
+    parts = [matrix] if len(bits) == 1 else [matrix[:, :3], matrix[:, 3:]]
+    limit = np.concatenate(
+        [np.full(p.shape[1], 2 ** (b - 1) - 1) for p, b in zip(parts, bits, strict=True)]
+    )
     roundings = round_rows(gram, parts, bits)
     assert [r.cost for r in roundings] == sorted(r.cost for r in roundings)
     for rounding in roundings:
@@ -112,7 +119,7 @@ def test_rounding_never_costs_more_than_the_nearest(bits: int, split: int | None
             [np.full(p.shape[1], 2.0**e) for p, e in zip(parts, rounding.exponents, strict=True)]
         )
         mantissa = np.concatenate(rounding.mantissas, axis=1).astype(float)
-        assert np.abs(mantissa).max() <= limit
+        assert (np.abs(mantissa) <= limit).all()
         found = cost(gram, mantissa * steps - matrix)
         nearest = np.clip(np.rint(matrix / steps), -limit, limit) * steps
         assert found <= cost(gram, nearest - matrix)
@@ -122,7 +129,7 @@ def test_rounding_never_costs_more_than_the_nearest(bits: int, split: int | None
 @pytest.mark.parametrize("seed", range(4))
 def test_no_single_change_and_no_pair_improves_a_rounding(seed: int) -> None:
     gram, matrix = gram_and_matrix(seed, neurons=1, columns=12)
-    rounding = round_rows(gram, [matrix], 4)[0]
+    rounding = round_rows(gram, [matrix], [4])[0]
     step, mantissa = 2.0 ** rounding.exponents[0], rounding.mantissas[0].astype(float)
     for i, j in combinations(range(12), 2):
         for changes in product((-1, 0, 1), repeat=2):
@@ -139,7 +146,7 @@ def test_an_outlier_is_clipped_where_that_costs_less() -> None:
     matrix[0, 0] = 100
     phi = rng.normal(size=(200, 8))
     phi[:, 0] *= 1e-3
-    rounding = round_rows(np.tile(phi.T @ phi, (4, 1, 1)), [matrix], 4)[0]
+    rounding = round_rows(np.tile(phi.T @ phi, (4, 1, 1)), [matrix], [4])[0]
     assert rounding.mantissas[0][0, 0] == 7
     assert 7 * 2 ** rounding.exponents[0] < 100
 
@@ -165,7 +172,8 @@ def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuro
     nearest, _ = quantize(network, x, weight_bits=4, rounding="nearest")
     counted: list[int] = []
     first, again = (
-        round_network(network, nearest.layers, x, 4, Decision(), counted.append) for _ in range(2)
+        round_network(network, nearest.layers, x, [(4, 4), (4,)], Decision(), counted.append)
+        for _ in range(2)
     )
     assert counted == 2 * list(range(1, HIDDEN + CLASSES + 1))
     assert any(
@@ -177,6 +185,46 @@ def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuro
         assert (one.coefficients == old.coefficients).all()
         assert one.constants == old.constants
         assert (one.recurrent is None) == (old.recurrent is None)
+
+
+@pytest.mark.parametrize("rounding", ["adaptive", "nearest"])
+def test_each_matrix_has_bits_of_its_own(rounding: str) -> None:
+    network = small_network(np.random.default_rng(4), BRF, 40.0)
+    x = spikes(np.random.default_rng(5))
+    fixed, reports = quantize(network, x, weight_bits=[8, 3, 5], rounding=rounding)
+    hidden, readout = fixed.layers
+    found = [hidden.weights, hidden.recurrent, readout.weights]
+    largest = [int(np.abs(each.mantissa).max()) for each in found if each]
+    assert [value.bit_length() + 1 for value in largest] == [8, 3, 5]
+    assert [report.format.weight_bits for report in reports] == [(8, 3), (5,)]
+
+
+def test_a_wrong_number_of_bits_names_the_matrices() -> None:
+    network, x = small_network(np.random.default_rng(4), BRF, 1.0), spikes(np.random.default_rng(5))
+    names = "8,4; .* each of 3 matrices: 1 BRF weight, 1 BRF recurrent weight, 2 LI weight"
+    with pytest.raises(ParameterError, match=names):
+        quantize(network, x, weight_bits=[8, 4])
+    with pytest.raises(ParameterError, match="weight_bits: 9 is out of range"):
+        quantize(network, x, weight_bits=[8, 9, 4])
+
+
+def test_grams_that_were_kept_give_the_same_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = (
+        small_network(np.random.default_rng(4), BRF, 40.0),
+        spikes(np.random.default_rng(5)),
+    )
+    asked: Any = {"weight_bits": 3, "state_bits": 9}
+    fresh, _ = quantize(network, x, **asked)
+    grams: dict[int, Any] = {}
+    quantize(network, x, grams=grams)
+    assert list(grams) == [0]  # the readout's follows the integers before it
+    measured = []
+    gram = adaptive._gram
+    monkeypatch.setattr(adaptive, "_gram", lambda *of: measured.append(of) or gram(*of))
+    again, _ = quantize(network, x, grams=grams, **asked)
+    assert len(measured) == 1
+    for one, two in zip(fresh.layers, again.layers, strict=True):
+        assert (one.weights.integers == two.weights.integers).all()
 
 
 def test_a_neuron_that_grows_keeps_its_nearest_integers() -> None:
@@ -222,7 +270,7 @@ def test_of_the_cheapest_choices_the_one_that_agrees_best_is_kept(
 def test_weights_of_0_stay_0() -> None:
     gram, matrix = gram_and_matrix(7)
     pruned = np.random.default_rng(7).random(matrix.shape) < 0.5
-    for rounding in round_rows(gram, [np.where(pruned, 0.0, matrix)], 4):
+    for rounding in round_rows(gram, [np.where(pruned, 0.0, matrix)], [4]):
         assert not rounding.mantissas[0][pruned].any()
 
 
@@ -261,7 +309,8 @@ def test_fidelity_is_that_of_two_runs(labeled: bool) -> None:
     if not labeled:
         y[:] = UNLABELED
     fixed, _ = quantize(network, x, weight_bits=4)
-    fidelity = measure_fidelity(network, fixed, Samples(x, y, Decision()))
+    samples = Samples(x, y, Decision())
+    fidelity = measure_fidelity(answers(network, samples), fixed, samples)
     activity = engine.run(fixed, x)
     predictions = activity.outputs.argmax(2).T
     assert fidelity.samples == SAMPLES
@@ -269,6 +318,25 @@ def test_fidelity_is_that_of_two_runs(labeled: bool) -> None:
     assert 0 < fidelity.agreement <= 1
     assert fidelity.accuracies is None or fidelity.accuracies[1] == (predictions == y).mean()
     assert (fidelity.accuracies is not None) == labeled
+    floats, _ = answers(network, samples)
+    lost = (floats != predictions).sum(1)
+    if fidelity.accuracies is not None:
+        lost = ((floats == y).astype(int) - (predictions == y)).sum(1)
+        assert fidelity.lost == pytest.approx(100 * -np.subtract(*fidelity.accuracies[::-1]))
+    assert fidelity.lost == pytest.approx(100 * lost.sum() / y.size)
+    assert fidelity.error == pytest.approx(100 / STEPS * lost.std() / np.sqrt(SAMPLES))
+
+
+@pytest.mark.parametrize("spare", [ENOUGH_SAMPLES - 1, ENOUGH_SAMPLES])
+def test_fidelity_is_measured_on_other_samples_than_rounding_used(spare: int) -> None:
+    used = 3
+    y = np.arange(used + spare, dtype=np.uint8)[:, None]
+    train = Split(np.broadcast_to(y[:, :, None], (used + spare, 2, 1)).copy(), y)
+    samples, what = fidelity_samples(train, used, Decision())
+    first = used if spare == ENOUGH_SAMPLES else 0
+    assert samples.labels.ravel().tolist() == list(range(first, used + spare))
+    assert samples.x[1, :, 0].tolist() == list(range(first, used + spare))
+    assert ("did not use" in what) == (first > 0)
 
 
 def test_weights_of_a_neuron_that_leaks_nothing_are_refused() -> None:
@@ -284,3 +352,106 @@ def test_readout_weights_of_0_stay_0() -> None:
     readout = replace(network.layers[1], weights=np.where(pruned, 0, network.layers[1].weights))
     fixed, _ = quantize(RealNetwork((network.layers[0], readout)), x, weight_bits=8)
     assert not fixed.layers[1].weights.mantissa[pruned].any()
+
+
+# The search for few bits, and the sweep over them
+
+Try = Callable[[Any], Trial]
+NETWORK = small_network(np.random.default_rng(0), BRF, 40.0)
+
+
+def trial(memory: int = 0, accuracy: float | None = 0.5, **values: Any) -> Trial:
+    usual = {"weight_bits": (8, 8, 8), "state_bits": (14, 14), "parameter_bits": 16, "cores": 1}
+    found = {"agreement": 0.5, "points_lost": 0.0, "error": 0.0, "sops": 0.0}
+    return Trial(**{**usual, **found, "memory_bits": memory, "accuracy": accuracy, **values})
+
+
+def losing(needed: tuple[int, int, int]) -> tuple[Try, list[tuple[int, ...]]]:
+    """A network that loses a point for each bit that a matrix is below those it needs."""
+    asked: list[tuple[int, ...]] = []
+
+    def rounded(bits: Any) -> Trial:
+        bits = tuple(bits) * (3 // len(bits))
+        asked.append(bits)
+        short = sum(max(0, n - b) for n, b in zip(needed, bits, strict=True))
+        return trial(weight_bits=bits, points_lost=float(short))
+
+    return rounded, asked
+
+
+@pytest.mark.parametrize("needed", [(8, 8, 8), (2, 2, 2), (5, 7, 3), (3, 2, 6)])
+def test_the_fewest_bits_are_those_that_are_needed(needed: tuple[int, int, int]) -> None:
+    rounded, asked = losing(needed)
+    best, tried = fewest_weight_bits(NETWORK, rounded, (8,), lose=0.5)
+    assert best.weight_bits == needed
+    assert [each.weight_bits for each in tried] == asked
+    together = list(range(8, max(2, max(needed) - 1) - 1, -1))
+    assert asked[: len(together)] == [(bits,) * 3 for bits in together]
+    assert len(asked) == len(set(asked))
+
+
+def test_the_largest_matrix_gets_fewer_bits_first() -> None:
+    """Of one point that may be lost: the recurrent weights are the most."""
+    rounded, _ = losing((5, 5, 5))
+    assert fewest_weight_bits(NETWORK, rounded, (8,), lose=1)[0].weight_bits == (5, 4, 5)
+    assert fewest_weight_bits(NETWORK, rounded, (6, 7, 3), lose=3)[0].weight_bits == (5, 5, 2)
+
+
+def test_more_than_may_be_lost_is_refused() -> None:
+    rounded, asked = losing((8, 8, 8))
+    with pytest.raises(
+        DoesNotFitError, match=r"7 bits a weight lose 3\.00 points.*2\.5 may be lost"
+    ):
+        fewest_weight_bits(NETWORK, rounded, (7,), lose=2.5)
+    assert asked == [(7, 7, 7)]
+
+
+def test_only_a_trial_that_keeps_more_than_all_smaller_ones_is_in_the_front() -> None:
+    tried = [
+        trial(5, 0.8),
+        trial(3, 0.7),
+        trial(4, 0.7),
+        trial(3, 0.6),
+        trial(6, 0.9),
+        trial(7, 0.9),
+    ]
+    assert pareto(tried) == [tried[1], tried[0], tried[4]]
+    unlabeled = [trial(3, None, agreement=0.7), trial(4, None, agreement=0.6)]
+    assert pareto(unlabeled) == unlabeled[:1]
+
+
+def test_a_sweep_changes_one_number_at_a_time() -> None:
+    assert ONE_AT_A_TIME[0] == ((8,), None, 16)
+    weights = [
+        bits for (bits,), state, parameter in ONE_AT_A_TIME if (state, parameter) == (None, 16)
+    ]
+    assert weights == [8, 7, 6, 5, 4, 3, 2]
+    assert {point[1] for point in ONE_AT_A_TIME} == {None, 12, 10, 8}
+    assert {point[2] for point in ONE_AT_A_TIME} == {16, 12, 10}
+    assert len(ONE_AT_A_TIME) == 7 + 3 + 2
+    assert len(GRID) == len(set(GRID)) == 7 * 4 * 3
+
+
+def test_a_trial_is_what_quantize_and_fidelity_give() -> None:
+    rng = np.random.default_rng(1)
+    x, y = spikes(rng), rng.integers(0, CLASSES, (SAMPLES, STEPS)).astype(np.uint8)
+    samples, board = Samples(x, y, Decision()), board_profile("loihi2-oheogulch")
+    rounded = trials(NETWORK, x, samples, board, "nearest")
+    for bits in ((8, 3, 5), (4, 4, 4)):
+        found = rounded(bits, 10, 12)
+        fixed, reports = quantize(
+            NETWORK, x, weight_bits=bits, state_bits=10, parameter_bits=12, rounding="nearest"
+        )
+        fidelity = measure_fidelity(answers(NETWORK, samples), fixed, samples)
+        assert (found.accuracy, found.kept) == ((fidelity.accuracies or (0, 0))[1],) * 2
+        assert (found.points_lost, found.error) == (fidelity.lost, fidelity.error)
+        assert (found.weight_bits, found.state_bits) == (bits, (10, 10))
+        weights = HIDDEN * INPUTS * bits[0] + HIDDEN * HIDDEN * bits[1] + CLASSES * HIDDEN * bits[2]
+        assert found.cores == place(network_shape(fixed, ""), board).cores
+        rest = 0
+        for layer, report in zip(fixed.layers, reports, strict=True):
+            values = [np.abs(row).max() for row in layer.coefficients]
+            values += [peak * 2**10 for peak in report.peaks.values()]
+            widths = [1 + int(np.floor(np.log2(value))) + 1 for value in values]  # and the sign
+            rest += len(layer.weights.mantissa) * sum(widths)
+        assert found.memory_bits == weights + rest
