@@ -48,6 +48,7 @@ def export(
     from brf_lava.analysis.activity import Samples
     from brf_lava.analysis.fidelity import measure_fidelity
     from brf_lava.io.files import check_writable
+    from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import KIND
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import export_model
@@ -76,6 +77,7 @@ def export(
     stable = "No neuron had to be changed to stay stable."
     for line in (report.correction_lines(reports) or [stable]) + report.growth_lines(reports):
         click.echo(line)
+    click.echo("\n".join(proof_lines(exported)))
     seen, decision = dataset.train.first(FIDELITY_SAMPLES), checkpoint.recipe.decision
     fidelity = measure_fidelity(real, exported, Samples(seen.time_major(), seen.y, decision))
     report.print_table(fidelity.table())
