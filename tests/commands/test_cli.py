@@ -181,7 +181,7 @@ def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend:
     activity = engine.run(network, test.time_major())
     predictions = activity.outputs.argmax(axis=2).T
     assert reference is not None
-    assert (contents["format"], contents["schema"]) == ("brf-lava-run", 2)
+    assert (contents["format"], contents["schema"]) == ("brf-lava-run", 3)
     assert contents["versions"]["brf_lava"] == __version__
     assert contents["data"]["fingerprint"] == data.source.fingerprint
     assert contents["network"] == network.provenance
