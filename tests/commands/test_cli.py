@@ -646,7 +646,7 @@ def test_every_command_is_covered_here() -> None:
     tested = {arguments[0] for arguments, _, _ in WRONG.values()}
     # each in a file of its own: test_data_cli, test_plot, test_reproduce, test_loihi2_*, ...
     elsewhere = {"data", "plot", "reproduce", "loihi2", "map", "estimate", "doctor", "verify"}
-    elsewhere |= {"install-lava"}
+    elsewhere |= {"install-lava", "audit"}
     assert set(main.commands) <= tested | elsewhere
 
 
