@@ -49,8 +49,8 @@ class Source:
     """The float network with this source of error alone, against the float network.
 
     agreement: share of equal predictions. accuracy: None where no label counts. sops: hidden spikes
-    per sample. membrane: [T] of each layer, RMS of what its membranes differ by, in thresholds; in
-    its own unit for the readout.
+    per sample. membrane: [L, T], RMS over the neurons of what the membranes of a layer differ by,
+    in thresholds; in its own unit for the readout.
     """
 
     agreement: float
@@ -66,8 +66,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Range:
-    """Magnitudes other than 0 in the float network, at `QUANTILES`, on the first `CHUNK` samples;
-    and those of its integers, from one to the largest. All in units of the layer's states."""
+    """Magnitudes of the float network at `QUANTILES`, zeros left out, on the first `CHUNK` samples;
+    and those that integers hold, from 1 to the largest. All in units of the layer's states."""
 
     name: str
     quantiles: tuple[float, ...]
@@ -85,7 +85,7 @@ class Audit:
         sources: The float network itself, ""; each source of error alone; noise; all parameters;
             the rounding of the states, against the float network with all parameters; the integers.
         first_spike: [B], the first step in which a hidden spike differs; `steps` for never.
-        first_prediction: [B], likewise, of the predictions; of one for all steps 0, or 1 for never.
+        first_prediction: [B], likewise, of the predictions; 0 for the only one.
         ranges: Of every state, current and weight matrix.
     """
 
@@ -103,26 +103,16 @@ def check_related(real: RealNetwork, fixed: FixedNetwork, model: str, where: str
 
     model: the fingerprint of the float model.
     """
-    ours, theirs = (
-        " - ".join(
-            f"{size} {layer.neuron.name}{'' if layer.recurrent is None else ' recurrent'}"
-            f" of {inputs} inputs"
-            for layer, (size, inputs) in each
-        )
-        for each in (
-            [(layer, layer.weights.shape) for layer in real.layers],
-            [(layer, layer.shape) for layer in fixed.layers],
-        )
-    )
+    ours, theirs = report.network_line(real), report.network_line(fixed)
     exported = str(fixed.provenance.get("model"))
-    if ours == theirs and exported == model:
-        return
-    problem = f"the model has {ours}, the network {theirs}"
-    if ours == theirs:
+    if ours != theirs:
+        problem = f"the model is {ours}, the network {theirs}"
+    elif exported != model:
         problem = f"the network was exported from model {exported[:8]}, this one is {model[:8]}"
+    else:
+        return
     raise NetworkFileError(
-        f"{where}: do not belong together: {problem}. Name the model that the network was exported "
-        "from."
+        f"{where}: do not belong together: {problem}. Name the model it was exported from."
     )
 
 
@@ -193,9 +183,7 @@ class _Run:
         real = isinstance(network, RealNetwork)
         self.signals, self.states = [x.astype(np.float64) if real else x], []
         for layer in network.layers:
-            signal, states = forward(
-                layer, np.ascontiguousarray(self.signals[-1]), keep_states=True
-            )
+            signal, states = forward(layer, self.signals[-1], keep_states=True)
             self.signals.append(signal)
             self.states.append(states[1:] * scales(layer)[:, None, None])
 
@@ -206,9 +194,9 @@ def scales(layer: RealLayer | FixedLayer) -> NDArray[np.float64]:
     return np.array([1.0 if name == SPIKE else unit for name in layer.neuron.states])
 
 
-def first_step(found: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The first place along axis 0 that is true, or its length."""
-    return np.where(found.any(0), found.argmax(0), len(found))
+def first_step(found: NDArray[np.bool_], never: int) -> NDArray[np.int64]:
+    """The first place along axis 0 that is true."""
+    return np.where(found.any(0), found.argmax(0), never)
 
 
 def audit(
@@ -222,7 +210,7 @@ def audit(
     progress: called with the number of samples that are done.
     """
     check_input(fixed, samples.x)
-    networks, count = source_networks(real, fixed), samples.x.shape[1]
+    networks, (steps, count, _) = source_networks(real, fixed), samples.x.shape
     thetas = [getattr(layer.constants, "theta", 1.0) for layer in real.layers]
     did: dict[str, list[Any]] = {name: [] for name in (*networks, ARITHMETIC, INTEGERS)}
     reached: list[list[Any]] = [[] for _ in real.layers]
@@ -245,11 +233,12 @@ def audit(
         note(ARITHMETIC, integers, changed)  # which has all parameters
         note(INTEGERS, integers, base)
         pairs = zip(base.signals[1:-1], integers.signals[1:-1], strict=True)
-        first_spike.append(first_step(np.any([(a != b).any(axis=2) for a, b in pairs], axis=0)))
+        differs = np.any([(a != b).any(axis=2) for a, b in pairs], axis=0)
+        first_spike.append(first_step(differs, steps))
         for k, layer in enumerate(fixed.layers):
             full = np.abs(integers.states[k]) >= (STATE_MAX * scales(layer))[:, None, None]
             peaks = [np.abs(each.states[k]).max((0, 2)) for each in (base, integers)]
-            reached[k].append((peaks, full.sum((0, 2)), first_step(full.any(2))))
+            reached[k].append((peaks, full.sum((0, 2)), first_step(full.any(2), steps)))
         ranges = ranges or _ranges(real, fixed, base)
         progress(min(start + CHUNK, count))
 
@@ -266,11 +255,11 @@ def audit(
         )
     return Audit(
         samples=count,
-        steps=len(samples.x),
+        steps=steps,
         states=dict(zip(fixed.layer_names, map(_states, fixed.layers, reached), strict=True)),
         sources=sources,
         first_spike=np.concatenate(first_spike),
-        first_prediction=first_step(np.asarray(answers[INTEGERS] != answers[""]).T),
+        first_prediction=first_step(np.asarray(answers[INTEGERS] != answers[""]).T, steps),
         ranges=ranges,
     )
 
@@ -317,13 +306,16 @@ def verdict(found: Audit) -> list[str]:
         for name, state in states.items()
         if state.saturations.any()
     ]
-    middle = [int(np.median(each)) for each in (found.first_spike, found.first_prediction)]
+    spikes, predictions = (
+        each[each < found.steps] for each in (found.first_spike, found.first_prediction)
+    )
+    middle = f", the first time in step {np.median(spikes):.0f} (median)" if len(spikes) else ""
     return [
         f"The integers {kept} the float network: {integers.agreement:.2%} of the predictions are "
         f"equal{accuracy}, SOPs {base.sops:.1f} -> {integers.sops:.1f}.",
         f"Saturated: {', '.join(full)}." if full else "No state saturated.",
-        f"Half of the samples differ from step {middle[0]} on in a hidden spike, from step "
-        f"{middle[1]} on in a prediction.",
+        f"Of {found.samples} samples, {len(spikes)} differ in a hidden spike{middle}, and "
+        f"{len(predictions)} in a prediction.",
     ]
 
 
@@ -352,6 +344,7 @@ def state_table(found: Audit) -> Table:
         )
         for layer, states in found.states.items()
         for name, state in states.items()
+        if name != SPIKE
     ]
     columns = ("state", ">float", ">integers", ">limit", ">saturations")
     return report.table("Largest magnitudes, and of which neuron", columns, rows)

@@ -74,11 +74,8 @@ def reference_from(
 
 @dataclass(frozen=True)
 class PerSample:
-    """Each sample of a run, in order.
-
-    sops: hidden spikes. counted, hits, same: labels that count, those that are predicted, and
-    predictions there that are the float network's (None without one). predictions: the class, or of
-    classes at every step 16 hexadecimal digits of their SHA-256.
+    """Each sample in order: hidden spikes, labels that count, how many of these are predicted, and
+    how many as by the float network; its class, or 16 digits of the SHA-256 of those of all steps.
     """
 
     sops: list[int]

@@ -211,9 +211,9 @@ def test_nothing_leaves_the_proven_range() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
-@pytest.mark.parametrize("seed", range(100, 110))
+@pytest.mark.parametrize("seed", range(100, 120))
 def test_nothing_leaves_the_proven_range_of_ten_thousand_networks(seed: int) -> None:
-    assert check_networks(seed, 1000) > 850
+    assert check_networks(seed, 500) > 425
 
 
 # How close the range is
