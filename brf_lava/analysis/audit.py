@@ -287,7 +287,7 @@ def _ranges(real: RealNetwork, fixed: FixedNetwork, run: _Run) -> tuple[Range, .
         states = zip(layer.neuron.states, run.states[k].swapaxes(0, 1), scales(layer), strict=True)
         rows += [(state, values, step, STATE_MAX * step) for state, values, step in states]
         for label, values, least, most in rows:
-            if len(sizes := np.abs(values[values != 0])):
+            if label != SPIKE and len(sizes := np.abs(values[values != 0])):
                 quantiles = tuple(np.quantile(sizes, QUANTILES).tolist())
                 ranges.append(Range(f"{name} {label}", quantiles, float(least), float(most)))
     return tuple(ranges)

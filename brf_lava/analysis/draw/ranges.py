@@ -24,9 +24,9 @@ def draw_audit(figure: Figure, found: Audit, title: str) -> None:
     upper.plot(middle, places, "|", color=style.RED, markersize=10, zorder=4)
     upper.set_xscale("log", base=2)
     upper.set_xlim(min(low.min(), ends.min()) / 2, 2 * max(most.max(), ends.max()))
-    upper.set_yticks(range(len(rows)), [row.name for row in rows])
+    upper.set_yticks(places, [row.name for row in rows])
     upper.invert_yaxis()
-    upper.set_xlabel("magnitude in units of the state; gray: what its integers hold")
+    upper.set_xlabel("magnitude, in units of the states; gray: what integers hold")
     for index, error in enumerate(found.sources[INTEGERS].membrane[:-1], start=1):
         lower.plot(error, **style.look(index - 1), label=f"hidden{index}")
     lower.set(xlabel="step", ylabel="RMS of integers\nminus float (theta)")
