@@ -25,7 +25,7 @@ from brf_lava.neurons.fixed import STATE_WIDTH
 
 if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.export.quantize import LayerReport
-    from brf_lava.network.layers import FixedNetwork
+    from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.run.result import RunResult
     from brf_lava.train.checkpoint import Checkpoint
     from brf_lava.train.trainer import EpochReport
@@ -203,9 +203,9 @@ def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
     ]
 
 
-def network_line(network: FixedNetwork) -> str:
+def network_line(network: FixedNetwork | RealNetwork) -> str:
     """Return the network in one line, such as ``4 - 36 BRF recurrent - 6 LI``."""
-    parts = [str(network.inputs)]
+    parts = [str(network.layers[0].shape[1])]
     for layer in network.layers:
         recurrent = " recurrent" if layer.recurrent is not None else ""
         parts.append(f"{layer.shape[0]} {layer.neuron.name}{recurrent}")

@@ -58,6 +58,7 @@ def export(
     from brf_lava.analysis.fidelity import fidelity_samples, measure_fidelity
     from brf_lava.export.adaptive import samples_used
     from brf_lava.io.files import check_writable
+    from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import KIND
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import calibration_inputs, export_model
@@ -97,6 +98,7 @@ def export(
     stable = "No neuron had to be changed to stay stable."
     for line in (report.correction_lines(reports) or [stable]) + report.growth_lines(reports):
         click.echo(line)
+    click.echo("\n".join(proof_lines(exported)))
     fidelity = measure_fidelity(answers(real, samples), exported, samples)
     report.print_table(fidelity.table(what))
     name = on_one_line(network)

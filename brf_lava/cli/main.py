@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from brf_lava import __version__
+from brf_lava.cli.audit import audit
 from brf_lava.cli.classify import classify_command
 from brf_lava.cli.data import data
 from brf_lava.cli.doctor import doctor
@@ -141,7 +142,7 @@ def main() -> None:
 
 for command in (
     *(train, import_command, export, sweep_bits, run, classify_command, stream_command, data),
-    *(reproduce, plot),
+    *(audit, reproduce, plot),
     *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):
     main.add_command(command)

@@ -38,9 +38,11 @@ def verify(
 
     First vectors drawn from the seed, with the engine as it is now; then those in the file, with
     what the engine answered when it was exported. The engine itself is compared with its equations,
-    evaluated by NumPy. No data set is needed. Exit code 5 at the first difference.
+    evaluated by NumPy. No data set is needed. Exit code 5 at the first difference. Before that, a
+    proof of range: whether any input at all could make an integer overflow or a state saturate.
     """
     from brf_lava import report
+    from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import read_network, read_vectors
     from brf_lava.run.verify import compared_line, vectors, verify_backend
 
@@ -49,6 +51,7 @@ def verify(
     fixed, _ = read_network(network)
     x = vectors(fixed, samples or 4, steps or 200, seed)
     click.echo(f"network  {report.network_line(fixed)}")
+    click.echo("\n".join(proof_lines(fixed)))
     expected = verify_backend(fixed, x, backend, timeout=timeout)
     right = "its equations in NumPy" if backend.is_reference else "the integer engine"
     click.echo(f"{backend.name} against {right}, seed {seed}: {compared_line(expected)}.")

@@ -73,6 +73,12 @@ class RealLayer:
     coefficients: NDArray[np.float64]
     constants: Any
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(neurons, inputs)."""
+        neurons, inputs = self.weights.shape
+        return neurons, inputs
+
 
 @dataclass(frozen=True)
 class RealNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from brf_lava.versions import versions
 
 FORMAT = "brf-lava-run"
 KIND = Kind("a run of brf-lava", JSON, FORMAT)
-SCHEMA = 2  # 1 had no `inputs` and no `layers`
+SCHEMA = 3  # 1 had no `inputs` and no `layers`, 2 no `per_sample`
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,19 @@ def reference_from(
 
 
 @dataclass(frozen=True)
+class PerSample:
+    """Each sample in order: hidden spikes, labels that count, how many of these are predicted, and
+    how many as by the float network; its class, or 16 digits of the SHA-256 of those of all steps.
+    """
+
+    sops: list[int]
+    counted: list[int]
+    hits: list[int]
+    same: list[int] | None
+    predictions: list[int] | list[str]
+
+
+@dataclass(frozen=True)
 class RunResult:
     """One run over a set of samples.
 
@@ -93,6 +107,7 @@ class RunResult:
     agreement: float | None
     inputs: Spikes
     layers: tuple[LayerSpikes, ...]
+    per_sample: PerSample
 
     @property
     def sops_per_step(self) -> float:
@@ -120,10 +135,12 @@ class RunResult:
 class Measured:
     """What counts of one part of a run: some samples, all steps.
 
-    predictions: [B, P]. counts: the spikes of the inputs and of each hidden layer.
+    predictions: [B, P]. sops: [B], the spikes of all hidden neurons. counts: the spikes of the
+    inputs and of each hidden layer.
     """
 
     predictions: NDArray[Any]
+    sops: NDArray[np.int64]
     counts: SpikeCounts
     saturations: int
     steps: int
@@ -134,6 +151,7 @@ def measure(network: FixedNetwork, x: NDArray[Any], activity: Activity, seconds:
     """Keep what counts of an activity, which may be large. x: [T, B, I]."""
     return Measured(
         predictions=decision_of(network).predict(activity.outputs),
+        sops=activity.hidden_spikes.sum(axis=0),
         counts=SpikeCounts.of((x, *activity.spikes)),
         saturations=activity.saturations,
         steps=len(x),
@@ -155,11 +173,11 @@ def summarize(
     counts = SpikeCounts.of_parts([part.counts for part in parts])
     steps = parts[0].steps
     inputs, *spikes = counts.spikes()
-    agreement = None
+    counted, agreement, same = decision_of(network).counted(labels), None, None
     if reference is not None:
-        counted = decision_of(network).counted(labels)
-        same = predictions == reference.predictions
-        agreement = float(same[counted].mean()) if counted.any() else None
+        equal = (predictions == reference.predictions) & counted
+        same = equal.sum(axis=1).tolist()
+        agreement = float(equal.sum() / counted.sum()) if counted.any() else None
     return RunResult(
         backend=backend,
         samples=counts.samples,
@@ -173,7 +191,21 @@ def summarize(
         agreement=agreement,
         inputs=inputs,
         layers=layer_spikes(network, spikes),
+        per_sample=PerSample(
+            sops=np.concatenate([part.sops for part in parts]).tolist(),
+            counted=counted.sum(axis=1).tolist(),
+            hits=((predictions == labels) & counted).sum(axis=1).tolist(),
+            same=same,
+            predictions=list(map(_answer, predictions.astype(np.uint8))),
+        ),
     )
+
+
+def _answer(predictions: NDArray[np.uint8]) -> Any:
+    """The only prediction, or a digest of several."""
+    if len(predictions) == 1:
+        return int(predictions[0])
+    return hashlib.sha256(predictions.tobytes()).hexdigest()[:16]
 
 
 def write_result(
@@ -181,6 +213,7 @@ def write_result(
 ) -> None:
     """Write a run as JSON. data: the samples' source; provenance: the network file's."""
     values = asdict(result)
+    per_sample = json.dumps(values.pop("per_sample"))  # on one line
     values |= {"sops_per_step": result.sops_per_step, "sop_ratio": result.sop_ratio}
     if values["reference"]:
         del values["reference"]["predictions"]
@@ -192,4 +225,5 @@ def write_result(
         "data": asdict(data),
         "network": provenance,
     }
-    write_bytes(path, (json.dumps(contents, indent=2) + "\n").encode(), KIND)
+    text = json.dumps(contents, indent=2).removesuffix("\n}")
+    write_bytes(path, f'{text},\n  "per_sample": {per_sample}\n}}\n'.encode(), KIND)

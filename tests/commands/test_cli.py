@@ -267,7 +267,7 @@ def assert_result(contents: dict[str, Any], shared: Path, samples: int, backend:
     activity = engine.run(network, test.time_major())
     predictions = activity.outputs.argmax(axis=2).T
     assert reference is not None
-    assert (contents["format"], contents["schema"]) == ("brf-lava-run", 2)
+    assert (contents["format"], contents["schema"]) == ("brf-lava-run", 3)
     assert contents["versions"]["brf_lava"] == __version__
     assert contents["data"]["fingerprint"] == data.source.fingerprint
     assert contents["network"] == network.provenance
@@ -739,7 +739,7 @@ def test_every_command_is_covered_here() -> None:
     tested = {arguments[0] for arguments, _, _ in WRONG.values()}
     # each in a file of its own: test_data_cli, test_plot, test_reproduce, test_loihi2_*, ...
     elsewhere = {"data", "plot", "reproduce", "loihi2", "map", "estimate", "doctor", "verify"}
-    elsewhere |= {"install-lava"}
+    elsewhere |= {"install-lava", "audit"}
     assert set(main.commands) <= tested | elsewhere
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_a_result_says_what_the_numbers_say(
     write_result(result, source, {"task": "ecg"}, tmp_path / "run.json")
     stored = json.loads((tmp_path / "run.json").read_text())
     assert stored["format"] == "brf-lava-run"
-    assert stored["schema"] == 2
+    assert stored["schema"] == 3
     assert stored["result"]["accuracy"] == result.accuracy
     assert stored["result"]["cost"]["sops"] == pytest.approx(sops)
     assert stored["result"]["reference"] == {
@@ -166,6 +167,14 @@ def test_a_result_says_what_the_numbers_say(
         "sops": 50.0,
         "device": "a card",
     }
+    assert "per_sample" not in stored["result"]
+    each = stored["per_sample"]
+    assert each["sops"] == activity.spikes[0].sum(axis=(0, 2)).tolist()
+    assert each["counted"] == [40] * 5
+    assert each["hits"] == [30, 40, 40, 40, 40]
+    assert each["same"] == [36] * 5
+    digests = [hashlib.sha256(row.tobytes()).hexdigest()[:16] for row in predictions]
+    assert each["predictions"] == digests
     assert stored["data"]["fingerprint"] == "abc"
     assert stored["network"] == {"task": "ecg"}
 
@@ -191,6 +200,9 @@ def test_one_answer_per_sample(network: FixedNetwork, x: np.ndarray, prediction:
     assert result.agreement == 3 / 4  # of the labels that count
     assert result.reference is not None
     assert result.reference.accuracy == 1
+    each = result.per_sample
+    assert (each.counted, each.hits) == ([1, 1, 1, 1, 0], [1, 1, 1, 0, 0])
+    assert each.predictions == read.argmax(1).tolist()
 
 
 @pytest.mark.parametrize("wrong", [{"prediction": "best"}, {"first": 1}, [], {"ignore_first": -1}])

@@ -1,0 +1,66 @@
+"""brf-lava audit"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
+from brf_lava.io.extras import require_extra
+from brf_lava.io.printable import on_one_line
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("network", type=PATH)
+@data_option
+@click.option("--limit", type=click.IntRange(1), default=500, show_default=True, help="Samples.")
+@click.option("-o", "--out", type=PATH, help="Also draw the ranges: .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON instead of tables.")
+def audit(
+    model: Path, network: Path, data: DataOptions, limit: int, out: Path | None, as_json: bool
+) -> None:
+    """Where do the integers of NETWORK differ from MODEL, which they were exported from?
+
+    Both run the first test samples. Shown are the peaks and saturations of the states, and how much
+    of the difference each source makes alone: the weights of each matrix, the coefficients of the
+    neurons, the constants, the rounding of the states. --json has all neurons, steps and samples.
+    """
+    if out is not None:
+        require_extra("plot", "matplotlib")
+        from brf_lava.analysis.draw.style import check_picture
+
+        check_picture(out)
+    from brf_lava import report
+    from brf_lava.analysis import audit as audits
+    from brf_lava.analysis.activity import Samples
+    from brf_lava.network.bounds import proof_lines
+    from brf_lava.network.file import read_network
+    from brf_lava.train.checkpoint import load_checkpoint
+
+    checkpoint, (fixed, _) = load_checkpoint(model), read_network(network)
+    real = checkpoint.model().to_real()
+    audits.check_related(real, fixed, checkpoint.fingerprint, f"{model}, {network}")
+    dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
+    test = dataset.test.first(limit)
+    samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
+    with report.step_progress("audit, samples", len(test.x)) as advance:
+        found = audits.audit(real, fixed, samples, advance)
+    if out is not None:
+        from brf_lava.analysis.draw.ranges import draw_audit
+        from brf_lava.analysis.draw.style import picture
+
+        with picture(out) as figure:
+            draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
+        click.echo(f"Wrote {on_one_line(out)}.", err=True)
+    lines = [*audits.verdict(found), *proof_lines(fixed)]
+    if as_json:
+        about = {"model": checkpoint.fingerprint, "data": asdict(dataset.source), "summary": lines}
+        text = json.dumps({**about, **asdict(found)}, default=lambda each: each.tolist())
+        return click.echo(text)
+    click.echo("\n".join(lines))
+    report.print_table(audits.source_table(found))
+    return report.print_table(audits.state_table(found))

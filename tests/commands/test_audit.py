@@ -1,0 +1,359 @@
+"""brf-lava audit: its numbers, counted here in another way, and the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command_line import assert_failed, assert_worked, brf_lava, printed
+from matplotlib.figure import Figure
+from networks import SPIKING, give_commands, short_ecg
+
+from brf_lava.analysis import audit as audits
+from brf_lava.analysis.activity import CHUNK, Samples, run, score
+from brf_lava.analysis.audit import (
+    ARITHMETIC,
+    CONSTANTS,
+    INTEGERS,
+    NOISE,
+    PARAMETERS,
+    RECURRENT,
+    WEIGHTS,
+    Audit,
+    audit,
+    check_related,
+    integer_parts,
+    layer_of,
+    real_parts,
+    source_networks,
+)
+from brf_lava.analysis.draw.ranges import draw_audit
+from brf_lava.config.recipe import load_recipe, override
+from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.export.quantize import quantize
+from brf_lava.network.decision import UNLABELED
+from brf_lava.network.file import read_network, write_network
+from brf_lava.network.forward import forward
+from brf_lava.network.layers import FixedNetwork, RealNetwork
+from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.fixed import STATE_MAX
+from brf_lava.train.checkpoint import Checkpoint, measured, save_checkpoint
+from brf_lava.train.export import export_model
+from brf_lava.train.model import Network
+
+DATASET = short_ecg()
+COARSE = {"parameter_bits": 10, "weight_bits": 4, "rounding": "nearest"}
+SMALL = 0.1  # of a threshold: what the rounding of states makes in a few steps
+
+
+def checkpoint_of(neuron: Neuron, seed: int = 0, *changes: str) -> Checkpoint:
+    """A network with its first weights, which are enough to spike."""
+    spikes = () if neuron.name == "ALIF" else ("theta=0.02",)
+    like = "rf" if neuron.name == "HRF" else neuron.name.lower()  # HRF has no recipe
+    shape = ("network.hidden=[7]", f"network.neuron={neuron.name}", *spikes, *changes)
+    recipe = override(load_recipe(f"ecg-{like}"), shape)
+    weights = Network(recipe, 4, 6, torch.Generator().manual_seed(seed)).state_dict()
+    history = {"seed": seed, "origin": "here", "epoch": 0, "epochs_done": 0}
+    return measured(recipe, DATASET, weights, torch.device("cpu"), **history)
+
+
+@pytest.fixture(scope="module", params=SPIKING, ids=lambda neuron: neuron.name)
+def model(request: pytest.FixtureRequest) -> Checkpoint:
+    return checkpoint_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def brf() -> Checkpoint:
+    return checkpoint_of(SPIKING[1])
+
+
+def inputs() -> Any:
+    return DATASET.train.time_major()
+
+
+def labeled(decision: Any, repeats: int = 1) -> Samples:
+    test = DATASET.test
+    x = np.tile(test.time_major(), (1, repeats, 1))
+    return Samples(x, np.tile(test.y, (repeats, 1)), decision)
+
+
+# The float network with some of the integers
+
+
+def test_the_parts_of_a_layer_are_the_layer(model: Checkpoint) -> None:
+    for layer in model.model().to_real().layers:
+        again = layer_of(layer, real_parts(layer))
+        assert again.constants == layer.constants
+        for name in ("weights", "recurrent", "coefficients"):
+            theirs, ours = getattr(layer, name), getattr(again, name)
+            assert (theirs is None) == (ours is None)
+            if theirs is not None:
+                np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_the_parts_of_the_integers_do_what_the_integers_do(model: Checkpoint) -> None:
+    """Until a spike differs, only the rounding of the states is between them."""
+    network = model.model().to_real()
+    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    layer, integers = network.layers[0], fixed.layers[0]
+    theta = layer.constants.theta
+    spikes, states = forward(integers, inputs(), keep_states=True)
+    found, real_states = forward(
+        layer_of(layer, integer_parts(integers, layer)),
+        inputs().astype(float),
+        keep_states=True,
+    )
+    _, before = forward(layer, inputs().astype(float), keep_states=True)
+    differs = (spikes != found).any(axis=(1, 2))
+    same = int(differs.argmax()) if differs.any() else len(differs)
+    assert same > 5
+    part = slice(1, min(same, 40))
+    u = states[part, 0] * 2.0**-integers.constants.state_bits
+    error = np.abs(u - real_states[part, 0]).max() / theta
+    assert error < SMALL
+    assert np.abs(u - before[part, 0]).max() / theta > 2 * error
+
+
+def test_each_source_is_changed_alone(model: Checkpoint) -> None:
+    network = model.model().to_real()
+    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    found = source_networks(network, fixed)
+    assert found.pop("") is network
+    assert (found.pop(NOISE), found.pop(PARAMETERS)) != (None, None)
+    labels = [each.label for each in network.layers[0].neuron.per_neuron]
+    expected = {f"hidden1 {source}" for source in (WEIGHTS, RECURRENT, *labels)}
+    expected |= {"readout weights", "readout decay"}
+    assert expected <= set(found) <= expected | {"hidden1 constants"}
+    for name, changed in found.items():
+        where, source = name.split(" ", 1)
+        for layer, ours, theirs, integers in zip(
+            fixed.layer_names, changed.layers, network.layers, fixed.layers, strict=True
+        ):
+            was, now = real_parts(theirs), real_parts(ours)
+            swapped = integer_parts(integers, theirs)
+            for part in was:
+                right = swapped if (layer, part) == (where, source) else was
+                if part == CONSTANTS:
+                    assert now[part] == right[part]
+                else:
+                    np.testing.assert_allclose(now[part], right[part], rtol=1e-9, atol=1e-15)
+
+
+def test_what_the_integers_hold_exactly_is_no_source(brf: Checkpoint) -> None:
+    network = brf.model().to_real()
+    fixed, _ = quantize(network, inputs())
+    exact = source_networks(network, fixed)[PARAMETERS]
+    assert list(source_networks(exact, fixed)) == ["", NOISE, PARAMETERS]
+
+
+# The audit
+
+
+def assert_audit(found: Audit, network: RealNetwork, fixed: FixedNetwork, samples: Samples) -> None:
+    """Against runs of all samples at once."""
+    whole, integers = run(network, samples.x), run(fixed, samples.x)
+    answers = [samples.decision.predict(each[0]) for each in (whole, integers)]
+    for name, judged in (("", network), (INTEGERS, fixed)):
+        right = score(judged, samples)
+        assert (found.sources[name].accuracy, found.sources[name].sops) == tuple(right)
+    assert found.sources[INTEGERS].agreement == np.mean(answers[0] == answers[1])
+    assert found.sources[""].agreement == 1
+    assert found.sources[""].error == 0
+    steps, count = samples.x.shape[:2]
+    for b in range(count):
+        spikes = [t for t in range(steps) if (whole[1][0][t, b] != integers[1][0][t, b]).any()]
+        answer = [t for t in range(steps) if answers[0][b, t] != answers[1][b, t]]
+        assert found.first_spike[b] == min(spikes, default=steps)
+        assert found.first_prediction[b] == min(answer, default=steps)
+    signals: list[Any] = [samples.x.astype(float), samples.x]
+    for k, name in enumerate(fixed.layer_names):
+        (ours, real_states), (theirs, states) = (
+            forward(each.layers[k], signal, keep_states=True)
+            for each, signal in zip((network, fixed), signals, strict=True)
+        )
+        signals = [ours, theirs]
+        unit = 2.0 ** fixed.layers[k].constants.state_bits
+        for s, (state, told) in enumerate(found.states[name].items()):
+            scale = 1.0 if state == "z" else unit
+            full = np.abs(states[1:, s]) >= (STATE_MAX if state != "z" else STATE_MAX + 1)
+            np.testing.assert_array_equal(told.peaks, np.abs(real_states[1:, s]).max((0, 1)))
+            np.testing.assert_array_equal(
+                told.integer_peaks, np.abs(states[1:, s]).max((0, 1)) / scale
+            )
+            np.testing.assert_array_equal(told.saturations, full.sum((0, 1)))
+            first = np.where(full.any((0, 1)), full.any(1).argmax(0), steps)
+            np.testing.assert_array_equal(told.first_saturations, first)
+            assert told.limit == STATE_MAX / scale
+        error = (states[1:, 0] / unit - real_states[1:, 0]) / getattr(
+            network.layers[k].constants, "theta", 1
+        )
+        rms = np.sqrt(np.square(error).mean((1, 2)))
+        np.testing.assert_allclose(found.sources[INTEGERS].membrane[k], rms, rtol=1e-9)
+
+
+def test_an_audit_says_what_two_runs_say(model: Checkpoint) -> None:
+    network = model.model().to_real()
+    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    repeats = CHUNK // len(DATASET.test.x) + 2  # more than one part
+    samples, done = labeled(model.recipe.decision, repeats), []
+    found = audit(network, fixed, samples, done.append)
+    assert done == [CHUNK, samples.x.shape[1]]
+    assert_audit(found, network, fixed, samples)
+    assert found.sources[INTEGERS].agreement < 1
+    assert found.sources[NOISE].agreement > found.sources[PARAMETERS].agreement
+    assert found.sources[ARITHMETIC].error < found.sources[INTEGERS].error
+    both = [
+        run(each, samples.x)[0] for each in (source_networks(network, fixed)[PARAMETERS], fixed)
+    ]
+    ours, theirs = map(samples.decision.predict, both)
+    assert found.sources[ARITHMETIC].agreement == np.mean(ours == theirs)
+
+
+def test_saturations_are_found_where_and_when_they_are(brf: Checkpoint) -> None:
+    network = brf.model().to_real()
+    loud = replace(network.layers[0], weights=1000 * network.layers[0].weights)
+    network = RealNetwork((loud, network.layers[1]))
+    fixed, _ = quantize(network, inputs(), state_bits=18)
+    samples = labeled(brf.recipe.decision)
+    found = audit(network, fixed, samples)
+    assert_audit(found, network, fixed, samples)
+    state = found.states["hidden1"]["u"]
+    assert state.saturations.any()
+    first = state.first_saturations.min()
+    line = f"Saturated: hidden1 u ({np.count_nonzero(state.saturations)} neurons, first in step"
+    assert audits.verdict(found)[1].startswith(f"{line} {first})")
+
+
+def test_without_labels_nothing_is_said_of_accuracy(brf: Checkpoint) -> None:
+    network = brf.model().to_real()
+    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    samples = labeled(brf.recipe.decision)
+    samples = replace(samples, labels=np.full_like(samples.labels, UNLABELED))
+    found = audit(network, fixed, samples)
+    assert found.sources[INTEGERS].accuracy is None
+    assert "accuracy" not in audits.verdict(found)[0]
+
+
+def test_ranges_are_those_of_the_data_and_of_the_integers(brf: Checkpoint) -> None:
+    network = brf.model().to_real()
+    fixed, _ = quantize(network, inputs())
+    samples = labeled(brf.recipe.decision)
+    found = audit(network, fixed, samples)
+    ranges = {each.name: each for each in found.ranges}
+    layer, integers = network.layers[0], fixed.layers[0]
+    unit = 2.0**-integers.constants.state_bits
+    spikes, states = forward(layer, samples.x.astype(float), keep_states=True)
+    assert ranges["hidden1 u"].quantiles[-1] == np.abs(states[1:, 0]).max()
+    assert ranges["hidden1 u"].quantiles[2] == np.median(np.abs(states[1:, 0][states[1:, 0] != 0]))
+    assert (ranges["hidden1 u"].least, ranges["hidden1 u"].most) == (unit, STATE_MAX * unit)
+    weights = ranges["hidden1 weights"]
+    largest = layer.constants.dt * np.abs(layer.weights).max()
+    assert weights.quantiles[-1] == pytest.approx(largest)
+    assert weights.least == unit * 2**integers.weights.exponent
+    assert weights.most == 127 * weights.least
+    before = np.concatenate([np.zeros_like(spikes[:1]), spikes[:-1]])
+    current = samples.x @ layer.weights.T + before @ layer.recurrent.T
+    top = ranges["hidden1 currents"].quantiles[-1]
+    assert top == pytest.approx(layer.constants.dt * np.abs(current).max())
+    assert list(ranges)[-3:] == ["readout weights", "readout currents", "readout o"]
+
+
+def test_inputs_of_another_width_are_refused(brf: Checkpoint) -> None:
+    network = brf.model().to_real()
+    fixed, _ = quantize(network, inputs())
+    samples = labeled(brf.recipe.decision)
+    with pytest.raises(ParameterError, match=r"\[steps, samples, 4\] is needed"):
+        audit(network, fixed, replace(samples, x=samples.x[..., :3]))
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def folder(brf: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audit")
+    save_checkpoint(brf, folder / "model.pt")
+    export_model(brf, DATASET, folder / "net.h5")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def its_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_commands(monkeypatch, DATASET)
+    monkeypatch.setattr("brf_lava.cli.audit.load_data", lambda *_: DATASET)
+
+
+def test_the_command_shows_the_verdict_first(folder: Path, brf: Checkpoint) -> None:
+    lines = printed("audit", folder / "model.pt", folder / "net.h5").splitlines()
+    fixed, _ = read_network(folder / "net.h5")
+    found = audit(brf.model().to_real(), fixed, labeled(brf.recipe.decision))
+    assert lines[:3] == audits.verdict(found)
+    assert "Cannot overflow" in lines[3]
+    assert len(lines) < 32
+    assert max(map(len, lines[5:])) <= 80
+    kept = f"{found.sources[INTEGERS].agreement:.2%}"
+    assert kept in lines[0]
+    assert any("the integers" in line and kept in line for line in lines[5:])
+    assert any("hidden1 u" in line for line in lines)
+
+
+def test_json_has_all_of_it(folder: Path, brf: Checkpoint) -> None:
+    short = ("--limit", 2, "--json")
+    found = json.loads(printed("audit", folder / "model.pt", folder / "net.h5", *short))
+    assert (found["samples"], found["steps"]) == (2, 200)
+    assert found["model"] == brf.fingerprint
+    assert found["data"]["fingerprint"] == DATASET.source.fingerprint
+    assert len(found["first_spike"]) == 2
+    assert len(found["states"]["hidden1"]["q"]["integer_peaks"]) == 7
+    assert np.shape(found["sources"][INTEGERS]["membrane"]) == (2, 200)
+    assert {"name", "quantiles", "least", "most"} == set(found["ranges"][0])
+    assert found["summary"][0].startswith("The integers ")
+
+
+def test_the_picture_has_a_grey_box_for_every_range(
+    folder: Path, brf: Checkpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "audit.png"
+    result = brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", out)
+    assert_worked(result)
+    assert out.read_bytes().startswith(b"\x89PNG")
+    fixed, _ = read_network(folder / "net.h5")
+    found = audit(brf.model().to_real(), fixed, labeled(brf.recipe.decision))
+    figure = Figure()
+    draw_audit(figure, found, "a title")
+    upper, lower = figure.axes
+    boxes = upper.containers[0]
+    for box, each in zip(boxes, found.ranges, strict=True):
+        assert box.get_x() == each.least
+        assert box.get_x() + box.get_width() == pytest.approx(each.most)
+    assert [label.get_text() for label in upper.get_yticklabels()] == [r.name for r in found.ranges]
+    np.testing.assert_array_equal(lower.lines[0].get_ydata(), found.sources[INTEGERS].membrane[0])
+
+
+def test_files_that_do_not_belong_together_are_refused(folder: Path, brf: Checkpoint) -> None:
+    network = brf.model().to_real()
+    fixed, _ = read_network(folder / "net.h5")
+    check_related(network, fixed, brf.fingerprint, "here")
+    other, wide = checkpoint_of(SPIKING[1], 1), checkpoint_of(SPIKING[1], 0, "network.hidden=[8]")
+    save_checkpoint(other, folder / "other.pt")
+    save_checkpoint(wide, folder / "wide.pt")
+    save_checkpoint(checkpoint_of(SPIKING[0]), folder / "rf.pt")
+    write_network(replace(fixed, provenance={}), folder / "bare.h5")
+    for model, net, problem in (
+        ("other.pt", "net.h5", f"exported from model {brf.fingerprint[:8]}, this one is"),
+        ("wide.pt", "net.h5", "the model is 4 - 8 BRF recurrent - 6 LI, the network 4 - 7 BRF"),
+        ("rf.pt", "net.h5", "the model is 4 - 7 RF recurrent - 6 LI"),
+        ("model.pt", "bare.h5", "exported from model None"),
+    ):
+        failed = brf_lava("audit", folder / model, folder / net)
+        assert_failed(failed, NetworkFileError.exit_code, "do not belong together", problem)
+    assert_failed(
+        brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", folder / "a.txt"),
+        2,
+        "a picture of type .txt",
+    )

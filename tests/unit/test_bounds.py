@@ -1,0 +1,389 @@
+"""The proof of range: nothing leaves it, whatever the network and its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from command_line import printed
+from networks import SPIKING, TAU, random_connection, random_network
+from numpy.typing import NDArray
+
+from brf_lava.network import bounds
+from brf_lava.network.bounds import (
+    Interval,
+    LayerBounds,
+    network_bounds,
+    overflows,
+    proof_lines,
+)
+from brf_lava.network.file import write_network
+from brf_lava.network.forward import forward
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork, integer_ranges
+from brf_lava.neurons import families
+from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX, mul, saturate
+
+INPUT_RANGES = ((0, 1), (-1, 1), (-128, 127), (0, 255))
+STEPS = 30
+TAU_DECAY = np.exp(-1 / max(TAU))
+
+
+def any_layer(
+    rng: np.random.Generator, exponent: int, neuron: Neuron, inputs: int, neurons: int
+) -> FixedLayer:
+    """Integers from the whole range of the format, its ends included; most are not stable."""
+    bits = int(rng.integers(6, 19)), int(rng.integers(10, 23))
+    ranges = integer_ranges(neuron, *bits)
+
+    def drawn(name: str, *shape: int) -> NDArray[np.int64]:
+        low, high = ranges[name]
+        ends = rng.choice([low, high], shape)
+        return np.where(rng.random(shape) < 0.3, ends, rng.integers(low, high + 1, shape))
+
+    kind: Any = neuron.fixed_constants
+    values = {name: int(drawn(name)) for name in kind._fields}
+    values |= dict(zip(("state_bits", "parameter_bits"), bits, strict=True))
+    recurrent = neuron.spiking and rng.random() < 0.5
+    back = random_connection(rng, neurons, neurons, int(rng.integers(0, 16))) if recurrent else None
+    return FixedLayer(
+        neuron=neuron,
+        weights=random_connection(rng, neurons, inputs, exponent),
+        recurrent=back,
+        coefficients=np.stack([drawn(name, neurons) for name in neuron.fixed_coefficients]),
+        constants=kind(**values),
+    )
+
+
+def any_network(rng: np.random.Generator) -> FixedNetwork:
+    """One or two hidden layers: of the extremes above, or such as training makes."""
+    hidden = int(rng.integers(1, 3))
+    sizes = rng.integers(1, 5, hidden + 2).tolist()
+    neurons = [SPIKING[k] for k in rng.integers(0, len(SPIKING), hidden)]
+    ends = INPUT_RANGES[rng.integers(len(INPUT_RANGES))]
+    exponent = int(rng.integers(0, 14))  # what four inputs of 255 allow
+    if rng.random() < 0.5:
+        return random_network(rng, sizes, neuron=neurons, exponent=exponent, input_range=ends)
+    kinds = [*neurons, families.LI]
+    layers = [
+        any_layer(rng, exponent, *each) for each in zip(kinds, sizes[:-1], sizes[1:], strict=True)
+    ]
+    return FixedNetwork(tuple(layers), input_range=ends)
+
+
+def any_inputs(rng: np.random.Generator, network: FixedNetwork) -> NDArray[Any]:
+    """[T, 3, I]: random; with long stretches of the ends; and the same input for ever."""
+    low, high = network.input_range
+    shape = (STEPS, network.inputs)
+    noise = rng.integers(low, high + 1, shape) * (rng.random(shape) < rng.random())
+    periods = rng.integers(1, STEPS, network.inputs)
+    swing = np.where(np.arange(STEPS)[:, None] // periods % 2, low, high)
+    constant = np.broadcast_to(rng.choice([low, high], network.inputs), shape)
+    return np.stack([noise, swing, constant], axis=1).astype(np.int8 if high < 128 else np.uint8)
+
+
+class Traced(int):
+    """A Python integer that notes the largest product and the largest sum of its kind."""
+
+    largest: dict[str, int]
+
+    def _noted(self, value: int, kind: str | None = None) -> Traced:
+        if kind is not None:
+            self.largest[kind] = max(self.largest[kind], abs(value))
+        made = Traced(value)
+        made.largest = self.largest
+        return made
+
+    def __add__(self, other: int) -> Traced:
+        return self._noted(int(self) + int(other), "sum")
+
+    def __sub__(self, other: int) -> Traced:
+        return self._noted(int(self) - int(other), "sum")
+
+    def __rsub__(self, other: int) -> Traced:
+        return self._noted(int(other) - int(self), "sum")
+
+    def __mul__(self, other: int) -> Traced:
+        return self._noted(int(self) * int(other), "product")
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __rshift__(self, bits: int) -> Traced:
+        return self._noted(int(self) >> bits)
+
+    def __and__(self, mask: int) -> Traced:
+        return self._noted(int(self) & mask)
+
+    def __gt__(self, other: int) -> Traced:
+        return self._noted(int(self) > int(other))
+
+    def __lt__(self, other: int) -> Traced:
+        return self._noted(int(self) < int(other))
+
+
+def python_run(
+    layer: FixedLayer, k: int, currents: Sequence[int]
+) -> tuple[list[list[int]], list[int], dict[str, int]]:
+    """States and outputs of neuron k step by step in Python's integers, and what they noted."""
+    largest = {"product": 0, "sum": 0}
+
+    def traced(value: Any) -> Traced:
+        made = Traced(value)
+        made.largest = largest
+        return made
+
+    own = tuple(map(traced, layer.coefficients[:, k].tolist()))
+    states = tuple(traced(0) for _ in layer.neuron.states)
+    history, outputs = [], []
+    for current in currents:
+        states, output = layer.neuron.fixed_step(states, traced(current), own, layer.constants)
+        history.append(list(map(int, states)))
+        outputs.append(int(output))
+    return history, outputs, largest
+
+
+def numpy_run(layer: FixedLayer, currents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """States [T, S, B, N] after each step."""
+    states: Any = (np.zeros(currents.shape[1:], np.int64),) * len(layer.neuron.states)
+    history = []
+    for current in currents:
+        states, _ = layer.neuron.fixed_step(
+            states, current, tuple(layer.coefficients), layer.constants
+        )
+        history.append(np.stack(states))
+    return np.stack(history)
+
+
+def assert_within(layer: FixedLayer, proven: LayerBounds, signal: Any, in_python: int) -> Any:
+    """Engine, NumPy and Python integers agree, and stay within. Returns the engine's output.
+
+    in_python: so many samples of one neuron are computed with Python's integers, too.
+    """
+    output, states = forward(layer, signal, keep_states=True)
+    currents = signal.astype(np.int64) @ layer.weights.integers.T
+    if layer.recurrent is not None:
+        before = np.concatenate([np.zeros_like(output[:1]), output[:-1]]).astype(np.int64)
+        currents += before @ layer.recurrent.integers.T
+    np.testing.assert_array_equal(numpy_run(layer, currents), states[1:])
+    for b in range(in_python):
+        k = b % layer.shape[0]
+        history, sent, largest = python_run(layer, k, currents[:, b, k].tolist())
+        assert history == states[1:, :, b, k].tolist()
+        assert sent == output[:, b, k].tolist()
+        assert largest["product"] <= proven.products[k]
+        assert largest["sum"] <= proven.sums[k]
+    assert (proven.currents[0] <= currents).all()
+    assert (currents <= proven.currents[1]).all()
+    for index, (low, high) in enumerate(proven.states.values()):
+        assert (low <= states[:, index]).all()
+        assert (states[:, index] <= high).all()
+    return output
+
+
+def check_networks(seed: int, count: int, in_python: int = 1) -> int:
+    """How many of these random networks have a proof, which no input then breaks."""
+    rng, proven = np.random.default_rng(seed), 0
+    for _ in range(count):
+        network = any_network(rng)
+        reached = network_bounds(network)
+        signal: Any = any_inputs(rng, network)
+        if overflows(reached):
+            continue
+        for layer, each in zip(network.layers, reached, strict=True):
+            signal = assert_within(layer, each, signal, in_python)
+        proven += 1
+    return proven
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "DRIVEN", 3)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_nothing_leaves_the_proven_range() -> None:
+    assert check_networks(seed=0, count=100) > 85
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_nothing_leaves_the_proven_range_of_ten_thousand_networks(seed: int) -> None:
+    assert check_networks(seed, 500) > 425
+
+
+# How close the range is
+
+
+def lone(layer: FixedLayer) -> FixedNetwork:
+    """A network whose first layer this is."""
+    rng = np.random.default_rng(0)
+    return FixedNetwork((layer, any_layer(rng, 0, families.LI, layer.shape[0], 1)))
+
+
+def brf(weight: int, exponent: int = 0, gamma: int = 58982, theta: int = 1) -> FixedLayer:
+    """One BRF neuron of one input, with 14 state bits and 16 parameter bits."""
+    constants = families.BRF.fixed_constants(655, theta, gamma, 14, 16)
+    weights = Connection(np.array([[weight]], np.int8), exponent)
+    return FixedLayer(families.BRF, weights, None, np.array([[-300], [3000]]), constants)
+
+
+def test_the_readout_reaches_its_range() -> None:
+    network = random_network(np.random.default_rng(1), (3, 4, 5), exponent=9)
+    readout, proven = network.layers[-1], network_bounds(network)[-1]
+    for end, sign in ((0, -1), (1, 1)):
+        for k in range(5):
+            x = np.broadcast_to(readout.weights.integers[k] * sign > 0, (400, 1, 4))
+            output, _ = forward(readout, x.astype(np.int8))
+            short = sign * (int(proven.states["o"][end, k]) - int(output[-1, 0, k]))
+            assert 0 <= short <= 2 / (1 - TAU_DECAY)  # two bits of rounding, in every step
+
+
+def test_a_neuron_that_always_spikes_reaches_the_range_of_q() -> None:
+    layer = brf(127, exponent=15)
+    proven, _ = network_bounds(lone(layer))
+    _, states = forward(layer, np.ones((400, 1, 1), np.int8), keep_states=True)
+    assert proven.states["q"].tolist() == [[0], [int(states[-1, 2, 0, 0])]]
+    assert proven.currents.tolist() == [[0], [127 << 15]]
+
+
+def test_a_driven_neuron_reaches_what_an_input_can_do() -> None:
+    layer = brf(90, exponent=8, theta=STATE_MAX)
+    proven, _ = network_bounds(lone(layer))
+    x = np.zeros((bounds.DRIVEN, 1, 1), np.int8)
+    state: Any = None
+    for t in range(len(x)):
+        x[t] = 1 if state is None else state[0, 0] >= 0
+        _, states = forward(layer, x[t : t + 1], initial=state)
+        state = states[0]
+    _, states = forward(layer, x, keep_states=True)
+    np.testing.assert_array_equal(abs(states).max(0)[:, 0], [*proven.driven.values()])
+    assert proven.driven["u"] < STATE_MAX
+    assert proven.saturating("u").tolist() == [True]  # an interval knows nothing of phases
+
+
+def test_intervals_are_those_of_all_their_integers() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        a, b = (np.sort(rng.integers(-9, 10, 2)).tolist() for _ in range(2))
+        one, other = (
+            Interval(
+                np.array(each[:1], object), np.array(each[1:], object), {"sum": 0, "product": 0}
+            )
+            for each in (a, b)
+        )
+        for compute in (
+            lambda x, y: x + y,
+            lambda x, y: x - y,
+            lambda x, y: 3 - x + 0 * y,
+            lambda x, y: x * y,
+            lambda x, y: (x << 2) + y,
+            lambda x, y: -x >> 1,
+            lambda x, y: x & 5,
+            lambda x, y: x > y,
+            lambda x, y: x < y,
+            lambda x, y: x < 2,
+            lambda x, y: mul(x, y, 2),
+        ):
+            found = [
+                int(compute(x, y)) for x in range(a[0], a[1] + 1) for y in range(b[0], b[1] + 1)
+            ]
+            proven = compute(one, other)
+            assert proven.low[0] <= min(found)
+            assert max(found) <= proven.high[0]
+
+
+# What is found, and said
+
+
+class Constants(NamedTuple):
+    state_bits: int
+    parameter_bits: int
+
+
+def own_layer(step: Any) -> FixedLayer:
+    """One RF neuron with another integer step."""
+    neuron = replace(families.RF, name="Own", fixed_step=step, fixed_constants=Constants)
+    neuron = replace(neuron, parameters=families.RF.parameters[2:])
+    return FixedLayer(
+        neuron,
+        Connection(np.ones((1, 1), np.int8), 0),
+        None,
+        np.array([[-300], [3000]]),
+        Constants(14, 16),
+    )
+
+
+def cubed(u: Any) -> Any:
+    return saturate(u * u * u)
+
+
+def cubic_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
+    u, _ = state
+    return (saturate(u + current), cubed(u)), u > 5
+
+
+def growing_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
+    u, v = state
+    return (u + current, v), u > 5
+
+
+def branching_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
+    u, v = state
+    return (u if u > v else v, v), u > 5
+
+
+def test_what_may_overflow_is_named() -> None:
+    cube = STATE_MAX**3
+    (line,) = proof_lines(lone(own_layer(cubic_step)))[:1]
+    assert line == (
+        f"May overflow for some input: hidden1: product of neuron 0 may reach {cube}; 64 bits "
+        f"hold at most {2**63 - 1}."
+    )
+    (line,) = proof_lines(lone(own_layer(growing_step)))
+    assert "hidden1: state u of neuron 0 may reach 8388608; 24 bits hold at most 8388607" in line
+    (line,) = proof_lines(lone(brf(1, gamma=65535)))
+    assert "hidden1: state q of neuron 0 may reach" in line
+    (line,) = proof_lines(lone(own_layer(branching_step)))
+    assert (
+        line
+        == "Without a proof of range: hidden1: Own: a step with a branch has no proof of range."
+    )
+
+
+def test_currents_of_two_matrices_may_overflow_together() -> None:
+    full = Connection(np.full((1000, 1000), 127, np.int8), 14)
+    layer = replace(
+        brf(1), weights=full, recurrent=full, coefficients=np.tile([[-300], [3000]], 1000)
+    )
+    largest = 2 * 1000 * 127 << 14
+    assert largest > CURRENT_MAX
+    (line,) = proof_lines(lone(layer))
+    assert f"hidden1: current of neuron 0 may reach {largest}; 32 bits hold at most" in line
+
+
+def test_the_proof_says_what_saturates_and_how_many_bits_are_used(tmp_path: Path) -> None:
+    network = random_network(np.random.default_rng(3), (4, 12, 3), exponent=13)
+    proven = network_bounds(network)
+    used = {
+        kind: 1
+        + max(int(max(v)).bit_length() for b in proven for k, _, v in b.largest if k == kind)
+        for kind in ("current", "product", "sum")
+    }
+    first, second = proof_lines(network)
+    assert first == (
+        f"Cannot overflow, whatever the inputs: currents {used['current']} of 32, states 24 of 24, "
+        f"products {used['product']} of 64, sums {used['sum']} of 64 bits."
+    )
+    does = int((proven[0].driven["u"] == STATE_MAX).sum())
+    assert does > 0
+    assert f"May saturate: hidden1.u (12 neurons; {does} do when driven), hidden1.v (" in second
+    assert "readout" not in second
+    write_network(network, tmp_path / "net.h5")
+    assert f"\n{first}\n{second}\n" in printed("verify", tmp_path / "net.h5", "--steps", 5)
+    quiet = random_network(np.random.default_rng(3), (4, 3, 2), neuron=families.ALIF, exponent=0)
+    assert proof_lines(quiet)[1] == "No state can saturate."
