@@ -53,21 +53,16 @@ def sweep_bits(
     x, test = calibration_inputs(checkpoint, dataset), dataset.test.first(samples)
     asked = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
     points, real = bits.GRID if full else bits.ONE_AT_A_TIME, checkpoint.model().to_real()
-    tried: list[bits.Trial] = []
-    stopped = None
+    trial, stopped = bits.trials(real, x, asked, board, "adaptive", len(points)), None
+    tried = [trial(*points[0])]
     try:
-        trial = bits.trials(real, x, asked, board, "adaptive", len(points))
-        for point in points:
+        for point in points[1:]:
             try:
                 tried.append(trial(*point))
             except ParameterError as error:  # noqa: PERF203  # the other points go on
-                if not tried:
-                    raise
                 report.notice(f"left out: {error}")
     except KeyboardInterrupt as stop:
         stopped = stop
-        if not tried:
-            raise
     best = bits.pareto(tried)
     title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
     records = bits.as_records(tried, best, "pareto")

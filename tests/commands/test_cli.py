@@ -231,7 +231,7 @@ def test_sweep_bits_shows_every_point(
         assert found["weight_bits"] == list(weights * 3)
         assert found["state_bits"] == [layer.constants.state_bits for layer in fixed.layers]
         assert found["cores"] == 1
-        assert f"│ {found['memory_bits']:,} " in table
+        assert f" {found['memory_bits']:,} │" in table
     assert any(found["pareto"] for found in swept)
 
 
