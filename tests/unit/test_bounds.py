@@ -227,7 +227,7 @@ def lone(layer: FixedLayer) -> FixedNetwork:
 
 def brf(weight: int, exponent: int = 0, gamma: int = 58982, theta: int = 1) -> FixedLayer:
     """One BRF neuron of one input, with 14 state bits and 16 parameter bits."""
-    constants = families.BRF.fixed_constants(655, theta, gamma, 14, 16)
+    constants = families.BRF.fixed_constants(655, theta, gamma, 1 << 14, 14, 16)
     weights = Connection(np.array([[weight]], np.int8), exponent)
     return FixedLayer(families.BRF, weights, None, np.array([[-300], [3000]]), constants)
 
