@@ -346,7 +346,7 @@ def test_what_may_overflow_is_named() -> None:
     )
     (line,) = proof_lines(lone(own_layer(growing_step)))
     assert "hidden1: state u of neuron 0 may reach 8388608; 24 bits hold at most 8388607" in line
-    (line,) = proof_lines(lone(brf(1, gamma=65535)))
+    (line,) = proof_lines(lone(brf(127, exponent=15, gamma=65535)))
     assert "hidden1: state q of neuron 0 may reach" in line
     (line,) = proof_lines(lone(own_layer(branching_step)))
     assert (
