@@ -11,6 +11,7 @@ from brf_lava.backends import engine
 from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
+from brf_lava.io.memory import require_memory
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.check import assert_equal
@@ -26,6 +27,12 @@ def work(network: FixedNetwork, steps: int, samples: int) -> int:
 def samples_per_part(network: FixedNetwork, steps: int) -> int:
     """How many samples to run at a time, so that memory does not grow with the test set."""
     return max(1, RECORD_BYTES // work(network, steps, 1))
+
+
+def run_bytes(network: FixedNetwork, steps: int, samples: int, runs: int, engine_runs: bool) -> int:
+    """Memory that a run, and the engine's after it, take at the least: spikes, outputs, states."""
+    recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
+    return runs * recorded + engine_runs * engine.state_bytes(network, steps)
 
 
 def execute(
@@ -55,6 +62,7 @@ def execute(
 
     Raises:
         MismatchError: If the check fails.
+        NotEnoughMemoryError: If what is recorded would not fit.
         ParameterError: For an unknown backend, other inputs, and options that it does not have.
         BrfLavaError: As the backend.
     """
@@ -71,12 +79,19 @@ def execute(
             f"probe: states are not recorded on {chosen.title}. Use backend "
             f"{' or '.join(STREAMING)}, which compute the same."
         )
+    check = check and not chosen.is_reference
+    steps, samples, _ = x.shape
+    require_memory(
+        run_bytes(network, steps, samples, 1 + check, check or chosen.is_reference),
+        f"{chosen.title}: {samples} samples of {steps:,} steps",
+        "Run fewer samples at once (--batch), or shorter ones",
+    )
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()
     activity = chosen.run(network, x, RunOptions(timeout, on_progress, recording))
     seconds = time.perf_counter() - started
-    if check and not chosen.is_reference:
+    if check:
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds

@@ -29,7 +29,14 @@ from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.model import Network, as_batch, check_labels, choose_device, evaluate
+from brf_lava.train.model import (
+    Network,
+    as_batch,
+    check_labels,
+    check_memory,
+    choose_device,
+    evaluate,
+)
 
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
@@ -138,6 +145,7 @@ class Trainer:
     Raises:
         RecipeError: If the recipe does not fit the data.
         DataError: If no label of a half counts.
+        NotEnoughMemoryError: If a batch does not fit into memory.
     """
 
     def __init__(
@@ -171,6 +179,9 @@ class Trainer:
         self.training_samples = order[held_out:]  # no copy of the data, which may be large
         self.validation = Split(train.x[order[:held_out]], train.y[order[:held_out]])
         inputs, classes = train.x.shape[2], len(dataset.classes)
+        if device.type == "cpu":  # a card says so by itself
+            batch = min(training.batch_size, samples - held_out)
+            check_memory(recipe, batch, train.x.shape[1], inputs, classes)
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
         self.model = model.to(device)
         decay = training.averaging
