@@ -9,12 +9,10 @@ nothing at all, because it was stopped or the machine swaps, ends a run by `step
 
 from __future__ import annotations
 
-import ctypes
 import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,7 +34,7 @@ from numpy.typing import NDArray
 from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.io.memory import require_memory
 from brf_lava.io.shared_memory import shared_array as shared_array  # handed to processes, see there
-from brf_lava.io.signals import signals_held
+from brf_lava.io.signals import end_with_parent, signals_held
 
 # Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
 # cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
@@ -48,7 +46,6 @@ NAP = 1.0  # s, the most that counts between two looks: this process may have be
 STATES = {"T": "is stopped", "t": "is traced", "D": "waits for a disk", "R": "is computing"}
 ENDLESS = 2**53  # steps; Lava counts them in a float64
 GRACE = 2.0  # s, for a child to hand over its exception, or to end when asked to
-PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 KILL_HINTS = {  # what the system itself kills for
     "SIGKILL": "; if not by you, then often for want of memory",
     "SIGBUS": "; often because /dev/shm is full. Run fewer samples at once or enlarge it",
@@ -262,17 +259,11 @@ def _tied(parent: int, target: Callable[..., None], **arguments: Any) -> None:
     target(**arguments)
 
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
 def _tie_to_parent(parent: int) -> None:
     """In a child: leave Ctrl-C to the parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
+    end_with_parent(parent, signal.SIGKILL)
 
 
 def _start(runtime: _Runtime) -> None:
