@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import TORCH, Kind, write_bytes
+from brf_lava.kernels.cpu import threads
 from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
@@ -38,6 +40,7 @@ from brf_lava.train.model import (
     evaluate,
 )
 
+LOGGER = logging.getLogger(__name__)
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
@@ -234,6 +237,12 @@ class Trainer:
             raise CheckpointError(
                 f"{path}: damaged training state ({type(error).__name__}). Use --restart."
             ) from error
+        if device.type == "cpu" and state.get("threads", threads()) != threads():
+            LOGGER.warning(
+                "Notice: so far this training ran on %.20s threads (torch, numba), now on %s: the "
+                "last bits will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that.",
+                *(str(each) for each in (state["threads"], threads())),
+            )
         return trainer
 
     @property
@@ -384,6 +393,7 @@ class Trainer:
             **{name: getattr(self, name) for name in STATE},
             "seed": self.seed,
             "device": self.device.type,
+            "threads": threads(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),

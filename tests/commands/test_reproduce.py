@@ -799,9 +799,9 @@ def test_runs_end_with_the_command_that_is_killed(tmp_path: Path, dataset: Datas
     """They belong to nobody then; none goes on training."""
     write_mat(tmp_path / ecg.TRAIN_FILE, dataset.train)
     write_mat(tmp_path / ecg.TEST_FILE, dataset.test)
-    options = ("--neurons", "brf", "--epochs", "100000", "--seeds", "2", "--jobs", "2")
+    options = ("--epochs", "100000", "--seeds", "2", "--jobs", "2")
     process = subprocess.Popen(
-        [sys.executable, "-m", "brf_lava", "reproduce", "ecg", *options, "--data", tmp_path],
+        [sys.executable, "-m", "brf_lava", "reproduce", *ASKED, *options, "--data", tmp_path],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,

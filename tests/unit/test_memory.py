@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import assert_failed, brf_lava
 
 from brf_lava.errors import NotEnoughMemoryError
+from brf_lava.export import adaptive
 from brf_lava.io import memory
+from brf_lava.network.layers import RealLayer
+from brf_lava.neurons import families
 
 # Trains one batch, and prints what was asked for and what the process grew by at its most.
 GROWTH = """
@@ -65,6 +69,17 @@ def test_a_training_that_does_not_fit_ends_in_one_line(
     said = ("training: batches of 64 samples, 1,300 steps", "MB of memory, and 50 MB are free")
     assert_failed(result, 8, *said, "Lower training.batch_size")
     assert not list(tmp_path.glob("*model*"))
+
+
+def test_adaptive_rounding_that_does_not_fit_names_the_other() -> None:
+    """The matrices of 4,000 neurons take 478 GiB; nothing is lost but a second."""
+    constants = families.BRF.real_constants(dt=0.01, theta=1.0, gamma=0.9)
+    weights = np.zeros((40_000, 4))
+    layer = RealLayer(families.BRF, weights, np.zeros((1, 1)), np.zeros((2, 4)), constants)
+    x = np.zeros((1, 1, 4), np.int8)
+    outputs = np.zeros((1, 1, 40_000), np.float32)
+    with pytest.raises(NotEnoughMemoryError, match=r"40,000 neurons with 40,004 .* nearest\)"):
+        adaptive._gram(layer, x, outputs, None, lambda _: None, 0)
 
 
 def test_free_memory_is_that_of_the_system() -> None:
