@@ -29,12 +29,6 @@ def samples_per_part(network: FixedNetwork, steps: int) -> int:
     return max(1, RECORD_BYTES // work(network, steps, 1))
 
 
-def run_bytes(network: FixedNetwork, steps: int, samples: int, runs: int, engine_runs: bool) -> int:
-    """Memory that a run, and the engine's after it, take at the least: spikes, outputs, states."""
-    recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
-    return runs * recorded + engine_runs * engine.state_bytes(network, steps)
-
-
 def execute(
     network: FixedNetwork,
     x: NDArray[Any],
@@ -81,8 +75,9 @@ def execute(
         )
     check = check and not chosen.is_reference
     steps, samples, _ = x.shape
+    own = engine.needed_bytes if chosen.is_reference else engine.recorded_bytes
     require_memory(
-        run_bytes(network, steps, samples, 1 + check, check or chosen.is_reference),
+        own(network, steps, samples) + check * engine.needed_bytes(network, steps, samples),
         f"{chosen.title}: {samples} samples of {steps:,} steps",
         "Run fewer samples at once (--batch), or shorter ones",
     )

@@ -1,4 +1,4 @@
-"""The least there can be: one sample at a time, a network that never spikes, a single test sample."""
+"""The least there can be: one sample at a time, a network that never spikes."""
 
 from __future__ import annotations
 

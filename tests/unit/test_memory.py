@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import assert_failed, brf_lava
+from command_line import ROOT, assert_failed, brf_lava
 
 from brf_lava.errors import NotEnoughMemoryError
 from brf_lava.export import adaptive
@@ -46,6 +47,34 @@ trainer(batch)._train_batch(np.arange(batch), 1)
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
 print(asked[-1] / (1024 * int(peak) - before))
 """
+
+
+# The same of a run on the engine, where samples are run in parts.
+ENGINE = """
+import re
+from pathlib import Path
+import numpy as np
+from networks import random_network
+from brf_lava.backends import engine
+
+network = random_network(np.random.default_rng(0), (4, 36, 6))
+x = np.ones((1000, 700, 4), np.int8)
+engine.run(network, x[:9, :1])  # compiles
+before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+Path("/proc/self/clear_refs").write_text("5")
+engine.run(network, x)
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(engine.needed_bytes(network, 1000, 700) / (1024 * int(peak) - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+def test_the_engine_takes_what_was_asked_for() -> None:
+    path = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    arguments = [sys.executable, "-c", ENGINE]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=path)
+    assert 0.67 < float(done.stdout) < 1.05
 
 
 @pytest.mark.slow

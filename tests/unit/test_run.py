@@ -280,7 +280,7 @@ def test_a_run_that_does_not_fit_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By one byte; and with that byte it runs."""
-    needed = runs * 40 * 5 * (7 + 8 * 3) + 8 * 40 * 3 * 7  # spikes, outputs, states of a sample
+    needed = 5 * 40 * (runs * (7 + 8 * 3) + 8 * 3 * 7)  # spikes, outputs, and the engine's states
     monkeypatch.setattr("brf_lava.io.memory.free_memory", lambda: needed - 1)
     with pytest.raises(NotEnoughMemoryError, match=r"5 samples of 40 steps: needs .* \(--batch\)"):
         execute(network, x, backend=backend, check=check)
