@@ -52,7 +52,8 @@ CODES = {  # a process that Python has not given its handlers yet ends by the si
     signal.SIGINT: {INTERRUPTED, -signal.SIGINT},
     signal.SIGTERM: {TERMINATED, -signal.SIGTERM},
 }
-SOON = 20.0  # s, for processes to end
+SOON = 20.0  # s, for what a process leaves to end
+PATIENCE = 60.0  # s, for a process itself
 SHM = Path("/dev/shm")
 UNSTEADY = ("seconds", "time", "versions", "created")  # parts of names of what may differ
 
@@ -169,7 +170,7 @@ def again(name: str, command: Command, folder: Path) -> None:
     finally:
         os.chdir(before)
     if result.exit_code != 0:
-        raise RuntimeError(f"{arguments[0]} again: code {result.exit_code}: {result.output}")
+        raise RuntimeError(f"{arguments[0]} again: code {result.exit_code}: {result.output[-300:]}")
     if name == "stream":
         (folder / "stdout").write_text(result.stdout)
 
@@ -182,7 +183,12 @@ def one_round(name: str, folder: Path, number: signal.Signals, rng: random.Rando
     time.sleep(rng.random() * command.seconds)
     if (code := process.poll()) is None:
         (os.killpg if group else os.kill)(process.pid, number)
-    code = process.wait(60)
+    try:
+        code = process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        wrong.append(f"{number.name} did not end it")
+        os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
     command.counts[f"{number.name}, {'done before' if code == 0 else 'ended by it'}"] += 1
     if code != 0 and code not in CODES[number]:
         wrong.append(f"exit code {code}")
@@ -211,6 +217,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(COMMANDS), help="commands, with commas between")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     require_lava()
     rng, names, failures = random.Random(chosen.seed), chosen.only.split(","), 0
     base = Path(tempfile.mkdtemp(prefix="kills-"))
@@ -225,22 +232,26 @@ def main() -> int:
         if code:
             raise SystemExit(f"{name}: exit code {code}: {(base / 'stderr').read_text()}")
         command.expected = command.outcome(base)
-    for index in range(2 * chosen.rounds):
-        name = names[index // 2 % len(names)]
-        number = (rng.choice((signal.SIGINT, signal.SIGTERM)), signal.SIGKILL)[index % 2]
-        folder = base / f"{index:04}-{name}-{number.name}"
-        folder.mkdir()
-        for each in (*COMMANDS[name].inputs, "QTDB_train.mat", "QTDB_test.mat"):
-            shutil.copy(base / each, folder)
-        if wrong := one_round(name, folder, number, rng):
-            failures += 1
-            print(f"{folder}: {'; '.join(wrong)}", flush=True)
-        else:
-            shutil.rmtree(folder)
-    for name in names:
-        counts = ", ".join(f"{what} {n}" for what, n in sorted(COMMANDS[name].counts.items()))
-        print(f"{name:10} {COMMANDS[name].seconds:5.1f} s   {counts}")
-    print(f"{2 * chosen.rounds} rounds, {failures} with a failure")
+    done = 0
+    try:
+        for index in range(2 * chosen.rounds):
+            name = names[index // 2 % len(names)]
+            number = (rng.choice((signal.SIGINT, signal.SIGTERM)), signal.SIGKILL)[index % 2]
+            folder = base / f"{index:04}-{name}-{number.name}"
+            folder.mkdir()
+            for each in (*COMMANDS[name].inputs, "QTDB_train.mat", "QTDB_test.mat"):
+                shutil.copy(base / each, folder)
+            if wrong := one_round(name, folder, number, rng):
+                failures += 1
+                print(f"{folder}: {'; '.join(wrong)}", flush=True)
+            else:
+                shutil.rmtree(folder)
+            done += 1
+    finally:
+        for name in names:
+            counts = ", ".join(f"{what} {n}" for what, n in sorted(COMMANDS[name].counts.items()))
+            print(f"{name:10} {COMMANDS[name].seconds:5.1f} s   {counts}")
+        print(f"{done} rounds, {failures} with a failure")
     if not failures:
         shutil.rmtree(base)
     return 1 if failures else 0

@@ -48,7 +48,7 @@ def data(steps: int, inputs: int, samples: int = 8, classes: int = 6) -> Dataset
 
 def network(dataset: Dataset, neurons: int) -> FixedNetwork:
     """Trained for an epoch, exported, read again: all that a network goes through."""
-    changes = [f"hidden=[{neurons}]", "batch_size=4", "validation=2", "epochs=1"]
+    changes = [f"hidden=[{neurons}]", "theta=0.02", "batch_size=4", "validation=2", "epochs=1"]
     trainer = Trainer(override(load_recipe("ecg-brf"), changes), dataset, 0, torch.device("cpu"))
     trainer.run()
     rounding = "adaptive" if neurons < 1000 else "nearest"  # which needs neurons**3 numbers

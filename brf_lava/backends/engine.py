@@ -44,7 +44,7 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
     chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
     """
     check_input(network, x)
-    size = _chunk(network, len(x))
+    size = max(1, min(CHUNK, CHUNK_BYTES // state_bytes(network, max(1, len(x)), 1)))
     parts = []
     for b in range(0, max(x.shape[1], 1), size):
         recorded = recording and recording.samples(b, b + size)
@@ -52,28 +52,10 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
     return Activity.of_batches(parts)
 
 
-def recorded_bytes(network: FixedNetwork, steps: int, samples: int) -> int:
-    """Memory that an `Activity` takes: spikes and outputs."""
-    spikes = sum(layer.shape[0] for layer in network.hidden)
-    return steps * samples * (spikes + 8 * network.classes)
-
-
-def needed_bytes(network: FixedNetwork, steps: int, samples: int) -> int:
-    """Memory that `run` takes: what is recorded, and states or, in the end, the parts of it."""
-    size = _chunk(network, steps)
-    recorded = recorded_bytes(network, steps, samples)
-    parts = recorded if samples > size else 0
-    return recorded + max(parts, min(size, samples) * _state_bytes(network, steps))
-
-
-def _state_bytes(network: FixedNetwork, steps: int) -> int:
-    """Of one sample, in the largest layer."""
-    return 8 * steps * max(len(layer.neuron.states) * layer.shape[0] for layer in network.layers)
-
-
-def _chunk(network: FixedNetwork, steps: int) -> int:
-    """How many samples to run at a time."""
-    return min(CHUNK, max(1, CHUNK_BYTES // _state_bytes(network, max(1, steps))))
+def state_bytes(network: FixedNetwork, steps: int, samples: int) -> int:
+    """Memory of the states of the largest layer."""
+    sizes = (len(layer.neuron.states) * layer.shape[0] for layer in network.layers)
+    return 8 * steps * samples * max(sizes)
 
 
 def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | None) -> Activity:

@@ -53,9 +53,7 @@ def round_network(
 
     Returns:
         The layers in integers. They differ from `nearest` in their weights alone.
-
-    Raises:
-        NotEnoughMemoryError: For a layer too wide.
+        Raises NotEnoughMemoryError for a layer too wide.
     """
     x = x[:, : _samples(network, x)]
     real, fixed = x, x  # the signal in the float network and in the integers, layer by layer
@@ -115,19 +113,14 @@ def _gram(
         outputs: [T, B, N], its outputs o, which recurrent weights are applied to.
         states: [T, S, B, N] before each step; None for a step that does not depend on them.
         progress, done: As of `round_network`, and the neurons of layers before.
-
-    Raises: NotEnoughMemoryError where H does not fit.
     """
     joined = x.astype(np.float32)
     if layer.recurrent is not None:
         before = np.concatenate([np.zeros_like(outputs[:1]), outputs[:-1]])
         joined = np.concatenate([joined, before.astype(np.float32)], axis=2)
     neurons, columns = len(layer.weights), joined.shape[2]
-    require_memory(
-        8 * neurons * columns**2,
-        f"adaptive rounding of {neurons:,} neurons with {columns:,} weights each",
-        "Round to the nearest instead (--rounding nearest)",
-    )
+    what = f"adaptive rounding of {neurons:,} neurons with {columns:,} weights each"
+    require_memory(8 * neurons * columns**2, what, "Round to the nearest (--rounding nearest)")
     gram, product = np.empty((neurons, columns, columns)), np.empty((neurons, columns))
     shape = (len(x), len(layer.neuron.states), x.shape[1])
     for k in range(neurons):

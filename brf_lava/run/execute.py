@@ -29,6 +29,15 @@ def samples_per_part(network: FixedNetwork, steps: int) -> int:
     return max(1, RECORD_BYTES // work(network, steps, 1))
 
 
+def needed_bytes(network: FixedNetwork, steps: int, samples: int, lava: bool, own: bool) -> int:
+    """Memory of a run on Lava and one on the engine: of spikes and outputs, and the engine's states
+    or, where it runs the samples in parts, the parts."""
+    recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
+    part = min(engine.CHUNK_BYTES, engine.state_bytes(network, steps, min(samples, engine.CHUNK)))
+    states = max(part, engine.state_bytes(network, steps, min(samples, 1)))
+    return (lava + own) * recorded + own * max(states, (samples > engine.CHUNK) * recorded)
+
+
 def execute(
     network: FixedNetwork,
     x: NDArray[Any],
@@ -75,12 +84,10 @@ def execute(
         )
     check = check and not chosen.is_reference
     steps, samples, _ = x.shape
-    own = engine.needed_bytes if chosen.is_reference else engine.recorded_bytes
-    require_memory(
-        own(network, steps, samples) + check * engine.needed_bytes(network, steps, samples),
-        f"{chosen.title}: {samples} samples of {steps:,} steps",
-        "Run fewer samples at once (--batch), or shorter ones",
-    )
+    lava, own = not chosen.is_reference, check or chosen.is_reference
+    what = f"{chosen.title}: {samples} samples of {steps:,} steps"
+    needed = needed_bytes(network, steps, samples, lava, own)
+    require_memory(needed, what, "Run fewer samples at once (--batch), or shorter ones")
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()

@@ -150,11 +150,10 @@ def loss_per_sample(
 
 
 def check_memory(recipe: Recipe, samples: int, steps: int, inputs: int, classes: int) -> None:
-    """Refuse a network and batches that do not fit into the memory of the CPU.
+    """Raises: NotEnoughMemoryError for batches that the CPU's memory does not hold.
 
-    samples, steps: of a batch. What counts is kept for the backward pass: states, outputs and
-    inputs of each layer, and two gradients of the largest; the weights and four copies of them.
-    Raises: NotEnoughMemoryError.
+    What is kept for the backward pass: states, outputs and inputs of each layer, and two gradients
+    of the largest; the weights and four copies of them.
     """
     width, weights, kept, largest = inputs, 0, 2 * inputs, classes
     for layer in recipe.layers:

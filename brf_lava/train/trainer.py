@@ -31,16 +31,14 @@ from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.model import (
-    Network,
-    as_batch,
-    check_labels,
-    check_memory,
-    choose_device,
-    evaluate,
-)
+from brf_lava.train.model import Network, as_batch, check_labels, check_memory, choose_device
+from brf_lava.train.model import evaluate as evaluate
 
 LOGGER = logging.getLogger(__name__)
+OTHER_THREADS = (
+    "Notice: so far this training ran on %.20s threads (torch, numba), now on %s: its last bits "
+    "will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that."
+)
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
@@ -238,11 +236,7 @@ class Trainer:
                 f"{path}: damaged training state ({type(error).__name__}). Use --restart."
             ) from error
         if device.type == "cpu" and state.get("threads", threads()) != threads():
-            LOGGER.warning(
-                "Notice: so far this training ran on %.20s threads (torch, numba), now on %s: the "
-                "last bits will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that.",
-                *(str(each) for each in (state["threads"], threads())),
-            )
+            LOGGER.warning(OTHER_THREADS, str(state["threads"]), threads())
         return trainer
 
     @property

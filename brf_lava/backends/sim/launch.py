@@ -40,6 +40,7 @@ from brf_lava.io.signals import end_with_parent, signals_held
 # cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
 CHANNEL_SIZE = 4
 POLL = 0.01  # s, between two looks at the run
+SHM = Path("/dev/shm")
 STEP_VARIABLE = "BRF_LAVA_STEP_SECONDS"
 STEP_SECONDS = 60.0  # the largest runs that were measured take 0.5 s a step
 NAP = 1.0  # s, the most that counts between two looks: this process may have been stopped itself
@@ -105,10 +106,7 @@ def run_graph(
 
 
 def step_limit() -> float:
-    """Seconds that a step of all processes may take, as `STEP_VARIABLE` says; 0 there is no limit.
-
-    Raises: ParameterError for anything but a number from 0.
-    """
+    """Seconds that a step may take, as `STEP_VARIABLE` says. Raises: ParameterError."""
     text = os.environ.get(STEP_VARIABLE) or STEP_SECONDS
     with suppress(ValueError):
         if (seconds := float(text)) >= 0:
@@ -283,16 +281,12 @@ def _start(runtime: _Runtime) -> None:
 
 
 def _check_shared_memory(segments: Sequence[Any]) -> None:
-    """Memory in /dev/shm is taken when it is written to first, and what is too much then kills."""
-    folder = Path("/dev/shm")
-    if folder.is_dir():
-        disk = os.statvfs(folder)
-        require_memory(
-            sum(segment.size for segment in segments),
-            "Lava run: its messages in /dev/shm",
-            "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)",
-            disk.f_bavail * disk.f_frsize,
-        )
+    """What is in /dev/shm takes memory when it is written to first, and what is too much kills."""
+    if SHM.is_dir():
+        needed, disk = sum(segment.size for segment in segments), os.statvfs(SHM)
+        remedy = "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)"
+        free = disk.f_bavail * disk.f_frsize
+        require_memory(needed, f"Lava run: its messages in {SHM}", remedy, free)
 
 
 def _watch(
