@@ -1,5 +1,4 @@
-"""Signals that come at a bad moment, held back until it is over; SIGTERM as Ctrl-C; and one that
-comes when the parent dies."""
+"""Signals at a bad moment, held back until it is over; SIGTERM as Ctrl-C; the death of a parent."""
 
 from __future__ import annotations
 
