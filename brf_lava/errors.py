@@ -54,6 +54,12 @@ class JobError(BrfLavaError):
     exit_code = 7
 
 
+class NotEnoughMemoryError(BrfLavaError):
+    """Something that needs more memory than is free, found out before it is begun. Exit code 8."""
+
+    exit_code = OUT_OF_MEMORY
+
+
 class BackendUnavailableError(BrfLavaError):
     """A named backend or device that this machine does not have. Exit code 3."""
 

@@ -36,6 +36,9 @@ else
     fi
     "$base" -m venv --clear "$folder"
 fi
+# Pinned, too: pip itself, and what builds the package, which a build in isolation would choose anew.
+"$here" -m pip install -qq --disable-pip-version-check --upgrade --constraint constraints.txt \
+    pip setuptools hatchling
 if [ "$torch" = cpu ]; then # uv knows where torch keeps its builds for the CPU
     builds=torch
     "$here" -c 'import sys; sys.exit(sys.version_info >= (3, 11))' && builds='torch torchvision' # lava-dl
@@ -45,7 +48,7 @@ if [ "$torch" = cpu ]; then # uv knows where torch keeps its builds for the CPU
         --torch-backend cpu --no-deps $builds
 fi
 "$here" -m pip install -qq --disable-pip-version-check \
-    --constraint constraints.txt --editable '.[dev]'
+    --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 PIP_CONSTRAINT=$PWD/constraints.txt PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     "$here" -m brf_lava install-lava
 echo "$folder is ready."

@@ -16,7 +16,8 @@ from brf_lava.network.activity import Activity, at_limit
 from brf_lava.network.forward import forward
 from brf_lava.network.layers import FixedNetwork
 
-CHUNK = 32  # samples at a time; keeps the recorded states of a long sequence within memory
+CHUNK = 32  # samples at a time
+CHUNK_BYTES = 2**28  # that their states may take: of long sequences there are fewer at a time
 
 
 def check_input(network: FixedNetwork, x: NDArray[Any]) -> None:
@@ -43,11 +44,18 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
     chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
     """
     check_input(network, x)
+    size = max(1, min(CHUNK, CHUNK_BYTES // state_bytes(network, max(1, len(x)), 1)))
     parts = []
-    for b in range(0, max(x.shape[1], 1), CHUNK):
-        recorded = recording and recording.samples(b, b + CHUNK)
-        parts.append(_run_chunk(network, x[:, b : b + CHUNK], recorded))
+    for b in range(0, max(x.shape[1], 1), size):
+        recorded = recording and recording.samples(b, b + size)
+        parts.append(_run_chunk(network, x[:, b : b + size], recorded))
     return Activity.of_batches(parts)
+
+
+def state_bytes(network: FixedNetwork, steps: int, samples: int) -> int:
+    """Memory of the states of the largest layer."""
+    sizes = (len(layer.neuron.states) * layer.shape[0] for layer in network.layers)
+    return 8 * steps * samples * max(sizes)
 
 
 def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | None) -> Activity:

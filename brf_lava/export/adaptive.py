@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.export.rounding import Rounding, bare_weights, filtered, round_rows
+from brf_lava.io.memory import require_memory
 from brf_lava.network.decision import Decision
 from brf_lava.network.forward import forward
 from brf_lava.network.layers import Connection, FixedLayer, RealLayer, RealNetwork
@@ -54,6 +55,7 @@ def round_network(
 
     Returns:
         The layers in integers. They differ from `nearest` in their weights alone.
+        Raises NotEnoughMemoryError for a layer too wide.
     """
     x = x[:, : samples_used(network, x)]
     grams = {} if grams is None else grams
@@ -125,6 +127,8 @@ def _gram(
         before = np.concatenate([np.zeros_like(outputs[:1]), outputs[:-1]])
         joined = np.concatenate([joined, before.astype(np.float32)], axis=2)
     neurons, columns = len(layer.weights), joined.shape[2]
+    what = f"adaptive rounding of {neurons:,} neurons with {columns:,} weights each"
+    require_memory(8 * neurons * columns**2, what, "Round to the nearest (--rounding nearest)")
     gram, product = np.empty((neurons, columns, columns)), np.empty((neurons, columns))
     shape = (len(x), len(layer.neuron.states), x.shape[1])
     for k in range(neurons):

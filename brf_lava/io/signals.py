@@ -1,13 +1,18 @@
-"""Signals that come at a bad moment, held back until it is over; and SIGTERM as Ctrl-C."""
+"""Signals at a bad moment, held back until it is over; SIGTERM as Ctrl-C; the death of a parent."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Terminated(KeyboardInterrupt):
@@ -16,6 +21,14 @@ class Terminated(KeyboardInterrupt):
 
 def _terminate(*_: object) -> None:
     raise Terminated
+
+
+def end_with_parent(parent: int, number: signal.Signals) -> None:
+    """In a child: let this signal come when the parent dies, however that ends (Linux)."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,6 +18,11 @@ from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import loop
 from brf_lava.kernels.reference import Memory
 from brf_lava.neurons.families import Neuron
+
+
+def threads() -> tuple[int, int]:
+    """Of torch and of the compiled loop. They decide how sums are split, and so their last bits."""
+    return torch.get_num_threads(), int(numba.get_num_threads())
 
 
 class _Layer(torch.autograd.Function):

@@ -1,7 +1,8 @@
 """Runs jobs side by side, each of their steps as a process of the command line.
 
-The processes belong to the terminal's process group, so Ctrl-C interrupts them, too. A training
-saves its state after every epoch, which makes a second signal harmless.
+The processes belong to the terminal's process group, so Ctrl-C interrupts them, too; when this one
+is killed, they get SIGTERM. A training saves its state after every epoch, which makes a second
+signal harmless.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ ACCURACY = "validation_accuracy"  # in the metrics file
 LOGGER = logging.getLogger(__name__)
 # ``python -m brf_lava`` would look for every module in the current folder first. This runs the very
 # package that runs here, be it installed, on PYTHONPATH or in the folder of its checkout.
+PARENT = "BRF_LAVA_PARENT"  # in the environment of each process: who started it
 MAIN = f"""\
 import sys
 sys.path[:] = [{str(Path(brf_lava.__file__).resolve().parents[1])!r}, *filter(None, sys.path)]
 import brf_lava
 del sys.path[0]
+import os, signal
 from brf_lava.__main__ import main
+from brf_lava.io.signals import end_with_parent
+end_with_parent(int(os.environ.get({PARENT!r}, os.getppid())), signal.SIGTERM)
 main()
 """
 PROGRAM = (sys.executable, "-c", MAIN)
@@ -137,7 +142,7 @@ def _start(job: Job, threads: int, arguments: list[str]) -> subprocess.Popen[byt
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
+            env={**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())},
         )
 
 

@@ -11,6 +11,7 @@ from brf_lava.backends import engine
 from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
 from brf_lava.errors import ParameterError
+from brf_lava.io.memory import require_memory
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.network.rest import check_rest
@@ -27,6 +28,15 @@ def work(network: FixedNetwork, steps: int, samples: int) -> int:
 def samples_per_part(network: FixedNetwork, steps: int) -> int:
     """How many samples to run at a time, so that memory does not grow with the test set."""
     return max(1, RECORD_BYTES // work(network, steps, 1))
+
+
+def needed_bytes(network: FixedNetwork, steps: int, samples: int, lava: bool, own: bool) -> int:
+    """Memory of a run on Lava and one on the engine: of spikes and outputs, and the engine's states
+    or, where it runs the samples in parts, the parts."""
+    recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
+    part = min(engine.CHUNK_BYTES, engine.state_bytes(network, steps, min(samples, engine.CHUNK)))
+    states = max(part, engine.state_bytes(network, steps, min(samples, 1)))
+    return (lava + own) * recorded + own * max(states, (samples > engine.CHUNK) * recorded)
 
 
 def execute(
@@ -56,6 +66,7 @@ def execute(
 
     Raises:
         MismatchError: If the check fails.
+        NotEnoughMemoryError: If what is recorded would not fit.
         ParameterError: For an unknown backend, other inputs, options that it does not have, and a
             network with a neuron that does not come to rest.
         BrfLavaError: As the backend.
@@ -74,12 +85,18 @@ def execute(
             f"probe: states are not recorded on {chosen.title}. Use backend "
             f"{' or '.join(STREAMING)}, which compute the same."
         )
+    check = check and not chosen.is_reference
+    steps, samples, _ = x.shape
+    lava, own = not chosen.is_reference, check or chosen.is_reference
+    what = f"{chosen.title}: {samples} samples of {steps:,} steps"
+    needed = needed_bytes(network, steps, samples, lava, own)
+    require_memory(needed, what, "Run fewer samples at once (--batch), or shorter ones")
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()
     activity = chosen.run(network, x, RunOptions(timeout, on_progress, recording))
     seconds = time.perf_counter() - started
-    if check and not chosen.is_reference:
+    if check:
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
@@ -38,6 +39,8 @@ class Source:
         hashes: Algorithm and digest of each published file, such as ``"md5:9fb6..."``.
         listing: Where `hashes` is empty, the published list of SHA-256 checksums and file names.
         wanted: Patterns of the names in the list to fetch.
+        listing_hash: SHA-256 of the list's lines ``digest name`` that are wanted, sorted by name.
+            The server's list is believed only if it has them.
         use: What to do with FOLDER, which has these files, before the task can read them.
     """
 
@@ -50,9 +53,16 @@ class Source:
     hashes: Mapping[str, str] = field(default_factory=dict)
     listing: str = ""
     wanted: tuple[str, ...] = ()
+    listing_hash: str = ""
     use: str = ""
 
 
+IDX_SHA256 = (
+    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+)
 MNIST = Source(
     files=mnist.FILES,
     origin="MNIST of LeCun, Cortes and Burges",
@@ -61,10 +71,7 @@ MNIST = Source(
     size=11_594_722,
     folder="mnist",
     hashes={
-        f"{mnist.IDX[0]}.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        f"{mnist.IDX[1]}.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
-        f"{mnist.IDX[2]}.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
-        f"{mnist.IDX[3]}.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+        f"{name}.gz": f"sha256:{digest}" for name, digest in zip(mnist.IDX, IDX_SHA256, strict=True)
     },
 )
 SHD = Source(
@@ -88,6 +95,7 @@ QTDB = Source(
     folder="qtdb-raw",
     listing="SHA256SUMS.txt",
     wanted=("RECORDS", "sel*.dat", "sel*.hea", "sel*.q1c"),
+    listing_hash="20cf056830bd515e707d9cb9d86fbfb40d84689a91b7f130cef6d72d442eaaa5",
     use="brf-lava data prepare ecg --records FOLDER, then brf-lava train --task ecg --data ecg.h5",
 )
 SOURCES = {"ecg": QTDB, "smnist": MNIST, "psmnist": MNIST, "shd": SHD}
@@ -163,21 +171,26 @@ def _unzip(archive: Path) -> None:
 
 
 def _listed(source: Source, folder: Path) -> dict[str, str]:
-    """The hashes of the wanted files in the server's list of checksums, which is kept."""
+    """The hashes of the wanted files in the server's list of checksums, which is kept.
+
+    Raises: DataError if they are not those of `Source.listing_hash`.
+    """
     path = folder / source.listing
     download(source.url + source.listing, path, kind=LISTING)
-    hashes = {
-        name: f"sha256:{digest}"
-        for digest, name in SHA256_LINE.findall(path.read_text(errors="replace"))
+    listed = SHA256_LINE.findall(path.read_text(errors="replace"))
+    wanted = {
+        name: digest
+        for digest, name in listed
         if any(fnmatchcase(name, pattern) for pattern in source.wanted)
     }
-    if not hashes:
+    lines = "".join(f"{wanted[name]} {name}\n" for name in sorted(wanted))
+    if sha256(lines.encode()).hexdigest() != source.listing_hash:
         path.unlink()
         raise DataError(
-            f"{path}: names no file that is wanted; must list SHA-256 checksums. It was deleted; "
-            "fetch again, or from elsewhere with --mirror."
+            f"{path}: has other checksums than brf-lava knows, for the {len(wanted)} files that "
+            "are wanted. It was deleted; fetch again, or from elsewhere with --mirror."
         )
-    return hashes
+    return {name: f"sha256:{digest}" for name, digest in wanted.items()}
 
 
 def _cause(error: BaseException) -> str:

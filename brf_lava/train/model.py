@@ -15,6 +15,7 @@ from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, RecipeError
 from brf_lava.export.quantize import growing
+from brf_lava.io.memory import require_memory
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
@@ -146,6 +147,25 @@ def loss_per_sample(
         outputs = outputs[:, :, ignore_first:]
     summed = nn.functional.cross_entropy(outputs, labels, reduction="sum", ignore_index=UNLABELED)
     return summed / outputs.shape[0]
+
+
+def check_memory(recipe: Recipe, samples: int, steps: int, inputs: int, classes: int) -> None:
+    """Raises: NotEnoughMemoryError for batches that the CPU's memory does not hold.
+
+    What is kept for the backward pass: states, outputs and inputs of each layer, and two gradients
+    of the largest; the weights and four copies of them.
+    """
+    width, weights, kept, largest = inputs, 0, 2 * inputs, classes
+    for layer in recipe.layers:
+        weights += layer.neurons * (width + layer.recurrent * layer.neurons)
+        kept += layer.neurons * (1 + len(recipe.record(layer.neuron).states))
+        width, largest = layer.neurons, max(largest, layer.neurons)
+    weights, kept = weights + width * classes, kept + 2 * classes
+    require_memory(
+        4 * (5 * weights + samples * steps * (kept + 2 * largest)),
+        f"training: batches of {samples} samples, {steps:,} steps, {weights:,} weights",
+        "Lower training.batch_size, or use fewer hidden neurons",
+    )
 
 
 def check_labels(decision: Decision, split: Split) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,13 +25,20 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import TORCH, Kind, write_bytes
+from brf_lava.kernels.cpu import threads
 from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.model import Network, as_batch, check_labels, choose_device, evaluate
+from brf_lava.train.model import Network, as_batch, check_labels, check_memory, choose_device
+from brf_lava.train.model import evaluate as evaluate
 
+LOGGER = logging.getLogger(__name__)
+OTHER_THREADS = (
+    "Notice: so far this training ran on %.20s threads (torch, numba), now on %s: its last bits "
+    "will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that."
+)
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
@@ -138,6 +146,7 @@ class Trainer:
     Raises:
         RecipeError: If the recipe does not fit the data.
         DataError: If no label of a half counts.
+        NotEnoughMemoryError: If a batch does not fit into memory.
     """
 
     def __init__(
@@ -171,6 +180,9 @@ class Trainer:
         self.training_samples = order[held_out:]  # no copy of the data, which may be large
         self.validation = Split(train.x[order[:held_out]], train.y[order[:held_out]])
         inputs, classes = train.x.shape[2], len(dataset.classes)
+        if device.type == "cpu":  # a card says so by itself
+            batch = min(training.batch_size, samples - held_out)
+            check_memory(recipe, batch, train.x.shape[1], inputs, classes)
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
         self.model = model.to(device)
         decay = training.averaging
@@ -223,6 +235,8 @@ class Trainer:
             raise CheckpointError(
                 f"{path}: damaged training state ({type(error).__name__}). Use --restart."
             ) from error
+        if device.type == "cpu" and state.get("threads", threads()) != threads():
+            LOGGER.warning(OTHER_THREADS, str(state["threads"]), threads())
         return trainer
 
     @property
@@ -373,6 +387,7 @@ class Trainer:
             **{name: getattr(self, name) for name in STATE},
             "seed": self.seed,
             "device": self.device.type,
+            "threads": threads(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import signal
+import tarfile
 import threading
 import time
 import zipfile
@@ -32,6 +33,7 @@ from brf_lava.tasks import fetch as sources
 from brf_lava.tasks import mnist, shd
 from brf_lava.tasks.registry import TASKS, find_task
 
+DATA = os.environ.get(DATA_VARIABLE, "")  # no test sees it in its own environment
 BLOCK = 10_000  # bytes, at once
 CONTENT = np.random.default_rng(0).bytes(10 * BLOCK)
 
@@ -261,13 +263,23 @@ def test_fetch_unpacks(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(server.requests) == 2
 
 
-def test_fetch_by_a_list_of_checksums(server: Server, tmp_path: Path) -> None:
+def test_fetch_by_a_list_of_checksums(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list comes from the server, its checksum from the package."""
     bodies = {f"sel100.{kind}": os.urandom(50) for kind in ("dat", "hea", "q1c")}
     bodies["RECORDS"] = b"sel100\n"
     others = {"sel100.atr": b"x", "old/sel100.dat": b"x", "sel100.xws": b"x"}
     lines = [f"{hashlib.sha256(b).hexdigest()} {n}" for n, b in {**bodies, **others}.items()]
     server.files = {**bodies, "SHA256SUMS.txt": "\n".join(lines).encode()}
     to = tmp_path / "records"
+    refused = "SHA256SUMS.txt: has other checksums than brf-lava knows, for the 4 files"
+    assert_failed(brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url), refused, "deleted")
+    assert not names(to)
+    lines.sort(key=lambda line: line.split()[1])
+    own = "".join(f"{line}\n" for line in lines if line.split()[1] in bodies)
+    known = replace(sources.QTDB, listing_hash=hashlib.sha256(own.encode()).hexdigest())
+    monkeypatch.setitem(sources.SOURCES, "ecg", known)
     result = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url.rstrip("/"))
     assert result.exit_code == 0, result.output
     assert names(to) == {*bodies, "SHA256SUMS.txt"}
@@ -275,7 +287,7 @@ def test_fetch_by_a_list_of_checksums(server: Server, tmp_path: Path) -> None:
     assert "brf-lava train --task ecg --data ecg.h5" in result.output
     server.files["SHA256SUMS.txt"] = b"nothing of use"
     again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
-    assert_failed(again, "SHA256SUMS.txt: names no file that is wanted", "It was deleted")
+    assert_failed(again, "SHA256SUMS.txt: has other checksums", "for the 0 files")
     (to / "SHA256SUMS.txt").write_text("of the user's own\n")
     again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
     assert_failed(again, "SHA256SUMS.txt: is not the published list, and would be replaced")
@@ -377,3 +389,21 @@ def test_unlabeled_reaches_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
         command_line.assert_worked(brf_lava("info", "ecg", *words))
     assert seen == ["mask", None, "first-class"]
     assert_failed(brf_lava("info", "ecg", "--unlabeled", "drop"), "'--unlabeled'")
+
+
+def test_the_checksums_are_those_of_the_published_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All 316 files of the QT database, as its archive has them."""
+    archive = Path(DATA) / "qtdb" / "qtdb-raw.tar.gz"
+    if not archive.is_file():
+        pytest.skip("needs qtdb/qtdb-raw.tar.gz in BRF_LAVA_DATA")
+    lines = []
+    with tarfile.open(archive) as records:
+        for member in records:
+            if (content := records.extractfile(member)) is not None:
+                digest = hashlib.sha256(content.read()).hexdigest()
+                lines.append(f"{digest} {Path(member.name).name}\n")
+    (tmp_path / "SHA256SUMS.txt").write_text("".join(lines))
+    monkeypatch.setattr(sources, "download", lambda *_, **__: None)
+    assert len(sources._listed(sources.QTDB, tmp_path)) == 316

@@ -171,6 +171,7 @@ def test_assemblers(monkeypatch: pytest.MonkeyPatch) -> None:
         finding = on_assembler(assembler=named)
         assert (finding.found, words in finding.detail) == (found, True), finding.line()
         assert bool(finding.advice) != found
+        assert plug_ins or "--assembler" not in finding.advice  # there is none to choose
 
 
 def test_ready_files_are_read(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import command_line
 import numpy as np
 import pytest
 import torch
-from command_line import assert_failed, assert_worked, write_mat
+from command_line import assert_failed, assert_worked, group_is_empty, wait_until, write_mat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -792,3 +792,28 @@ def test_ctrl_c_and_the_same_command_again(tmp_path: Path, dataset: Dataset) -> 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("seed-*/*")}
     assert_worked(brf_lava(*asked))  # all is done: nothing runs
     assert {path: path.stat().st_mtime_ns for path in out.rglob("seed-*/*")} == before
+
+
+@pytest.mark.slow
+def test_runs_end_with_the_command_that_is_killed(tmp_path: Path, dataset: Dataset) -> None:
+    """They belong to nobody then; none goes on training."""
+    write_mat(tmp_path / ecg.TRAIN_FILE, dataset.train)
+    write_mat(tmp_path / ecg.TEST_FILE, dataset.test)
+    options = ("--epochs", "100000", "--seeds", "2", "--jobs", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "brf_lava", "reproduce", *ASKED, *options, "--data", tmp_path],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        states = [brf(tmp_path / "reproduce", seed).state for seed in (0, 1)]
+        assert wait_until(lambda: all(state.exists() for state in states), PATIENCE)
+        process.kill()
+        process.wait(PATIENCE)
+        assert wait_until(lambda: group_is_empty(process.pid), PATIENCE)
+        assert all(state.exists() for state in states)
+    finally:
+        if not group_is_empty(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -34,6 +34,7 @@ from networks import SPIKING, random_inputs, random_network, random_spikes
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
+from brf_lava.backends.sim.launch import STEP_VARIABLE
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.signal import encode_windows
@@ -493,7 +494,7 @@ def test_a_process_that_hangs_is_timed_out(nothing_left: None) -> None:
     with Stream(small_network(), timeout=5.0) as stream:
         stream.push([1, 0, 1, 0])
         os.kill(child("hidden1"), signal.SIGSTOP)
-        with pytest.raises(LavaRunError, match="no answer within the time-out"):
+        with pytest.raises(LavaRunError, match=r"finished for 5 s, process .*hidden1.* is stopped"):
             push_on(stream)
 
 
@@ -644,3 +645,20 @@ def test_the_parent_alone_is_killed(command: Command) -> None:
     start_answering(process)
     os.kill(process.pid, signal.SIGKILL)
     assert_ends(process)
+
+
+def test_a_stopped_child_ends_the_stream(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --timeout, within the limit of a step: one line, its code, and nothing left."""
+    monkeypatch.setenv(STEP_VARIABLE, "2")
+    before = set(os.listdir("/dev/shm"))
+    process = command()
+    start_answering(process)
+    assert process.stdin is not None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[-2]), signal.SIGSTOP)  # of the processes; the last is Lava's service
+    process.stdin.write(b"[1, 0, 1, 0]\n" * 9)  # it may be a step ahead
+    process.stdin.flush()
+    (error,) = (line for line in assert_ends(process).splitlines() if line.startswith("Error: "))
+    assert re.search(r"\d steps done: no step finished for 2 s, process .* is stopped. Let", error)
+    assert process.returncode == 4
+    assert set(os.listdir("/dev/shm")) <= before

@@ -29,7 +29,7 @@ from lava_faults.chain import STEPS, run_chain
 
 from brf_lava.backends.sim import launch, lava_net
 from brf_lava.backends.sim.launch import run_graph, shared_array
-from brf_lava.errors import LavaRunError, ParameterError
+from brf_lava.errors import LavaRunError, NotEnoughMemoryError, ParameterError
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 
@@ -127,6 +127,76 @@ def test_killed_helper_of_lava(name: str) -> None:
 def test_endless_loop() -> None:
     with pytest.raises(LavaRunError, match="of 10 steps done: not done within the time-out"):
         run_chain("loop", timeout=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("downstream", r"\d+ of 5000 steps done: no step finished for 1 s, process downstream "),
+        ("runtime service", "no step finished for 1 s, process Lava's runtime service is stopped"),
+        ("SharedMemoryManager", ""),  # is not needed until the end, and must not hold that up
+    ],
+)
+def test_stopped_child(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time-out is given; without a limit for a step this would wait for ever."""
+    monkeypatch.setenv(launch.STEP_VARIABLE, "1")
+
+    def stop(step: int) -> None:
+        for child in multiprocessing.active_children():
+            if name in child.name and step < 20:
+                os.kill(child.pid or 0, signal.SIGSTOP)
+
+    if not message:
+        assert run_chain("sleep", steps=60, timeout=None, on_progress=stop)
+        return
+    with pytest.raises(LavaRunError, match=message) as caught:
+        run_chain("sleep", steps=5_000, timeout=None, on_progress=stop)
+    assert "is stopped. Let it go on (kill -CONT)" in str(caught.value)
+
+
+def test_child_stopped_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(launch.STEP_VARIABLE, "1")
+    original = launch._watch
+
+    def stopping(runtime: launch._Runtime, *arguments: object) -> None:
+        os.kill(runtime._messaging_infrastructure.actors[1].pid, signal.SIGSTOP)
+        original(runtime, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(launch, "_watch", stopping)
+    with pytest.raises(LavaRunError, match=", 0 of 10 steps done: no step finished for 1 s, proc"):
+        run_chain(timeout=None)
+
+
+def test_slow_steps_and_a_clock_that_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps within the limit go on for longer than it; time that the parent slept counts little."""
+    monkeypatch.setenv(launch.STEP_VARIABLE, "1.5")
+    assert run_chain("slow", steps=8, timeout=None) == SENT[:8]
+
+    def jump(step: int) -> None:
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: real() + 3600 * (real() > now + 0.1))
+
+    real = time.monotonic
+    assert run_chain("slow", steps=8, timeout=None, on_progress=jump) == SENT[:8]
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "soon"])
+def test_limit_of_a_step(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(launch.STEP_VARIABLE, raising=False)
+    assert launch.step_limit() == 60
+    monkeypatch.setenv(launch.STEP_VARIABLE, "0")
+    assert launch.step_limit() == float("inf")
+    monkeypatch.setenv(launch.STEP_VARIABLE, text)
+    with pytest.raises(ParameterError, match=f"BRF_LAVA_STEP_SECONDS: '{text}'; seconds, or 0"):
+        run_chain()
+
+
+def test_too_little_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /dev/shm is small, as in containers, a child would be killed by SIGBUS."""
+    small = os.statvfs_result((4096, 4096, 9, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: small)
+    with pytest.raises(NotEnoughMemoryError, match=r"in /dev/shm: needs .* and 0 MB are free"):
+        run_chain()
 
 
 def test_children_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

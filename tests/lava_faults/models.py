@@ -44,6 +44,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda: sys.exit(3),
     "loop": _loop,
+    "slow": lambda: time.sleep(0.5),  # in every step from the fifth on
     "sleep": lambda: time.sleep(0.002),  # in every step, to make a run long
 }
 

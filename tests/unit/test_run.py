@@ -14,7 +14,12 @@ from networks import random_network, random_spikes
 
 from brf_lava.backends import engine
 from brf_lava.data.dataset import DataSource
-from brf_lava.errors import MismatchError, NetworkFileError, ParameterError
+from brf_lava.errors import (
+    MismatchError,
+    NetworkFileError,
+    NotEnoughMemoryError,
+    ParameterError,
+)
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import FixedNetwork
@@ -56,6 +61,26 @@ def test_samples_are_independent_however_many_at_a_time(
     alone = engine.run(network, x[:, 7:8])
     assert np.array_equal(alone.outputs, together.outputs[:, 7:8])
     assert np.array_equal(alone.spikes[0], together.spikes[0][:, 7:8])
+
+
+def test_long_sequences_are_run_fewer_at_a_time(
+    network: FixedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = random_spikes(np.random.default_rng(2), 30, 5, 4)
+    together = engine.run(network, x)
+    sizes: list[int] = []
+    original = engine._run_chunk
+
+    def seen(network: FixedNetwork, x: Any, recording: None) -> Any:
+        sizes.append(x.shape[1])
+        return original(network, x, recording)
+
+    monkeypatch.setattr(engine, "_run_chunk", seen)
+    for allowed, expected in ((2 * 30 * 3 * 7 * 8, [2, 2, 1]), (1, [1] * 5)):
+        sizes.clear()
+        monkeypatch.setattr(engine, "CHUNK_BYTES", allowed)
+        assert_equal(engine.run(network, x), together, "chunks", "all at once")
+        assert sizes == expected
 
 
 def test_engine_refuses_what_are_no_spikes(network: FixedNetwork) -> None:
@@ -252,3 +277,24 @@ def test_samples_come_in_runs_of_one_or_more(network: FixedNetwork, x: np.ndarra
     assert (found == predict(network, samples, backend="engine")).all()
     with pytest.raises(ParameterError, match="batch: -1; at least 1"):
         predict(network, samples, backend="engine", batch=-1)
+
+
+# Memory
+
+
+@pytest.mark.parametrize(("backend", "check", "runs"), [("engine", False, 1), ("sim", True, 2)])
+def test_a_run_that_does_not_fit_is_refused(
+    backend: str,
+    check: bool,
+    runs: int,
+    network: FixedNetwork,
+    x: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By one byte; and with that byte it runs."""
+    needed = 5 * 40 * (runs * (7 + 8 * 3) + 8 * 3 * 7)  # spikes, outputs, and the engine's states
+    monkeypatch.setattr("brf_lava.io.memory.free_memory", lambda: needed - 1)
+    with pytest.raises(NotEnoughMemoryError, match=r"5 samples of 40 steps: needs .* \(--batch\)"):
+        execute(network, x, backend=backend, check=check)
+    monkeypatch.setattr("brf_lava.io.memory.free_memory", lambda: needed)
+    execute(network, x, backend=backend, check=check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -206,6 +207,29 @@ def test_a_resumed_run_of_any_options_ends_the_same(tmp_path: Path, changes: lis
     expected = train(tmp_path / "whole.pt", *changes, dataset=DIGITS)
     broken = trainer_of(tmp_path / "broken.pt", *changes, dataset=DIGITS)
     assert_same_run(resumed_after(broken, (1, 2)), expected)
+
+
+def test_another_number_of_threads_is_said(
+    whole: Trainer, out: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It splits sums otherwise. With the same number a run ends bit for bit alike, in silence."""
+    monkeypatch.setattr(logging.getLogger("brf_lava"), "propagate", True)  # as without commands
+    stopped = trainer_of(out)
+    before = torch.get_num_threads()
+    stopped._save_state()
+    Trainer.resumed(ECG, CPU, out)
+    assert not caplog.messages
+    try:
+        torch.set_num_threads(before + 1)
+        resumed = Trainer.resumed(ECG, CPU, out)
+    finally:
+        torch.set_num_threads(before)
+    (said,) = caplog.messages
+    assert f"ran on ({before}, " in said
+    assert f"now on ({before + 1}, " in said
+    resumed.run()
+    losses = [report.train_loss for report in resumed.reports]
+    assert losses == pytest.approx([report.train_loss for report in whole.reports], rel=1e-3)
 
 
 def test_the_best_epoch_by_validation_loss_is_kept(whole: Trainer) -> None:

@@ -67,7 +67,8 @@ def find_assembler(microcode: Path | None = None, name: str | None = None) -> As
     if entry is None:
         raise BackendUnavailableError(
             f"{WHAT}: {f'no plug-in {name!r} among' if name else 'plug-ins installed:'} "
-            f"{known or 'none'}, in the group {GROUP}. Choose one with --assembler, write one from "
+            f"{known or 'none'}, in the group {GROUP}. "
+            f"{'Choose one with --assembler, write' if known else 'Write'} one from "
             "deploy/assembler.md, or name its output with --microcode."
         )
     try:

@@ -3,21 +3,22 @@
 Lava itself waits for ever when a process model raises, a child is killed or loops, and Ctrl-C or an
 early exit leave child processes and shared memory. Here the parent never blocks on a child: it
 looks at the runtime service's channel, at the children and at the clock by turns, and in the end,
-whatever that was, kills and joins all children and gives the shared memory back.
+whatever that was, kills and joins all children and gives the shared memory back. A child that does
+nothing at all, because it was stopped or the machine swaps, ends a run by `step_limit`.
 """
 
 from __future__ import annotations
 
-import ctypes
+import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -31,16 +32,21 @@ from lava.magma.runtime.runtime import Runtime
 from numpy.typing import NDArray
 
 from brf_lava.errors import LavaRunError, ParameterError
+from brf_lava.io.memory import require_memory
 from brf_lava.io.shared_memory import shared_array as shared_array  # handed to processes, see there
-from brf_lava.io.signals import signals_held
+from brf_lava.io.signals import end_with_parent, signals_held
 
 # Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
 # cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
 CHANNEL_SIZE = 4
 POLL = 0.01  # s, between two looks at the run
+SHM = Path("/dev/shm")
+STEP_VARIABLE = "BRF_LAVA_STEP_SECONDS"
+STEP_SECONDS = 60.0  # on a busy machine a step of 4,000 neurons was seen to take 0.3
+NAP = 1.0  # s, the most that counts between two looks: this process may have been stopped itself
+STATES = {"T": "is stopped", "t": "is traced", "D": "waits for a disk", "R": "is computing"}
 ENDLESS = 2**53  # steps; Lava counts them in a float64
 GRACE = 2.0  # s, for a child to hand over its exception, or to end when asked to
-PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 KILL_HINTS = {  # what the system itself kills for
     "SIGKILL": "; if not by you, then often for want of memory",
     "SIGBUS": "; often because /dev/shm is full. Run fewer samples at once or enlarge it",
@@ -77,9 +83,10 @@ def run_graph(
 
     Raises:
         LavaRunError: For an exception in a process model (its cause, with the child's traceback), a
-            killed child, the time-out, a graph that cannot be compiled, and a lack of processes,
-            handles or memory.
-        ParameterError: For less than one step.
+            killed child, the time-out, a step past `step_limit` (with a `counter`), a graph that
+            cannot be compiled, and a lack of processes or handles.
+        NotEnoughMemoryError: If the messages do not fit into shared memory.
+        ParameterError: For less than one step, and as `step_limit`.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     if steps < 1:
@@ -89,13 +96,22 @@ def run_graph(
         try:
             _start(runtime)
             runtime.start(RunSteps(num_steps=steps, blocking=False))
-            _watch(runtime, steps, deadline, held, counter, on_progress)
+            _watch(runtime, steps, deadline, step_limit(), held, counter, on_progress)
         finally:
             _dispose(runtime)
     if held:  # and its handler has returned
         raise LavaRunError(
             f"Lava run{_at_step(counter, steps)}: stopped by {signal.Signals(held[0]).name}."
         )
+
+
+def step_limit() -> float:
+    """Seconds that a step may take, as `STEP_VARIABLE` says. Raises: ParameterError."""
+    text = os.environ.get(STEP_VARIABLE) or STEP_SECONDS
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0:
+            return seconds or math.inf
+    raise ParameterError(f"{STEP_VARIABLE}: {text!r}; seconds, or 0 for no limit, are needed.")
 
 
 class Running:
@@ -111,6 +127,20 @@ class Running:
         """What becomes ready when a process has ended or raised, for `connection.wait` and poll."""
         actors = [each for actor in self._actors for each in (actor.sentinel, actor._pconn)]
         return [*actors, self._manager.sentinel]
+
+    def raise_late(self, where: str, seconds: float) -> NoReturn:
+        """Raise LavaRunError with the processes that a step waits for, not waiting themselves."""
+        found = []
+        for process in (*self._actors, self._manager):
+            with suppress(OSError):
+                status = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2]
+                if status[0] in STATES:
+                    found.append(f"process {process.name} {STATES[status[0]]}")
+        raise LavaRunError(
+            f"Lava run{where}: no step finished for {seconds:g} s, "
+            f"{', '.join(found) or 'all processes wait'}. Let it go on (kill -CONT), close what "
+            f"needs the memory, or allow more time (--timeout and {STEP_VARIABLE})."
+        )
 
     def raise_fault(self, where: str) -> NoReturn:
         """Say what happened: exceptions of process models first, then children that ended.
@@ -200,6 +230,7 @@ class _Runtime(Runtime):
         self._build_message_infrastructure()
         self._build_channels()
         self._build_sync_channels()
+        _check_shared_memory(self._messaging_infrastructure.smm._shared_memory_handles)
         self._build_processes()
         self._build_runtime_services()
         self._start_ports()
@@ -223,17 +254,11 @@ def _tied(parent: int, target: Callable[..., None], **arguments: Any) -> None:
     target(**arguments)
 
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
 def _tie_to_parent(parent: int) -> None:
     """In a child: leave Ctrl-C to the parent, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
+    end_with_parent(parent, signal.SIGKILL)
 
 
 def _start(runtime: _Runtime) -> None:
@@ -252,10 +277,20 @@ def _start(runtime: _Runtime) -> None:
         ) from error
 
 
+def _check_shared_memory(segments: Sequence[Any]) -> None:
+    """What is in /dev/shm takes memory when it is written to first, and what is too much kills."""
+    if SHM.is_dir():
+        needed, disk = sum(segment.size for segment in segments), os.statvfs(SHM)
+        remedy = "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)"
+        free = disk.f_bavail * disk.f_frsize
+        require_memory(needed, f"Lava run: its messages in {SHM}", remedy, free)
+
+
 def _watch(
     runtime: _Runtime,
     steps: int,
     deadline: float | None,
+    limit: float,
     held: list[int],
     counter: NDArray[np.int64] | None,
     on_progress: Callable[[int], None] | None,
@@ -264,16 +299,19 @@ def _watch(
     graph = Running(runtime)
     handles = graph.handles
     waiting = list(runtime.service_to_runtime)
-    reported = 0
+    reported, waited, last_look = 0, 0.0, time.monotonic()
     while True:
         for port in [port for port in waiting if port.probe()]:
             if not enum_equal(port.recv(), MGMT_RESPONSE.DONE):
                 connection.wait(handles, GRACE)
                 graph.raise_fault(_at_step(counter, steps))
             waiting.remove(port)
-        if on_progress and counter is not None and counter[0] != reported:
-            reported = int(counter[0])
-            on_progress(reported)
+        now = time.monotonic()
+        waited, last_look = waited + min(now - last_look, NAP), now
+        if counter is not None and counter[0] != reported:
+            reported, waited = int(counter[0]), 0.0
+            if on_progress:
+                on_progress(reported)
         if held:
             return
         if not waiting:
@@ -281,7 +319,9 @@ def _watch(
             return
         if connection.wait(handles, POLL):
             graph.raise_fault(_at_step(counter, steps))
-        if deadline is not None and time.monotonic() > deadline:
+        if counter is not None and waited > limit:
+            graph.raise_late(_at_step(counter, steps), limit)
+        if deadline is not None and now > deadline:
             raise LavaRunError(
                 f"Lava run{_at_step(counter, steps)}: not done within the time-out. Allow more "
                 "time, or look for an endless loop in a process model."
@@ -325,6 +365,8 @@ def _dispose(runtime: _Runtime) -> None:
         for port in (*runtime.runtime_to_service, *runtime.service_to_runtime):
             port._array = []  # views that keep a segment from being closed
         segments = list(infrastructure.smm._shared_memory_handles)
+        if (manager := infrastructure.smm._manager._process).is_alive():
+            os.kill(manager.pid, signal.SIGCONT)  # stopped, it would not hear that it should end
         infrastructure.smm.shutdown()
         for segment in segments:
             with suppress(FileNotFoundError):  # only if the manager was killed is anything left

@@ -5,6 +5,7 @@ Lava is imported inside functions, as in `lava_net`.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 
 from brf_lava.backends.sim.lava_net import root_logger_kept, wire
 from brf_lava.backends.stepwise import Steps
-from brf_lava.errors import LavaRunError
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.lava_support import require_lava
 from brf_lava.network.layers import FixedNetwork
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from brf_lava.backends.sim.launch import Running
 
 POLL_MAX = 2**31 - 1  # ms, that a poll can wait
+MOMENT = 500  # ms
 TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 
 
@@ -33,12 +34,13 @@ TOKEN = b"."  # what a pipe carries when there is something new in shared memory
 def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
     """A Lava graph of the network, under way until the ``with`` block ends.
 
-    timeout: s, that a step may take, and the start. Raises: LavaRunError, and so does a step.
+    timeout: s, that a step may take, and the start; never more than `launch.step_limit`. Raises:
+    LavaRunError, and so does a step.
     """
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.backends.sim.launch import running
+    from brf_lava.backends.sim.launch import running, step_limit
     from brf_lava.proc.source.process import LiveSource
 
     steps = _LavaSteps(network)
@@ -57,7 +59,8 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
                 poll = select.poll()
                 for handle in (steps.next_output, *graph.handles):
                     poll.register(handle, select.POLLIN)
-                step = partial(steps.step, graph, poll, timeout)
+                limit = min(step_limit(), timeout or math.inf, POLL_MAX / 1000)
+                step = partial(steps.step, graph, poll, limit)
                 step(None)  # done when all processes are there
                 yield step
     finally:
@@ -81,24 +84,21 @@ class _LavaSteps:
         self._done = 0
 
     def step(
-        self, graph: Running, poll: Any, timeout: float | None, x: NDArray[np.int16] | None
+        self, graph: Running, poll: Any, limit: float, x: NDArray[np.int16] | None
     ) -> NDArray[np.int64]:
         """A `stepwise.Steps`. The graph is not kept: Lava keeps what its processes were given."""
         slot = (self._done + 1) % self._slots
         self._inputs[slot] = 0 if x is None else x
         self._blanks[slot] = x is None
         os.write(self._input_there, TOKEN)
-        limit = None if timeout is None else min(1000 * timeout, POLL_MAX)
-        ready = [handle for handle, _ in poll.poll(limit)]
+        # twice: the time may be over because this process was stopped itself
+        ready = [handle for handle, _ in poll.poll(1000 * limit) or poll.poll(MOMENT)]
         if self.next_output in ready:
             os.read(self.next_output, 1)
         elif ready:
             graph.raise_fault(f", {self._done} steps done")
         else:
-            raise LavaRunError(
-                f"Lava run, {self._done} steps done: no answer within the time-out. Allow more "
-                "time, or look for an endless loop in a process model."
-            )
+            graph.raise_late(f", {self._done} steps done", limit)
         self._done += 1
         outputs: NDArray[np.int64] = self._outputs[slot, 0].astype(np.int64)
         return outputs

@@ -1,0 +1,161 @@
+"""How much memory is free, and that what is asked for is what is used."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import ROOT, assert_failed, brf_lava
+
+from brf_lava.errors import NotEnoughMemoryError
+from brf_lava.export import adaptive
+from brf_lava.io import memory
+from brf_lava.network.layers import RealLayer
+from brf_lava.neurons import families
+
+# Trains one batch, and prints what was asked for and what the process grew by at its most.
+GROWTH = """
+import re, sys
+from pathlib import Path
+import numpy as np, torch
+from brf_lava.config.recipe import load_recipe, override
+from brf_lava.data.dataset import Dataset, DataSource, Split
+from brf_lava.train import model
+from brf_lava.train.trainer import Trainer
+
+asked = []
+model.require_memory = lambda needed, *_: asked.append(needed)
+batch, steps, inputs, neurons = map(int, sys.argv[1:])
+rng = np.random.default_rng(0)
+x = (rng.random((batch + 1, steps, inputs)) < 0.1).astype(np.int8)
+half = Split(x, rng.integers(6, size=x.shape[:2]).astype(np.uint8))
+data = Dataset("ecg", tuple("abcdef"), 0.004, half, half, DataSource("own", "noise", "0"))
+
+def trainer(batch):
+    changes = [f"hidden=[{neurons}]", f"batch_size={batch}", "validation=1"]
+    return Trainer(override(load_recipe("ecg-brf"), changes), data, 0, torch.device("cpu"))
+
+trainer(1)._train_batch(np.array([0]), 1)  # compiles
+before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+trainer(batch)._train_batch(np.arange(batch), 1)
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(asked[-1] / (1024 * int(peak) - before))
+"""
+
+
+# The same of a run on the engine, where samples are run in parts.
+ENGINE = """
+import re
+from pathlib import Path
+import numpy as np
+from networks import random_network
+from brf_lava.backends import engine
+from brf_lava.run.execute import needed_bytes
+
+network = random_network(np.random.default_rng(0), (4, 36, 6))
+x = np.ones((1000, 700, 4), np.int8)
+engine.run(network, x[:9, :1])  # compiles
+before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+Path("/proc/self/clear_refs").write_text("5")
+engine.run(network, x)
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(needed_bytes(network, 1000, 700, 0, True) / (1024 * int(peak) - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+def test_the_engine_takes_what_was_asked_for() -> None:
+    path = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    arguments = [sys.executable, "-c", ENGINE]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=path)
+    assert 0.67 < float(done.stdout) < 1.05
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+@pytest.mark.parametrize("sizes", [(64, 784, 1, 256), (4, 50, 4, 3000)])
+def test_training_takes_what_was_asked_for(sizes: tuple[int, ...]) -> None:
+    """Not less than two thirds of it, or what does not fit would be begun; and hardly more."""
+    arguments = [sys.executable, "-c", GROWTH, *map(str, sizes)]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert 0.67 < float(done.stdout) < 1.05
+
+
+def test_a_training_that_does_not_fit_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BRF_LAVA_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(memory, "free_memory", lambda: 50_000_000)
+    out = tmp_path / "model.pt"
+    result = brf_lava("train", "--task", "ecg", "--set", "batch_size=64", "--out", out)
+    said = ("training: batches of 64 samples, 1,300 steps", "MB of memory, and 50 MB are free")
+    assert_failed(result, 8, *said, "Lower training.batch_size")
+    assert not list(tmp_path.glob("*model*"))
+
+
+def test_adaptive_rounding_that_does_not_fit_names_the_other() -> None:
+    """The matrices of 4,000 neurons take 478 GiB; nothing is lost but a second."""
+    constants = families.BRF.real_constants(dt=0.01, theta=1.0, gamma=0.9)
+    weights = np.zeros((40_000, 4))
+    layer = RealLayer(families.BRF, weights, np.zeros((1, 1)), np.zeros((2, 4)), constants)
+    x = np.zeros((1, 1, 4), np.int8)
+    outputs = np.zeros((1, 1, 40_000), np.float32)
+    with pytest.raises(NotEnoughMemoryError, match=r"40,000 neurons with 40,004 .* nearest\)"):
+        adaptive._gram(layer, x, outputs, None, lambda _: None, 0)
+
+
+def test_free_memory_is_that_of_the_system() -> None:
+    if sys.platform != "linux":
+        assert memory.free_memory() is None
+        return
+    found = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+    assert found is not None
+    assert 0 < (memory.free_memory() or 0) < 2 * 1024 * int(found[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no control groups")
+@pytest.mark.parametrize(
+    ("line", "folder", "names", "stat"),
+    [
+        ("0::/a/b", "a", ("memory.max", "memory.current"), "inactive_file 300"),
+        (
+            "4:cpu,memory:/a/b",
+            "memory/a",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+            "inactive_file 1\ntotal_inactive_file 300",
+        ),
+    ],
+)
+def test_the_limit_of_a_container_counts(
+    line: str,
+    folder: str,
+    names: tuple[str, str],
+    stat: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That of any group above, too; what is only cached is given up. "max" is no limit."""
+    own = tmp_path / folder / "b"
+    own.mkdir(parents=True)
+    for place, most in ((own, "max"), (own.parent, "1000")):
+        for name, text in zip((*names, "memory.stat"), (most, "800", stat), strict=True):
+            (place / name).write_text(f"{text}\n")
+    group = tmp_path / "cgroup"
+    group.write_text(f"1:pids:/c\n{line}\n")
+    real = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path: real(group if str(path) == "/proc/self/cgroup" else path)
+    )
+    monkeypatch.setattr(memory, "GROUPS", tmp_path)
+    assert memory.free_memory() == 500
+    with pytest.raises(NotEnoughMemoryError, match=r"this: needs 0 MB .* free\. Take less\."):
+        memory.require_memory(501, "this", "Take less")
+    memory.require_memory(500, "this", "Take less")
