@@ -18,6 +18,7 @@ from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
 from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
+from brf_lava.io.printable import brief
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
@@ -80,7 +81,8 @@ def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     if isinstance(contents, dict):
         kind, schema = contents.get("format"), contents.get("schema")
         if (kind, schema) != (FORMAT, SCHEMA):
-            problem = f"format {kind!r}, schema {schema}; {FORMAT!r} of schema {SCHEMA} is needed"
+            found = f"format {brief(kind)}, schema {brief(schema)}"
+            problem = f"{found}; {FORMAT!r} of schema {SCHEMA} is needed"
             raise DataError(f"{path}: {problem}. {remedy}")
     return convert(RunFile, contents, str(path), DataError, remedy)
 

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_recipe
+from brf_lava.config.toml import Count, Positive, Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
-from brf_lava.io.printable import shortened
+from brf_lava.io.printable import brief, shortened
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
 from brf_lava.neurons.families import Neuron
@@ -32,6 +35,9 @@ FORMAT = "brf-lava-model"
 KIND = Kind("a model of brf-lava", TORCH, FORMAT)
 SCHEMA = 3
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
+Tensors = dict[str, Tensor]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+AGAIN = "Train or import it again."
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,47 @@ class Checkpoint:
         network = Network(self.recipe, self.inputs, classes, input_scale=self.input_scale)
         network.load_state_dict(self.state_dict)
         return network
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What a model file and a training state have in common, for a check of types."""
+
+    versions: dict[str, str]
+    recipe: str
+    neurons: dict[str, dict[str, str]] = field(default_factory=dict)  # the user's own
+    data: DataSource
+    permutation: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StoredModel(_Stored):
+    seed: Seed | None
+    origin: str
+    inputs: Count
+    classes: Annotated[list[str], Meta(min_length=1)]
+    epoch: Whole
+    epochs_done: Whole
+    metrics: Metrics
+    predictions: Tensor
+    sops: Tensor
+    input_scale: Positive
+    state_dict: Tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StoredTraining(_Stored):
+    seed: Seed
+    device: str
+    epoch: Whole
+    best_epoch: Whole
+    best_loss: float
+    best_state: Tensors | None
+    model: Tensors
+    optimizer: dict[str, Any]
+    generator: Tensor
+    averaged: dict[str, Any] | None
+    reports: list[dict[str, bool | int | float]]
 
 
 def measured(
@@ -129,21 +176,24 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     contents = read_archive(path, FORMAT)
     try:
+        activity = FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy())
+        found = [(array.dtype, array.ndim, len(array)) for array in vars(activity).values()]
+        if found != [(np.uint8, 2, found[0][2]), (np.int64, 1, found[0][2])]:
+            raise TypeError(f"predictions and sops are {found}")
         checkpoint = Checkpoint(
             **{name: contents[name] for name in PLAIN},
             recipe=stored_recipe(contents, path),
             classes=tuple(contents["classes"]),
             data=DataSource(**contents["data"]),
             metrics=Metrics(**contents["metrics"]),
-            activity=FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy()),
+            activity=activity,
             input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
         checkpoint.model()
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). "
-            "Train or import it again."
+            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). {AGAIN}"
         ) from error
     return checkpoint
 
@@ -191,7 +241,7 @@ def permutation_of(contents: dict[str, Any]) -> NDArray[np.int64] | None:
 
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
-    """The recipe in a model file or a training state."""
+    """The recipe in a model file or a training state. Raises: RecipeError, CheckpointError."""
     stored = contents.get("neurons", {})
 
     def find(name: str) -> Neuron:
@@ -200,7 +250,17 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
-    return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
+    recipe = parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
+    tensors: Tensors = contents.get("state_dict") or contents["model"]
+    held, needed, width = sum(map(Tensor.numel, tensors.values())), 0, contents.get("inputs", 1)
+    for layer in recipe.layers:
+        needed += layer.neurons * (width + layer.neurons * layer.recurrent)
+        width = layer.neurons
+    if needed + width * len(contents.get("classes", ())) > held:  # found out before they are made
+        raise CheckpointError(
+            f"{path}: its recipe has {needed:,} hidden weights, of {held:,} numbers in it. {AGAIN}"
+        )
+    return recipe
 
 
 def own_neurons(recipe: Recipe) -> dict[str, Any]:
@@ -228,27 +288,37 @@ def read_torch_file(path: Path) -> Any:
         raise CheckpointError(
             f"{path}: {str(error.strerror).lower()}. Name a model file."
         ) from error
+    except (BrfLavaError, MemoryError):
+        raise
     except Exception as error:  # of any kind: what damage leads torch's unpickler to
+        reason = shortened(error) if type(error) is ValueError else type(error).__name__
         raise CheckpointError(
-            f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
-            "a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
+            f"{path}: not a torch file of plain tensors, or damaged ({reason}). Name a file of "
+            "'brf-lava train' or, to import, a checkpoint of the reference code."
         ) from error
 
 
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
-    """A torch file of ours of the expected kind and of `SCHEMA`."""
+    """A torch file of ours of the expected kind and of `SCHEMA`, its values of the right types."""
     archive = read_torch_file(path)
     contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
-    if contents.get("format") != expected_format:
+    found, schema = contents.get("format"), contents.get("schema")
+    if not isinstance(found, str) or found != expected_format:
         remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
         if "model_state_dict" in contents:
             remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
-        found = contents.get("format")
-        raise CheckpointError(f"{path}: format {found!r}, expected {expected_format!r}. {remedy}")
-    if contents.get("schema") != SCHEMA:
-        writer = contents.get("versions", {}).get("brf_lava", "unknown")
         raise CheckpointError(
-            f"{path}: schema {contents.get('schema')!r}, this version reads {SCHEMA}. It was "
-            f"written by brf-lava {writer}: use that version, or train again."
+            f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
         )
+    writers = contents.get("versions")
+    if not isinstance(schema, int) or schema != SCHEMA:
+        writer = writers.get("brf_lava", "unknown") if isinstance(writers, dict) else "unknown"
+        raise CheckpointError(
+            f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "
+            f"brf-lava {brief(writer)}: use that version, or train again."
+        )
+    try:
+        msgspec.convert(contents, _StoredModel if found == FORMAT else _StoredTraining)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path}: damaged ({shortened(error)}). {AGAIN}") from None
     return contents
