@@ -70,8 +70,7 @@ def check_permutation(values: npt.NDArray[Any], steps: int, where: str) -> None:
 
 def _read(path: Path, suffix: str) -> Any:
     if suffix == ".npy":
-        with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")  # no larger than the file, never pickled
     if suffix == ".txt":
         return np.array(path.read_text("utf-8").replace(",", " ").split()).astype(np.int64)
     import torch

@@ -6,6 +6,7 @@ in a process of its own first, see `rehearse`, within limits that `LIMIT_VARIABL
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import stat
@@ -112,6 +113,7 @@ def _rehearse(read: Callable[[], object], seconds: float, memory: int) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
+        faulthandler.disable()
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)

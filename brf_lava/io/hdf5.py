@@ -73,7 +73,7 @@ def _checked(file: h5py.File, path: Path, names: Collection[str] | None) -> list
             if not known and (wanted is None or where in wanted):
                 read.append(item)
     for where in soft:
-        if where not in file:
+        if file.get(where) is None:
             raise ValueError(f"{where} is a link to nothing")
     _check_sizes([item for item in read if isinstance(item, h5py.Dataset)], path.stat().st_size)
     return read

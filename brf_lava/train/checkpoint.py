@@ -319,6 +319,6 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
         )
     try:
         msgspec.convert(contents, _StoredModel if found == FORMAT else _StoredTraining)
-    except msgspec.ValidationError as error:
+    except Exception as error:  # tensors raise their own where they are taken for lists
         raise CheckpointError(f"{path}: damaged ({shortened(error)}). {AGAIN}") from None
     return contents

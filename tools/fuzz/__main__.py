@@ -1,7 +1,7 @@
 """Fuzzing of every reader: damaged files must be accepted or end in one line, nothing else.
 
     python -m tools.fuzz --seconds 600 --seed 1 --out found
-    python -m tools.fuzz --read tests/corpus
+    python -m tools.fuzz --read tests/corpus --files 0
 
 The files are made from small valid ones and a seed. Each is read by the library in a child process
 with limits. A table says how often each reader accepted a file or gave a one-line error with a
@@ -37,13 +37,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", action="append", choices=list(READERS), help="only these")
     parser.add_argument("--out", type=Path, default=Path("fuzz-found"), help="of failing files")
-    parser.add_argument("--read", type=Path, help="read the files of a folder READER/FILE instead")
+    parser.add_argument("--read", type=Path, help="read the files READER/FILE in this folder first")
     options = parser.parse_args()
     os.environ.setdefault("BRF_LAVA_READ_LIMIT", LIMIT)
     os.environ["BRF_LAVA_DATA"] = ""
     names = options.reader or list(READERS)
-    if options.read:
-        names = [name for name in names if (options.read / name).is_dir()]
     counts: dict[str, Counter[str]] = {}
     started = time.monotonic()
     for index, name in enumerate(names):
@@ -85,12 +83,10 @@ def _fuzz(name: str, seconds: float, options: argparse.Namespace, folder: Path) 
     reader = READERS[name](folder)
     reading = Reading(reader, folder)
     count: Counter[str] = Counter()
-    if options.read:
-        for path in sorted((options.read / name).iterdir()):
-            outcome = reading.read(path.read_bytes())
-            count[outcome.kind] += 1
-            print(f"{path}: {outcome.kind} {outcome.text}")
-        return count
+    for path in sorted((options.read / name).glob("*")) if options.read else ():
+        outcome = reading.read(path.read_bytes())
+        count[outcome.kind] += 1
+        print(f"{path}: {outcome.kind} {outcome.text}", flush=True)
     for number, sample in enumerate(reader.samples):
         outcome = reading.read(sample)
         if outcome.kind != "accepted":

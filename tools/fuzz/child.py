@@ -17,7 +17,7 @@ from typing import Any
 SECONDS = 20  # for one file
 MEMORY = 1 << 30  # bytes, more than the reader has before
 BATCH = 200  # files of a child, so that nothing that one leaves behind adds up
-LONGEST = 1000  # characters of a message, its path included
+LONGEST = 2500  # characters of a message, its path and all known keys included
 GOOD = ("accepted", "error")
 
 
