@@ -24,11 +24,13 @@ from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.foreign import check_regular, rehearse
+from brf_lava.io.printable import brief
 
 FS = round(1 / ECG.step_seconds)  # Hz
 LEAST_FS = 100.0  # Hz; a QRS complex lasts about 0.1 s, and below that it is a few samples
 MOST_FS = 20_000.0  # Hz; above, the header is more likely damaged than right
 RESAMPLING_DENOMINATOR = 1000  # largest, of the fraction that stands for a ratio of frequencies
+LONGEST_NAME = 255  # of a file
 PUBLISHED_DELAY = 19  # steps by which labels trail spikes in the files of Yin et al. 2021
 KIND = re.compile(r"wfdb:threshold=([0-9.e+-]+),delay=([0-9]+)")
 
@@ -143,8 +145,8 @@ def _read_record(path: Path, header: Path, leads: Leads | None) -> Record:
         fields = wfdb.rdheader(str(path), rd_segments=True)
         for part in (fields, *(getattr(fields, "segments", None) or ())):
             for name in getattr(part, "file_name", None) or ():
-                if Path(name).name != name:
-                    raise ValueError(f"its signal file {name!r} is in another folder")
+                if Path(name).name != name or len(name) > LONGEST_NAME:
+                    raise ValueError(f"its signal file {brief(name)} is in another folder")
                 check_regular(path.parent / name)
     count, fs = fields.n_sig or 0, fields.fs or 0
     if count < LEADS or not LEAST_FS <= fs <= MOST_FS or fields.sig_len == 0:

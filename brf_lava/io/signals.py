@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+SOON = 0.05  # s
 
 
 class Terminated(KeyboardInterrupt):
@@ -18,6 +22,16 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
+def _again(lost: Any) -> None:
+    """A signal in a destructor, or a callback of C, which Python would only print, comes again."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if issubclass(lost.exc_type, Terminated) else signal.SIGINT
+        # A thread is not within the destructor; this handler's own errors are only printed, too.
+        threading.Timer(SOON, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM, a job scheduler's Ctrl-C, raises `Terminated`; not outside the main thread."""
@@ -25,9 +39,11 @@ def terminated_like_interrupted() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGTERM, _terminate)
+    hook, sys.unraisablehook = sys.unraisablehook, _again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         if before is not None:  # a handler that was not set from Python cannot be set again
             signal.signal(signal.SIGTERM, before)
 

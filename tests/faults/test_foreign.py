@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from wfdb_files import beats, ecg_signal, write_record
 
 from brf_lava.errors import ParameterError
 from brf_lava.io.foreign import LIMIT_VARIABLE, limits, rehearse
+from brf_lava.io.signals import Terminated, terminated_like_interrupted
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 
@@ -125,3 +127,23 @@ def test_a_pipe_is_not_waited_for(
     os.mkfifo("pipe.toml")
     name = "pipe.toml" if "recipe" in command else "pipe.h5"
     assert_failed(brf_lava(*command.replace("PIPE", name).split()), 2, name)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_destructor_is_not_lost(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where Python can only print what is raised, as within matplotlib's weak references."""
+
+    class Destroyed:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    def work() -> None:
+        Destroyed()
+        time.sleep(30)
+
+    with pytest.raises(KeyboardInterrupt) as ended, terminated_like_interrupted():
+        work()
+    assert isinstance(ended.value, Terminated) == (number == signal.SIGTERM)
+    assert capsys.readouterr().err == ""

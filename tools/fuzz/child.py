@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SECONDS = 20  # for one file
+SECONDS = 30  # for one file
 MEMORY = 1 << 30  # bytes, more than the reader has before
 BATCH = 200  # files of a child, so that nothing that one leaves behind adds up
 LONGEST = 2500  # characters of a message, its path and all known keys included
