@@ -1,7 +1,6 @@
 """Files that somebody else may have written: nothing in them hangs, crashes or fills the computer.
 
-A library that reads them in C can loop, crash or take all memory where one is damaged. So it reads
-in a process of its own first, see `rehearse`, within limits that `LIMIT_VARIABLE` raises.
+What reads them in C can loop, crash or take all memory, so it does that in a child process first.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from brf_lava.errors import ParameterError
 
 SECONDS = 300  # for reading a file once
 MEMORY = 8 * 2**30  # bytes, for all that is in a file
-LIMIT_VARIABLE = "BRF_LAVA_READ_LIMIT"  # times SECONDS and MEMORY
+LIMIT_VARIABLE = "BRF_LAVA_READ_LIMIT"  # times SECONDS and MEMORY, up to MOST
 MOST = 1e4
 DEFLATED = 1032  # times its size is what deflate, the compression of .npz and HDF5, can stand for
 FAILED, NO_MEMORY = 1, 2  # exit codes of a rehearsal
@@ -33,16 +32,13 @@ def limits() -> tuple[float, int]:
         if 0 < (factor := float(text)) <= MOST:
             return factor * SECONDS, round(factor * MEMORY)
     raise ParameterError(
-        f"{LIMIT_VARIABLE}: {text!r}; must be a number above 0, up to {MOST:g}: 2 doubles the time "
-        "and the memory that reading a file may take. Correct it, or leave it out."
+        f"{LIMIT_VARIABLE}: {text!r}; must be a number above 0, up to {MOST:g}. Correct it: 2 "
+        "doubles the time and memory that reading a file may take."
     )
 
 
 def check_regular(path: Path) -> None:
-    """Raises: OSError if it is not there; ValueError for a device or a pipe, which may never end.
-
-    A folder passes: whoever opens it says so.
-    """
+    """Raises: OSError if it is not there; ValueError for what may never end. A folder passes."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ValueError("it is a device or a pipe, not a regular file")
@@ -52,10 +48,8 @@ def check_size(declared: float, name: str = "it") -> None:
     """Raises: ValueError if so many bytes are more than a file may fill."""
     most = limits()[1]
     if declared > most:
-        raise ValueError(
-            f"{name} takes {declared / 2**30:,.1f} GiB, more than {most / 2**30:g}; "
-            f"{LIMIT_VARIABLE}=2 allows twice as much"
-        )
+        most_gib = f"{most / 2**30:g} GiB; {LIMIT_VARIABLE}=2 allows twice as much"
+        raise ValueError(f"{name} takes more than {most_gib}")
 
 
 def check_zip(path: Path, ratio: int = DEFLATED) -> None:
@@ -70,16 +64,11 @@ def check_zip(path: Path, ratio: int = DEFLATED) -> None:
 
 
 def rehearse(read: Callable[[], object]) -> bool:
-    """Run `read` in a forked process, whose time and memory are limited, and return how it ended.
+    """Run `read` in a forked process of limited time and memory; return whether it raised nothing.
 
-    Ctrl-C and SIGTERM end the process and this call at once, whatever C code is at work. Without
-    fork nothing is done.
-
-    Returns:
-        Whether it raised nothing. If it did, the caller will meet the error where it reads itself.
-
-    Raises:
-        ValueError: If it does not end in time, crashes, or takes more memory than it may.
+    An error of its own is met again where the caller reads. Ctrl-C and SIGTERM end this at once,
+    whatever C code is at work. Without fork nothing is done.
+    Raises: ValueError if it does not end in time, crashes, or takes more memory than it may.
     """
     if not hasattr(os, "fork"):
         return True
@@ -108,29 +97,25 @@ def rehearse(read: Callable[[], object]) -> bool:
 
 def _rehearse(read: Callable[[], object], seconds: float, memory: int) -> None:
     """Never returns."""
+    import resource
+
     code = 0
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         faulthandler.disable()
         with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
-        _limit_memory(memory)
+            for stream in (1, 2):
+                os.dup2(nowhere.fileno(), stream)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with suppress(OSError, ValueError):  # no /proc, or a limit of the user's is lower
+            now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+            resource.setrlimit(resource.RLIMIT_AS, (now + memory, hard))
         read()
     except BaseException as error:
         code = NO_MEMORY if isinstance(error, MemoryError) or "alloc" in f"{error}" else FAILED
     finally:
         os._exit(code)
-
-
-def _limit_memory(more: int) -> None:
-    """So many bytes more than now; systems without /proc do not know this."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(OSError, ValueError):  # not above a limit that the user has set
-        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (now + more, hard))

@@ -20,23 +20,19 @@ NUMBERS_AND_TEXTS = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM, h5t.STRING, h5t.COMPOUND)
 
 @contextmanager
 def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py.File]:
-    """Open a file of which nothing can lead elsewhere, loop, crash or fill the memory.
+    """Open a file of which nothing leads elsewhere, loops, crashes or fills the memory.
 
-    All of it is walked through and read once in a process of its own, see `foreign.rehearse`.
+    All of it is walked through, and read once in a process of its own; see `foreign.rehearse`.
 
     Args:
         path: The file.
         names: Paths in it of all that will be read; None for everything, attributes included.
 
-    Yields:
-        The open file.
-
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It has external or dangling links, groups within themselves, data in other
-            files, filters that the library does not have, or references; or it declares more
-            values than it can hold, `foreign.DEFLATED` times its size where they are compressed;
-            or `foreign.rehearse` says so.
+        ValueError: It has external or dangling links, groups in themselves, data in other files,
+            filters that are not installed, references, or more values than the file can hold; or
+            `foreign.rehearse` says so.
     """
     check_regular(path)
     readable = rehearse(partial(_read_through, path, names))
@@ -49,13 +45,11 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
 
 def _checked(file: h5py.File, path: Path, names: Collection[str] | None) -> list[Any]:
     """The objects that will be read. Raises: ValueError, as `open_hdf5`."""
-    wanted = None if names is None else {name.strip("/") for name in names}
-    seen, groups, read, soft = {_address(file)}, [file["/"]], [file["/"]], []
+    seen, groups, items, soft = {_address(file)}, [file["/"]], [file["/"]], []
     while groups:
         group = groups.pop()
         for name in group:
-            link = group.get(name, getlink=True)
-            where = f"{group.name.strip('/')}/{name}".strip("/")
+            link, where = group.get(name, getlink=True), f"{group.name}/{name}".strip("/")
             if isinstance(link, h5py.SoftLink):
                 soft.append(where)  # followed when it can lead nowhere else
                 continue
@@ -69,32 +63,28 @@ def _checked(file: h5py.File, path: Path, names: Collection[str] | None) -> list
                     raise ValueError(f"group {where} is there twice, or in itself")
                 groups.append(item)
             elif isinstance(item, h5py.Dataset):
-                _check_storage(item, where)
-            if not known and (wanted is None or where in wanted):
-                read.append(item)
+                plan = item.id.get_create_plist()
+                if plan.get_layout() == h5d.VIRTUAL or plan.get_external_count():
+                    raise ValueError(f"the values of {where} are in another file")
+                filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+                if not all(map(h5z.filter_avail, filters)):
+                    raise ValueError(f"{where} needs filters {filters}, not all installed")
+            items += [] if known else [item]
     for where in soft:
         if file.get(where) is None:
             raise ValueError(f"{where} is a link to nothing")
-    _check_sizes([item for item in read if isinstance(item, h5py.Dataset)], path.stat().st_size)
-    return read
+    if names is not None:  # by whatever links
+        items = [file[name] for name in names if name in file]
+    _check_sizes([item for item in items if isinstance(item, h5py.Dataset)], path.stat().st_size)
+    return items
 
 
 def _address(item: Any) -> int:
     return int(h5o.get_info(item.id).addr)
 
 
-def _check_storage(dataset: h5py.Dataset, where: str) -> None:
-    plan = dataset.id.get_create_plist()
-    if plan.get_layout() == h5d.VIRTUAL or plan.get_external_count():
-        raise ValueError(f"the values of {where} are in another file")
-    for number in range(plan.get_nfilters()):
-        code = plan.get_filter(number)[0]
-        if not h5z.filter_avail(code):
-            raise ValueError(f"{where} needs filter {code}, which is not installed")
-
-
 def _check_sizes(datasets: list[h5py.Dataset], size: int) -> None:
-    """What data sets declare, compared with the bytes of the file and with what is allowed."""
+    """Compare what data sets declare with the bytes of the file, and with what is allowed."""
     total, needed = 0, 0.0
     for dataset in datasets:
         kind, plan = dataset.id.get_type(), dataset.id.get_create_plist()
@@ -105,12 +95,10 @@ def _check_sizes(datasets: list[h5py.Dataset], size: int) -> None:
         packed, values = plan.get_nfilters() > 0, prod(dataset.shape or ())
         if packed:  # a chunk is unpacked as a whole
             values = max(values, prod(plan.get_chunk()))
-        total += values * dataset.id.get_type().get_size()
-        needed += values * dataset.id.get_type().get_size() / (DEFLATED if packed else 1)
+        declared = values * dataset.id.get_type().get_size()
+        total, needed = total + declared, needed + declared / (DEFLATED if packed else 1)
         if needed > size:
-            raise ValueError(
-                f"{dataset.name} declares {values:,} values, more than a file of {size:,} bytes has"
-            )
+            raise ValueError(f"{dataset.name} declares {values:,} values, more than the file has")
         check_size(total, dataset.name)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,45 +75,33 @@ class Checkpoint:
         return network
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """What a model file and a training state have in common, for a check of types."""
-
-    versions: dict[str, str]
-    recipe: str
-    neurons: dict[str, dict[str, str]] = field(default_factory=dict)  # the user's own
-    data: DataSource
-    permutation: Tensor | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _StoredModel(_Stored):
-    seed: Seed | None
-    origin: str
-    inputs: Count
-    classes: Annotated[list[str], Meta(min_length=1)]
-    epoch: Whole
-    epochs_done: Whole
-    metrics: Metrics
-    predictions: Tensor
-    sops: Tensor
-    input_scale: Positive
-    state_dict: Tensors
-
-
-@dataclass(frozen=True, kw_only=True)
-class _StoredTraining(_Stored):
-    seed: Seed
-    device: str
-    epoch: Whole
-    best_epoch: Whole
-    best_loss: float
-    best_state: Tensors | None
-    model: Tensors
-    optimizer: dict[str, Any]
-    generator: Tensor
-    averaged: dict[str, Any] | None
-    reports: list[dict[str, bool | int | float]]
+_BOTH: dict[str, Any] = {  # types of what a model file and a training state hold
+    "versions": dict[str, str],
+    "recipe": str,
+    "data": DataSource,
+    "permutation": Tensor | None,
+    "epoch": Whole,
+}
+_MODEL = _BOTH | {
+    "seed": Seed | None,
+    "origin": str,
+    "inputs": Count,
+    "classes": Annotated[list[str], Meta(min_length=1)],
+    "epochs_done": Whole,
+    "metrics": Metrics,
+    "predictions": Tensor,
+    "sops": Tensor,
+    "input_scale": Positive,
+    "state_dict": Tensors,
+}
+_TRAINING = _BOTH | {
+    "seed": Seed,
+    "best_epoch": Whole,
+    "best_loss": float,
+    "best_state": Tensors | None,
+    "model": Tensors,
+    "reports": list[dict[str, bool | int | float]],
+}
 
 
 def measured(
@@ -318,7 +306,8 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
             f"brf-lava {brief(writer)}: use that version, or train again."
         )
     try:
-        msgspec.convert(contents, _StoredModel if found == FORMAT else _StoredTraining)
+        types = _MODEL if found == FORMAT else _TRAINING
+        msgspec.convert(contents, msgspec.defstruct("Stored", list(types.items())))
     except Exception as error:  # tensors raise their own where they are taken for lists
         raise CheckpointError(f"{path}: damaged ({shortened(error)}). {AGAIN}") from None
     return contents
