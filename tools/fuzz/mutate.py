@@ -300,149 +300,77 @@ def as_hdf5(random: Random, data: bytes, others: Samples = ()) -> bytes:
     import h5py
     import numpy as np
 
+    pick, elsewhere = random.choice, ("/dev/zero", "pipe", "none.h5")
+    kinds = ("i1", "u1", "i8", "u8", "f2", "f4", "f8", "c16", "S3", "?", h5py.ref_dtype)
+    kinds += (h5py.regionref_dtype, h5py.string_dtype(), h5py.vlen_dtype("i2"))
+    kinds += (np.dtype([("a", "i4"), ("b", "f8")]), np.dtype(("i4", (3,))))
+    packings = ({"compression": "lzf"}, {"scaleoffset": 0}, {"shuffle": True}, {"fletcher32": True})
+    oddities = (1, -1, 2**40, 0.5, b"x", "é" * 20_000, np.arange(9), b"[" * 9999, "{}", "[3]")
     buffer = io.BytesIO(data)
     with h5py.File(buffer, "r+") as file:
         items: list[Any] = [file]
         file.visititems(lambda _, item: items.append(item))
         groups = [item for item in items if isinstance(item, h5py.Group)]
-        sets = [item for item in items if isinstance(item, h5py.Dataset)]
-        dataset, group = random.choice(sets), random.choice(groups)
-        where, value, name = dataset.parent, dataset[()], dataset.name.rpartition("/")[2]
-        shape = tuple(random.choice((1, axis, 2 * axis, 10**6, 2**40)) for axis in dataset.shape)
-        kinds = (
-            "i1",
-            "u1",
-            "i8",
-            "u8",
-            "f2",
-            "f4",
-            "f8",
-            "c16",
-            "S3",
-            "?",
-            h5py.ref_dtype,
-            h5py.regionref_dtype,
-            h5py.string_dtype(),
-            h5py.vlen_dtype("i2"),
-            np.dtype([("a", "i4"), ("b", "f8")]),
-            np.dtype(("i4", (3,))),
-            h5py.opaque_dtype(np.dtype("M8[s]")),
-        )
-        other = random.choice((name, "x", name))
-        fresh = random.randrange(18)
-        if fresh < 12 and other in where:
-            del where[other]
-        try:
-            match fresh:
-                case 0:
-                    layout = h5py.VirtualLayout(dataset.shape or (3,), dataset.dtype)
-                    source = random.choice((".", "none.h5", "/dev/zero"))
-                    layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape or (3,))
-                    where.create_virtual_dataset(other, layout)
-                case 1:
-                    where.create_dataset(
-                        other,
-                        dataset.shape,
-                        "i1",
-                        external=[(random.choice(("/dev/zero", "pipe", "none")), 0, 10**6)],
-                    )
-                case 2:
-                    where[other] = h5py.ExternalLink(
-                        random.choice(("/dev/zero", "pipe", "none.h5")), "/"
-                    )
-                case 3:
-                    where[other] = h5py.SoftLink(
-                        random.choice(("/none", name, "/layer", "..", "/"))
-                    )
-                case 4:
-                    where[other] = random.choice(groups)
-                case 5:
-                    where.create_dataset(
-                        other,
-                        shape or (2**40,),
-                        random.choice(kinds),
-                        chunks=True if shape else None,
-                    )
-                case 6:
-                    where.create_dataset(
-                        other,
-                        shape or (2**30,),
-                        random.choice(kinds),
-                        compression="gzip",
-                        chunks=tuple(min(axis, 64) for axis in shape or (2**30,)),
-                    )
-                case 7:
-                    where.create_dataset(
-                        other,
-                        (SIZE,),
-                        "i1",
-                        compression="gzip",
-                        chunks=(SIZE,),
-                        data=np.zeros(SIZE, "i1"),
-                    )
-                case 8:
-                    where.create_dataset(other, data=h5py.Empty(random.choice(("i1", "f8", "S3"))))
-                case 9:
-                    where.create_dataset(
-                        other,
-                        data=np.asarray(value).astype(random.choice(kinds))
-                        if value.dtype != object
-                        else 3,
-                    )
-                case 10:
-                    where.create_dataset(
-                        other,
-                        data=value,
-                        **random.choice(
-                            (
-                                {"compression": "lzf"},
-                                {"scaleoffset": 0},
-                                {"shuffle": True},
-                                {"fletcher32": True},
-                                {"fillvalue": 3},
-                            )
-                        ),
-                    )
-                case 11:
-                    where.create_group(other).create_dataset(
-                        "x" * random.choice((1, 60_000)), data=1
-                    )
-                case 12 if dataset.dtype.kind != "O":
-                    flat = np.asarray(value).ravel().copy()
-                    flat[random.randrange(len(flat))] = random.choice(
-                        (0, 1, -1, 127, 255, 2**31 - 1)
-                    )
-                    dataset[...] = flat.reshape(dataset.shape)
-                case 13:
-                    del where[name]
-                case 14:
-                    where.move(name, random.choice(("x", "é", "0", "..", "y/z")))
-                case 15:
-                    deep = group
-                    for _ in range(random.choice((3, 400))):
-                        deep = deep.create_group("d")
-                case _:
-                    target = random.choice(items)
-                    keys = [*target.attrs, "x"]
-                    target.attrs[random.choice(keys)] = random.choice(
-                        (
-                            1,
-                            -1,
-                            2**40,
-                            0.5,
-                            b"x",
-                            "é" * 20_000,
-                            np.arange(9),
-                            h5py.Empty("f4"),
-                            file.ref,
-                            b"[" * 9999,
-                            np.bytes_(b"\xff\xfe"),
-                            "{}",
-                            '{"task": 3}',
-                        )
-                    )
-        except Exception:  # that cannot be said in HDF5
-            return damaged(random, data)
+        dataset = pick([item for item in items if isinstance(item, h5py.Dataset)])
+        where, path, value = dataset.parent, dataset.name, dataset[()]
+        axes, kind, lists = dataset.shape or (3,), dataset.dtype, dataset.dtype.kind == "O"
+        name = pick((path.rpartition("/")[2],) * 3 + ("x",))
+        shape = tuple(pick((1, axis, 2 * axis, 10**6, 2**40)) for axis in axes)
+
+        def made(size: Any = None, kind: Any = None, **options: Any) -> None:
+            where.create_dataset(name, size, kind, **options)
+
+        def linked(link: Any) -> None:
+            where[name] = link
+
+        def virtual() -> None:
+            layout = h5py.VirtualLayout(axes, kind)
+            layout[...] = h5py.VirtualSource(pick((".", ".", *elsewhere)), path, axes)
+            where.create_virtual_dataset(name, layout)
+
+        def number() -> None:
+            flat = np.asarray(value).ravel().copy()
+            flat[random.randrange(len(flat))] = pick((0, 1, -1, 127, 255, 2**31 - 1))
+            made(data=flat.reshape(np.shape(value)))
+
+        def attribute() -> None:
+            target = pick(items)
+            target.attrs[pick([*target.attrs, "x"])] = pick((*oddities, h5py.Empty("f4"), file.ref))
+
+        def deep() -> None:
+            group = where.create_group(name)
+            for _ in range(pick((3, 400))):
+                group = group.create_group("d")
+            group["x" * pick((1, 60_000))] = 1
+
+        chunks = tuple(min(axis, 64) for axis in shape)
+        bomb = np.zeros(SIZE, "i1")
+        changes: list[Callable[[], Any]] = [
+            virtual,
+            virtual,
+            number,
+            deep,
+            lambda: None,  # without it
+            lambda: made(axes, "i1", external=[(pick(elsewhere), 0, 10**6)]),
+            lambda: linked(h5py.ExternalLink(pick(elsewhere), "/")),
+            lambda: linked(h5py.SoftLink(pick(("/none", name, "/layer", "..", "/")))),
+            lambda: linked(pick(groups)),
+            lambda: made(shape, pick(kinds)),
+            lambda: made(shape, pick(kinds), chunks=chunks),
+            lambda: made(shape, pick(kinds), chunks=chunks, compression="gzip"),
+            lambda: made(chunks=(SIZE,), data=bomb, compression="gzip"),
+            lambda: made(data=h5py.Empty(pick(("i1", "f8", "S3")))),
+            lambda: made(data=3 if lists else np.asarray(value).astype(pick(kinds))),
+            lambda: made(data=3 if lists else value, **pick(packings)),
+            lambda: where.move(path, pick(("x", "é", "0", "..", "y/z"))),
+        ]
+        if random.random() < 0.2:
+            attribute()
+        else:
+            change = pick(changes)
+            if name in where and change is not changes[-1]:
+                del where[name]
+            change()
     return buffer.getvalue()
 
 
