@@ -157,7 +157,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     found = found if isinstance(found, dict) else {}
     required = (*_parameters_in(found), WEIGHT, *READOUT, *({MASK} & set(found)))
     missing = [name for name in required if not isinstance(found.get(name), Tensor)]
-    unknown = [brief(name) for name in found if name not in required][:MOST_NAMED]
+    unknown = [brief(name).strip("'") for name in found if name not in required][:MOST_NAMED]
     if missing or unknown:
         lacks = f" lacks {', '.join(missing)}" if missing else ""
         more = f" has unknown {', '.join(unknown)}" if unknown else ""

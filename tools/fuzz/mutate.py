@@ -329,9 +329,9 @@ def as_hdf5(random: Random, data: bytes, others: Samples = ()) -> bytes:
             where.create_virtual_dataset(name, layout)
 
         def number() -> None:
-            flat = np.asarray(value).ravel().copy()
+            flat = np.asarray(3 if lists else value).ravel().copy()
             flat[random.randrange(len(flat))] = pick((0, 1, -1, 127, 255, 2**31 - 1))
-            made(data=flat.reshape(np.shape(value)))
+            made(data=flat.reshape(() if lists else np.shape(value)))
 
         def attribute() -> None:
             target = pick(items)
