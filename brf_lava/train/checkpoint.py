@@ -306,8 +306,10 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
             f"brf-lava {brief(writer)}: use that version, or train again."
         )
     try:
-        types = _MODEL if found == FORMAT else _TRAINING
+        types, what, remedy = _MODEL, "model file", AGAIN
+        if found != FORMAT:
+            types, what, remedy = _TRAINING, "training state", "Use --restart."
         msgspec.convert(contents, msgspec.defstruct("Stored", list(types.items())))
     except Exception as error:  # tensors raise their own where they are taken for lists
-        raise CheckpointError(f"{path}: damaged ({shortened(error)}). {AGAIN}") from None
+        raise CheckpointError(f"{path}: damaged {what} ({shortened(error)}). {remedy}") from None
     return contents

@@ -88,7 +88,7 @@ def _fuzz(name: str, seconds: float, options: argparse.Namespace, folder: Path) 
         count[outcome.kind] += 1
         print(f"{path}: {outcome.kind} {outcome.text}", flush=True)
     for number, sample in enumerate(reader.samples):
-        outcome = reading.read(sample)
+        outcome = reading.read(sample, 300)  # machine code may have to be compiled first
         if outcome.kind != "accepted":
             raise SystemExit(f"{name}: sample {number} is not valid: {outcome.text}")
     end = time.monotonic() + seconds

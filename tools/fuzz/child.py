@@ -41,14 +41,14 @@ class Reading:
         self.reader, self.path = reader, folder / reader.file
         self.child, self.left = 0, 0
 
-    def read(self, data: bytes) -> Outcome:
+    def read(self, data: bytes, seconds: float = SECONDS) -> Outcome:
         self.path.write_bytes(data)
         if not self.left:
             self.end()
             self._start()
         self.left -= 1
         os.write(self.order, b"x")
-        ready, _, _ = select.select([self.answer], [], [], SECONDS)
+        ready, _, _ = select.select([self.answer], [], [], seconds)
         line = b""
         while ready and not line.endswith(b"\n"):
             part = os.read(self.answer, 1 << 16)
