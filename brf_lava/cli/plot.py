@@ -251,7 +251,7 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
     from brf_lava.train.checkpoint import load_checkpoint
 
     network: AnyNetwork
-    if h5py.is_hdf5(path):
+    if path.is_file() and h5py.is_hdf5(path):
         network, _ = read_network(path)
         known, decision = network.provenance, decision_of(network)
         sizes = network.inputs, network.classes

@@ -118,7 +118,8 @@ def parse_profile(source: str, where: str) -> Profile:
     kind = table.get("kind", "")
     if not isinstance(kind, str) or kind not in KINDS:
         raise RecipeError(
-            f"{where}: kind: {toml.to_toml(kind)}; allowed is one of {', '.join(KINDS)}."
+            f"{where}: kind: {toml.to_toml(kind)[: toml.SHOWN]}; allowed is one of "
+            f"{', '.join(KINDS)}."
         )
     return toml.build(KINDS[kind], table, where, RecipeError)
 

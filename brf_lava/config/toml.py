@@ -89,7 +89,7 @@ def build(
         hint = f"no such key. {nearest(key, known)}"
         if chosen and key in known:
             hint = f"no such key where {chosen}; leave it out. There are {', '.join(declared)}."
-        raise fault(f"{where}: {key}: {hint}")
+        raise fault(f"{where}: {key[: 2 * SHOWN]}: {hint}")
     return convert(kind, table, where, fault, prefix=prefix)
 
 

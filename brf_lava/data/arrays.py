@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brf_lava.errors import BrfLavaError, DataError
+from brf_lava.io.foreign import check_regular, check_zip, rehearse
 from brf_lava.io.printable import shortened
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -28,8 +30,9 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         expected: What it should be, for the message.
     """
     try:
+        check_regular(path)
         yield
-    except BrfLavaError:
+    except (BrfLavaError, MemoryError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno:
@@ -50,25 +53,31 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any
         DataError: The file has another suffix, cannot be read or lacks an array.
     """
     suffix = path.suffix.lower()
+    if suffix not in (".npz", *HDF5_SUFFIXES):
+        raise DataError(
+            f"{path}: arrays are read from .npz, {' and '.join(HDF5_SUFFIXES)}. Save them as one "
+            "of these."
+        )
     with reading(path, f"a file with the arrays {', '.join(names)}"):
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return _picked(file, file.files, names)
-        if suffix in HDF5_SUFFIXES:
-            import h5py
+            check_zip(path)
+            rehearse(partial(_read_npz, path, names))
+            return _read_npz(path, names)
+        import h5py
 
-            with h5py.File(path, "r") as file:
-                found: list[str] = []
-                file.visititems(
-                    lambda name, item: (
-                        found.append(name) if isinstance(item, h5py.Dataset) else None
-                    )
-                )
-                return _picked(file, found, names)
-    raise DataError(
-        f"{path}: arrays are read from .npz, {' and '.join(HDF5_SUFFIXES)}. Save them as one of "
-        "these."
-    )
+        from brf_lava.io.hdf5 import open_hdf5
+
+        with open_hdf5(path, names) as file:
+            found: list[str] = []
+            file.visititems(
+                lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
+            )
+            return _picked(file, found, names)
+
+
+def _read_npz(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as file:
+        return _picked(file, file.files, names)
 
 
 def _picked(file: Any, found: list[str], names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
@@ -76,4 +85,7 @@ def _picked(file: Any, found: list[str], names: Collection[str]) -> dict[str, np
     for name in inside.values():
         if name not in found:
             raise ValueError(f"no array {name}; there are {', '.join(found) or 'none'}")
-    return {name: np.asarray(file[path][()]) for name, path in inside.items()}
+    arrays = {name: file[path] for name, path in inside.items()}
+    if raw := [name for name, array in arrays.items() if isinstance(array, bytes)]:
+        raise ValueError(f"{raw[0]} is no array")  # a member of a .npz that is no .npy
+    return {name: np.asarray(array[()]) for name, array in arrays.items()}

@@ -5,6 +5,7 @@ One permutation belongs to a trained network as much as its weights: another one
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from brf_lava.data.arrays import reading
 from brf_lava.errors import DataError
+from brf_lava.io.foreign import rehearse
 
 IDENTITY = "identity"  # in place of a file: the steps in their own order
 KINDS = {
@@ -70,11 +72,16 @@ def check_permutation(values: npt.NDArray[Any], steps: int, where: str) -> None:
 
 def _read(path: Path, suffix: str) -> Any:
     if suffix == ".npy":
-        return np.load(path, allow_pickle=False)
+        read = partial(np.lib.format.open_memmap, path, mode="r")  # not larger than the file
+        rehearse(read)
+        return read()
     if suffix == ".txt":
         return np.array(path.read_text("utf-8").replace(",", " ").split()).astype(np.int64)
     import torch
 
     from brf_lava.io.torch_file import load_torch_file
 
-    return torch.as_tensor(load_torch_file(path)).numpy()
+    contents = load_torch_file(path)
+    if isinstance(contents, list | tuple) and not all(isinstance(each, int) for each in contents):
+        raise ValueError("a list of other things than integers")
+    return torch.as_tensor(contents).numpy()

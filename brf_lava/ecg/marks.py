@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from brf_lava.data.arrays import reading
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
+from brf_lava.io.foreign import rehearse
 from brf_lava.network.decision import UNLABELED
 
 P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
@@ -78,7 +80,9 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
 
     path = record.parent / f"{record.name}.{annotator}"
     with reading(path, "a complete WFDB annotation file"):
-        annotation = wfdb.rdann(str(record), annotator)
+        read = partial(wfdb.rdann, str(record), annotator)
+        rehearse(read)
+        annotation = read()
         samples = np.asarray(annotation.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in annotation.symbol]
         if not path.read_bytes().endswith(END_MARK):  # wfdb does not look

@@ -87,11 +87,11 @@ def load_prepared(path: Path) -> Dataset:
     Raises:
         DataError: The file cannot be read, is of another schema or was changed.
     """
-    import h5py
+    from brf_lava.io.hdf5 import open_hdf5
 
     with (
         reading(path, "a file of prepared records, as 'brf-lava data prepare ecg' writes"),
-        h5py.File(path, "r") as file,
+        open_hdf5(path) as file,
     ):
         if (kind := file.attrs["format"]) != FORMAT.encode():
             raise ValueError(f"format {kind!r}")

@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,14 @@ from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
+from brf_lava.io.foreign import check_regular, rehearse
+from brf_lava.io.printable import brief
 
 FS = round(1 / ECG.step_seconds)  # Hz
 LEAST_FS = 100.0  # Hz; a QRS complex lasts about 0.1 s, and below that it is a few samples
 MOST_FS = 20_000.0  # Hz; above, the header is more likely damaged than right
 RESAMPLING_DENOMINATOR = 1000  # largest, of the fraction that stands for a ratio of frequencies
+LONGEST_NAME = 255  # of a file
 PUBLISHED_DELAY = 19  # steps by which labels trail spikes in the files of Yin et al. 2021
 KIND = re.compile(r"wfdb:threshold=([0-9.e+-]+),delay=([0-9]+)")
 
@@ -129,10 +133,21 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
     if not os.path.isfile(header):
         raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
     require_extra("records", "wfdb")
+    with reading(header, "the header of a WFDB record"):
+        rehearse(partial(_read_record, path, header, leads))
+    return _read_record(path, header, leads)
+
+
+def _read_record(path: Path, header: Path, leads: Leads | None) -> Record:
     import wfdb
 
     with reading(header, "a WFDB header"):
-        fields = wfdb.rdheader(str(path))
+        fields = wfdb.rdheader(str(path), rd_segments=True)
+        for part in (fields, *(getattr(fields, "segments", None) or ())):
+            for name in getattr(part, "file_name", None) or ():
+                if Path(name).name != name or len(name) > LONGEST_NAME:
+                    raise ValueError(f"its signal file {brief(name)} is in another folder")
+                check_regular(path.parent / name)
     count, fs = fields.n_sig or 0, fields.fs or 0
     if count < LEADS or not LEAST_FS <= fs <= MOST_FS or fields.sig_len == 0:
         raise DataError(

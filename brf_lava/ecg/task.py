@@ -8,6 +8,7 @@ Which of these is recorded in `DataSource`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.ecg.spec import ECG
+from brf_lava.io.foreign import rehearse
 from brf_lava.network.decision import UNLABELED
 
 TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"
@@ -104,8 +106,9 @@ def read_split(path: Path) -> Split:
 
     shape = f"[B, {STORED_STEPS}, {ECG.inputs}], y [B, {STORED_STEPS}, {len(ECG.classes)}]"
     with reading(path, f"a MATLAB file of version 5 with x {shape}, 0 and 1, as published"):
-        with path.open("rb") as file:
-            content = scipy.io.loadmat(file, variable_names=["x", "y"])
+        load = partial(scipy.io.loadmat, path, appendmat=False, variable_names=["x", "y"])
+        rehearse(load)
+        content = load()
         x, y = _array(content, "x", ECG.inputs), _array(content, "y", len(ECG.classes))
         if len(x) != len(y):
             raise ValueError(f"{len(x)} segments in x and {len(y)} in y")

@@ -7,6 +7,7 @@ Control characters and what has no encoding are spelled out where text is printe
 from __future__ import annotations
 
 import re
+import reprlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
 
 def printable(text: str) -> str:
     r"""The text with all of that spelled out, as ``\x1b``; line feeds stay."""
@@ -27,6 +31,14 @@ def printable(text: str) -> str:
 def on_one_line(name: object) -> str:
     r"""The text of a name, as of a file, for a line of output: line feeds as ``\n``."""
     return str(name).replace("\n", "\\n")
+
+
+def brief(value: object) -> str:
+    """A value out of a file as a message shows it, however long or deep it is."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return type(value).__name__
 
 
 def shortened(error: BaseException) -> str:

@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+SOON = 0.05  # s
 
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -31,6 +34,16 @@ def end_with_parent(parent: int, number: signal.Signals) -> None:
         os._exit(1)
 
 
+def _again(lost: Any) -> None:
+    """A signal in a destructor, or a callback of C, which Python would only print, comes again."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if issubclass(lost.exc_type, Terminated) else signal.SIGINT
+        # A thread is not within the destructor; this handler's own errors are only printed, too.
+        threading.Timer(SOON, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM, a job scheduler's Ctrl-C, raises `Terminated`; not outside the main thread."""
@@ -38,9 +51,11 @@ def terminated_like_interrupted() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGTERM, _terminate)
+    hook, sys.unraisablehook = sys.unraisablehook, _again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         if before is not None:  # a handler that was not set from Python cannot be set again
             signal.signal(signal.SIGTERM, before)
 

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.errors import BrfLavaError
+from brf_lava.io.foreign import check_regular, check_size
+from brf_lava.io.printable import shortened
+
+TEXT = 64  # bytes of memory that a byte of JSON or TOML may take as Python's values
 
 
 def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> str:
@@ -19,11 +23,15 @@ def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> 
         remedy: The last sentence of the message.
     """
     try:
+        check_regular(path)
+        check_size(TEXT * path.stat().st_size)
         return path.read_bytes().decode()
     except OSError as error:
         raise fault(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
     except UnicodeDecodeError as error:
         raise fault(f"{path}: byte {error.start} is not UTF-8 text. {remedy}") from None
+    except ValueError as error:
+        raise fault(f"{path}: {error}. {remedy}") from None
 
 
 def parse_json(text: str, where: str, fault: Callable[[str], BrfLavaError], remedy: str) -> Any:
@@ -38,7 +46,7 @@ def parse_json(text: str, where: str, fault: Callable[[str], BrfLavaError], reme
     try:
         return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else shortened(error)
         raise fault(f"{where}: not valid JSON ({reason}). {remedy}") from None
 
 

@@ -43,6 +43,7 @@ from numpy.typing import NDArray
 import brf_lava
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.io.files import HDF5, Kind, write_bytes
+from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.printable import shortened
 from brf_lava.io.seal import has_seal, sealed
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
@@ -191,7 +192,7 @@ def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors |
         problem = "not a file" if path.exists() else "no such file"
         raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             root = _Group(file, path)
             network = _read_network(root)
             return network, _read_reference(root, network), _read_vectors(root, network)

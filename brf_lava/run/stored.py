@@ -18,6 +18,7 @@ from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
 from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
+from brf_lava.io.printable import brief
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from brf_lava.train.model import Network
 
 SINGLES = 10  # samples that are run one by one, before all at once
+MOST_LISTED = 80  # letters
 REMEDY = "Write it again with brf-lava run --out."
 
 
@@ -80,7 +82,8 @@ def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     if isinstance(contents, dict):
         kind, schema = contents.get("format"), contents.get("schema")
         if (kind, schema) != (FORMAT, SCHEMA):
-            problem = f"format {kind!r}, schema {schema}; {FORMAT!r} of schema {SCHEMA} is needed"
+            found = f"format {brief(kind)}, schema {brief(schema)}"
+            problem = f"{found}; {FORMAT!r} of schema {SCHEMA} is needed"
             raise DataError(f"{path}: {problem}. {remedy}")
     return convert(RunFile, contents, str(path), DataError, remedy)
 
@@ -96,7 +99,7 @@ def read_run(path: Path) -> RunFile:
     shapes = [layer.shape for layer in stored.result.layers]
     names = {shape.neuron for shape in shapes}
     if not all(name in NEURONS or name in LOADED for name in names):
-        listed = ", ".join(sorted(names))
+        listed = ", ".join(sorted(names))[:MOST_LISTED]
         raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
     spiking = [shape.record.spiking for shape in shapes]
     joined = all(after.inputs == before.neurons for before, after in pairwise(shapes))

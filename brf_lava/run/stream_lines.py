@@ -13,6 +13,7 @@ from msgspec import Meta
 from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.synthetic import LEADS
 from brf_lava.errors import DataError
+from brf_lava.io.printable import shortened
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.stream import Answer, Stream
 from brf_lava.tasks.registry import TASKS
@@ -71,8 +72,8 @@ class LineReader:
             text = line[: 4 * SHOWN].decode(errors="replace").strip()
             text = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
             raise DataError(
-                f"{where}: {text}: {error}; allowed are {self._allowed}. Correct it and start "
-                "again with the sequence that it is in."
+                f"{where}: {text}: {shortened(error)}; allowed are {self._allowed}. Correct it and "
+                "start again with the sequence that it is in."
             ) from None
 
     def _step(self, line: Any) -> list[int] | None:

@@ -35,7 +35,6 @@ FILES = DataFiles(
     get="Get SHD with 'brf-lava data fetch shd', or name its folder with --data or "
     f"{DATA_VARIABLE}.",
 )
-BLOCK = 256  # samples that are read at once, which is twice as fast as one by one
 LAST = (SHD.steps - 1) * SHD.step_seconds  # s, the end of the last step
 LATE = 0.5  # of the spikes; with more of them after LAST, the times cannot be what they should
 EXPECTED = (
@@ -77,10 +76,11 @@ def read_split(path: Path) -> Split:
         DataError: The file cannot be read or does not hold these, or its spikes mostly come after
             the last step: its times are of another unit or origin.
     """
-    import h5py
+    from brf_lava.io.hdf5 import BLOCK, open_hdf5
 
-    with reading(path, EXPECTED), h5py.File(path, "r") as file:
-        times, units, labels = file["spikes/times"], file["spikes/units"], file["labels"][()]
+    names = ("spikes/times", "spikes/units", "labels")
+    with reading(path, EXPECTED), open_hdf5(path, names) as file:
+        times, units, labels = file[names[0]], file[names[1]], file[names[2]][()]
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(SHD.classes):
             raise ValueError(f"labels {labels.dtype} from {labels.min()} to {labels.max()}")
         if not len(times) == len(units) == len(labels):

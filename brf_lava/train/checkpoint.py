@@ -9,18 +9,21 @@ import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_recipe
+from brf_lava.config.toml import Count, Positive, Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
-from brf_lava.io.printable import shortened
+from brf_lava.io.printable import brief, shortened
 from brf_lava.io.seal import has_seal, sealed
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
@@ -33,6 +36,9 @@ FORMAT = "brf-lava-model"
 KIND = Kind("a model of brf-lava", TORCH, FORMAT)
 SCHEMA = 4
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
+Tensors = dict[str, Tensor]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+AGAIN = "Train or import it again."
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,35 @@ class Checkpoint:
         network = Network(self.recipe, self.inputs, classes, input_scale=self.input_scale)
         network.load_state_dict(self.state_dict)
         return network
+
+
+_BOTH: dict[str, Any] = {  # types of what a model file and a training state hold
+    "versions": dict[str, str],
+    "recipe": str,
+    "data": DataSource,
+    "permutation": Tensor | None,
+    "epoch": Whole,
+}
+_MODEL = _BOTH | {
+    "seed": Seed | None,
+    "origin": str,
+    "inputs": Count,
+    "classes": Annotated[list[str], Meta(min_length=1)],
+    "epochs_done": Whole,
+    "metrics": Metrics,
+    "predictions": Tensor,
+    "sops": Tensor,
+    "input_scale": Positive,
+    "state_dict": Tensors,
+}
+_TRAINING = _BOTH | {
+    "seed": Seed,
+    "best_epoch": Whole,
+    "best_loss": float,
+    "best_state": Tensors | None,
+    "model": Tensors,
+    "reports": list[dict[str, bool | int | float]],
+}
 
 
 def measured(
@@ -130,21 +165,24 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     contents = read_archive(path, FORMAT)
     try:
+        activity = FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy())
+        found = [(array.dtype, array.ndim, len(array)) for array in vars(activity).values()]
+        if found != [(np.uint8, 2, found[0][2]), (np.int64, 1, found[0][2])]:
+            raise TypeError(f"predictions and sops are {found}")
         checkpoint = Checkpoint(
             **{name: contents[name] for name in PLAIN},
             recipe=stored_recipe(contents, path),
             classes=tuple(contents["classes"]),
             data=DataSource(**contents["data"]),
             metrics=Metrics(**contents["metrics"]),
-            activity=FloatActivity(contents["predictions"].numpy(), contents["sops"].numpy()),
+            activity=activity,
             input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
         checkpoint.model()
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). "
-            "Train or import it again."
+            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). {AGAIN}"
         ) from error
     return checkpoint
 
@@ -192,7 +230,7 @@ def permutation_of(contents: dict[str, Any]) -> NDArray[np.int64] | None:
 
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
-    """The recipe in a model file or a training state."""
+    """The recipe in a model file or a training state. Raises: RecipeError, CheckpointError."""
     stored = contents.get("neurons", {})
 
     def find(name: str) -> Neuron:
@@ -201,7 +239,17 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
-    return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
+    recipe = parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
+    tensors: Tensors = contents.get("state_dict") or contents["model"]
+    held, needed, width = sum(map(Tensor.numel, tensors.values())), 0, contents.get("inputs", 1)
+    for layer in recipe.layers:
+        needed += layer.neurons * (width + layer.neurons * layer.recurrent)
+        width = layer.neurons
+    if needed + width * len(contents.get("classes", ())) > held:  # found out before they are made
+        raise CheckpointError(
+            f"{path}: its recipe has {needed:,} hidden weights, of {held:,} numbers in it. {AGAIN}"
+        )
+    return recipe
 
 
 def own_neurons(recipe: Recipe) -> dict[str, Any]:
@@ -229,32 +277,45 @@ def read_torch_file(path: Path) -> Any:
         raise CheckpointError(
             f"{path}: {str(error.strerror).lower()}. Name a model file."
         ) from error
+    except (BrfLavaError, MemoryError):
+        raise
     except Exception as error:  # of any kind: what damage leads torch's unpickler to
+        reason = shortened(error) if type(error) is ValueError else type(error).__name__
         raise CheckpointError(
-            f"{path}: not a torch file of plain tensors, or damaged ({type(error).__name__}). Name "
-            "a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
+            f"{path}: not a torch file of plain tensors, or damaged ({reason}). Name a file of "
+            "'brf-lava train' or, to import, a checkpoint of the reference code."
         ) from error
 
 
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
-    """A torch file of ours of the expected kind and of `SCHEMA`."""
+    """A torch file of ours of the expected kind and of `SCHEMA`, its values of the right types."""
     archive = read_torch_file(path)
     contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
-    if contents.get("format") != expected_format:
+    found, schema = contents.get("format"), contents.get("schema")
+    if not isinstance(found, str) or found != expected_format:
         remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
         if "model_state_dict" in contents:
             remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
-        found = contents.get("format")
-        raise CheckpointError(f"{path}: format {found!r}, expected {expected_format!r}. {remedy}")
-    if contents.get("schema") != SCHEMA:
-        writer = contents.get("versions", {}).get("brf_lava", "unknown")
         raise CheckpointError(
-            f"{path}: schema {contents.get('schema')!r}, this version reads {SCHEMA}. It was "
-            f"written by brf-lava {writer}: use that version, or train again."
+            f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
+        )
+    writers = contents.get("versions")
+    if not isinstance(schema, int) or schema != SCHEMA:
+        writer = writers.get("brf_lava", "unknown") if isinstance(writers, dict) else "unknown"
+        raise CheckpointError(
+            f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "
+            f"brf-lava {brief(writer)}: use that version, or train again."
         )
     if not has_seal(path.read_bytes()):
         raise CheckpointError(
             f"{path}: damaged or edited: it is not what its SHA-256 was taken of. Restore it, or "
             "train again."
         )
+    try:
+        types, what, remedy = _MODEL, "model file", AGAIN
+        if found != FORMAT:
+            types, what, remedy = _TRAINING, "training state", "Use --restart."
+        msgspec.convert(contents, msgspec.defstruct("Stored", list(types.items())))
+    except Exception as error:  # tensors raise their own where they are taken for lists
+        raise CheckpointError(f"{path}: damaged {what} ({shortened(error)}). {remedy}") from None
     return contents

@@ -10,6 +10,7 @@ import msgspec
 
 from brf_lava.config.toml import Count, Share, convert, number
 from brf_lava.errors import DataError
+from brf_lava.io.printable import brief
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.neurons.record import Interval
 
@@ -41,6 +42,8 @@ def read_metrics(path: Path, names: Sequence[str], remedy: str) -> dict[str, lis
         contents = parse_json(text, where, DataError, remedy)
         row = convert(kind, contents, where, DataError, remedy)
         if row.epoch != line:
-            raise DataError(f"{where}: epoch {row.epoch}; lines must be in order from 1. {remedy}")
+            raise DataError(
+                f"{where}: epoch {brief(row.epoch)}; lines must be in order from 1. {remedy}"
+            )
         epochs.append(row)
     return {name: [getattr(epoch, name) for epoch in epochs] for name in names}

@@ -19,6 +19,7 @@ from brf_lava.config.recipe import Recipe, override, recipe_for
 from brf_lava.config.shipped import names
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, ParameterError, RecipeError
+from brf_lava.io.printable import brief
 from brf_lava.neurons.families import DEFAULT, SPIKING
 from brf_lava.train.checkpoint import Checkpoint, measured, read_torch_file
 
@@ -26,6 +27,7 @@ WEIGHT, MASK = "hidden.linear.weight", "hidden.linear.mask"
 READOUT = {"out.tau_mem": "readout.neuron.tau", "out.linear.weight": "readout.weight"}
 TRIAL_SAMPLES = 200  # enough to tell a network that works from one that does not
 CHANCES = 1.5  # times the accuracy of guessing: what is below tells nothing
+MOST_NAMED = 8  # tensors that a message names
 CPU = torch.device("cpu")
 IMPORTED = {"seed": None, "epoch": 0, "epochs_done": 0}
 
@@ -138,6 +140,9 @@ def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
     """The file's tensors under our names; pruned weights are 0."""
     weight = tensors[WEIGHT] * tensors[MASK] if MASK in tensors else tensors[WEIGHT]
     renamed = {**_parameters_in(tensors), **READOUT}
+    neurons = tensors[next(iter(renamed))].numel()
+    if weight.numel() < neurons**2:  # before a network of that size is made
+        raise IndexError(f"{WEIGHT} {list(weight.shape)} is not of {neurons} neurons.")
     return {
         "hidden.0.weight": weight[:, :inputs].clone(),
         "hidden.0.recurrent_weight": weight[:, inputs:].clone(),
@@ -150,9 +155,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     contents: Any = read_torch_file(path)
     found = contents.get("model_state_dict") if isinstance(contents, dict) else None
     found = found if isinstance(found, dict) else {}
-    required = (*_parameters_in(found), WEIGHT, *READOUT)
+    required = (*_parameters_in(found), WEIGHT, *READOUT, *({MASK} & set(found)))
     missing = [name for name in required if not isinstance(found.get(name), Tensor)]
-    unknown = [str(name) for name in found if name not in (*required, MASK)]
+    unknown = [brief(name).strip("'") for name in found if name not in required][:MOST_NAMED]
     if missing or unknown:
         lacks = f" lacks {', '.join(missing)}" if missing else ""
         more = f" has unknown {', '.join(unknown)}" if unknown else ""

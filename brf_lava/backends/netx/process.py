@@ -23,6 +23,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
+from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.printable import shortened
 from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
@@ -120,6 +121,9 @@ class Network(hdf5.Network):  # type: ignore[misc]
         sparse_fc_layer: bool = False,
     ) -> None:
         with _errors_of(net_config):
+            if isinstance(net_config, str | PathLike):
+                with open_hdf5(Path(net_config)):  # netx itself looks at nothing
+                    pass
             super().__init__(
                 # "" is refused where Lava's process is made already: without, its end would fail
                 str(net_config) if isinstance(net_config, str | PathLike) else "",
