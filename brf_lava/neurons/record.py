@@ -214,6 +214,8 @@ class Neuron:
         parameters: constants and trained parameters, in the order of the recipe's keys.
         rule: (trained parameters in order, constants) to the coefficients. It calls `exp`, if at
             all, by that name; torch's is put in its place.
+        inverse: (coefficients of a neuron in order, constants) to its trained parameters: what a
+            training starts from that starts from integers. None: it cannot.
         real_step, fixed_step, adjoint_step: see `real.py`, `fixed.py` and `adjoint.py`. Without an
             adjoint training runs on the reference kernel.
         real_constants, fixed_constants: the NamedTuples of what the layer shares.
@@ -241,6 +243,7 @@ class Neuron:
     real_constants: Callable[..., Any]
     fixed_constants: Callable[..., Any]
     adjoint_step: Callable[..., Any] | None = None
+    inverse: Callable[..., Any] | None = None
     spiking: bool = True
     leak: str = ""
     weights_carry: str = ""

@@ -40,7 +40,8 @@ def export_model(
         checkpoint: The model.
         dataset: Its data. The states take their ranges from the training half.
         path: The file to write, usually named ``net.h5``.
-        state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves.
+        state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves, or
+            those that the network was trained with.
         parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
         weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8.
         rounding: "adaptive" keeps the neurons' membranes close to the float ones, see
@@ -62,10 +63,11 @@ def export_model(
             f"calibration data: {calibration.shape[2]} inputs, the model has {checkpoint.inputs}. "
             "Name the data it was trained on with --data."
         )
+    model = checkpoint.model()
     network, reports = quantize(
-        checkpoint.model().to_real(),
+        model.to_real(),
         calibration,
-        state_bits=state_bits,
+        state_bits=model.state_bits if state_bits is None else state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
         rounding=rounding,

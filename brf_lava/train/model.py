@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, RecipeError
-from brf_lava.export.quantize import growing
+from brf_lava.export.quantize import growing, quantize
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
@@ -82,6 +83,28 @@ class Network(nn.Module):
         """The hidden layers, as what they are; torch's ModuleList knows them as modules only."""
         return cast(tuple[Block, ...], tuple(self.hidden))
 
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All layers, the readout last."""
+        return (*self.hidden_blocks, self.readout)
+
+    @property
+    def state_bits(self) -> tuple[int, ...] | None:
+        """Fraction bits of the states of each layer that trains on integers; None for real ones."""
+        if not self.readout.weight_bits:
+            return None
+        return tuple(int(block.state_bits) for block in self.blocks)
+
+    def choose_states(self, x: NDArray[Any]) -> None:
+        """Choose the fraction bits of the states as the export does; x: its calibration inputs.
+
+        Raises: ParameterError if the states are too large for any.
+        """
+        bits = self.readout.weight_bits
+        fixed, _ = quantize(self.to_real(), x, weight_bits=bits, rounding="nearest")
+        for block, layer in zip(self.blocks, fixed.layers, strict=True):
+            block.state_bits.fill_(layer.constants.state_bits)
+
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""
         return sum(len(growing(block.to_real())) for block in self.hidden_blocks)
@@ -92,7 +115,7 @@ class Network(nn.Module):
 
     def to_real(self) -> RealNetwork:
         """The network as plain arrays, for quantization; its inputs are the data's integers."""
-        first, *others = (block.to_real() for block in (*self.hidden_blocks, self.readout))
+        first, *others = (block.to_real() for block in self.blocks)
         scaled = replace(first, weights=self.input_scale * first.weights)
         return RealNetwork((scaled, *others))
 
