@@ -128,9 +128,8 @@ def recipe_for_task(
     recipe = override(base, [f"task={to_toml(task)}", *changes] if renamed else changes)
     if task not in (None, recipe.task):
         raise RecipeError(f"--task {task}: {recipe.name} is for task {recipe.task}. Name another.")
-    found = options.located(
-        recipe.task, data, Path(name) if name else start.path if start else None
-    )
+    beside = Path(name) if name else start.path if start else None
+    found = options.located(recipe.task, data, beside)
     same = Path(found) == Path(recipe.task)
     return recipe if same else override(recipe, [f"task={to_toml(found)}"])
 

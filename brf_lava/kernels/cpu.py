@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import loop
-from brf_lava.kernels.reference import Integers, Memory
+from brf_lava.kernels.reference import Memory
 from brf_lava.neurons.families import Neuron
 
 
@@ -32,11 +32,13 @@ class _Layer(torch.autograd.Function):
         surrogate: Callable[..., Any],
         truncate: int,
         start: Memory | None,
-        integers: Integers | None,
+        integers: loop.Integers | None,
     ) -> tuple[Tensor, Tensor]:
         differentiable = any(ctx.needs_input_grad)
-        initial, before = (None, None) if start is None else (each.numpy() for each in start)
-        if integers is None:
+        given = None if start is None else [each.numpy() for each in start]
+        if integers is not None:
+            output, states = integers.forward(neuron, x.numpy(), given, differentiable)
+        else:
             output, states = loop.forward(
                 neuron,
                 x.numpy(),
@@ -46,22 +48,9 @@ class _Layer(torch.autograd.Function):
                 constants,
                 integers=False,
                 keep_states=differentiable,
-                initial=initial,
-                before=before,
+                initial=None if given is None else given[0],
+                before=None if given is None else given[1],
             )
-        else:
-            units = integers.units[:, None, None]  # [S, 1, 1]
-            exact, history = loop.forward(
-                neuron,
-                (x * integers.input_unit).round().to(torch.int16).numpy(),
-                *integers[:4],
-                integers=True,
-                keep_states=differentiable,
-                initial=None if initial is None else np.rint(initial * units),
-                before=before,
-            )
-            states = (history / units).astype(np.float32)
-            output = (exact / (1 if neuron.spiking else units[0])).astype(np.float32)
         result, last = torch.from_numpy(output), torch.from_numpy(states[-1].copy())
         ctx.mark_non_differentiable(last)
         if differentiable:
@@ -113,7 +102,7 @@ def run_layer(
     surrogate: Callable[..., Any],
     truncate: int = 0,
     start: Memory | None = None,
-    integers: Integers | None = None,
+    integers: loop.Integers | None = None,
 ) -> tuple[Tensor, Memory]:
     """See `layer.run_layer`.
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import cpu, reference
-from brf_lava.kernels.reference import Integers, Memory
+from brf_lava.kernels.loop import Integers
+from brf_lava.kernels.reference import Memory
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.surrogate import SURROGATES
 

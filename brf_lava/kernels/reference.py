@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from brf_lava.kernels.loop import Integers
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
@@ -25,27 +24,12 @@ class Memory(NamedTuple):
     output: Tensor  # [B, N], what recurrent weights hear in the next step
 
 
-class Integers(NamedTuple):
-    """A layer in integers, for a run that takes its values from the neuron's integer step.
-
-    Gradients are those of the real step at the states of the integers: rounding is passed straight
-    through.
-    """
-
-    weights: NDArray[np.int64]  # [N, I]
-    recurrent: NDArray[np.int64] | None  # [N, N]
-    coefficients: NDArray[np.int64]  # [P, N], in the order of ``neuron.fixed_coefficients``
-    constants: Any  # ``neuron.fixed_constants``
-    units: NDArray[np.float64]  # [S], what the integer of each state is that stands for 1
-    input_unit: float  # likewise of x
-
-
 class _StraightThrough(torch.autograd.Function):
-    """The value of one tensor with the gradient of another, which it stands for."""
+    """The values of an array, with the gradient of the tensor that it stands for."""
 
     @staticmethod
-    def forward(ctx: Any, real: Tensor, value: Tensor) -> Tensor:
-        return value.to(real.device, real.dtype)
+    def forward(ctx: Any, real: Tensor, values: Any) -> Tensor:
+        return torch.from_numpy(values).to(real)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -91,7 +75,9 @@ def run_layer(
     derivative = bound(surrogate, exp=torch.exp)
     apply: Any = _Spike.apply
     step = bound(neuron.real_step, spike=lambda s: apply(s, derivative))
-    exact = None if integers is None else _integer_step(neuron, integers, x.device)
+    if integers is not None:
+        given = None if start is None else [each.detach().cpu().numpy() for each in start]
+        exact, history = integers.forward(neuron, x.detach().cpu().numpy(), given, True)
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:
@@ -99,36 +85,9 @@ def run_layer(
         current = x[t] if weights is None else functional.linear(x[t], weights)
         if recurrent is not None:
             current = current + functional.linear(output, recurrent)
-        before = (states, output)
         states, output = step(states, current, coefficients.unbind(), constants)
-        if exact is not None:
-            real, values = (*states, output), exact(x[t], *before)
-            *passed, output = map(straight_through, real, values)
-            states = tuple(passed)
+        if integers is not None:
+            states = tuple(map(straight_through, states, history[t + 1]))
+            output = straight_through(output, exact[t])
         outputs.append(output)
     return torch.stack(outputs), Memory(torch.stack(states).detach(), output.detach())
-
-
-def _integer_step(neuron: Neuron, integers: Integers, device: torch.device) -> Any:
-    """(x, states, output) to the next states and the output, real numbers that are integers."""
-
-    def moved(values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values).to(device)
-
-    def whole(values: Tensor, unit: Any) -> Tensor:
-        return (values.detach().double() * unit).round()
-
-    weights = moved(integers.weights).double()  # whose products are exact below 2**53
-    recurrent = None if integers.recurrent is None else moved(integers.recurrent).double()
-    coefficients, units = moved(integers.coefficients).unbind(), integers.units.tolist()
-
-    def step(x: Tensor, states: Any, output: Tensor) -> list[Tensor]:
-        current = functional.linear(whole(x, integers.input_unit), weights)
-        if recurrent is not None:
-            current = current + functional.linear(whole(output, 1), recurrent)
-        old = [whole(state, unit).long() for state, unit in zip(states, units, strict=True)]
-        new, z = neuron.fixed_step(old, current.long(), coefficients, integers.constants)
-        scales = (*units, 1 if neuron.spiking else units[0])
-        return [value / scale for value, scale in zip((*new, z), scales, strict=True)]
-
-    return step

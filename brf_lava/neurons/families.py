@@ -72,32 +72,16 @@ def _rf(omega: Any, b_offset: Any, constants: Any) -> Any:
     return -b_offset, omega
 
 
-def _rf_inverse(damping: float, omega: float, constants: Any) -> Any:
-    return omega, -damping
-
-
 def _brf(omega: Any, b_offset: Any, constants: Any) -> Any:
     return boundary.divergence_boundary(omega, constants.dt) - b_offset, omega
-
-
-def _brf_inverse(damping: float, omega: float, constants: Any) -> Any:
-    return omega, boundary.divergence_boundary(omega, constants.dt) - damping
 
 
 def _hrf(omega: Any, b_offset: Any, constants: Any) -> Any:
     return b_offset, omega
 
 
-def _hrf_inverse(damping: float, omega: float, constants: Any) -> Any:
-    return omega, damping
-
-
 def _bhrf(omega: Any, b_offset: Any, constants: Any) -> Any:
     return boundary.harmonic_boundary(omega, constants.dt) + b_offset, omega
-
-
-def _bhrf_inverse(damping: float, omega: float, constants: Any) -> Any:
-    return omega, damping - boundary.harmonic_boundary(omega, constants.dt)
 
 
 def _alif(tau_mem: Any, tau_adp: Any, constants: Any) -> Any:
@@ -108,8 +92,15 @@ def _li(tau: Any, constants: Any) -> Any:
     return (exp(-1 / tau),)
 
 
-def _leaky_inverse(*decays_and_constants: Any) -> Any:
-    return tuple(-1 / log(decay or 1e-9) for decay in decays_and_constants[:-1])
+def _of_resonator(rule: Any, coefficients: Any, constants: Any) -> Any:
+    """The damping is what omega alone makes of it, plus or minus the offset."""
+    damping, omega = coefficients
+    bare, less = (rule(omega, offset, constants)[0] for offset in (0.0, 1.0))
+    return omega, (damping - bare) / (less - bare)
+
+
+def _of_leaky(rule: Any, coefficients: Any, constants: Any) -> Any:
+    return tuple(-1 / log(decay or 1e-9) for decay in coefficients)
 
 
 RF = Neuron(
@@ -118,7 +109,7 @@ RF = Neuron(
     per_neuron=(DAMPING, ROTATION),
     parameters=(DT, THETA, OMEGA, B_OFFSET),
     rule=_rf,
-    inverse=_rf_inverse,
+    inverse=_of_resonator,
     real_step=real.rf_step,
     fixed_step=fixed.rf_step,
     adjoint_step=adjoint.rf_adjoint,
@@ -136,7 +127,6 @@ BRF = replace(
     states=("u", "v", "q"),
     parameters=(DT, THETA, OMEGA, B_OFFSET, GAMMA),
     rule=_brf,
-    inverse=_brf_inverse,
     real_step=real.brf_step,
     fixed_step=fixed.brf_step,
     adjoint_step=adjoint.brf_adjoint,
@@ -150,7 +140,6 @@ HRF = replace(
     states=("u", "w"),
     per_neuron=(FRICTION, ROTATION),
     rule=_hrf,
-    inverse=_hrf_inverse,
     real_step=real.hrf_step,
     fixed_step=fixed.hrf_step,
     adjoint_step=adjoint.hrf_adjoint,
@@ -165,7 +154,6 @@ BHRF = replace(
     states=("u", "w", "q"),
     parameters=BRF.parameters,
     rule=_bhrf,
-    inverse=_bhrf_inverse,
     real_step=real.bhrf_step,
     fixed_step=fixed.bhrf_step,
     adjoint_step=adjoint.bhrf_adjoint,
@@ -184,7 +172,7 @@ ALIF = Neuron(
         Normal("tau_adp", 150.0, 10.0, "steps"),
     ),
     rule=_alif,
-    inverse=_leaky_inverse,
+    inverse=_of_leaky,
     real_step=real.alif_step,
     fixed_step=fixed.alif_step,
     adjoint_step=adjoint.alif_adjoint,
@@ -198,7 +186,7 @@ LI = Neuron(
     per_neuron=(DECAY,),
     parameters=(Normal("tau", 20.0, 5.0, "steps"),),
     rule=_li,
-    inverse=_leaky_inverse,
+    inverse=_of_leaky,
     real_step=real.li_step,
     fixed_step=fixed.li_step,
     adjoint_step=adjoint.li_adjoint,

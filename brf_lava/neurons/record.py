@@ -214,8 +214,8 @@ class Neuron:
         parameters: constants and trained parameters, in the order of the recipe's keys.
         rule: (trained parameters in order, constants) to the coefficients. It calls `exp`, if at
             all, by that name; torch's is put in its place.
-        inverse: (coefficients of a neuron in order, constants) to its trained parameters: what a
-            training starts from that starts from integers. None: it cannot.
+        inverse: (rule, coefficients of one neuron, constants) to its trained parameters, for a
+            training that starts from integers. None: none can.
         real_step, fixed_step, adjoint_step: see `real.py`, `fixed.py` and `adjoint.py`. Without an
             adjoint training runs on the reference kernel.
         real_constants, fixed_constants: the NamedTuples of what the layer shares.

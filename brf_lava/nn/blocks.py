@@ -20,7 +20,8 @@ from brf_lava.errors import ParameterError
 from brf_lava.export.dequantize import dequantize_layer, state_units
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.export.rounding import bare_weights
-from brf_lava.kernels.reference import Integers, straight_through
+from brf_lava.kernels.loop import Integers
+from brf_lava.kernels.reference import straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
 from brf_lava.neurons.record import Neuron as Record
 from brf_lava.nn.neurons import Neuron, make_neuron, nct, time_major
@@ -211,7 +212,7 @@ class Block(NeuronBlock):
             real, recurrent = self._dequantized(fixed), fixed.recurrent
             values = (real.weights, real.recurrent, real.coefficients)
             pairs = zip(felt, values, strict=True)
-            felt = [f if f is None else straight_through(f, torch.tensor(v)) for f, v in pairs]
+            felt = [f if f is None else straight_through(f, v) for f, v in pairs]
             integers = Integers(
                 fixed.weights.integers,
                 None if recurrent is None else recurrent.integers,
@@ -251,7 +252,8 @@ class Block(NeuronBlock):
                 "Start from the model file."
             )
         constants, neurons = self.neuron.constants, real.coefficients.T.tolist()
-        parameters = zip(*(family.inverse(*each, constants) for each in neurons), strict=True)
+        inverses = (family.inverse(family.rule, each, constants) for each in neurons)
+        parameters = zip(*inverses, strict=True)
         own = {f"neuron.{t.name}": p for t, p in zip(family.trained, parameters, strict=True)}
         matrices = zip(("weight", "recurrent_weight"), bare_weights(real), strict=False)
         with torch.no_grad():
@@ -260,9 +262,12 @@ class Block(NeuronBlock):
             if self.recurrent_mask is not None and self.recurrent_weight is not None:
                 self.recurrent_mask.copy_(self.recurrent_weight != 0)
 
-    def to_real(self) -> RealLayer:
-        """This layer as plain arrays, in double precision; with `weight_bits`, of its integers."""
-        if self.weight_bits:
+    def to_real(self, *, rounded: bool = True) -> RealLayer:
+        """This layer as plain arrays, in double precision.
+
+        rounded: What the integers stand for, if there are `weight_bits`.
+        """
+        if self.weight_bits and rounded:
             return self._dequantized(self.to_fixed())
         with torch.no_grad():
             return self._layer(*self._effective_weights())

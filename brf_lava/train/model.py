@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, RecipeError
-from brf_lava.export.quantize import growing, quantize
+from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT
 from brf_lava.nn.blocks import Block
 
+GROWTH = 2.0  # weights may grow this much within an epoch of training on integers
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
 
 
@@ -98,12 +99,18 @@ class Network(nn.Module):
     def choose_states(self, x: NDArray[Any]) -> None:
         """Choose the fraction bits of the states as the export does; x: its calibration inputs.
 
-        Raises: ParameterError if the states are too large for any.
+        They also hold weights `GROWTH` times as large. Raises: ParameterError if none do.
         """
-        bits = self.readout.weight_bits
-        fixed, _ = quantize(self.to_real(), x, weight_bits=bits, rounding="nearest")
-        for block, layer in zip(self.blocks, fixed.layers, strict=True):
-            block.state_bits.fill_(layer.constants.state_bits)
+        largest = max(map(abs, input_range(x)))
+        real = self.to_real(rounded=False)
+        for block, layer, peaks in zip(
+            self.blocks, real.layers, measure_peaks(real, x), strict=True
+        ):
+            recurrent = None if layer.recurrent is None else GROWTH * layer.recurrent
+            grown = replace(layer, weights=GROWTH * layer.weights, recurrent=recurrent)
+            bits = choose_state_bits(grown, peaks, block.weight_bits, largest)
+            block.state_bits.fill_(bits)
+            largest = 1
 
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""
@@ -113,9 +120,12 @@ class Network(nn.Module):
         """What training makes small, as the recipe says; see `loss_per_sample`."""
         return loss_per_sample(outputs, labels, self.loss_steps, self.decision.ignore_first)
 
-    def to_real(self) -> RealNetwork:
-        """The network as plain arrays, for quantization; its inputs are the data's integers."""
-        first, *others = (block.to_real() for block in self.blocks)
+    def to_real(self, *, rounded: bool = True) -> RealNetwork:
+        """The network as plain arrays, for quantization; its inputs are the data's integers.
+
+        rounded: See `Block.to_real`.
+        """
+        first, *others = (block.to_real(rounded=rounded) for block in self.blocks)
         scaled = replace(first, weights=self.input_scale * first.weights)
         return RealNetwork((scaled, *others))
 
