@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brf_lava.export.rounding import leaks
+from brf_lava.kernels.loop import Integers
 from brf_lava.network.layers import FixedLayer, RealLayer
 
 
@@ -30,7 +30,17 @@ def dequantize_layer(layer: FixedLayer, constants: Any) -> RealLayer:
     )
 
 
-def state_units(layer: FixedLayer) -> NDArray[np.float64]:
-    """What the integer of each state is that stands for 1, [S]. A spike is a plain 1."""
-    unit = 2.0**layer.constants.state_bits
-    return np.array([1.0 if state == "z" else unit for state in layer.neuron.states])
+def integers_of(layer: FixedLayer, input_scale: float = 1.0) -> Integers:
+    """What a run of real numbers takes its values from.
+
+    input_scale: What the integers that the layer takes are times in that run.
+    """
+    unit, recurrent = 2.0**layer.constants.state_bits, layer.recurrent
+    return Integers(
+        layer.weights.integers,
+        None if recurrent is None else recurrent.integers,
+        layer.coefficients,
+        layer.constants,
+        np.array([1.0 if state == "z" else unit for state in layer.neuron.states]),  # z: a spike
+        1 / input_scale,
+    )

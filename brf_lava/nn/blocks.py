@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.dequantize import dequantize_layer, state_units
+from brf_lava.export.dequantize import dequantize_layer, integers_of
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.export.rounding import bare_weights
+from brf_lava.export.rounding import bare_weights, clip_outliers
 from brf_lava.kernels.loop import Integers
 from brf_lava.kernels.reference import straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
@@ -209,18 +209,11 @@ class Block(NeuronBlock):
         integers: Integers | None = None
         if self.weight_bits:
             fixed = self.to_fixed()
-            real, recurrent = self._dequantized(fixed), fixed.recurrent
+            real = self._dequantized(fixed)
             values = (real.weights, real.recurrent, real.coefficients)
             pairs = zip(felt, values, strict=True)
             felt = [f if f is None else straight_through(f, v) for f, v in pairs]
-            integers = Integers(
-                fixed.weights.integers,
-                None if recurrent is None else recurrent.integers,
-                fixed.coefficients,
-                fixed.constants,
-                state_units(fixed),
-                1 / self.input_scale,
-            )
+            integers = integers_of(fixed, self.input_scale)
         options: dict[str, Any] = {
             "backend": self.backend,
             "truncate": self.truncate,
@@ -233,8 +226,9 @@ class Block(NeuronBlock):
         with torch.no_grad():
             weights, recurrent = self._effective_weights()
             layer = self._layer(self.input_scale * weights.double(), recurrent)
-        layer_format = LayerFormat(int(self.state_bits), weight_bits=self.weight_bits)
-        return quantize_layer(layer, layer_format)[0]
+        bits = int(self.state_bits), self.weight_bits
+        layer_format = LayerFormat(bits[0], weight_bits=bits[1])
+        return quantize_layer(clip_outliers(layer, *bits), layer_format)[0]
 
     def _dequantized(self, layer: FixedLayer) -> RealLayer:
         real = dequantize_layer(layer, self.neuron.constants)

@@ -22,7 +22,6 @@ from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT
 from brf_lava.nn.blocks import Block
 
-GROWTH = 2.0  # weights may grow this much within an epoch of training on integers
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
 
 
@@ -99,17 +98,14 @@ class Network(nn.Module):
     def choose_states(self, x: NDArray[Any]) -> None:
         """Choose the fraction bits of the states as the export does; x: its calibration inputs.
 
-        They also hold weights `GROWTH` times as large. Raises: ParameterError if none do.
+        Raises: ParameterError if the states are too large for any.
         """
         largest = max(map(abs, input_range(x)))
         real = self.to_real(rounded=False)
         for block, layer, peaks in zip(
             self.blocks, real.layers, measure_peaks(real, x), strict=True
         ):
-            recurrent = None if layer.recurrent is None else GROWTH * layer.recurrent
-            grown = replace(layer, weights=GROWTH * layer.weights, recurrent=recurrent)
-            bits = choose_state_bits(grown, peaks, block.weight_bits, largest)
-            block.state_bits.fill_(bits)
+            block.state_bits.fill_(choose_state_bits(layer, peaks, block.weight_bits, largest))
             largest = 1
 
     def growing_neurons(self) -> int:
