@@ -16,7 +16,6 @@ from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
     from brf_lava.config.recipe import Recipe
-    from brf_lava.train.start import Start
     from brf_lava.train.trainer import Trainer
 
 
@@ -94,10 +93,10 @@ def train(
             raise CheckpointError(
                 f"{out}: is what --from names. Name another --out, or replace it with --overwrite."
             )
-        if start and seed is None:
-            seed = start.seed
-        chosen = recipe_for_task(recipe, task, changes, data, start)
+        stored = start.recipe if start else None
+        chosen = recipe_for_task(recipe, task, changes, data, source, stored)
         loaded = options.load_data(chosen.task, data)
+        seed = start.seed if start and seed is None else seed
         trainer = Trainer(chosen, loaded, seed or 0, target, out, start)
     with only_writer(out):
         _run(trainer, tensorboard, data)
@@ -108,9 +107,10 @@ def recipe_for_task(
     task: str | None,
     changes: Sequence[str],
     data: options.DataOptions,
-    start: Start | None = None,
+    source: Path | None = None,
+    stored: Recipe | None = None,
 ) -> Recipe:
-    """Return the recipe of that name, or else of `start`, or else for that task, with changes.
+    """Return the recipe of that name, else the one `stored` in file `source`, else for that task.
 
     A task of the user's own is the path at which it was found. Raises: RecipeError, DataError.
     """
@@ -118,18 +118,17 @@ def recipe_for_task(
     from brf_lava.config.toml import to_toml
 
     own = task is not None and task.endswith(".toml")
-    if name is None and start is None and (own or task is None):
+    if name is None and stored is None and (own or task is None):
         raise RecipeError(
             f"{f'--task {task}' if own else 'train'}: name a shipped --task, such as ecg, or a "
             "--recipe: ecg-brf if every step has a label, smnist-brf if every sample has one."
         )
-    base = load_recipe(name) if name else start.recipe if start else recipe_for(task or "")
-    renamed = task is not None and (own or (start is not None and name is None))
+    base = load_recipe(name) if name else stored or recipe_for(task or "")
+    renamed = task is not None and (own or base is stored)
     recipe = override(base, [f"task={to_toml(task)}", *changes] if renamed else changes)
     if task not in (None, recipe.task):
         raise RecipeError(f"--task {task}: {recipe.name} is for task {recipe.task}. Name another.")
-    beside = Path(name) if name else start.path if start else None
-    found = options.located(recipe.task, data, beside)
+    found = options.located(recipe.task, data, Path(name) if name else source)
     same = Path(found) == Path(recipe.task)
     return recipe if same else override(recipe, [f"task={to_toml(found)}"])
 

@@ -1,4 +1,4 @@
-"""From integers back to the real numbers that they stand for."""
+"""Between real numbers and integers, for a training that computes with integers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from brf_lava.export.rounding import leaks
+from brf_lava.export.quantize import LayerFormat
+from brf_lava.export.rounding import CLIPPED, bare_weights, leaks, mantissa_limit, smallest_exponent
 from brf_lava.kernels.loop import Integers
-from brf_lava.network.layers import FixedLayer, RealLayer
+from brf_lava.network.layers import EXPONENT_MAX, FixedLayer, RealLayer
 
 
 def dequantize_layer(layer: FixedLayer, constants: Any) -> RealLayer:
@@ -28,6 +29,20 @@ def dequantize_layer(layer: FixedLayer, constants: Any) -> RealLayer:
         weights=gains * bare.weights,
         recurrent=None if recurrent is None else gains * recurrent.integers / unit,
     )
+
+
+def without_outliers(layer: RealLayer, layer_format: LayerFormat) -> RealLayer:
+    """Clip the largest weights where the nearest integers come closer to all of them by that."""
+    unit = layer.neuron.weight_gain(layer.constants) * 2.0**layer_format.state_bits
+    limit, matrices = mantissa_limit(layer_format.weight_bits), []
+    for bare in bare_weights(layer):
+        largest = smallest_exponent(float(np.abs(bare).max() * unit), layer_format.weight_bits)
+        top = EXPONENT_MAX if largest is None else largest
+        steps = 2.0 ** np.arange(max(0, top - CLIPPED + 1), top + 1) / unit
+        rounded = [step * np.rint(bare / step).clip(-limit, limit) for step in steps]
+        bound = limit * steps[int(np.argmin([np.square(each - bare).sum() for each in rounded]))]
+        matrices.append(leaks(layer)[:, None] * bare.clip(-bound, bound))
+    return replace(layer, weights=matrices[0], recurrent=matrices[1] if matrices[1:] else None)
 
 
 def integers_of(layer: FixedLayer, input_scale: float = 1.0) -> Integers:

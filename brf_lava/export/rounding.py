@@ -14,7 +14,6 @@ filter for each neuron.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -259,20 +258,3 @@ def _exponents(matrix: NDArray[np.float64], weight_bits: int) -> list[int]:
     fits = smallest_exponent(float(np.abs(matrix).max(initial=0.0)), weight_bits)
     largest = EXPONENT_MAX if fits is None else fits  # a refitted weight may be beyond all of them
     return list(range(max(0, largest - CLIPPED + 1), largest + 1))
-
-
-def clip_outliers(layer: RealLayer, state_bits: int, weight_bits: int) -> RealLayer:
-    """Clip the largest weights where that lets the nearest integers be closer to all of them."""
-    gains, unit = leaks(layer)[:, None], layer.neuron.weight_gain(layer.constants) * 2.0**state_bits
-    limit, clipped = mantissa_limit(weight_bits), []
-    for bare in bare_weights(layer):
-        scaled = bare * unit
-
-        def bounded(exponent: int, scaled: Any = scaled) -> tuple[float, Any]:
-            step = 2.0**exponent
-            nearest = step * np.rint(np.clip(scaled / step, -limit, limit))
-            return float(np.square(nearest - scaled).sum()), step * limit / unit
-
-        _, bound = min(map(bounded, _exponents(scaled, weight_bits)))
-        clipped.append(gains * np.clip(bare, -bound, bound))
-    return replace(layer, weights=clipped[0], recurrent=clipped[1] if clipped[1:] else None)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.dequantize import dequantize_layer, integers_of
+from brf_lava.export.dequantize import dequantize_layer, integers_of, without_outliers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.export.rounding import bare_weights, clip_outliers
+from brf_lava.export.rounding import bare_weights
 from brf_lava.kernels.loop import Integers
 from brf_lava.kernels.reference import straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
@@ -210,25 +210,26 @@ class Block(NeuronBlock):
         if self.weight_bits:
             fixed = self.to_fixed()
             real = self._dequantized(fixed)
-            values = (real.weights, real.recurrent, real.coefficients)
-            pairs = zip(felt, values, strict=True)
-            felt = [f if f is None else straight_through(f, v) for f, v in pairs]
+            values = zip(felt, (real.weights, real.recurrent, real.coefficients), strict=True)
+            felt = [f if f is None else straight_through(f, value) for f, value in values]
             integers = integers_of(fixed, self.input_scale)
-        options: dict[str, Any] = {
-            "backend": self.backend,
-            "truncate": self.truncate,
-            "integers": integers,
-        }
-        return self._logged(self.neuron.run(inputs, *felt, delayed=self.delay_shift, **options))
+        output = self.neuron.run(
+            inputs,
+            *felt,
+            delayed=self.delay_shift,
+            backend=self.backend,
+            truncate=self.truncate,
+            integers=integers,
+        )
+        return self._logged(output)
 
     def to_fixed(self) -> FixedLayer:
         """This layer in the integers that `weight_bits` and `state_bits` make of it."""
         with torch.no_grad():
             weights, recurrent = self._effective_weights()
             layer = self._layer(self.input_scale * weights.double(), recurrent)
-        bits = int(self.state_bits), self.weight_bits
-        layer_format = LayerFormat(bits[0], weight_bits=bits[1])
-        return quantize_layer(clip_outliers(layer, *bits), layer_format)[0]
+        layer_format = LayerFormat(int(self.state_bits), weight_bits=self.weight_bits)
+        return quantize_layer(without_outliers(layer, layer_format), layer_format)[0]
 
     def _dequantized(self, layer: FixedLayer) -> RealLayer:
         real = dequantize_layer(layer, self.neuron.constants)
@@ -257,10 +258,7 @@ class Block(NeuronBlock):
                 self.recurrent_mask.copy_(self.recurrent_weight != 0)
 
     def to_real(self, *, rounded: bool = True) -> RealLayer:
-        """This layer as plain arrays, in double precision.
-
-        rounded: What the integers stand for, if there are `weight_bits`.
-        """
+        """With `weight_bits`, what the integers stand for, unless `rounded` is false."""
         if self.weight_bits and rounded:
             return self._dequantized(self.to_fixed())
         with torch.no_grad():

@@ -117,10 +117,7 @@ class Network(nn.Module):
         return loss_per_sample(outputs, labels, self.loss_steps, self.decision.ignore_first)
 
     def to_real(self, *, rounded: bool = True) -> RealNetwork:
-        """The network as plain arrays, for quantization; its inputs are the data's integers.
-
-        rounded: See `Block.to_real`.
-        """
+        """The network as plain arrays, see `Block.to_real`; its inputs are the data's integers."""
         first, *others = (block.to_real(rounded=rounded) for block in self.blocks)
         scaled = replace(first, weights=self.input_scale * first.weights)
         return RealNetwork((scaled, *others))

@@ -30,7 +30,7 @@ from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import Network, as_batch, check_labels, choose_device, evaluate
-from brf_lava.train.start import Start
+from brf_lava.train.start import take_over
 
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
@@ -152,7 +152,7 @@ class Trainer:
         seed: int = 0,
         device: torch.device | None = None,
         out: str | Path = "model.pt",
-        start: Start | None = None,
+        start: Checkpoint | None = None,
     ) -> None:
         device, out = device or choose_device("auto"), Path(out)
         if start is not None and is_permuted(recipe.task):
@@ -180,7 +180,7 @@ class Trainer:
         self.validation = Split(train.x[order[:held_out]], train.y[order[:held_out]])
         inputs, classes = train.x.shape[2], len(dataset.classes)
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
-        self.origin = "trained" if start is None else start.load_into(model)
+        self.origin = "trained" if start is None else take_over(model, start)
         self.model = model.to(device)
         if start is not None:
             self._choose_states()
