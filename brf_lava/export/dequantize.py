@@ -9,7 +9,7 @@ import numpy as np
 
 from brf_lava.export.quantize import LayerFormat
 from brf_lava.export.rounding import CLIPPED, bare_weights, leaks, mantissa_limit, smallest_exponent
-from brf_lava.kernels.loop import Integers
+from brf_lava.network.forward import forward
 from brf_lava.network.layers import EXPONENT_MAX, FixedLayer, RealLayer
 
 
@@ -45,17 +45,17 @@ def without_outliers(layer: RealLayer, layer_format: LayerFormat) -> RealLayer:
     return replace(layer, weights=matrices[0], recurrent=matrices[1] if matrices[1:] else None)
 
 
-def integers_of(layer: FixedLayer, input_scale: float = 1.0) -> Integers:
-    """What a run of real numbers takes its values from.
+def run_integers(
+    layer: FixedLayer, input_scale: float, x: Any, start: Any | None, keep_states: bool
+) -> tuple[Any, Any]:
+    """Run a layer in integers among real numbers: `kernels.reference.Integers`, but for two.
 
-    input_scale: What the integers that the layer takes are times in that run.
+    input_scale: What the layer's integer inputs are times in `x`.
     """
-    unit, recurrent = 2.0**layer.constants.state_bits, layer.recurrent
-    return Integers(
-        layer.weights.integers,
-        None if recurrent is None else recurrent.integers,
-        layer.coefficients,
-        layer.constants,
-        np.array([1.0 if state == "z" else unit for state in layer.neuron.states]),  # z: a spike
-        1 / input_scale,
-    )
+    unit = 2.0**layer.constants.state_bits
+    units = np.array([1.0 if name == "z" else unit for name in layer.neuron.states])[:, None, None]
+    states, before = (None, None) if start is None else (np.rint(start[0] * units), start[1])
+    inputs = np.rint(x / input_scale).astype(np.int16)
+    output, history = forward(layer, inputs, keep_states=keep_states, initial=states, before=before)
+    real = output if layer.neuron.spiking else output / unit
+    return real.astype(np.float32), (history / units).astype(np.float32)

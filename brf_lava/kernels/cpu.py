@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import loop
-from brf_lava.kernels.reference import Memory
+from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
 
 
@@ -32,12 +32,12 @@ class _Layer(torch.autograd.Function):
         surrogate: Callable[..., Any],
         truncate: int,
         start: Memory | None,
-        integers: loop.Integers | None,
+        integers: Integers | None,
     ) -> tuple[Tensor, Tensor]:
         differentiable = any(ctx.needs_input_grad)
         given = None if start is None else [each.numpy() for each in start]
         if integers is not None:
-            output, states = integers.forward(neuron, x.numpy(), given, differentiable)
+            output, states = integers(x.numpy(), given, differentiable)
         else:
             output, states = loop.forward(
                 neuron,
@@ -102,7 +102,7 @@ def run_layer(
     surrogate: Callable[..., Any],
     truncate: int = 0,
     start: Memory | None = None,
-    integers: loop.Integers | None = None,
+    integers: Integers | None = None,
 ) -> tuple[Tensor, Memory]:
     """See `layer.run_layer`.
 

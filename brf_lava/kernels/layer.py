@@ -9,8 +9,7 @@ from torch import Tensor
 
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import cpu, reference
-from brf_lava.kernels.loop import Integers
-from brf_lava.kernels.reference import Memory
+from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.surrogate import SURROGATES
 
@@ -54,7 +53,8 @@ def run_layer(
         backend: "reference", "cpu", or "auto".
         truncate: Gradients stay within windows of so many steps, through states and recurrence
             alike (truncated back-propagation through time); 0: one window.
-        integers: What to compute the values with; None: the real numbers, which `integers` rounds.
+        integers: Where values come from, see `reference.Integers`; None: from the real step. The
+            gradients are those of the real step: they pass all rounding straight through.
 
     Returns:
         The outputs [T, B, N], spikes 0/1 of a spiking neuron, else its first state, and the memory

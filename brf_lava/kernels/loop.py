@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from math import factorial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -341,37 +341,6 @@ def _group_size(samples: int) -> int:
     """Few enough samples per group that every core gets one, at most `GROUP`."""
     threads: int = numba.get_num_threads()
     return max(1, min(GROUP, -(-samples // threads)))
-
-
-class Integers(NamedTuple):
-    """A layer in integers, for a run of real numbers that takes its values from them.
-
-    Gradients are those of the real step at the states of the integers: rounding is passed straight
-    through.
-    """
-
-    weights: Any  # [N, I], int64
-    recurrent: Any | None  # [N, N]
-    coefficients: Any  # [P, N], in the order of ``neuron.fixed_coefficients``
-    constants: Any  # ``neuron.fixed_constants``
-    units: Any  # [S], the integer of each state that stands for 1
-    input_unit: float  # likewise of x
-
-    def forward(self, neuron: Neuron, x: Any, start: Any | None, keep_states: bool) -> Any:
-        """`forward` on real x, from states and outputs `start`; returns real numbers, float32."""
-        units = self.units[:, None, None]
-        initial, before = (None, None) if start is None else start
-        output, states = forward(
-            neuron,
-            np.rint(x * self.input_unit).astype(np.int16),
-            *self[:4],
-            integers=True,
-            keep_states=keep_states,
-            initial=None if initial is None else np.rint(initial * units),
-            before=before,
-        )
-        output = output if neuron.spiking else output / self.units[0]
-        return output.astype(np.float32), (states / units).astype(np.float32)
 
 
 def forward(

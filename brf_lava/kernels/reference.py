@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brf_lava.kernels.loop import Integers
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
+
+# A run of a layer in integers, in arrays of real numbers: takes x [T, B, I], states and outputs to
+# start from or None, and whether to keep all states; returns what `loop.forward` does.
+Integers = Callable[[Any, Any, bool], tuple[Any, Any]]
 
 
 class Memory(NamedTuple):
@@ -67,7 +70,7 @@ def run_layer(
     step = bound(neuron.real_step, spike=lambda s: apply(s, derivative))
     if integers is not None:
         given = None if start is None else [each.detach().cpu().numpy() for each in start]
-        exact, history = integers.forward(neuron, x.detach().cpu().numpy(), given, True)
+        exact, history = integers(x.detach().cpu().numpy(), given, True)
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:

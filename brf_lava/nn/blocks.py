@@ -9,6 +9,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
-from brf_lava.export.dequantize import dequantize_layer, integers_of, without_outliers
+from brf_lava.export.dequantize import dequantize_layer, run_integers, without_outliers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.export.rounding import bare_weights
-from brf_lava.kernels.loop import Integers
-from brf_lava.kernels.reference import straight_through
+from brf_lava.kernels.reference import Integers, straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
 from brf_lava.neurons.record import Neuron as Record
 from brf_lava.nn.neurons import Neuron, make_neuron, nct, time_major
@@ -212,7 +212,7 @@ class Block(NeuronBlock):
             real = self._dequantized(fixed)
             values = zip(felt, (real.weights, real.recurrent, real.coefficients), strict=True)
             felt = [f if f is None else straight_through(f, value) for f, value in values]
-            integers = integers_of(fixed, self.input_scale)
+            integers = partial(run_integers, fixed, self.input_scale)
         output = self.neuron.run(
             inputs,
             *felt,

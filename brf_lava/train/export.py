@@ -64,10 +64,11 @@ def export_model(
             "Name the data it was trained on with --data."
         )
     model = checkpoint.model()
+    trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
     network, reports = quantize(
         model.to_real(),
         calibration,
-        state_bits=model.state_bits if state_bits is None else state_bits,
+        state_bits=state_bits or trained_bits or None,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
         rounding=rounding,

@@ -88,13 +88,6 @@ class Network(nn.Module):
         """All layers, the readout last."""
         return (*self.hidden_blocks, self.readout)
 
-    @property
-    def state_bits(self) -> tuple[int, ...] | None:
-        """Fraction bits of the states of each layer that trains on integers; None for real ones."""
-        if not self.readout.weight_bits:
-            return None
-        return tuple(int(block.state_bits) for block in self.blocks)
-
     def choose_states(self, x: NDArray[Any]) -> None:
         """Choose the fraction bits of the states as the export does; x: its calibration inputs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from networks import SPIKING
 from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
-from brf_lava.export.dequantize import dequantize_layer, integers_of
+from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import compile, loop
 from brf_lava.kernels.layer import KERNELS, run_layer
@@ -405,7 +406,7 @@ def test_values_of_integers_have_the_gradients_of_the_real_step(
     matrices = given["weights"] / 8, given.get("recurrent")
     layer = RealLayer(neuron, *matrices, given["coefficients"], shared)
     fixed, _ = quantize_layer(layer, LayerFormat(state_bits=10, weight_bits=5))
-    integers, real = integers_of(fixed, 1 / 8), dequantize_layer(fixed, shared)
+    integers, real = partial(run_integers, fixed, 1 / 8), dequantize_layer(fixed, shared)
     exact, _ = fixed_forward(fixed, (8 * x.detach()).numpy().astype(np.int8))
     expected = torch.from_numpy(exact / (1 if neuron.spiking else 2**10)).float()
     with torch.no_grad():
