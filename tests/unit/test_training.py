@@ -197,7 +197,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 OPTIONS = {
     "all": ["averaging=0.9", "clip_norm=5", "recurrent_density=0.5", "truncate=9", "patience=5"],
-    "sgd": ["optimizer=sgd", "learning_rate=0.001", "averaging=0.5"],
+    "sgd": ["optimizer=sgd", "learning_rate=0.001", "averaging=0.5", "weight_bits=4"],
     "rmsprop": ["optimizer=rmsprop", "learning_rate=0.01"],
     "radam": ["optimizer=radam", "loss_steps=last", "prediction=last"],
 }
