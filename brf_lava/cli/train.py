@@ -26,9 +26,16 @@ if TYPE_CHECKING:
     "task of your own, with --recipe.",
 )
 @click.option("--recipe", help="A recipe file, or the name of a shipped one, e.g. ecg-brf.")
+@click.option(
+    "--from",
+    "source",
+    type=options.PATH,
+    help="Start from a trained model, or from the integers of an exported network, with its recipe "
+    "and seed unless others are named.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a recipe value.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: 0.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: 0, or that of --from.")
 @click.option("--out", type=options.PATH, default=Path("model.pt"), show_default=True)
 @options.data_option
 @options.device_option
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
 def train(
     task: str | None,
     recipe: str | None,
+    source: Path | None,
     changes: tuple[str, ...],
     epochs: int | None,
     seed: int | None,
@@ -58,6 +66,7 @@ def train(
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import only_writer
     from brf_lava.train.model import choose_device
+    from brf_lava.train.start import read_start
     from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task
 
     if tensorboard:
@@ -67,10 +76,10 @@ def train(
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
     if resume:
-        if task or recipe or changes or restart or overwrite or seed is not None:
+        if task or recipe or source or changes or restart or overwrite or seed is not None:
             raise RecipeError(
                 "--resume continues with the stored recipe and seed. Leave out --task, --recipe, "
-                "--set, --epochs, --seed, --restart and --overwrite."
+                "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
         trainer = Trainer.resumed(options.load_data(stored_task(out), data, out), target, out)
     else:
@@ -79,16 +88,29 @@ def train(
                 f"{resume_path(out)}: an interrupted run. Continue it (--resume), discard it "
                 "(--restart), or name another --out."
             )
-        chosen = recipe_for_task(recipe, task, changes, data)
-        trainer = Trainer(chosen, options.load_data(chosen.task, data), seed or 0, target, out)
+        start = read_start(source) if source else None
+        if source and not overwrite and out.exists() and out.samefile(source):
+            raise CheckpointError(
+                f"{out}: is what --from names. Name another --out, or replace it with --overwrite."
+            )
+        stored = start.recipe if start else None
+        chosen = recipe_for_task(recipe, task, changes, data, source, stored)
+        loaded = options.load_data(chosen.task, data)
+        seed = start.seed if start and seed is None else seed
+        trainer = Trainer(chosen, loaded, seed or 0, target, out, start)
     with only_writer(out):
         _run(trainer, tensorboard, data)
 
 
 def recipe_for_task(
-    name: str | None, task: str | None, changes: Sequence[str], data: options.DataOptions
+    name: str | None,
+    task: str | None,
+    changes: Sequence[str],
+    data: options.DataOptions,
+    source: Path | None = None,
+    stored: Recipe | None = None,
 ) -> Recipe:
-    """Return the recipe of that name, or else for that task, with changes.
+    """Return the recipe of that name, else the one `stored` in file `source`, else for that task.
 
     A task of the user's own is the path at which it was found. Raises: RecipeError, DataError.
     """
@@ -96,16 +118,17 @@ def recipe_for_task(
     from brf_lava.config.toml import to_toml
 
     own = task is not None and task.endswith(".toml")
-    if name is None and (own or task is None):
+    if name is None and stored is None and (own or task is None):
         raise RecipeError(
             f"{f'--task {task}' if own else 'train'}: name a shipped --task, such as ecg, or a "
             "--recipe: ecg-brf if every step has a label, smnist-brf if every sample has one."
         )
-    base = load_recipe(name) if name else recipe_for(task or "")
-    recipe = override(base, [f"task={to_toml(task)}", *changes] if own else changes)
+    base = load_recipe(name) if name else stored or recipe_for(task or "")
+    renamed = task is not None and (own or base is stored)
+    recipe = override(base, [f"task={to_toml(task)}", *changes] if renamed else changes)
     if task not in (None, recipe.task):
         raise RecipeError(f"--task {task}: {recipe.name} is for task {recipe.task}. Name another.")
-    found = options.located(recipe.task, data, Path(name) if name else None)
+    found = options.located(recipe.task, data, Path(name) if name else source)
     same = Path(found) == Path(recipe.task)
     return recipe if same else override(recipe, [f"task={to_toml(found)}"])
 
@@ -117,6 +140,8 @@ def _run(trainer: Trainer, tensorboard: bool, data: options.DataOptions) -> None
 
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
     click.echo(f"recipe  {recipe.name}, seed {trainer.seed}", err=True)
+    if trainer.origin != "trained":
+        click.echo(f"start   {on_one_line(trainer.origin)}", err=True)
     click.echo(f"data    {trainer.dataset.source.description}", err=True)
     click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}", err=True)
     try:

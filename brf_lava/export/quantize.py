@@ -115,7 +115,7 @@ def quantize(
     network: RealNetwork,
     x: NDArray[Any],
     *,
-    state_bits: int | None = None,
+    state_bits: int | Sequence[int] | None = None,
     parameter_bits: int = 16,
     weight_bits: int | Sequence[int] = WEIGHT_BITS_MAX,
     rounding: str = "adaptive",
@@ -128,7 +128,7 @@ def quantize(
     Args:
         network: In real numbers.
         x: [T, B, I] calibration inputs, int8 or uint8, as the exported network will get them.
-        state_bits: Fraction bits of the states of all layers; None: those that fit each layer.
+        state_bits: Fraction bits of the states, of all layers or of each; None: those that fit.
         parameter_bits: Fraction bits of coefficients and constants.
         weight_bits: Width of a signed weight mantissa, or those of all matrices in order.
         rounding: "nearest", or "adaptive", see `adaptive.round_network`.
@@ -150,7 +150,7 @@ def quantize(
     inputs = input_range(x)
     results = []
     for index, (layer, reached) in enumerate(zip(network.layers, peaks, strict=True)):
-        bits = state_bits
+        bits = state_bits[index] if isinstance(state_bits, Sequence) else state_bits
         if bits is None:
             largest_input = 1 if index else max(map(abs, inputs))
             bits = choose_state_bits(layer, reached, widths[index], largest_input)

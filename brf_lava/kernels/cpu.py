@@ -16,7 +16,7 @@ from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import loop
-from brf_lava.kernels.reference import Memory
+from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
 
 
@@ -38,20 +38,25 @@ class _Layer(torch.autograd.Function):
         surrogate: Callable[..., Any],
         truncate: int,
         start: Memory | None,
+        integers: Integers | None,
     ) -> tuple[Tensor, Tensor]:
         differentiable = any(ctx.needs_input_grad)
-        output, states = loop.forward(
-            neuron,
-            x.numpy(),
-            None if weights is None else weights.numpy(),
-            None if recurrent is None else recurrent.numpy(),
-            coefficients.numpy(),
-            constants,
-            integers=False,
-            keep_states=differentiable,
-            initial=None if start is None else start.states.numpy(),
-            before=None if start is None else start.output.numpy(),
-        )
+        given = None if start is None else [each.numpy() for each in start]
+        if integers is not None:
+            output, states = integers(x.numpy(), given, differentiable)
+        else:
+            output, states = loop.forward(
+                neuron,
+                x.numpy(),
+                None if weights is None else weights.numpy(),
+                None if recurrent is None else recurrent.numpy(),
+                coefficients.numpy(),
+                constants,
+                integers=False,
+                keep_states=differentiable,
+                initial=None if given is None else given[0],
+                before=None if given is None else given[1],
+            )
         result, last = torch.from_numpy(output), torch.from_numpy(states[-1].copy())
         ctx.mark_non_differentiable(last)
         if differentiable:
@@ -90,7 +95,7 @@ class _Layer(torch.autograd.Function):
             grad_x = grad_current @ weights if ctx.needs_input_grad[0] else None
         grad_weights = None if weights is None else flat.t() @ x.flatten(0, 1)
         grad_coefficients = torch.from_numpy(into_coefficients)
-        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 5
+        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 6
 
 
 def run_layer(
@@ -103,6 +108,7 @@ def run_layer(
     surrogate: Callable[..., Any],
     truncate: int = 0,
     start: Memory | None = None,
+    integers: Integers | None = None,
 ) -> tuple[Tensor, Memory]:
     """See `layer.run_layer`.
 
@@ -116,6 +122,6 @@ def run_layer(
             )
     single = type(constants)(*(np.float32(value) for value in constants))
     output, last = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start
+        x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start, integers
     )
     return output, Memory(last, output.detach()[-1].clone())

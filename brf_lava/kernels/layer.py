@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import cpu, reference
-from brf_lava.kernels.reference import Memory
+from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.surrogate import SURROGATES
 
@@ -34,6 +34,7 @@ def run_layer(
     surrogate: str = "double-gaussian",
     backend: str = "auto",
     truncate: int = 0,
+    integers: Integers | None = None,
 ) -> tuple[Tensor, Memory]:
     """Run a layer of neurons over a batch of sequences; differentiable.
 
@@ -52,6 +53,8 @@ def run_layer(
         backend: "reference", "cpu", or "auto".
         truncate: Gradients stay within windows of so many steps, through states and recurrence
             alike (truncated back-propagation through time); 0: one window.
+        integers: Where values come from, see `reference.Integers`; None: from the real step. The
+            gradients are those of the real step: they pass all rounding straight through.
 
     Returns:
         The outputs [T, B, N], spikes 0/1 of a spiking neuron, else its first state, and the memory
@@ -85,5 +88,5 @@ def run_layer(
         )
     rule = SURROGATES[surrogate]
     return KERNELS[backend](
-        neuron, x, weights, recurrent, coefficients, constants, rule, truncate, start
+        neuron, x, weights, recurrent, coefficients, constants, rule, truncate, start, integers
     )

@@ -15,12 +15,21 @@ from torch.nn import functional
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
+# A run of a layer in integers, in arrays of real numbers: takes x [T, B, I], states and outputs to
+# start from or None, and whether to keep all states; returns what `loop.forward` does.
+Integers = Callable[[Any, Any, bool], tuple[Any, Any]]
+
 
 class Memory(NamedTuple):
     """A layer after its last step. Detached: gradients do not pass from piece to piece."""
 
     states: Tensor  # [S, B, N], in the order of ``neuron.states``
     output: Tensor  # [B, N], what recurrent weights hear in the next step
+
+
+def straight_through(real: Tensor, values: Any) -> Tensor:
+    """The values of an array, exactly, with the gradient of the tensor that it stands for."""
+    return torch.from_numpy(values).to(real) + (real - real.detach())
 
 
 class _Spike(torch.autograd.Function):
@@ -48,6 +57,7 @@ def run_layer(
     surrogate: Callable[..., Any],
     truncate: int = 0,
     start: Memory | None = None,
+    integers: Integers | None = None,
 ) -> tuple[Tensor, Memory]:
     """See `layer.run_layer`; any device, any floating type."""
     steps, samples, inputs = x.shape
@@ -58,6 +68,9 @@ def run_layer(
     derivative = bound(surrogate, exp=torch.exp)
     apply: Any = _Spike.apply
     step = bound(neuron.real_step, spike=lambda s: apply(s, derivative))
+    if integers is not None:
+        given = None if start is None else [each.detach().cpu().numpy() for each in start]
+        exact, history = integers(x.detach().cpu().numpy(), given, True)
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:
@@ -66,5 +79,8 @@ def run_layer(
         if recurrent is not None:
             current = current + functional.linear(output, recurrent)
         states, output = step(states, current, coefficients.unbind(), constants)
+        if integers is not None:
+            states = tuple(map(straight_through, states, history[t + 1]))
+            output = straight_through(output, exact[t])
         outputs.append(output)
     return torch.stack(outputs), Memory(torch.stack(states).detach(), output.detach())

@@ -9,9 +9,9 @@ from brf_lava.network.layers import FixedLayer, RealLayer
 
 
 def forward(
-    layer: RealLayer | FixedLayer, x: Any, *, keep_states: bool = False, initial: Any | None = None
+    layer: RealLayer | FixedLayer, x: Any, *, keep_states: bool = False, **start: Any
 ) -> tuple[Any, Any]:
-    """Run a layer from zero state, or from `initial`; x [T, B, I]. Returns as `loop.forward`."""
+    """Run a layer; x [T, B, I]. start: `initial` and `before` of `loop.forward`. Returns as it."""
     weights: Any = layer.weights
     recurrent: Any = layer.recurrent
     integers = isinstance(layer, FixedLayer)
@@ -27,5 +27,5 @@ def forward(
         layer.constants,
         integers=integers,
         keep_states=keep_states,
-        initial=initial,
+        **start,
     )

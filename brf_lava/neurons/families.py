@@ -7,7 +7,7 @@ process in `proc.neurons.process` and its program in `backends.loihi2.program`.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import exp
+from math import exp, log
 from typing import Any
 
 from brf_lava.errors import ParameterError
@@ -94,12 +94,24 @@ def _li(tau: Any, constants: Any) -> Any:
     return (exp(-1 / tau),)
 
 
+def _of_resonator(rule: Any, coefficients: Any, constants: Any) -> Any:
+    """The damping is what omega alone makes of it, plus or minus the offset."""
+    damping, omega = coefficients
+    bare, less = (rule(omega, offset, constants)[0] for offset in (0.0, 1.0))
+    return omega, (damping - bare) / (less - bare)
+
+
+def _of_leaky(rule: Any, coefficients: Any, constants: Any) -> Any:
+    return tuple(-1 / log(decay or 1e-9) for decay in coefficients)
+
+
 RF = Neuron(
     name="RF",
     states=("u", "v"),
     per_neuron=(DAMPING, ROTATION),
     parameters=(DT, THETA, OMEGA, B_OFFSET),
     rule=_rf,
+    inverse=_of_resonator,
     real_step=real.rf_step,
     fixed_step=fixed.rf_step,
     adjoint_step=adjoint.rf_adjoint,
@@ -162,6 +174,7 @@ ALIF = Neuron(
         Normal("tau_adp", 150.0, 10.0, "steps"),
     ),
     rule=_alif,
+    inverse=_of_leaky,
     real_step=real.alif_step,
     fixed_step=fixed.alif_step,
     adjoint_step=adjoint.alif_adjoint,
@@ -176,6 +189,7 @@ LI = Neuron(
     per_neuron=(DECAY,),
     parameters=(Normal("tau", 20.0, 5.0, "steps"),),
     rule=_li,
+    inverse=_of_leaky,
     real_step=real.li_step,
     fixed_step=fixed.li_step,
     adjoint_step=adjoint.li_adjoint,

@@ -222,6 +222,8 @@ class Neuron:
         parameters: constants and trained parameters, in the order of the recipe's keys.
         rule: (trained parameters in order, constants) to the coefficients. It calls `exp`, if at
             all, by that name; torch's is put in its place.
+        inverse: (rule, coefficients of one neuron, constants) to its trained parameters, for a
+            training that starts from integers. None: none can.
         real_step, fixed_step, adjoint_step: see `real.py`, `fixed.py` and `adjoint.py`. Without an
             adjoint training runs on the reference kernel.
         real_constants, fixed_constants: the NamedTuples of what the layer shares.
@@ -249,6 +251,7 @@ class Neuron:
     real_constants: Callable[..., Any]
     fixed_constants: Callable[..., Any]
     adjoint_step: Callable[..., Any] | None = None
+    inverse: Callable[..., Any] | None = None
     spiking: bool = True
     leak: str = ""
     weights_carry: str = ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
-from brf_lava.network.layers import RealLayer
+from brf_lava.export.dequantize import dequantize_layer, run_integers, without_outliers
+from brf_lava.export.quantize import LayerFormat, quantize_layer
+from brf_lava.export.rounding import bare_weights
+from brf_lava.kernels.reference import Integers, straight_through
+from brf_lava.network.layers import FixedLayer, RealLayer
 from brf_lava.neurons.record import Neuron as Record
 from brf_lava.nn.neurons import Neuron, make_neuron, nct, time_major
 
@@ -66,7 +72,6 @@ class NeuronBlock(nn.Module, ABC):
 
     def export_hdf5(self, handle: h5py.Group) -> None:
         """Write this layer into `handle`, a netx layer group, quantized in the default format."""
-        from brf_lava.export.quantize import LayerFormat, quantize_layer
         from brf_lava.network.file import write_layer
 
         layer, _ = quantize_layer(self.to_real(), LayerFormat())
@@ -93,9 +98,10 @@ class Block(NeuronBlock):
     """A layer of neurons behind dense weights, with or without recurrent ones.
 
     Weights start Xavier-uniform over the concatenated [out, in (+ out)] matrix (reference code).
-    The arguments are those of `slayer.block`, and `weight_bits`: round weights on each call as the
-    export does, unless 0; `input_scale`: what the exported input weights are times; `truncate`:
-    steps that gradients go back in time, 0 for all.
+    The arguments are those of `slayer.block`, and `weight_bits`: unless 0, a call computes what the
+    export of this layer would, in integers with weights of so many bits and states of the buffer
+    `state_bits`, and gradients pass the rounding straight through; `input_scale`: inputs are
+    integers times it; `truncate`: steps that gradients go back in time, 0 for all.
     Raises: ParameterError for what is not allowed, and for weights beyond memory.
     """
 
@@ -150,6 +156,9 @@ class Block(NeuronBlock):
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
         self.weight_bits, self.input_scale = weight_bits, input_scale
+        self.state_bits: Tensor
+        if weight_bits:
+            self.register_buffer("state_bits", torch.tensor(LayerFormat().state_bits))
         self.pre_hook_fx = pre_hook_fx
         self.weight_norm_enabled = weight_norm
         if weight_norm:
@@ -174,39 +183,84 @@ class Block(NeuronBlock):
     def _effective_weights(self) -> tuple[Tensor, Tensor | None]:
         """Input and recurrent weights as the neurons feel them.
 
-        They are rounded, hooked, pruned, and times the neurons' input gain.
+        They are hooked, pruned, and times the neurons' input gain.
         """
         gain = self.neuron.input_gain()
 
-        def felt(weight: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-            if self.weight_bits:
-                weight = self.neuron.quantize(weight, self.weight_bits, scale)
+        def felt(weight: Tensor, mask: Tensor | None) -> Tensor:
             if self.pre_hook_fx is not None:
                 weight = self.pre_hook_fx(weight)
             if mask is not None:
                 weight = weight * mask
             return weight if gain is None else gain[:, None] * weight
 
-        weights = felt(self.weight, self.input_mask, self.input_scale)
+        weights = felt(self.weight, self.input_mask)
         if self.recurrent_weight is None:
             return weights, None
-        return weights, felt(self.recurrent_weight, self.recurrent_mask, 1.0)
+        return weights, felt(self.recurrent_weight, self.recurrent_mask)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor | None]:
         """[B, in, T] to [B, out, T]: spikes of a spiking neuron, else its state; see `count_log`.
 
         Raises: ParameterError for an input of another shape.
         """
+        inputs = time_major(x, self.in_neurons, f"{self.neuron.family.name} block")
+        felt = [*self._effective_weights(), self.neuron.coefficients()]
+        integers: Integers | None = None
+        if self.weight_bits:
+            fixed = self.to_fixed()
+            real = self._dequantized(fixed)
+            values = zip(felt, (real.weights, real.recurrent, real.coefficients), strict=True)
+            felt = [f if f is None else straight_through(f, value) for f, value in values]
+            integers = partial(run_integers, fixed, self.input_scale)
         output = self.neuron.run(
-            time_major(x, self.in_neurons, f"{self.neuron.family.name} block"),
-            *self._effective_weights(),
+            inputs,
+            *felt,
             delayed=self.delay_shift,
             backend=self.backend,
             truncate=self.truncate,
+            integers=integers,
         )
         return self._logged(output)
 
-    def to_real(self) -> RealLayer:
+    def to_fixed(self) -> FixedLayer:
+        """This layer in the integers that `weight_bits` and `state_bits` make of it."""
+        with torch.no_grad():
+            weights, recurrent = self._effective_weights()
+            layer = self._layer(self.input_scale * weights.double(), recurrent)
+        layer_format = LayerFormat(int(self.state_bits), weight_bits=(self.weight_bits,))
+        return quantize_layer(without_outliers(layer, layer_format), layer_format)[0]
+
+    def _dequantized(self, layer: FixedLayer) -> RealLayer:
+        real = dequantize_layer(layer, self.neuron.constants)
+        return replace(real, weights=real.weights / self.input_scale)
+
+    def load_fixed(self, layer: FixedLayer) -> None:
+        """Take the weights and the neurons' parameters that integers stand for.
+
+        Raises: ParameterError for a neuron of the user's own without an inverse rule.
+        """
+        real, family = self._dequantized(layer), self.neuron.family
+        if family.inverse is None:
+            raise ParameterError(
+                f"{family.name}: has no inverse rule, which finds its parameters from integers. "
+                "Start from the model file."
+            )
+        constants, neurons = self.neuron.constants, real.coefficients.T.tolist()
+        inverses = (family.inverse(family.rule, each, constants) for each in neurons)
+        parameters = zip(*inverses, strict=True)
+        own = {f"neuron.{t.name}": p for t, p in zip(family.trained, parameters, strict=True)}
+        matrices = zip(("weight", "recurrent_weight"), bare_weights(real), strict=False)
+        with torch.no_grad():
+            for name, value in {**own, **dict(matrices)}.items():
+                self.get_parameter(name).copy_(torch.tensor(value))
+            if self.recurrent_mask is not None and self.recurrent_weight is not None:
+                self.recurrent_mask.copy_(self.recurrent_weight != 0)
+
+    def to_real(self, *, rounded: bool = True) -> RealLayer:
+        """With `weight_bits`, what the integers stand for, unless `rounded` is false."""
+        if self.weight_bits and rounded:
+            return self._dequantized(self.to_fixed())
         with torch.no_grad():
             return self._layer(*self._effective_weights())
 

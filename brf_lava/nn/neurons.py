@@ -178,14 +178,15 @@ class Neuron(nn.Module):
         x: Tensor,
         weights: Tensor | None = None,
         recurrent: Tensor | None = None,
+        coefficients: Tensor | None = None,
         *,
         delayed: bool = False,
-        backend: str = "auto",
-        truncate: int = 0,
+        **options: Any,
     ) -> Tensor:
         """Time-major: x [T, B, I] through `weights`, or currents [T, B, N], to outputs [T, B, N].
 
-        delayed: outputs come one step later. backend, truncate: see `kernels.layer.run_layer`.
+        coefficients: None for the neuron's own. delayed: outputs come one step later. options: of
+        `kernels.layer.run_layer`.
         """
         start = self._memory
         if start is not None:  # another batch starts from zero
@@ -196,12 +197,11 @@ class Neuron(nn.Module):
             x,
             weights,
             recurrent,
-            self.coefficients(),
+            self.coefficients() if coefficients is None else coefficients,
             self.constants,
             start,
             surrogate=self.surrogate,
-            backend=backend,
-            truncate=truncate,
+            **options,
         )
         self._memory = memory if self.persistent_state else None
         if delayed:
@@ -216,20 +216,14 @@ class Neuron(nn.Module):
     def quantize_8bit(self, weight: Tensor) -> Tensor:
         """Weights [N, I] on the grid that export will round them to; gradients pass unchanged.
 
-        The grid is that of signed 8-bit mantissas with one exponent. A ``pre_hook_fx``.
-        """
-        return self.quantize(weight, 8)
-
-    def quantize(self, weight: Tensor, bits: int, scale: float = 1.0) -> Tensor:
-        """`quantize_8bit` for mantissas of `bits`; the export sees the weights times `scale`.
-
-        A grid finer than the finest state has is not taken; the states that the export chooses may
-        be coarser still, where weights are as small as those of a resonator for inputs in 1/255.
+        The grid is that of signed 8-bit mantissas with one exponent. A ``pre_hook_fx``. A grid
+        finer than the finest state has is not taken; the states that the export chooses may be
+        coarser still.
         """
         with torch.no_grad():
-            gain = scale * self.family.weight_gain(self.constants)
+            gain = self.family.weight_gain(self.constants)
             integer = gain * weight.double()
-            limit = 2.0 ** (bits - 1) - 0.5  # from here on the mantissa would round up
+            limit = 127.5  # from here on the mantissa would round up
             _, exponent = torch.frexp(integer.abs().max() / limit)
             step = torch.ldexp(integer.new_ones(()), exponent.clamp(min=-STATE_BITS_MAX))
             rounded = ((integer / step).round() * step / gain).to(weight.dtype)

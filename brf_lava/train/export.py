@@ -55,7 +55,8 @@ def export_model(
         checkpoint: The model.
         dataset: Its data. The states take their ranges from the training half.
         path: The file to write, usually named ``net.h5``.
-        state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves.
+        state_bits: Fraction bits of all states, 6 to 18; None: what each layer's range leaves, or
+            those that the network was trained with.
         parameter_bits: Fraction bits of the neurons' coefficients, 10 to 22.
         weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8: one number, or one for
             each matrix, which is input and recurrent weights of every layer in order.
@@ -73,10 +74,12 @@ def export_model(
     """
     recipe, permutation = checkpoint.recipe, checkpoint.permutation
     dataset = dataset.ordered_as(permutation)
+    model = checkpoint.model()
+    trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
     network, reports = quantize(
-        checkpoint.model().to_real(),
+        model.to_real(),
         calibration_inputs(checkpoint, dataset),
-        state_bits=state_bits,
+        state_bits=state_bits or trained_bits or None,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
         rounding=rounding,

@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, RecipeError
-from brf_lava.export.quantize import growing
+from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import require_memory
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
@@ -83,6 +84,24 @@ class Network(nn.Module):
         """The hidden layers, as what they are; torch's ModuleList knows them as modules only."""
         return cast(tuple[Block, ...], tuple(self.hidden))
 
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All layers, the readout last."""
+        return (*self.hidden_blocks, self.readout)
+
+    def choose_states(self, x: NDArray[Any]) -> None:
+        """Choose the fraction bits of the states as the export does; x: its calibration inputs.
+
+        Raises: ParameterError if the states are too large for any.
+        """
+        largest = max(map(abs, input_range(x)))
+        real = self.to_real(rounded=False)
+        for block, layer, peaks in zip(
+            self.blocks, real.layers, measure_peaks(real, x), strict=True
+        ):
+            block.state_bits.fill_(choose_state_bits(layer, peaks, (block.weight_bits,), largest))
+            largest = 1
+
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""
         return sum(len(growing(block.to_real())) for block in self.hidden_blocks)
@@ -91,9 +110,9 @@ class Network(nn.Module):
         """What training makes small, as the recipe says; see `loss_per_sample`."""
         return loss_per_sample(outputs, labels, self.loss_steps, self.decision.ignore_first)
 
-    def to_real(self) -> RealNetwork:
-        """The network as plain arrays, for quantization; its inputs are the data's integers."""
-        first, *others = (block.to_real() for block in (*self.hidden_blocks, self.readout))
+    def to_real(self, *, rounded: bool = True) -> RealNetwork:
+        """The network as plain arrays, see `Block.to_real`; its inputs are the data's integers."""
+        first, *others = (block.to_real(rounded=rounded) for block in self.blocks)
         scaled = replace(first, weights=self.input_scale * first.weights)
         return RealNetwork((scaled, *others))
 

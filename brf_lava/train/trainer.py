@@ -33,6 +33,7 @@ from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.model import Network, as_batch, check_labels, check_memory, choose_device
 from brf_lava.train.model import evaluate as evaluate
+from brf_lava.train.start import take_over
 
 LOGGER = logging.getLogger(__name__)
 OTHER_THREADS = (
@@ -42,7 +43,8 @@ OTHER_THREADS = (
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
-STATE = ("epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
+STATE = ("origin", "epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
+CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
 MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -142,9 +144,12 @@ class Trainer:
             a permuted task.
         device: Where to train; None for a CUDA device if there is one, else the CPU.
         out: The model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
+        start: The trained network to start from, see `start.read_start`. It is kept if no epoch is
+            better on the validation samples.
 
     Raises:
         RecipeError: If the recipe does not fit the data.
+        CheckpointError: If the network does not fit the one to start from.
         DataError: If no label of a half counts.
         NotEnoughMemoryError: If a batch does not fit into memory.
     """
@@ -156,8 +161,11 @@ class Trainer:
         seed: int = 0,
         device: torch.device | None = None,
         out: str | Path = "model.pt",
+        start: Checkpoint | None = None,
     ) -> None:
         device, out = device or choose_device("auto"), Path(out)
+        if start is not None and is_permuted(recipe.task):
+            dataset = dataset.ordered_as(start.permutation)
         dataset = in_order(dataset, recipe, seed)
         training, train = recipe.training, dataset.train
         check_labels(recipe.decision, train)
@@ -184,15 +192,19 @@ class Trainer:
             batch = min(training.batch_size, samples - held_out)
             check_memory(recipe, batch, train.x.shape[1], inputs, classes)
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
+        self.origin = "trained" if start is None else take_over(model, start)
         self.model = model.to(device)
+        if start is not None:
+            self._choose_states()
         decay = training.averaging
         self.averaged = averaged_network(self.model, decay) if decay else None
         parameters = self.model.parameters()
         self.optimizer = OPTIMIZERS[training.optimizer](parameters, lr=training.learning_rate)
         self.epoch = 0
         self.skipped = 0
-        self.best_loss = float("inf")
-        self.best_epoch = 0
+        self.best_loss, self.best_epoch = float("inf"), 0
+        if start is not None:
+            self.best_loss = evaluate(self.model, self.validation, device)[0].loss
         self.best_state = copy.deepcopy(self.model.state_dict())
         self.reports: list[EpochReport] = []
 
@@ -287,7 +299,7 @@ class Trainer:
             self.best_state,
             self.device,
             seed=self.seed,
-            origin="trained",
+            origin=self.origin,
             epoch=self.best_epoch,
             epochs_done=self.epoch,
         )
@@ -349,6 +361,8 @@ class Trainer:
         remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
         try:
+            if batch == 1:
+                self._choose_states()
             outputs, spikes = model(x)
         except ParameterError as error:  # a parameter that training took out of its range
             raise BrfLavaError(f"{where}: {error} {remedy}, and use --restart.") from error
@@ -379,6 +393,11 @@ class Trainer:
             hits, counted = model.decision.hits(predicted, y)
             sops = sum(float(layer.sum()) for layer in spikes)
         return value * len(index), hits, counted, sops
+
+    def _choose_states(self) -> None:
+        """The fraction bits of the states, if training is on integers."""
+        if self.recipe.training.weight_bits:
+            self.model.choose_states(self.dataset.train.first(CALIBRATION_SAMPLES).time_major())
 
     def _save_state(self) -> None:
         dataset, averaged = self.dataset, self.averaged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,19 @@ from networks import SPIKING
 from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.export.dequantize import dequantize_layer, run_integers
+from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import compile, loop
 from brf_lava.kernels.layer import KERNELS, run_layer
 from brf_lava.kernels.reference import Memory
+from brf_lava.network.forward import forward as fixed_forward
+from brf_lava.network.layers import RealLayer
 from brf_lava.neurons import fixed
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import ALIF, BHRF, BRF, LI, NEURONS, RF, Neuron
 
 GRADIENT_TOLERANCE = 1e-5  # float32, relative to the norm of the gradient
+INTEGER_TOLERANCE = 1e-2  # a derivative is taken at the real or at the integer next state
 GOLDEN_TOLERANCE = 1e-4  # the reference code sums in another order
 FIXED = fixed.BalancedConstants(655, 1 << 14, 58982, 1 << 14, 14, 16)
 
@@ -384,6 +390,40 @@ def test_a_current_is_an_input_through_the_identity(
     assert torch.equal(output, expected)
     for name, gradient in gradients.items():
         assert_close(gradient, expected_gradients[name], GRADIENT_TOLERANCE, name)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "real"])
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
+def test_values_of_integers_have_the_gradients_of_the_real_step(
+    neuron: Neuron, recurrent: bool, kind: str
+) -> None:
+    """Values are those of the integers, bit for bit; in pieces, too."""
+    size = (3, 40, 4, 11)
+    parameters, shared = make_layer(neuron, size, recurrent), constants(neuron)
+    x = (make_input(kind, size).detach() * 8).round().div(8).requires_grad_()
+    plain, _ = run(neuron, x, parameters, "cpu")
+    given = {name: value.detach().double().numpy() for name, value in parameters.items()}
+    matrices = given["weights"] / 8, given.get("recurrent")
+    layer = RealLayer(neuron, *matrices, given["coefficients"], shared)
+    fixed, _ = quantize_layer(layer, LayerFormat(state_bits=10, weight_bits=5))
+    integers, real = partial(run_integers, fixed, 1 / 8), dequantize_layer(fixed, shared)
+    exact, _ = fixed_forward(fixed, (8 * x.detach()).numpy().astype(np.int8))
+    expected = torch.from_numpy(exact / (1 if neuron.spiking else 2**10)).float()
+    with torch.no_grad():
+        parameters["weights"].copy_(torch.from_numpy(8 * real.weights))
+        parameters["coefficients"].copy_(torch.from_numpy(real.coefficients))
+        if real.recurrent is not None:
+            parameters["recurrent"].copy_(torch.from_numpy(real.recurrent))
+    gradients = {}
+    for backend in KERNELS:
+        found, gradients[backend] = run(neuron, x, parameters, backend, integers=integers)
+        assert torch.equal(found, expected)
+        first, memory = resume(neuron, x[:17], parameters, backend, integers=integers)
+        second, _ = resume(neuron, x[17:], parameters, backend, memory, integers=integers)
+        assert torch.equal(torch.cat([first, second]), expected)
+    assert not torch.equal(plain, expected), "rounding made no difference"
+    for name, gradient in gradients["reference"].items():
+        assert_close(gradients["cpu"][name], gradient, INTEGER_TOLERANCE, f"gradient of {name}")
 
 
 def test_integers_come_in_pieces_and_as_currents_too() -> None:

@@ -400,6 +400,40 @@ def test_a_finished_model_is_replaced_only_on_demand(shared: Path, tmp_path: Pat
     assert_failed(brf_lava(*train, "--out", out), 2, "a finished model, which cannot be read")
 
 
+def test_train_starts_from_a_model_and_from_a_network(shared: Path, tmp_path: Path) -> None:
+    options = ("--data", shared / "data", "--epochs", "1", "--set", "learning_rate=0.001")
+    model, net = shared / "model.pt", shared / "net.h5"
+    accuracy = load_checkpoint(model).metrics.accuracy
+    for source, width in ((model, 4), (net, 8)):
+        out = tmp_path / f"{width}.pt"
+        changed = ("--set", f"weight_bits={width}", "--out", out)
+        result = brf_lava("train", "--from", source, *options, *changed)
+        assert_worked(result)
+        trained = load_checkpoint(out)
+        start = f"trained from a network for task ecg, seed 0, accuracy {accuracy:.2%}"
+        assert trained.origin.startswith(start)
+        assert f"start   {trained.origin}" in result.stderr
+        recipe = trained.recipe
+        assert (recipe.training.weight_bits, recipe.training.epochs) == (width, 1)
+        assert recipe.neuron.theta == 0.02  # of the file
+        exported = tmp_path / f"{width}.h5"
+        assert_worked(brf_lava("export", out, exported, "--data", shared / "data"))
+        run = brf_lava("run", exported, "--backend", "engine", "--data", shared / "data")
+        assert_worked(run)
+        assert "100.00%" in run.output  # same prediction as the model
+
+
+def test_train_does_not_replace_what_it_starts_from(shared: Path, tmp_path: Path) -> None:
+    model, data = tmp_path / "model.pt", ("--data", shared / "data", "--epochs", "1")
+    shutil.copy(shared / "model.pt", model)
+    again = ("train", "--from", model, *data, "--out", model)
+    assert_failed(brf_lava(*again), 2, f"{model}: a finished model", "--overwrite")
+    (tmp_path / "model.resume.pt").touch()  # as of an interrupted training
+    assert_failed(brf_lava(*again, "--restart"), 2, f"{model}: is what --from names")
+    assert_worked(brf_lava(*again, "--restart", "--overwrite"))
+    assert load_checkpoint(model).origin.startswith("trained from a network for task ecg")
+
+
 # Wrong input
 
 HERE = ("--data", "{data}")
@@ -424,6 +458,11 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "out folder": (("train", *SMALL, *HERE, "--out", "{out}/no/m.pt"), 2, ("{out}/no/m.pt",)),
     "out denied": (("train", *SMALL, *HERE, "--out", "{denied}/m.pt"), 2, ("{denied}/m.pt",)),
     "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--out")),
+    "from nothing": (("train", "--from", "{out}/n.pt", *HERE, *MODEL_OUT), 2, ("no such file",)),
+    "from text": (("train", "--from", "{text}", *HERE, *MODEL_OUT), 2, ("not a torch file",)),
+    "from nowhere": (("train", "--from", "{nowhere}", *HERE, *MODEL_OUT), 2, ("provenance",)),
+    "from resume": (("train", "--from", "{model}", "--resume", *MODEL_OUT), 2, ("--from", "--set")),
+    "from other": ((*TRAINING, "--from", "{model}", "--set", "hidden=[5]"), 2, ("36x4, and 5x4",)),
     "resume recipe": ((*TRAINING, "--resume"), 2, ("--resume", "--set")),
     # import
     "import no task": (("import", "{model}", *HERE, "-o", "{out}/m.pt"), 2, ("--task",)),

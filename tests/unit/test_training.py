@@ -13,18 +13,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import random_network
 
+from brf_lava.backends import engine
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
-from brf_lava.export.quantize import quantize
+from brf_lava.export.dequantize import without_outliers
+from brf_lava.export.quantize import LayerFormat
 from brf_lava.network.decision import UNLABELED
+from brf_lava.network.file import write_network
+from brf_lava.network.layers import FixedLayer, RealLayer
+from brf_lava.neurons import families, real
 from brf_lava.neurons.boundary import divergence_boundary
+from brf_lava.neurons.families import SPIKING
 from brf_lava.nn.blocks import Block
 from brf_lava.train.checkpoint import KIND, load_checkpoint, save_checkpoint, write_archive
-from brf_lava.train.model import Network, evaluate, loss_per_sample
+from brf_lava.train.export import export_model
+from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
+from brf_lava.train.start import read_start
 from brf_lava.train.trainer import (
     STATE_KIND,
     Progress,
@@ -196,7 +205,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 OPTIONS = {
     "all": ["averaging=0.9", "clip_norm=5", "recurrent_density=0.5", "truncate=9", "patience=5"],
-    "sgd": ["optimizer=sgd", "learning_rate=0.001", "averaging=0.5"],
+    "sgd": ["optimizer=sgd", "learning_rate=0.001", "averaging=0.5", "weight_bits=4"],
     "rmsprop": ["optimizer=rmsprop", "learning_rate=0.01"],
     "radam": ["optimizer=radam", "loss_steps=last", "prediction=last"],
 }
@@ -502,35 +511,162 @@ def test_an_order_that_was_given_is_kept(out: Path) -> None:
         Trainer.resumed(DIGITS.permuted(permutation_from_seed(1, STEPS)), CPU, out)
 
 
-@pytest.mark.parametrize(
-    ("name", "dataset", "bits"), [("ecg-brf", ECG, 8), ("smnist-alif", DIGITS, 4)]
-)
-def test_weights_trained_in_few_bits_are_what_is_exported(
+# Training on integers
+
+
+def assert_same_integers(found: FixedLayer, expected: FixedLayer) -> None:
+    assert found.constants == expected.constants
+    assert np.array_equal(found.coefficients, expected.coefficients)
+    for ours, theirs in (
+        (found.weights, expected.weights),
+        (found.recurrent, expected.recurrent),
+    ):
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            assert np.array_equal(ours.integers, theirs.integers)
+
+
+INTEGERS = [
+    ("ecg-brf", ECG, 8),
+    ("ecg-bhrf", ECG, 4),
+    ("ecg-rf", ECG, 5),
+    ("ecg-alif", ECG, 3),
+    ("psmnist-brf", DIGITS, 6),
+    ("psmnist-alif", DIGITS, 4),
+]
+
+
+@pytest.mark.parametrize(("name", "dataset", "bits"), INTEGERS)
+def test_a_network_trained_on_integers_is_what_is_exported_and_run(
     out: Path, name: str, dataset: Dataset, bits: int
 ) -> None:
     """Averaged, pruned, in two layers, with inputs that are spikes or in units of 1 / 255."""
-    changes = ["epochs=2", "validation=3", "batch_size=8", "network.hidden=[7, 5]"]
-    changes += ["recurrent_density=0.5", "averaging=0.9"]
-    x = dataset.train.time_major()
-    for weight_bits in (bits, 0):
-        recipe = override(load_recipe(name), [*changes, f"weight_bits={weight_bits}"])
-        trainer = Trainer(recipe, dataset, 0, CPU, out)
-        trainer.run()
-        network, reports = quantize(trainer.checkpoint().model().to_real(), x)
-        deviations = [
-            deviation.relative
-            for report in reports
-            for deviation in report.deviations
-            if "weight" in deviation.parameter
-        ]
-        if not weight_bits:
-            assert max(deviations) > 1e-4
-            continue
-        assert max(deviations) < 1e-6
-        for layer in network.layers:
-            for weights in filter(None, (layer.weights, layer.recurrent)):
-                levels = weights.mantissa // np.gcd.reduce(weights.mantissa, axis=None)
-                assert 1 < np.abs(levels).max() < 2 ** (bits - 1)
+    changes = ["epochs=2", "validation=3", "batch_size=8", "network.hidden=[7, 5]", "theta=0.003"]
+    changes += ["recurrent_density=0.5", "averaging=0.9", f"weight_bits={bits}"]
+    recipe = override(load_recipe(name), changes)
+    trainer = Trainer(recipe, dataset, 0, CPU, out)
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    trainer.run()
+    for old, parameter in zip(before, trainer.model.parameters(), strict=True):
+        assert not torch.equal(old, parameter), "a parameter that no gradient reached"
+    trainer.finish()
+    model, net = load_checkpoint(out), out.with_suffix(".h5")
+    network, _ = export_model(model, dataset, net, weight_bits=bits)
+    for block, layer in zip(model.model().blocks, network.layers, strict=True):
+        assert_same_integers(layer, block.to_fixed())
+        for weights in filter(None, (layer.weights, layer.recurrent)):
+            assert 1 < np.abs(weights.mantissa).max() < 2 ** (bits - 1)
+    activity = engine.run(network, trainer.dataset.test.time_major())
+    predictions = recipe.decision.predict(activity.outputs)
+    assert (predictions == model.activity.predictions).mean() >= 0.999
+    sops = sum(layer.sum((0, 2), dtype=np.int64) for layer in activity.spikes)
+    assert sops.sum() > 0
+    assert np.array_equal(sops, model.activity.sops)
+    x, _ = as_batch(trainer.dataset.test, slice(None), CPU, dataset.input_scale)
+    outputs, _ = model.model()(x)
+    exact = outputs.detach().permute(2, 0, 1).numpy() * 2.0**network.output_bits
+    assert np.array_equal(exact, activity.outputs)
+    plain = Network(override(recipe, ["weight_bits=0"]), model.inputs, len(model.classes))
+    plain.load_state_dict({k: v for k, v in model.state_dict.items() if "state_bits" not in k})
+    assert not torch.equal(plain(x)[0], outputs), "rounding made no difference"
+
+
+def test_an_outlier_is_clipped_where_the_others_gain_by_it() -> None:
+    weights = np.random.default_rng(0).uniform(-10, 10, (20, 20))
+    bits = LayerFormat(10, weight_bits=4)
+    layer = RealLayer(families.LI, weights, None, np.full((1, 20), 0.0), real.LIConstants())
+    assert np.array_equal(without_outliers(layer, bits).weights, weights)
+    weights[3, 3] = 40.0
+    clipped = without_outliers(layer, bits).weights
+    assert 20 < clipped[3, 3] < 40
+    weights[3, 3] = clipped[3, 3]
+    assert np.array_equal(clipped, weights)
+
+
+# Starting from a trained network
+
+
+def started(out: Path, source: Path, *changes: str, dataset: Dataset = ECG) -> Trainer:
+    start = read_start(source)
+    return Trainer(override(start.recipe, changes), dataset, start.seed or 0, CPU, out, start)
+
+
+def test_a_training_starts_from_a_model(whole: Trainer, model_file: Path, out: Path) -> None:
+    model = load_checkpoint(model_file)
+    trainer = started(out, model_file, "learning_rate=0.01")
+    assert_same_weights(trainer.model.state_dict(), model.state_dict)
+    assert trainer.best_loss == whole.best_loss
+    named = f"seed 0, accuracy {model.metrics.accuracy:.2%}, fingerprint {model.fingerprint}"
+    origin = f"trained from a network for task ecg, {named}"
+    trainer._save_state()
+    trainer = Trainer.resumed(ECG, CPU, out)
+    trainer.run()
+    assert trainer.best_loss < whole.best_loss
+    trainer.finish()
+    assert load_checkpoint(out).origin == origin
+    exported, _ = export_model(load_checkpoint(out), ECG, out.with_suffix(".h5"))
+    assert exported.provenance["origin"] == origin
+
+
+def test_a_start_that_no_epoch_improves_is_kept(model_file: Path, out: Path) -> None:
+    trainer = started(out, model_file, "learning_rate=1e-12", "epochs=1")
+    trainer.run()
+    assert trainer.finish().epoch == 0
+    assert_same_weights(load_checkpoint(out).state_dict, load_checkpoint(model_file).state_dict)
+
+
+@pytest.mark.parametrize("neuron", SPIKING)
+@pytest.mark.parametrize("dataset", [ECG, DIGITS], ids=lambda d: d.task)
+def test_a_training_starts_from_the_integers_of_an_export(
+    out: Path, neuron: str, dataset: Dataset
+) -> None:
+    base = {"ALIF": "alif", "RF": "rf", "HRF": "rf"}.get(neuron, "brf")
+    name = f"{dataset.task}-{base}"
+    changes = [f"neuron={neuron}", "network.hidden=[7, 5]", "validation=3", "recurrent_density=0.7"]
+    trainer = Trainer(override(load_recipe(name), changes), dataset, 0, CPU, out)
+    trainer._save_state()
+    trainer.best_state = trainer.model.state_dict()
+    trainer.finish()
+    net = out.with_suffix(".h5")
+    network, _ = export_model(load_checkpoint(out), dataset, net, weight_bits=4)
+    again = started(out, net, "weight_bits=4", dataset=dataset)
+    assert again.origin.startswith(f"trained from a network for task {dataset.task}, seed 0")
+    for block, layer in zip(again.model.blocks, network.layers, strict=True):
+        block.state_bits.fill_(layer.constants.state_bits)
+        assert_same_integers(block.to_fixed(), layer)
+    for ours, theirs in zip(again.model.hidden_blocks, trainer.model.hidden_blocks, strict=True):
+        for name, parameter in theirs.neuron.named_parameters():
+            close = torch.allclose(ours.neuron.get_parameter(name), parameter.abs(), rtol=0.05)
+            assert close or name == "b_offset", name
+
+
+def test_a_readout_of_another_size_starts_anew(model_file: Path, out: Path) -> None:
+    halves = [replace(half, y=half.y % 4) for half in (ECG.train, ECG.test)]
+    other = replace(ECG, classes=CLASSES[:4], train=halves[0], test=halves[1])
+    trainer = started(out, model_file, "epochs=1", dataset=other)
+    assert trainer.origin.endswith(", with a new readout")
+    assert trainer.model.readout.weight.shape == (4, 7)
+    for name, value in load_checkpoint(model_file).state_dict.items():
+        if name.startswith("hidden"):
+            assert torch.equal(trainer.model.state_dict()[name], value)
+    trainer.run()
+    assert len(trainer.finish().classes) == 4
+
+
+def test_a_network_that_does_not_fit_is_refused(model_file: Path, out: Path) -> None:
+    for change, message in (
+        ("hidden=[5]", r"--from: hidden.0.weight is 7x4, and 5x4 in the network to be trained."),
+        ("hidden=[7, 5]", r"hidden.1.weight is not there, and 5x7"),
+        ("recurrent=false", r"hidden.0.recurrent_weight is 7x7, and not there"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            started(out, model_file, change)
+    other = replace(load_checkpoint(model_file), recipe=override(RECIPE, ["neuron=BHRF"]))
+    save_checkpoint(other, out)
+    started(out, out, "neuron=BRF")  # of the same parameters
+    write_network(random_network(np.random.default_rng(0), (4, 3, 6)), out.with_suffix(".h5"))
+    with pytest.raises(CheckpointError, match=r"m.h5: its provenance does not say how"):
+        read_start(out.with_suffix(".h5"))
 
 
 # Model files

@@ -1,0 +1,62 @@
+"""Between real numbers and integers, for a training that computes with integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from brf_lava.export.quantize import LayerFormat
+from brf_lava.export.rounding import CLIPPED, bare_weights, leaks, mantissa_limit, smallest_exponent
+from brf_lava.network.forward import forward
+from brf_lava.network.layers import EXPONENT_MAX, FixedLayer, RealLayer
+
+
+def dequantize_layer(layer: FixedLayer, constants: Any) -> RealLayer:
+    """The layer in real numbers that `quantize_layer` takes to these very integers.
+
+    constants: ``neuron.real_constants``, which the integers were made from.
+    """
+    neuron, recurrent = layer.neuron, layer.recurrent
+    scales = np.array([spec.scale(constants) for spec in neuron.per_neuron])[:, None]
+    coefficients = layer.coefficients / (scales * 2.0**layer.constants.parameter_bits)
+    unit = neuron.weight_gain(constants) * layer.unit
+    bare = RealLayer(neuron, layer.weights.integers / unit, None, coefficients, constants)
+    gains = leaks(bare)[:, None]
+    return replace(
+        bare,
+        weights=gains * bare.weights,
+        recurrent=None if recurrent is None else gains * recurrent.integers / unit,
+    )
+
+
+def without_outliers(layer: RealLayer, layer_format: LayerFormat) -> RealLayer:
+    """Clip the largest weights where the nearest integers come closer to all of them by that."""
+    unit, matrices = layer.neuron.weight_gain(layer.constants) * layer_format.unit, []
+    (bits,) = layer_format.weight_bits
+    limit = mantissa_limit(bits)
+    for bare in bare_weights(layer):
+        largest = smallest_exponent(float(np.abs(bare).max() * unit), bits)
+        top = EXPONENT_MAX if largest is None else largest
+        steps = 2.0 ** np.arange(max(0, top - CLIPPED + 1), top + 1) / unit
+        rounded = [step * np.rint(bare / step).clip(-limit, limit) for step in steps]
+        bound = limit * steps[int(np.argmin([np.square(each - bare).sum() for each in rounded]))]
+        matrices.append(leaks(layer)[:, None] * bare.clip(-bound, bound))
+    return replace(layer, weights=matrices[0], recurrent=matrices[1] if matrices[1:] else None)
+
+
+def run_integers(
+    layer: FixedLayer, input_scale: float, x: Any, start: Any | None, keep_states: bool
+) -> tuple[Any, Any]:
+    """Run a layer in integers among real numbers: `kernels.reference.Integers`, but for two.
+
+    input_scale: What the layer's integer inputs are times in `x`.
+    """
+    unit, others = float(layer.unit), layer.neuron.state_units
+    units = np.array([others.get(name, unit) for name in layer.neuron.states])[:, None, None]
+    states, before = (None, None) if start is None else (np.rint(start[0] * units), start[1])
+    inputs = np.rint(x / input_scale).astype(np.int16)
+    output, history = forward(layer, inputs, keep_states=keep_states, initial=states, before=before)
+    real = output if layer.neuron.spiking else output / unit
+    return real.astype(np.float32), (history / units).astype(np.float32)

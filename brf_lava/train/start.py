@@ -1,0 +1,92 @@
+"""The trained network that a training starts from: a model file, or the integers of an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from brf_lava.data.dataset import DataSource
+from brf_lava.errors import CheckpointError
+from brf_lava.network.file import read_network
+from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, stored_recipe
+from brf_lava.train.model import Metrics, Network
+from brf_lava.versions import versions
+
+OPTIONAL = ("recurrent_mask", "state_bits")  # what a network has or not, as its recipe says
+
+
+def read_start(path: str | Path) -> Checkpoint:
+    """Read a trained network to start from.
+
+    Args:
+        path: A model file, or a network file of ``brf-lava export``, of which the real numbers are
+            taken that its integers stand for.
+
+    Raises:
+        CheckpointError: If the file is neither, or does not say how the network was trained.
+        NetworkFileError: If a network file is damaged.
+    """
+    path = Path(path)
+    if not h5py.is_hdf5(path):
+        return load_checkpoint(path)
+    fixed, reference = read_network(path)
+    about = fixed.provenance
+    try:
+        if reference is None:
+            raise KeyError("reference")
+        recipe, order = stored_recipe(about, path), about["permutation"]
+        network = Network(recipe, fixed.inputs, fixed.classes)  # whose inputs are integers
+        for block, layer in zip(network.blocks, fixed.layers, strict=True):
+            block.load_fixed(layer)
+        return Checkpoint(
+            recipe=recipe,
+            inputs=fixed.inputs,
+            classes=tuple(about["classes"]),
+            epochs_done=0,
+            data=DataSource(**about["data"]),
+            metrics=Metrics(**about["metrics"]),
+            activity=reference,
+            state_dict=network.state_dict(),
+            versions=versions(),
+            permutation=None if order is None else np.array(order),
+            **{name: about[name] for name in ("seed", "origin", "epoch")},
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: its provenance does not say how it was trained ({error}). Name a file that "
+            "'brf-lava export' or 'brf-lava train' wrote."
+        ) from error
+
+
+def take_over(network: Network, start: Checkpoint) -> str:
+    """Set the parameters of `network` to the trained ones; a readout of another size stays.
+
+    Returns where they come from, in words. Raises: CheckpointError if the hidden layers do not fit.
+    """
+    values, wanted = dict(start.state_dict), network.state_dict()
+    for name in {**values, **wanted}:
+        given, needed = (
+            "x".join(map(str, each[name].shape)) if name in each else "not there"
+            for each in (values, wanted)
+        )
+        if given != needed and name.startswith("hidden") and not name.endswith(OPTIONAL):
+            raise CheckpointError(
+                f"--from: {name} is {given}, and {needed} in the network to be trained. Keep the "
+                "hidden layers and a task with as many inputs, or leave out --from."
+            )
+        if name.endswith("recurrent_mask") and name in values:
+            weight = name.replace("mask", "weight")
+            values[weight] = values[weight] * values[name]
+    first = "hidden.0.weight"
+    values[first] = values[first] * (start.input_scale / network.input_scale)
+    kept = values["readout.weight"].shape == wanted["readout.weight"].shape
+    for name, value in wanted.items():
+        if name in values and (kept or name.startswith("hidden")):
+            value.copy_(values[name])
+    return (
+        f"trained from a network for task {start.recipe.task}, seed {start.seed}, accuracy "
+        f"{start.metrics.accuracy:.2%}, fingerprint {start.fingerprint}"
+        f"{'' if kept else ', with a new readout'}"
+    )
