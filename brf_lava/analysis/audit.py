@@ -125,14 +125,14 @@ def real_parts(layer: RealLayer) -> Parts:
 
 def integer_parts(layer: FixedLayer, real: RealLayer) -> Parts:
     """As `real_parts`, of the integers. real: the layer that they stand for."""
-    unit, one = 2.0**layer.constants.state_bits, 2.0**layer.constants.parameter_bits
-    weights = [each.integers / unit for each in (layer.weights, layer.recurrent) if each]
+    bits = layer.constants.state_bits, layer.constants.parameter_bits
+    weights = [each.integers / layer.unit for each in (layer.weights, layer.recurrent) if each]
     constants = real.constants._asdict()
     for each in layer.neuron.constants:
         if each.name in constants and hasattr(layer.constants, each.name):
             integer = getattr(layer.constants, each.name)
-            constants[each.name] = integer / (unit if each.of_state else one)
-    coefficients = layer.coefficients / one
+            constants[each.name] = integer / each.scale(*bits, layer.unit)
+    coefficients = layer.coefficients / 2.0 ** bits[1]
     return _parts(real, [*coefficients, *weights], type(real.constants)(**constants))
 
 
@@ -190,8 +190,7 @@ class _Run:
 
 def scales(layer: RealLayer | FixedLayer) -> NDArray[np.float64]:
     """What 1 of each state stands for, [S]."""
-    unit = 2.0**-layer.constants.state_bits if isinstance(layer, FixedLayer) else 1.0
-    return np.array([1.0 if name == SPIKE else unit for name in layer.neuron.states])
+    return 1 / layer.units if isinstance(layer, FixedLayer) else np.ones(len(layer.neuron.states))
 
 
 def first_step(found: NDArray[np.bool_], never: int) -> NDArray[np.int64]:
@@ -276,7 +275,7 @@ def _ranges(real: RealNetwork, fixed: FixedNetwork, run: _Run) -> tuple[Range, .
     """Of a run of the float network."""
     ranges = []
     for k, (name, layer) in enumerate(zip(fixed.layer_names, fixed.layers, strict=True)):
-        parts, unit = real_parts(real.layers[k]), 2.0**-layer.constants.state_bits
+        parts, unit = real_parts(real.layers[k]), 1 / layer.unit
         matrices = {WEIGHTS: layer.weights, RECURRENT: layer.recurrent}
         steps = {key: unit * 2**each.exponent for key, each in matrices.items() if each is not None}
         currents = run.signals[k] @ parts[WEIGHTS].T

@@ -220,6 +220,6 @@ def write_recording(
                 dimension.label = axis
                 dimension.attach_scale(scale)
             dataset.attrs["unit"] = np.bytes_("spikes" if state == SPIKE else "state")
-            units = {SPIKE: 1, **layer.neuron.state_units}
-            dataset.attrs["scale"] = 1 / units.get(state, layer.unit)
+            units = {SPIKE: 1, **dict(zip(layer.neuron.states, layer.units, strict=True))}
+            dataset.attrs["scale"] = 1 / units[state]
     write_bytes(path, buffer.getvalue(), KIND)

@@ -53,10 +53,9 @@ def run_integers(
 
     input_scale: What the layer's integer inputs are times in `x`.
     """
-    unit, others = float(layer.unit), layer.neuron.state_units
-    units = np.array([others.get(name, unit) for name in layer.neuron.states])[:, None, None]
+    units = layer.units[:, None, None]
     states, before = (None, None) if start is None else (np.rint(start[0] * units), start[1])
     inputs = np.rint(x / input_scale).astype(np.int16)
     output, history = forward(layer, inputs, keep_states=keep_states, initial=states, before=before)
-    real = output if layer.neuron.spiking else output / unit
+    real = output if layer.neuron.spiking else output / layer.unit
     return real.astype(np.float32), (history / units).astype(np.float32)

@@ -194,6 +194,12 @@ class FixedLayer:
         return int(getattr(self.constants, "unit", 1 << self.constants.state_bits))
 
     @property
+    def units(self) -> NDArray[np.int64]:
+        """What stands for 1 in each state, [S]."""
+        own = self.neuron.state_units
+        return np.array([own.get(name, self.unit) for name in self.neuron.states])
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(neurons, inputs)."""
         neurons, inputs = self.weights.mantissa.shape

@@ -230,7 +230,10 @@ def permutation_of(contents: dict[str, Any]) -> NDArray[np.int64] | None:
 
 
 def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
-    """The recipe in a model file or a training state. Raises: RecipeError, CheckpointError."""
+    """The recipe in a model file, a training state, or a network's provenance.
+
+    Raises: RecipeError, CheckpointError.
+    """
     stored = contents.get("neurons", {})
 
     def find(name: str) -> Neuron:
@@ -240,7 +243,9 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
     recipe = parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
-    tensors: Tensors = contents.get("state_dict") or contents["model"]
+    tensors: Tensors | str = contents.get("state_dict") or contents["model"]
+    if isinstance(tensors, str):  # a fingerprint: the weights are in the network
+        return recipe
     held, needed, width = sum(map(Tensor.numel, tensors.values())), 0, contents.get("inputs", 1)
     for layer in recipe.layers:
         needed += layer.neurons * (width + layer.neurons * layer.recurrent)

@@ -177,9 +177,9 @@ def assert_audit(found: Audit, network: RealNetwork, fixed: FixedNetwork, sample
             for each, signal in zip((network, fixed), signals, strict=True)
         )
         signals = [ours, theirs]
-        unit = 2.0 ** fixed.layers[k].constants.state_bits
+        layer = fixed.layers[k]
         for s, (state, told) in enumerate(found.states[name].items()):
-            scale = 1.0 if state == "z" else unit
+            scale = layer.neuron.state_units.get(state, layer.unit)
             full = np.abs(states[1:, s]) >= (STATE_MAX if state != "z" else STATE_MAX + 1)
             np.testing.assert_array_equal(told.peaks, np.abs(real_states[1:, s]).max((0, 1)))
             np.testing.assert_array_equal(
