@@ -250,9 +250,11 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
     for layer in recipe.layers:
         needed += layer.neurons * (width + layer.neurons * layer.recurrent)
         width = layer.neurons
-    if needed + width * len(contents.get("classes", ())) > held:  # found out before they are made
+    needed += width * len(contents.get("classes", ()))
+    if needed > held:  # found out before they are made
         raise CheckpointError(
-            f"{path}: its recipe has {needed:,} hidden weights, of {held:,} numbers in it. {AGAIN}"
+            f"{path}: damaged model file or training state: its recipe has {needed:,} weights, of "
+            f"{held:,} numbers in it. {AGAIN}"
         )
     return recipe
 
