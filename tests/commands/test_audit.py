@@ -189,7 +189,7 @@ def assert_audit(found: Audit, network: RealNetwork, fixed: FixedNetwork, sample
             first = np.where(full.any((0, 1)), full.any(1).argmax(0), steps)
             np.testing.assert_array_equal(told.first_saturations, first)
             assert told.limit == STATE_MAX / scale
-        error = (states[1:, 0] / unit - real_states[1:, 0]) / getattr(
+        error = (states[1:, 0] / layer.unit - real_states[1:, 0]) / getattr(
             network.layers[k].constants, "theta", 1
         )
         rms = np.sqrt(np.square(error).mean((1, 2)))
