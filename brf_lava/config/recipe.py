@@ -127,9 +127,7 @@ class TrainingRecipe:
     recurrent_density: toml.Share  # share of W_rec that is there; 1: all of it
     patience: toml.Whole  # epochs without a better validation loss; 0: any number
     averaging: toml.Fraction  # decay per step of averaged weights; 0: as trained
-    weight_bits: Literal[
-        0, 2, 3, 4, 5, 6, 7, 8
-    ]  # of integers to compute with; 0: of none
+    weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8]  # of integers to compute with; 0: of none
 
 
 @dataclass(frozen=True)
