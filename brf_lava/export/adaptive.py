@@ -2,15 +2,16 @@
 
 Hidden layers are rounded for the spikes of the float network. A recurrent network soon spikes
 otherwise once anything is rounded, so that no cost along the float spikes tells everything: of the
-cheapest choices of exponents, the one is taken with which the network, its integer layers followed
-by the float rest, answers most like the float network. The readout is rounded last, for the spikes
-of the integer layers, towards the float network's outputs.
+cheapest choices of a layer's unit and exponents, the one is taken with which the network, its
+integer layers followed by the float rest, answers most like the float network. The readout is
+rounded last, for the spikes of the integer layers, towards the float network's outputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from brf_lava.network.layers import Connection, FixedLayer, RealLayer, RealNetwo
 STEPS = 260_000  # most steps of calibration, all samples together
 STATES = 5e7  # most state variables kept
 WORK = 4e11  # most products in the Gram matrices of one layer
-KEPT = 4  # choices of exponents whose answers are compared
+KEPT = 12  # choices of unit and exponents whose answers are compared
 EXACT = 0.01  # of a weight's last bit: float32 weights this close to integers are those
 GROWS = 1e4  # times the median neuron: a membrane that grows keeps its nearest integers
 REFIT_RIDGE = 0.1  # of H's mean diagonal: how much the refitted readout stays with the trained one
@@ -35,7 +36,7 @@ Progress = Callable[[int], None]
 
 def round_network(
     network: RealNetwork,
-    nearest: Sequence[FixedLayer],
+    nearest: Sequence[Sequence[FixedLayer]],
     x: NDArray[Any],
     weight_bits: Sequence[Sequence[int]],
     decision: Decision,
@@ -46,7 +47,7 @@ def round_network(
 
     Args:
         network: In real numbers.
-        nearest: Its layers in integers, weights rounded to the nearest.
+        nearest: Its layers in integers, weights rounded to the nearest, with each unit to be tried.
         x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
         weight_bits: Width of the mantissas of each layer's matrices, the sign included.
         decision: How classes are read from the outputs.
@@ -54,8 +55,10 @@ def round_network(
         grams: Those of the hidden layers, which no bits change: kept here for the next call.
 
     Returns:
-        The layers in integers. They differ from `nearest` in their weights alone.
-        Raises NotEnoughMemoryError for a layer too wide.
+        The layers in integers, of one of `nearest` each, but for the weights.
+
+    Raises:
+        NotEnoughMemoryError: For a layer too wide.
     """
     x = x[:, : samples_used(network, x)]
     grams = {} if grams is None else grams
@@ -64,7 +67,7 @@ def round_network(
     wanted = decision.predict(outputs)
     done: list[FixedLayer] = []
     neurons = 0  # that are done
-    for index, (layer, rounded) in enumerate(zip(network.layers, nearest, strict=True)):
+    for index, (layer, tried) in enumerate(zip(network.layers, nearest, strict=True)):
         rest = network.layers[index + 1 :]
         if rest:
             heard = real
@@ -76,11 +79,16 @@ def round_network(
         else:
             gram, product = _gram(layer, fixed, outputs, None, progress, neurons)
             matrices = [_refit(gram, product, bare_weights(layer)[0])]
-        unit = layer.neuron.weight_gain(layer.constants) * rounded.unit
-        choices = [rounded]
-        if not _is_exact(rounded, [matrix * unit for matrix in bare_weights(layer)]):
-            roundings = round_rows(gram, [matrix * unit for matrix in matrices], weight_bits[index])
-            choices = [_with_weights(rounded, each) for each in roundings[:KEPT]]
+        gain, bits = layer.neuron.weight_gain(layer.constants), weight_bits[index]
+        choices = [each for each in tried if _is_exact(each, bare_weights(layer), gain * each.unit)]
+        if not choices:
+            found = [
+                (each.cost / unit**2, _with_weights(rounded, each))
+                for rounded in tried
+                for unit in [gain * rounded.unit]
+                for each in round_rows(gram, [matrix * unit for matrix in matrices], bits)
+            ]
+            choices = [choice for _, choice in sorted(found, key=itemgetter(0))[:KEPT]]
         answers = [forward(choice, fixed)[0] for choice in choices]
         agreed = [(decision.predict(_run(rest, each)) == wanted).mean() for each in answers]
         best = int(np.argmax(agreed))
@@ -146,12 +154,12 @@ def _gram(
     return gram, product
 
 
-def _is_exact(layer: FixedLayer, matrices: list[NDArray[np.float64]]) -> bool:
+def _is_exact(layer: FixedLayer, matrices: list[NDArray[np.float64]], unit: float) -> bool:
     """Whether the weights were integers before: those of a network that was trained with them."""
     connections = [each for each in (layer.weights, layer.recurrent) if each is not None]
     return all(
-        np.abs(connection.integers - matrix).max(initial=0.0) < EXACT * 2**connection.exponent
-        for connection, matrix in zip(connections, matrices, strict=True)
+        np.abs(each.integers - matrix * unit).max(initial=0.0) < EXACT * 2**each.exponent
+        for each, matrix in zip(connections, matrices, strict=True)
     )
 
 

@@ -41,6 +41,7 @@ HEADROOM = 4.0  # states may grow this much beyond the calibration data before t
 WEIGHT_BITS_MIN, WEIGHT_BITS_MAX = 2, 8
 GROWN = 64.0  # times the threshold: what a neuron that grows needs, see `measure_peaks`
 CHUNK = 32  # samples at a time when ranges are measured
+UNITS = (0.0, 0.25, 0.5, 0.75)  # tried: 2**state_bits over a power of 2 with these exponents
 WEIGHTS = ("weight", "recurrent weight")
 ROUNDINGS = ("adaptive", "nearest")
 STABLE_MARGIN = 1e-6  # float32 parameters on the divergence boundary may look this far beyond it
@@ -148,20 +149,27 @@ def quantize(
     widths = _layer_bits(network, weight_bits)
     peaks = measure_peaks(network, x)
     inputs = input_range(x)
-    results = []
+    results = []  # of each layer, with each unit
     for index, (layer, reached) in enumerate(zip(network.layers, peaks, strict=True)):
         bits = state_bits[index] if isinstance(state_bits, Sequence) else state_bits
         if bits is None:
             largest_input = 1 if index else max(map(abs, inputs))
             bits = choose_state_bits(layer, reached, widths[index], largest_input)
-        layer_format = LayerFormat(bits, parameter_bits, widths[index])
-        results.append(quantize_layer(layer, layer_format, reached))
-    layers = tuple(layer for layer, _ in results)
-    reports = tuple(report for _, report in results)
+        kind: Any = layer.neuron.fixed_constants
+        free = rounding == "adaptive" and "unit" in kind._fields
+        units = [round(2.0 ** (bits - less)) for less in (UNITS if free else (0,))]
+        formats = [LayerFormat(bits, parameter_bits, widths[index], unit) for unit in units]
+        results.append([quantize_layer(layer, each, reached) for each in formats])
+    layers = tuple(found[0][0] for found in results)
+    reports = tuple(found[0][1] for found in results)
     if rounding == "adaptive":
+        nearest = [[layer for layer, _ in found] for found in results]
         decision = decision or Decision()
-        layers = round_network(network, layers, x, widths, decision, progress, grams)
-        reports = tuple(map(_with_weights, reports, network.layers, layers))
+        layers = round_network(network, nearest, x, widths, decision, progress, grams)
+        reports = tuple(
+            _with_weights(next(r for near, r in found if near.unit == layer.unit), real, layer)
+            for found, real, layer in zip(results, network.layers, layers, strict=True)
+        )
     quantized = FixedNetwork(layers, input_range=inputs)
     check_rest(quantized)
     return quantized, reports

@@ -21,7 +21,7 @@ from brf_lava.data.dataset import Split
 from brf_lava.errors import DoesNotFitError, ParameterError
 from brf_lava.export import adaptive
 from brf_lava.export.adaptive import round_network
-from brf_lava.export.quantize import quantize
+from brf_lava.export.quantize import UNITS, quantize
 from brf_lava.export.rounding import RIDGE, bare_weights, filtered, linear_states, round_rows
 from brf_lava.kernels import loop
 from brf_lava.network.decision import UNLABELED, Decision
@@ -171,8 +171,9 @@ def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuro
     x = spikes(np.random.default_rng(5))
     nearest, _ = quantize(network, x, weight_bits=4, rounding="nearest")
     counted: list[int] = []
+    layers = [[layer] for layer in nearest.layers]
     first, again = (
-        round_network(network, nearest.layers, x, [(4, 4), (4,)], Decision(), counted.append)
+        round_network(network, layers, x, [(4, 4), (4,)], Decision(), counted.append)
         for _ in range(2)
     )
     assert counted == 2 * list(range(1, HIDDEN + CLASSES + 1))
@@ -185,6 +186,25 @@ def test_a_network_is_rounded_alike_twice_and_in_its_weights_alone(neuron: Neuro
         assert (one.coefficients == old.coefficients).all()
         assert one.constants == old.constants
         assert (one.recurrent is None) == (old.recurrent is None)
+
+
+def test_a_layer_takes_the_unit_that_suits_its_weights() -> None:
+    network = small_network(np.random.default_rng(4), BRF, 40.0)
+    x = spikes(np.random.default_rng(5))
+    units = set()
+    for bits in (3, 4, 5, 6):
+        fixed, reports = quantize(network, x, weight_bits=bits)
+        hidden, report = fixed.layers[0], reports[0]
+        largest = 1 << hidden.constants.state_bits
+        assert hidden.unit in [round(largest / 2**less) for less in UNITS]
+        assert report.format.unit == hidden.unit == hidden.constants.theta
+        assert hidden.constants.dt == round(
+            network.layers[0].constants.dt * 2**16 * largest / hidden.unit
+        )
+        nearest = next(each for each in report.deviations if each.parameter == "weight")
+        assert nearest.relative < 2 ** (2 - bits)
+        units.add(hidden.unit / largest)
+    assert len(units) > 1
 
 
 @pytest.mark.parametrize("rounding", ["adaptive", "nearest"])
