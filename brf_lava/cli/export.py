@@ -76,12 +76,13 @@ def export(
     if lose is not None:
         from brf_lava.analysis import bits
 
-        trial = bits.trials(real, x, samples, board_profile(DEFAULT_PROFILE), rounding)
+        board = board_profile(DEFAULT_PROFILE)
+        trial = bits.trials(real, x, samples, board, rounding=rounding)
         best, tried = bits.fewest_weight_bits(
             real, lambda each: trial(each, state_bits, parameter_bits), weight_bits, lose
         )
         weight_bits = best.weight_bits
-        report.print_table(bits.trial_table(what, bits.as_records(tried, [best], "chosen")))
+        report.print_table(bits.trial_table(what, tried, [best], "chosen"))
     with report.step_progress("rounding, neurons", neurons) as advance:
         exported, reports = export_model(
             checkpoint,
