@@ -53,32 +53,32 @@ class Trial(Fidelity):
 
 def trials(
     network: RealNetwork, x: Any, samples: Samples, board: Loihi2Profile, **options: Any
-) -> Callable[[int | Bits, int | None, int], Trial]:
-    """Return a function that rounds a network to weight, state and parameter bits and measures it.
+) -> Callable[..., Trial]:
+    """Return a function that rounds a network to some weight bits and measures it.
 
-    x: [T, B, I] calibration inputs. samples: what is measured on. options: of `quantize`.
+    x: [T, B, I] calibration inputs. samples: what is measured on. options: of `quantize`; the
+    function takes more of them.
     """
     floats, numbers, grams = answers(network, samples), count(1), dict[int, Any]()
     neurons = sum(len(layer.weights) for layer in network.layers)
 
-    def trial(weight_bits: int | Bits, state_bits: int | None, parameter_bits: int) -> Trial:
+    def trial(weight_bits: int | Bits, **more: Any) -> Trial:
         with report.step_progress(f"trial {next(numbers)}, neurons", neurons) as advance:
             fixed, reports = quantize(
                 network,
                 x,
-                state_bits=state_bits,
-                parameter_bits=parameter_bits,
                 weight_bits=weight_bits,
                 decision=samples.decision,
                 progress=advance,
                 grams=grams,
                 **options,
+                **more,
             )
         return Trial(
             **vars(measure_fidelity(floats, fixed, samples)),
             weight_bits=tuple(bits for each in reports for bits in each.format.weight_bits),
             state_bits=tuple(each.format.state_bits for each in reports),
-            parameter_bits=parameter_bits,
+            parameter_bits=reports[0].format.parameter_bits,
             memory_bits=sum(map(_memory_bits, fixed.layers, reports)),
             cores=place(network_shape(fixed, ""), board).cores,
         )

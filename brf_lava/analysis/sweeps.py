@@ -7,8 +7,6 @@ choice of places.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -152,15 +150,12 @@ def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator
 
 def as_csv(sweeps: list[Sweep]) -> str:
     """One line per run: disturbance, level, repeat, accuracy, SOPs per sample."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for sweep in sweeps:
-        for (index, repeat), accuracy in np.ndenumerate(sweep.accuracy):
-            numbers = (sweep.levels[index], accuracy, sweep.sops[index, repeat])
-            shown, *measured = (f"{number:.10g}" for number in numbers)
-            writer.writerow([sweep.name, shown, repeat, *measured])
-    return text.getvalue()
+    rows = [
+        f"{each.name},{each.levels[i]:.10g},{repeat},{accuracy:.10g},{each.sops[i, repeat]:.10g}"
+        for each in sweeps
+        for (i, repeat), accuracy in np.ndenumerate(each.accuracy)
+    ]
+    return "\n".join([",".join(COLUMNS), *rows, ""])
 
 
 def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
@@ -202,7 +197,4 @@ def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | N
 
 
 def _repeats(found: Sweep) -> str:
-    repeats = found.accuracy.shape[1]
-    if repeats == 1:
-        return "one random draw"
-    return f"lines: mean, bands: least to largest of {repeats} random draws"
+    return f"lines: mean, bands: least to largest; random draws: {found.accuracy.shape[1]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,9 +49,7 @@ def export(
     data: DataOptions,
     weight_bits: tuple[int, ...],
     lose: float | None,
-    rounding: str,
-    parameter_bits: int,
-    state_bits: int | None,
+    **options: Any,
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
@@ -77,22 +76,13 @@ def export(
         from brf_lava.analysis import bits
 
         board = board_profile(DEFAULT_PROFILE)
-        trial = bits.trials(real, x, samples, board, rounding=rounding)
-        best, tried = bits.fewest_weight_bits(
-            real, lambda each: trial(each, state_bits, parameter_bits), weight_bits, lose
-        )
+        trial = bits.trials(real, x, samples, board, **options)
+        best, tried = bits.fewest_weight_bits(real, trial, weight_bits, lose)
         weight_bits = best.weight_bits
         report.print_table(bits.trial_table(what, tried, [best], "chosen"))
     with report.step_progress("rounding, neurons", neurons) as advance:
         exported, reports = export_model(
-            checkpoint,
-            dataset,
-            network,
-            state_bits=state_bits,
-            parameter_bits=parameter_bits,
-            weight_bits=weight_bits,
-            rounding=rounding,
-            progress=advance,
+            checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **options
         )
     report.print_table(report.format_table(reports))
     report.print_table(report.deviation_table(reports))

@@ -45,11 +45,11 @@ def sweep_bits(model: Path, data: DataOptions, out: Path | None, full: bool) -> 
     real, board = checkpoint.model().to_real(), board_profile(DEFAULT_PROFILE)
     trial, points = bits.trials(real, x, samples, board), bits.GRID if full else bits.ONE_AT_A_TIME
     title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
-    tried = [trial(*points[0])]
+    tried = [trial(points[0][0])]
     try:
-        for point in points[1:]:
+        for weights, states, parameters in points[1:]:
             try:
-                tried.append(trial(*point))
+                tried.append(trial(weights, state_bits=states, parameter_bits=parameters))
             except ParameterError as error:  # noqa: PERF203  # the other points go on
                 report.notice(f"left out: {error}")
     finally:  # Ctrl-C, too, shows what is done

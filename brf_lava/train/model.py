@@ -96,12 +96,11 @@ class Network(nn.Module):
         """
         if self.readout.weight_bits:
             x, real = split.first(CALIBRATION_SAMPLES).time_major(), self.to_real(rounded=False)
-            largest = max(map(abs, input_range(x)))
-            layers = zip(self.blocks, real.layers, measure_peaks(real, x), strict=True)
-            for block, layer, peaks in layers:
-                bits = choose_state_bits(layer, peaks, (block.weight_bits,), largest)
-                block.state_bits.fill_(bits)
-                largest = 1
+            widths, inputs = (self.readout.weight_bits,), [max(map(abs, input_range(x)))]
+            inputs += [1] * len(self.hidden)
+            layers = zip(real.layers, measure_peaks(real, x), inputs, strict=True)
+            for block, (layer, peaks, largest) in zip(self.blocks, layers, strict=True):
+                block.state_bits.fill_(choose_state_bits(layer, peaks, widths, largest))
 
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""

