@@ -48,7 +48,7 @@ class Sweep:
 
 
 def pruning(network: RealNetwork, samples: Samples, **sizes: int) -> Sweep:
-    """Recurrent weights pruned from none to all, at random places. sizes: as of `_sweeps`.
+    """Recurrent weights pruned from none to all, at random places. sizes: points, repeats, seed.
 
     Raises: ParameterError for a network without recurrent weights.
     """
@@ -62,7 +62,10 @@ def pruning(network: RealNetwork, samples: Samples, **sizes: int) -> Sweep:
 
 
 def robustness(network: RealNetwork, samples: Samples, **sizes: int) -> list[Sweep]:
-    """Input noise, deletion of input and of hidden spikes, weight noise; sizes: as of `_sweeps`."""
+    """Input noise, deletion of input and of hidden spikes, weight noise.
+
+    sizes: points, repeats, seed.
+    """
 
     def added(rate: float, rng: np.random.Generator) -> Score:
         return score(network, replace(samples, x=add_spikes(samples.x, rate, rng)))
