@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count, product
 from operator import ne
 from typing import Any
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from brf_lava import report
 from brf_lava.analysis.activity import Samples, answers
-from brf_lava.analysis.fidelity import measure_fidelity
+from brf_lava.analysis.fidelity import Fidelity, measure_fidelity
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
@@ -23,7 +23,7 @@ from brf_lava.export.rounding import bare_weights
 from brf_lava.network.layers import FixedLayer, RealNetwork
 from brf_lava.neurons.fixed import STATE_MAX
 
-WEIGHT_BITS = [(bits,) for bits in range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)]
+WEIGHT_BITS = range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)
 # Of weights, states and parameters; None: what each layer's range leaves
 GRID = list(product(WEIGHT_BITS, (None, 12, 10, 8), (16, 12, 10)))
 ONE_AT_A_TIME = [point for point in GRID if sum(map(ne, point, GRID[0])) < 2]
@@ -32,67 +32,53 @@ Bits = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A network rounded to some bits, and what that did.
+class Trial(Fidelity):
+    """A network rounded to some bits, and how well it keeps to the float network.
 
     weight_bits: of each matrix. state_bits: of each layer. memory_bits: of all weights and
-    coefficients, and of the states for the ranges they reached. cores: of a board. The rest is
-    as in `Fidelity`.
+    coefficients, and of the states for the ranges they reached. cores: of a board.
     """
 
     weight_bits: Bits
     state_bits: Bits
     parameter_bits: int
-    accuracy: float | None
-    agreement: float
-    points_lost: float
-    error: float
-    sops: float
     memory_bits: int
     cores: int
 
     @property
     def kept(self) -> float:
         """The accuracy, or the agreement where no label counts."""
-        return self.agreement if self.accuracy is None else self.accuracy
+        return self.accuracies[1] if self.accuracies else self.agreement
 
 
 def trials(
-    network: RealNetwork, x: Any, samples: Samples, board: Loihi2Profile, rounding: str, of: int = 0
-) -> Callable[[Bits, int | None, int], Trial]:
-    """Return a function that rounds a network to weight, state and parameter bits and measures it.
+    network: RealNetwork, x: Any, samples: Samples, board: Loihi2Profile, **options: Any
+) -> Callable[..., Trial]:
+    """Return a function that rounds a network to some weight bits and measures it.
 
-    x: [T, B, I] calibration inputs. samples: what is measured on. of: how many trials there will
-    be, if that is known.
+    x: [T, B, I] calibration inputs. samples: what is measured on. options: of `quantize`; the
+    function takes more of them.
     """
     floats, numbers, grams = answers(network, samples), count(1), dict[int, Any]()
     neurons = sum(len(layer.weights) for layer in network.layers)
 
-    def trial(weight_bits: Bits, state_bits: int | None, parameter_bits: int) -> Trial:
-        with report.step_progress(
-            f"trial {next(numbers)}{f' of {of}' if of else ''}, neurons", neurons
-        ) as advance:
+    def trial(weight_bits: int | Bits, **more: Any) -> Trial:
+        with report.step_progress(f"trial {next(numbers)}, neurons", neurons) as advance:
             fixed, reports = quantize(
                 network,
                 x,
-                state_bits=state_bits,
-                parameter_bits=parameter_bits,
                 weight_bits=weight_bits,
-                rounding=rounding,
                 decision=samples.decision,
                 progress=advance,
                 grams=grams,
+                **options,
+                **more,
             )
-        found = measure_fidelity(floats, fixed, samples)
         return Trial(
+            **vars(measure_fidelity(floats, fixed, samples)),
             weight_bits=tuple(bits for each in reports for bits in each.format.weight_bits),
             state_bits=tuple(each.format.state_bits for each in reports),
-            parameter_bits=parameter_bits,
-            accuracy=found.accuracies and found.accuracies[1],
-            agreement=found.agreement,
-            points_lost=found.lost,
-            error=found.error,
-            sops=found.sops[1],
+            parameter_bits=reports[0].format.parameter_bits,
             memory_bits=sum(map(_memory_bits, fixed.layers, reports)),
             cores=place(network_shape(fixed, ""), board).cores,
         )
@@ -102,8 +88,8 @@ def trials(
 
 def _memory_bits(layer: FixedLayer, each: LayerReport) -> int:
     (neurons, inputs), (own, *back) = layer.shape, each.format.weight_bits
-    peaks = np.array(list(each.peaks.values())) * 2.0**each.format.state_bits
-    largest = [*np.abs(layer.coefficients).max(axis=1), *np.minimum(peaks, STATE_MAX)]
+    peaks = (min(peak * 2**each.format.state_bits, STATE_MAX) for peak in each.peaks.values())
+    largest = [*np.abs(layer.coefficients).max(axis=1), *peaks]
     of_neuron = sum(int(value).bit_length() + 1 for value in largest)
     return neurons * (inputs * own + neurons * sum(back) + of_neuron)
 
@@ -118,9 +104,9 @@ def fewest_weight_bits(
     Raises: DoesNotFitError if `most` bits lose more.
     """
     best = trial(most)
-    if best.points_lost > lose:
+    if best.lost > lose:
         raise DoesNotFitError(
-            f"{_listed(most)} bits a weight lose {best.points_lost:.2f} points, standard error "
+            f"{_listed(most)} bits a weight lose {best.lost:.2f} points, standard error "
             f"{best.error:.2f}; {lose:g} may be lost. Nothing was written. Let it lose "
             "more, or train with --set weight_bits."
         )
@@ -130,7 +116,7 @@ def fewest_weight_bits(
         while any(best.weight_bits[k] > WEIGHT_BITS_MIN for k in group):
             fewer = enumerate(best.weight_bits)
             tried.append(trial(tuple(max(b - (k in group), WEIGHT_BITS_MIN) for k, b in fewer)))
-            if tried[-1].points_lost > lose:
+            if tried[-1].lost > lose:
                 break
             best = tried[-1]
     return best, tried
@@ -145,24 +131,41 @@ def pareto(tried: Sequence[Trial]) -> list[Trial]:
     return best
 
 
-def as_records(tried: Sequence[Trial], marked: Sequence[Trial], mark: str) -> list[dict[str, Any]]:
-    """The values of each trial, and with the name `mark` whether it is one of those."""
-    return [{**asdict(each), mark: each in marked} for each in tried]
+def trial_table(title: str, tried: Sequence[Trial], marked: Sequence[Trial], mark: str) -> Table:
+    """A row for each trial; `mark` is the heading of the column that says which are marked."""
+    names = ("weight bits", "state bits", "parameter bits", "kept (%)", "points lost")
+    rows = [
+        (
+            *(_listed(each.weight_bits), _listed(each.state_bits), str(each.parameter_bits)),
+            *(f"{100 * each.kept:.2f}", f"{each.lost:.2f} ± {each.error:.2f}"),
+            *(f"{each.sops[1]:.1f}", f"{each.memory_bits:,}", str(each.cores)),
+            "yes" if each in marked else "",
+        )
+        for each in tried
+    ]
+    columns = [f">{name}" for name in (*names, "SOPs", "memory (bits)", "cores", mark)]
+    return report.table(title, columns, rows)
 
 
-def trial_table(title: str, records: Sequence[dict[str, Any]]) -> Table:
-    """The `as_records`, a row each."""
-    columns = [f">{name.replace('_', ' ').replace('meter', 'm.')}" for name in records[0]]
-    return report.table(title, columns, [list(map(_cell, row.values())) for row in records])
+def draw_trials(figure: Any, tried: Sequence[Trial], title: str) -> None:
+    """What each trial keeps, over the memory that it takes, and a line through the `pareto`."""
+    from brf_lava.analysis.draw import style
+
+    figure.set_size_inches(8.6, 4.6)
+    panel, best = figure.subplots(), pareto(tried)
+    level = 100 * tried[0].kept + tried[0].lost
+    panel.axhline(level, color=style.GRAY, linestyle="--", linewidth=1.0, label="float")
+    every, front = ([(t.memory_bits / 1e3, 100 * t.kept) for t in some] for some in (tried, best))
+    panel.plot(*zip(*every, strict=True), "o", label="bits of weights, states and parameters")
+    panel.step(*zip(*front, strict=True), where="post", color=style.GRAY, label="Pareto")
+    for trial, at in zip(best, front, strict=True):
+        text = f"{max(trial.weight_bits)}, {trial.state_bits[0]}, {trial.parameter_bits}"
+        panel.annotate(text, at, xytext=(4, -9), textcoords="offset points", fontsize=7)
+    kept = "accuracy (%)" if tried[0].accuracies else "same prediction as float (%)"
+    panel.set(xlabel="memory of weights, coefficients and states (kbit)", ylabel=kept)
+    panel.legend(loc="lower right")
+    style.write_title(figure, title, style.SMALL)
 
 
 def _listed(bits: Sequence[int]) -> str:
     return ",".join(map(str, bits))
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, tuple):
-        return _listed(value)
-    if isinstance(value, bool) or value is None:
-        return "yes" if value else ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -40,12 +40,11 @@ class Fidelity:
     def table(self, what: str) -> Table:
         """The two next to each other. what: the samples are."""
         rows = [
+            ("accuracy", *(f"{each:.2%}" for each in self.accuracies or ())),
             ("SOPs per sample (hidden spikes)", *(f"{each:.1f}" for each in self.sops)),
             ("same prediction as float", "", f"{self.agreement:.2%}"),
-        ]
-        if self.accuracies is not None:
-            rows.insert(0, ("accuracy", *(f"{each:.2%}" for each in self.accuracies)))
-        rows.append(("points lost, standard error", f"± {self.error:.2f}", f"{self.lost:.2f}"))
+            ("points lost, standard error", f"± {self.error:.2f}", f"{self.lost:.2f}"),
+        ][self.accuracies is None :]
         return report.table(f"{self.samples} {what}", ("", ">float", ">integers"), rows)
 
 

@@ -7,8 +7,6 @@ choice of places.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +19,6 @@ from brf_lava import report
 from brf_lava.analysis.activity import Samples, Score, score
 from brf_lava.analysis.draw import style
 from brf_lava.errors import ParameterError
-from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, quantize
 from brf_lava.io.files import Kind
 from brf_lava.network.layers import RealLayer, RealNetwork
 
@@ -29,22 +26,20 @@ NOISE_MAX = 0.1  # probability of an additional spike per input and step
 COLUMNS = ("disturbance", "level", "repeat", "accuracy", "sops_per_sample")
 TABLE = Kind("a table of 'brf-lava plot robustness'", b"", ",".join(COLUMNS))
 SIGMA_MAX = 0.5  # relative weight noise
-WEIGHT_BITS = tuple(range(WEIGHT_BITS_MIN, WEIGHT_BITS_MAX + 1))
-PANELS = (  # the sweeps of a panel, its axis, and what their levels are times there
-    (("input noise",), "additional input spikes (% of inputs and steps)", 100.0),
-    (("input deletion", "hidden deletion"), "spikes deleted (%)", 100.0),
-    (("weight noise",), r"relative weight noise $\sigma$ (%)", 100.0),
-    (("weight bits",), "weight bits, sign included (integer engine)", 1.0),
+PANELS = (  # the sweeps of a panel, and its axis
+    (("input noise",), "additional input spikes (% of inputs and steps)"),
+    (("input deletion", "hidden deletion"), "spikes deleted (%)"),
+    (("weight noise",), r"relative weight noise $\sigma$ (%)"),
 )
 
 Measure = Callable[[float, np.random.Generator], Score]
-Disturbance = tuple[str, Measure, NDArray[np.float64], int]  # name, measure, levels, repeats
+Disturbance = tuple[str, Measure, float]  # name, measure, largest level
 
 
 @dataclass(frozen=True)
 class Sweep:
     """One disturbance. levels [L]; accuracy [L, R], 0..1, and sops [L, R] per sample, of R repeats
-    with random numbers of their own; R is 1 where nothing is random."""
+    with random numbers of their own."""
 
     name: str
     levels: NDArray[np.float64]
@@ -52,12 +47,9 @@ class Sweep:
     sops: NDArray[np.float64]
 
 
-def pruning(
-    network: RealNetwork, samples: Samples, *, points: int, repeats: int, seed: int = 0
-) -> Sweep:
-    """Recurrent weights pruned from none to all, at random places.
+def pruning(network: RealNetwork, samples: Samples, **sizes: int) -> Sweep:
+    """Recurrent weights pruned from none to all, at random places. sizes: points, repeats, seed.
 
-    points: levels from 0 to 1. repeats: different masks.
     Raises: ParameterError for a network without recurrent weights.
     """
     if all(layer.recurrent is None for layer in network.layers):
@@ -66,22 +58,13 @@ def pruning(
     def pruned(share: float, rng: np.random.Generator) -> Score:
         return score(prune_recurrent(network, share, rng), samples)
 
-    levels = np.linspace(0.0, 1.0, points)
-    return _sweeps("pruning", [("recurrent pruning", pruned, levels, repeats)], seed)[0]
+    return _sweeps("pruning", [("recurrent pruning", pruned, 1.0)], **sizes)[0]
 
 
-def robustness(
-    network: RealNetwork,
-    samples: Samples,
-    calibration: Any,
-    *,
-    points: int,
-    repeats: int,
-    seed: int = 0,
-) -> list[Sweep]:
-    """Input noise, deletion of input and of hidden spikes, weight noise, and weight bits.
+def robustness(network: RealNetwork, samples: Samples, **sizes: int) -> list[Sweep]:
+    """Input noise, deletion of input and of hidden spikes, weight noise.
 
-    calibration: inputs [T, B, I] from which `quantize` takes the ranges of the states.
+    sizes: points, repeats, seed.
     """
 
     def added(rate: float, rng: np.random.Generator) -> Score:
@@ -96,26 +79,23 @@ def robustness(
     def noisy(sigma: float, rng: np.random.Generator) -> Score:
         return score(noisy_weights(network, sigma, rng), samples)
 
-    def rounded(bits: float, _: np.random.Generator) -> Score:
-        return score(quantize(network, calibration, weight_bits=int(bits))[0], samples)
-
     disturbances: list[Disturbance] = [
-        ("input noise", added, np.linspace(0.0, NOISE_MAX, points), repeats),
-        ("input deletion", deleted, np.linspace(0.0, 1.0, points), repeats),
-        ("hidden deletion", losing, np.linspace(0.0, 1.0, points), repeats),
-        ("weight noise", noisy, np.linspace(0.0, SIGMA_MAX, points), repeats),
-        ("weight bits", rounded, np.array(WEIGHT_BITS, dtype=np.float64), 1),
+        ("input noise", added, NOISE_MAX),
+        ("input deletion", deleted, 1.0),
+        ("hidden deletion", losing, 1.0),
+        ("weight noise", noisy, SIGMA_MAX),
     ]
-    return _sweeps("robustness", disturbances, seed)
+    return _sweeps("robustness", disturbances, **sizes)
 
 
-def _sweeps(title: str, disturbances: list[Disturbance], seed: int) -> list[Sweep]:
-    """Measure at all levels, with a progress bar. Level 0 is the same for all repeats."""
+def _sweeps(
+    title: str, disturbances: list[Disturbance], *, points: int, repeats: int, seed: int = 0
+) -> list[Sweep]:
+    """Measure at so many levels, with a progress bar. Level 0 is the same for all repeats."""
     sweeps, done = [], 0
-    steps = sum(len(levels) for _, _, levels, _ in disturbances)
-    with report.step_progress(title, steps) as advance:
-        for name, measure, levels, repeats in disturbances:
-            scores = []
+    with report.step_progress(title, points * len(disturbances)) as advance:
+        for name, measure, largest in disturbances:
+            levels, scores = np.linspace(0.0, largest, points), []
             for level in levels.tolist():
                 seeds = [[seed, repeat] for repeat in range(repeats if level else 1)]
                 row = [measure(level, np.random.default_rng(each)) for each in seeds]
@@ -173,15 +153,12 @@ def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator
 
 def as_csv(sweeps: list[Sweep]) -> str:
     """One line per run: disturbance, level, repeat, accuracy, SOPs per sample."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for sweep in sweeps:
-        for (index, repeat), accuracy in np.ndenumerate(sweep.accuracy):
-            numbers = (sweep.levels[index], accuracy, sweep.sops[index, repeat])
-            shown, *measured = (f"{number:.10g}" for number in numbers)
-            writer.writerow([sweep.name, shown, repeat, *measured])
-    return text.getvalue()
+    rows = [
+        f"{each.name},{each.levels[i]:.10g},{repeat},{accuracy:.10g},{each.sops[i, repeat]:.10g}"
+        for each in sweeps
+        for (i, repeat), accuracy in np.ndenumerate(each.accuracy)
+    ]
+    return "\n".join([",".join(COLUMNS), *rows, ""])
 
 
 def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
@@ -198,23 +175,21 @@ def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
 
 
 def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None:
-    """Accuracy under the four kinds of disturbance; the undisturbed network as a dashed line."""
+    """Accuracy under each disturbance; the undisturbed network as a dashed line."""
     by_name = {sweep.name: sweep for sweep in sweeps}
     baseline = 100 * float(sweeps[0].accuracy[0, 0])
-    figure.set_size_inches(10.0, 6.6)
-    panels = figure.subplots(2, 2, sharey=True)
-    for panel, (names, label, factor) in zip(panels.ravel(), PANELS, strict=True):
+    figure.set_size_inches(12.0, 3.8)
+    panels = figure.subplots(1, len(PANELS), sharey=True)
+    for panel, (names, label) in zip(panels, PANELS, strict=True):
         panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
         for index, name in enumerate(names):
             sweep = by_name[name]
-            _draw_sweep(panel, factor * sweep.levels, 100 * sweep.accuracy, index, name)
+            _draw_sweep(panel, 100 * sweep.levels, 100 * sweep.accuracy, index, name)
         panel.set_xlabel(label)
         if len(names) > 1:
             panel.legend()
-    for panel in panels[:, 0]:
-        panel.set(ylabel="test accuracy (%)", ylim=(0, 100))
-    panels[1, 1].set_xticks(WEIGHT_BITS)
-    note = f"dashed: undisturbed, in real numbers; {_repeats(sweeps[0])}"
+    panels[0].set(ylabel="test accuracy (%)", ylim=(0, 100))
+    note = f"dashed: undisturbed; {_repeats(sweeps[0])}"
     style.write_title(figure, f"{title}\n{note}", style.SMALL)
 
 
@@ -225,7 +200,4 @@ def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | N
 
 
 def _repeats(found: Sweep) -> str:
-    repeats = found.accuracy.shape[1]
-    if repeats == 1:
-        return "one random draw"
-    return f"lines: mean, bands: least to largest of {repeats} random draws"
+    return f"lines: mean, bands: least to largest; random draws: {found.accuracy.shape[1]}"

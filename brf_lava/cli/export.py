@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,9 +49,7 @@ def export(
     data: DataOptions,
     weight_bits: tuple[int, ...],
     lose: float | None,
-    rounding: str,
-    parameter_bits: int,
-    state_bits: int | None,
+    **options: Any,
 ) -> None:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
@@ -76,22 +75,14 @@ def export(
     if lose is not None:
         from brf_lava.analysis import bits
 
-        trial = bits.trials(real, x, samples, board_profile(DEFAULT_PROFILE), rounding)
-        best, tried = bits.fewest_weight_bits(
-            real, lambda each: trial(each, state_bits, parameter_bits), weight_bits, lose
-        )
+        board = board_profile(DEFAULT_PROFILE)
+        trial = bits.trials(real, x, samples, board, **options)
+        best, tried = bits.fewest_weight_bits(real, trial, weight_bits, lose)
         weight_bits = best.weight_bits
-        report.print_table(bits.trial_table(what, bits.as_records(tried, [best], "chosen")))
+        report.print_table(bits.trial_table(what, tried, [best], "chosen"))
     with report.step_progress("rounding, neurons", neurons) as advance:
         exported, reports = export_model(
-            checkpoint,
-            dataset,
-            network,
-            state_bits=state_bits,
-            parameter_bits=parameter_bits,
-            weight_bits=weight_bits,
-            rounding=rounding,
-            progress=advance,
+            checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **options
         )
     report.print_table(report.format_table(reports))
     report.print_table(report.deviation_table(reports))

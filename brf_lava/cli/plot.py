@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from brf_lava.network.layers import RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
 
-CALIBRATION = 256  # training samples from which the bit widths take the ranges of the states
 Decorator = Callable[[Any], Any]
 
 
@@ -198,7 +197,7 @@ def pruning(model: Path, out: Path, data: DataOptions, limit: int, **sweep: int)
     from brf_lava.analysis import sweeps
 
     with _picture(out) as figure:
-        network, _, samples, title = _first_samples(model, data, limit)
+        network, samples, title = _first_samples(model, data, limit)
         sweeps.draw_pruning(figure, sweeps.pruning(network, samples, **sweep), title)
 
 
@@ -208,7 +207,7 @@ def pruning(model: Path, out: Path, data: DataOptions, limit: int, **sweep: int)
 @data_option
 @sweep_options(points=6, repeats=3)
 def robustness(model: Path, out: Path, data: DataOptions, limit: int, **sweep: int) -> None:
-    """Accuracy of MODEL under noise, lost spikes, inexact weights and few weight bits.
+    """Accuracy of MODEL under noise, lost spikes and inexact weights.
 
     The numbers are written next to the picture, with the suffix .csv.
     """
@@ -218,9 +217,8 @@ def robustness(model: Path, out: Path, data: DataOptions, limit: int, **sweep: i
     table = out.with_suffix(".csv")
     with _picture(out) as figure:
         check_writable(table, sweeps.TABLE)
-        network, dataset, samples, title = _first_samples(model, data, limit)
-        calibration = dataset.train.first(CALIBRATION).time_major()
-        found = sweeps.robustness(network, samples, calibration, **sweep)
+        network, samples, title = _first_samples(model, data, limit)
+        found = sweeps.robustness(network, samples, **sweep)
         sweeps.draw_robustness(figure, found, title)
         write_bytes(table, sweeps.as_csv(found).encode(), sweeps.TABLE)
     click.echo(f"Wrote {on_one_line(table)}.")
@@ -270,10 +268,8 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
     return network, dataset, decision
 
 
-def _first_samples(
-    path: Path, data: DataOptions, limit: int
-) -> tuple[RealNetwork, Dataset, Samples, str]:
-    """A model in real numbers, its data, the first test samples of them, and a title."""
+def _first_samples(path: Path, data: DataOptions, limit: int) -> tuple[RealNetwork, Samples, str]:
+    """A model in real numbers, the first test samples of its data, and a title."""
     from brf_lava.analysis.activity import Samples
     from brf_lava.network.layers import RealNetwork
 
@@ -284,4 +280,4 @@ def _first_samples(
         )
     test, kind = dataset.test.first(limit), dataset.source.kind
     title = f"{path.name}, {dataset.task}: the first {len(test.y)} test samples of {kind}"
-    return network, dataset, Samples(test.time_major(), test.y, decision), title
+    return network, Samples(test.time_major(), test.y, decision), title

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
 
 import click
@@ -13,29 +12,20 @@ from brf_lava.errors import ParameterError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
 
+SAMPLES = 500  # of the test data, at most
+
 
 @click.command("sweep-bits")
 @click.argument("model", type=PATH)
 @data_option
 @click.option("-o", "--out", type=PATH, help="Also draw it: .png, .svg or .pdf.")
-@click.option("--json", is_flag=True, help="As JSON instead of a table.")
-@click.option("--full", is_flag=True, help="All combinations of bits, instead of one at a time.")
-@click.option("--samples", type=click.IntRange(1), default=500, show_default=True, help="To test.")
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="The board.")
-def sweep_bits(
-    model: Path,
-    data: DataOptions,
-    out: Path | None,
-    json: bool,
-    full: bool,
-    samples: int,
-    profile: str,
-) -> None:
+@click.option("--full", is_flag=True, help="All 84 combinations, not 12 that change one number.")
+def sweep_bits(model: Path, data: DataOptions, out: Path | None, full: bool) -> None:
     """How few bits for weights, states and parameters of MODEL keep its accuracy?
 
-    Accuracy, or agreement with the float network without labels, is that of the test data. Memory
-    is counted in bits of all weights, states and coefficients. A board may take more: the cores are
-    those of its profile. Ctrl-C shows what is done.
+    Accuracy, or agreement with the float network without labels, is that of the first 500 test
+    samples. Memory is counted in bits of all weights, states and coefficients. A board may take
+    more: the cores are those of a Loihi 2 chip. Ctrl-C shows what is done.
     """
     if out is not None:
         require_extra("plot", "matplotlib")
@@ -48,34 +38,25 @@ def sweep_bits(
     from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.export import calibration_inputs
 
-    board, checkpoint = board_profile(profile), load_checkpoint(model)
+    checkpoint = load_checkpoint(model)
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
-    x, test = calibration_inputs(checkpoint, dataset), dataset.test.first(samples)
-    asked = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
-    points, real = bits.GRID if full else bits.ONE_AT_A_TIME, checkpoint.model().to_real()
-    trial, stopped = bits.trials(real, x, asked, board, "adaptive", len(points)), None
-    tried = [trial(*points[0])]
+    x, test = calibration_inputs(checkpoint, dataset), dataset.test.first(SAMPLES)
+    samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
+    real, board = checkpoint.model().to_real(), board_profile(DEFAULT_PROFILE)
+    trial, points = bits.trials(real, x, samples, board), bits.GRID if full else bits.ONE_AT_A_TIME
+    title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
+    tried = [trial(points[0][0])]
     try:
-        for point in points[1:]:
+        for weights, states, parameters in points[1:]:
             try:
-                tried.append(trial(*point))
+                tried.append(trial(weights, state_bits=states, parameter_bits=parameters))
             except ParameterError as error:  # noqa: PERF203  # the other points go on
                 report.notice(f"left out: {error}")
-    except KeyboardInterrupt as stop:
-        stopped = stop
-    best = bits.pareto(tried)
-    title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
-    records = bits.as_records(tried, best, "pareto")
-    if json:
-        click.echo(json_format.dumps(records, indent=2))
-    else:
-        report.print_table(bits.trial_table(title, records))
-    if stopped is not None:
-        raise stopped
+    finally:  # Ctrl-C, too, shows what is done
+        report.print_table(bits.trial_table(title, tried, bits.pareto(tried), "pareto"))
     if out is not None:
-        from brf_lava.analysis.draw.bits import draw_trials
         from brf_lava.analysis.draw.style import picture
 
         with picture(out) as figure:
-            draw_trials(figure, tried, best, title)
+            bits.draw_trials(figure, tried, title)
         click.echo(f"Wrote {on_one_line(out)}.", err=True)

@@ -89,14 +89,10 @@ def train(
                 "(--restart), or name another --out."
             )
         start = read_start(source) if source else None
-        if source and not overwrite and out.exists() and out.samefile(source):
-            raise CheckpointError(
-                f"{out}: is what --from names. Name another --out, or replace it with --overwrite."
-            )
         stored = start.recipe if start else None
         chosen = recipe_for_task(recipe, task, changes, data, source, stored)
-        loaded = options.load_data(chosen.task, data)
         seed = start.seed if start and seed is None else seed
+        loaded = options.load_data(chosen.task, data)
         trainer = Trainer(chosen, loaded, seed or 0, target, out, start)
     with only_writer(out):
         _run(trainer, tensorboard, data)

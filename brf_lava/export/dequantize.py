@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from brf_lava.export.quantize import LayerFormat
-from brf_lava.export.rounding import CLIPPED, bare_weights, leaks, mantissa_limit, smallest_exponent
+from brf_lava.export.rounding import bare_weights, exponents_of, leaks, mantissa_limit
 from brf_lava.network.forward import forward
-from brf_lava.network.layers import EXPONENT_MAX, FixedLayer, RealLayer
+from brf_lava.network.layers import FixedLayer, RealLayer
 
 
 def dequantize_layer(layer: FixedLayer, constants: Any) -> RealLayer:
@@ -37,9 +37,7 @@ def without_outliers(layer: RealLayer, layer_format: LayerFormat) -> RealLayer:
     (bits,) = layer_format.weight_bits
     limit = mantissa_limit(bits)
     for bare in bare_weights(layer):
-        largest = smallest_exponent(float(np.abs(bare).max() * unit), bits)
-        top = EXPONENT_MAX if largest is None else largest
-        steps = 2.0 ** np.arange(max(0, top - CLIPPED + 1), top + 1) / unit
+        steps = 2.0 ** np.array(exponents_of(bare * unit, bits)) / unit
         rounded = [step * np.rint(bare / step).clip(-limit, limit) for step in steps]
         bound = limit * steps[int(np.argmin([np.square(each - bare).sum() for each in rounded]))]
         matrices.append(leaks(layer)[:, None] * bare.clip(-bound, bound))
@@ -47,15 +45,14 @@ def without_outliers(layer: RealLayer, layer_format: LayerFormat) -> RealLayer:
 
 
 def run_integers(
-    layer: FixedLayer, input_scale: float, x: Any, start: Any | None, keep_states: bool
+    layer: FixedLayer, input_scale: float, x: Any, initial: Any, before: Any, keep_states: bool
 ) -> tuple[Any, Any]:
-    """Run a layer in integers among real numbers: `kernels.reference.Integers`, but for two.
+    """Run a layer in integers among real numbers, see `kernels.reference.Integers`.
 
     input_scale: What the layer's integer inputs are times in `x`.
     """
-    units = layer.units[:, None, None]
-    states, before = (None, None) if start is None else (np.rint(start[0] * units), start[1])
-    inputs = np.rint(x / input_scale).astype(np.int16)
+    units, inputs = layer.units[:, None, None], np.rint(x / input_scale).astype(np.int16)
+    states = None if initial is None else np.rint(initial * units)
     output, history = forward(layer, inputs, keep_states=keep_states, initial=states, before=before)
     real = output if layer.neuron.spiking else output / layer.unit
     return real.astype(np.float32), (history / units).astype(np.float32)

@@ -245,7 +245,7 @@ def round_rows(
     h = gram + np.where(ridge > 0, ridge, 1.0)[:, None, None] * np.eye(columns)
     upper = np.ascontiguousarray(np.linalg.cholesky(np.linalg.inv(h)).transpose(0, 2, 1))
     roundings = []
-    for exponents in product(*map(_exponents, matrices, weight_bits)):
+    for exponents in product(*map(exponents_of, matrices, weight_bits)):
         step = np.repeat([2.0**exponent for exponent in exponents], widths)
         mantissas, costs = np.empty_like(wanted), np.empty(neurons)
         _compiled(_round_rows)(h, upper, wanted, step, limit, mantissas, costs)
@@ -254,7 +254,7 @@ def round_rows(
     return sorted(roundings, key=lambda rounding: rounding.cost)
 
 
-def _exponents(matrix: NDArray[np.float64], weight_bits: int) -> list[int]:
+def exponents_of(matrix: NDArray[np.float64], weight_bits: int) -> list[int]:
     """The smallest exponent that holds every weight, and those below it."""
     fits = smallest_exponent(float(np.abs(matrix).max(initial=0.0)), weight_bits)
     largest = EXPONENT_MAX if fits is None else fits  # a refitted weight may be beyond all of them

@@ -41,9 +41,9 @@ class _Layer(torch.autograd.Function):
         integers: Integers | None,
     ) -> tuple[Tensor, Tensor]:
         differentiable = any(ctx.needs_input_grad)
-        given = None if start is None else [each.numpy() for each in start]
+        begin = (None, None) if start is None else [each.numpy() for each in start]
         if integers is not None:
-            output, states = integers(x.numpy(), given, differentiable)
+            output, states = integers(x.numpy(), *begin, keep_states=differentiable)
         else:
             output, states = loop.forward(
                 neuron,
@@ -54,8 +54,8 @@ class _Layer(torch.autograd.Function):
                 constants,
                 integers=False,
                 keep_states=differentiable,
-                initial=None if given is None else given[0],
-                before=None if given is None else given[1],
+                initial=begin[0],
+                before=begin[1],
             )
         result, last = torch.from_numpy(output), torch.from_numpy(states[-1].copy())
         ctx.mark_non_differentiable(last)

@@ -15,9 +15,9 @@ from torch.nn import functional
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
-# A run of a layer in integers, in arrays of real numbers: takes x [T, B, I], states and outputs to
-# start from or None, and whether to keep all states; returns what `loop.forward` does.
-Integers = Callable[[Any, Any, bool], tuple[Any, Any]]
+# A run of a layer in integers, in arrays of real numbers: takes x [T, B, I], and of `loop.forward`
+# the initial states, the outputs before and keep_states; returns what that does.
+Integers = Callable[..., tuple[Any, Any]]
 
 
 class Memory(NamedTuple):
@@ -69,8 +69,8 @@ def run_layer(
     apply: Any = _Spike.apply
     step = bound(neuron.real_step, spike=lambda s: apply(s, derivative))
     if integers is not None:
-        given = None if start is None else [each.detach().cpu().numpy() for each in start]
-        exact, history = integers(x.detach().cpu().numpy(), given, True)
+        arrays = (each.detach().cpu().numpy() for each in (x, torch.stack(states), output))
+        exact, history = integers(*arrays, keep_states=True)
     outputs = []
     for t in range(steps):
         if truncate and t % truncate == 0:

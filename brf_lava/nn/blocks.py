@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from brf_lava.errors import ParameterError
 from brf_lava.export.dequantize import dequantize_layer, run_integers, without_outliers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.export.rounding import bare_weights
-from brf_lava.kernels.reference import Integers, straight_through
+from brf_lava.kernels.reference import straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
 from brf_lava.neurons.record import Neuron as Record
 from brf_lava.nn.neurons import Neuron, make_neuron, nct, time_major
@@ -206,63 +205,54 @@ class Block(NeuronBlock):
         """
         inputs = time_major(x, self.in_neurons, f"{self.neuron.family.name} block")
         felt = [*self._effective_weights(), self.neuron.coefficients()]
-        integers: Integers | None = None
+        options: dict[str, Any] = {"backend": self.backend, "truncate": self.truncate}
         if self.weight_bits:
             fixed = self.to_fixed()
-            real = self._dequantized(fixed)
-            values = zip(felt, (real.weights, real.recurrent, real.coefficients), strict=True)
-            felt = [f if f is None else straight_through(f, value) for f, value in values]
-            integers = partial(run_integers, fixed, self.input_scale)
-        output = self.neuron.run(
-            inputs,
-            *felt,
-            delayed=self.delay_shift,
-            backend=self.backend,
-            truncate=self.truncate,
-            integers=integers,
-        )
-        return self._logged(output)
+            real = dequantize_layer(fixed, self.neuron.constants)
+            values = (real.weights / self.input_scale, real.recurrent, real.coefficients)
+            pairs = zip(felt, values, strict=True)
+            felt = [f if f is None else straight_through(f, value) for f, value in pairs]
+            options["integers"] = partial(run_integers, fixed, self.input_scale)
+        return self._logged(self.neuron.run(inputs, *felt, delayed=self.delay_shift, **options))
 
     def to_fixed(self) -> FixedLayer:
         """This layer in the integers that `weight_bits` and `state_bits` make of it."""
-        with torch.no_grad():
-            weights, recurrent = self._effective_weights()
-            layer = self._layer(self.input_scale * weights.double(), recurrent)
         layer_format = LayerFormat(int(self.state_bits), weight_bits=(self.weight_bits,))
-        return quantize_layer(without_outliers(layer, layer_format), layer_format)[0]
-
-    def _dequantized(self, layer: FixedLayer) -> RealLayer:
-        real = dequantize_layer(layer, self.neuron.constants)
-        return replace(real, weights=real.weights / self.input_scale)
+        clipped = without_outliers(self.to_real(rounded=False), layer_format)
+        return quantize_layer(clipped, layer_format)[0]
 
     def load_fixed(self, layer: FixedLayer) -> None:
         """Take the weights and the neurons' parameters that integers stand for.
 
         Raises: ParameterError for a neuron of the user's own without an inverse rule.
         """
-        real, family = self._dequantized(layer), self.neuron.family
+        constants, family = self.neuron.constants, self.neuron.family
         if family.inverse is None:
             raise ParameterError(
                 f"{family.name}: has no inverse rule, which finds its parameters from integers. "
                 "Start from the model file."
             )
-        constants, neurons = self.neuron.constants, real.coefficients.T.tolist()
-        inverses = (family.inverse(family.rule, each, constants) for each in neurons)
-        parameters = zip(*inverses, strict=True)
-        own = {f"neuron.{t.name}": p for t, p in zip(family.trained, parameters, strict=True)}
-        matrices = zip(("weight", "recurrent_weight"), bare_weights(real), strict=False)
+        real = dequantize_layer(layer, constants)
+        neurons = [family.inverse(family.rule, c, constants) for c in real.coefficients.T.tolist()]
+        names = [*(f"neuron.{t.name}" for t in family.trained), "weight", "recurrent_weight"]
+        weights, *recurrent = bare_weights(real)
+        values = (*zip(*neurons, strict=True), weights / self.input_scale, *recurrent)
         with torch.no_grad():
-            for name, value in {**own, **dict(matrices)}.items():
+            for name, value in zip(names, values, strict=False):
                 self.get_parameter(name).copy_(torch.tensor(value))
             if self.recurrent_mask is not None and self.recurrent_weight is not None:
                 self.recurrent_mask.copy_(self.recurrent_weight != 0)
 
     def to_real(self, *, rounded: bool = True) -> RealLayer:
-        """With `weight_bits`, what the integers stand for, unless `rounded` is false."""
+        """This layer as plain arrays, in double precision, its inputs without `input_scale`.
+
+        With `weight_bits`, they are what the integers stand for, unless `rounded` is false.
+        """
         if self.weight_bits and rounded:
-            return self._dequantized(self.to_fixed())
+            return dequantize_layer(self.to_fixed(), self.neuron.constants)
         with torch.no_grad():
-            return self._layer(*self._effective_weights())
+            weights, recurrent = self._effective_weights()
+            return self._layer(self.input_scale * weights.double(), recurrent)
 
 
 class Synapse:

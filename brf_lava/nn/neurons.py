@@ -216,19 +216,16 @@ class Neuron(nn.Module):
     def quantize_8bit(self, weight: Tensor) -> Tensor:
         """Weights [N, I] on the grid that export will round them to; gradients pass unchanged.
 
-        The grid is that of signed 8-bit mantissas with one exponent. A ``pre_hook_fx``. A grid
-        finer than the finest state has is not taken; the states that the export chooses may be
-        coarser still.
+        The grid is that of signed 8-bit mantissas with one exponent, no finer than the finest
+        state; the states that the export chooses may be coarser still. A ``pre_hook_fx``.
         """
+        gain = self.family.weight_gain(self.constants)
         with torch.no_grad():
-            gain = self.family.weight_gain(self.constants)
             integer = gain * weight.double()
-            limit = 127.5  # from here on the mantissa would round up
-            _, exponent = torch.frexp(integer.abs().max() / limit)
+            _, exponent = torch.frexp(integer.abs().max() / 127.5)  # at most 127 when rounded
             step = torch.ldexp(integer.new_ones(()), exponent.clamp(min=-STATE_BITS_MAX))
-            rounded = ((integer / step).round() * step / gain).to(weight.dtype)
-        passed: Tensor = weight + (rounded - weight).detach()
-        return passed
+            change = ((integer / step).round() * step / gain).to(weight.dtype) - weight
+        return weight + change
 
 
 @cache

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
@@ -24,6 +23,7 @@ from brf_lava.neurons.families import READOUT
 from brf_lava.nn.blocks import Block
 
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
+CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
 
 
 class Network(nn.Module):
@@ -89,18 +89,18 @@ class Network(nn.Module):
         """All layers, the readout last."""
         return (*self.hidden_blocks, self.readout)
 
-    def choose_states(self, x: NDArray[Any]) -> None:
-        """Choose the fraction bits of the states as the export does; x: its calibration inputs.
+    def choose_states(self, split: Split) -> None:
+        """Choose the fraction bits of the states as the export does, if training is on integers.
 
         Raises: ParameterError if the states are too large for any.
         """
-        largest = max(map(abs, input_range(x)))
-        real = self.to_real(rounded=False)
-        for block, layer, peaks in zip(
-            self.blocks, real.layers, measure_peaks(real, x), strict=True
-        ):
-            block.state_bits.fill_(choose_state_bits(layer, peaks, (block.weight_bits,), largest))
-            largest = 1
+        if self.readout.weight_bits:
+            x, real = split.first(CALIBRATION_SAMPLES).time_major(), self.to_real(rounded=False)
+            widths, inputs = (self.readout.weight_bits,), [max(map(abs, input_range(x)))]
+            inputs += [1] * len(self.hidden)
+            layers = zip(real.layers, measure_peaks(real, x), inputs, strict=True)
+            for block, (layer, peaks, largest) in zip(self.blocks, layers, strict=True):
+                block.state_bits.fill_(choose_state_bits(layer, peaks, widths, largest))
 
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""
@@ -112,9 +112,7 @@ class Network(nn.Module):
 
     def to_real(self, *, rounded: bool = True) -> RealNetwork:
         """The network as plain arrays, see `Block.to_real`; its inputs are the data's integers."""
-        first, *others = (block.to_real(rounded=rounded) for block in self.blocks)
-        scaled = replace(first, weights=self.input_scale * first.weights)
-        return RealNetwork((scaled, *others))
+        return RealNetwork(tuple(block.to_real(rounded=rounded) for block in self.blocks))
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,12 @@ def take_over(network: Network, start: Checkpoint) -> str:
     Returns where they come from, in words. Raises: CheckpointError if the hidden layers do not fit.
     """
     values, wanted = dict(start.state_dict), network.state_dict()
-    for name in {**values, **wanted}:
-        given, needed = (
-            "x".join(map(str, each[name].shape)) if name in each else "not there"
-            for each in (values, wanted)
-        )
+    has, needs = (
+        {name: "x".join(map(str, value.shape)) for name, value in each.items()}
+        for each in (values, wanted)
+    )
+    for name in {**has, **needs}:
+        given, needed = has.get(name, "not there"), needs.get(name, "not there")
         if given != needed and name.startswith("hidden") and not name.endswith(OPTIONAL):
             raise CheckpointError(
                 f"--from: {name} is {given}, and {needed} in the network to be trained. Keep the "
@@ -81,10 +82,9 @@ def take_over(network: Network, start: Checkpoint) -> str:
             values[weight] = values[weight] * values[name]
     first = "hidden.0.weight"
     values[first] = values[first] * (start.input_scale / network.input_scale)
-    kept = values["readout.weight"].shape == wanted["readout.weight"].shape
-    for name, value in wanted.items():
-        if name in values and (kept or name.startswith("hidden")):
-            value.copy_(values[name])
+    kept = has["readout.weight"] == needs["readout.weight"]
+    taken = (name for name in wanted if name in values and (kept or name.startswith("hidden")))
+    network.load_state_dict({name: values[name] for name in taken}, strict=False)
     return (
         f"trained from a network for task {start.recipe.task}, seed {start.seed}, accuracy "
         f"{start.metrics.accuracy:.2%}, fingerprint {start.fingerprint}"

@@ -44,7 +44,6 @@ STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
 STATE = ("origin", "epoch", "best_loss", "best_epoch", "best_state")  # attributes of a trainer
-CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
 MOST_SKIPPED = 0.1  # of the samples of an epoch may have no finite gradient
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -194,17 +193,16 @@ class Trainer:
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
         self.origin = "trained" if start is None else take_over(model, start)
         self.model = model.to(device)
+        self.best_loss, self.best_epoch = float("inf"), 0
         if start is not None:
-            self._choose_states()
+            self.model.choose_states(train)
+            self.best_loss = evaluate(self.model, self.validation, device)[0].loss
         decay = training.averaging
         self.averaged = averaged_network(self.model, decay) if decay else None
         parameters = self.model.parameters()
         self.optimizer = OPTIMIZERS[training.optimizer](parameters, lr=training.learning_rate)
         self.epoch = 0
         self.skipped = 0
-        self.best_loss, self.best_epoch = float("inf"), 0
-        if start is not None:
-            self.best_loss = evaluate(self.model, self.validation, device)[0].loss
         self.best_state = copy.deepcopy(self.model.state_dict())
         self.reports: list[EpochReport] = []
 
@@ -362,7 +360,7 @@ class Trainer:
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
         try:
             if batch == 1:
-                self._choose_states()
+                model.choose_states(self.dataset.train)
             outputs, spikes = model(x)
         except ParameterError as error:  # a parameter that training took out of its range
             raise BrfLavaError(f"{where}: {error} {remedy}, and use --restart.") from error
@@ -393,11 +391,6 @@ class Trainer:
             hits, counted = model.decision.hits(predicted, y)
             sops = sum(float(layer.sum()) for layer in spikes)
         return value * len(index), hits, counted, sops
-
-    def _choose_states(self) -> None:
-        """The fraction bits of the states, if training is on integers."""
-        if self.recipe.training.weight_bits:
-            self.model.choose_states(self.dataset.train.first(CALIBRATION_SAMPLES).time_major())
 
     def _save_state(self) -> None:
         dataset, averaged = self.dataset, self.averaged

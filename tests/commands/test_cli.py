@@ -183,10 +183,6 @@ def test_export_obeys_bits_of_each_matrix(shared: Path, tmp_path: Path) -> None:
     expected, _ = quantize(real, x, weight_bits=(8, 4, 6))
     for ours, theirs in zip(network.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
-    hidden, readout = network.layers
-    assert hidden.recurrent is not None
-    for each, limit in ((hidden.weights, 127), (hidden.recurrent, 7), (readout.weights, 31)):
-        assert np.abs(each.mantissa.astype(int)).max() <= limit
     assert network.provenance["weight_bits"] == [8, 4, 6]
 
 
@@ -206,40 +202,30 @@ def test_sweep_bits_shows_every_point(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for those that do not fit, which it says."""
-    points: list[Any] = [((8,), None, 16), ((2,), None, 16), ((3,), 9, 12), ((8,), None, 23)]
+    points = [(8, None, 16), (3, 9, 12), (8, None, 23)]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bits, "ONE_AT_A_TIME", points)
-    data = ("--data", shared / "data", "--samples", "1")
-    words = ("sweep-bits", shared / "model.pt", *data)
-    table = printed(*words, "-o", "sweep.svg")
+    words = ("sweep-bits", shared / "model.pt", "--data", shared / "data", "-o", "sweep.svg")
+    table = printed(*words)
     assert "Notice: left out: parameter_bits: 23 is out of range" in table
-    assert "bits a weight" in (tmp_path / "sweep.svg").read_text()
-    swept = json.loads(brf_lava(*words, "--json").stdout)
+    assert "bits of weights" in (tmp_path / "sweep.svg").read_text()
     assert set(files(tmp_path)) == {"sweep.svg"}
     real, split = load_checkpoint(shared / "model.pt").model().to_real(), ecg.load(shared / "data")
-    for found, (weights, states, parameters) in zip(swept, points[:3], strict=True):
-        fixed, _ = quantize(
-            real,
-            split.train.time_major(),
-            weight_bits=weights,
-            state_bits=states,
-            parameter_bits=parameters,
-        )
-        outputs = engine.run(fixed, split.test.first(1).time_major()).outputs
-        right = (split.test.y[:1] == outputs.argmax(2).T).mean()
-        assert found["accuracy"] == pytest.approx(right)
-        assert found["weight_bits"] == list(weights * 3)
-        assert found["state_bits"] == [layer.constants.state_bits for layer in fixed.layers]
-        assert found["cores"] == 1
-        assert f" {found['memory_bits']:,} │" in table
-    assert any(found["pareto"] for found in swept)
+    x, test = split.train.time_major(), split.test
+    fixed, _ = quantize(real, x, weight_bits=3, state_bits=9, parameter_bits=12)
+    right = (test.y == engine.run(fixed, test.time_major()).outputs.argmax(2).T).mean()
+    rows = [row for row in table.splitlines() if re.match(r"│ +\d,\d,\d ", row)]
+    first, second = ([cell.strip() for cell in row.split("│")[1:-1]] for row in rows)
+    assert (first[0], first[2]) == ("8,8,8", "16")
+    assert second[:4] == ["3,3,3", "9,9", "12", f"{100 * right:.2f}"]
+    assert "yes" in (first[-1], second[-1])
 
 
 def test_a_stopped_sweep_shows_what_is_done(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    points = [((weight,), None, 16) for weight in (8, 5, 4)]
+    points = [(weight, None, 16) for weight in (8, 5, 4)]
     monkeypatch.setattr(bits, "ONE_AT_A_TIME", points)
     measure, measured = bits.measure_fidelity, iter(range(2))
 
@@ -428,9 +414,7 @@ def test_train_does_not_replace_what_it_starts_from(shared: Path, tmp_path: Path
     shutil.copy(shared / "model.pt", model)
     again = ("train", "--from", model, *data, "--out", model)
     assert_failed(brf_lava(*again), 2, f"{model}: a finished model", "--overwrite")
-    (tmp_path / "model.resume.pt").touch()  # as of an interrupted training
-    assert_failed(brf_lava(*again, "--restart"), 2, f"{model}: is what --from names")
-    assert_worked(brf_lava(*again, "--restart", "--overwrite"))
+    assert_worked(brf_lava(*again, "--overwrite"))
     assert load_checkpoint(model).origin.startswith("trained from a network for task ecg")
 
 
@@ -478,7 +462,6 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "lose, nan": ((*EXPORT, "--lose", "nan"), 2, ("nan is not a number",)),
     "sweep": (("sweep-bits", "{net}", *HERE), 2, ("{net}", "not a torch file")),
     "sweep, picture": (("sweep-bits", "{model}", "-o", "{out}/x.gif"), 2, ("x.gif", ".png")),
-    "sweep, board": (("sweep-bits", "{model}", *HERE, "--profile", "sim"), 2, ("sim", "Loihi 2")),
     "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),
     "export data": (("export", "{model}", "{out}/n.h5", "--data", "{empty}"), 2, ("--data",)),
