@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,10 @@ from rich.table import Table
 
 from brf_lava import report
 from brf_lava.analysis.activity import CHUNK, AnyNetwork, Samples, answers
+from brf_lava.analysis.fidelity import Fidelity, measure_fidelity
 from brf_lava.backends.engine import check_input
 from brf_lava.backends.states import SPIKE
+from brf_lava.export.dequantize import dequantize_layer
 from brf_lava.export.quantize import scaled_coefficients
 from brf_lava.export.rounding import bare_weights, leaks
 from brf_lava.network.forward import forward
@@ -42,24 +44,14 @@ class StateAudit:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What one source of error does: the share of the float network's predictions that remains, the
-    accuracy (None where no label counts), and the hidden spikes per sample."""
-
-    agreement: float
-    accuracy: float | None
-    sops: float
-
-
-@dataclass(frozen=True)
 class Audit:
     """A network in integers against the float network, on the same samples.
 
     Attributes:
         samples, steps: Of the data.
-        states: By layer and state.
-        sources: Of the float network itself, ""; with each source of error alone; with all
-            parameters; of the rounding of the states, against that; and of the integers.
+        states: By layer and state, such as "hidden1 u"; spikes left out.
+        sources: Of the float network with each source of error alone; with all parameters; of the
+            integers, against that (`ARITHMETIC`) and against the float network (`INTEGERS`).
         membrane: [L, T], RMS over samples and neurons of what the membranes of a layer differ by,
             in thresholds; in its own unit for the readout.
         first_spike: [B], the first step in which a hidden spike differs; `steps` for never.
@@ -71,8 +63,8 @@ class Audit:
 
     samples: int
     steps: int
-    states: dict[str, dict[str, StateAudit]]
-    sources: dict[str, Source]
+    states: dict[str, StateAudit]
+    sources: dict[str, Fidelity]
     membrane: NDArray[np.float64]
     first_spike: NDArray[np.int64]
     first_prediction: NDArray[np.int64]
@@ -81,27 +73,25 @@ class Audit:
 
 def real_parts(layer: RealLayer) -> Parts:
     """What the export rounds of a layer, by source: per step, and in units of its states."""
-    gain = layer.neuron.weight_gain(layer.constants)
-    weights = [gain * each for each in bare_weights(layer)]
-    return _parts(layer, [*scaled_coefficients(layer), *weights], layer.constants)
+    neuron = layer.neuron
+    labels = [each.label for each in neuron.per_neuron]
+    weights = [neuron.weight_gain(layer.constants) * each for each in bare_weights(layer)]
+    return {
+        CONSTANTS: layer.constants,
+        **dict(zip(labels, scaled_coefficients(layer), strict=True)),
+        **dict(zip((WEIGHTS, RECURRENT), weights, strict=False)),
+    }
 
 
 def integer_parts(layer: FixedLayer, real: RealLayer) -> Parts:
     """As `real_parts`, of the integers. real: the layer that they stand for."""
-    bits = layer.constants.state_bits, layer.constants.parameter_bits
+    bits = layer.constants.state_bits, layer.constants.parameter_bits, layer.unit
     constants = {
-        each.name: getattr(layer.constants, each.name) / each.scale(*bits, layer.unit)
+        each.name: getattr(layer.constants, each.name) / each.scale(*bits)
         for each in layer.neuron.constants
         if each.name in layer.constants._fields
     }
-    weights = [each.integers / layer.unit for each in (layer.weights, layer.recurrent) if each]
-    coefficients = layer.coefficients / 2.0 ** bits[1]
-    return _parts(real, [*coefficients, *weights], real.constants._replace(**constants))
-
-
-def _parts(layer: RealLayer, values: Sequence[Any], constants: Any) -> Parts:
-    names = (*(each.label for each in layer.neuron.per_neuron), WEIGHTS, RECURRENT)
-    return {CONSTANTS: constants, **dict(zip(names, values, strict=False))}
+    return real_parts(dequantize_layer(layer, real.constants._replace(**constants)))
 
 
 def layer_of(like: RealLayer, parts: Parts) -> RealLayer:
@@ -133,29 +123,28 @@ def source_networks(real: RealNetwork, fixed: FixedNetwork) -> dict[str, RealNet
 def audit(real: RealNetwork, fixed: FixedNetwork, samples: Samples) -> Audit:
     """Compare a network in integers with the float network that it was exported from."""
     check_input(fixed, samples.x)
-    networks = {"": real, **source_networks(real, fixed), INTEGERS: fixed}
+    networks: dict[str, AnyNetwork] = {**source_networks(real, fixed), INTEGERS: fixed}
     steps, count, _ = samples.x.shape
-    sources: dict[str, Source] = {}
-    predicted: dict[str, NDArray[Any]] = {}
+    sources: dict[str, Fidelity] = {}
     reached: dict[str, list[Any]] = {name: [] for name in fixed.layer_names}
     squares = np.zeros((len(reached), steps))
     differs = np.zeros((steps, count), bool)
     ranges: dict[str, list[float]] = {}
     with report.step_progress("audit, networks", len(networks) + 1) as advance:
+        floats = answers(real, samples)
         for name, network in networks.items():
-            predicted[name], sops = answers(network, samples)
-            hits, counted = samples.decision.hits(predicted[name], samples.labels)
-            same = float((predicted[name] == predicted[""]).mean())
-            sources[name] = Source(same, hits / counted if counted else None, sops)
+            sources[name] = measure_fidelity(floats, network, samples)
             advance(len(sources))
+        rounded = answers(networks[PARAMETERS], samples)
+        sources[ARITHMETIC] = measure_fidelity(rounded, fixed, samples)
         for start in range(0, count, CHUNK):
             part = slice(start, start + CHUNK)
             runs = (_run(network, samples.x[:, part]) for network in (real, fixed))
             layers = zip(fixed.layers, real.layers, *runs, strict=True)
             for k, (layer, like, (x, ours, real_states), (_, theirs, states)) in enumerate(layers):
                 name, full = fixed.layer_names[k], np.abs(states) >= STATE_MAX
-                peaks = [np.abs(each).max((0, 2)) for each in (real_states, states)]
-                reached[name].append((*peaks, full.sum((0, 2)), first_step(full.any(2), steps)))
+                most = [np.abs(each).max((0, 2)) for each in (real_states, states)]
+                reached[name].append((*most, full.sum((0, 2)), first_step(full.any(2), steps)))
                 error = states[:, 0] / layer.unit - real_states[:, 0]
                 theta = getattr(like.constants, "theta", 1.0)
                 squares[k] += np.square(error / theta).mean(2).sum(1)
@@ -163,29 +152,25 @@ def audit(real: RealNetwork, fixed: FixedNetwork, samples: Samples) -> Audit:
                     differs[:, part] |= (ours != theirs).any(2)
                 if not start:
                     ranges |= _ranges(name, layer, like, x, ours, real_states)
-    same = float((predicted[INTEGERS] == predicted[PARAMETERS]).mean())
-    rounded = {ARITHMETIC: replace(sources[INTEGERS], agreement=same)}
-    states: dict[str, dict[str, StateAudit]] = {}
+    audits = {}
     for name, layer in zip(fixed.layer_names, fixed.layers, strict=True):
-        floats, integers, saturations, firsts = map(np.array, zip(*reached[name], strict=True))
-        states[name] = {
-            state: StateAudit(
-                peaks=floats[:, s].max(0),
+        peaks, integers, saturations, firsts = map(np.array, zip(*reached[name], strict=True))
+        for s, (state, unit) in enumerate(zip(layer.neuron.states, layer.units, strict=True)):
+            audits[f"{name} {state}"] = StateAudit(
+                peaks=peaks[:, s].max(0),
                 integer_peaks=integers[:, s].max(0) / unit,
                 limit=STATE_MAX / unit,
                 saturations=saturations[:, s].sum(0),
                 first_saturations=firsts[:, s].min(0),
             )
-            for s, (state, unit) in enumerate(zip(layer.neuron.states, layer.units, strict=True))
-        }
     return Audit(
         samples=count,
         steps=steps,
-        states=states,
-        sources={**sources, **rounded},
+        states={name: each for name, each in audits.items() if not name.endswith(f" {SPIKE}")},
+        sources=sources,
         membrane=np.sqrt(squares / count),
         first_spike=first_step(differs, steps),
-        first_prediction=first_step((predicted[INTEGERS] != predicted[""]).T, steps),
+        first_prediction=first_step((answers(fixed, samples)[0] != floats[0]).T, steps),
         ranges=ranges,
     )
 
@@ -227,16 +212,15 @@ def _ranges(
 
 def verdict(found: Audit) -> list[str]:
     """What it comes to, in three lines."""
-    base, integers = found.sources[""], found.sources[INTEGERS]
+    integers = found.sources[INTEGERS]
     kept = "keep to" if integers.agreement >= AGREES else "differ from"
     accuracy = ""
-    if base.accuracy is not None:
-        accuracy = f", accuracy {base.accuracy:.2%} -> {integers.accuracy:.2%}"
+    if integers.accuracies is not None:
+        accuracy = ", accuracy {:.2%} -> {:.2%}".format(*integers.accuracies)
     full = [
-        f"{layer} {name} ({np.count_nonzero(state.saturations)} neurons, first in step "
+        f"{name} ({np.count_nonzero(state.saturations)} neurons, first in step "
         f"{state.first_saturations.min()})"
-        for layer, states in found.states.items()
-        for name, state in states.items()
+        for name, state in found.states.items()
         if state.saturations.any()
     ]
     spikes, predictions = (
@@ -245,7 +229,7 @@ def verdict(found: Audit) -> list[str]:
     middle = f", the first time in step {np.median(spikes):.0f} (median)" if len(spikes) else ""
     return [
         f"The integers {kept} the float network: {integers.agreement:.2%} of the predictions are "
-        f"equal{accuracy}, SOPs {base.sops:.1f} -> {integers.sops:.1f}.",
+        "equal{}, SOPs {:.1f} -> {:.1f}.".format(accuracy, *integers.sops),
         f"Saturated: {', '.join(full)}." if full else "No state saturated.",
         f"Of {found.samples} samples, {len(spikes)} differ in a hidden spike{middle}, and "
         f"{len(predictions)} in a prediction.",
@@ -255,25 +239,23 @@ def verdict(found: Audit) -> list[str]:
 def tables(found: Audit) -> tuple[Table, Table]:
     """The sources of error, each alone and all together; the largest magnitudes of all states."""
     together = (ARITHMETIC, PARAMETERS, INTEGERS)
-    alone = [name for name in found.sources if name and name not in together]
-    alone.sort(key=lambda name: found.sources[name].agreement)
-    rows: list[Sequence[str]] = []
-    for name in (*alone, "", *together):
+    alone = [name for name in found.sources if name not in together]
+    rows: list[tuple[str, ...]] = []
+    for name in (*sorted(alone, key=lambda name: found.sources[name].agreement), *together):
         each = found.sources[name]
-        accuracy = "" if each.accuracy is None else f"{each.accuracy:.2%}"
-        rows.append((name, f"{each.agreement:.2%}", accuracy, f"{each.sops:.1f}") if name else ())
-    columns = ("alone", ">same", ">accuracy", ">SOPs")
+        accuracy = "" if each.accuracies is None else f"{each.accuracies[1]:.2%}"
+        rows.append((name, f"{each.agreement:.2%}", accuracy, f"{each.sops[1]:.1f}"))
+    rows.insert(len(alone), ())
+    columns = ["alone", ">same", ">accuracy", ">SOPs"]
     sources = report.table("What differs from the float network", columns, rows)
     rows = [
         (
-            f"{layer} {name}",
+            name,
             *(f"{each.max():.4g} ({each.argmax()})" for each in (state.peaks, state.integer_peaks)),
             f"{state.limit:.4g}",
             f"{state.saturations.sum():,}",
         )
-        for layer, states in found.states.items()
-        for name, state in states.items()
-        if name != SPIKE
+        for name, state in found.states.items()
     ]
-    columns = ("state", ">float", ">integers", ">limit", ">saturations")
+    columns = ["state", ">float", ">integers", ">limit", ">saturations"]
     return sources, report.table("Largest magnitudes, and of which neuron", columns, rows)
