@@ -32,38 +32,25 @@ Parts = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class StateAudit:
-    """One state of a layer, by neuron [N]: the largest magnitudes in the float network and in the
-    integers, how often these stood at their limit, and in which step first (or `steps`)."""
-
-    peaks: NDArray[np.float64]
-    integer_peaks: NDArray[np.float64]
-    limit: float
-    saturations: NDArray[np.int64]
-    first_saturations: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Audit:
     """A network in integers against the float network, on the same samples.
 
     Attributes:
-        samples, steps: Of the data.
-        states: By layer and state, such as "hidden1 u"; spikes left out.
+        states: By layer and state, such as "hidden1 u", of each neuron [N]: the largest magnitudes
+            in the float network ("float") and in the integers ("integers"), how often these stood
+            at their limit ("saturations"), and in which step first ("first"; T for never).
         sources: Of the float network with each source of error alone; with all parameters; of the
             integers, against that (`ARITHMETIC`) and against the float network (`INTEGERS`).
         membrane: [L, T], RMS over samples and neurons of what the membranes of a layer differ by,
             in thresholds; in its own unit for the readout.
-        first_spike: [B], the first step in which a hidden spike differs; `steps` for never.
+        first_spike: [B], the first step in which a hidden spike differs; T for never.
         first_prediction: [B], likewise, of the predictions; 0 for the only one.
         ranges: Of every state, current and weight matrix, in units of the layer's states: the
             magnitudes in the float network at `QUANTILES`, zeros left out, on the first `CHUNK`
             samples; then those that integers hold, from 1 to the largest.
     """
 
-    samples: int
-    steps: int
-    states: dict[str, StateAudit]
+    states: dict[str, dict[str, NDArray[Any]]]
     sources: dict[str, Fidelity]
     membrane: NDArray[np.float64]
     first_spike: NDArray[np.int64]
@@ -123,55 +110,51 @@ def source_networks(real: RealNetwork, fixed: FixedNetwork) -> dict[str, RealNet
 def audit(real: RealNetwork, fixed: FixedNetwork, samples: Samples) -> Audit:
     """Compare a network in integers with the float network that it was exported from."""
     check_input(fixed, samples.x)
-    networks: dict[str, AnyNetwork] = {**source_networks(real, fixed), INTEGERS: fixed}
-    steps, count, _ = samples.x.shape
+    networks, (steps, count, _) = source_networks(real, fixed), samples.x.shape
     sources: dict[str, Fidelity] = {}
     reached: dict[str, list[Any]] = {name: [] for name in fixed.layer_names}
     squares = np.zeros((len(reached), steps))
     differs = np.zeros((steps, count), bool)
-    ranges: dict[str, list[float]] = {}
     with report.step_progress("audit, networks", len(networks) + 1) as advance:
         floats = answers(real, samples)
         for name, network in networks.items():
             sources[name] = measure_fidelity(floats, network, samples)
             advance(len(sources))
-        rounded = answers(networks[PARAMETERS], samples)
-        sources[ARITHMETIC] = measure_fidelity(rounded, fixed, samples)
+        exact = answers(networks[PARAMETERS], samples)
+        sources[ARITHMETIC] = measure_fidelity(exact, fixed, samples)
+        sources[INTEGERS] = measure_fidelity(floats, fixed, samples)
         for start in range(0, count, CHUNK):
             part = slice(start, start + CHUNK)
             runs = (_run(network, samples.x[:, part]) for network in (real, fixed))
             layers = zip(fixed.layers, real.layers, *runs, strict=True)
-            for k, (layer, like, (x, ours, real_states), (_, theirs, states)) in enumerate(layers):
-                name, full = fixed.layer_names[k], np.abs(states) >= STATE_MAX
-                most = [np.abs(each).max((0, 2)) for each in (real_states, states)]
-                reached[name].append((*most, full.sum((0, 2)), first_step(full.any(2), steps)))
-                error = states[:, 0] / layer.unit - real_states[:, 0]
+            for k, (layer, like, (_, ours, floating), (_, theirs, integers)) in enumerate(layers):
+                full = np.abs(integers) >= STATE_MAX
+                peaks = [np.abs(each).max((0, 2)) for each in (floating, integers)]
+                first = first_step(full.any(2), steps)
+                reached[fixed.layer_names[k]].append((*peaks, full.sum((0, 2)), first))
+                error = integers[:, 0] / layer.unit - floating[:, 0]
                 theta = getattr(like.constants, "theta", 1.0)
                 squares[k] += np.square(error / theta).mean(2).sum(1)
                 if layer.neuron.spiking:
                     differs[:, part] |= (ours != theirs).any(2)
-                if not start:
-                    ranges |= _ranges(name, layer, like, x, ours, real_states)
-    audits = {}
+    states = {}
     for name, layer in zip(fixed.layer_names, fixed.layers, strict=True):
-        peaks, integers, saturations, firsts = map(np.array, zip(*reached[name], strict=True))
+        most, kept, saturations, firsts = map(np.stack, zip(*reached[name], strict=True))
         for s, (state, unit) in enumerate(zip(layer.neuron.states, layer.units, strict=True)):
-            audits[f"{name} {state}"] = StateAudit(
-                peaks=peaks[:, s].max(0),
-                integer_peaks=integers[:, s].max(0) / unit,
-                limit=STATE_MAX / unit,
-                saturations=saturations[:, s].sum(0),
-                first_saturations=firsts[:, s].min(0),
-            )
+            if state != SPIKE:
+                states[f"{name} {state}"] = {
+                    "float": most[:, s].max(0),
+                    "integers": kept[:, s].max(0) / unit,
+                    "saturations": saturations[:, s].sum(0),
+                    "first": firsts[:, s].min(0),
+                }
     return Audit(
-        samples=count,
-        steps=steps,
-        states={name: each for name, each in audits.items() if not name.endswith(f" {SPIKE}")},
+        states=states,
         sources=sources,
         membrane=np.sqrt(squares / count),
         first_spike=first_step(differs, steps),
         first_prediction=first_step((answers(fixed, samples)[0] != floats[0]).T, steps),
-        ranges=ranges,
+        ranges=value_ranges(real, fixed, samples.x[:, :CHUNK]),
     )
 
 
@@ -189,25 +172,24 @@ def first_step(found: NDArray[np.bool_], never: int) -> NDArray[np.int64]:
     return np.where(found.any(0), found.argmax(0), never)
 
 
-def _ranges(
-    name: str, layer: FixedLayer, real: RealLayer, x: Any, spikes: Any, states: Any
-) -> dict[str, list[float]]:
-    """See `Audit.ranges`; x, spikes, states: of the float network."""
-    parts, unit = real_parts(real), 1 / layer.unit
-    matrices = {WEIGHTS: layer.weights, RECURRENT: layer.recurrent}
-    steps = {key: unit * 2**each.exponent for key, each in matrices.items() if each is not None}
-    currents = x @ parts[WEIGHTS].T
-    if RECURRENT in steps:
-        currents[1:] += spikes[:-1] @ parts[RECURRENT].T
-    rows = [(key, parts[key], step, WEIGHT_MAX * step) for key, step in steps.items()]
-    rows.append(("currents", currents, min(steps.values()), CURRENT_MAX * unit))
-    for s, (state, one) in enumerate(zip(layer.neuron.states, layer.units, strict=True)):
-        rows.append((state, states[:, s], 1 / one, STATE_MAX / one))
-    return {
-        f"{name} {label}": [*np.quantile(sizes, QUANTILES).tolist(), float(least), float(most)]
-        for label, values, least, most in rows
-        if label != SPIKE and len(sizes := np.abs(values[values != 0]))
-    }
+def value_ranges(real: RealNetwork, fixed: FixedNetwork, x: Any) -> dict[str, list[float]]:
+    """See `Audit.ranges`. x: [T, B, I]."""
+    found = {}
+    each = zip(fixed.layer_names, fixed.layers, real.layers, _run(real, x), strict=True)
+    for name, layer, like, (inputs, spikes, states) in each:
+        parts, matrices = real_parts(like), {WEIGHTS: layer.weights, RECURRENT: layer.recurrent}
+        steps = {key: 2**each.exponent / layer.unit for key, each in matrices.items() if each}
+        currents = inputs @ parts[WEIGHTS].T
+        if RECURRENT in steps:
+            currents[1:] += spikes[:-1] @ parts[RECURRENT].T
+        rows = [(key, parts[key], step, WEIGHT_MAX * step) for key, step in steps.items()]
+        rows.append(("currents", currents, min(steps.values()), CURRENT_MAX / layer.unit))
+        for s, (state, one) in enumerate(zip(layer.neuron.states, layer.units, strict=True)):
+            rows.append((state, states[:, s], 1 / one, STATE_MAX / one))
+        for label, values, least, most in rows:
+            if label != SPIKE and len(sizes := np.abs(values[values != 0])):
+                found[f"{name} {label}"] = [*np.quantile(sizes, QUANTILES).tolist(), least, most]
+    return found
 
 
 def verdict(found: Audit) -> list[str]:
@@ -218,44 +200,35 @@ def verdict(found: Audit) -> list[str]:
     if integers.accuracies is not None:
         accuracy = ", accuracy {:.2%} -> {:.2%}".format(*integers.accuracies)
     full = [
-        f"{name} ({np.count_nonzero(state.saturations)} neurons, first in step "
-        f"{state.first_saturations.min()})"
+        f"{name} ({np.count_nonzero(state['saturations'])} neurons, first in step "
+        f"{state['first'].min()})"
         for name, state in found.states.items()
-        if state.saturations.any()
+        if state["saturations"].any()
     ]
-    spikes, predictions = (
-        each[each < found.steps] for each in (found.first_spike, found.first_prediction)
-    )
+    steps = found.membrane.shape[1]
+    spikes, predictions = (e[e < steps] for e in (found.first_spike, found.first_prediction))
     middle = f", the first time in step {np.median(spikes):.0f} (median)" if len(spikes) else ""
     return [
         f"The integers {kept} the float network: {integers.agreement:.2%} of the predictions are "
         "equal{}, SOPs {:.1f} -> {:.1f}.".format(accuracy, *integers.sops),
         f"Saturated: {', '.join(full)}." if full else "No state saturated.",
-        f"Of {found.samples} samples, {len(spikes)} differ in a hidden spike{middle}, and "
+        f"Of {integers.samples} samples, {len(spikes)} differ in a hidden spike{middle}, and "
         f"{len(predictions)} in a prediction.",
     ]
 
 
 def tables(found: Audit) -> tuple[Table, Table]:
     """The sources of error, each alone and all together; the largest magnitudes of all states."""
-    together = (ARITHMETIC, PARAMETERS, INTEGERS)
-    alone = [name for name in found.sources if name not in together]
     rows: list[tuple[str, ...]] = []
-    for name in (*sorted(alone, key=lambda name: found.sources[name].agreement), *together):
-        each = found.sources[name]
-        accuracy = "" if each.accuracies is None else f"{each.accuracies[1]:.2%}"
+    for name, each in found.sources.items():
+        accuracy = f"{each.accuracies[1]:.2%}" if each.accuracies else ""
         rows.append((name, f"{each.agreement:.2%}", accuracy, f"{each.sops[1]:.1f}"))
-    rows.insert(len(alone), ())
     columns = ["alone", ">same", ">accuracy", ">SOPs"]
     sources = report.table("What differs from the float network", columns, rows)
-    rows = [
-        (
-            name,
-            *(f"{each.max():.4g} ({each.argmax()})" for each in (state.peaks, state.integer_peaks)),
-            f"{state.limit:.4g}",
-            f"{state.saturations.sum():,}",
-        )
-        for name, state in found.states.items()
-    ]
+    rows = []
+    for name, state in found.states.items():
+        peaks = [f"{state[k].max():.4g} ({state[k].argmax()})" for k in ("float", "integers")]
+        limit = f"{found.ranges[name][-1]:.4g}" if name in found.ranges else ""
+        rows.append((name, *peaks, limit, f"{state['saturations'].sum():,}"))
     columns = ["state", ">float", ">integers", ">limit", ">saturations"]
     return sources, report.table("Largest magnitudes, and of which neuron", columns, rows)

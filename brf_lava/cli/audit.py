@@ -46,9 +46,8 @@ def audit(
     real = checkpoint.model().to_real()
     if (exported := str(fixed.provenance.get("model"))) != checkpoint.fingerprint:
         raise NetworkFileError(
-            f"{network}: {report.network_line(fixed)}, exported from model {exported[:8]}; {model} "
-            f"is {checkpoint.fingerprint[:8]}, {report.network_line(real)}. Name the model that it "
-            "was exported from."
+            f"{network}: exported from model {exported[:8]}; {model} is {checkpoint.fingerprint[:8]}. "
+            "Name the model that it was exported from."
         )
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     test = dataset.test.first(limit)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.errors import ParameterError
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.neurons.binding import bound
@@ -65,7 +64,7 @@ class Interval:
         return Interval(0 * self.low, 0 * self.low + mask, self.largest)
 
     def __bool__(self) -> bool:
-        raise TypeError("a step with a branch has no proof of range")
+        raise TypeError("the integer step of a neuron has a branch")
 
 
 def _ends(value: Any) -> tuple[Any, Any]:
@@ -92,15 +91,14 @@ def network_bounds(network: FixedNetwork) -> dict[str, Bounds]:
     """The largest magnitudes [N] that inputs in the range of the network can cause.
 
     Returns: By layer, those of its "current", "product", "sum", and "state u" of each state.
-    Raises: ParameterError for a neuron of the user's own whose integer step is not written with
+    Raises: TypeError for a neuron of the user's own whose integer step is not written with
     ``+ - * << >> & >`` alone.
     """
     inputs = [network.input_range, *(SPIKES for _ in network.hidden)]
-    named = zip(network.layer_names, network.layers, inputs, strict=True)
-    return {name: _layer_bounds(name, layer, ends) for name, layer, ends in named}
+    return dict(zip(network.layer_names, map(_layer_bounds, network.layers, inputs), strict=True))
 
 
-def _layer_bounds(name: str, layer: FixedLayer, inputs: tuple[int, int]) -> Bounds:
+def _layer_bounds(layer: FixedLayer, inputs: tuple[int, int]) -> Bounds:
     """inputs: the least and the largest, 0 among them."""
     currents: Any = 0
     for connection, ends in ((layer.weights, inputs), (layer.recurrent, SPIKES)):
@@ -120,16 +118,13 @@ def _layer_bounds(name: str, layer: FixedLayer, inputs: tuple[int, int]) -> Boun
         return np.array([[-each.low, each.high] for each in states], object)
 
     reach = np.zeros((len(layer.neuron.states), 2, layer.shape[0]), object)
-    try:
-        while (grows := (after(reach) > reach) & (reach < fixed.STATE_MAX)).any():
-            reach = np.where(grows, fixed.STATE_MAX, reach)
-        for _ in range(NARROWING):
-            wider, reach = reach, np.minimum(reach, after(reach))
-            if np.array_equal(wider, reach):
-                break
-        states = np.maximum(reach, after(reach)).max(1)  # a step may leave what has no limit
-    except TypeError as error:
-        raise ParameterError(f"{name}: {layer.neuron.name}: {error}.") from error
+    while (grows := (after(reach) > reach) & (reach < fixed.STATE_MAX)).any():
+        reach = np.where(grows, fixed.STATE_MAX, reach)
+    for _ in range(NARROWING):
+        wider, reach = reach, np.minimum(reach, after(reach))
+        if np.array_equal(wider, reach):
+            break
+    states = np.maximum(reach, after(reach)).max(1)  # a step may leave what has no limit
     named = {f"state {each}": most for each, most in zip(layer.neuron.states, states, strict=True)}
     arithmetic = {kind: np.zeros(layer.shape[0], object) + most for kind, most in largest.items()}
     return {"current": abs(currents).max(0), **named, **arithmetic}
@@ -139,8 +134,8 @@ def proof_lines(network: FixedNetwork) -> list[str]:
     """The proof in words: whether anything can overflow, and what can saturate."""
     try:
         bounds = network_bounds(network)
-    except ParameterError as error:
-        return [f"Without a proof of range: {error}"]
+    except TypeError as error:
+        return [f"Without a proof of range: {error}."]
     used, found, limited = dict.fromkeys(WIDTHS, 0), [], []
     for layer, magnitudes in bounds.items():
         for name, values in magnitudes.items():

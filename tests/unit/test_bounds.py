@@ -309,7 +309,7 @@ def test_what_may_overflow_is_named() -> None:
         (line,) = proof_lines(lone(layer))
         assert f"May overflow for some input: hidden1: {problem}" in line
     assert proof_lines(lone(own_layer(branching_step))) == [
-        "Without a proof of range: hidden1: Own: a step with a branch has no proof of range."
+        "Without a proof of range: the integer step of a neuron has a branch."
     ]
 
 
