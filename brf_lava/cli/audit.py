@@ -44,10 +44,11 @@ def audit(
 
     checkpoint, (fixed, _) = load_checkpoint(model), read_network(network)
     real = checkpoint.model().to_real()
-    if (exported := str(fixed.provenance.get("model"))) != checkpoint.fingerprint:
+    exported, given = str(fixed.provenance.get("model")), checkpoint.fingerprint
+    if exported != given:
         raise NetworkFileError(
-            f"{network}: exported from model {exported[:8]}; {model} is {checkpoint.fingerprint[:8]}. "
-            "Name the model that it was exported from."
+            f"{network}: exported from model {exported[:8]}; {model} is {given[:8]}. Name the "
+            "model that it was exported from."
         )
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     test = dataset.test.first(limit)
@@ -62,7 +63,7 @@ def audit(
         click.echo(f"Wrote {on_one_line(out)}.", err=True)
     lines = [*audits.verdict(found), *proof_lines(fixed)]
     if as_json:
-        about = {"model": checkpoint.fingerprint, "data": asdict(dataset.source), "summary": lines}
+        about = {"model": given, "data": asdict(dataset.source), "summary": lines}
         click.echo(json.dumps({**about, **asdict(found)}, default=lambda each: each.tolist()))
         return
     click.echo("\n".join(lines))

@@ -125,9 +125,9 @@ def _layer_bounds(layer: FixedLayer, inputs: tuple[int, int]) -> Bounds:
         if np.array_equal(wider, reach):
             break
     states = np.maximum(reach, after(reach)).max(1)  # a step may leave what has no limit
-    named = {f"state {each}": most for each, most in zip(layer.neuron.states, states, strict=True)}
-    arithmetic = {kind: np.zeros(layer.shape[0], object) + most for kind, most in largest.items()}
-    return {"current": abs(currents).max(0), **named, **arithmetic}
+    found = {"current": abs(currents).max(0)}
+    found |= {f"state {key}": most for key, most in zip(layer.neuron.states, states, strict=True)}
+    return found | {kind: most + 0 * found["current"] for kind, most in largest.items()}
 
 
 def proof_lines(network: FixedNetwork) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,33 +110,14 @@ class Traced(int):
     __lt__ = traced("", int.__lt__)
 
 
-def python_run(
-    layer: FixedLayer, k: int, currents: Sequence[int]
-) -> tuple[list[list[int]], list[int], dict[str, int]]:
-    """States and outputs of neuron k step by step in Python's integers, and what they noted."""
-    largest: dict[str, int] = {}
-    own = tuple(noting(each, largest) for each in layer.coefficients[:, k].tolist())
-    states = tuple(noting(0, largest) for _ in layer.neuron.states)
-    history, outputs = [], []
-    for each in currents:
-        states, output = layer.neuron.fixed_step(
-            states, noting(each, largest), own, layer.constants
-        )
-        history.append(list(map(int, states)))
-        outputs.append(int(output))
-    return history, outputs, largest
-
-
-def numpy_run(layer: FixedLayer, currents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """States [T, S, B, N] after each step."""
-    states: Any = (np.zeros(currents.shape[1:], np.int64),) * len(layer.neuron.states)
-    history = []
+def steps_of(layer: FixedLayer, own: Any, zero: Any, currents: Any) -> tuple[list[Any], list[Any]]:
+    """States and outputs after each step, in the numbers that are given."""
+    states, reached, sent = (zero,) * len(layer.neuron.states), [], []
     for current in currents:
-        states, _ = layer.neuron.fixed_step(
-            states, current, (*layer.coefficients,), layer.constants
-        )
-        history.append(np.stack(states))
-    return np.stack(history)
+        states, output = layer.neuron.fixed_step(states, current, own, layer.constants)
+        reached.append(list(states))
+        sent.append(output)
+    return reached, sent
 
 
 def assert_within(layer: FixedLayer, proven: Bounds, signal: Any, in_python: int) -> Any:
@@ -150,10 +130,15 @@ def assert_within(layer: FixedLayer, proven: Bounds, signal: Any, in_python: int
     if layer.recurrent is not None:
         before = np.concatenate([np.zeros_like(output[:1]), output[:-1]]).astype(np.int64)
         currents += before @ layer.recurrent.integers.T
-    np.testing.assert_array_equal(numpy_run(layer, currents), states[1:])
+    found, _ = steps_of(layer, tuple(layer.coefficients), 0 * currents[0], currents)
+    np.testing.assert_array_equal(found, states[1:])
     for b in range(in_python):
-        k = b % layer.shape[0]
-        history, sent, largest = python_run(layer, k, currents[:, b, k].tolist())
+        k, largest = b % layer.shape[0], dict[str, int]()
+        own, each = (
+            [noting(value, largest) for value in values.tolist()]
+            for values in (layer.coefficients[:, k], currents[:, b, k])
+        )
+        history, sent = steps_of(layer, own, noting(0, largest), each)
         assert history == states[1:, :, b, k].tolist()
         assert sent == output[:, b, k].tolist()
         for kind in ("product", "sum"):
@@ -255,22 +240,12 @@ def test_intervals_are_those_of_all_their_integers() -> None:
 # What is found, and said
 
 
-class Constants(NamedTuple):
-    state_bits: int
-    parameter_bits: int
-
-
 def own_layer(step: Any) -> FixedLayer:
     """One RF neuron with another integer step."""
-    neuron = replace(families.RF, name="Own", fixed_step=step, fixed_constants=Constants)
-    neuron = replace(neuron, parameters=families.RF.parameters[2:])
-    return FixedLayer(
-        neuron,
-        Connection(np.ones((1, 1), np.int8), 0),
-        None,
-        np.array([[-300], [3000]]),
-        Constants(14, 16),
-    )
+    neuron = replace(families.RF, name="Own", fixed_step=step)
+    constants = families.RF.fixed_constants(1, 1 << 14, 14, 16)
+    weights = Connection(np.ones((1, 1), np.int8), 0)
+    return FixedLayer(neuron, weights, None, np.array([[-300], [3000]]), constants)
 
 
 def cubed(u: Any) -> Any:
