@@ -8,10 +8,9 @@ import numpy as np
 from rich.table import Table
 
 from brf_lava import report
-from brf_lava.analysis.activity import Answers, Samples, answers
+from brf_lava.analysis.activity import Answers, AnyNetwork, Samples, answers
 from brf_lava.data.dataset import Split
 from brf_lava.network.decision import Decision
-from brf_lava.network.layers import FixedNetwork
 
 MOST_SAMPLES = 1000
 ENOUGH_SAMPLES = 50  # that rounding did not use; where there are fewer, all are taken
@@ -57,8 +56,8 @@ def fidelity_samples(train: Split, used: int, decision: Decision) -> tuple[Sampl
     return Samples(chosen.time_major(), chosen.y, decision), what
 
 
-def measure_fidelity(floats: Answers, fixed: FixedNetwork, samples: Samples) -> Fidelity:
-    """Run a network in integers on samples. floats: the `answers` of the float network."""
+def measure_fidelity(floats: Answers, fixed: AnyNetwork, samples: Samples) -> Fidelity:
+    """Run a network in integers, or near them. floats: the `answers` of the float network."""
     (ours, sops), (theirs, spikes) = floats, answers(fixed, samples)
     counted = samples.decision.counted(samples.labels)
     right, kept = ((each == samples.labels) & counted for each in (ours, theirs))

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
+from brf_lava.errors import NetworkFileError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
 
@@ -25,9 +26,9 @@ def audit(
 ) -> None:
     """Where do the integers of NETWORK differ from MODEL, which they were exported from?
 
-    Both run the first test samples. Shown are the peaks and saturations of the states, and how much
-    of the difference each source makes alone: the weights of each matrix, the coefficients of the
-    neurons, the constants, the rounding of the states. --json has all neurons, steps and samples.
+    Both run the first test samples. Shown are the peaks and saturations of the states, and what
+    each source of error does alone: the weights of each matrix, the coefficients of the neurons,
+    the constants, the rounding of the states. --json has all neurons, steps and samples.
     """
     if out is not None:
         require_extra("plot", "matplotlib")
@@ -43,12 +44,16 @@ def audit(
 
     checkpoint, (fixed, _) = load_checkpoint(model), read_network(network)
     real = checkpoint.model().to_real()
-    audits.check_related(real, fixed, checkpoint.fingerprint, f"{model}, {network}")
+    exported, given = str(fixed.provenance.get("model")), checkpoint.fingerprint
+    if exported != given:
+        raise NetworkFileError(
+            f"{network}: exported from model {exported[:8]}; {model} is {given[:8]}. Name the "
+            "model that it was exported from."
+        )
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     test = dataset.test.first(limit)
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
-    with report.step_progress("audit, samples", len(test.x)) as advance:
-        found = audits.audit(real, fixed, samples, advance)
+    found = audits.audit(real, fixed, samples)
     if out is not None:
         from brf_lava.analysis.draw.ranges import draw_audit
         from brf_lava.analysis.draw.style import picture
@@ -58,9 +63,9 @@ def audit(
         click.echo(f"Wrote {on_one_line(out)}.", err=True)
     lines = [*audits.verdict(found), *proof_lines(fixed)]
     if as_json:
-        about = {"model": checkpoint.fingerprint, "data": asdict(dataset.source), "summary": lines}
-        text = json.dumps({**about, **asdict(found)}, default=lambda each: each.tolist())
-        return click.echo(text)
+        about = {"model": given, "data": asdict(dataset.source), "summary": lines}
+        click.echo(json.dumps({**about, **asdict(found)}, default=lambda each: each.tolist()))
+        return
     click.echo("\n".join(lines))
-    report.print_table(audits.source_table(found))
-    return report.print_table(audits.state_table(found))
+    for table in audits.tables(found):
+        report.print_table(table)

@@ -3,29 +3,41 @@
 The integer step of each neuron, `neurons/fixed.py`, is run on intervals instead of numbers: its
 equations are not written again here. The ends are Python integers of any size, so that nothing
 overflows while overflow is looked for. A range of states that the step does not leave holds all
-that the states can ever be (Cousot and Cousot 1977): it is widened until nothing leaves it, then
-made as small as bisection finds.
+that the states can ever be: from 0 on it is widened until nothing leaves it, then narrowed by
+further steps (Cousot and Cousot 1977).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.errors import ParameterError
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.neurons.binding import bound
 
 WIDTHS = {"current": 32, "state": fixed.STATE_WIDTH, "product": 64, "sum": 64}  # bits, with a sign
 SPIKES = (0, 1)
-PASSES = 2  # of the bisection over all states: they depend on each other
-DRIVEN = 2000  # steps in which the strongest currents follow a neuron
+NARROWING = 200  # steps: longer than most neurons remember; any number is sound
+
+Bounds = dict[str, NDArray[Any]]
+
+
+def _monotonic(kind: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Interval]:
+    """An operator that each operand moves one way only: its extremes are at their ends."""
+
+    def method(self: Interval, other: Any) -> Interval:
+        corners = np.array([compute(a, b) for a in _ends(self) for b in _ends(other)], object)
+        low, high = corners.min(0), corners.max(0)
+        self.largest[kind] = np.maximum(self.largest[kind], np.maximum(-low, high))
+        return Interval(low, high, self.largest)
+
+    return method
 
 
 class Interval:
@@ -38,129 +50,61 @@ class Interval:
     def __init__(self, low: Any, high: Any, largest: dict[str, Any]) -> None:
         self.low, self.high, self.largest = low, high, largest
 
-    def _of(self, kind: str, *corners: Any) -> Interval:
-        low, high = corners[0], corners[0]
-        for each in corners[1:]:
-            low, high = np.minimum(low, each), np.maximum(high, each)
-        self.largest[kind] = np.maximum(self.largest[kind], np.maximum(-low, high))
-        return Interval(low, high, self.largest)
-
-    def __add__(self, other: Any) -> Interval:
-        low, high = _ends(other)
-        return self._of("sum", self.low + low, self.high + high)
-
-    def __sub__(self, other: Any) -> Interval:
-        low, high = _ends(other)
-        return self._of("sum", self.low - high, self.high - low)
-
-    def __mul__(self, other: Any) -> Interval:
-        return self._of("product", *(a * b for a in (self.low, self.high) for b in _ends(other)))
-
-    def __lshift__(self, bits: int) -> Interval:
-        return self * (1 << bits)
-
-    def __rshift__(self, bits: int) -> Interval:
-        return Interval(self.low >> bits, self.high >> bits, self.largest)
+    __add__ = __radd__ = _monotonic("sum", operator.add)
+    __sub__ = _monotonic("sum", operator.sub)
+    __rsub__ = _monotonic("sum", lambda a, b: b - a)
+    __mul__ = __rmul__ = _monotonic("product", operator.mul)
+    __lshift__ = _monotonic("product", operator.lshift)
+    __rshift__ = _monotonic("product", operator.rshift)
+    __gt__ = _monotonic("product", operator.gt)
+    __lt__ = _monotonic("product", operator.lt)
 
     def __and__(self, mask: int) -> Interval:
-        """With a mask that is not negative; exact for 0 and -1, which `fixed.mul` has."""
-        low = np.where((self.low == -1) & (self.high == -1), mask, 0)
-        high = np.where(self.low >= 0, np.minimum(self.high, mask), mask)
-        return Interval(low.astype(object), high, self.largest)
-
-    def __gt__(self, other: Any) -> Interval:
-        low, high = _ends(other)
-        return self._truth(self.low > high, self.high > low)
-
-    def __lt__(self, other: Any) -> Interval:
-        low, high = _ends(other)
-        return self._truth(self.high < low, self.low < high)
-
-    def _truth(self, surely: Any, perhaps: Any) -> Interval:
-        return Interval((surely * 1).astype(object), (perhaps * 1).astype(object), self.largest)
-
-    def __rsub__(self, other: Any) -> Interval:
-        low, high = _ends(other)
-        return self._of("sum", low - self.high, high - self.low)
-
-    def __neg__(self) -> Interval:
-        return self.__rsub__(0)
+        """With a mask that is not negative."""
+        return Interval(0 * self.low, 0 * self.low + mask, self.largest)
 
     def __bool__(self) -> bool:
-        raise TypeError("a step with a branch has no proof of range")
-
-    __radd__, __rmul__ = __add__, __mul__
+        raise TypeError("the integer step of a neuron has a branch")
 
 
 def _ends(value: Any) -> tuple[Any, Any]:
     return (value.low, value.high) if isinstance(value, Interval) else (value, value)
 
 
-def _saturate(x: Interval, *limits: Any) -> Interval:
-    """`fixed.saturate` rises throughout: its ends are those of x."""
-    fixed.saturate(x, *limits)  # notes its sums; the interval itself would be far too wide
-    low, high = (fixed.saturate(end, *limits) for end in _ends(x))
-    return Interval(low, high, x.largest)
+def _on_intervals(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of integers, and all functions that it calls, for intervals."""
+    if function in (fixed.cut, fixed.saturate):  # never fall, which their operators do not show
 
+        def rising(x: Any, *others: Any) -> Any:
+            function(x, *others)  # notes its sums
+            low, high = (function(end, *others) for end in _ends(x))
+            return Interval(low, high, x.largest) if isinstance(x, Interval) else low
 
-def _on_intervals(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step, and all functions that it calls, with `_saturate` for `fixed.saturate`."""
-    if step is fixed.saturate:
-        return _saturate
-    called = {name: step.__globals__.get(name) for name in step.__code__.co_names}
+        return rising
+    called = {name: function.__globals__.get(name) for name in function.__code__.co_names}
     functions = {name: f for name, f in called.items() if isinstance(f, FunctionType)}
     names: dict[str, Any] = {name: _on_intervals(f) for name, f in functions.items()}
-    return bound(step, **names)
+    return bound(function, **names)
 
 
-@dataclass(frozen=True)
-class LayerBounds:
-    """What the integers of one layer can reach, for any inputs in the range of the network.
+def network_bounds(network: FixedNetwork) -> dict[str, Bounds]:
+    """The largest magnitudes [N] that inputs in the range of the network can cause.
 
-    Attributes:
-        name: Of the layer.
-        currents: [2, N], the least and the greatest.
-        states: [2, N] by name, likewise.
-        products: [N], the largest magnitude of all products of a step.
-        sums: [N], likewise.
-        driven: [N] by the state's name: the largest magnitude found when the strongest currents
-            follow the sign of the first state. So far a neuron surely can be driven, if what it is
-            connected to can do so.
-    """
-
-    name: str
-    currents: NDArray[Any]
-    states: dict[str, NDArray[Any]]
-    products: NDArray[Any]
-    sums: NDArray[Any]
-    driven: dict[str, NDArray[np.int64]]
-
-    @property
-    def largest(self) -> list[tuple[str, str, NDArray[Any]]]:
-        """Kind, of `WIDTHS`, name and magnitudes [N] of all that is computed."""
-        states = [("state", name, abs(each).max(0)) for name, each in self.states.items()]
-        current = ("current", "", abs(self.currents).max(0))
-        return [current, *states, ("product", "", self.products), ("sum", "", self.sums)]
-
-    def saturating(self, name: str) -> NDArray[np.bool_]:
-        """Which neurons' state of this name may stand at the limit, [N]."""
-        return np.asarray(abs(self.states[name]).max(0) >= fixed.STATE_MAX, bool)
-
-
-def network_bounds(network: FixedNetwork) -> tuple[LayerBounds, ...]:
-    """What the integers of each layer can reach, for any inputs in the range of the network.
-
-    Raises: ParameterError for a neuron of the user's own whose integer step is not written with
+    Returns: By layer, those of its "current", "product", "sum", and "state u" of each state.
+    Raises: TypeError for a neuron of the user's own whose integer step is not written with
     ``+ - * << >> & >`` alone.
     """
     inputs = [network.input_range, *(SPIKES for _ in network.hidden)]
-    named = zip(network.layer_names, network.layers, inputs, strict=True)
-    return tuple(layer_bounds(name, layer, ends) for name, layer, ends in named)
+    return dict(zip(network.layer_names, map(_layer_bounds, network.layers, inputs), strict=True))
 
 
-def layer_bounds(name: str, layer: FixedLayer, inputs: tuple[int, int] = SPIKES) -> LayerBounds:
-    """As `network_bounds`, of one layer. inputs: the least and the largest, 0 among them."""
-    currents = current_ranges(layer, inputs).astype(object)
+def _layer_bounds(layer: FixedLayer, inputs: tuple[int, int]) -> Bounds:
+    """inputs: the least and the largest, 0 among them."""
+    currents: Any = 0
+    for connection, ends in ((layer.weights, inputs), (layer.recurrent, SPIKES)):
+        if connection is not None:
+            corners = np.multiply.outer(ends, connection.integers)  # [2, n_out, n_in]
+            currents = currents + np.stack([corners.min(0).sum(1), corners.max(0).sum(1)])
     step = _on_intervals(layer.neuron.fixed_step)
     largest: dict[str, Any] = {}
 
@@ -169,103 +113,45 @@ def layer_bounds(name: str, layer: FixedLayer, inputs: tuple[int, int] = SPIKES)
         largest.update(product=0, sum=0)
         states = tuple(Interval(-below, above, largest) for below, above in reach)
         own = tuple(Interval(each, each, largest) for each in layer.coefficients.astype(object))
-        current = Interval(currents[0], currents[1], largest)
-        states, _ = step(states, current, own, layer.constants)
+        low, high = currents.astype(object)
+        states, _ = step(states, Interval(low, high, largest), own, layer.constants)
         return np.array([[-each.low, each.high] for each in states], object)
 
-    shape = (len(layer.neuron.states), 2, layer.shape[0])
-    try:
-        reach = _closed(after, np.zeros(shape, object))
-        leaving = after(reach)
-    except TypeError as error:
-        raise ParameterError(f"{name}: {layer.neuron.name}: {error}.") from error
-    ends = np.maximum(reach, leaving) * np.array([-1, 1])[:, None]
-    products, sums = (np.zeros(shape[2], object) + largest[kind] for kind in ("product", "sum"))
-    states = layer.neuron.states
-    driven = dict(zip(states, _driven(layer, currents.astype(np.int64)), strict=True))
-    return LayerBounds(name, currents, dict(zip(states, ends, strict=True)), products, sums, driven)
-
-
-def current_ranges(layer: FixedLayer, inputs: tuple[int, int] = SPIKES) -> NDArray[np.int64]:
-    """The least and the greatest current of each neuron, [2, N]. inputs: as in `layer_bounds`."""
-    total = np.zeros((2, layer.shape[0]), np.int64)
-    for connection, ends in ((layer.weights, inputs), (layer.recurrent, SPIKES)):
-        if connection is not None:
-            corners = np.stack([connection.integers * end for end in ends])
-            total += np.stack([corners.min(0).sum(1), corners.max(0).sum(1)])
-    return total
-
-
-def _closed(after: Callable[[Any], Any], reach: Any) -> Any:
-    """A range of states around 0 that no step leaves, [S, 2, N] below and above 0.
-
-    Where there is none within `fixed.STATE_MAX`, that is returned, and a step leaves it.
-    """
-    while True:
-        found = after(reach)
-        grows = (found > reach) & (reach < fixed.STATE_MAX)
-        if not grows.any():
+    reach = np.zeros((len(layer.neuron.states), 2, layer.shape[0]), object)
+    while (grows := (after(reach) > reach) & (reach < fixed.STATE_MAX)).any():
+        reach = np.where(grows, fixed.STATE_MAX, reach)
+    for _ in range(NARROWING):
+        wider, reach = reach, np.minimum(reach, after(reach))
+        if np.array_equal(wider, reach):
             break
-        reach = np.where(grows, np.where(found <= 1, 1, fixed.STATE_MAX), reach)
-    for _ in range(PASSES):
-        for place in np.ndindex(reach.shape[:2]):
-            low, high = np.zeros_like(reach[place]), reach[place].copy()
-            loose = after(reach)[place] < high  # else the smallest there is, as a rule
-            while (unsure := loose & (low < high)).any():
-                middle, trial = (low + high) // 2, reach.copy()
-                trial[place] = np.where(unsure, middle, high)
-                holds = after(trial)[place] <= trial[place]
-                high = np.where(unsure & holds, middle, high)
-                low = np.where(unsure & ~holds, middle + 1, low)
-            reach[place] = high
-    return reach
-
-
-def _driven(layer: FixedLayer, currents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The largest magnitudes of the states, [S, N], see `LayerBounds.driven`."""
-    states: Any = (np.zeros(layer.shape[0], np.int64),) * len(layer.neuron.states)
-    most = np.stack(states)
-    for _ in range(DRIVEN):
-        current = np.where(states[0] >= 0, currents[1], currents[0])
-        states, _ = layer.neuron.fixed_step(
-            states, current, tuple(layer.coefficients), layer.constants
-        )
-        most = np.maximum(most, np.abs(states))
-    return most
-
-
-def overflows(bounds: Sequence[LayerBounds]) -> list[str]:
-    """What may need more bits than it has, one text each."""
-    return [
-        f"{layer.name}: {' '.join(filter(None, (kind, name)))} of neuron {int(np.argmax(values))} "
-        f"may reach {max(values)}; {WIDTHS[kind]} bits hold at most {most}"
-        for layer in bounds
-        for kind, name, values in layer.largest
-        for most in [(1 << (WIDTHS[kind] - 1)) - 1]
-        if max(values) > most
-    ]
+    states = np.maximum(reach, after(reach)).max(1)  # a step may leave what has no limit
+    found = {"current": abs(currents).max(0)}
+    found |= {f"state {key}": most for key, most in zip(layer.neuron.states, states, strict=True)}
+    return found | {kind: most + 0 * found["current"] for kind, most in largest.items()}
 
 
 def proof_lines(network: FixedNetwork) -> list[str]:
     """The proof in words: whether anything can overflow, and what can saturate."""
     try:
         bounds = network_bounds(network)
-    except ParameterError as error:
-        return [f"Without a proof of range: {error}"]
-    if found := overflows(bounds):
-        return [f"May overflow for some input: {each}." for each in found]
-    used = dict.fromkeys(WIDTHS, 0)
-    for kind, _, values in (each for layer in bounds for each in layer.largest):
-        used[kind] = max(used[kind], int(max(values)).bit_length() + 1)
+    except TypeError as error:
+        return [f"Without a proof of range: {error}."]
+    used, found, limited = dict.fromkeys(WIDTHS, 0), [], []
+    for layer, magnitudes in bounds.items():
+        for name, values in magnitudes.items():
+            kind, _, state = name.partition(" ")
+            width, most = WIDTHS[kind], int(max(values))
+            used[kind] = max(used[kind], most.bit_length() + 1)
+            if most.bit_length() >= width:
+                found.append(
+                    f"May overflow for some input: {layer}: {name} of neuron "
+                    f"{int(np.argmax(values))} may reach {most}; {width} bits hold at most "
+                    f"{(1 << (width - 1)) - 1}."
+                )
+            if state and most >= fixed.STATE_MAX:
+                limited.append(f"{layer}.{state} ({np.sum(values >= fixed.STATE_MAX)} neurons)")
     bits = ", ".join(f"{kind}s {used[kind]} of {width}" for kind, width in WIDTHS.items())
-    limited = [
-        f"{layer.name}.{state} ({may} neurons; {does} do when driven)"
-        for layer in bounds
-        for state in layer.states
-        if (may := int(layer.saturating(state).sum()))
-        for does in [int((layer.driven[state] >= fixed.STATE_MAX).sum())]
-    ]
-    return [
+    return found or [
         f"Cannot overflow, whatever the inputs: {bits} bits.",
         f"May saturate: {', '.join(limited)}." if limited else "No state can saturate.",
     ]

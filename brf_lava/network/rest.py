@@ -6,13 +6,13 @@ circle, so that these alone prove nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from brf_lava.errors import ParameterError
-from brf_lava.kernels import loop
-from brf_lava.network.layers import FixedLayer, FixedNetwork
+from brf_lava.network.forward import forward
+from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons.fixed import STATE_MAX
 
 STARTS = (STATE_MAX, STATE_MAX, 2**15, 2**6)  # largest magnitude of a state, one run each
@@ -32,40 +32,28 @@ def restless(layer: FixedLayer) -> list[int]:
         return []
     columns = {k: c for k, c in enumerate(layer.coefficients.T.tolist()) if k not in layer.growing}
     unstable = [k for k, integers in columns.items() if not stable(*integers, one)]
-    slow = [
-        k
-        for k, integers in columns.items()
-        if growth is not None and growth(*(each / one for each in integers)) > 1 - SLOW
-    ]
-    awake = np.array(sorted(columns.keys() - {*unstable, *slow}), np.int64)
+    if growth is not None:
+        real = {k: [each / one for each in integers] for k, integers in columns.items()}
+        columns = {k: values for k, values in real.items() if growth(*values) <= 1 - SLOW}
+    awake = np.array(sorted(columns.keys() - {*unstable}), np.int64)
     rng = np.random.default_rng(0)
     shape = (len(neuron.states), len(awake))
     states = np.stack([rng.integers(-most, most + 1, shape) for most in STARTS], axis=1)
     steps = 1024
     while len(awake) and steps < STEPS:
-        _, states = _silent(layer, awake, states, steps)
-        spikes, after = _silent(layer, awake, states, 1)
-        moves = (after != states).any(axis=(0, 1)) | spikes[0].any(axis=0)
+        silent = replace(
+            layer,
+            weights=Connection(np.zeros((len(awake), 1), np.int8), 0),
+            recurrent=None,
+            coefficients=layer.coefficients[:, awake],
+        )
+        no_input = np.zeros((steps, len(STARTS), 1), np.int8)
+        states = forward(silent, no_input, initial=states)[1][-1]
+        own = tuple(silent.coefficients)
+        after, spikes = neuron.fixed_step(tuple(states), 0, own, layer.constants)
+        moves = (after != states).any(axis=(0, 1)) | spikes.any(axis=0)
         awake, states, steps = awake[moves], states[..., moves], 2 * steps
     return sorted([*unstable, *awake.tolist()])
-
-
-def _silent(layer: FixedLayer, neurons: Any, states: Any, steps: int) -> tuple[Any, Any]:
-    """Outputs [T, B, n] and the last states [S, B, n] of some neurons without input."""
-    current = np.zeros((steps, len(STARTS), len(neurons)), np.int8)
-    coefficients = layer.coefficients[:, neurons]
-    outputs, after = loop.forward(
-        layer.neuron,
-        current,
-        None,
-        None,
-        coefficients,
-        layer.constants,
-        integers=True,
-        keep_states=False,
-        initial=states,
-    )
-    return outputs, after[-1]
 
 
 def check_rest(network: FixedNetwork) -> None:

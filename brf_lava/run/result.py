@@ -73,19 +73,6 @@ def reference_from(
 
 
 @dataclass(frozen=True)
-class PerSample:
-    """Each sample in order: hidden spikes, labels that count, how many of these are predicted, and
-    how many as by the float network; its class, or 16 digits of the SHA-256 of those of all steps.
-    """
-
-    sops: list[int]
-    counted: list[int]
-    hits: list[int]
-    same: list[int] | None
-    predictions: list[int] | list[str]
-
-
-@dataclass(frozen=True)
 class RunResult:
     """One run over a set of samples.
 
@@ -93,6 +80,9 @@ class RunResult:
     share of these predictions that are the float network's. saturations: state variables at the
     24-bit limit, summed over steps and samples. seconds: wall time of the backend. checked: equal
     to the engine, spike by spike. inputs: the input spikes. layers: the sizes and spikes of each.
+    per_sample: of each sample its hidden spikes ("sops"), labels that count ("counted"), those that
+    are predicted ("hits"), also by a reference ("same"); and its class, or 16 digits of the SHA-256
+    of the classes of all steps ("predictions").
     """
 
     backend: str
@@ -107,7 +97,7 @@ class RunResult:
     agreement: float | None
     inputs: Spikes
     layers: tuple[LayerSpikes, ...]
-    per_sample: PerSample
+    per_sample: dict[str, list[Any]]
 
     @property
     def sops_per_step(self) -> float:
@@ -173,11 +163,21 @@ def summarize(
     counts = SpikeCounts.of_parts([part.counts for part in parts])
     steps = parts[0].steps
     inputs, *spikes = counts.spikes()
-    counted, agreement, same = decision_of(network).counted(labels), None, None
+    counted = decision_of(network).counted(labels)
+    agreement, answers = None, predictions[:, 0].tolist()
+    if predictions.shape[1] > 1:
+        rows = predictions.astype(np.uint8)
+        answers = [hashlib.sha256(row.tobytes()).hexdigest()[:16] for row in rows]
+    per_sample = {
+        "sops": np.concatenate([part.sops for part in parts]).tolist(),
+        "counted": counted.sum(axis=1).tolist(),
+        "hits": ((predictions == labels) & counted).sum(axis=1).tolist(),
+        "predictions": answers,
+    }
     if reference is not None:
-        equal = (predictions == reference.predictions) & counted
-        same = equal.sum(axis=1).tolist()
-        agreement = float(equal.sum() / counted.sum()) if counted.any() else None
+        same = predictions == reference.predictions
+        agreement = float(same[counted].mean()) if counted.any() else None
+        per_sample["same"] = (same & counted).sum(axis=1).tolist()
     return RunResult(
         backend=backend,
         samples=counts.samples,
@@ -191,21 +191,8 @@ def summarize(
         agreement=agreement,
         inputs=inputs,
         layers=layer_spikes(network, spikes),
-        per_sample=PerSample(
-            sops=np.concatenate([part.sops for part in parts]).tolist(),
-            counted=counted.sum(axis=1).tolist(),
-            hits=((predictions == labels) & counted).sum(axis=1).tolist(),
-            same=same,
-            predictions=list(map(_answer, predictions.astype(np.uint8))),
-        ),
+        per_sample=per_sample,
     )
-
-
-def _answer(predictions: NDArray[np.uint8]) -> Any:
-    """The only prediction, or a digest of several."""
-    if len(predictions) == 1:
-        return int(predictions[0])
-    return hashlib.sha256(predictions.tobytes()).hexdigest()[:16]
 
 
 def write_result(

@@ -14,30 +14,28 @@ from command_line import assert_failed, assert_worked, brf_lava, printed
 from matplotlib.figure import Figure
 from networks import SPIKING, give_commands, short_ecg
 
-from brf_lava.analysis import audit as audits
 from brf_lava.analysis.activity import CHUNK, Samples, run, score
 from brf_lava.analysis.audit import (
     ARITHMETIC,
     CONSTANTS,
     INTEGERS,
-    NOISE,
     PARAMETERS,
     RECURRENT,
     WEIGHTS,
     Audit,
     audit,
-    check_related,
     integer_parts,
     layer_of,
     real_parts,
     source_networks,
+    verdict,
 )
 from brf_lava.analysis.draw.ranges import draw_audit
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.export.quantize import quantize
 from brf_lava.network.decision import UNLABELED
-from brf_lava.network.file import read_network, write_network
+from brf_lava.network.file import read_network
 from brf_lava.network.forward import forward
 from brf_lava.network.layers import FixedNetwork, RealNetwork
 from brf_lava.neurons.families import Neuron
@@ -47,7 +45,6 @@ from brf_lava.train.export import export_model
 from brf_lava.train.model import Network
 
 DATASET = short_ecg()
-COARSE = {"parameter_bits": 10, "weight_bits": 4, "rounding": "nearest"}
 SMALL = 0.1  # of a threshold: what the rounding of states makes in a few steps
 
 
@@ -76,6 +73,14 @@ def inputs() -> Any:
     return DATASET.train.time_major()
 
 
+def coarse(checkpoint: Checkpoint) -> tuple[RealNetwork, FixedNetwork]:
+    """The float network, and integers that are far from it."""
+    network = checkpoint.model().to_real()
+    return network, quantize(
+        network, inputs(), parameter_bits=10, weight_bits=4, rounding="nearest"
+    )[0]
+
+
 def labeled(decision: Any, repeats: int = 1) -> Samples:
     test = DATASET.test
     x = np.tile(test.time_major(), (1, repeats, 1))
@@ -98,8 +103,7 @@ def test_the_parts_of_a_layer_are_the_layer(model: Checkpoint) -> None:
 
 def test_the_parts_of_the_integers_do_what_the_integers_do(model: Checkpoint) -> None:
     """Until a spike differs, only the rounding of the states is between them."""
-    network = model.model().to_real()
-    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    network, fixed = coarse(model)
     layer, integers = network.layers[0], fixed.layers[0]
     theta = layer.constants.theta
     spikes, states = forward(integers, inputs(), keep_states=True)
@@ -120,11 +124,10 @@ def test_the_parts_of_the_integers_do_what_the_integers_do(model: Checkpoint) ->
 
 
 def test_each_source_is_changed_alone(model: Checkpoint) -> None:
-    network = model.model().to_real()
-    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    network, fixed = coarse(model)
     found = source_networks(network, fixed)
-    assert found.pop("") is network
-    assert (found.pop(NOISE), found.pop(PARAMETERS)) != (None, None)
+    exact = found.pop(PARAMETERS)
+    assert list(source_networks(exact, fixed)) == [PARAMETERS]  # the integers hold all of it
     labels = [each.label for each in network.layers[0].neuron.per_neuron]
     expected = {f"hidden1 {source}" for source in (WEIGHTS, RECURRENT, *labels)}
     expected |= {"readout weights", "readout decay"}
@@ -144,13 +147,6 @@ def test_each_source_is_changed_alone(model: Checkpoint) -> None:
                     np.testing.assert_allclose(now[part], right[part], rtol=1e-9, atol=1e-15)
 
 
-def test_what_the_integers_hold_exactly_is_no_source(brf: Checkpoint) -> None:
-    network = brf.model().to_real()
-    fixed, _ = quantize(network, inputs())
-    exact = source_networks(network, fixed)[PARAMETERS]
-    assert list(source_networks(exact, fixed)) == ["", NOISE, PARAMETERS]
-
-
 # The audit
 
 
@@ -158,12 +154,10 @@ def assert_audit(found: Audit, network: RealNetwork, fixed: FixedNetwork, sample
     """Against runs of all samples at once."""
     whole, integers = run(network, samples.x), run(fixed, samples.x)
     answers = [samples.decision.predict(each[0]) for each in (whole, integers)]
-    for name, judged in (("", network), (INTEGERS, fixed)):
-        right = score(judged, samples)
-        assert (found.sources[name].accuracy, found.sources[name].sops) == tuple(right)
+    ours, theirs = (score(judged, samples) for judged in (network, fixed))
+    assert found.sources[INTEGERS].accuracies == (ours.accuracy, theirs.accuracy)
+    assert found.sources[INTEGERS].sops == (ours.sops, theirs.sops)
     assert found.sources[INTEGERS].agreement == np.mean(answers[0] == answers[1])
-    assert found.sources[""].agreement == 1
-    assert found.sources[""].error == 0
     steps, count = samples.x.shape[:2]
     for b in range(count):
         spikes = [t for t in range(steps) if (whole[1][0][t, b] != integers[1][0][t, b]).any()]
@@ -172,41 +166,40 @@ def assert_audit(found: Audit, network: RealNetwork, fixed: FixedNetwork, sample
         assert found.first_prediction[b] == min(answer, default=steps)
     signals: list[Any] = [samples.x.astype(float), samples.x]
     for k, name in enumerate(fixed.layer_names):
-        (ours, real_states), (theirs, states) = (
+        (spikes, real_states), (integers_out, states) = (
             forward(each.layers[k], signal, keep_states=True)
             for each, signal in zip((network, fixed), signals, strict=True)
         )
-        signals = [ours, theirs]
+        signals = [spikes, integers_out]
         layer = fixed.layers[k]
-        for s, (state, told) in enumerate(found.states[name].items()):
+        for s, state in enumerate(layer.neuron.states):
+            if state == "z":
+                continue
+            told = found.states[f"{name} {state}"]
             scale = layer.neuron.state_units.get(state, layer.unit)
-            full = np.abs(states[1:, s]) >= (STATE_MAX if state != "z" else STATE_MAX + 1)
-            np.testing.assert_array_equal(told.peaks, np.abs(real_states[1:, s]).max((0, 1)))
-            np.testing.assert_array_equal(
-                told.integer_peaks, np.abs(states[1:, s]).max((0, 1)) / scale
-            )
-            np.testing.assert_array_equal(told.saturations, full.sum((0, 1)))
+            each = np.abs(states[1:, s])
+            full = each >= STATE_MAX
             first = np.where(full.any((0, 1)), full.any(1).argmax(0), steps)
-            np.testing.assert_array_equal(told.first_saturations, first)
-            assert told.limit == STATE_MAX / scale
-        error = (states[1:, 0] / layer.unit - real_states[1:, 0]) / getattr(
-            network.layers[k].constants, "theta", 1
-        )
+            for values, right in (
+                (told["float"], np.abs(real_states[1:, s]).max((0, 1))),
+                (told["integers"], each.max((0, 1)) / scale),
+                (told["saturations"], full.sum((0, 1))),
+                (told["first"], first),
+            ):
+                np.testing.assert_array_equal(values, right)
+        theta = getattr(network.layers[k].constants, "theta", 1)
+        error = (states[1:, 0] / layer.unit - real_states[1:, 0]) / theta
         rms = np.sqrt(np.square(error).mean((1, 2)))
-        np.testing.assert_allclose(found.sources[INTEGERS].membrane[k], rms, rtol=1e-9)
+        np.testing.assert_allclose(found.membrane[k], rms, rtol=1e-9)
 
 
 def test_an_audit_says_what_two_runs_say(model: Checkpoint) -> None:
-    network = model.model().to_real()
-    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
+    network, fixed = coarse(model)
     repeats = CHUNK // len(DATASET.test.x) + 2  # more than one part
-    samples, done = labeled(model.recipe.decision, repeats), []
-    found = audit(network, fixed, samples, done.append)
-    assert done == [CHUNK, samples.x.shape[1]]
+    samples = labeled(model.recipe.decision, repeats)
+    found = audit(network, fixed, samples)
     assert_audit(found, network, fixed, samples)
     assert found.sources[INTEGERS].agreement < 1
-    assert found.sources[NOISE].agreement > found.sources[PARAMETERS].agreement
-    assert found.sources[ARITHMETIC].error < found.sources[INTEGERS].error
     both = [
         run(each, samples.x)[0] for each in (source_networks(network, fixed)[PARAMETERS], fixed)
     ]
@@ -215,6 +208,7 @@ def test_an_audit_says_what_two_runs_say(model: Checkpoint) -> None:
 
 
 def test_saturations_are_found_where_and_when_they_are(brf: Checkpoint) -> None:
+    """Without labels, of which then nothing is said."""
     network = brf.model().to_real()
     loud = replace(network.layers[0], weights=1000 * network.layers[0].weights)
     network = RealNetwork((loud, network.layers[1]))
@@ -222,21 +216,17 @@ def test_saturations_are_found_where_and_when_they_are(brf: Checkpoint) -> None:
     samples = labeled(brf.recipe.decision)
     found = audit(network, fixed, samples)
     assert_audit(found, network, fixed, samples)
-    state = found.states["hidden1"]["u"]
-    assert state.saturations.any()
-    first = state.first_saturations.min()
-    line = f"Saturated: hidden1 u ({np.count_nonzero(state.saturations)} neurons, first in step"
-    assert audits.verdict(found)[1].startswith(f"{line} {first})")
-
-
-def test_without_labels_nothing_is_said_of_accuracy(brf: Checkpoint) -> None:
-    network = brf.model().to_real()
-    fixed, _ = quantize(network, inputs(), **COARSE)  # type: ignore[arg-type]
-    samples = labeled(brf.recipe.decision)
+    assert "accuracy" in verdict(found)[0]
+    state = found.states["hidden1 u"]
+    assert state["saturations"].any()
+    count = np.count_nonzero(state["saturations"])
+    line = f"Saturated: hidden1 u ({count} neurons, first in step {state['first'].min()})"
     samples = replace(samples, labels=np.full_like(samples.labels, UNLABELED))
     found = audit(network, fixed, samples)
-    assert found.sources[INTEGERS].accuracy is None
-    assert "accuracy" not in audits.verdict(found)[0]
+    assert found.sources[INTEGERS].accuracies is None
+    first, second, _ = verdict(found)
+    assert "accuracy" not in first
+    assert second.startswith(line)
 
 
 def test_ranges_are_those_of_the_data_and_of_the_integers(brf: Checkpoint) -> None:
@@ -244,29 +234,22 @@ def test_ranges_are_those_of_the_data_and_of_the_integers(brf: Checkpoint) -> No
     fixed, _ = quantize(network, inputs())
     samples = labeled(brf.recipe.decision)
     found = audit(network, fixed, samples)
-    ranges = {each.name: each for each in found.ranges}
     layer, integers = network.layers[0], fixed.layers[0]
     unit = 2.0**-integers.constants.state_bits
     spikes, states = forward(layer, samples.x.astype(float), keep_states=True)
-    assert ranges["hidden1 u"].quantiles[-1] == np.abs(states[1:, 0]).max()
-    assert ranges["hidden1 u"].quantiles[2] == np.median(np.abs(states[1:, 0][states[1:, 0] != 0]))
-    assert (ranges["hidden1 u"].least, ranges["hidden1 u"].most) == (unit, STATE_MAX * unit)
-    weights = ranges["hidden1 weights"]
-    largest = layer.constants.dt * np.abs(layer.weights).max()
-    assert weights.quantiles[-1] == pytest.approx(largest)
-    assert weights.least == unit * 2**integers.weights.exponent
-    assert weights.most == 127 * weights.least
+    u = np.abs(states[1:, 0])
+    *_, middle, _, most, least, limit = found.ranges["hidden1 u"]
+    assert (middle, most) == (np.median(u[u != 0]), u.max())
+    assert (least, limit) == (unit, STATE_MAX * unit)
+    *_, most, least, limit = found.ranges["hidden1 weights"]
+    assert most == pytest.approx(layer.constants.dt * np.abs(layer.weights).max())
+    assert least == unit * 2**integers.weights.exponent
+    assert limit == 127 * least
     before = np.concatenate([np.zeros_like(spikes[:1]), spikes[:-1]])
     current = samples.x @ layer.weights.T + before @ layer.recurrent.T
-    top = ranges["hidden1 currents"].quantiles[-1]
-    assert top == pytest.approx(layer.constants.dt * np.abs(current).max())
-    assert list(ranges)[-3:] == ["readout weights", "readout currents", "readout o"]
-
-
-def test_inputs_of_another_width_are_refused(brf: Checkpoint) -> None:
-    network = brf.model().to_real()
-    fixed, _ = quantize(network, inputs())
-    samples = labeled(brf.recipe.decision)
+    most = found.ranges["hidden1 currents"][4]
+    assert most == pytest.approx(layer.constants.dt * np.abs(current).max())
+    assert list(found.ranges)[-3:] == ["readout weights", "readout currents", "readout o"]
     with pytest.raises(ParameterError, match=r"\[steps, samples, 4\] is needed"):
         audit(network, fixed, replace(samples, x=samples.x[..., :3]))
 
@@ -288,11 +271,15 @@ def its_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brf_lava.cli.audit.load_data", lambda *_: DATASET)
 
 
-def test_the_command_shows_the_verdict_first(folder: Path, brf: Checkpoint) -> None:
-    lines = printed("audit", folder / "model.pt", folder / "net.h5").splitlines()
+@pytest.fixture
+def found(folder: Path, brf: Checkpoint) -> Audit:
     fixed, _ = read_network(folder / "net.h5")
-    found = audit(brf.model().to_real(), fixed, labeled(brf.recipe.decision))
-    assert lines[:3] == audits.verdict(found)
+    return audit(brf.model().to_real(), fixed, labeled(brf.recipe.decision))
+
+
+def test_the_command_shows_the_verdict_first(folder: Path, found: Audit) -> None:
+    lines = printed("audit", folder / "model.pt", folder / "net.h5").splitlines()
+    assert lines[:3] == verdict(found)
     assert "Cannot overflow" in lines[3]
     assert len(lines) < 32
     assert max(map(len, lines[5:])) <= 80
@@ -305,55 +292,37 @@ def test_the_command_shows_the_verdict_first(folder: Path, brf: Checkpoint) -> N
 def test_json_has_all_of_it(folder: Path, brf: Checkpoint) -> None:
     short = ("--limit", 2, "--json")
     found = json.loads(printed("audit", folder / "model.pt", folder / "net.h5", *short))
-    assert (found["samples"], found["steps"]) == (2, 200)
     assert found["model"] == brf.fingerprint
     assert found["data"]["fingerprint"] == DATASET.source.fingerprint
     assert len(found["first_spike"]) == 2
-    assert len(found["states"]["hidden1"]["q"]["integer_peaks"]) == 7
-    assert np.shape(found["sources"][INTEGERS]["membrane"]) == (2, 200)
-    assert {"name", "quantiles", "least", "most"} == set(found["ranges"][0])
+    assert len(found["states"]["hidden1 q"]["integers"]) == 7
+    assert np.shape(found["membrane"]) == (2, 200)
+    assert len(found["sources"][INTEGERS]["accuracies"]) == 2
+    assert len(found["ranges"]["readout o"]) == 7
     assert found["summary"][0].startswith("The integers ")
 
 
 def test_the_picture_has_a_grey_box_for_every_range(
-    folder: Path, brf: Checkpoint, tmp_path: Path
+    folder: Path, found: Audit, tmp_path: Path
 ) -> None:
     out = tmp_path / "audit.png"
-    result = brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", out)
-    assert_worked(result)
+    assert_worked(brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", out))
     assert out.read_bytes().startswith(b"\x89PNG")
-    fixed, _ = read_network(folder / "net.h5")
-    found = audit(brf.model().to_real(), fixed, labeled(brf.recipe.decision))
     figure = Figure()
     draw_audit(figure, found, "a title")
     upper, lower = figure.axes
-    boxes = upper.containers[0]
-    for box, each in zip(boxes, found.ranges, strict=True):
-        assert box.get_x() == each.least
-        assert box.get_x() + box.get_width() == pytest.approx(each.most)
-    assert [label.get_text() for label in upper.get_yticklabels()] == [r.name for r in found.ranges]
-    np.testing.assert_array_equal(lower.lines[0].get_ydata(), found.sources[INTEGERS].membrane[0])
+    for box, (*_, least, most) in zip(upper.containers[0], found.ranges.values(), strict=True):
+        assert box.get_x() == least
+        assert box.get_x() + box.get_width() == pytest.approx(most)
+    assert [label.get_text() for label in upper.get_yticklabels()] == list(found.ranges)
+    np.testing.assert_array_equal(lower.lines[0].get_ydata(), found.membrane[0])
 
 
 def test_files_that_do_not_belong_together_are_refused(folder: Path, brf: Checkpoint) -> None:
-    network = brf.model().to_real()
-    fixed, _ = read_network(folder / "net.h5")
-    check_related(network, fixed, brf.fingerprint, "here")
-    other, wide = checkpoint_of(SPIKING[1], 1), checkpoint_of(SPIKING[1], 0, "network.hidden=[8]")
+    other = checkpoint_of(SPIKING[1], 1)
     save_checkpoint(other, folder / "other.pt")
-    save_checkpoint(wide, folder / "wide.pt")
-    save_checkpoint(checkpoint_of(SPIKING[0]), folder / "rf.pt")
-    write_network(replace(fixed, provenance={}), folder / "bare.h5")
-    for model, net, problem in (
-        ("other.pt", "net.h5", f"exported from model {brf.fingerprint[:8]}, this one is"),
-        ("wide.pt", "net.h5", "the model is 4 - 8 BRF recurrent - 6 LI, the network 4 - 7 BRF"),
-        ("rf.pt", "net.h5", "the model is 4 - 7 RF recurrent - 6 LI"),
-        ("model.pt", "bare.h5", "exported from model None"),
-    ):
-        failed = brf_lava("audit", folder / model, folder / net)
-        assert_failed(failed, NetworkFileError.exit_code, "do not belong together", problem)
-    assert_failed(
-        brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", folder / "a.txt"),
-        2,
-        "a picture of type .txt",
-    )
+    failed = brf_lava("audit", folder / "other.pt", folder / "net.h5")
+    problem = f"model {brf.fingerprint[:8]}; {folder / 'other.pt'} is {other.fingerprint[:8]}"
+    assert_failed(failed, NetworkFileError.exit_code, f"net.h5: exported from {problem}")
+    failed = brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", folder / "a.txt")
+    assert_failed(failed, 2, "a picture of type .txt")

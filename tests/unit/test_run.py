@@ -226,8 +226,8 @@ def test_one_answer_per_sample(network: FixedNetwork, x: np.ndarray, prediction:
     assert result.reference is not None
     assert result.reference.accuracy == 1
     each = result.per_sample
-    assert (each.counted, each.hits) == ([1, 1, 1, 1, 0], [1, 1, 1, 0, 0])
-    assert each.predictions == read.argmax(1).tolist()
+    assert (each["counted"], each["hits"]) == ([1, 1, 1, 1, 0], [1, 1, 1, 0, 0])
+    assert each["predictions"] == read.argmax(1).tolist()
 
 
 @pytest.mark.parametrize("wrong", [{"prediction": "best"}, {"first": 1}, [], {"ignore_first": -1}])
