@@ -6,7 +6,13 @@ HDF5 ignores what follows a file's end, and in a zip archive, such as torch's, i
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
+from brf_lava.errors import BrfLavaError
+
+DAMAGED = (
+    "damaged or edited: it is not what its SHA-256 was taken of. Restore it, or make it again."
+)
 MARK = b"\nbrf-lava sha256 "
 LENGTH = len(MARK) + 64
 ZIP_END = b"PK\x05\x06"  # of 22 bytes, the last two of which are the length of the comment
@@ -19,6 +25,14 @@ def sealed(content: bytes) -> bytes:
     return content + MARK + hashlib.sha256(content).hexdigest().encode()
 
 
-def has_seal(content: bytes) -> bool:
-    """Whether `content` ends in the digest of what is before it."""
-    return content == sealed(content[:-LENGTH])
+def has_seal(path: Path, problem: type[BrfLavaError]) -> bool:
+    """Whether a file ends in the digest of what is before it; False: in none.
+
+    Raises: OSError if it cannot be read, `problem` if it ends in another digest.
+    """
+    content = path.read_bytes()
+    if content[-LENGTH:-64] != MARK:
+        return False
+    if content != sealed(content[:-LENGTH]):
+        raise problem(f"{path}: {DAMAGED}")
+    return True

@@ -45,7 +45,7 @@ from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.io.files import HDF5, Kind, write_bytes
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.printable import shortened
-from brf_lava.io.seal import has_seal, sealed
+from brf_lava.io.seal import DAMAGED, has_seal, sealed
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
     EXPONENT_MAX,
@@ -192,9 +192,10 @@ def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors |
         problem = "not a file" if path.exists() else "no such file"
         raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
     try:
+        intact = has_seal(path, NetworkFileError)
         with open_hdf5(path) as file:
             root = _Group(file, path)
-            network = _read_network(root)
+            network = _read_network(root, intact)
             return network, _read_reference(root, network), _read_vectors(root, network)
     except ParameterError as error:
         raise NetworkFileError(f"{path}: {error}") from error
@@ -205,7 +206,7 @@ def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors |
         ) from error
 
 
-def _read_network(root: _Group) -> FixedNetwork:
+def _read_network(root: _Group, intact: bool) -> FixedNetwork:
     path, attributes = root.path, root.handle.attrs
     found, schema = _text(attributes.get("format")), attributes.get("schema")
     if found != FORMAT:
@@ -219,10 +220,8 @@ def _read_network(root: _Group) -> FixedNetwork:
             f"{path}: schema {schema}, this version reads {SCHEMA}. It was written by brf-lava "
             f"{writer}: use that version, or export again."
         )
-    if not has_seal(path.read_bytes()):
-        raise NetworkFileError(
-            f"{path}: damaged or edited: it is not what its SHA-256 was taken of. Export again."
-        )
+    if not intact:
+        raise NetworkFileError(f"{path}: {DAMAGED}")
     provenance = json.loads(_text(attributes["provenance"]))
     if not isinstance(provenance, dict):
         raise NetworkFileError(
