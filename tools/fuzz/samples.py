@@ -74,7 +74,7 @@ def _network() -> Any:
     def layer(name: str, neurons: int, inputs: int, loop: bool) -> Any:
         record, weights = NEURONS[name], np.ones((neurons, inputs), np.int8)
         known = {"state_bits": 14, "parameter_bits": 16, "gamma": 60_000, "dt": 655}
-        known["theta"] = 1 << 14
+        known["theta"] = known["unit"] = 1 << 14
         kind = record.fixed_constants
         back = Connection(np.ones((neurons, neurons), np.int8), 3) if loop else None
         coefficients = np.full((len(record.fixed_coefficients), neurons), 900)
