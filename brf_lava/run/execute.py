@@ -85,11 +85,10 @@ def execute(
             f"probe: states are not recorded on {chosen.title}. Use backend "
             f"{' or '.join(STREAMING)}, which compute the same."
         )
-    check = check and not chosen.is_reference
     steps, samples, _ = x.shape
-    lava, own = not chosen.is_reference, check or chosen.is_reference
+    own, other = check or chosen.is_reference, not chosen.is_reference
     require_memory(
-        needed_bytes(network, steps, samples, lava, own),
+        needed_bytes(network, steps, samples, other, own),
         f"{chosen.title}: {samples} samples of {steps:,} steps",
         "Run fewer samples at once (--batch), or shorter ones",
     )
@@ -98,7 +97,7 @@ def execute(
     started = time.perf_counter()
     activity = chosen.run(network, x, RunOptions(timeout, on_progress, recording))
     seconds = time.perf_counter() - started
-    if check:
+    if check and other:
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds

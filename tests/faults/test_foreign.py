@@ -67,7 +67,7 @@ def test_how_a_rehearsal_ends() -> None:
         guarded(lambda: 1 / 0)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e300", "much"])
+@pytest.mark.parametrize("text", ["0", "nan", "1e300", "much"])
 def test_limits_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, text)
     with pytest.raises(ParameterError, match=f"{LIMIT_VARIABLE}: '{text}'; must be a number"):
