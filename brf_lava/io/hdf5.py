@@ -35,7 +35,10 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
 def _own_items(file: h5py.File) -> list[Any]:
     """All objects. Raises: ValueError if other files are needed."""
     links: list[tuple[str, Any]] = []
-    file.visititems_links(lambda name, link: links.append((name, link)))
+    try:
+        file.visititems_links(lambda name, link: links.append((name, link)))
+    except SystemError:  # in place of the error of the HDF5 library
+        raise ValueError("its links cannot be read") from None
     items = [file["/"]]
     for name, link in links:
         if isinstance(link, h5py.ExternalLink):
