@@ -5,6 +5,7 @@ What reads them in C can loop, crash or take all memory, so it does that in a ch
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import stat
@@ -89,6 +90,7 @@ def _run(read: Callable[[], object], seconds: float, memory: int) -> None:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
+        faulthandler.disable()
         with open(os.devnull, "w") as nowhere:
             for stream in (1, 2):
                 os.dup2(nowhere.fileno(), stream)
