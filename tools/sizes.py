@@ -83,9 +83,7 @@ def stream(backend: str, steps: int) -> None:
 def compared(fixed: FixedNetwork, x: np.ndarray) -> None:
     """On Lava, every spike and output as of the engine."""
     activity, seconds = execute(fixed, x, backend="sim", check=True)
-    print(
-        f"{int(activity.hidden_spikes.sum()):,} spikes, Lava {seconds:.1f} s", end="; ", flush=True
-    )
+    say(f"{int(activity.hidden_spikes.sum()):,} spikes, Lava {seconds:.1f} s")
 
 
 def long_sequence() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brf_lava.errors import BrfLavaError, DataError
-from brf_lava.io.foreign import check_regular, check_zip, rehearse
+from brf_lava.io.foreign import check_regular, guarded
 from brf_lava.io.printable import shortened
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -60,9 +60,7 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any
         )
     with reading(path, f"a file with the arrays {', '.join(names)}"):
         if suffix == ".npz":
-            check_zip(path)
-            rehearse(partial(_read_npz, path, names))
-            return _read_npz(path, names)
+            return guarded(partial(_read_npz, path, names))
         import h5py
 
         from brf_lava.io.hdf5 import open_hdf5

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from brf_lava.data.arrays import reading
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.io.foreign import rehearse
+from brf_lava.io.foreign import guarded
 from brf_lava.network.decision import UNLABELED
 
 P, PQ, QR, RS, ST, TP = range(len(ECG.classes))
@@ -80,9 +80,7 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
 
     path = record.parent / f"{record.name}.{annotator}"
     with reading(path, "a complete WFDB annotation file"):
-        read = partial(wfdb.rdann, str(record), annotator)
-        rehearse(read)
-        annotation = read()
+        annotation = guarded(partial(wfdb.rdann, str(record), annotator))
         samples = np.asarray(annotation.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in annotation.symbol]
         if not path.read_bytes().endswith(END_MARK):  # wfdb does not look

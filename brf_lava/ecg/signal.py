@@ -23,7 +23,7 @@ from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
-from brf_lava.io.foreign import check_regular, rehearse
+from brf_lava.io.foreign import check_regular, guarded
 from brf_lava.io.printable import brief
 
 FS = round(1 / ECG.step_seconds)  # Hz
@@ -133,21 +133,19 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
     if not os.path.isfile(header):
         raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
     require_extra("records", "wfdb")
-    with reading(header, "the header of a WFDB record"):
-        rehearse(partial(_read_record, path, header, leads))
-    return _read_record(path, header, leads)
+    with reading(header, "a WFDB header"):
+        return guarded(partial(_read_record, path, header, leads))
 
 
 def _read_record(path: Path, header: Path, leads: Leads | None) -> Record:
     import wfdb
 
-    with reading(header, "a WFDB header"):
-        fields = wfdb.rdheader(str(path), rd_segments=True)
-        for part in (fields, *(getattr(fields, "segments", None) or ())):
-            for name in getattr(part, "file_name", None) or ():
-                if Path(name).name != name or len(name) > LONGEST_NAME:
-                    raise ValueError(f"its signal file {brief(name)} is in another folder")
-                check_regular(path.parent / name)
+    fields = wfdb.rdheader(str(path), rd_segments=True)
+    for part in (fields, *(getattr(fields, "segments", None) or ())):
+        for name in getattr(part, "file_name", None) or ():
+            if Path(name).name != name or len(name) > LONGEST_NAME:
+                raise ValueError(f"its signal file {brief(name)} is in another folder")
+            check_regular(path.parent / name)
     count, fs = fields.n_sig or 0, fields.fs or 0
     if count < LEADS or not LEAST_FS <= fs <= MOST_FS or fields.sig_len == 0:
         raise DataError(

@@ -20,7 +20,7 @@ from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.ecg.spec import ECG
-from brf_lava.io.foreign import rehearse
+from brf_lava.io.foreign import guarded
 from brf_lava.network.decision import UNLABELED
 
 TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"
@@ -107,8 +107,7 @@ def read_split(path: Path) -> Split:
     shape = f"[B, {STORED_STEPS}, {ECG.inputs}], y [B, {STORED_STEPS}, {len(ECG.classes)}]"
     with reading(path, f"a MATLAB file of version 5 with x {shape}, 0 and 1, as published"):
         load = partial(scipy.io.loadmat, path, appendmat=False, variable_names=["x", "y"])
-        rehearse(load)
-        content = load()
+        content = guarded(load)
         x, y = _array(content, "x", ECG.inputs), _array(content, "y", len(ECG.classes))
         if len(x) != len(y):
             raise ValueError(f"{len(x)} segments in x and {len(y)} in y")

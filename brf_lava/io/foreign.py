@@ -13,16 +13,17 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+from typing import TypeVar
 
 from brf_lava.errors import ParameterError
+
+T = TypeVar("T")
 
 SECONDS = 300  # for reading a file once
 MEMORY = 8 * 2**30  # bytes, for all that is in a file
 LIMIT_VARIABLE = "BRF_LAVA_READ_LIMIT"  # times SECONDS and MEMORY, up to MOST
 MOST = 1e4
-DEFLATED = 1032  # times its size is what deflate, the compression of .npz and HDF5, can stand for
-FAILED, NO_MEMORY = 1, 2  # exit codes of a rehearsal
+FAILED, NO_MEMORY = 1, 2  # exit codes of the child
 
 
 def limits() -> tuple[float, int]:
@@ -44,58 +45,42 @@ def check_regular(path: Path) -> None:
         raise ValueError("it is a device or a pipe, not a regular file")
 
 
-def check_size(declared: float, name: str = "it") -> None:
-    """Raises: ValueError if so many bytes are more than a file may fill."""
-    most = limits()[1]
-    if declared > most:
-        most_gib = f"{most / 2**30:g} GiB; {LIMIT_VARIABLE}=2 allows twice as much"
-        raise ValueError(f"{name} takes more than {most_gib}")
+def guarded(read: Callable[[], T]) -> T:
+    """What `read` returns or raises, after a rehearsal. Raises: ValueError as `rehearse`."""
+    rehearse(read)
+    return read()
 
 
-def check_zip(path: Path, ratio: int = DEFLATED) -> None:
-    """Raises: ValueError if members of a zip archive declare more than `ratio` times its size."""
-    with ZipFile(path) as archive:
-        entries = archive.infolist()
-    declared, size = sum(entry.file_size for entry in entries), path.stat().st_size
-    known = {ZIP_STORED, ZIP_DEFLATED} if ratio > 1 else {ZIP_STORED}
-    if declared > ratio * size or not known.issuperset(entry.compress_type for entry in entries):
-        raise ValueError(f"its members declare {declared:,} bytes, it has {size:,}")
-    check_size(declared)
+def rehearse(read: Callable[[], object]) -> None:
+    """Run `read` in a forked child of limited time and memory; what it raises there is ignored.
 
-
-def rehearse(read: Callable[[], object]) -> bool:
-    """Run `read` in a forked process of limited time and memory; return whether it raised nothing.
-
-    An error of its own is met again where the caller reads. Ctrl-C and SIGTERM end this at once,
-    whatever C code is at work. Without fork nothing is done.
-    Raises: ValueError if it does not end in time, crashes, or takes more memory than it may.
+    Ctrl-C and SIGTERM end this at once, whatever C code is at work. Without fork nothing is done.
+    Raises: ValueError if the child does not end in time, crashes, or takes too much memory.
     """
     if not hasattr(os, "fork"):
-        return True
+        return
     seconds, memory = limits()
     with warnings.catch_warnings():  # of threads: the child needs none, and no lock of theirs
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        _rehearse(read, seconds, memory)
+        _run(read, seconds, memory)
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except BaseException:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
+    more = f"{LIMIT_VARIABLE}=2 allows twice as"
     if code == -signal.SIGALRM:
-        raise ValueError(
-            f"reading it takes more than {seconds:g} s; {LIMIT_VARIABLE}=2 allows twice as long"
-        )
+        raise ValueError(f"reading it takes more than {seconds:g} s; {more} long")
     if code == NO_MEMORY:
-        check_size(float("inf"))
+        raise ValueError(f"it takes more than {memory / 2**30:g} GiB; {more} much")
     if code not in (0, FAILED):
         raise ValueError(f"the library that reads it crashes with {code}")
-    return not code
 
 
-def _rehearse(read: Callable[[], object], seconds: float, memory: int) -> None:
+def _run(read: Callable[[], object], seconds: float, memory: int) -> None:
     """Never returns."""
     import resource
 

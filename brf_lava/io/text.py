@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.errors import BrfLavaError
-from brf_lava.io.foreign import check_regular, check_size
+from brf_lava.io.foreign import check_regular
 from brf_lava.io.printable import shortened
-
-TEXT = 64  # bytes of memory that a byte of JSON or TOML may take as Python's values
 
 
 def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> str:
@@ -24,7 +22,6 @@ def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> 
     """
     try:
         check_regular(path)
-        check_size(TEXT * path.stat().st_size)
         return path.read_bytes().decode()
     except OSError as error:
         raise fault(f"{path}: cannot be read ({error.strerror}). {remedy}") from None

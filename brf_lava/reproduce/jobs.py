@@ -28,16 +28,15 @@ ACCURACY = "validation_accuracy"  # in the metrics file
 LOGGER = logging.getLogger(__name__)
 # ``python -m brf_lava`` would look for every module in the current folder first. This runs the very
 # package that runs here, be it installed, on PYTHONPATH or in the folder of its checkout.
-PARENT = "BRF_LAVA_PARENT"  # in the environment of each process: who started it
 MAIN = f"""\
 import sys
 sys.path[:] = [{str(Path(brf_lava.__file__).resolve().parents[1])!r}, *filter(None, sys.path)]
 import brf_lava
 del sys.path[0]
-import os, signal
+import signal
 from brf_lava.__main__ import main
 from brf_lava.io.signals import end_with_parent
-end_with_parent(int(os.environ.get({PARENT!r}, os.getppid())), signal.SIGTERM)
+end_with_parent({os.getpid()}, signal.SIGTERM)
 main()
 """
 PROGRAM = (sys.executable, "-c", MAIN)
@@ -142,7 +141,7 @@ def _start(job: Job, threads: int, arguments: list[str]) -> subprocess.Popen[byt
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **dict.fromkeys(THREADS, str(threads)), PARENT: str(os.getpid())},
+            env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
         )
 
 

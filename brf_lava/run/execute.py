@@ -34,8 +34,8 @@ def needed_bytes(network: FixedNetwork, steps: int, samples: int, lava: bool, ow
     """Memory of a run on Lava and one on the engine: of spikes and outputs, and the engine's states
     or, where it runs the samples in parts, the parts."""
     recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
-    part = min(engine.CHUNK_BYTES, engine.state_bytes(network, steps, min(samples, engine.CHUNK)))
-    states = max(part, engine.state_bytes(network, steps, min(samples, 1)))
+    part = engine.state_bytes(network, steps, min(samples, engine.CHUNK))
+    states = min(part, max(engine.CHUNK_BYTES, engine.state_bytes(network, steps, 1)))
     return (lava + own) * recorded + own * max(states, (samples > engine.CHUNK) * recorded)
 
 
@@ -85,18 +85,19 @@ def execute(
             f"probe: states are not recorded on {chosen.title}. Use backend "
             f"{' or '.join(STREAMING)}, which compute the same."
         )
-    check = check and not chosen.is_reference
     steps, samples, _ = x.shape
-    lava, own = not chosen.is_reference, check or chosen.is_reference
-    what = f"{chosen.title}: {samples} samples of {steps:,} steps"
-    needed = needed_bytes(network, steps, samples, lava, own)
-    require_memory(needed, what, "Run fewer samples at once (--batch), or shorter ones")
+    own, other = check or chosen.is_reference, not chosen.is_reference
+    require_memory(
+        needed_bytes(network, steps, samples, other, own),
+        f"{chosen.title}: {samples} samples of {steps:,} steps",
+        "Run fewer samples at once (--batch), or shorter ones",
+    )
     if chosen.is_reference:
         engine.run(network, x[:1, :1])  # compiles, which is no part of the run
     started = time.perf_counter()
     activity = chosen.run(network, x, RunOptions(timeout, on_progress, recording))
     seconds = time.perf_counter() - started
-    if check:
+    if check and other:
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import replace
-from math import prod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from brf_lava.data.arrays import read_arrays, reading
 from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.data.task import TaskSpec
-from brf_lava.io.foreign import DEFLATED
+from brf_lava.io.foreign import guarded
 
 SIDE = 28  # pixels
 BRIGHTEST = 255
@@ -78,17 +78,18 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: The file cannot be read, or its size is not that of its header.
     """
-    with (
-        reading(path, "an IDX file of unsigned bytes"),
-        gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file,
-    ):
-        head = file.read(4)
-        if head[:3] != IDX_MAGIC or len(head) < 4:
-            raise ValueError(f"it begins with {head.hex() or 'nothing'}")
-        shape = np.frombuffer(file.read(4 * head[3]), ">u4").tolist()
-        if prod(shape) > DEFLATED * path.stat().st_size:
-            raise ValueError(f"its header declares {prod(shape):,} bytes")
-        return np.frombuffer(file.read(prod(shape) + 1), np.uint8).reshape(shape)
+    with reading(path, "an IDX file of unsigned bytes"):
+        content = guarded(partial(_content, path))
+        if content[:3] != IDX_MAGIC:
+            raise ValueError(f"it begins with {content[:4].hex() or 'nothing'}")
+        axes = content[3]
+        shape = np.frombuffer(content, ">u4", axes, offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def _split(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Split:

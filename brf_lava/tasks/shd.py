@@ -35,6 +35,7 @@ FILES = DataFiles(
     get="Get SHD with 'brf-lava data fetch shd', or name its folder with --data or "
     f"{DATA_VARIABLE}.",
 )
+BLOCK = 256  # samples that are read at once, which is twice as fast as one by one
 LAST = (SHD.steps - 1) * SHD.step_seconds  # s, the end of the last step
 LATE = 0.5  # of the spikes; with more of them after LAST, the times cannot be what they should
 EXPECTED = (
@@ -76,7 +77,7 @@ def read_split(path: Path) -> Split:
         DataError: The file cannot be read or does not hold these, or its spikes mostly come after
             the last step: its times are of another unit or origin.
     """
-    from brf_lava.io.hdf5 import BLOCK, open_hdf5
+    from brf_lava.io.hdf5 import open_hdf5
 
     names = ("spikes/times", "spikes/units", "labels")
     with reading(path, EXPECTED), open_hdf5(path, names) as file:

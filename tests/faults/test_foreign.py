@@ -17,7 +17,7 @@ from command_line import ROOT, assert_failed, brf_lava, start, wait_until
 from wfdb_files import beats, ecg_signal, write_record
 
 from brf_lava.errors import ParameterError
-from brf_lava.io.foreign import LIMIT_VARIABLE, limits, rehearse
+from brf_lava.io.foreign import LIMIT_VARIABLE, guarded, limits, rehearse
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.signals import Terminated, terminated_like_interrupted
 
@@ -61,21 +61,20 @@ def test_what_a_library_must_not_do(
 
 
 def test_how_a_rehearsal_ends() -> None:
-    assert rehearse(lambda: None)
-    assert not rehearse(lambda: 1 / 0)
+    assert guarded(lambda: 3) == 3
+    rehearse(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        guarded(lambda: 1 / 0)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e300", "much"])
-def test_limits_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv(LIMIT_VARIABLE, text)
-    with pytest.raises(ParameterError, match=f"{LIMIT_VARIABLE}: '{text}'; must be a number"):
-        limits()
-
-
-def test_limits_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     before = limits()
     monkeypatch.setenv(LIMIT_VARIABLE, "3")
     assert limits() == (3 * before[0], 3 * before[1])
+    for text in ("0", "nan", "1e300", "much"):
+        monkeypatch.setenv(LIMIT_VARIABLE, text)
+        with pytest.raises(ParameterError, match=f"{LIMIT_VARIABLE}: '{text}'; must be a number"):
+            limits()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -112,13 +111,10 @@ def is_busy(process: int) -> bool:
     "command",
     [
         "run PIPE --backend engine",
-        "export PIPE x.h5",
         "import PIPE --task ecg -o x.pt",
-        "estimate PIPE",
         "train --recipe PIPE --out x.pt",
         "train --task ecg --data PIPE --out x.pt",
         "plot learning-curves PIPE -o x.png",
-        "plot raster PIPE -o x.png",
     ],
 )
 def test_a_pipe_is_not_waited_for(
@@ -151,16 +147,28 @@ def test_a_signal_in_a_destructor_is_not_lost(
     assert capsys.readouterr().err == ""
 
 
-def test_a_link_does_not_hide_what_it_leads_to(tmp_path: Path) -> None:
-    for link in (h5py.SoftLink("/big"), None):
-        path = tmp_path / "shd.h5"
+def test_only_what_is_in_the_file_is_taken_for_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever link leads to it; and what will not be read may be large."""
+    monkeypatch.setenv(LIMIT_VARIABLE, "0.02")
+    path, layout = tmp_path / "a.h5", h5py.VirtualLayout((3,), "i1")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (3,))
+    with h5py.File(path, "w") as file:
+        file["y"] = 3
+        file.create_dataset("big", (10**9,), "i1", chunks=(1000,), compression="gzip")
+        file["link"] = h5py.SoftLink("/big")
+    with open_hdf5(path, ["y"]) as file:
+        assert file["y"][()] == 3
+    refused = pytest.raises(ValueError, match=f"more than 0.16 GiB; {LIMIT_VARIABLE}=2 allows")
+    with refused, open_hdf5(path, ["link"]):
+        pass
+    for add, said in (
+        (lambda group: group.create_virtual_dataset("x", layout), "the values of a/x are in an"),
+        (lambda group: group.create_dataset("x", 3, "i1", external="/dev/zero"), "of a/x are in"),
+        (lambda group: group.update(x=h5py.ExternalLink("other.h5", "/")), "a/x is a link to ano"),
+    ):
         with h5py.File(path, "w") as file:
-            file.create_dataset("big", (10**9,), "i1", chunks=(1000,), compression="gzip")
-            file["x"] = link or file["big"]
-        refused = pytest.raises(ValueError, match="declares 1,000,000,000 values")
-        with refused, open_hdf5(path, ["x"]):
+            add(file.create_group("a"))
+        with pytest.raises(ValueError, match=said), open_hdf5(path, ["y"]):
             pass
-        with h5py.File(path, "r+") as file:
-            file["y"] = 3
-        with open_hdf5(path, ["y"]) as file:  # what will not be read may be large
-            assert file["y"][()] == 3

@@ -385,7 +385,7 @@ def point_nowhere(file: h5py.File) -> None:
             ("layer/1/weight has 3 inputs", "layer/0/shape says 4"),
         ),
         (lambda file: put(file, "layer/2/weight", np.ones((4, 6), np.int8)), ("layer 2: 6 in",)),
-        (point_nowhere, ("layer/1/weight", "is a link to nothing")),
+        (point_nowhere, ("layer/1/weight", "missing")),
     ],
 )
 def test_entries_that_make_no_network(

@@ -18,11 +18,21 @@ from brf_lava.io import memory
 from brf_lava.network.layers import RealLayer
 from brf_lava.neurons import families
 
-# Trains one batch, and prints what was asked for and what the process grew by at its most.
-GROWTH = """
+# Prints what was asked for, as a share of what the process grew by at its most.
+PEAK = """
 import re, sys
 from pathlib import Path
-import numpy as np, torch
+import numpy as np
+
+def print_share(work, asked):
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    work()
+    peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+    print(asked() / (1024 * int(peak) - before))
+"""
+TRAINING = """
+import torch
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.train import model
@@ -41,19 +51,9 @@ def trainer(batch):
     return Trainer(override(load_recipe("ecg-brf"), changes), data, 0, torch.device("cpu"))
 
 trainer(1)._train_batch(np.array([0]), 1)  # compiles
-before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-trainer(batch)._train_batch(np.arange(batch), 1)
-peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
-print(asked[-1] / (1024 * int(peak) - before))
+print_share(lambda: trainer(batch)._train_batch(np.arange(batch), 1), lambda: asked[-1])
 """
-
-
-# The same of a run on the engine, where samples are run in parts.
 ENGINE = """
-import re
-from pathlib import Path
-import numpy as np
 from networks import random_network
 from brf_lava.backends import engine
 from brf_lava.run.execute import needed_bytes
@@ -61,30 +61,21 @@ from brf_lava.run.execute import needed_bytes
 network = random_network(np.random.default_rng(0), (4, 36, 6))
 x = np.ones((1000, 700, 4), np.int8)
 engine.run(network, x[:9, :1])  # compiles
-before = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-Path("/proc/self/clear_refs").write_text("5")
-engine.run(network, x)
-peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
-print(needed_bytes(network, 1000, 700, 0, True) / (1024 * int(peak) - before))
+print_share(lambda: engine.run(network, x), lambda: needed_bytes(network, 1000, 700, 0, True))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
-def test_the_engine_takes_what_was_asked_for() -> None:
-    path = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    arguments = [sys.executable, "-c", ENGINE]
-    done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=path)
-    assert 0.67 < float(done.stdout) < 1.05
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
-@pytest.mark.parametrize("sizes", [(64, 784, 1, 256), (4, 50, 4, 3000)])
-def test_training_takes_what_was_asked_for(sizes: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("program", "sizes"),
+    [(TRAINING, (64, 784, 1, 256)), (TRAINING, (4, 50, 4, 3000)), (ENGINE, ())],
+)
+def test_what_is_asked_for_is_taken(program: str, sizes: tuple[int, ...]) -> None:
     """Not less than two thirds of it, or what does not fit would be begun; and hardly more."""
-    arguments = [sys.executable, "-c", GROWTH, *map(str, sizes)]
-    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    path = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    arguments = [sys.executable, "-c", PEAK + program, *map(str, sizes)]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=path)
     assert 0.67 < float(done.stdout) < 1.05
 
 

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brf_lava.errors import DataError
-from brf_lava.io import hdf5
 from brf_lava.tasks import shd
 from brf_lava.tasks.registry import TASKS
 
@@ -107,7 +106,7 @@ def test_bins_are_those_of_the_rule(spikes: Spikes, dtype: Any) -> None:
 def test_samples_stay_apart_and_several_spikes_count_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(hdf5, "BLOCK", block)
+    monkeypatch.setattr(shd, "BLOCK", block)
     samples: list[Spikes] = [[], [(0.1, 5), (0.0995, 5), (0.1, 6)], [(0.3, 7)]]
     split = shd.read_split(write(tmp_path / "a.h5", samples, np.array([3, 19, 0])))
     assert split.x.dtype == np.int8

@@ -12,26 +12,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
+import resource
+import signal
 import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from tools.fuzz.child import Reading, allowed
-from tools.fuzz.samples import READERS
+from brf_lava.cli.main import Failure, _ending
+from tools.fuzz.samples import READERS, Reader
 
-LIMIT = "0.02"  # of BRF_LAVA_READ_LIMIT: 6 s and 164 MiB, below the limits of the child
+LIMIT = "0.02"  # of BRF_LAVA_READ_LIMIT: 6 s and 164 MiB, below SECONDS and MEMORY
+SECONDS = 30  # for one file
+MEMORY = 1 << 30  # bytes, more than the reader has before
+LONGEST = 2500  # characters of a message, its path and all known keys included
+GOOD = {"accepted", "error"}
 KEPT = 20  # failing files of one reader and kind
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.fuzz", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="tools.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=60, help="for all readers together")
     parser.add_argument("--files", type=int, default=10**9, help="at most, of each reader")
     parser.add_argument("--seed", type=int, default=0)
@@ -41,71 +47,96 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("BRF_LAVA_READ_LIMIT", LIMIT)
     os.environ["BRF_LAVA_DATA"] = ""
-    names = options.reader or list(READERS)
-    counts: dict[str, Counter[str]] = {}
-    started = time.monotonic()
+    names, total = options.reader or list(READERS), Counter[str]()
+    end = time.monotonic() + options.seconds
     for index, name in enumerate(names):
-        left = options.seconds - (time.monotonic() - started)
-        counts[name] = _in_a_process(name, max(left, 1) / (len(names) - index), options)
-        print(_row(name, counts[name]), flush=True)
-    total = sum(counts.values(), Counter())
-    print(_row("all", total), flush=True)
-    return 0 if allowed(total) else 1
+        seconds = max(end - time.monotonic(), 1) / (len(names) - index)
+        with multiprocessing.get_context("fork").Pool(1) as pool:  # which imports what it needs
+            count = pool.apply(_fuzz, (name, seconds, options))
+        _print_row(name, count)
+        total += count
+    _print_row("all", total)
+    return 0 if set(total) <= GOOD else 1
 
 
-def _row(name: str, count: Counter[str]) -> str:
-    return f"{name:<14} {sum(count.values()):>7}  " + ", ".join(
-        f"{kind} {number}" for kind, number in sorted(count.items())
-    )
+def _print_row(name: str, count: Counter[str]) -> None:
+    kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(count.items()))
+    print(f"{name:<14} {count.total():>7}  {kinds}", flush=True)
 
 
-def _in_a_process(name: str, seconds: float, options: argparse.Namespace) -> Counter[str]:
-    """Fuzz one reader; only what it needs is imported then, which makes forking fast."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        answer = Path(folder) / "counts.json"
-        process = os.fork()
-        if not process:
-            code = 1
-            try:
-                answer.write_text(json.dumps(_fuzz(name, seconds, options, Path(folder))))
-                code = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(code)
-        if os.waitpid(process, 0)[1]:
-            return Counter({"fuzzer failed": 1})
-        return Counter(json.loads(answer.read_text()))
-
-
-def _fuzz(name: str, seconds: float, options: argparse.Namespace, folder: Path) -> Counter[str]:
+def _fuzz(name: str, seconds: float, options: argparse.Namespace) -> Counter[str]:
     warnings.simplefilter("ignore")  # of what makes damaged files
-    reader = READERS[name](folder)
-    reading = Reading(reader, folder)
     count: Counter[str] = Counter()
-    for path in sorted((options.read / name).glob("*")) if options.read else ():
-        outcome = reading.read(path.read_bytes())
-        count[outcome.kind] += 1
-        print(f"{path}: {outcome.kind} {outcome.text}", flush=True)
-    for number, sample in enumerate(reader.samples):
-        outcome = reading.read(sample, 300)  # machine code may have to be compiled first
-        if outcome.kind != "accepted":
-            raise SystemExit(f"{name}: sample {number} is not valid: {outcome.text}")
-    end = time.monotonic() + seconds
-    for number in range(options.files):
-        if time.monotonic() > end:
-            break
-        data = reader.mutated(Random(f"{name} {options.seed} {number}"))
-        outcome = reading.read(data)
-        count[outcome.kind] += 1
-        if not allowed({outcome.kind: 1}) and count[outcome.kind] <= KEPT:
-            kept = options.out / name
-            kept.mkdir(parents=True, exist_ok=True)
-            stem = f"{outcome.kind}-{options.seed}-{number}"
-            (kept / stem).write_bytes(data)
-            (options.out / f"{name}-{stem}.txt").write_text(outcome.text)
-    reading.end()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        reader = READERS[name](Path(folder))
+        path = Path(folder) / reader.file
+        for sample in reader.samples:
+            path.write_bytes(sample)
+            kind, text = _outcome(reader, path, 300)  # machine code may have to be compiled first
+            if kind != "accepted":
+                raise ValueError(f"{name}: a sample is not valid: {text}")
+        for known in sorted((options.read / name).glob("*")) if options.read else ():
+            path.write_bytes(known.read_bytes())
+            kind, text = _outcome(reader, path)
+            count[kind] += 1
+            print(f"{known}: {kind} {text}", flush=True)
+        end = time.monotonic() + seconds
+        for number in range(options.files):
+            if time.monotonic() > end:
+                break
+            path.write_bytes(data := reader.mutated(Random(f"{name} {options.seed} {number}")))
+            kind, text = _outcome(reader, path)
+            count[kind] += 1
+            if kind not in GOOD and count[kind] <= KEPT:
+                (options.out / name).mkdir(parents=True, exist_ok=True)
+                stem = f"{kind}-{options.seed}-{number}"
+                (options.out / name / stem).write_bytes(data)
+                (options.out / f"{name}-{stem}.txt").write_text(text)
     return count
+
+
+def _outcome(reader: Reader, path: Path, seconds: int = SECONDS) -> tuple[str, str]:
+    """What happened, of `GOOD` or else, and what was said.
+
+    In a child, as nothing may be computed here: OpenMP ends what is forked later.
+    """
+    answer = path.with_name("answer.json")
+    answer.unlink(missing_ok=True)
+    child = os.fork()
+    if not child:
+        try:
+            os.setpgid(0, 0)
+            signal.alarm(seconds)
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+                os.dup2(nowhere.fileno(), 2)
+            now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            answer.write_text(json.dumps(_ended(reader, path)))
+        finally:
+            os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with suppress(ProcessLookupError):  # what it started
+        os.killpg(child, signal.SIGKILL)
+    if answer.exists():
+        kind, text = json.loads(answer.read_text())
+        return kind, text
+    return "hang" if code == -signal.SIGALRM else f"signal{code}", ""
+
+
+def _ended(reader: Reader, path: Path) -> tuple[str, str]:
+    """As a command of brf-lava would end."""
+    try:
+        with _ending(None):
+            reader.read(path)
+    except Failure as error:
+        if error.exit_code == 8:
+            return "memory", error.message
+        return "error" if len(error.message) <= LONGEST else "long", error.message
+    except BaseException:
+        return "traceback", traceback.format_exc()[-4000:]
+    return "accepted", ""
 
 
 if __name__ == "__main__":

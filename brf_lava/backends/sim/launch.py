@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
@@ -230,7 +230,15 @@ class _Runtime(Runtime):
         self._build_message_infrastructure()
         self._build_channels()
         self._build_sync_channels()
-        _check_shared_memory(self._messaging_infrastructure.smm._shared_memory_handles)
+        if SHM.is_dir():  # memory is taken when it is written to, and what is too much kills
+            segments, disk = (
+                self._messaging_infrastructure.smm._shared_memory_handles,
+                os.statvfs(SHM),
+            )
+            needed, free = sum(each.size for each in segments), disk.f_bavail * disk.f_frsize
+            remedy = "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)"
+            free = disk.f_bavail * disk.f_frsize
+            require_memory(needed, f"Lava run: its messages in {SHM}", remedy, free)
         self._build_processes()
         self._build_runtime_services()
         self._start_ports()
@@ -275,15 +283,6 @@ def _start(runtime: _Runtime) -> None:
             f"Lava run: its processes could not be started: {error}. Look at the limits on "
             "processes, open files and /dev/shm."
         ) from error
-
-
-def _check_shared_memory(segments: Sequence[Any]) -> None:
-    """What is in /dev/shm takes memory when it is written to first, and what is too much kills."""
-    if SHM.is_dir():
-        needed, disk = sum(segment.size for segment in segments), os.statvfs(SHM)
-        remedy = "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)"
-        free = disk.f_bavail * disk.f_frsize
-        require_memory(needed, f"Lava run: its messages in {SHM}", remedy, free)
 
 
 def _watch(
