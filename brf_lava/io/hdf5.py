@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +12,8 @@ from typing import Any
 import h5py
 
 from brf_lava.io.foreign import check_regular, rehearse
+
+LARGEST_RATIO = 2000  # of values to the file that holds them: gzip packs zeros to a thousandth
 
 
 @contextmanager
@@ -35,6 +38,7 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
 def _own_items(file: h5py.File) -> list[Any]:
     """All objects. Raises: ValueError if other files are needed."""
     links: list[tuple[str, Any]] = []
+    most = LARGEST_RATIO * os.path.getsize(file.filename)
     try:
         file.visititems_links(lambda name, link: links.append((name, link)))
     except SystemError:  # in place of the error of the HDF5 library
@@ -45,8 +49,12 @@ def _own_items(file: h5py.File) -> list[Any]:
             raise ValueError(f"{name} is a link to another file")
         if isinstance(link, h5py.HardLink):
             items.append(item := file[name])
-            if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
+            if not isinstance(item, h5py.Dataset):
+                continue
+            if item.is_virtual or item.external:
                 raise ValueError(f"the values of {name} are in another file")
+            if (item.nbytes or 0) > most:
+                raise ValueError(f"{name} declares {item.nbytes:,} bytes, more than can be in it")
     return items
 
 
