@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,14 +30,18 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
     check_regular(path)
     rehearse(partial(_read_through, path, names))
     with h5py.File(path, "r") as file:
-        _own_items(file)
+        items, most = _own_items(file), LARGEST_RATIO * path.stat().st_size
+        for item in () if names else items:
+            if isinstance(item, h5py.Dataset) and (item.nbytes or 0) > most:
+                raise ValueError(
+                    f"{item.name} declares {item.nbytes:,} bytes, more than can be there"
+                )
         yield file
 
 
 def _own_items(file: h5py.File) -> list[Any]:
     """All objects. Raises: ValueError if other files are needed."""
     links: list[tuple[str, Any]] = []
-    most = LARGEST_RATIO * os.path.getsize(file.filename)
     try:
         file.visititems_links(lambda name, link: links.append((name, link)))
     except SystemError:  # in place of the error of the HDF5 library
@@ -49,12 +52,8 @@ def _own_items(file: h5py.File) -> list[Any]:
             raise ValueError(f"{name} is a link to another file")
         if isinstance(link, h5py.HardLink):
             items.append(item := file[name])
-            if not isinstance(item, h5py.Dataset):
-                continue
-            if item.is_virtual or item.external:
+            if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
                 raise ValueError(f"the values of {name} are in another file")
-            if (item.nbytes or 0) > most:
-                raise ValueError(f"{name} declares {item.nbytes:,} bytes, more than can be in it")
     return items
 
 

@@ -98,9 +98,10 @@ class Block(NeuronBlock):
 
     Weights start Xavier-uniform over the concatenated [out, in (+ out)] matrix (reference code).
     The arguments are those of `slayer.block`, and `weight_bits`: unless 0, a call computes what the
-    export of this layer would, in integers with weights of so many bits and states of the buffer
-    `state_bits`, and gradients pass the rounding straight through; `input_scale`: inputs are
-    integers times it; `truncate`: steps that gradients go back in time, 0 for all.
+    export of this layer would, in integers with weights of so many bits and the formats in the
+    buffers `state_bits` and `unit_share`, and gradients pass the rounding straight through;
+    `input_scale`: inputs are integers times it; `truncate`: steps that gradients go back in time,
+    0 for all.
     Raises: ParameterError for what is not allowed, and for weights beyond memory.
     """
 
@@ -156,8 +157,10 @@ class Block(NeuronBlock):
         self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
         self.weight_bits, self.input_scale = weight_bits, input_scale
         self.state_bits: Tensor
+        self.unit_share: Tensor
         if weight_bits:
             self.register_buffer("state_bits", torch.tensor(LayerFormat().state_bits))
+            self.register_buffer("unit_share", torch.tensor(1.0))  # of 2**state_bits
         self.pre_hook_fx = pre_hook_fx
         self.weight_norm_enabled = weight_norm
         if weight_norm:
@@ -217,7 +220,9 @@ class Block(NeuronBlock):
 
     def to_fixed(self) -> FixedLayer:
         """This layer in the integers that `weight_bits` and `state_bits` make of it."""
-        layer_format = LayerFormat(int(self.state_bits), weight_bits=(self.weight_bits,))
+        bits = int(self.state_bits)
+        unit = round(2**bits * float(self.unit_share))
+        layer_format = LayerFormat(bits, weight_bits=(self.weight_bits,), unit=unit)
         clipped = without_outliers(self.to_real(rounded=False), layer_format)
         return quantize_layer(clipped, layer_format)[0]
 
@@ -240,6 +245,9 @@ class Block(NeuronBlock):
         with torch.no_grad():
             for name, value in zip(names, values, strict=False):
                 self.get_parameter(name).copy_(torch.tensor(value))
+            if self.weight_bits:
+                self.state_bits.fill_(layer.constants.state_bits)
+                self.unit_share.fill_(layer.unit / 2**layer.constants.state_bits)
             if self.recurrent_mask is not None and self.recurrent_weight is not None:
                 self.recurrent_mask.copy_(self.recurrent_weight != 0)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from brf_lava.config.recipe import override
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import CheckpointError
 from brf_lava.network.file import read_network
@@ -14,7 +15,8 @@ from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, stored_recipe
 from brf_lava.train.model import Metrics, Network
 from brf_lava.versions import versions
 
-OPTIONAL = ("recurrent_mask", "state_bits")  # what a network has or not, as its recipe says
+# What a network has or not, as its recipe says
+OPTIONAL = ("recurrent_mask", "state_bits", "unit_share")
 
 
 def read_start(path: str | Path) -> Checkpoint:
@@ -37,7 +39,8 @@ def read_start(path: str | Path) -> Checkpoint:
         if reference is None:
             raise KeyError("reference")
         recipe, order = stored_recipe(about, path), about["permutation"]
-        network = Network(recipe, fixed.inputs, fixed.classes)  # whose inputs are integers
+        on_integers = override(recipe, ["training.weight_bits=8"])  # so that it keeps the formats
+        network = Network(on_integers, fixed.inputs, fixed.classes)  # whose inputs are integers
         for block, layer in zip(network.blocks, fixed.layers, strict=True):
             block.load_fixed(layer)
         return Checkpoint(

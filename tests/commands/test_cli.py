@@ -432,7 +432,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "task": (("train", "--task", "egc", *HERE, *MODEL_OUT), 2, ("egc", "Did you mean ecg")),
     "recipe": (("train", "--recipe", "ecg-brv", *HERE, *MODEL_OUT), 2, ("Did you mean ecg-brf",)),
     "key": ((*TRAINING, "--set", "training.epoch=3"), 2, ("training.epoch=3", "training.epochs")),
-    "memory": ((*TRAINING, "--set", "hidden=[100000000]"), 2, ("100000000", "memory")),
+    "memory": ((*TRAINING, "--set", "hidden=[100000000]"), 8, ("000,000 weights", "memory")),
     "epochs": ((*TRAINING, "--epochs", "0"), 2, ("--epochs",)),
     "seed": ((*TRAINING, "--seed", "-1"), 2, ("--seed",)),
     "device": ((*TRAINING, "--device", "tpu"), 2, ("tpu", "cuda")),

@@ -33,7 +33,7 @@ from brf_lava.nn.blocks import Block
 from brf_lava.train.checkpoint import KIND, load_checkpoint, save_checkpoint, write_archive
 from brf_lava.train.export import export_model
 from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
-from brf_lava.train.start import read_start
+from brf_lava.train.start import OPTIONAL, read_start
 from brf_lava.train.trainer import (
     STATE_KIND,
     Progress,
@@ -565,7 +565,9 @@ def test_a_network_trained_on_integers_is_what_is_exported_and_run(
     exact = outputs.detach().permute(2, 0, 1).numpy() * 2.0**network.output_bits
     assert np.array_equal(exact, activity.outputs)
     plain = Network(override(recipe, ["weight_bits=0"]), model.inputs, len(model.classes))
-    plain.load_state_dict({k: v for k, v in model.state_dict.items() if "state_bits" not in k})
+    plain.load_state_dict(
+        {k: v for k, v in model.state_dict.items() if not k.endswith(OPTIONAL[1:])}
+    )
     assert not torch.equal(plain(x)[0], outputs), "rounding made no difference"
 
 
