@@ -565,9 +565,8 @@ def test_a_network_trained_on_integers_is_what_is_exported_and_run(
     exact = outputs.detach().permute(2, 0, 1).numpy() * 2.0**network.output_bits
     assert np.array_equal(exact, activity.outputs)
     plain = Network(override(recipe, ["weight_bits=0"]), model.inputs, len(model.classes))
-    plain.load_state_dict(
-        {k: v for k, v in model.state_dict.items() if not k.endswith(OPTIONAL[1:])}
-    )
+    stored = {k: v for k, v in model.state_dict.items() if not k.endswith(OPTIONAL[1:])}
+    plain.load_state_dict(stored)
     assert not torch.equal(plain(x)[0], outputs), "rounding made no difference"
 
 
