@@ -158,14 +158,14 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
     """Return the number format of every state, with its measured range."""
     rows = []
     for index, report in enumerate(reports, start=1):
-        bits = report.format.state_bits
-        limit = 2 ** (STATE_WIDTH - 1 - bits)
         for state, peak in report.peaks.items():
+            unit = report.units[state]
+            limit = 2 ** (STATE_WIDTH - 1) / unit
             headroom = f"{limit / peak:.1f} x" if peak else "-"
-            used = f"{int(peak * 2**bits).bit_length() + 1} of {STATE_WIDTH}"
-            cells = (f"{peak:.2f}", str(bits), f"{limit:.0f}", headroom, used)
+            used = f"{int(peak * unit).bit_length() + 1} of {STATE_WIDTH}"
+            cells = (f"{peak:.2f}", f"{unit:,}", f"{limit:.0f}", headroom, used)
             rows.append((f"{index} {report.neuron}", state, *cells))
-    columns = (">peak |x|", ">fraction bits", ">limit", ">headroom", ">bits used")
+    columns = (">peak |x|", ">1 is", ">limit", ">headroom", ">bits used")
     return table("States: formats from measured ranges", ("layer", "state", *columns), rows)
 
 

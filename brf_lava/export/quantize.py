@@ -95,12 +95,14 @@ class Correction:
 class LayerReport:
     """What quantization did to one layer.
 
-    peaks: largest absolute value of each state, real. growth: by what factor per step a neuron that
-    was trained beyond the divergence boundary grows without input, by neuron.
+    units: what stands for 1 in each state. peaks: its largest absolute value, real. growth: by what
+    factor per step a neuron that was trained beyond the divergence boundary grows without input, by
+    neuron.
     """
 
     neuron: str
     format: LayerFormat
+    units: dict[str, int]
     peaks: dict[str, float]
     deviations: tuple[Deviation, ...]
     corrections: tuple[Correction, ...]
@@ -282,16 +284,18 @@ def quantize_layer(
     weights, recurrent, of_weights = _quantize_synapses(layer, layer_format)
     coefficients, of_coefficients, corrections = _quantize_coefficients(layer, layer_format)
     constants, of_constants = _quantize_constants(layer, layer_format)
+    growth, neuron = growing(layer), layer.neuron
+    fixed = FixedLayer(neuron, weights, recurrent, coefficients, constants, tuple(growth))
     report = LayerReport(
-        neuron=layer.neuron.name,
+        neuron=neuron.name,
         format=layer_format,
+        units=dict(zip(neuron.states, fixed.units.tolist(), strict=True)),
         peaks=peaks or {},
         deviations=(*of_weights, *of_coefficients, *of_constants),
         corrections=corrections,
-        growth=growing(layer),
+        growth=growth,
     )
-    grow = tuple(report.growth)
-    return FixedLayer(layer.neuron, weights, recurrent, coefficients, constants, grow), report
+    return fixed, report
 
 
 def _quantize_synapses(
