@@ -74,7 +74,7 @@ def _read(path: Path, suffix: str) -> Any:
     if suffix == ".npy":
         return guarded(partial(np.load, path, allow_pickle=False))
     if suffix == ".txt":
-        return np.array(path.read_text("utf-8").replace(",", " ").split()).astype(np.int64)
+        return np.array(list(map(int, path.read_text("utf-8").replace(",", " ").split())))
     import torch
 
     from brf_lava.io.torch_file import load_torch_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,18 @@ def test_missing_and_damaged_files(tmp_path: Path, suffix: str) -> None:
     for content in (b"", b"\x93NUMPY", b"PK\x03\x04" * 9, b"1 2 x\n", b"\xff\xfe"):
         path.write_bytes(content)
         assert_refused(path)
+
+
+def test_one_long_word_takes_no_more_memory_than_it_is_long(tmp_path: Path) -> None:
+    """Not as many times that as there are words, as in an array of texts."""
+    path = tmp_path / "order.txt"
+    path.write_text("1 " * 1000 + "x" * 10**6)
+    tracemalloc.start()
+    try:
+        assert_refused(path, "invalid literal")
+        assert tracemalloc.get_traced_memory()[1] < 3e7
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_error_that_is_a_number_is_named(tmp_path: Path) -> None:
