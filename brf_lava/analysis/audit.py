@@ -12,7 +12,7 @@ from rich.table import Table
 
 from brf_lava import report
 from brf_lava.analysis.activity import CHUNK, AnyNetwork, Samples, answers
-from brf_lava.analysis.fidelity import Fidelity, measure_fidelity
+from brf_lava.analysis.fidelity import AGREES, Fidelity, measure_fidelity
 from brf_lava.backends.engine import check_input
 from brf_lava.backends.states import SPIKE
 from brf_lava.export.dequantize import dequantize_layer
@@ -24,7 +24,6 @@ from brf_lava.neurons.fixed import CURRENT_MAX, STATE_MAX
 
 WEIGHTS, RECURRENT, CONSTANTS = "weights", "recurrent weights", "constants"
 PARAMETERS, ARITHMETIC, INTEGERS = "all parameters", "rounding of the states", "the integers"
-AGREES = 0.9  # share of equal predictions from which on integers keep to the float network
 EXACT = 1e-7  # relative, of single precision: what differs by less is no source of error
 QUANTILES = (0.001, 0.25, 0.5, 0.75, 1.0)
 

@@ -88,7 +88,7 @@ def trials(
 
 def _memory_bits(layer: FixedLayer, each: LayerReport) -> int:
     (neurons, inputs), (own, *back) = layer.shape, each.format.weight_bits
-    peaks = (min(peak * 2**each.format.state_bits, STATE_MAX) for peak in each.peaks.values())
+    peaks = (min(peak * each.units[name], STATE_MAX) for name, peak in each.peaks.items())
     largest = [*np.abs(layer.coefficients).max(axis=1), *peaks]
     of_neuron = sum(int(value).bit_length() + 1 for value in largest)
     return neurons * (inputs * own + neurons * sum(back) + of_neuron)

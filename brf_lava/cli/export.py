@@ -11,8 +11,6 @@ from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH, DataOptions, Number, data_option, load_data, numbers
 from brf_lava.io.printable import on_one_line
 
-WARN_BELOW = 0.9  # of equal predictions
-
 
 @click.command()
 @click.argument("model", type=PATH)
@@ -54,7 +52,7 @@ def export(
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
     from brf_lava import report
     from brf_lava.analysis.activity import answers
-    from brf_lava.analysis.fidelity import fidelity_samples, measure_fidelity
+    from brf_lava.analysis.fidelity import AGREES, fidelity_samples, measure_fidelity
     from brf_lava.export.adaptive import samples_used
     from brf_lava.io.files import check_writable
     from brf_lava.network.bounds import proof_lines
@@ -94,7 +92,7 @@ def export(
     report.print_table(fidelity.table(what))
     name = on_one_line(network)
     click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")
-    if fidelity.agreement < WARN_BELOW:
+    if fidelity.agreement < AGREES:
         click.echo(
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
             "network's. Try --rounding adaptive if it was not, more --weight-bits or --state-bits, "

@@ -100,7 +100,7 @@ def _run(read: Callable[[], object], seconds: float, memory: int) -> None:
             hard = resource.getrlimit(resource.RLIMIT_AS)[1]
             resource.setrlimit(resource.RLIMIT_AS, (now + memory, hard))
         read()
-    except BaseException as error:
+    except BaseException as error:  # torch and HDF5 have errors of their own for lack of memory
         code = NO_MEMORY if isinstance(error, MemoryError) or "alloc" in f"{error}" else FAILED
     finally:
         os._exit(code)

@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 
 from brf_lava.errors import BrfLavaError
+from brf_lava.io.foreign import check_regular
 
 DAMAGED = (
     "damaged or edited: it is not what its SHA-256 was taken of. Restore it, or make it again."
@@ -28,8 +29,10 @@ def sealed(content: bytes) -> bytes:
 def has_seal(path: Path, problem: type[BrfLavaError]) -> bool:
     """Whether a file ends in the digest of what is before it; False: in none.
 
-    Raises: OSError if it cannot be read, `problem` if it ends in another digest.
+    Raises: OSError if it cannot be read, ValueError for a device or a pipe, `problem` if it ends
+    in another digest.
     """
+    check_regular(path)
     content = path.read_bytes()
     if content[-LENGTH:-64] != MARK:
         return False

@@ -10,7 +10,7 @@
         neuron/type         the neuron's name, such as "BRF"
                             with attributes, where it is the user's own: neuron, FILE.py:NAME, and
                             sha256 of that file, which is not run if it is another
-            growing         [G] numbers of neurons trained to diverge; all others come to rest
+        neuron/growing      [G] numbers of neurons trained to diverge, optional; others come to rest
         neuron/<name>       per-neuron coefficients [N] and shared constants, integers
     /reference              what the float network did on the test data, optional
         predictions         [B, T] or [B, 1] uint8 classes

@@ -152,8 +152,7 @@ class FixedLayer:
 
     coefficients [P, N] int64 in the order of ``neuron.fixed_coefficients``; constants:
     ``neuron.fixed_constants``. growing: neurons that were trained to diverge, and so do not come
-    to rest. Raises: ParameterError for wrong shapes and for integers outside
-    `integer_ranges`.
+    to rest. Raises: ParameterError for wrong shapes and for integers outside `integer_ranges`.
     """
 
     neuron: Neuron

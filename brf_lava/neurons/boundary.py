@@ -58,12 +58,10 @@ def harmonic_growth_per_step(friction: float, rotation: float) -> float:
     The larger root of its matrix, of determinant ``1 - friction`` and trace ``2 - friction -
     rotation**2``. friction, rotation: 2 * dt * damping and dt * omega.
     """
-    half = 1 - (friction + rotation**2) / 2
-    return (
-        float(abs(half) + (half**2 - 1 + friction) ** 0.5)
-        if half**2 > 1 - friction
-        else float((1 - friction) ** 0.5)
-    )
+    half, area = 1 - (friction + rotation**2) / 2, 1 - friction
+    if half**2 > area:  # two real roots
+        return float(abs(half) + (half**2 - area) ** 0.5)
+    return float(area**0.5)
 
 
 def is_harmonic_stable(friction: int, rotation: int, one: int) -> bool:

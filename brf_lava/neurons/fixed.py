@@ -156,7 +156,7 @@ def bhrf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> An
 
 
 def alif_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
-    """Adaptive leaky integrate-and-fire in integers; `real.alif_step` times ``2**state_bits``.
+    """Adaptive leaky integrate-and-fire in integers; `real.alif_step` times `unit`.
 
     state: (u, a, z): a has `ADAPTATION_BITS` fraction bits of its own, z is 0 or 1. current: W
     applied to the spikes, as state integers. coefficients: (decay, adaptation) with parameter_bits

@@ -300,10 +300,10 @@ class Neuron:
         coefficients = {c.integer: f"{c.unit}, 2**-parameter_bits" for c in self.per_neuron}
         constants = {}
         for c in self.constants:
-            last = (
-                "2**-(parameter_bits + state_bits) * unit" if c.per_state else "2**-parameter_bits"
-            )
-            constants[c.name] = f"{c.unit}, {'1 / unit' if c.of_state else last}"
+            last = "1 / unit" if c.of_state else "2**-parameter_bits"
+            if c.per_state:
+                last = "2**-(parameter_bits + state_bits) * unit"
+            constants[c.name] = f"{c.unit}, {last}"
         return {**coefficients, **constants}
 
     def weight_gain(self, constants: Any) -> float:

@@ -245,7 +245,7 @@ def read_torch_file(path: Path) -> Any:
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
     intact = False
-    with suppress(OSError):  # `read_torch_file` says it better
+    with suppress(OSError, ValueError):  # `read_torch_file` says it better
         intact = has_seal(path, CheckpointError)
     archive = read_torch_file(path)
     contents: dict[str, Any] = archive if isinstance(archive, dict) else {}

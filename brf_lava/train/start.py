@@ -31,7 +31,7 @@ def read_start(path: str | Path) -> Checkpoint:
         NetworkFileError: If a network file is damaged.
     """
     path = Path(path)
-    if not h5py.is_hdf5(path):
+    if not (path.is_file() and h5py.is_hdf5(path)):
         return load_checkpoint(path)
     fixed, reference = read_network(path)
     about = fixed.provenance

@@ -31,8 +31,14 @@ from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.model import Network, as_batch, check_labels, check_memory, choose_device
-from brf_lava.train.model import evaluate as evaluate
+from brf_lava.train.model import (
+    Network,
+    as_batch,
+    check_labels,
+    check_memory,
+    choose_device,
+    evaluate,
+)
 from brf_lava.train.start import take_over
 
 LOGGER = logging.getLogger(__name__)

@@ -114,6 +114,9 @@ def is_busy(process: int) -> bool:
         "import PIPE --task ecg -o x.pt",
         "train --recipe PIPE --out x.pt",
         "train --task ecg --data PIPE --out x.pt",
+        "train --from PIPE --out x.pt",
+        "export PIPE x.h5",
+        "plot parameters PIPE -o x.png",
         "plot learning-curves PIPE -o x.png",
     ],
 )

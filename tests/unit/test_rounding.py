@@ -430,15 +430,17 @@ def test_a_sweep_changes_one_number_at_a_time() -> None:
     assert (len(ONE_AT_A_TIME), len(set(GRID))) == (7 + 3 + 2, 7 * 4 * 3)
 
 
-def test_a_trial_is_what_quantize_and_fidelity_give() -> None:
+@pytest.mark.parametrize(("neuron", "a_unit"), [(BRF, None), (ALIF, 2**22)])
+def test_a_trial_is_what_quantize_and_fidelity_give(neuron: Neuron, a_unit: int | None) -> None:
+    network = small_network(np.random.default_rng(0), neuron, 1.0 if a_unit else 40.0)
     rng = np.random.default_rng(1)
     x, y = spikes(rng), rng.integers(0, CLASSES, (SAMPLES, STEPS)).astype(np.uint8)
     samples, board = Samples(x, y, Decision()), board_profile("loihi2-oheogulch")
-    rounded = trials(NETWORK, x, samples, board, rounding="nearest")
+    rounded = trials(network, x, samples, board, rounding="nearest")
     asked: dict[str, Any] = {"state_bits": 10, "parameter_bits": 12}
     found = rounded((8, 3, 5), **asked)
-    fixed, reports = quantize(NETWORK, x, weight_bits=(8, 3, 5), rounding="nearest", **asked)
-    fidelity = measure_fidelity(answers(NETWORK, samples), fixed, samples)
+    fixed, reports = quantize(network, x, weight_bits=(8, 3, 5), rounding="nearest", **asked)
+    fidelity = measure_fidelity(answers(network, samples), fixed, samples)
     assert vars(fidelity).items() <= vars(found).items()
     assert found.kept == (fidelity.accuracies or (0, 0))[1]
     assert (found.weight_bits, found.state_bits) == ((8, 3, 5), (10, 10))
@@ -446,7 +448,8 @@ def test_a_trial_is_what_quantize_and_fidelity_give() -> None:
     memory = HIDDEN * INPUTS * 8 + HIDDEN * HIDDEN * 3 + CLASSES * HIDDEN * 5
     for layer, report in zip(fixed.layers, reports, strict=True):
         values = [np.abs(row).max() for row in layer.coefficients]
-        values += [peak * 2**10 for peak in report.peaks.values()]
-        widths = [1 + int(np.floor(np.log2(value))) + 1 for value in values]  # and the sign
+        units = {"a": a_unit, "z": 1}
+        values += [peak * (units.get(name) or 2**10) for name, peak in report.peaks.items()]
+        widths = [1 + (int(np.floor(np.log2(value))) + 1 if value >= 1 else 0) for value in values]
         memory += len(layer.weights.mantissa) * sum(widths)
     assert found.memory_bits == memory

@@ -231,11 +231,8 @@ class _Runtime(Runtime):
         self._build_channels()
         self._build_sync_channels()
         if SHM.is_dir():  # memory is taken when it is written to, and what is too much kills
-            segments, disk = (
-                self._messaging_infrastructure.smm._shared_memory_handles,
-                os.statvfs(SHM),
-            )
-            needed, free = sum(each.size for each in segments), disk.f_bavail * disk.f_frsize
+            segments = self._messaging_infrastructure.smm._shared_memory_handles
+            needed, disk = sum(each.size for each in segments), os.statvfs(SHM)
             remedy = "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)"
             free = disk.f_bavail * disk.f_frsize
             require_memory(needed, f"Lava run: its messages in {SHM}", remedy, free)
