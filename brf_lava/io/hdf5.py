@@ -25,28 +25,24 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It has links to other files or data in them, or as `foreign.rehearse`.
+        ValueError: It has links to other files or data in them, or what is read declares more than
+            can be in it; and as `foreign.rehearse`.
     """
     check_regular(path)
     rehearse(partial(_read_through, path, names))
     with h5py.File(path, "r") as file:
-        items, most = _own_items(file), LARGEST_RATIO * path.stat().st_size
-        for item in () if names else items:
-            if isinstance(item, h5py.Dataset) and (item.nbytes or 0) > most:
-                raise ValueError(
-                    f"{item.name} declares {item.nbytes:,} bytes, more than can be there"
-                )
+        _items(file, path, names)
         yield file
 
 
-def _own_items(file: h5py.File) -> list[Any]:
-    """All objects. Raises: ValueError if other files are needed."""
+def _items(file: h5py.File, path: Path, names: Collection[str] | None) -> list[Any]:
+    """All objects that will be read. Raises: ValueError as `open_hdf5`, before any is."""
     links: list[tuple[str, Any]] = []
     try:
         file.visititems_links(lambda name, link: links.append((name, link)))
     except SystemError:  # in place of the error of the HDF5 library
         raise ValueError("its links cannot be read") from None
-    items = [file["/"]]
+    items, most = [file["/"]], LARGEST_RATIO * path.stat().st_size
     for name, link in links:
         if isinstance(link, h5py.ExternalLink):
             raise ValueError(f"{name} is a link to another file")
@@ -54,13 +50,16 @@ def _own_items(file: h5py.File) -> list[Any]:
             items.append(item := file[name])
             if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
                 raise ValueError(f"the values of {name} are in another file")
+    items = items if names is None else [file[name] for name in names if name in file]
+    for item in items:
+        if isinstance(item, h5py.Dataset) and (item.nbytes or 0) > most:
+            raise ValueError(f"{item.name} declares {item.nbytes:,} bytes, more than can be there")
     return items
 
 
 def _read_through(path: Path, names: Collection[str] | None) -> None:
     with h5py.File(path, "r") as file:
-        items = _own_items(file)
-        for item in items if names is None else [file[name] for name in names]:
+        for item in _items(file, path, names):
             if names is None:
                 dict(item.attrs)
             if isinstance(item, h5py.Dataset):

@@ -16,7 +16,8 @@ import pytest
 from command_line import ROOT, assert_failed, brf_lava, start, wait_until
 from wfdb_files import beats, ecg_signal, write_record
 
-from brf_lava.errors import ParameterError
+from brf_lava.data.arrays import read_arrays
+from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.foreign import LIMIT_VARIABLE, guarded, limits, rehearse
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.signals import Terminated, terminated_like_interrupted
@@ -163,8 +164,15 @@ def test_only_what_is_in_the_file_is_taken_for_data(
         file["link"] = h5py.SoftLink("/big")
     with open_hdf5(path, ["y"]) as file:
         assert file["y"][()] == 3
+    with pytest.raises(DataError, match="no array x; there are big, y"):
+        read_arrays(path, ["x"])
+    for names in (["link"], None):
+        with pytest.raises(ValueError, match="1,000,000,000 bytes"), open_hdf5(path, names):
+            pass
+    with h5py.File(path, "w") as file:
+        file.create_dataset("zeros", data=np.zeros(2 * 10**8, "i1"), compression="gzip")
     refused = pytest.raises(ValueError, match=f"more than 0.16 GiB; {LIMIT_VARIABLE}=2 allows")
-    with refused, open_hdf5(path, ["link"]):
+    with refused, open_hdf5(path):
         pass
     for add, said in (
         (lambda group: group.create_virtual_dataset("x", layout), "the values of a/x are in an"),
