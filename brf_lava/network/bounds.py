@@ -107,15 +107,26 @@ def _layer_bounds(layer: FixedLayer, inputs: tuple[int, int]) -> Bounds:
             currents = currents + np.stack([corners.min(0).sum(1), corners.max(0).sum(1)])
     step = _on_intervals(layer.neuron.fixed_step)
     largest: dict[str, Any] = {}
+    theta = getattr(layer.constants, "theta", 0)
+    current = Interval(*currents.astype(object), largest)
+    own = tuple(Interval(each, each, largest) for each in layer.coefficients.astype(object))
 
     def after(reach: Any) -> Any:
-        """How far below and above 0 the states get in a step from `reach`, [S, 2, N] as it is."""
+        """How far below and above 0 the states get in a step from `reach`, [S, 2, N] as it is.
+
+        In two parts: where the last state, the refractory one of the balanced neurons, is within
+        theta of the state limit, no membrane can be above it and spike.
+        """
         largest.update(product=0, sum=0)
-        states = tuple(Interval(-below, above, largest) for below, above in reach)
-        own = tuple(Interval(each, each, largest) for each in layer.coefficients.astype(object))
-        low, high = currents.astype(object)
-        states, _ = step(states, Interval(low, high, largest), own, layer.constants)
-        return np.array([[-each.low, each.high] for each in states], object)
+        found = np.zeros_like(reach)
+        below, above = reach[-1]
+        near = np.maximum(np.minimum(above, fixed.STATE_MAX - theta), -below)
+        for last in ((-below, near), (near, above))[: 1 + (near < above).any()]:
+            ends = [*((-low, high) for low, high in reach[:-1]), last]
+            states = tuple(Interval(*each, largest) for each in ends)
+            states, _ = step(states, current, own, layer.constants)
+            found = np.maximum(found, np.array([[-each.low, each.high] for each in states], object))
+        return found
 
     reach = np.zeros((len(layer.neuron.states), 2, layer.shape[0]), object)
     while (grows := (after(reach) > reach) & (reach < fixed.STATE_MAX)).any():

@@ -283,6 +283,8 @@ def test_what_may_overflow_is_named() -> None:
     ):
         (line,) = proof_lines(lone(layer))
         assert f"May overflow for some input: hidden1: {problem}" in line
+    slow = brf(127, exponent=15, gamma=65500, theta=1 << 14)  # which the threshold keeps in range
+    assert proof_lines(lone(slow))[0].startswith("Cannot overflow")
     assert proof_lines(lone(own_layer(branching_step))) == [
         "Without a proof of range: the integer step of a neuron has a branch."
     ]
