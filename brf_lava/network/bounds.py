@@ -108,7 +108,8 @@ def _layer_bounds(layer: FixedLayer, inputs: tuple[int, int]) -> Bounds:
     step = _on_intervals(layer.neuron.fixed_step)
     largest: dict[str, Any] = {}
     theta = getattr(layer.constants, "theta", 0)
-    current = Interval(*currents.astype(object), largest)
+    low, high = currents.astype(object)
+    current = Interval(low, high, largest)
     own = tuple(Interval(each, each, largest) for each in layer.coefficients.astype(object))
 
     def after(reach: Any) -> Any:
