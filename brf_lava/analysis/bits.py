@@ -18,9 +18,9 @@ from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import DoesNotFitError
-from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, LayerReport, quantize
+from brf_lava.export.quantize import WEIGHT_BITS_MAX, WEIGHT_BITS_MIN, LayerReport
 from brf_lava.export.rounding import bare_weights
-from brf_lava.network.layers import FixedLayer, RealNetwork
+from brf_lava.network.layers import FixedLayer, FixedNetwork, RealNetwork
 from brf_lava.neurons.fixed import STATE_MAX
 
 WEIGHT_BITS = range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)
@@ -52,28 +52,22 @@ class Trial(Fidelity):
 
 
 def trials(
-    network: RealNetwork, x: Any, samples: Samples, board: Loihi2Profile, **options: Any
+    network: RealNetwork,
+    rounded: Callable[..., tuple[FixedNetwork, tuple[LayerReport, ...]]],
+    samples: Samples,
+    board: Loihi2Profile,
+    steps: int,
 ) -> Callable[..., Trial]:
     """Return a function that rounds a network to some weight bits and measures it.
 
-    x: [T, B, I] calibration inputs. samples: what is measured on. options: of `quantize`; the
-    function takes more of them.
+    rounded: takes `weight_bits`, `progress` and what else the returned function is given; reports
+    up to `steps` of progress. samples: what is measured on.
     """
-    floats, numbers, grams = answers(network, samples), count(1), dict[int, Any]()
-    neurons = sum(len(layer.weights) for layer in network.layers)
+    floats, numbers = answers(network, samples), count(1)
 
     def trial(weight_bits: int | Bits, **more: Any) -> Trial:
-        with report.step_progress(f"trial {next(numbers)}, neurons", neurons) as advance:
-            fixed, reports = quantize(
-                network,
-                x,
-                weight_bits=weight_bits,
-                decision=samples.decision,
-                progress=advance,
-                grams=grams,
-                **options,
-                **more,
-            )
+        with report.step_progress(f"trial {next(numbers)}", steps) as advance:
+            fixed, reports = rounded(weight_bits=weight_bits, progress=advance, **more)
         return Trial(
             **vars(measure_fidelity(floats, fixed, samples)),
             weight_bits=tuple(bits for each in reports for bits in each.format.weight_bits),

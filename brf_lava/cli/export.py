@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
-from brf_lava.cli.options import PATH, DataOptions, Number, data_option, load_data, numbers
+from brf_lava.cli.options import (
+    PATH,
+    DataOptions,
+    Number,
+    data_option,
+    load_data,
+    numbers,
+    rounding_option,
+)
 from brf_lava.io.printable import on_one_line
 
 
@@ -31,14 +40,7 @@ from brf_lava.io.printable import on_one_line
     help="Take the fewest bits, --weight-bits at most, that lose no more points of accuracy than "
     "this on training samples that the rounding did not use; without labels, of equal predictions.",
 )
-@click.option(
-    "--rounding",
-    type=click.Choice(["adaptive", "nearest"]),
-    default="adaptive",
-    show_default=True,
-    help="How weights become integers. adaptive: so that the neurons' membranes stay close to the "
-    "float ones; nearest: each weight alone.",
-)
+@rounding_option
 @click.option("--parameter-bits", type=int, default=16, show_default=True, help="Fraction bits.")
 @click.option("--state-bits", type=int, help="Fraction bits of all states; else from the data.")
 def export(
@@ -58,7 +60,13 @@ def export(
     from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import KIND
     from brf_lava.train.checkpoint import load_checkpoint
-    from brf_lava.train.export import calibration_inputs, export_model
+    from brf_lava.train.distill import samples_taught
+    from brf_lava.train.export import (
+        calibration_inputs,
+        export_model,
+        rounding_steps,
+        to_integers,
+    )
 
     check_writable(network, KIND)
     checkpoint = load_checkpoint(model)
@@ -66,19 +74,22 @@ def export(
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
         measured, taken = checkpoint.data.description, dataset.source.description
         report.notice(f"the model was measured on {measured}; the ranges are taken from {taken}.")
-    real = checkpoint.model().to_real()
+    trained = checkpoint.model()
+    real = trained.to_real()
     x, decision = calibration_inputs(checkpoint, dataset), checkpoint.recipe.decision
-    samples, what = fidelity_samples(dataset.train, samples_used(real, x), decision)
-    neurons = sum(len(layer.weights) for layer in real.layers)
+    used = max(samples_used(real, x), samples_taught(x))
+    samples, what = fidelity_samples(dataset.train, used, decision)
+    steps = rounding_steps(trained, options["rounding"])
     if lose is not None:
         from brf_lava.analysis import bits
 
         board = board_profile(DEFAULT_PROFILE)
-        trial = bits.trials(real, x, samples, board, **options)
+        rounded = partial(to_integers, trained, x, grams={}, **options)
+        trial = bits.trials(real, rounded, samples, board, steps)
         best, tried = bits.fewest_weight_bits(real, trial, weight_bits, lose)
         weight_bits = best.weight_bits
         report.print_table(bits.trial_table(what, tried, [best], "chosen"))
-    with report.step_progress("rounding, neurons", neurons) as advance:
+    with report.step_progress("rounding", steps) as advance:
         exported, reports = export_model(
             checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **options
         )
@@ -95,7 +106,7 @@ def export(
     if fidelity.agreement < AGREES:
         click.echo(
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
-            "network's. Try --rounding adaptive if it was not, more --weight-bits or --state-bits, "
-            f"or train with --set weight_bits={min(weight_bits)}.",
+            "network's. Try --rounding distilled if it was not, more --weight-bits or "
+            f"--state-bits, or train with --set weight_bits={min(weight_bits)}.",
             err=True,
         )

@@ -113,6 +113,16 @@ device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 
+rounding_option = click.option(
+    "--rounding",
+    type=click.Choice(["distilled", "adaptive", "nearest"]),
+    default="distilled",
+    show_default=True,
+    help="How weights become integers. nearest: each alone; adaptive: so that the neurons' "
+    "membranes stay close to the float ones; distilled: these are then trained, without labels, to "
+    "answer as the float network.",
+)
+
 
 def located(task: str, data: DataOptions, source: Path | None = None) -> str:
     """Return a task's name as it is, or where the .toml of a task of the user's own is.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
-from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
+from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, rounding_option
 from brf_lava.errors import ParameterError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
@@ -18,9 +19,10 @@ SAMPLES = 500  # of the test data, at most
 @click.command("sweep-bits")
 @click.argument("model", type=PATH)
 @data_option
+@rounding_option
 @click.option("-o", "--out", type=PATH, help="Also draw it: .png, .svg or .pdf.")
 @click.option("--full", is_flag=True, help="All 84 combinations, not 12 that change one number.")
-def sweep_bits(model: Path, data: DataOptions, out: Path | None, full: bool) -> None:
+def sweep_bits(model: Path, data: DataOptions, rounding: str, out: Path | None, full: bool) -> None:
     """How few bits for weights, states and parameters of MODEL keep its accuracy?
 
     Accuracy, or agreement with the float network without labels, is that of the first 500 test
@@ -36,14 +38,17 @@ def sweep_bits(model: Path, data: DataOptions, out: Path | None, full: bool) -> 
     from brf_lava.analysis import bits
     from brf_lava.analysis.activity import Samples
     from brf_lava.train.checkpoint import load_checkpoint
-    from brf_lava.train.export import calibration_inputs
+    from brf_lava.train.export import calibration_inputs, rounding_steps, to_integers
 
     checkpoint = load_checkpoint(model)
     dataset = load_data(checkpoint.recipe.task, data, model).ordered_as(checkpoint.permutation)
     x, test = calibration_inputs(checkpoint, dataset), dataset.test.first(SAMPLES)
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
-    real, board = checkpoint.model().to_real(), board_profile(DEFAULT_PROFILE)
-    trial, points = bits.trials(real, x, samples, board), bits.GRID if full else bits.ONE_AT_A_TIME
+    trained, board = checkpoint.model(), board_profile(DEFAULT_PROFILE)
+    rounded = partial(to_integers, trained, x, rounding=rounding, grams={})
+    steps = rounding_steps(trained, rounding)
+    trial = bits.trials(trained.to_real(), rounded, samples, board, steps)
+    points = bits.GRID if full else bits.ONE_AT_A_TIME
     title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
     tried = [trial(points[0][0])]
     try:

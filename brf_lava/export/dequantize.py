@@ -34,9 +34,10 @@ def dequantize_layer(layer: FixedLayer, constants: Any) -> RealLayer:
 def without_outliers(layer: RealLayer, layer_format: LayerFormat) -> RealLayer:
     """Clip the largest weights where the nearest integers come closer to all of them by that."""
     unit, matrices = layer.neuron.weight_gain(layer.constants) * layer_format.unit, []
-    (bits,) = layer_format.weight_bits
-    limit = mantissa_limit(bits)
-    for bare in bare_weights(layer):
+    bare_matrices = bare_weights(layer)
+    widths = np.broadcast_to(layer_format.weight_bits, len(bare_matrices))
+    for bare, bits in zip(bare_matrices, widths.tolist(), strict=True):
+        limit = mantissa_limit(bits)
         steps = 2.0 ** np.array(exponents_of(bare * unit, bits)) / unit
         rounded = [step * np.rint(bare / step).clip(-limit, limit) for step in steps]
         bound = limit * steps[int(np.argmin([np.square(each - bare).sum() for each in rounded]))]

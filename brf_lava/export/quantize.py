@@ -169,7 +169,7 @@ def quantize(
         decision = decision or Decision()
         layers = round_network(network, nearest, x, widths, decision, progress, grams)
         reports = tuple(
-            _with_weights(next(r for near, r in found if near.unit == layer.unit), real, layer)
+            measured_against(next(r for near, r in found if near.unit == layer.unit), real, layer)
             for found, real, layer in zip(results, network.layers, layers, strict=True)
         )
     quantized = FixedNetwork(layers, input_range=inputs)
@@ -192,8 +192,8 @@ def _layer_bits(network: RealNetwork, bits: int | Sequence[int]) -> list[tuple[i
     return [tuple(islice(each, count)) for count in counts]
 
 
-def _with_weights(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> LayerReport:
-    """The report of a layer whose weights were rounded again."""
+def measured_against(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> LayerReport:
+    """The report of a layer with other weights or coefficients than rounding alone gives."""
     unit = _weight_unit(real, report.format)
     again = [
         _deviation(name, connection.mantissa, connection.integers / unit, matrix)
@@ -202,6 +202,7 @@ def _with_weights(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> La
         )
         if connection is not None
     ]
+    again += _coefficient_deviations(real, fixed.coefficients, 2**report.format.parameter_bits)
     return replace(report, deviations=(*again, *report.deviations[len(again) :]))
 
 
@@ -374,6 +375,13 @@ def _quantize_coefficients(
         for k, (before, after) in enumerate(columns)
         if before != after
     )
+    return coefficients, _coefficient_deviations(layer, coefficients, one), corrections
+
+
+def _coefficient_deviations(
+    layer: RealLayer, coefficients: NDArray[np.int64], one: int
+) -> tuple[Deviation, ...]:
+    neuron, scaled = layer.neuron, scaled_coefficients(layer)
     deviations = [
         _deviation(spec.label, integers, integers / one, values)
         for spec, integers, values in zip(neuron.per_neuron, coefficients, scaled, strict=True)
@@ -382,7 +390,7 @@ def _quantize_coefficients(
         index = neuron.coefficients.index(neuron.leak)
         gain = one - coefficients[index]
         deviations.append(_deviation(f"1 - {neuron.leak}", gain, gain / one, 1 - scaled[index]))
-    return coefficients, tuple(deviations), corrections
+    return tuple(deviations)
 
 
 def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:

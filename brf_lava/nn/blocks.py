@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
 from brf_lava.export.dequantize import dequantize_layer, run_integers, without_outliers
-from brf_lava.export.quantize import LayerFormat, quantize_layer
+from brf_lava.export.quantize import LayerFormat, LayerReport, quantize_layer
 from brf_lava.export.rounding import bare_weights
 from brf_lava.kernels.reference import straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
@@ -155,7 +155,8 @@ class Block(NeuronBlock):
         self.register_buffer("input_mask", mask)
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", None)  # [N, N], 0 where a weight is pruned
-        self.weight_bits, self.input_scale = weight_bits, input_scale
+        self.weight_bits: tuple[int, ...] = (weight_bits,) if weight_bits else ()
+        self.parameter_bits, self.input_scale = LayerFormat().parameter_bits, input_scale
         self.state_bits: Tensor
         self.unit_share: Tensor
         if weight_bits:
@@ -220,11 +221,15 @@ class Block(NeuronBlock):
 
     def to_fixed(self) -> FixedLayer:
         """This layer in the integers that `weight_bits` and `state_bits` make of it."""
+        return self.quantized()[0]
+
+    def quantized(self) -> tuple[FixedLayer, LayerReport]:
+        """Those integers, and what quantization did."""
         bits = int(self.state_bits)
         unit = round(2**bits * float(self.unit_share))
-        layer_format = LayerFormat(bits, weight_bits=(self.weight_bits,), unit=unit)
+        layer_format = LayerFormat(bits, self.parameter_bits, self.weight_bits, unit)
         clipped = without_outliers(self.to_real(rounded=False), layer_format)
-        return quantize_layer(clipped, layer_format)[0]
+        return quantize_layer(clipped, layer_format)
 
     def load_fixed(self, layer: FixedLayer) -> None:
         """Take the weights and the neurons' parameters that integers stand for.
@@ -238,18 +243,33 @@ class Block(NeuronBlock):
                 "Start from the model file."
             )
         real = dequantize_layer(layer, constants)
+        self._load_weights(real)
         neurons = [family.inverse(family.rule, c, constants) for c in real.coefficients.T.tolist()]
-        names = [*(f"neuron.{t.name}" for t in family.trained), "weight", "recurrent_weight"]
-        weights, *recurrent = bare_weights(real)
-        values = (*zip(*neurons, strict=True), weights / self.input_scale, *recurrent)
         with torch.no_grad():
-            for name, value in zip(names, values, strict=False):
-                self.get_parameter(name).copy_(torch.tensor(value))
+            for trained, value in zip(family.trained, zip(*neurons, strict=True), strict=True):
+                self.get_parameter(f"neuron.{trained.name}").copy_(torch.tensor(value))
             if self.weight_bits:
                 self.state_bits.fill_(layer.constants.state_bits)
                 self.unit_share.fill_(layer.unit / 2**layer.constants.state_bits)
             if self.recurrent_mask is not None and self.recurrent_weight is not None:
                 self.recurrent_mask.copy_(self.recurrent_weight != 0)
+
+    def compute_in_integers(self, layer: FixedLayer, weight_bits: tuple[int, ...]) -> None:
+        """Take the weights and formats of integers made from this very layer, and compute in them.
+
+        weight_bits: of input and recurrent weights; one number counts for both.
+        """
+        self.weight_bits, self.parameter_bits = weight_bits, layer.constants.parameter_bits
+        self.state_bits = torch.tensor(layer.constants.state_bits)
+        self.unit_share = torch.tensor(layer.unit / 2**layer.constants.state_bits)
+        self._load_weights(dequantize_layer(layer, self.neuron.constants))
+
+    def _load_weights(self, layer: RealLayer) -> None:
+        weights, *recurrent = bare_weights(layer)
+        with torch.no_grad():
+            self.weight.copy_(torch.from_numpy(weights / self.input_scale))
+            if self.recurrent_weight is not None:
+                self.recurrent_weight.copy_(torch.from_numpy(*recurrent))
 
     def to_real(self, *, rounded: bool = True) -> RealLayer:
         """This layer as plain arrays, in double precision, its inputs without `input_scale`.

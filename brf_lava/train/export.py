@@ -18,6 +18,8 @@ from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import Checkpoint, own_neurons
+from brf_lava.train.distill import EPOCHS, distill
+from brf_lava.train.model import Network
 from brf_lava.versions import versions
 
 VECTOR_SAMPLES = 2
@@ -35,6 +37,39 @@ def calibration_inputs(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[Any]
     return calibration.time_major()
 
 
+def rounding_steps(model: Network, rounding: str) -> int:
+    """How often `to_integers` tells its progress."""
+    return sum(block.out_neurons for block in model.blocks) + EPOCHS * (rounding == "distilled")
+
+
+def to_integers(
+    model: Network,
+    x: NDArray[Any],
+    *,
+    rounding: str = "distilled",
+    progress: Progress = lambda done: None,
+    **options: Any,
+) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
+    """Quantize a network; see `export_model`.
+
+    model: on the CPU. x: [T, B, I] calibration inputs. options: those of `quantize`.
+    """
+    real, distilled = model.to_real(), rounding == "distilled"
+    trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
+    options["state_bits"] = options.get("state_bits") or trained_bits or None
+    if distilled:
+        rounding = "adaptive"
+    network, reports = quantize(
+        real, x, rounding=rounding, decision=model.decision, progress=progress, **options
+    )
+    if distilled and not trained_bits:  # which trained on integers already
+        neurons = sum(len(layer.weights) for layer in real.layers)
+        network, reports = distill(
+            model, network, reports, x, lambda epochs: progress(neurons + epochs)
+        )
+    return network, reports
+
+
 def export_model(
     checkpoint: Checkpoint,
     dataset: Dataset,
@@ -43,7 +78,7 @@ def export_model(
     state_bits: int | None = None,
     parameter_bits: int = 16,
     weight_bits: int | Sequence[int] = 8,
-    rounding: str = "adaptive",
+    rounding: str = "distilled",
     progress: Progress = lambda done: None,
 ) -> tuple[FixedNetwork, tuple[LayerReport, ...]]:
     """Quantize a trained model to integers and write them to a network file.
@@ -61,8 +96,10 @@ def export_model(
         weight_bits: Bits of a weight's mantissa, its sign included, 2 to 8: one number, or one for
             each matrix, which is input and recurrent weights of every layer in order.
         rounding: "adaptive" keeps the neurons' membranes close to the float ones, see
-            `export.rounding`; "nearest" rounds each weight alone.
-        progress: Called with the number of neurons whose weights are rounded adaptively.
+            `export.rounding`; "distilled" trains these integers further to answer as the float
+            network, see `train.distill`; "nearest" rounds each weight alone.
+        progress: Called with the number of neurons whose weights are rounded adaptively, and of
+            epochs of distillation after that.
 
     Returns:
         The network in integers, and what quantization did to each layer.
@@ -74,17 +111,14 @@ def export_model(
     """
     recipe, permutation = checkpoint.recipe, checkpoint.permutation
     dataset = dataset.ordered_as(permutation)
-    model = checkpoint.model()
-    trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
-    network, reports = quantize(
-        model.to_real(),
+    network, reports = to_integers(
+        checkpoint.model(),
         calibration_inputs(checkpoint, dataset),
-        state_bits=state_bits or trained_bits or None,
+        rounding=rounding,
+        progress=progress,
+        state_bits=state_bits,
         parameter_bits=parameter_bits,
         weight_bits=weight_bits,
-        rounding=rounding,
-        decision=recipe.decision,
-        progress=progress,
     )
     provenance = {
         "task": recipe.task,

@@ -96,7 +96,7 @@ class Network(nn.Module):
         """
         if self.readout.weight_bits:
             x, real = split.first(CALIBRATION_SAMPLES).time_major(), self.to_real(rounded=False)
-            widths, inputs = (self.readout.weight_bits,), [max(map(abs, input_range(x)))]
+            widths, inputs = self.readout.weight_bits, [max(map(abs, input_range(x)))]
             inputs += [1] * len(self.hidden)
             layers = zip(real.layers, measure_peaks(real, x), inputs, strict=True)
             for block, (layer, peaks, largest) in zip(self.blocks, layers, strict=True):

@@ -49,6 +49,7 @@ from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint, write_archive
+from brf_lava.train.export import to_integers
 from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND
 
 TRAIN, TEST = 6, 2  # segments
@@ -170,7 +171,7 @@ def test_export_rounds_as_asked_and_warns_where_little_agrees(shared: Path, tmp_
     warned = result.output.splitlines()[-1]
     assert warned.startswith("Warning: only ") is (equal < 90), warned
     assert equal < 90
-    assert "--rounding adaptive" in warned
+    assert "--rounding distilled" in warned
     assert "Warning" not in (shared / "export.txt").read_text()
 
 
@@ -210,9 +211,9 @@ def test_sweep_bits_shows_every_point(
     assert "Notice: left out: parameter_bits: 23 is out of range" in table
     assert "bits of weights" in (tmp_path / "sweep.svg").read_text()
     assert set(files(tmp_path)) == {"sweep.svg"}
-    real, split = load_checkpoint(shared / "model.pt").model().to_real(), ecg.load(shared / "data")
+    model, split = load_checkpoint(shared / "model.pt").model(), ecg.load(shared / "data")
     x, test = split.train.time_major(), split.test
-    fixed, _ = quantize(real, x, weight_bits=3, state_bits=9, parameter_bits=12)
+    fixed, _ = to_integers(model, x, weight_bits=3, state_bits=9, parameter_bits=12)
     right = (test.y == engine.run(fixed, test.time_major()).outputs.argmax(2).T).mean()
     rows = [row for row in table.splitlines() if re.match(r"│ +\d,\d,\d ", row)]
     first, second = ([cell.strip() for cell in row.split("│")[1:-1]] for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, product
 from typing import Any
 
@@ -436,7 +437,8 @@ def test_a_trial_is_what_quantize_and_fidelity_give(neuron: Neuron, a_unit: int 
     rng = np.random.default_rng(1)
     x, y = spikes(rng), rng.integers(0, CLASSES, (SAMPLES, STEPS)).astype(np.uint8)
     samples, board = Samples(x, y, Decision()), board_profile("loihi2-oheogulch")
-    rounded = trials(network, x, samples, board, rounding="nearest")
+    nearest = partial(quantize, network, x, rounding="nearest")
+    rounded = trials(network, nearest, samples, board, HIDDEN + CLASSES)
     asked: dict[str, Any] = {"state_bits": 10, "parameter_bits": 12}
     found = rounded((8, 3, 5), **asked)
     fixed, reports = quantize(network, x, weight_bits=(8, 3, 5), rounding="nearest", **asked)

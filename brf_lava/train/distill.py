@@ -1,0 +1,126 @@
+"""Distillation: the integers of an export learn to answer as the float network does.
+
+Rounding looks at one layer at a time, along the float network's spikes, while a recurrent network
+of integers soon spikes otherwise. So what is rounded is trained further, with the integer step in
+the forward pass and the float network's own predictions as the goal (self-distillation, after
+Hinton et al. 2015). Labels are not needed, and formats stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from brf_lava.export.adaptive import Progress
+from brf_lava.export.quantize import LayerReport, measured_against
+from brf_lava.network.layers import FixedNetwork
+from brf_lava.network.rest import check_rest
+from brf_lava.train.model import Network
+
+SAMPLE_STEPS = 1_000_000  # of calibration, all samples together
+TAUGHT = 0.75  # share of the samples that is trained on; the others tell which epoch is best
+EPOCHS = 20
+BATCH = 16
+AVERAGING = 0.98  # per batch: integers that flip back and forth make single epochs noisy
+RATE = 0.002  # Adam's at the start, of the root mean square of each parameter; falls to 0
+
+Quantized = tuple[FixedNetwork, tuple[LayerReport, ...]]
+
+
+def samples_taught(x: NDArray[Any]) -> int:
+    """How many samples of `x` [T, B, I], from the first, `distill` trains on."""
+    return max(1, int(TAUGHT * _samples(x)))
+
+
+def _samples(x: NDArray[Any]) -> int:
+    return min(int(x.shape[1]), max(2, SAMPLE_STEPS // len(x)))
+
+
+def distill(
+    model: Network,
+    fixed: FixedNetwork,
+    reports: Sequence[LayerReport],
+    x: NDArray[Any],
+    progress: Progress,
+) -> Quantized:
+    """Train a network in integers, weights and neurons, to answer as the float one.
+
+    Args:
+        model: The float network.
+        fixed, reports: What `quantize` made of it.
+        x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
+        progress: Called with the number of epochs that are done.
+
+    Returns:
+        The integers of the epoch whose answers to samples that are not trained on were the most
+        like those of the float network, or the given ones, and what all that did to each layer.
+
+    Raises:
+        ParameterError: When training takes a parameter out of its range.
+    """
+    inputs = torch.from_numpy(x[:, : _samples(x)]).permute(1, 2, 0)  # [B, I, T]
+    inputs = inputs.float() * model.input_scale
+    first = -1 if model.loss_steps == "last" else model.decision.ignore_first
+    taught, generator = samples_taught(x), np.random.default_rng(0)
+    held_out = np.arange(taught, len(inputs))
+
+    def answers(network: Network, samples: NDArray[Any]) -> Tensor:
+        outputs: Tensor = network(inputs[samples])[0]
+        return outputs[..., first:]
+
+    with torch.no_grad():
+        everything = _batches(np.arange(len(inputs)))
+        wanted = torch.cat([answers(model, batch).softmax(1) for batch in everything])
+
+    integers = copy.deepcopy(model)
+    for block, layer, report in zip(integers.blocks, fixed.layers, reports, strict=True):
+        block.compute_in_integers(layer, report.format.weight_bits)
+    parameters = list(integers.parameters())
+    sizes = [float(each.detach().square().mean().sqrt()) for each in parameters]
+    optimizer = torch.optim.Adam([{"params": [each]} for each in parameters])
+
+    averaged = AveragedModel(integers, avg_fn=lambda old, new, _: old.lerp(new, 1 - AVERAGING))
+    mean = cast(Network, averaged.module)
+
+    def loss(network: Network, samples: NDArray[Any]) -> Tensor:
+        """The cross entropy of the answers and the float network's."""
+        given = answers(network, samples)
+        return nn.functional.cross_entropy(given, wanted[samples], reduction="sum")
+
+    def distance(network: Network) -> float:
+        with torch.no_grad():
+            return sum(float(loss(network, batch)) for batch in _batches(held_out))
+
+    best, least = None, distance(integers)
+    for epoch in range(EPOCHS):
+        for group, size in zip(optimizer.param_groups, sizes, strict=True):
+            group["lr"] = RATE * size * (1 - epoch / EPOCHS)
+        for batch in _batches(generator.permutation(taught)):
+            optimizer.zero_grad()
+            torch.autograd.backward(loss(integers, batch))
+            nn.utils.clip_grad_norm_(parameters, 1.0)  # all batches count alike
+            optimizer.step()
+            averaged.update_parameters(integers)
+        if (now := distance(mean)) < least:
+            best, least = [block.quantized() for block in mean.blocks], now
+        progress(epoch + 1)
+    if best is None:
+        return fixed, tuple(reports)
+    network = replace(fixed, layers=tuple(layer for layer, _ in best))
+    check_rest(network)
+    return network, tuple(
+        replace(measured_against(after, real, layer), peaks=before.peaks)
+        for (layer, after), before, real in zip(best, reports, model.to_real().layers, strict=True)
+    )
+
+
+def _batches(samples: NDArray[Any]) -> list[NDArray[Any]]:
+    return [samples[start : start + BATCH] for start in range(0, len(samples), BATCH)]
