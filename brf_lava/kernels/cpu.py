@@ -80,22 +80,26 @@ class _Layer(torch.autograd.Function):
             ctx.truncate,
         )
         grad_current = torch.from_numpy(into_current)
-        flat = grad_current.flatten(0, 1)  # [T * B, N]
         grad_recurrent: Tensor | None = None
         if recurrent is not None:  # spikes of the step before met the current of this one
-            if output.shape[2] < loop.WIDE:
-                grad_recurrent = grad_current[1:].flatten(0, 1).t() @ output[:-1].flatten(0, 1)
-            else:
-                summed = loop.recurrent_gradient(output.numpy(), into_current)
-                grad_recurrent = torch.from_numpy(np.ascontiguousarray(summed))
+            grad_recurrent = _weight_gradient(output[:-1], grad_current[1:])
             if ctx.before is not None:
                 grad_recurrent = grad_recurrent + grad_current[0].t() @ ctx.before
         grad_x: Tensor | None = grad_current
         if weights is not None:
             grad_x = grad_current @ weights if ctx.needs_input_grad[0] else None
-        grad_weights = None if weights is None else flat.t() @ x.flatten(0, 1)
+        grad_weights = None if weights is None else _weight_gradient(x, grad_current)
         grad_coefficients = torch.from_numpy(into_coefficients)
         return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 6
+
+
+def _weight_gradient(signal: Tensor, grad_current: Tensor) -> Tensor:
+    """[N, I] from [T, B, I] and [T, B, N]."""
+    signal, grad_current = signal.flatten(0, 1), grad_current.flatten(0, 1)
+    some = signal[:: len(signal) // 64 + 1]  # tells how sparse it is
+    if grad_current.shape[1] < loop.WIDE or some.count_nonzero() > loop.SPARSE * some.numel():
+        return grad_current.t() @ signal
+    return torch.from_numpy(loop.weight_gradient(signal.numpy(), grad_current.numpy()))
 
 
 def run_layer(
