@@ -11,6 +11,7 @@ so real-valued inputs are as correct as spikes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -31,6 +32,7 @@ WIDE = 64  # neurons from which on it pays to skip the zeros in the gradient of 
 SPARSE = 0.3  # share of values that are not zero, up to which it does
 CHUNK = 128  # rows of a gradient that are added up from the nearest cache
 PANEL = 64  # columns of a product whose sums stay there
+LARGE = 1 << 20  # bytes
 LINE = 64  # bytes of a cache line; a vector that crosses two is read at half the speed
 
 # Reading and writing the states of one neuron as a tuple of fixed size keeps them in registers and
@@ -236,6 +238,7 @@ def _backward(
     neurons: Any,
     group: Any,
     window: Any,
+    begin: Any,
 ) -> None:
     steps = grad_output.shape[0]
     samples = grad_output.shape[1] // neurons
@@ -244,12 +247,12 @@ def _backward(
         first = index * group
         last = min(first + group, samples)
         own = room[index]
-        sums, passed, carried = own[0], own[1], own[2]
+        sums, passed, carried = own[0], own[1], own[2]  # passed: grad_current of the step after
         grad_states, both = own[3 : 3 + states], own[3 + states :]
         coefficients, grad_coefficients = both[: len(both) // 2], both[len(both) // 2 :]
         for back in range(steps):
             t = steps - 1 - back
-            if (t + 1) % window == 0:  # what follows belongs to another window
+            if (begin + t + 1) % window == 0:  # what follows belongs to another window
                 grad_states[:] = 0
                 passed[:] = 0
             if panels.shape[0] > 0:
@@ -369,10 +372,23 @@ def _group_size(samples: int) -> int:
     return max(1, min(GROUP, -(-samples // threads)))
 
 
+_rooms: list[Any] = []  # large arrays of earlier calls
+
+
 def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array that begins where a cache line does."""
+    """An array that begins where a cache line does, of unwritten memory.
+
+    Large ones are used again once nothing refers to them: the system fills new memory with zeros,
+    which takes as long as the loop. They are given up when another size is asked for.
+    """
     size = prod(shape) * np.dtype(dtype).itemsize
-    room = np.empty(size + LINE, np.uint8)
+    idle = [room for room in _rooms if sys.getrefcount(room) == 3]  # the list, `room`, the argument
+    room = next((room for room in idle if room.nbytes == size + LINE), None)
+    if room is None:
+        _rooms[:] = [room for room in _rooms if not any(room is other for other in idle)]
+        room = np.empty(size + LINE, np.uint8)
+        if size >= LARGE:
+            _rooms.append(room)
     first = -room.ctypes.data % LINE
     return room[first : first + size].view(dtype).reshape(shape)
 
@@ -431,9 +447,9 @@ def forward(
     number = np.int64 if integers else (x if weights is None else weights).dtype
     spikes = integers and neuron.spiking
     slots = steps + 1 if keep_states else 2
-    history = np.empty((slots, len(neuron.states), samples * neurons), number)
+    history = _aligned((slots, len(neuron.states), samples * neurons), number)
     history[0] = 0 if initial is None else initial.reshape(len(neuron.states), -1)
-    output = np.empty((steps, samples * neurons), np.int8 if spikes else number)
+    output = _aligned((steps, samples * neurons), np.int8 if spikes else number)
     last_output = np.zeros(samples * neurons, output.dtype)
     if before is not None:
         last_output[:] = before.reshape(-1)
@@ -461,51 +477,67 @@ def forward(
     )
 
 
-def backward(
-    neuron: Neuron,
-    surrogate: Callable[..., Any],
-    grad_output: Any,
-    states: Any,
-    recurrent: Any | None,
-    coefficients: Any,
-    constants: Any,
-    truncate: int = 0,
-) -> tuple[Any, Any]:
-    """The adjoint of `forward` on real numbers.
+class Backward:
+    """The adjoint of `forward` on real numbers, piece by piece from the last step to the first.
 
     Args:
         neuron, recurrent, coefficients, constants: As in `forward`.
         surrogate: The derivative of a spike, see `neurons.surrogate`.
-        grad_output: [T, B, N] from everything that reads the output but this layer's recurrence.
-        states: [T + 1, S, B, N], kept by `forward`.
+        samples: In the batch.
         truncate: Steps of the windows that gradients do not leave; 0: one window.
-
-    Returns:
-        The gradients of the current [T, B, N] and of the coefficients [P, N].
     """
-    steps, samples, neurons = grad_output.shape
-    number = states.dtype
-    group = _group_size(samples)
-    grad_current = _aligned((steps, samples * neurons), number)
-    groups, even, count = -(-samples // group), group + group % 2, len(neuron.coefficients)
-    # of each group, see `_backward`; no two rows begin at the same place of a page, which would
-    # make them displace each other from the cache
-    width = -(-even * max(neurons, PANEL) // 16) * 16 + 80
-    room = _aligned((groups, 3 + len(neuron.states) + 2 * count, width), number)
-    room[:] = 0
-    size = group * neurons
-    room[:, -2 * count : -count, :size] = np.tile(coefficients, group)
-    with _compiling(neuron):
-        _backward_loop(neuron, surrogate)(
-            grad_output.reshape(steps, samples * neurons),
-            states.reshape(steps + 1, len(neuron.states), samples * neurons),
-            np.empty(0, number) if recurrent is None else _panels(recurrent),
-            room,
-            constants,
-            grad_current,
-            neurons,
-            group,
-            truncate or steps,
-        )
-    by_sample = room[:, -count:, :size].reshape(groups, count, group, neurons)
-    return grad_current.reshape(grad_output.shape), by_sample.sum(axis=(0, 2))
+
+    def __init__(
+        self,
+        neuron: Neuron,
+        surrogate: Callable[..., Any],
+        recurrent: Any | None,
+        coefficients: Any,
+        constants: Any,
+        samples: int,
+        truncate: int = 0,
+    ) -> None:
+        count, neurons = coefficients.shape
+        number, self._group = coefficients.dtype, _group_size(samples)
+        self._neuron, self._constants, self._window = neuron, constants, truncate or sys.maxsize
+        self._loop = _backward_loop(neuron, surrogate)
+        self._panels = np.empty(0, number) if recurrent is None else _panels(recurrent)
+        # of each group, see `_backward`; no two rows begin at the same place of a page, which would
+        # make them displace each other from the cache
+        size, even = self._group * neurons, self._group + self._group % 2
+        width = -(-even * max(neurons, PANEL) // 16) * 16 + 80
+        groups, rows = -(-samples // self._group), 3 + len(neuron.states) + 2 * count
+        self._room = _aligned((groups, rows, width), number)
+        self._room[:] = 0
+        self._room[:, -2 * count : -count, :size] = np.tile(coefficients, self._group)
+        by_sample = (groups, count, self._group, neurons)
+        self._grad_coefficients = self._room[:, -count:, :size].reshape(by_sample)
+
+    def run(self, grad_output: Any, states: Any, begin: int = 0) -> Any:
+        """The gradient of the currents [T, B, N] of a piece, which ends where the last one began.
+
+        Args:
+            grad_output: [T, B, N] from all that reads the output but the layer's recurrence.
+            states: [T + 1, S, B, N], as `forward` keeps them.
+            begin: The step that the piece begins at.
+        """
+        steps, samples, neurons = grad_output.shape
+        grad_current = _aligned((steps, samples * neurons), states.dtype)
+        with _compiling(self._neuron):
+            self._loop(
+                grad_output.reshape(steps, samples * neurons),
+                states.reshape(steps + 1, -1, samples * neurons),
+                self._panels,
+                self._room,
+                self._constants,
+                grad_current,
+                neurons,
+                self._group,
+                self._window,
+                begin,
+            )
+        return grad_current.reshape(grad_output.shape)
+
+    def grad_coefficients(self) -> Any:
+        """[P, N], after the first piece."""
+        return self._grad_coefficients.sum(axis=(0, 2))
