@@ -26,36 +26,51 @@ from brf_lava.neurons.binding import bound
 
 PACKAGE = Path(__file__).parent.parent
 COMPILED = ("neurons/*.py", "kernels/*.py", "export/rounding.py")  # where compiled functions are
+_FLAGS: dict[bool, Any] = {False: False, True: {"contract"}}  # of LLVM, for arithmetic
 logger = logging.getLogger(__name__)
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Any:
-    """`function` compiled by numba, and with it every plain function it calls by a global name."""
+def compiled(function: Callable[..., Any], contract: bool = False) -> Any:
+    """`function` compiled by numba, and with it every plain function it calls by a global name.
+
+    contract: a product and the sum it enters may be rounded once, together, which is faster.
+    """
     names = getattr(function, "__globals__", {})
     code = getattr(function, "__code__", None)
     callees = {
-        name: compiled(names[name])
+        name: compiled(names[name], contract)
         for name in (code.co_names if code else ())
         if isinstance(names.get(name), FunctionType)
     }
-    return numba.njit(bound(function, **callees))
+    return numba.njit(fastmath=_FLAGS[contract])(bound(function, **callees))
 
 
 @cache
 def specialized(
-    function: Callable[..., Any], name: str, *, parallel: bool = False, **bindings: Any
+    function: Callable[..., Any],
+    name: str,
+    *,
+    parallel: bool = False,
+    contract: bool = False,
+    **bindings: Any,
 ) -> Any:
     """`function` compiled with the global names in `bindings` bound to compiled functions.
 
     name: distinguishes the specializations of one function, also in the cache on disk. The machine
-    code of a parallel loop is kept between runs; what it calls is part of it.
+    code of a parallel loop is kept between runs; what it calls is part of it. contract: as in
+    `compiled`.
     """
     twin = bound(function, name, **bindings)
     if not parallel:
         return numba.njit(twin)
     folder, before = _cache_folder(), numba.config.CACHE_DIR
-    options = {"parallel": True, "nogil": True, "error_model": "numpy"}
+    options = {
+        "parallel": True,
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": _FLAGS[contract],
+    }
     numba.config.CACHE_DIR = folder or before  # is looked at while a function is declared
     try:
         dispatcher = numba.njit(cache=folder is not None, **options)(twin)

@@ -7,6 +7,7 @@ matrix products over all steps and samples, taken by torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
@@ -25,6 +26,10 @@ def threads() -> tuple[int, int]:
     return torch.get_num_threads(), int(numba.get_num_threads())
 
 
+PIECES = 16  # of a sequence, at most
+PIECE = 1 << 20  # neurons, times steps and samples, at least
+
+
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -39,29 +44,35 @@ class _Layer(torch.autograd.Function):
         truncate: int,
         start: Memory | None,
         integers: Integers | None,
+        recompute: bool,
     ) -> tuple[Tensor, Tensor]:
-        differentiable = any(ctx.needs_input_grad)
-        begin = (None, None) if start is None else [each.numpy() for each in start]
-        if integers is not None:
-            output, states = integers(x.numpy(), *begin, keep_states=differentiable)
-        else:
-            output, states = loop.forward(
-                neuron,
-                x.numpy(),
-                None if weights is None else weights.numpy(),
-                None if recurrent is None else recurrent.numpy(),
-                coefficients.numpy(),
-                constants,
-                integers=False,
-                keep_states=differentiable,
-                initial=begin[0],
-                before=begin[1],
+        differentiable, steps = any(ctx.needs_input_grad), len(x)
+        states: Any = None if start is None else start.states.numpy()
+        before = None if start is None else start.output.numpy()
+        run = integers or partial(
+            _run_real,
+            neuron,
+            *(None if each is None else each.numpy() for each in (weights, recurrent)),
+            coefficients.numpy(),
+            constants,
+        )
+        kept = differentiable and not recompute
+        length = piece_length(steps, x.shape[1] * coefficients.shape[1]) if recompute else steps
+        outputs, begins = [], {}
+        for first in range(0, steps, length):
+            begins[first] = states, before
+            output, history = run(
+                x[first : first + length].numpy(), states, before, keep_states=kept
             )
-        result, last = torch.from_numpy(output), torch.from_numpy(states[-1].copy())
+            outputs.append(torch.from_numpy(output))
+            states, before = history[-1], output[-1]
+        result = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        last = torch.from_numpy(states.copy())
         ctx.mark_non_differentiable(last)
         if differentiable:
             ctx.save_for_backward(x, weights, recurrent, coefficients, result)
-            ctx.states, ctx.neuron, ctx.constants = states, neuron, constants
+            ctx.run, ctx.begins, ctx.states = run, begins, history if kept else None
+            ctx.neuron, ctx.constants = neuron, constants
             ctx.surrogate, ctx.truncate = surrogate, truncate
             ctx.before = None if start is None else start.output
         return result, last
@@ -69,33 +80,77 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weights, recurrent, coefficients, output = ctx.saved_tensors
-        into_current, into_coefficients = loop.backward(
+        adjoint = loop.Backward(
             ctx.neuron,
             ctx.surrogate,
-            grads[0].contiguous().numpy(),
-            ctx.states,
             None if recurrent is None else recurrent.contiguous().numpy(),
             coefficients.numpy(),
             ctx.constants,
+            x.shape[1],
             ctx.truncate,
         )
-        grad_current = torch.from_numpy(into_current)
-        flat = grad_current.flatten(0, 1)  # [T * B, N]
-        grad_recurrent: Tensor | None = None
-        if recurrent is not None:  # spikes of the step before met the current of this one
-            if output.shape[2] < loop.WIDE:
-                grad_recurrent = grad_current[1:].flatten(0, 1).t() @ output[:-1].flatten(0, 1)
+        grad_output, (steps, samples, _) = grads[0].contiguous(), x.shape
+        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        grad_weights = None if weights is None else torch.zeros_like(weights)
+        grad_recurrent = None if recurrent is None else torch.zeros_like(recurrent)
+        length = piece_length(steps, samples * coefficients.shape[1])
+        for first in reversed(range(0, steps, length)):
+            last = min(first + length, steps)
+            if ctx.states is not None:
+                states = ctx.states[first : last + 1]
             else:
-                summed = loop.recurrent_gradient(output.numpy(), into_current)
-                grad_recurrent = torch.from_numpy(np.ascontiguousarray(summed))
-            if ctx.before is not None:
-                grad_recurrent = grad_recurrent + grad_current[0].t() @ ctx.before
-        grad_x: Tensor | None = grad_current
-        if weights is not None:
-            grad_x = grad_current @ weights if ctx.needs_input_grad[0] else None
-        grad_weights = None if weights is None else flat.t() @ x.flatten(0, 1)
-        grad_coefficients = torch.from_numpy(into_coefficients)
-        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 6
+                begin = ctx.begins[first]
+                _, states = ctx.run(x[first:last].numpy(), *begin, keep_states=True)
+            gradient = adjoint.run(grad_output[first:last].numpy(), states, first)
+            grad_current = torch.from_numpy(gradient)
+            if grad_recurrent is not None:  # spikes of the step before met the current of this one
+                heard = output[max(first - 1, 0) : last - 1]
+                if len(heard):
+                    grad_recurrent += _weight_gradient(heard, grad_current[-len(heard) :])
+            if grad_weights is not None:
+                grad_weights += _weight_gradient(x[first:last], grad_current)
+            if grad_x is not None:
+                grad_x[first:last] = grad_current if weights is None else grad_current @ weights
+        if grad_recurrent is not None and ctx.before is not None:
+            grad_recurrent += grad_current[0].t() @ ctx.before
+        grad_coefficients = torch.from_numpy(adjoint.grad_coefficients())
+        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 7
+
+
+def piece_length(steps: int, neurons: int) -> int:
+    """Steps that the backward pass takes at a time, for so many neurons of all samples.
+
+    A piece pays for its calls, and its states are a small part of those of all steps.
+    """
+    return min(steps, max(-(-steps // PIECES), -(-PIECE // neurons)))
+
+
+def _run_real(*layer: Any, keep_states: bool) -> tuple[Any, Any]:
+    """`loop.forward` of real numbers, called as `Integers` are."""
+    neuron, weights, recurrent, coefficients, constants, x, states, before = layer
+    return loop.forward(
+        neuron,
+        x,
+        weights,
+        recurrent,
+        coefficients,
+        constants,
+        integers=False,
+        keep_states=keep_states,
+        initial=states,
+        before=before,
+    )
+
+
+def _weight_gradient(signal: Tensor, grad_current: Tensor) -> Tensor:
+    """[N, I] from [T, B, I] and [T, B, N]."""
+    signal, grad_current = signal.flatten(0, 1), grad_current.flatten(0, 1)
+    some = signal[:: len(signal) // 64 + 1]  # tells how sparse it is
+    if grad_current.shape[1] < loop.WIDE or some.count_nonzero() > loop.SPARSE * some.numel():
+        if signal.shape[1] < grad_current.shape[1]:  # BLAS wants the narrow one first
+            return (signal.t() @ grad_current).t()
+        return grad_current.t() @ signal
+    return torch.from_numpy(loop.weight_gradient(signal.numpy(), grad_current.numpy()))
 
 
 def run_layer(
@@ -109,6 +164,7 @@ def run_layer(
     truncate: int = 0,
     start: Memory | None = None,
     integers: Integers | None = None,
+    recompute: bool = False,
 ) -> tuple[Tensor, Memory]:
     """See `layer.run_layer`.
 
@@ -122,6 +178,8 @@ def run_layer(
             )
     single = type(constants)(*(np.float32(value) for value in constants))
     output, last = _Layer.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start, integers
+        *(x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start),
+        integers,
+        recompute,
     )
     return output, Memory(last, output.detach()[-1].clone())

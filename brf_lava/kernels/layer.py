@@ -35,6 +35,7 @@ def run_layer(
     backend: str = "auto",
     truncate: int = 0,
     integers: Integers | None = None,
+    recompute: bool = False,
 ) -> tuple[Tensor, Memory]:
     """Run a layer of neurons over a batch of sequences; differentiable.
 
@@ -55,6 +56,8 @@ def run_layer(
             alike (truncated back-propagation through time); 0: one window.
         integers: Where values come from, see `reference.Integers`; None: from the real step. The
             gradients are those of the real step: they pass all rounding straight through.
+        recompute: Kernel "cpu" alone: compute states again in the backward pass instead of keeping
+            those of all steps. Nothing but time and memory depends on it.
 
     Returns:
         The outputs [T, B, N], spikes 0/1 of a spiking neuron, else its first state, and the memory
@@ -87,6 +90,8 @@ def run_layer(
             f"this layer and batch need {shape} and {shape[1:]}. Start another batch from None."
         )
     rule = SURROGATES[surrogate]
+    options: dict[str, Any] = {"recompute": True} if recompute and backend == "cpu" else {}
     return KERNELS[backend](
-        neuron, x, weights, recurrent, coefficients, constants, rule, truncate, start, integers
+        *(neuron, x, weights, recurrent, coefficients, constants, rule, truncate, start, integers),
+        **options,
     )

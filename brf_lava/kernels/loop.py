@@ -11,10 +11,11 @@ so real-valued inputs are as correct as spikes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from math import factorial
+from math import factorial, prod
 from typing import Any
 
 import numba
@@ -26,8 +27,13 @@ from brf_lava.kernels.compile import compiled, specialized
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
-GROUP = 8  # most samples that one core takes through a step together
-WIDE = 128  # neurons from which on it pays to skip the zeros in the gradient of recurrent weights
+GROUP = 16  # most samples that one core takes through a step together
+WIDE = 64  # neurons from which on it pays to skip the zeros in the gradient of weights
+SPARSE = 0.3  # share of values that are not zero, up to which it does
+CHUNK = 128  # rows of a gradient that are added up from the nearest cache
+PANEL = 64  # columns of a product whose sums stay there
+LARGE = 1 << 20  # bytes
+LINE = 64  # bytes of a cache line; a vector that crosses two is read at half the speed
 
 # Reading and writing the states of one neuron as a tuple of fixed size keeps them in registers and
 # lets LLVM vectorize the loop over neurons, which a loop over the tuple prevents.
@@ -72,28 +78,21 @@ PUT = {1: _put1, 2: _put2, 3: _put3}
 ADD = {1: _add1, 2: _add2, 3: _add3}
 
 
-EXP_CUT = -30.0
-C2, C3, C4, C5, C6, C7, C8 = (1 / factorial(n) for n in range(2, 9))
-
-
-def _exp_above_cut(x: Any) -> Any:
-    """``exp(x)`` from `EXP_CUT` to 0: Taylor to order 8 of ``x / 256``, squared eight times."""
-    r = max(x, EXP_CUT) / 256.0
-    y = 1.0 + r * (1.0 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * (C7 + r * C8)))))))
-    for _ in range(8):
-        y = y * y
-    return y
-
-
-EXP_AT_CUT = _exp_above_cut(EXP_CUT)
+EXPCUT = -20.0
+C1, C2, C3, C4, C5 = (np.float32(1 / factorial(n)) for n in range(1, 6))
 
 
 def _exp(x: Any) -> Any:
-    """``exp(x)`` for x <= 0 to 1e-13, in arithmetic that vectorizes (libm's does not).
+    """``exp(x)`` in single precision for x <= 0, in arithmetic that vectorizes (libm's does not).
 
-    Exactly 0 below `EXP_CUT`, so that far from the threshold no denormal products arise.
+    m = exp(x / 32) - 1 by Taylor, and five times ``(1 + m)^2 - 1``: to 1e-7, as no 1 swallows the
+    digits of m. Exactly 0 at `EXPCUT` and below: far from the threshold no denormal products arise.
     """
-    return _exp_above_cut(x) - EXP_AT_CUT
+    r = max(x, np.float32(EXPCUT)) * np.float32(1 / 32)
+    m = r * (C1 + r * (C2 + r * (C3 + r * (C4 + r * C5))))
+    for _ in range(5):
+        m = m * (m + np.float32(2))
+    return m + np.float32(1)
 
 
 # What the functions below find bound when `specialized` has filled them in
@@ -118,7 +117,7 @@ def _collect(signal: Any, active: Any, values: Any) -> Any:
 def _add_rows(current: Any, base: Any, weights: Any, active: Any, values: Any, count: Any) -> None:
     """current[base:] += values @ weights[active], four rows at a time."""
     neurons = np.uintp(weights.shape[1])
-    quads = count // 4
+    quads = int(count) // 4
     for quad in range(quads):
         n = 4 * quad
         i0, i1, i2, i3 = active[n], active[n + 1], active[n + 2], active[n + 3]
@@ -130,7 +129,7 @@ def _add_rows(current: Any, base: Any, weights: Any, active: Any, values: Any, c
                 + v2 * weights[i2, k]
                 + v3 * weights[i3, k]
             )
-    for n in range(4 * quads, count):
+    for n in range(4 * quads, int(count)):
         i0, v0 = active[n], values[n]
         for k in range(neurons):
             current[base + k] += v0 * weights[i0, k]
@@ -195,55 +194,85 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
     )
 
 
-def _single_density(s: Any) -> Any:
-    return np.float32(_density(s))  # `_exp` is double, the loop single precision
+def _multiply(rows: Any, panels: Any, sums: Any, product: Any, samples: Any, neurons: Any) -> None:
+    """product = rows @ weights, all [samples, neurons] but flat; weights as `_panels` of them.
+
+    Two rows meet four weights at a time, so that most operands stay in registers. `rows` and `sums`
+    have room for an even number of samples.
+    """
+    width = np.uintp(PANEL)
+    one, two, three, four = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
+    whole = neurons - neurons % four
+    for first in range(np.uintp(0), neurons, width):
+        sums[:] = 0
+        for k in range(np.uintp(0), whole, four):
+            w0 = first * neurons + k * width
+            w1, w2, w3 = w0 + width, w0 + two * width, w0 + three * width
+            for b in range(np.uintp(0), samples, two):
+                here, there = b * width, (b + one) * width
+                r, s = b * neurons + k, (b + one) * neurons + k
+                r0, r1, r2, r3 = rows[r], rows[r + one], rows[r + two], rows[r + three]
+                s0, s1, s2, s3 = rows[s], rows[s + one], rows[s + two], rows[s + three]
+                for j in range(width):
+                    p0, p1, p2, p3 = panels[w0 + j], panels[w1 + j], panels[w2 + j], panels[w3 + j]
+                    sums[here + j] += r0 * p0 + r1 * p1 + r2 * p2 + r3 * p3
+                    sums[there + j] += s0 * p0 + s1 * p1 + s2 * p2 + s3 * p3
+        for k in range(whole, neurons):
+            w0 = first * neurons + k * width
+            for b in range(samples):
+                here, r0 = b * width, rows[b * neurons + k]
+                for j in range(width):
+                    sums[here + j] += r0 * panels[w0 + j]
+        for b in range(samples):
+            for j in range(min(width, neurons - first)):
+                product[b * neurons + first + j] = sums[b * width + j]
 
 
 def _backward(
     grad_output: Any,
     history: Any,
-    w_rec: Any,
-    coefficients: Any,
+    panels: Any,
+    room: Any,
     constants: Any,
     grad_current: Any,
-    grad_coefficients: Any,
     neurons: Any,
     group: Any,
     window: Any,
+    begin: Any,
 ) -> None:
     steps = grad_output.shape[0]
     samples = grad_output.shape[1] // neurons
-    recurrent = w_rec.shape[0]
     states = history.shape[1]
     for index in numba.prange((samples + group - 1) // group):
         first = index * group
         last = min(first + group, samples)
-        grad_states = np.zeros((states, group * neurons), w_rec.dtype)
-        passed = np.zeros((group, neurons), w_rec.dtype)  # grad_current of the step after
-        spread = np.zeros((group, neurons), w_rec.dtype)  # what recurrence carries back
-        into_current, carried = passed.ravel(), spread.ravel()  # the same memory
-        grad_coefficients[:, first * neurons : last * neurons] = 0
+        own = room[index]
+        sums, passed, carried = own[0], own[1], own[2]  # passed: grad_current of the step after
+        grad_states, both = own[3 : 3 + states], own[3 + states :]
+        coefficients, grad_coefficients = both[: len(both) // 2], both[len(both) // 2 :]
         for back in range(steps):
             t = steps - 1 - back
-            if (t + 1) % window == 0:  # what follows belongs to another window
+            if (begin + t + 1) % window == 0:  # what follows belongs to another window
                 grad_states[:] = 0
                 passed[:] = 0
-            if recurrent > 0:
-                np.dot(passed, w_rec, spread)
+            if panels.shape[0] > 0:
+                _multiply(passed, panels, sums, carried, np.uintp(last - first), np.uintp(neurons))
             start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
+            # a slice taken inside the loop would keep it from being vectorized
+            old, new, from_output = history[t], history[t + 1], grad_output[t]
             for here in range(size):
                 k = start + here
-                into_states, into_current[here], into_coefficients = _adjoint(
-                    _get_states(history[t], k),
-                    _get_states(history[t + 1], k),
+                into_states, passed[here], into_coefficients = _adjoint(
+                    _get_states(old, k),
+                    _get_states(new, k),
                     _get_coefficients(coefficients, here),
                     constants,
                     _get_states(grad_states, here),
-                    grad_output[t, k] + carried[here],
+                    from_output[k] + carried[here],
                 )
                 _put_states(grad_states, here, into_states)
-                _add_coefficients(grad_coefficients, k, into_coefficients)
-            grad_current[t, first * neurons : last * neurons] = passed[: last - first].ravel()
+                _add_coefficients(grad_coefficients, here, into_coefficients)
+            grad_current[t, first * neurons : last * neurons] = passed[:size]
 
 
 @cache
@@ -254,12 +283,17 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
             f"kernel 'cpu': neuron {neuron.name} has no adjoint. Choose kernel 'reference' or "
             "'auto'."
         )
-    derivative = bound(_single_density, _density=bound(surrogate, exp=_exp))
+    numbers: dict[str, Any] = {
+        n: np.float32(v) for n, v in surrogate.__globals__.items() if type(v) is float
+    }
+    derivative = bound(surrogate, exp=_exp, **numbers)
     return specialized(
         _backward,
         f"backward_{neuron.key}_{surrogate.__name__}",
         parallel=True,
-        _adjoint=compiled(bound(adjoint, derivative=derivative)),
+        contract=True,
+        _adjoint=compiled(bound(adjoint, derivative=derivative), contract=True),
+        _multiply=compiled(_multiply, contract=True),
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
@@ -267,59 +301,54 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
     )
 
 
-@cache
-def _blas() -> tuple[Any, ...]:
-    """The OpenBLAS libraries in this process, of which numba calls scipy's."""
-    import scipy.linalg.cython_blas  # noqa: F401  # loads it
-    from threadpoolctl import ThreadpoolController
-
-    return tuple(ThreadpoolController().select(internal_api="openblas").lib_controllers)
-
-
-@contextmanager
-def _one_thread_per_product() -> Iterator[None]:
-    """Keep OpenBLAS from starting threads of its own inside those of the loop.
-
-    It would from about 256 neurons on, which takes a multiple of the time and may hang.
-    threadpoolctl's own `limit` looks up more than is needed here, at every call.
-    """
-    before = [library.get_num_threads() for library in _blas()]
-    try:
-        for library in _blas():
-            library.set_num_threads(1)
-        yield
-    finally:
-        for library, threads in zip(_blas(), before, strict=True):
-            library.set_num_threads(threads)
-
-
-def _outer_products(signal: Any, grad_current: Any, totals: Any) -> None:
-    steps, samples, neurons = grad_current.shape
-    share = (samples + totals.shape[0] - 1) // totals.shape[0]
+def _sum_products(signal: Any, gradient: Any, totals: Any) -> None:
+    """totals[i] += signal[r, i] * gradient[r], where the signal is not zero, in chunks of rows."""
+    rows, inputs = signal.shape
+    neurons = gradient.shape[1]
+    share = (rows + totals.shape[0] - 1) // totals.shape[0]
     for index in numba.prange(totals.shape[0]):
-        active = np.empty(neurons, np.uintp)
-        values = np.empty(neurons, grad_current.dtype)
-        for t in range(1, steps):
-            for b in range(index * share, min((index + 1) * share, samples)):
-                count = _collect(signal[t - 1, b], active, values)
-                for n in range(count):
-                    i, v = active[n], values[n]
-                    for k in range(np.uintp(neurons)):
-                        totals[index, i, k] += v * grad_current[t, b, k]
+        active, values = np.empty(inputs, np.uintp), np.empty(inputs, signal.dtype)
+        of_input = np.empty((inputs, CHUNK), np.uint8)  # rows of a chunk where each is active
+        weights = np.empty((inputs, CHUNK), signal.dtype)
+        counts = np.empty(inputs, np.uintp)
+        end = min((index + 1) * share, rows)
+        for first in range(index * share, end, CHUNK):
+            last = min(first + CHUNK, end)
+            counts[:] = 0
+            for r in range(np.uintp(last - first)):
+                for n in range(_collect(signal[first + r], active, values)):
+                    i = active[n]
+                    of_input[i, counts[i]], weights[i, counts[i]] = r, values[n]
+                    counts[i] += np.uintp(1)
+            chunk = gradient[first:last]
+            for i in range(inputs):
+                base = np.uintp(i * neurons)
+                _add_rows(totals[index], base, chunk, of_input[i], weights[i], counts[i])
 
 
-def recurrent_gradient(signal: Any, grad_current: Any) -> Any:
-    """What recurrent weights [N, N], one row per postsynaptic neuron, hear from all steps.
+@cache
+def _sum_loop() -> Any:
+    return specialized(
+        _sum_products,
+        "sum_products",
+        parallel=True,
+        contract=True,
+        _collect=compiled(_collect),
+        _add_rows=compiled(_add_rows, contract=True),
+    )
 
-    signal, grad_current: [T, B, N]; the signal of a step met the current of the next. Spikes are
-    few, so that adding rows costs a fraction of the matrix product where the layer is wide.
+
+def weight_gradient(signal: Any, grad_current: Any) -> Any:
+    """What weights [N, I] hear from all steps: the sum of products of their signal and gradient.
+
+    signal: [R, I], grad_current: [R, N]; a row per step and sample. Signals that are zero are
+    skipped, which costs a fraction of the matrix product where they are many and the layer is wide.
     """
-    neurons = signal.shape[2]
-    totals = np.zeros((numba.get_num_threads(), neurons, neurons), grad_current.dtype)
-    collect = compiled(_collect)
-    add = specialized(_outer_products, "outer_products", parallel=True, _collect=collect)
-    add(signal, grad_current, totals)
-    return totals.sum(axis=0).T
+    neurons, inputs = grad_current.shape[1], signal.shape[1]
+    totals = _aligned((numba.get_num_threads(), inputs * neurons), grad_current.dtype)
+    totals[:] = 0
+    _sum_loop()(signal, grad_current, totals)
+    return np.ascontiguousarray(totals.sum(axis=0).reshape(inputs, neurons).T)
 
 
 @contextmanager
@@ -341,6 +370,45 @@ def _group_size(samples: int) -> int:
     """Few enough samples per group that every core gets one, at most `GROUP`."""
     threads: int = numba.get_num_threads()
     return max(1, min(GROUP, -(-samples // threads)))
+
+
+_rooms: list[Any] = []  # large arrays of earlier calls
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array that begins where a cache line does, of unwritten memory.
+
+    Large ones are used again once nothing refers to them: the system fills new memory with zeros,
+    which takes as long as the loop. They are given up when another size is asked for.
+    """
+    size = prod(shape) * np.dtype(dtype).itemsize
+    idle = [room for room in _rooms if sys.getrefcount(room) == 3]  # the list, `room`, the argument
+    room = next((room for room in idle if room.nbytes == size + LINE), None)
+    if room is None:
+        _rooms[:] = [room for room in _rooms if not any(room is other for other in idle)]
+        room = np.empty(size + LINE, np.uint8)
+        if size >= LARGE:
+            _rooms.append(room)
+    first = -room.ctypes.data % LINE
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
+def _aligned_copy(array: Any) -> Any:
+    copy = _aligned(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def _panels(weights: Any) -> Any:
+    """Weights [N, N] in columns of `PANEL`, one below the other; zeros fill the last."""
+    neurons = len(weights)
+    columns = -(-neurons // PANEL)
+    panels = _aligned((columns, neurons, PANEL), weights.dtype)
+    for column, panel in enumerate(panels):
+        part = weights[:, column * PANEL : (column + 1) * PANEL]
+        panel[:, : part.shape[1]] = part
+        panel[:, part.shape[1] :] = 0
+    return panels.reshape(-1)
 
 
 def forward(
@@ -379,14 +447,14 @@ def forward(
     number = np.int64 if integers else (x if weights is None else weights).dtype
     spikes = integers and neuron.spiking
     slots = steps + 1 if keep_states else 2
-    history = np.empty((slots, len(neuron.states), samples * neurons), number)
+    history = _aligned((slots, len(neuron.states), samples * neurons), number)
     history[0] = 0 if initial is None else initial.reshape(len(neuron.states), -1)
-    output = np.empty((steps, samples * neurons), np.int8 if spikes else number)
+    output = _aligned((steps, samples * neurons), np.int8 if spikes else number)
     last_output = np.zeros(samples * neurons, output.dtype)
     if before is not None:
         last_output[:] = before.reshape(-1)
     w_in, w_rec = (
-        np.empty((0, neurons), number) if matrix is None else np.ascontiguousarray(matrix.T)
+        np.empty((0, neurons), number) if matrix is None else _aligned_copy(matrix.T)
         for matrix in (weights, recurrent)
     )
     group = _group_size(samples)
@@ -409,46 +477,67 @@ def forward(
     )
 
 
-def backward(
-    neuron: Neuron,
-    surrogate: Callable[..., Any],
-    grad_output: Any,
-    states: Any,
-    recurrent: Any | None,
-    coefficients: Any,
-    constants: Any,
-    truncate: int = 0,
-) -> tuple[Any, Any]:
-    """The adjoint of `forward` on real numbers.
+class Backward:
+    """The adjoint of `forward` on real numbers, piece by piece from the last step to the first.
 
     Args:
         neuron, recurrent, coefficients, constants: As in `forward`.
         surrogate: The derivative of a spike, see `neurons.surrogate`.
-        grad_output: [T, B, N] from everything that reads the output but this layer's recurrence.
-        states: [T + 1, S, B, N], kept by `forward`.
+        samples: In the batch.
         truncate: Steps of the windows that gradients do not leave; 0: one window.
-
-    Returns:
-        The gradients of the current [T, B, N] and of the coefficients [P, N].
     """
-    steps, samples, neurons = grad_output.shape
-    number = states.dtype
-    group = _group_size(samples)
-    grad_current = np.empty((steps, samples * neurons), number)
-    grad_coefficients = np.empty((len(neuron.coefficients), samples * neurons), number)
-    loop = _backward_loop(neuron, surrogate)
-    with _one_thread_per_product(), _compiling(neuron):
-        loop(
-            grad_output.reshape(steps, samples * neurons),
-            states.reshape(steps + 1, len(neuron.states), samples * neurons),
-            np.empty((0, neurons), number) if recurrent is None else recurrent,
-            np.tile(coefficients, group),
-            constants,
-            grad_current,
-            grad_coefficients,
-            neurons,
-            group,
-            truncate or steps,
-        )
-    by_sample = grad_coefficients.reshape(len(neuron.coefficients), samples, neurons)
-    return grad_current.reshape(grad_output.shape), by_sample.sum(axis=1)
+
+    def __init__(
+        self,
+        neuron: Neuron,
+        surrogate: Callable[..., Any],
+        recurrent: Any | None,
+        coefficients: Any,
+        constants: Any,
+        samples: int,
+        truncate: int = 0,
+    ) -> None:
+        count, neurons = coefficients.shape
+        number, self._group = coefficients.dtype, _group_size(samples)
+        self._neuron, self._constants, self._window = neuron, constants, truncate or sys.maxsize
+        self._loop = _backward_loop(neuron, surrogate)
+        self._panels = np.empty(0, number) if recurrent is None else _panels(recurrent)
+        # of each group, see `_backward`; no two rows begin at the same place of a page, which would
+        # make them displace each other from the cache
+        size, even = self._group * neurons, self._group + self._group % 2
+        width = -(-even * max(neurons, PANEL) // 16) * 16 + 80
+        groups, rows = -(-samples // self._group), 3 + len(neuron.states) + 2 * count
+        self._room = _aligned((groups, rows, width), number)
+        self._room[:] = 0
+        self._room[:, -2 * count : -count, :size] = np.tile(coefficients, self._group)
+        by_sample = (groups, count, self._group, neurons)
+        self._grad_coefficients = self._room[:, -count:, :size].reshape(by_sample)
+
+    def run(self, grad_output: Any, states: Any, begin: int = 0) -> Any:
+        """The gradient of the currents [T, B, N] of a piece, which ends where the last one began.
+
+        Args:
+            grad_output: [T, B, N] from all that reads the output but the layer's recurrence.
+            states: [T + 1, S, B, N], as `forward` keeps them.
+            begin: The step that the piece begins at.
+        """
+        steps, samples, neurons = grad_output.shape
+        grad_current = _aligned((steps, samples * neurons), states.dtype)
+        with _compiling(self._neuron):
+            self._loop(
+                grad_output.reshape(steps, samples * neurons),
+                states.reshape(steps + 1, -1, samples * neurons),
+                self._panels,
+                self._room,
+                self._constants,
+                grad_current,
+                neurons,
+                self._group,
+                self._window,
+                begin,
+            )
+        return grad_current.reshape(grad_output.shape)
+
+    def grad_coefficients(self) -> Any:
+        """[P, N], after the first piece."""
+        return self._grad_coefficients.sum(axis=(0, 2))

@@ -170,7 +170,7 @@ class Block(NeuronBlock):
         for name, parameter in self.named_parameters():
             if "recurrent_weight" in name:  # with weight norm there are two, under longer names
                 parameter.requires_grad_(requires_grad)
-        self.backend = "auto"  # kernel, see `brf_lava.kernels.layer`
+        self.backend, self.recompute = "auto", False  # see `brf_lava.kernels.layer.run_layer`
         self.truncate = truncate
 
     @property
@@ -210,6 +210,7 @@ class Block(NeuronBlock):
         inputs = time_major(x, self.in_neurons, f"{self.neuron.family.name} block")
         felt = [*self._effective_weights(), self.neuron.coefficients()]
         options: dict[str, Any] = {"backend": self.backend, "truncate": self.truncate}
+        options["recompute"] = self.recompute
         if self.weight_bits:
             fixed = self.to_fixed()
             real = dequantize_layer(fixed, self.neuron.constants)

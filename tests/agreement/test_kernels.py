@@ -17,7 +17,7 @@ from torch import Tensor
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
-from brf_lava.kernels import compile, loop
+from brf_lava.kernels import compile, cpu, loop
 from brf_lava.kernels.layer import KERNELS, run_layer
 from brf_lava.kernels.reference import Memory
 from brf_lava.network.forward import forward as fixed_forward
@@ -349,6 +349,35 @@ def test_pieces_in_a_row_equal_the_whole_sequence_in_every_bit(
     assert not torch.equal(afresh, whole[18:]), "the memory made no difference"
 
 
+@pytest.mark.parametrize("truncate", [0, 7])
+@pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
+def test_states_computed_again_give_the_same_gradients_in_every_bit(
+    neuron: Neuron, recurrent: bool, truncate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backward pass goes piece by piece, whether it kept the states of a piece or not."""
+    monkeypatch.setattr(cpu, "PIECE", 1)
+    size = (3, 53, 4, loop.WIDE + 2)
+    parameters, x = make_layer(neuron, size, recurrent), make_input("sparse", size)
+    _, start = resume(neuron, x.detach()[:20], parameters, "cpu")
+    lengths, found = [], {}
+    run_piece = loop.Backward.run
+    monkeypatch.setattr(loop.Backward, "run", lambda *a: lengths.append(len(a[1])) or run_piece(*a))
+    for name, options in (
+        ("kept", {"backend": "cpu"}),
+        ("again", {"backend": "cpu", "recompute": True}),
+        ("reference", {"backend": "reference", "recompute": True}),
+    ):
+        output, end = resume(neuron, x, parameters, start=start, truncate=truncate, **options)
+        found[name] = gradients_of(output, {**parameters, "x": x}) | {
+            "output": output.detach(),
+            "states": end.states,
+        }
+    assert lengths == 2 * [1, *13 * [4]]
+    for name, expected in found["reference"].items():
+        assert torch.equal(found["again"][name], found["kept"][name]), name
+        assert_close(found["again"][name], expected, GRADIENT_TOLERANCE, name)
+
+
 @pytest.mark.parametrize("neurons", [11, loop.WIDE + 2])
 @pytest.mark.parametrize(("neuron", "recurrent"), EVERY_NEURON)
 def test_gradients_of_a_piece_agree_and_stay_in_it(
@@ -418,6 +447,8 @@ def test_values_of_integers_have_the_gradients_of_the_real_step(
     for backend in KERNELS:
         found, gradients[backend] = run(neuron, x, parameters, backend, integers=integers)
         assert torch.equal(found, expected)
+        _, again = run(neuron, x, parameters, backend, integers=integers, recompute=True)
+        assert all(torch.equal(again[name], value) for name, value in gradients[backend].items())
         first, memory = resume(neuron, x[:17], parameters, backend, integers=integers)
         second, _ = resume(neuron, x[17:], parameters, backend, memory, integers=integers)
         assert torch.equal(torch.cat([first, second]), expected)
@@ -456,6 +487,22 @@ def test_a_memory_of_another_batch_is_refused(backend: str) -> None:
     double = Memory(memory.states.double(), memory.output.double())
     with pytest.raises(BackendUnavailableError, match="takes float32"):
         resume(BRF, x, parameters, "cpu", double)
+
+
+def test_memory_is_used_again_once_nothing_refers_to_it() -> None:
+    shape, other = (300, 1000), (300, 1001)
+    first = loop._aligned(shape, np.float32)
+    view, address = torch.from_numpy(first)[3:], first.ctypes.data
+    assert address % loop.LINE == 0
+    del first
+    second = loop._aligned(shape, np.float32)
+    assert second.ctypes.data != address, "the view is still there"
+    del view
+    assert loop._aligned(shape, np.float32).ctypes.data == address
+    held = len(loop._rooms)
+    loop._aligned(other, np.float32)  # another size: what is idle is given up
+    assert len(loop._rooms) < held + 1
+    assert any(second.base is room for room in loop._rooms)
 
 
 def _doubled(x: Any) -> Any:
