@@ -25,13 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from brf_lava.data.arrays import HDF5_SUFFIXES, reading
+from brf_lava.data.arrays import HDF5_SUFFIXES
 from brf_lava.data.dataset import Dataset, Split, fingerprint
 from brf_lava.ecg.prepare import Prepared, Segments, joined
 from brf_lava.ecg.signal import FS, Encoding
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
 from brf_lava.io.files import HDF5, Kind, write_bytes
+from brf_lava.io.foreign import reading
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-ecg-records"

@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import reading
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
-from brf_lava.io.foreign import check_regular, guarded
+from brf_lava.io.foreign import check_regular, guarded, reading
 from brf_lava.io.printable import brief
 
 FS = round(1 / ECG.step_seconds)  # Hz

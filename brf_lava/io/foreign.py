@@ -10,12 +10,13 @@ import os
 import signal
 import stat
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from brf_lava.errors import ParameterError
+from brf_lava.errors import BrfLavaError, DataError, ParameterError
+from brf_lava.io.printable import shortened
 
 T = TypeVar("T")
 
@@ -36,6 +37,40 @@ def limits() -> tuple[float, int]:
         f"{LIMIT_VARIABLE}: {text!r}; must be a number above 0, up to {MOST:g}. Correct it: 2 "
         "doubles the time and memory that reading a file may take."
     )
+
+
+@contextmanager
+def reading(
+    path: Path,
+    expected: str,
+    fault: Callable[[str], BrfLavaError] = DataError,
+    remedy: str = "The file is damaged or another one: get it again.",
+) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into one line.
+
+    Damage surfaces in zip, zlib, HDF5, SciPy, torch and wfdb as errors of many kinds.
+
+    Args:
+        path: The file.
+        expected: What it should be, for the message.
+        fault: Makes the error that is raised.
+        remedy: The last sentence of the message.
+    """
+    try:
+        check_regular(path)
+        yield
+    except ParameterError as error:
+        raise fault(f"{path}: {error}") from error
+    except (BrfLavaError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            where = error.filename or path
+            problem = f"{where}: cannot be read ({os.strerror(error.errno)})"
+        else:
+            reason = shortened(error).partition(". ")[0]  # NumPy's next sentence is no advice here
+            problem = f"{path}: not {expected} ({reason})"
+        raise fault(f"{problem}. {remedy}") from error
 
 
 def check_regular(path: Path) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import read_arrays, reading
+from brf_lava.data.arrays import read_arrays
 from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.data.task import TaskSpec
-from brf_lava.io.foreign import guarded
+from brf_lava.io.foreign import guarded, reading
 
 SIDE = 28  # pixels
 BRIGHTEST = 255

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from brf_lava.config.recipe import Recipe, parse_recipe
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
-from brf_lava.io.printable import brief, shortened
+from brf_lava.io.foreign import reading
+from brf_lava.io.printable import brief
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
@@ -33,6 +33,7 @@ from brf_lava.versions import versions
 FORMAT = "brf-lava-model"
 KIND = Kind("a model of brf-lava", TORCH, FORMAT)
 SCHEMA = 4
+REMEDY = "Name a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
 
 
@@ -130,7 +131,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     contents = read_archive(path, FORMAT)
-    try:
+    with reading(path, "a whole model", CheckpointError, "Train or import it again."):
         checkpoint = Checkpoint(
             **{name: contents[name] for name in PLAIN},
             recipe=stored_recipe(contents, path),
@@ -142,13 +143,6 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             permutation=permutation_of(contents),
         )
         checkpoint.model()
-    except (BrfLavaError, MemoryError):
-        raise
-    except Exception as error:  # of any kind: with a digest of its own a file may hold anything
-        raise CheckpointError(
-            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). "
-            "Train or import it again."
-        ) from error
     return checkpoint
 
 
@@ -226,30 +220,16 @@ def write_archive(contents: dict[str, Any], path: Path, kind: Kind) -> None:
 
 def read_torch_file(path: Path) -> Any:
     """What a torch file holds, tensors and plain values only. Raises: CheckpointError."""
-    try:
+    with reading(path, "a torch file of plain tensors", CheckpointError, REMEDY):
         return load_torch_file(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: {str(error.strerror).lower()}. Name a model file."
-        ) from error
-    except (BrfLavaError, MemoryError):
-        raise
-    except Exception as error:  # of any kind: what damage leads torch's unpickler to
-        reason = shortened(error) if type(error) is ValueError else type(error).__name__
-        raise CheckpointError(
-            f"{path}: not a torch file of plain tensors, or damaged ({reason}). Name a file of "
-            "'brf-lava train' or, to import, a checkpoint of the reference code."
-        ) from error
 
 
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
-    intact = False
-    with suppress(OSError, ValueError):  # `read_torch_file` says it better
-        intact = has_seal(path, CheckpointError)
-    archive = read_torch_file(path)
+    with reading(path, "a torch file of plain tensors", CheckpointError, REMEDY):
+        intact, archive = has_seal(path), load_torch_file(path)
     contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
-    found, schema = contents.get("format"), contents.get("schema")
+    found, schema, writers = map(contents.get, ("format", "schema", "versions"))
     if not isinstance(found, str) or found != expected_format:
         remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
         if "model_state_dict" in contents:
@@ -257,7 +237,6 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
         )
-    writers = contents.get("versions")
     if not isinstance(schema, int) or schema != SCHEMA:
         writer = writers.get("brf_lava", "unknown") if isinstance(writers, dict) else "unknown"
         raise CheckpointError(
@@ -265,5 +244,5 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
             f"brf-lava {brief(writer)}: use that version, or train again."
         )
     if not intact:
-        raise CheckpointError(f"{path}: {DAMAGED}")
+        raise CheckpointError(f"{path}: {DAMAGED}. Restore it, or make it again.")
     return contents

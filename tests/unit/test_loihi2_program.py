@@ -514,7 +514,7 @@ def test_ready_files_are_found_by_fingerprint(tmp_path: Path) -> None:
 def test_a_list_of_ready_files_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ready.toml"
     for content, message in (
-        (b"\xff\x00", "byte 0 is not UTF-8 text. Name a TOML file with a table [files]"),
+        (b"\xff\x00", "not a text in UTF-8"),
         (b"", "files is missing"),
         (b'[files]\n0123456789abcdef = "a"\n[more]\n', "more: no such key"),
         (b"[files", "not valid TOML"),
