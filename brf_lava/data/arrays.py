@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from brf_lava.errors import DataError
+from brf_lava.io.files import HDF5_SUFFIXES
 from brf_lava.io.foreign import guarded, reading
-
-HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:

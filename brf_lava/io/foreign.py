@@ -5,7 +5,6 @@ What reads them in C can loop, crash or take all memory, so it does that in a ch
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import stat
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 from brf_lava.errors import BrfLavaError, DataError, ParameterError
 from brf_lava.io.printable import shortened
+from brf_lava.io.signals import end_with_parent
 
 T = TypeVar("T")
 
@@ -49,12 +49,7 @@ def reading(
     """Turn whatever goes wrong while a file is read into one line.
 
     Damage surfaces in zip, zlib, HDF5, SciPy, torch and wfdb as errors of many kinds.
-
-    Args:
-        path: The file.
-        expected: What it should be, for the message.
-        fault: Makes the error that is raised.
-        remedy: The last sentence of the message.
+    expected: what it should be. fault: makes the error. remedy: the last sentence of the message.
     """
     try:
         check_regular(path)
@@ -94,12 +89,12 @@ def rehearse(read: Callable[[], object]) -> None:
     """
     if not hasattr(os, "fork"):
         return
-    seconds, memory = limits()
+    (seconds, memory), parent = limits(), os.getpid()
     with warnings.catch_warnings():  # of threads: the child needs none, and no lock of theirs
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        _run(read, seconds, memory)
+        _run(read, seconds, memory, parent)
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except BaseException:
@@ -115,17 +110,15 @@ def rehearse(read: Callable[[], object]) -> None:
         raise ValueError(f"the library that reads it crashes with {code}")
 
 
-def _run(read: Callable[[], object], seconds: float, memory: int) -> None:
+def _run(read: Callable[[], object], seconds: float, memory: int, parent: int) -> None:
     """Never returns."""
     import resource
 
     code = 0
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
+        end_with_parent(parent, signal.SIGKILL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        faulthandler.disable()
         with open(os.devnull, "w") as nowhere:
             for stream in (1, 2):
                 os.dup2(nowhere.fileno(), stream)

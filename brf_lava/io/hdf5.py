@@ -38,10 +38,7 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
 def _items(file: h5py.File, path: Path, names: Collection[str] | None) -> list[Any]:
     """All objects that will be read. Raises: ValueError as `open_hdf5`, before any is."""
     links: list[tuple[str, Any]] = []
-    try:
-        file.visititems_links(lambda name, link: links.append((name, link)))
-    except SystemError:  # in place of the error of the HDF5 library
-        raise ValueError("its links cannot be read") from None
+    file.visititems_links(lambda name, link: links.append((name, link)))
     items, most = [file["/"]], LARGEST_RATIO * path.stat().st_size
     for name, link in links:
         if isinstance(link, h5py.ExternalLink):

@@ -212,7 +212,7 @@ def _read_network(root: _Group, intact: bool) -> FixedNetwork:
             f"{writer}: use that version, or export again."
         )
     if not intact:
-        raise NetworkFileError(f"{path}: {DAMAGED}. Restore it, or export again.")
+        raise ValueError(DAMAGED)
     provenance = json.loads(_text(attributes["provenance"]))
     if not isinstance(provenance, dict):
         raise NetworkFileError(

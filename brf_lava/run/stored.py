@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from brf_lava.train.model import Network
 
 SINGLES = 10  # samples that are run one by one, before all at once
-MOST_LISTED = 80  # letters
 REMEDY = "Write it again with brf-lava run --out."
 
 
@@ -99,8 +98,8 @@ def read_run(path: Path) -> RunFile:
     shapes = [layer.shape for layer in stored.result.layers]
     names = {shape.neuron for shape in shapes}
     if not all(name in NEURONS or name in LOADED for name in names):
-        listed = ", ".join(sorted(names))[:MOST_LISTED]
-        raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
+        found = brief(sorted(names))
+        raise DataError(f"{path}: neurons {found}; all must be known here. {REMEDY}")
     spiking = [shape.record.spiking for shape in shapes]
     joined = all(after.inputs == before.neurons for before, after in pairwise(shapes))
     if spiking != [True] * max(1, len(shapes) - 1) + [False] or not joined:

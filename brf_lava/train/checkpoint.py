@@ -228,21 +228,21 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
     with reading(path, "a torch file of plain tensors", CheckpointError, REMEDY):
         intact, archive = has_seal(path), load_torch_file(path)
-    contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
-    found, schema, writers = map(contents.get, ("format", "schema", "versions"))
-    if not isinstance(found, str) or found != expected_format:
-        remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
-        if "model_state_dict" in contents:
-            remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
-        raise CheckpointError(
-            f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
-        )
-    if not isinstance(schema, int) or schema != SCHEMA:
-        writer = writers.get("brf_lava", "unknown") if isinstance(writers, dict) else "unknown"
-        raise CheckpointError(
-            f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "
-            f"brf-lava {brief(writer)}: use that version, or train again."
-        )
-    if not intact:
-        raise CheckpointError(f"{path}: {DAMAGED}. Restore it, or make it again.")
+        contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
+        found, schema = contents.get("format"), contents.get("schema")
+        if found != expected_format:
+            remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
+            if "model_state_dict" in contents:
+                remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
+            raise CheckpointError(
+                f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
+            )
+        if schema != SCHEMA:
+            writer = contents.get("versions", {}).get("brf_lava", "unknown")
+            raise CheckpointError(
+                f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "
+                f"brf-lava {brief(writer)}: use that version, or train again."
+            )
+        if not intact:
+            raise ValueError(DAMAGED)
     return contents

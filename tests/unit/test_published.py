@@ -192,7 +192,9 @@ def test_a_permuted_network_keeps_its_permutation_to_the_end(images: Path) -> No
     torch.save(torch.from_numpy(order), images / "order.pt")
     assert_worked(imported(images, "psmnist", "--permutation", images / "order.pt"))
     assert np.array_equal(load_checkpoint(images / "m.pt").permutation, order)
-    exported = brf_lava("export", images / "m.pt", images / "net.h5", "--rounding", "nearest", "--data", images)
+    exported = brf_lava(
+        "export", images / "m.pt", images / "net.h5", "--rounding", "nearest", "--data", images
+    )
     assert_worked(exported)
     assert "Notice" not in exported.output  # it is the very data that the model was measured on
     network, _ = read_network(images / "net.h5")

@@ -32,7 +32,7 @@ from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enu
 from lava.magma.runtime.runtime import Runtime
 from numpy.typing import NDArray
 
-from brf_lava.errors import LavaRunError, ParameterError
+from brf_lava.errors import LavaRunError, ParameterError, explained
 from brf_lava.io.shared_memory import shared_array as shared_array  # handed to processes, see there
 from brf_lava.io.signals import end_with_parent, signals_held
 
@@ -234,14 +234,9 @@ class _Runtime(Runtime):
 
 
 def _compiled(process: Any, run_cfg: Any) -> _Runtime:
-    try:
+    remedy = "Look at its connections and the tag of run_cfg; build a new one for every run."
+    with explained(LavaRunError, "Lava run: the graph cannot be compiled", remedy):
         executable = process.compile(run_cfg, {"pypy_channel_size": CHANNEL_SIZE})
-    except Exception as error:  # of whatever kind: models, ports and tags each have their own
-        text = " ".join(str(error).split())
-        raise LavaRunError(
-            f"Lava run: the graph cannot be compiled, {type(error).__name__}: {text} Look at its "
-            "connections and at the tag of the run configuration; build a new one for every run."
-        ) from error
     return _Runtime(executable, ActorType.MultiProcessing)
 
 
@@ -258,19 +253,12 @@ def _tie_to_parent(parent: int) -> None:
 
 
 def _start(runtime: _Runtime) -> None:
-    if multiprocessing.current_process().daemon:
-        raise LavaRunError(
-            "Lava run: its processes could not be started: this is a daemonic process, such as a "
-            "worker of multiprocessing.Pool, which may have no children. Use "
-            "concurrent.futures.ProcessPoolExecutor instead."
-        )
-    try:
+    remedy = (
+        "Look at the limits on processes, open files and memory. A worker of multiprocessing.Pool "
+        "may have no children: use concurrent.futures.ProcessPoolExecutor."
+    )
+    with explained(LavaRunError, "Lava run: its processes could not be started", remedy):
         runtime.initialize()
-    except OSError as error:
-        raise LavaRunError(
-            f"Lava run: its processes could not be started: {error}. Look at the limits on "
-            "processes, open files and memory."
-        ) from error
 
 
 def _watch(
