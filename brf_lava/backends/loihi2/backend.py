@@ -29,7 +29,7 @@ from brf_lava.backends.loihi2.program import check_values, network_programs
 from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
-from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError
+from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError, explained
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
