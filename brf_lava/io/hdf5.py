@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from brf_lava.io.foreign import check_regular, rehearse
+from brf_lava.io.foreign import rehearse
 
 LARGEST_RATIO = 2000  # of values to the file that holds them: gzip packs zeros to a thousandth
 
@@ -28,7 +28,6 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
         ValueError: It has links to other files or data in them, or what is read declares more than
             can be in it; and as `foreign.rehearse`.
     """
-    check_regular(path)
     rehearse(partial(_read_through, path, names))
     with h5py.File(path, "r") as file:
         _items(file, path, names)

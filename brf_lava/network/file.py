@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -213,12 +214,7 @@ def _read_network(root: _Group, intact: bool) -> FixedNetwork:
         )
     if not intact:
         raise ValueError(DAMAGED)
-    provenance = json.loads(_text(attributes["provenance"]))
-    if not isinstance(provenance, dict):
-        raise NetworkFileError(
-            f"{path}: attribute provenance: {type(provenance).__name__}; a JSON object is needed. "
-            "Name a file that 'brf-lava export' wrote."
-        )
+    provenance = msgspec.convert(json.loads(_text(attributes["provenance"])), dict[str, Any])
     root.allow("layer", "reference", "vectors")
     layers = root.group("layer")
     count = len(layers.handle)

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from brf_lava.backends import engine
 from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.printable import brief
@@ -67,6 +67,12 @@ class _Network:
 
 
 @dataclass(frozen=True)
+class _Head:
+    format: Annotated[str, choice((FORMAT,))]
+    schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description=f"{SCHEMA}")]
+
+
+@dataclass(frozen=True)
 class RunFile:
     """What is read of the file; see `result.RunResult`."""
 
@@ -78,12 +84,7 @@ class RunFile:
 def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
-    if isinstance(contents, dict):
-        kind, schema = contents.get("format"), contents.get("schema")
-        if (kind, schema) != (FORMAT, SCHEMA):
-            found = f"format {brief(kind)}, schema {brief(schema)}"
-            problem = f"{found}; {FORMAT!r} of schema {SCHEMA} is needed"
-            raise DataError(f"{path}: {problem}. {remedy}")
+    convert(_Head, contents, str(path), DataError, remedy)
     return convert(RunFile, contents, str(path), DataError, remedy)
 
 

@@ -302,8 +302,8 @@ def put(value: Any, *path: str | int) -> Callable[[Any], Any]:
 
 SHAPE = ("result", "layers", 0, "shape")
 DAMAGE: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "old schema": (put(2, "schema"), "schema 2; 'brf-lava-run' of schema 3 is needed"),
-    "list": (lambda _: [], "[]; allowed is a table with the keys result, data"),
+    "old schema": (put(2, "schema"), "schema: 2; allowed is 3"),
+    "list": (lambda _: [], "[]; allowed is a table with the keys format, schema"),
     "no result": (put(None, "result"), "result is missing"),
     "no layers": (put([], "result", "layers"), "hidden layers and a readout are needed"),
     "no readout": (put(None, "result", "layers", -1), "hidden layers and a readout are needed"),

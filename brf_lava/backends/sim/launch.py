@@ -134,13 +134,9 @@ class Running:
         )
 
     def raise_fault(self, where: str) -> NoReturn:
-        """Say what happened: exceptions of process models first, then children that ended.
+        """Raise LavaRunError: exceptions of process models first, then children that ended.
 
-        Args:
-            where: How far the run was, such as ", 3 steps done".
-
-        Raises:
-            LavaRunError: Always.
+        where: how far the run was, such as ", 3 steps done".
         """
         for actor in self._actors:
             try:
