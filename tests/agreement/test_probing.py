@@ -318,7 +318,7 @@ def test_run_writes_the_same_states_from_lava_and_the_engine(net: Path, tmp_path
         assert_worked(result)
         text = f"Wrote {out}: u, v, q, z of 5 neurons of hidden1, 1300 steps of 3 samples."
         assert text in result.output
-        probing.KIND.check(out)  # so it can be replaced
+        KIND.check(out)  # so it can be replaced
         with h5py.File(out) as file:
             assert file["hidden1/neuron"][:].tolist() == [0, 1, 2, 3, 8]
             spikes = activity.spikes[0][..., [0, 1, 2, 3, 8]]
