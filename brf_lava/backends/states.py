@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,25 +118,13 @@ def new_recording(
         NotEnoughMemoryError: If they do not fit into memory.
     """
     names = network.layer_names
-    if layer not in names:
-        raise ParameterError(
-            f"probe: layer {layer!r}; this network has {', '.join(names)}. Name one."
-        )
+    _check("layer", [layer], names, "this network has " + ", ".join(names))
     index = names.index(layer)
     chosen = network.layers[index]
-    for name in states:
-        if name not in state_names(chosen):
-            raise ParameterError(
-                f"probe: state {name!r}; {layer} ({chosen.neuron.name}) has "
-                f"{', '.join(state_names(chosen))}. Name some of these."
-            )
-    count = chosen.shape[0]
+    known, count = state_names(chosen), chosen.shape[0]
+    _check("state", states, known, f"{layer} ({chosen.neuron.name}) has {', '.join(known)}")
     numbers = list(dict.fromkeys(range(count) if neurons is None else neurons))
-    for number in numbers:
-        if not 0 <= number < count:
-            raise ParameterError(
-                f"probe: neuron {number}; {layer} has 0 to {count - 1}. Name some of these."
-            )
+    _check("neuron", numbers, range(count), f"{layer} has 0 to {count - 1}")
     # 32 bits hold all states: those that do not saturate at 24 bits rise with a spike alone, and
     # there is none once the threshold has risen past what u can be.
     types = {name: np.dtype(np.int8 if name == SPIKE else np.int32) for name in states}
@@ -146,6 +134,12 @@ def new_recording(
     shape = (steps, samples, len(numbers))
     values = {name: shared_array(shape, number) for name, number in types.items()}
     return Recording(network, index, np.array(numbers, np.int64), values)
+
+
+def _check(kind: str, given: Iterable[Any], known: Container[Any], allowed: str) -> None:
+    for each in given:
+        if each not in known:
+            raise ParameterError(f"probe: {kind} {each!r}; {allowed}. Name some of these.")
 
 
 def fingerprint(network: FixedNetwork) -> str:

@@ -7,7 +7,6 @@ by a polyphase filter.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -129,10 +128,8 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
             or not these, or its sampling frequency does not fit.
     """
     header = path.with_name(f"{path.name}.hea")
-    if not os.path.isfile(header):
-        raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
     require_extra("records", "wfdb")
-    with reading(header, "a WFDB header"):
+    with reading(header, "a WFDB header", remedy="Name a complete WFDB record, without .hea."):
         return guarded(partial(_read_record, path, header, leads))
 
 

@@ -44,8 +44,7 @@ class Kind:
         if not path.exists():
             return
         if not path.is_file():
-            what = "a folder" if path.is_dir() else "not a regular file"
-            raise BrfLavaError(f"{path}: is {what}, and would be replaced. Name a file.")
+            raise BrfLavaError(f"{path}: is not a regular file, and would be replaced. Name one.")
         if not path.stat().st_size:
             return
         pattern = self.begins + re.escape(self.mark.encode())

@@ -19,14 +19,9 @@ LARGEST_RATIO = 2000  # of values to the file that holds them: gzip packs zeros 
 def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py.File]:
     """Open a file whose data are all in it, after they were read once, see `foreign.rehearse`.
 
-    Args:
-        path: The file.
-        names: Paths in it of all that will be read; None for everything, attributes included.
-
-    Raises:
-        OSError: The file cannot be opened.
-        ValueError: It has links to other files or data in them, or what is read declares more than
-            can be in it; and as `foreign.rehearse`.
+    names: paths in it of all that will be read; None for everything, attributes included.
+    Raises: ValueError if it has links to other files or data in them, or what is read declares more
+    than can be in it, and as `rehearse`; or whatever h5py raises.
     """
     rehearse(partial(_read_through, path, names))
     with h5py.File(path, "r") as file:

@@ -475,7 +475,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "reference": (("run", "{net}", *ENGINE, "--reference", "{text}"), 2, ("places0/text",)),
     "run data": (("run", "{net}", *ENGINE, "--data", "{empty}"), 2, ("--data",)),
     # classify and stream
-    "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "no such file")),
+    "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "No such file")),
     "record of no task": (("classify", "{nowhere}", "{out}/r"), 2, ("nowhere",)),
     "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
     "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s", "No such file")),

@@ -226,7 +226,7 @@ def test_an_invalid_sample_spoils_only_its_neighborhood() -> None:
 def test_damaged_record(tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(2000, beats(8)))
     for suffix, content, part in (
-        (".hea", None, "no such file"),
+        (".hea", None, "No such file"),
         (".hea", b"\x00\xff nothing\n", "r.hea: not a WFDB header"),
         (".hea", b"", "r.hea: not a WFDB header"),
         (".hea", b"r 2 250 2000\n", "r.hea: not the header of its signal file, of 2000 samples"),
@@ -804,7 +804,7 @@ def test_classify_command_refuses_before_it_runs(classified: Classified, tmp_pat
     failed(classified(path, "--csv", tmp_path / "no" / "labels.csv"), "does not exist")
     failed(classified(path, "--csv", path.with_suffix(".dat")), "r.dat: is not a table of waves")
     failed(classified(path, "--annotations-out", tmp_path / "no" / "r"), "does not exist")
-    failed(classified(tmp_path / "none"), "none.hea", "no such file")
+    failed(classified(tmp_path / "none"), "none.hea", "No such file")
     assert path.with_suffix(".dat").read_bytes() == before
 
 
