@@ -83,5 +83,5 @@ def explained(fault: Callable[[str], BrfLavaError], where: object, remedy: str) 
     except (BrfLavaError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split()).rstrip(".")
+        text = " ".join(str(error).split())[:400].rstrip(".")
         raise fault(f"{where}: {type(error).__name__}: {text}. {remedy}") from error

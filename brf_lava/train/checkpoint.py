@@ -142,6 +142,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
+        width, weights = checkpoint.inputs, 0
+        for layer in checkpoint.recipe.layers:
+            weights += layer.neurons * (width + layer.recurrent * layer.neurons)
+            width = layer.neurons
+        held = sum(value.untyped_storage().nbytes() for value in checkpoint.state_dict.values())
+        if 4 * (weights + width * len(checkpoint.classes)) > held:  # before so many are made
+            raise ValueError(f"fewer weights than {weights:,}, those of its recipe")
         checkpoint.model()
     return checkpoint
 
@@ -237,7 +244,7 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
             )
-        if schema != SCHEMA:
+        if not isinstance(schema, int) or schema != SCHEMA:  # a tensor would compare all of it
             writer = contents.get("versions", {}).get("brf_lava", "unknown")
             raise CheckpointError(
                 f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "

@@ -41,6 +41,9 @@ def read_start(path: str | Path) -> Checkpoint:
         if reference is None:
             raise ValueError("no reference")
         recipe, order = stored_recipe(about, path), about["permutation"]
+        sizes = [layer.shape[0] for layer in fixed.layers]
+        if [*(layer.neurons for layer in recipe.layers), fixed.classes] != sizes:
+            raise ValueError("its recipe is another network's")  # before that is made
         on_integers = override(recipe, ["training.weight_bits=8"])  # so that it keeps the formats
         network = Network(on_integers, fixed.inputs, fixed.classes)  # whose inputs are integers
         for block, layer in zip(network.blocks, fixed.layers, strict=True):

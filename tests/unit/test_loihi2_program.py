@@ -486,7 +486,7 @@ def test_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_what_an_assembler_does_wrong_is_said() -> None:
     kind: type[BrfLavaError]
     for neuron, kind, message in (
-        ("RF", BackendUnavailableError, r"cannot assemble RF \(NotImplementedError: no RF\)"),
+        ("RF", BackendUnavailableError, r"cannot assemble RF: NotImplementedError: no RF"),
         ("HRF", BackendUnavailableError, "HRF .*machine code as bytes is needed, not b''"),
         ("BHRF", BackendUnavailableError, "BHRF .*machine code as bytes is needed, not 'text'"),
         ("ALIF", ParameterError, "ALIF: its own words"),

@@ -20,7 +20,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
-from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.errors import NetworkFileError, ParameterError, explained
 from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.network.file import FORMAT, read_layer, read_network
@@ -106,6 +106,7 @@ class Network(hdf5.Network):  # type: ignore[misc]
 
     input_message_bits: int | None
     net_config: NetDict
+    _runtime = None  # which Lava asks for even in the end of what was refused
 
     def __init__(
         self,
@@ -122,9 +123,9 @@ class Network(hdf5.Network):  # type: ignore[misc]
         if not isinstance(net_config, str | PathLike):
             raise NetworkFileError(f"{net_config}: the name of a network file is needed. {REMEDY}")
         path = Path(net_config)
-        with reading(path, "a network that netx can build", NetworkFileError, REMEDY):
-            with open_hdf5(path):  # netx itself looks at nothing
-                pass
+        with reading(path, "a network", NetworkFileError, REMEDY), open_hdf5(path):
+            pass  # netx itself looks at nothing
+        with explained(NetworkFileError, f"{path}: netx cannot build this network", REMEDY):
             super().__init__(
                 str(path),
                 num_layers,
