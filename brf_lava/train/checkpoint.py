@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_recipe
+from brf_lava.config.toml import Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
@@ -35,6 +37,22 @@ KIND = Kind("a model of brf-lava", TORCH, FORMAT)
 SCHEMA = 4
 REMEDY = "Name a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
+TYPES = {  # of what a model file or a training state may have
+    "format": str,
+    "recipe": str,
+    "origin": str,
+    "device": str,
+    "versions": dict[str, str],
+    **dict.fromkeys(("inputs", "epoch", "epochs_done", "best_epoch"), Whole),
+    "seed": Whole | None,
+    "input_scale": float,
+    "best_loss": float,
+    "classes": list[str],
+    "data": DataSource,
+    "metrics": Metrics,
+    "reports": list[dict[str, float | bool]],
+}
+_Types: Any = msgspec.defstruct("Types", [(name, kind, None) for name, kind in TYPES.items()])
 
 
 @dataclass(frozen=True)
@@ -146,9 +164,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         for layer in checkpoint.recipe.layers:
             weights += layer.neurons * (width + layer.recurrent * layer.neurons)
             width = layer.neurons
-        held = sum(value.untyped_storage().nbytes() for value in checkpoint.state_dict.values())
-        if 4 * (weights + width * len(checkpoint.classes)) > held:  # before so many are made
-            raise ValueError(f"fewer weights than {weights:,}, those of its recipe")
+        predictions, sops = checkpoint.activity.predictions, checkpoint.activity.sops
+        needed = 4 * (weights + width * len(checkpoint.classes)) + predictions.nbytes + sops.nbytes
+        if needed > path.stat().st_size:  # before so much is made
+            raise ValueError(f"it declares {needed:,} bytes, more than it has")
+        kinds = f"predictions {predictions.dtype}, sops {sops.dtype}"
+        shapes = predictions.shape[:1], predictions.ndim
+        if kinds != "predictions uint8, sops int64" or shapes != (sops.shape, 2):
+            raise ValueError(f"{kinds}, of shapes {predictions.shape} and {sops.shape}")
         checkpoint.model()
     return checkpoint
 
@@ -205,7 +228,8 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
-    return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
+    with reading(path, "a file with its recipe", CheckpointError, REMEDY):
+        return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
 
 
 def own_neurons(recipe: Recipe) -> dict[str, Any]:
@@ -252,4 +276,6 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
             )
         if not intact:
             raise ValueError(DAMAGED)
+    with reading(path, "a whole file", CheckpointError, "Train or import it again."):
+        msgspec.convert(contents, _Types)
     return contents

@@ -444,7 +444,11 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--out")),
     "from nothing": (("train", "--from", "{out}/n.pt", *HERE, *MODEL_OUT), 2, ("No such file",)),
     "from text": (("train", "--from", "{text}", *HERE, *MODEL_OUT), 2, ("not a torch file",)),
-    "from nowhere": (("train", "--from", "{nowhere}", *HERE, *MODEL_OUT), 2, ("provenance",)),
+    "from nowhere": (
+        ("train", "--from", "{nowhere}", *HERE, *MODEL_OUT),
+        2,
+        ("how it was trained",),
+    ),
     "from resume": (("train", "--from", "{model}", "--resume", *MODEL_OUT), 2, ("--from", "--set")),
     "from other": ((*TRAINING, "--from", "{model}", "--set", "hidden=[5]"), 2, ("36x4, and 5x4",)),
     "resume recipe": ((*TRAINING, "--resume"), 2, ("--resume", "--set")),
@@ -454,7 +458,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "import task": (("import", "{model}", "--task", "egc", *HERE), 2, ("egc",)),
     # export
     "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
-    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
+    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "No such")),
     "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
     "weight bits, words": ((*EXPORT, "--weight-bits", "8,4.5"), 2, ("8,4.5", "whole numbers")),
     "weight bits, count": ((*EXPORT, "--weight-bits", "8,4"), 2, ("8,4", "3 matrices: 1 BRF")),

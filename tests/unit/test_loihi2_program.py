@@ -487,8 +487,8 @@ def test_what_an_assembler_does_wrong_is_said() -> None:
     kind: type[BrfLavaError]
     for neuron, kind, message in (
         ("RF", BackendUnavailableError, r"cannot assemble RF: NotImplementedError: no RF"),
-        ("HRF", BackendUnavailableError, "HRF .*machine code as bytes is needed, not b''"),
-        ("BHRF", BackendUnavailableError, "BHRF .*machine code as bytes is needed, not 'text'"),
+        ("HRF", BackendUnavailableError, "HRF: .*machine code as bytes is needed, not b''"),
+        ("BHRF", BackendUnavailableError, "BHRF: .*machine code as bytes is needed, not 'text'"),
         ("ALIF", ParameterError, "ALIF: its own words"),
     ):
         with pytest.raises(kind, match=message):

@@ -132,7 +132,7 @@ def test_a_recipe_gives_the_constants_whatever_it_prunes(tmp_path: Path) -> None
 
 REFUSED: tuple[tuple[dict[str, Any], bool, str], ...] = (
     ({"hidden.omega": torch.zeros(35)}, False, r"hidden.0.weight: .*\[36, 4\].*\[35, 4\]"),
-    ({"out.tau_mem": torch.zeros(7)}, False, r"fit task ecg .* readout.neuron.tau: .*\[7\]"),
+    ({"out.tau_mem": torch.zeros(7)}, False, r"for task ecg .* readout.neuron.tau: .*\[7\]"),
     ({"hidden.tau_adp": torch.zeros(36, 1)}, True, r"neuron.tau_adp: .*\[36, 1\]"),
     ({"hidden.linear.weight": torch.zeros(36, 39)}, False, r"\[36, 35\].*\[36, 36\]"),
     ({"hidden.linear.weight": torch.zeros(36)}, False, "does not fit task ecg"),

@@ -692,9 +692,16 @@ Damage = Callable[[dict[str, Any]], Any]
 DAMAGES: tuple[tuple[Damage, str], ...] = (
     (lambda c: c.update(format="other"), "format 'other', expected 'brf-lava-model'"),
     (lambda c: c.update(schema=99), "schema 99, this version reads 4. It was written by"),
-    (lambda c: c.pop("recipe"), "not a whole model"),
+    (lambda c: c.pop("recipe"), "not a file with its recipe"),
     (lambda c: c["state_dict"].pop("readout.weight"), "not a whole model"),
-    (lambda c: c["metrics"].pop("loss"), "not a whole model"),
+    (lambda c: c["metrics"].pop("loss"), r"missing required field `loss`"),
+    (lambda c: c.update(input_scale="1"), r"Expected `float`, got `str` - at `\$.input_scale`"),
+    (lambda c: c.update(seed=torch.ones(3)), r"got `Tensor` - at `\$.seed`"),
+    (lambda c: c.update(schema=torch.ones(10**5)), "schema tensor"),
+    (lambda c: c.update(sops=c["sops"].float()), "sops float32"),
+    (lambda c: c.update(predictions=c["predictions"][:, 0]), "of shapes"),
+    (lambda c: c.update(sops=torch.ones(1).expand(10**9)), "declares 4,000,0.* more than it has"),
+    (lambda c: c.update(inputs=2**31), "bytes, more than it has"),
     (lambda c: c.update(recipe="task = 'ecg'"), "is missing"),
 )
 
