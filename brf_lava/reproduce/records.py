@@ -120,7 +120,10 @@ def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]
 
     Raises: as `read_record`.
     """
-    checkpoint = load_checkpoint(folder.model)
+    try:
+        checkpoint = load_checkpoint(folder.model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} {REMEDY}") from error
     task, neuron, seed = checkpoint.recipe.task, checkpoint.recipe.neuron_names, checkpoint.seed
     if (task, neuron, seed) != (*folder.cell, folder.seed):
         what = f"task {task}, neuron {neuron}, seed {seed}; its folder is for {folder.name}"

@@ -623,7 +623,7 @@ def test_no_picture_there(tmp_path: Path) -> None:
         ("picture.jpg", "a picture of type .jpg"),
         ("picture", "a picture of type unknown"),
         ("missing/picture.png", "does not exist"),
-        ("folder.png", "is a folder"),
+        ("folder.png", "is not a regular file"),
         ("run.png", "is not a .png picture of Matplotlib"),
     ):
         result = brf_lava("learning-curves", curves, "-o", tmp_path / name)
