@@ -251,13 +251,13 @@ def write_archive(contents: dict[str, Any], path: Path, kind: Kind) -> None:
 
 def read_torch_file(path: Path) -> Any:
     """What a torch file holds, tensors and plain values only. Raises: CheckpointError."""
-    with reading(path, "a torch file of plain tensors", CheckpointError, REMEDY):
+    with reading(path, "a torch file of plain tensors, or damaged", CheckpointError, REMEDY):
         return load_torch_file(path)
 
 
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
-    with reading(path, "a torch file of plain tensors", CheckpointError, REMEDY):
+    with reading(path, "a torch file of plain tensors, or damaged", CheckpointError, REMEDY):
         intact, archive = has_seal(path), load_torch_file(path)
         contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
         found, schema = contents.get("format"), contents.get("schema")

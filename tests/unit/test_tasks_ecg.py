@@ -134,7 +134,7 @@ def test_damaged_file(tmp_path: Path, name: str) -> None:
     cuts = [whole[: int(keep * len(whole))] for keep in (0.0, 0.003, 0.05, 0.5, 0.98)]
     for damage in (*cuts, b"PK\x03\x04" * 100, b"\x89HDF\r\n\x1a\n" + bytes(600), b"x"):
         path.write_bytes(damage)
-        assert_refused(tmp_path, f"{path}: not a MATLAB file", "Get it again")
+        assert_refused(tmp_path, f"{path}: not a MATLAB file", "damaged", "get it again")
 
 
 def set_value(name: str, index: Any, value: int) -> Callable[[Arrays], None]:
@@ -171,7 +171,7 @@ def test_wrong_content(tmp_path: Path, change: Callable[[Arrays], None], found: 
     train = arrays()
     change(train)
     folder = write(tmp_path, train)
-    assert_refused(folder, f"{folder / ecg.TRAIN_FILE}: not ", found, "Get it again")
+    assert_refused(folder, f"{folder / ecg.TRAIN_FILE}: not ", found, "damaged", "get it again")
 
 
 # The records of all tasks
