@@ -276,6 +276,7 @@ def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
             )
         if not intact:
             raise ValueError(DAMAGED)
-    with reading(path, "a whole file", CheckpointError, "Train or import it again."):
+    remedy = "Train or import it again; where it is of a training that was stopped, use --restart."
+    with reading(path, "a whole file", CheckpointError, remedy):
         msgspec.convert(contents, _Types)
     return contents
