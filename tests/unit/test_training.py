@@ -257,7 +257,7 @@ def test_resume_needs_the_same_data_and_a_whole_state(out: Path) -> None:
         Trainer.resumed(other, CPU, out)
     state = torch.load(resume_path(out), weights_only=True)
     for key in ("model", "optimizer", "generator", "reports", "data", "best_epoch"):
-        write_archive({**state, key: 3}, resume_path(out), STATE_KIND)
+        write_archive({**state, key: "3"}, resume_path(out), STATE_KIND)
         with pytest.raises(CheckpointError, match=r"m.resume.pt: .*--restart"):
             Trainer.resumed(ECG, CPU, out)
 
