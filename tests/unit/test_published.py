@@ -139,7 +139,7 @@ REFUSED: tuple[tuple[dict[str, Any], bool, str], ...] = (
     ({"hidden.b_offset": torch.full((36,), float("nan"))}, False, "not finite"),
     ({"hidden.omega": torch.full((36,), 150.0)}, False, "150 rad/s at neuron 0"),
     ({"hidden.linear.bias": torch.zeros(36)}, False, r"unknown .'hidden.linear.bias'"),
-    ({"hidden.tau_adp": torch.ones(36)}, False, "lacks hidden.tau_mem .* unknown hidden.omega"),
+    ({"hidden.tau_adp": torch.ones(36)}, False, r"lacks hidden.tau_mem .* unknown .'hidden.omega'"),
     ({"out.linear.weight": None}, True, "lacks out.linear.weight"),
 )
 
