@@ -5,6 +5,9 @@ A message says where, what it got, what is allowed and what to do next, on one l
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 # Exit codes of what is no error of this package; 1 is Python's own, of an unexpected error.
 OUT_OF_MEMORY = 8
 INTERRUPTED, CLOSED_PIPE, TERMINATED = 130, 141, 143  # as shells have it: SIGINT, SIGPIPE, SIGTERM
@@ -70,3 +73,15 @@ class LavaRunError(BrfLavaError):
     """A Lava run that a fault, a killed process or a time-out ended. Exit code 4."""
 
     exit_code = 4
+
+
+@contextmanager
+def explained(fault: Callable[[str], BrfLavaError], where: object, remedy: str) -> Iterator[None]:
+    """Turn whatever code of somebody else raises into one line that ends in `remedy`."""
+    try:
+        yield
+    except (BrfLavaError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())[:400].rstrip(".")
+        raise fault(f"{where}: {type(error).__name__}: {text}. {remedy}") from error

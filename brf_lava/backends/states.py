@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,18 @@ from numpy.typing import NDArray
 
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import ParameterError
-from brf_lava.io.files import HDF5, Kind, write_bytes
+from brf_lava.io.files import HDF5, HDF5_SUFFIXES, Kind, write_bytes
+from brf_lava.io.memory import require_memory
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.file import LIBRARY_VERSION
 from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-states"
-KIND = Kind("a file of states of brf-lava", HDF5, FORMAT)
+KIND = Kind("a file of states of brf-lava", HDF5, FORMAT, HDF5_SUFFIXES)
 SCHEMA = 2
 SPIKE = "z"  # what a spiking neuron sends; a state of ALIF, too
-SUFFIXES = (".h5", ".hdf5")
 RANGE = re.compile(r"([0-9]{1,6})(?:\s*-\s*([0-9]{1,6}))?")
-BYTES_MAX = 2**30  # that a recording may take in memory
 
 
 @dataclass(frozen=True)
@@ -115,42 +114,32 @@ def new_recording(
         neurons: Their numbers, counted from 0; None for all.
 
     Raises:
-        ParameterError: For a layer, state or neuron that does not exist, and for more than
-            `BYTES_MAX`.
+        ParameterError: For a layer, state or neuron that does not exist.
+        NotEnoughMemoryError: If they do not fit into memory.
     """
     names = network.layer_names
-    if layer not in names:
-        raise ParameterError(
-            f"probe: layer {layer!r}; this network has {', '.join(names)}. Name one."
-        )
+    _check("layer", [layer], names, "this network has " + ", ".join(names))
     index = names.index(layer)
     chosen = network.layers[index]
-    for name in states:
-        if name not in state_names(chosen):
-            raise ParameterError(
-                f"probe: state {name!r}; {layer} ({chosen.neuron.name}) has "
-                f"{', '.join(state_names(chosen))}. Name some of these."
-            )
-    count = chosen.shape[0]
+    known, count = state_names(chosen), chosen.shape[0]
+    _check("state", states, known, f"{layer} ({chosen.neuron.name}) has {', '.join(known)}")
     numbers = list(dict.fromkeys(range(count) if neurons is None else neurons))
-    for number in numbers:
-        if not 0 <= number < count:
-            raise ParameterError(
-                f"probe: neuron {number}; {layer} has 0 to {count - 1}. Name some of these."
-            )
+    _check("neuron", numbers, range(count), f"{layer} has 0 to {count - 1}")
     # 32 bits hold all states: those that do not saturate at 24 bits rise with a spike alone, and
     # there is none once the threshold has risen past what u can be.
     types = {name: np.dtype(np.int8 if name == SPIKE else np.int32) for name in states}
     size = steps * samples * len(numbers) * sum(number.itemsize for number in types.values())
-    if size > BYTES_MAX:
-        raise ParameterError(
-            f"probe: {steps} steps of {samples} samples take {size / 1e6:,.0f} MB; at most "
-            f"{BYTES_MAX / 1e6:,.0f} MB can be recorded. Name fewer neurons or states, or take "
-            "fewer samples."
-        )
+    what = f"probe: {steps} steps of {samples} samples"
+    require_memory(size, what, "Name fewer neurons or states, or take fewer samples")
     shape = (steps, samples, len(numbers))
     values = {name: shared_array(shape, number) for name, number in types.items()}
     return Recording(network, index, np.array(numbers, np.int64), values)
+
+
+def _check(kind: str, given: Iterable[Any], known: Container[Any], allowed: str) -> None:
+    for each in given:
+        if each not in known:
+            raise ParameterError(f"probe: {kind} {each!r}; {allowed}. Name some of these.")
 
 
 def fingerprint(network: FixedNetwork) -> str:
@@ -164,15 +153,6 @@ def fingerprint(network: FixedNetwork) -> str:
         for array in (*(each.mantissa for each in connections), layer.coefficients):
             digest.update(np.ascontiguousarray(array, "<i8").tobytes())
     return digest.hexdigest()
-
-
-def check_suffix(path: Path) -> None:
-    """Raises: ParameterError for a file that is not named as HDF5."""
-    if path.suffix not in SUFFIXES:
-        raise ParameterError(
-            f"{path}: {path.suffix!r}; states are written as HDF5. Name a file that ends in "
-            f"{' or '.join(SUFFIXES)}."
-        )
 
 
 def write_recording(

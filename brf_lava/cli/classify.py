@@ -11,7 +11,6 @@ from brf_lava.backends.base import BACKENDS
 from brf_lava.cli.loihi2_options import Loihi2Settings, loihi2_options
 from brf_lava.cli.options import PATH
 from brf_lava.cli.target_options import TargetOptions, target_options
-from brf_lava.errors import ParameterError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -62,11 +61,6 @@ def classify_command(
     for out, kind in ((csv, classify.TABLE), (marks, classify.MARKS)):
         if out is not None:
             check_writable(out, kind)
-    if csv is not None and marks is not None and csv.resolve() == marks.resolve():
-        raise ParameterError(
-            f"--csv and --annotations-out: both would be written to {csv}. Name another file for "
-            "one of them."
-        )
     with report.step_progress(f"{path.name}, percent", 100) as show:
         labels = classify.classify_record(
             fixed,

@@ -58,13 +58,12 @@ def prepare(
     from brf_lava.data.dataset import summary
     from brf_lava.ecg import prepare as wfdb_prepare
     from brf_lava.ecg.patients import read_patients
-    from brf_lava.ecg.records import KIND, check_suffix, load_prepared, write_prepared
+    from brf_lava.ecg.records import KIND, load_prepared, write_prepared
     from brf_lava.ecg.signal import Encoding, parse_leads
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable
 
     require_extra("records", "wfdb")
-    check_suffix(out)
     check_writable(out, KIND)
     settings = wfdb_prepare.Settings(
         Encoding(threshold, delay),

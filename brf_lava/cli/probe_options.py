@@ -27,9 +27,9 @@ class ProbeOptions:
     probe_neurons: str | None
     probe_out: Path | None
 
-    def check(self, out: Path | None) -> None:
-        """Refuse what can be refused before anything is read. out: of the run."""
-        from brf_lava.backends.states import KIND, check_suffix
+    def check(self) -> None:
+        """Refuse what can be refused before anything is read."""
+        from brf_lava.backends.states import KIND
         from brf_lava.io.files import check_writable
 
         if self.probe is None or self.probe_out is None:
@@ -40,11 +40,6 @@ class ProbeOptions:
                     "and their file with --probe-out."
                 )
             return
-        check_suffix(self.probe_out)
-        if out is not None and self.probe_out.resolve() == out.resolve():
-            raise ParameterError(
-                f"--probe-out {self.probe_out}: is another file of this run. Name another."
-            )
         check_writable(self.probe_out, KIND)
 
     def recording(self, network: FixedNetwork, split: Split) -> Recording | None:

@@ -80,7 +80,7 @@ def run(
 
     chosen = target.target(loihi2)
     backend = chosen.backend
-    probe.check(out)
+    probe.check()
     if out is not None:
         check_writable(out, KIND)
     fixed, stored = read_network(network)

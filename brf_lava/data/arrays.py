@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,38 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.errors import BrfLavaError, DataError
-from brf_lava.io.foreign import check_regular, guarded
-from brf_lava.io.printable import shortened
-
-HDF5_SUFFIXES = (".h5", ".hdf5")
-
-
-@contextmanager
-def reading(path: Path, expected: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into a DataError.
-
-    Damage surfaces in zip, zlib, HDF5, SciPy, torch and wfdb as errors of many kinds.
-
-    Args:
-        path: The file.
-        expected: What it should be, for the message.
-    """
-    try:
-        check_regular(path)
-        yield
-    except (BrfLavaError, MemoryError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno:
-            raise DataError(
-                f"{error.filename or path}: cannot be read ({os.strerror(error.errno)}). Check "
-                "that it exists and that you may read it."
-            ) from None
-        problem = shortened(error).partition(". ")[0]  # NumPy's next sentence is no advice of ours
-        raise DataError(
-            f"{path}: not {expected} ({problem}). The file is damaged or another one: get it again."
-        ) from None
+from brf_lava.errors import DataError
+from brf_lava.io.files import HDF5_SUFFIXES
+from brf_lava.io.foreign import guarded, reading
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import reading
 from brf_lava.errors import DataError
-from brf_lava.io.foreign import guarded
+from brf_lava.io.foreign import guarded, reading
 
 IDENTITY = "identity"  # in place of a file: the steps in their own order
 KINDS = {

@@ -25,10 +25,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import reading
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.io.foreign import guarded
+from brf_lava.io.foreign import guarded, reading
 from brf_lava.network.decision import UNLABELED
 
 P, PQ, QR, RS, ST, TP = range(len(ECG.classes))

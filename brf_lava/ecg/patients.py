@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import reading
 from brf_lava.ecg.signal import Record, Signal
 from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError
+from brf_lava.io.foreign import reading
 
 NOT_OF_THE_PATIENT = re.compile(r"\s*(produced by|recorder type|the signal|-+$)", re.IGNORECASE)
 OUTLINE_STEPS = 5  # steps to a value of an outline; a copy at another rate is off by one at most

@@ -25,37 +25,24 @@ from typing import Any
 
 import numpy as np
 
-from brf_lava.data.arrays import HDF5_SUFFIXES, reading
 from brf_lava.data.dataset import Dataset, Split, fingerprint
 from brf_lava.ecg.prepare import Prepared, Segments, joined
 from brf_lava.ecg.signal import FS, Encoding
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
-from brf_lava.io.files import HDF5, Kind, write_bytes
+from brf_lava.io.files import HDF5, HDF5_SUFFIXES, Kind, write_bytes
+from brf_lava.io.foreign import reading
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-ecg-records"
-KIND = Kind("a file of prepared records of brf-lava", HDF5, FORMAT)
+KIND = Kind("a file of prepared records of brf-lava", HDF5, FORMAT, HDF5_SUFFIXES)
 SCHEMA = 1
-
-
-def check_suffix(path: Path) -> None:
-    """Raise a DataError for a suffix by which the file is not known as prepared records."""
-    if path.suffix not in HDF5_SUFFIXES:
-        raise DataError(
-            f"{path}: a file of prepared records ends in {' or '.join(HDF5_SUFFIXES)}. Name it so."
-        )
 
 
 def write_prepared(prepared: Prepared, path: Path) -> None:
     """Write a prepared data set, replacing `path` only when all of it is written.
 
-    Args:
-        prepared: The data set.
-        path: Ends in one of `HDF5_SUFFIXES`, see `check_suffix`.
-
-    Raises:
-        BrfLavaError: The file cannot be written.
+    Raises: BrfLavaError if the file cannot be written.
     """
     import h5py
 

@@ -7,7 +7,6 @@ by a polyphase filter.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import reading
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import LEADS, THRESHOLD, normalize
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.extras import require_extra
-from brf_lava.io.foreign import check_regular, guarded
+from brf_lava.io.foreign import check_regular, guarded, reading
 from brf_lava.io.printable import brief
 
 FS = round(1 / ECG.step_seconds)  # Hz
@@ -130,10 +128,8 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
             or not these, or its sampling frequency does not fit.
     """
     header = path.with_name(f"{path.name}.hea")
-    if not os.path.isfile(header):
-        raise DataError(f"{header}: no such file. Name a WFDB record, without .hea.")
     require_extra("records", "wfdb")
-    with reading(header, "a WFDB header"):
+    with reading(header, "a WFDB header", remedy="Name a complete WFDB record, without .hea."):
         return guarded(partial(_read_record, path, header, leads))
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import HDF5_SUFFIXES, reading
 from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.ecg import synthetic as synthetic_ecg
 from brf_lava.ecg.spec import ECG
-from brf_lava.io.foreign import guarded
+from brf_lava.io.files import HDF5_SUFFIXES
+from brf_lava.io.foreign import guarded, reading
 from brf_lava.network.decision import UNLABELED
 
 TRAIN_FILE, TEST_FILE = "QTDB_train.mat", "QTDB_test.mat"

@@ -8,14 +8,9 @@ from brf_lava.errors import BackendUnavailableError
 
 
 def require_extra(extra: str, *modules: str) -> None:
-    """Check, without importing them, that the modules of an extra are installed.
+    """Check, without importing them, that modules of an extra of ``pyproject.toml`` are installed.
 
-    Args:
-        extra: Its name in ``pyproject.toml``, such as ``plot``.
-        modules: What the caller is about to import.
-
-    Raises:
-        BackendUnavailableError: If one is missing, with the line that installs the extra.
+    Raises: BackendUnavailableError if one is missing, with the line that installs the extra.
     """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from brf_lava.errors import BrfLavaError
 
+HDF5_SUFFIXES = (".h5", ".hdf5")
 HDF5 = rb"\x89HDF\r\n\x1a\n.*"
 TORCH = rb"PK\x03\x04.{26}[^/]+/data\.pkl.{,200}"  # the archive's first entry, not compressed
 JSON = rb'\{\s*"format": "'
@@ -27,20 +28,23 @@ class Kind:
     """A kind of file that this package writes, known by its bytes.
 
     name: with its article. begins: what such a file begins with, a regular expression. mark: what
-    follows then, its format as a rule.
+    follows then, its format as a rule. suffixes: by which it is known; none: any.
     """
 
     name: str
     begins: bytes
     mark: str = ""
+    suffixes: tuple[str, ...] = ()
 
     def check(self, path: Path) -> None:
         """Raises: BrfLavaError if something else is at `path` than such a file, or an empty one."""
+        if self.suffixes and path.suffix not in self.suffixes:
+            allowed = " or ".join(self.suffixes)
+            raise BrfLavaError(f"{path}: the name of {self.name} ends in {allowed}. Name it so.")
         if not path.exists():
             return
         if not path.is_file():
-            what = "a folder" if path.is_dir() else "not a regular file"
-            raise BrfLavaError(f"{path}: is {what}, and would be replaced. Name a file.")
+            raise BrfLavaError(f"{path}: is not a regular file, and would be replaced. Name one.")
         if not path.stat().st_size:
             return
         pattern = self.begins + re.escape(self.mark.encode())

@@ -5,17 +5,18 @@ What reads them in C can loop, crash or take all memory, so it does that in a ch
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import stat
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from brf_lava.errors import ParameterError
+from brf_lava.errors import BrfLavaError, DataError, ParameterError
+from brf_lava.io.printable import shortened
+from brf_lava.io.signals import end_with_parent
 
 T = TypeVar("T")
 
@@ -36,6 +37,35 @@ def limits() -> tuple[float, int]:
         f"{LIMIT_VARIABLE}: {text!r}; must be a number above 0, up to {MOST:g}. Correct it: 2 "
         "doubles the time and memory that reading a file may take."
     )
+
+
+@contextmanager
+def reading(
+    path: Path,
+    expected: str,
+    fault: Callable[[str], BrfLavaError] = DataError,
+    remedy: str = "It may be damaged: get it again, or name another file.",
+) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into one line.
+
+    Damage surfaces in zip, zlib, HDF5, SciPy, torch and wfdb as errors of many kinds.
+    expected: what it should be. fault: makes the error. remedy: the last sentence of the message.
+    """
+    try:
+        check_regular(path)
+        yield
+    except ParameterError as error:
+        raise fault(f"{path}: {error}") from error
+    except (BrfLavaError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            where = error.filename or path
+            problem = f"{where}: cannot be read ({os.strerror(error.errno)})"
+        else:
+            reason = shortened(error).partition(". ")[0]  # NumPy's next sentence is no advice here
+            problem = f"{path}: not {expected} ({reason})"
+        raise fault(f"{problem}. {remedy}") from error
 
 
 def check_regular(path: Path) -> None:
@@ -59,12 +89,12 @@ def rehearse(read: Callable[[], object]) -> None:
     """
     if not hasattr(os, "fork"):
         return
-    seconds, memory = limits()
+    (seconds, memory), parent = limits(), os.getpid()
     with warnings.catch_warnings():  # of threads: the child needs none, and no lock of theirs
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        _run(read, seconds, memory)
+        _run(read, seconds, memory, parent)
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except BaseException:
@@ -80,17 +110,15 @@ def rehearse(read: Callable[[], object]) -> None:
         raise ValueError(f"the library that reads it crashes with {code}")
 
 
-def _run(read: Callable[[], object], seconds: float, memory: int) -> None:
+def _run(read: Callable[[], object], seconds: float, memory: int, parent: int) -> None:
     """Never returns."""
     import resource
 
     code = 0
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
+        end_with_parent(parent, signal.SIGKILL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        faulthandler.disable()
         with open(os.devnull, "w") as nowhere:
             for stream in (1, 2):
                 os.dup2(nowhere.fileno(), stream)

@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from brf_lava.io.foreign import check_regular, rehearse
+from brf_lava.io.foreign import rehearse
 
 LARGEST_RATIO = 2000  # of values to the file that holds them: gzip packs zeros to a thousandth
 
@@ -19,16 +19,10 @@ LARGEST_RATIO = 2000  # of values to the file that holds them: gzip packs zeros 
 def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py.File]:
     """Open a file whose data are all in it, after they were read once, see `foreign.rehearse`.
 
-    Args:
-        path: The file.
-        names: Paths in it of all that will be read; None for everything, attributes included.
-
-    Raises:
-        OSError: The file cannot be opened.
-        ValueError: It has links to other files or data in them, or what is read declares more than
-            can be in it; and as `foreign.rehearse`.
+    names: paths in it of all that will be read; None for everything, attributes included.
+    Raises: ValueError if it has links to other files or data in them, or what is read declares more
+    than can be in it, and as `rehearse`; or whatever h5py raises.
     """
-    check_regular(path)
     rehearse(partial(_read_through, path, names))
     with h5py.File(path, "r") as file:
         _items(file, path, names)
@@ -38,10 +32,7 @@ def open_hdf5(path: Path, names: Collection[str] | None = None) -> Iterator[h5py
 def _items(file: h5py.File, path: Path, names: Collection[str] | None) -> list[Any]:
     """All objects that will be read. Raises: ValueError as `open_hdf5`, before any is."""
     links: list[tuple[str, Any]] = []
-    try:
-        file.visititems_links(lambda name, link: links.append((name, link)))
-    except SystemError:  # in place of the error of the HDF5 library
-        raise ValueError("its links cannot be read") from None
+    file.visititems_links(lambda name, link: links.append((name, link)))
     items, most = [file["/"]], LARGEST_RATIO * path.stat().st_size
     for name, link in links:
         if isinstance(link, h5py.ExternalLink):

@@ -13,9 +13,9 @@ GROUPS = Path("/sys/fs/cgroup")
 V1, V2 = ("memory", "limit_in_bytes", "usage_in_bytes"), ("", "max", "current")
 
 
-def require_memory(needed: int, what: str, remedy: str, free: int | None = None) -> None:
+def require_memory(needed: int, what: str, remedy: str) -> None:
     """Raises: NotEnoughMemoryError for more bytes than are free: here, if that is known."""
-    free = free_memory() if free is None else free
+    free = free_memory()
     if free is not None and needed > free:
         raise NotEnoughMemoryError(
             f"{what}: needs {needed / 1e6:,.0f} MB of memory, and {free / 1e6:,.0f} MB are free. "

@@ -43,7 +43,7 @@ def brief(value: object) -> str:
 
 def shortened(error: BaseException) -> str:
     """What an error of another package says, on one line and not too long."""
-    text = " ".join(str(error).split())[:160]
+    text = " ".join(str(error).split())[:240]
     return text if re.search("[A-Za-z]", text) else f"{type(error).__name__} {text}".rstrip()
 
 

@@ -8,37 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.errors import BrfLavaError
-from brf_lava.io.foreign import check_regular
+from brf_lava.io.foreign import reading
 from brf_lava.io.printable import shortened
 
 
 def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> str:
     """Read a UTF-8 text.
 
-    Args:
-        path: The file.
-        fault: Makes the error that is raised for a file that cannot be read or is not such a text.
-        remedy: The last sentence of the message.
+    fault: makes the error for a file that is none. remedy: the last sentence of the message.
     """
-    try:
-        check_regular(path)
+    with reading(path, "a text in UTF-8", fault, remedy):
         return path.read_bytes().decode()
-    except OSError as error:
-        raise fault(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
-    except UnicodeDecodeError as error:
-        raise fault(f"{path}: byte {error.start} is not UTF-8 text. {remedy}") from None
-    except ValueError as error:
-        raise fault(f"{path}: {error}. {remedy}") from None
 
 
 def parse_json(text: str, where: str, fault: Callable[[str], BrfLavaError], remedy: str) -> Any:
     """Parse a JSON text, in which no object may have a key twice.
 
-    Args:
-        text: The text.
-        where: What to call it in messages, such as its path.
-        fault: Makes the error that is raised for anything else.
-        remedy: The last sentence of the message.
+    where: what to call it in messages, such as its path. fault, remedy: as of `read_text`.
     """
     try:
         return json.loads(text, object_pairs_hook=_once)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from brf_lava.io.foreign import check_regular, guarded
+from brf_lava.io.foreign import guarded
 
 
 def load_torch_file(path: Path) -> Any:
@@ -22,7 +22,6 @@ def load_torch_file(path: Path) -> Any:
     Raises: OSError if the file cannot be read; ValueError as `foreign.guarded`; UnpicklingError,
     and whatever else torch raises, if it is damaged or holds more than tensors and plain values.
     """
-    check_regular(path)
     return guarded(partial(_load, path))
 
 

@@ -37,14 +37,15 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 import brf_lava
-from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.errors import NetworkFileError
 from brf_lava.io.files import HDF5, Kind, write_bytes
+from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
-from brf_lava.io.printable import shortened
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
@@ -188,22 +189,13 @@ def read_vectors(path: Path) -> TestVectors | None:
 
 
 def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors | None]:
-    if not path.is_file():
-        problem = "not a file" if path.exists() else "no such file"
-        raise NetworkFileError(f"{path}: {problem}. Name a network written by 'brf-lava export'.")
-    try:
-        intact = has_seal(path, NetworkFileError)
+    remedy = "Name a file that 'brf-lava export' wrote."
+    with reading(path, "a complete HDF5 network", NetworkFileError, remedy):
+        intact = has_seal(path)
         with open_hdf5(path) as file:
             root = _Group(file, path)
             network = _read_network(root, intact)
             return network, _read_reference(root, network), _read_vectors(root, network)
-    except ParameterError as error:
-        raise NetworkFileError(f"{path}: {error}") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # of h5py and json
-        raise NetworkFileError(
-            f"{path}: not a complete HDF5 network ({shortened(error)}). Name a file that "
-            "'brf-lava export' wrote."
-        ) from error
 
 
 def _read_network(root: _Group, intact: bool) -> FixedNetwork:
@@ -221,13 +213,8 @@ def _read_network(root: _Group, intact: bool) -> FixedNetwork:
             f"{writer}: use that version, or export again."
         )
     if not intact:
-        raise NetworkFileError(f"{path}: {DAMAGED}")
-    provenance = json.loads(_text(attributes["provenance"]))
-    if not isinstance(provenance, dict):
-        raise NetworkFileError(
-            f"{path}: attribute provenance: {type(provenance).__name__}; a JSON object is needed. "
-            "Name a file that 'brf-lava export' wrote."
-        )
+        raise ValueError(DAMAGED)
+    provenance = msgspec.convert(json.loads(_text(attributes["provenance"])), dict[str, Any])
     root.allow("layer", "reference", "vectors")
     layers = root.group("layer")
     count = len(layers.handle)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from brf_lava.errors import ParameterError
+from brf_lava.errors import ParameterError, explained
 from brf_lava.neurons import real
 from brf_lava.neurons.families import NEURONS
 from brf_lava.neurons.record import Neuron, Normal, Source, Uniform
@@ -88,10 +88,8 @@ def _load(path: Path, code: bytes, source: Source) -> Neuron:
     module = ModuleType(f"brf_lava_own_{source.sha256[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and pickle look
-    try:
+    with explained(ParameterError, path, "Correct it."):
         exec(compile(code, str(path), "exec"), vars(module))
-    except Exception as error:
-        raise _failure(path, error) from error
     record = getattr(module, source.name, None)
     if not isinstance(record, Neuron):
         kind = "no name in it" if record is None else type(record).__name__
@@ -103,17 +101,10 @@ def _load(path: Path, code: bytes, source: Source) -> Neuron:
     where = f"{path}: {source.name}"
     if problem := next(_problems(record), None):
         raise ParameterError(f"{where}: {problem} is needed. Correct the record.")
-    try:
+    with explained(ParameterError, where, "Correct it."):
         _try_steps(record)
-    except Exception as error:
-        raise _failure(where, error) from error
     LOADED[record.name] = replace(record, source=source)
     return LOADED[record.name]
-
-
-def _failure(where: object, error: Exception) -> ParameterError:
-    text = " ".join(str(error).split())
-    return ParameterError(f"{where}: {type(error).__name__}: {text}. Correct it.")
 
 
 def _problems(record: Neuron) -> Iterator[str]:

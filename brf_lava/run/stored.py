@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from brf_lava.backends import engine
 from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, convert
+from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.printable import brief
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from brf_lava.train.model import Network
 
 SINGLES = 10  # samples that are run one by one, before all at once
-MOST_LISTED = 80  # letters
 REMEDY = "Write it again with brf-lava run --out."
 
 
@@ -68,6 +67,12 @@ class _Network:
 
 
 @dataclass(frozen=True)
+class _Head:
+    format: Annotated[str, choice((FORMAT,))]
+    schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description=f"{SCHEMA}")]
+
+
+@dataclass(frozen=True)
 class RunFile:
     """What is read of the file; see `result.RunResult`."""
 
@@ -79,12 +84,7 @@ class RunFile:
 def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
-    if isinstance(contents, dict):
-        kind, schema = contents.get("format"), contents.get("schema")
-        if (kind, schema) != (FORMAT, SCHEMA):
-            found = f"format {brief(kind)}, schema {brief(schema)}"
-            problem = f"{found}; {FORMAT!r} of schema {SCHEMA} is needed"
-            raise DataError(f"{path}: {problem}. {remedy}")
+    convert(_Head, contents, str(path), DataError, remedy)
     return convert(RunFile, contents, str(path), DataError, remedy)
 
 
@@ -99,8 +99,8 @@ def read_run(path: Path) -> RunFile:
     shapes = [layer.shape for layer in stored.result.layers]
     names = {shape.neuron for shape in shapes}
     if not all(name in NEURONS or name in LOADED for name in names):
-        listed = ", ".join(sorted(names))[:MOST_LISTED]
-        raise DataError(f"{path}: neurons {listed}; all must be known here. {REMEDY}")
+        found = brief(sorted(names))
+        raise DataError(f"{path}: neurons {found}; all must be known here. {REMEDY}")
     spiking = [shape.record.spiking for shape in shapes]
     joined = all(after.inputs == before.neurons for before, after in pairwise(shapes))
     if spiking != [True] * max(1, len(shapes) - 1) + [False] or not joined:

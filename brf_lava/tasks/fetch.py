@@ -177,10 +177,9 @@ def _listed(source: Source, folder: Path) -> dict[str, str]:
     """
     path = folder / source.listing
     download(source.url + source.listing, path, kind=LISTING)
-    listed = SHA256_LINE.findall(path.read_text(errors="replace"))
     wanted = {
         name: digest
-        for digest, name in listed
+        for digest, name in SHA256_LINE.findall(path.read_text(errors="replace"))
         if any(fnmatchcase(name, pattern) for pattern in source.wanted)
     }
     lines = "".join(f"{wanted[name]} {name}\n" for name in sorted(wanted))

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import read_arrays, reading
+from brf_lava.data.arrays import read_arrays
 from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.data.task import TaskSpec
-from brf_lava.io.foreign import guarded
+from brf_lava.io.foreign import guarded, reading
 
 SIDE = 28  # pixels
 BRIGHTEST = 255
@@ -79,17 +79,14 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         DataError: The file cannot be read, or its size is not that of its header.
     """
     with reading(path, "an IDX file of unsigned bytes"):
-        content = guarded(partial(_content, path))
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = guarded(partial(gzip.decompress, content))
         if content[:3] != IDX_MAGIC:
             raise ValueError(f"it begins with {content[:4].hex() or 'nothing'}")
         axes = content[3]
         shape = np.frombuffer(content, ">u4", axes, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def _split(path: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Split:

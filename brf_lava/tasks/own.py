@@ -112,11 +112,6 @@ def _load(
     *,
     unlabeled: str | None = None,
 ) -> Dataset:
-    if data is not None and not data.is_dir():
-        raise DataError(
-            f"--data: {data} is not a folder; task {own.name} wants the one with {own.train} and "
-            f"{own.test}. Name it."
-        )
     if data is not None:
         is_below = data.resolve() in folder.resolve().parents
         folder = folder if is_below and not (data / own.train).exists() else data

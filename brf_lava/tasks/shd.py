@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.arrays import reading
 from brf_lava.data.dataset import Dataset, Split
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
 from brf_lava.data.task import TaskSpec
+from brf_lava.io.foreign import reading
 
 SHD = TaskSpec(
     name="shd",

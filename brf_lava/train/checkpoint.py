@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import io
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from brf_lava.config.recipe import Recipe, parse_recipe
+from brf_lava.config.toml import Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
 from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
-from brf_lava.io.printable import brief, shortened
+from brf_lava.io.foreign import reading
+from brf_lava.io.printable import brief
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
@@ -33,7 +35,24 @@ from brf_lava.versions import versions
 FORMAT = "brf-lava-model"
 KIND = Kind("a model of brf-lava", TORCH, FORMAT)
 SCHEMA = 4
+REMEDY = "Name a file of 'brf-lava train' or, to import, a checkpoint of the reference code."
 PLAIN = ("seed", "origin", "inputs", "epoch", "epochs_done", "versions", "state_dict")
+TYPES = {  # of what a model file or a training state may have
+    "format": str,
+    "recipe": str,
+    "origin": str,
+    "device": str,
+    "versions": dict[str, str],
+    **dict.fromkeys(("inputs", "epoch", "epochs_done", "best_epoch"), Whole),
+    "seed": Whole | None,
+    "input_scale": float,
+    "best_loss": float,
+    "classes": list[str],
+    "data": DataSource,
+    "metrics": Metrics,
+    "reports": list[dict[str, float | bool]],
+}
+_Types: Any = msgspec.defstruct("Types", [(name, kind, None) for name, kind in TYPES.items()])
 
 
 @dataclass(frozen=True)
@@ -130,7 +149,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     contents = read_archive(path, FORMAT)
-    try:
+    with reading(path, "a whole model", CheckpointError, "Train or import it again."):
         checkpoint = Checkpoint(
             **{name: contents[name] for name in PLAIN},
             recipe=stored_recipe(contents, path),
@@ -141,14 +160,19 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
+        width, weights = checkpoint.inputs, 0
+        for layer in checkpoint.recipe.layers:
+            weights += layer.neurons * (width + layer.recurrent * layer.neurons)
+            width = layer.neurons
+        predictions, sops = checkpoint.activity.predictions, checkpoint.activity.sops
+        needed = 4 * (weights + width * len(checkpoint.classes)) + predictions.nbytes + sops.nbytes
+        if needed > path.stat().st_size:  # before so much is made
+            raise ValueError(f"it declares {needed:,} bytes, more than it has")
+        kinds = f"predictions {predictions.dtype}, sops {sops.dtype}"
+        shapes = predictions.shape[:1], predictions.ndim
+        if kinds != "predictions uint8, sops int64" or shapes != (sops.shape, 2):
+            raise ValueError(f"{kinds}, of shapes {predictions.shape} and {sops.shape}")
         checkpoint.model()
-    except (BrfLavaError, MemoryError):
-        raise
-    except Exception as error:  # of any kind: with a digest of its own a file may hold anything
-        raise CheckpointError(
-            f"{path}: damaged model file ({type(error).__name__}: {shortened(error)}). "
-            "Train or import it again."
-        ) from error
     return checkpoint
 
 
@@ -204,7 +228,8 @@ def stored_recipe(contents: dict[str, Any], path: Path) -> Recipe:
             raise ParameterError(f"{name}: no digest of its file is stored, so it is not run.")
         return load_neuron(stored[name]["neuron"], (Path(), path.parent), sha256)
 
-    return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
+    with reading(path, "a file with its recipe", CheckpointError, REMEDY):
+        return parse_recipe(contents["recipe"], f"{path} (stored recipe)", find)
 
 
 def own_neurons(recipe: Recipe) -> dict[str, Any]:
@@ -226,44 +251,32 @@ def write_archive(contents: dict[str, Any], path: Path, kind: Kind) -> None:
 
 def read_torch_file(path: Path) -> Any:
     """What a torch file holds, tensors and plain values only. Raises: CheckpointError."""
-    try:
+    with reading(path, "a torch file of plain tensors, or damaged", CheckpointError, REMEDY):
         return load_torch_file(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: {str(error.strerror).lower()}. Name a model file."
-        ) from error
-    except (BrfLavaError, MemoryError):
-        raise
-    except Exception as error:  # of any kind: what damage leads torch's unpickler to
-        reason = shortened(error) if type(error) is ValueError else type(error).__name__
-        raise CheckpointError(
-            f"{path}: not a torch file of plain tensors, or damaged ({reason}). Name a file of "
-            "'brf-lava train' or, to import, a checkpoint of the reference code."
-        ) from error
 
 
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
-    intact = False
-    with suppress(OSError, ValueError):  # `read_torch_file` says it better
-        intact = has_seal(path, CheckpointError)
-    archive = read_torch_file(path)
-    contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
-    found, schema = contents.get("format"), contents.get("schema")
-    if not isinstance(found, str) or found != expected_format:
-        remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
-        if "model_state_dict" in contents:
-            remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
-        raise CheckpointError(
-            f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
-        )
-    writers = contents.get("versions")
-    if not isinstance(schema, int) or schema != SCHEMA:
-        writer = writers.get("brf_lava", "unknown") if isinstance(writers, dict) else "unknown"
-        raise CheckpointError(
-            f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "
-            f"brf-lava {brief(writer)}: use that version, or train again."
-        )
-    if not intact:
-        raise CheckpointError(f"{path}: {DAMAGED}")
+    with reading(path, "a torch file of plain tensors, or damaged", CheckpointError, REMEDY):
+        intact, archive = has_seal(path), load_torch_file(path)
+        contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
+        found, schema = contents.get("format"), contents.get("schema")
+        if found != expected_format:
+            remedy = "Name a file written by 'brf-lava train' or 'brf-lava import'."
+            if "model_state_dict" in contents:
+                remedy = "A checkpoint of the reference code needs 'brf-lava import' first."
+            raise CheckpointError(
+                f"{path}: format {brief(found)}, expected {expected_format!r}. {remedy}"
+            )
+        if not isinstance(schema, int) or schema != SCHEMA:  # a tensor would compare all of it
+            writer = contents.get("versions", {}).get("brf_lava", "unknown")
+            raise CheckpointError(
+                f"{path}: schema {brief(schema)}, this version reads {SCHEMA}. It was written by "
+                f"brf-lava {brief(writer)}: use that version, or train again."
+            )
+        if not intact:
+            raise ValueError(DAMAGED)
+    remedy = "Train or import it again; where it is of a training that was stopped, use --restart."
+    with reading(path, "a whole file", CheckpointError, remedy):
+        msgspec.convert(contents, _Types)
     return contents

@@ -19,7 +19,8 @@ from torch import Tensor
 from brf_lava.config.recipe import Recipe, override, recipe_for
 from brf_lava.config.shipped import names
 from brf_lava.data.dataset import Dataset
-from brf_lava.errors import CheckpointError, ParameterError, RecipeError
+from brf_lava.errors import CheckpointError, RecipeError
+from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
 from brf_lava.neurons.families import DEFAULT, SPIKING
 from brf_lava.train.checkpoint import Checkpoint, measured, read_torch_file
@@ -28,7 +29,6 @@ WEIGHT, MASK = "hidden.linear.weight", "hidden.linear.mask"
 READOUT = {"out.tau_mem": "readout.neuron.tau", "out.linear.weight": "readout.weight"}
 TRIAL_SAMPLES = 200  # enough to tell a network that works from one that does not
 CHANCES = 1.5  # times the accuracy of guessing: what is below tells nothing
-MOST_NAMED = 8  # tensors that a message names
 CPU = torch.device("cpu")
 IMPORTED = {"seed": None, "epoch": 0, "epochs_done": 0}
 
@@ -81,21 +81,14 @@ def import_published(
             f"parameters of {', '.join(fitting)}. Leave the neuron out, or name one of these."
         )
     inputs, classes = dataset.train.x.shape[2], len(dataset.classes)
-    try:
+    task = f"a checkpoint for task {dataset.task} ({inputs} inputs, {classes} classes)"
+    with reading(path, task, CheckpointError, "Name the task that it was trained for."):
         state_dict = _state_dict(tensors, inputs)
         chosen, how = recipes[0], ""
         if len(recipes) > 1:
             chosen, how = _most_accurate(recipes, state_dict, dataset)
         origin = f"imported from {path.name} as {chosen.neuron_names}{how}"
         return measured(chosen, dataset, state_dict, CPU, **IMPORTED, origin=origin)
-    except ParameterError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except (RuntimeError, IndexError) as error:  # torch's, of shapes
-        reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(
-            f"{path}: does not fit task {dataset.task} ({inputs} inputs, {classes} classes): "
-            f"{reason} Name the task that it was trained for."
-        ) from error
 
 
 def _shipped(task: str, neuron: str) -> Recipe:
@@ -143,7 +136,7 @@ def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
     renamed = {**_parameters_in(tensors), **READOUT}
     neurons = tensors[next(iter(renamed))].numel()
     if weight.numel() < neurons**2:  # before a network of that size is made
-        raise IndexError(f"{WEIGHT} {list(weight.shape)} is not of {neurons} neurons.")
+        raise ValueError(f"{WEIGHT} {list(weight.shape)} is not of {neurons} neurons")
     return {
         "hidden.0.weight": weight[:, :inputs].clone(),
         "hidden.0.recurrent_weight": weight[:, inputs:].clone(),
@@ -158,10 +151,10 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     found = found if isinstance(found, dict) else {}
     required = (*_parameters_in(found), WEIGHT, *READOUT, *({MASK} & set(found)))
     missing = [name for name in required if not isinstance(found.get(name), Tensor)]
-    unknown = [brief(name).strip("'") for name in found if name not in required][:MOST_NAMED]
+    unknown = [name for name in found if name not in required]
     if missing or unknown:
         lacks = f" lacks {', '.join(missing)}" if missing else ""
-        more = f" has unknown {', '.join(unknown)}" if unknown else ""
+        more = f" has unknown {brief(unknown)}" if unknown else ""
         raise CheckpointError(
             f"{path}: not a published checkpoint of one hidden layer: its 'model_state_dict'"
             f"{' and'.join(filter(None, [lacks, more]))}. Name one, or use the file as it is if "

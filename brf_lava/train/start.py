@@ -10,6 +10,7 @@ import numpy as np
 from brf_lava.config.recipe import override
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import CheckpointError
+from brf_lava.io.foreign import reading
 from brf_lava.network.file import read_network
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, stored_recipe
 from brf_lava.train.model import Metrics, Network
@@ -35,10 +36,14 @@ def read_start(path: str | Path) -> Checkpoint:
         return load_checkpoint(path)
     fixed, reference = read_network(path)
     about = fixed.provenance
-    try:
+    remedy = "Name a file that 'brf-lava export' or 'brf-lava train' wrote."
+    with reading(path, "a file that says how it was trained", CheckpointError, remedy):
         if reference is None:
-            raise KeyError("reference")
+            raise ValueError("no reference")
         recipe, order = stored_recipe(about, path), about["permutation"]
+        sizes = [layer.shape[0] for layer in fixed.layers]
+        if [*(layer.neurons for layer in recipe.layers), fixed.classes] != sizes:
+            raise ValueError("its recipe is another network's")  # before that is made
         on_integers = override(recipe, ["training.weight_bits=8"])  # so that it keeps the formats
         network = Network(on_integers, fixed.inputs, fixed.classes)  # whose inputs are integers
         for block, layer in zip(network.blocks, fixed.layers, strict=True):
@@ -56,11 +61,6 @@ def read_start(path: str | Path) -> Checkpoint:
             permutation=None if order is None else np.array(order),
             **{name: about[name] for name in ("seed", "origin", "epoch")},
         )
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path}: its provenance does not say how it was trained ({error}). Name a file that "
-            "'brf-lava export' or 'brf-lava train' wrote."
-        ) from error
 
 
 def take_over(network: Network, start: Checkpoint) -> str:

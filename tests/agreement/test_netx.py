@@ -355,14 +355,14 @@ def _replaced(name: str, value: Any = None) -> Callable[[h5py.File], None]:
 
 FAULTS: tuple[tuple[Callable[[h5py.File], None], str], ...] = (
     (lambda file: file.attrs.modify("schema", 99), "schema 99, this version reads 4"),
-    (_replaced("layer"), "netx cannot build this network .KeyError"),
-    (_replaced("layer/1/type"), "netx cannot build this network .KeyError"),
+    (_replaced("layer"), "netx cannot build this network: KeyError"),
+    (_replaced("layer/1/type"), "netx cannot build this network: KeyError"),
     (_replaced("layer/2/type", np.array([b"pool"])), "netx cannot build .*pool is not implemented"),
     (
         _replaced("layer/1/neuron/type", np.array([b"XYZ"])),
         "layer/1/neuron/type: 'XYZ'; this version knows RF, BRF",
     ),
-    (_replaced("layer/1/weight_exponent"), "netx cannot build this network .KeyError"),
+    (_replaced("layer/1/weight_exponent"), "netx cannot build this network: KeyError"),
     (_replaced("layer/1/weight", np.ones((9, 4))), "layer/1/weight: float64 values, integers are"),
     (_replaced("layer/1/neuron/rotation", np.full(9, 2**40)), "1099511627776 is out of range"),
     (_replaced("layer/1/neuron/state_bits", 40), "layer/1/neuron/state_bits: 40 is out of range"),
@@ -395,14 +395,14 @@ def test_what_is_no_network_file(
 ) -> None:
     for name in (None, 3, b"net.h5", ["net.h5"]):
         assert_refused(name, "the name of a network file is needed")
-    assert_refused(tmp_path, "no such file")
-    assert_refused(path, "no such file")
+    assert_refused(tmp_path, "Is a directory")
+    assert_refused(path, "No such file")
     path.write_text("weights = 1\n")
-    assert_refused(path, "netx cannot build")
+    assert_refused(path, "not a network")
     path.unlink()
     write_network(random_network(rng, (4, 9, 3)), path)
     os.truncate(path, path.stat().st_size // 2)
-    assert_refused(path, "netx cannot build")
+    assert_refused(path, "not a network")
     gc.collect()
     assert "Exception ignored" not in capfd.readouterr().err
 

@@ -443,9 +443,13 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "out folder": (("train", *SMALL, *HERE, "--out", "{out}/no/m.pt"), 2, ("{out}/no/m.pt",)),
     "out denied": (("train", *SMALL, *HERE, "--out", "{denied}/m.pt"), 2, ("{denied}/m.pt",)),
     "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--out")),
-    "from nothing": (("train", "--from", "{out}/n.pt", *HERE, *MODEL_OUT), 2, ("no such file",)),
+    "from nothing": (("train", "--from", "{out}/n.pt", *HERE, *MODEL_OUT), 2, ("No such file",)),
     "from text": (("train", "--from", "{text}", *HERE, *MODEL_OUT), 2, ("not a torch file",)),
-    "from nowhere": (("train", "--from", "{nowhere}", *HERE, *MODEL_OUT), 2, ("provenance",)),
+    "from nowhere": (
+        ("train", "--from", "{nowhere}", *HERE, *MODEL_OUT),
+        2,
+        ("how it was trained",),
+    ),
     "from resume": (("train", "--from", "{model}", "--resume", *MODEL_OUT), 2, ("--from", "--set")),
     "from other": ((*TRAINING, "--from", "{model}", "--set", "hidden=[5]"), 2, ("36x4, and 5x4",)),
     "resume recipe": ((*TRAINING, "--resume"), 2, ("--resume", "--set")),
@@ -455,7 +459,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "import task": (("import", "{model}", "--task", "egc", *HERE), 2, ("egc",)),
     # export
     "export nothing": (("export", "{model}"), 2, ("NETWORK",)),
-    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "no such")),
+    "no model": (("export", "{out}/no.pt", "{out}/n.h5", *HERE), 2, ("{out}/no.pt", "No such")),
     "weight bits": ((*EXPORT, "--weight-bits", "9"), 2, ("9", "8")),
     "weight bits, words": ((*EXPORT, "--weight-bits", "8,4.5"), 2, ("8,4.5", "whole numbers")),
     "weight bits, count": ((*EXPORT, "--weight-bits", "8,4"), 2, ("8,4", "3 matrices: 1 BRF")),
@@ -467,7 +471,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),
     "export data": (("export", "{model}", "{out}/n.h5", "--data", "{empty}"), 2, ("--data",)),
     # run
-    "no network": (("run", "{out}/no.h5", *ENGINE), 2, ("{out}/no.h5", "no such file")),
+    "no network": (("run", "{out}/no.h5", *ENGINE), 2, ("{out}/no.h5", "No such file")),
     "network of no task": (("run", "{nowhere}", *ENGINE), 2, ("nowhere",)),
     "backend": (("run", "{net}", *ENGINE, "--backend", "gpu"), 2, ("gpu", "loihi2")),
     "no loihi2": (("run", "{net}", *ENGINE, "--backend", "loihi2"), 3, ("loihi2", "--backend sim")),
@@ -476,7 +480,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "reference": (("run", "{net}", *ENGINE, "--reference", "{text}"), 2, ("places0/text",)),
     "run data": (("run", "{net}", *ENGINE, "--data", "{empty}"), 2, ("--data",)),
     # classify and stream
-    "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "no such file")),
+    "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "No such file")),
     "record of no task": (("classify", "{nowhere}", "{out}/r"), 2, ("nowhere",)),
     "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
     "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s", "No such file")),
@@ -524,7 +528,7 @@ def test_wrong_input_of_a_process(tmp_path: Path) -> None:
     run = run_process("run", tmp_path / "no.h5", "--backend", "engine")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("Error: ")
-    assert_one_error(run.stderr, f"{tmp_path}/no.h5", "no such file")
+    assert_one_error(run.stderr, f"{tmp_path}/no.h5", "No such file")
 
 
 def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path: Path) -> None:

@@ -600,7 +600,7 @@ def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
         (("learning-curves", "huge.jsonl"), ("huge.jsonl, line 2", "train_loss: 1000", "1e+100")),
         (("learning-curves", "=run"), ("LABEL=FILE",)),
         (("raster", "nowhere.h5"), ("nowhere.h5", "provenance", "brf-lava export")),
-        (("raster", "missing.h5"), ("missing.h5", "no such file")),
+        (("raster", "missing.h5"), ("missing.h5", "No such file")),
         (("raster", "model.pt", "--sample", "3"), ("--sample 3", "0 to 2")),
         (("pruning", "net.h5"), ("network in integers",)),
         (("pruning", "forward.pt"), ("no recurrent weights",)),
@@ -623,7 +623,7 @@ def test_no_picture_there(tmp_path: Path) -> None:
         ("picture.jpg", "a picture of type .jpg"),
         ("picture", "a picture of type unknown"),
         ("missing/picture.png", "does not exist"),
-        ("folder.png", "is a folder"),
+        ("folder.png", "is not a regular file"),
         ("run.png", "is not a .png picture of Matplotlib"),
     ):
         result = brf_lava("learning-curves", curves, "-o", tmp_path / name)

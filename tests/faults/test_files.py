@@ -33,7 +33,7 @@ def test_a_device_or_pipe_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(BrfLavaError, match="not a regular file"):
         check_writable(pipe, OURS)
-    with pytest.raises(BrfLavaError, match="is a folder"):
+    with pytest.raises(BrfLavaError, match="is not a regular file"):
         check_writable(tmp_path, OURS)
 
 

@@ -23,13 +23,11 @@ import pytest
 from command_line import group_is_empty, wait_until
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
-from lava_faults import chain
 from lava_faults.chain import STEPS, run_chain
 
 from brf_lava.backends.sim import launch, lava_net
 from brf_lava.backends.sim.launch import run_graph, shared_array
-from brf_lava.errors import LavaRunError, NotEnoughMemoryError, ParameterError
+from brf_lava.errors import LavaRunError, ParameterError
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
 
@@ -59,19 +57,14 @@ def open_handles() -> int:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """After every test, and when it is called: no child, no segment, all handlers as before."""
-    monkeypatch.setattr(
-        SharedMemoryManager, "create_shared_memory", SharedMemoryManager.create_shared_memory
-    )
-    segments = chain.record_segments()
+def nothing_left() -> Iterator[Callable[[], None]]:
+    """After every test, and when it is called: no child, all handlers as before."""
     before = children()
     handlers = [signal.getsignal(number) for number in launch.HELD_SIGNALS]
 
     def check() -> None:
         assert children() == before
         assert not multiprocessing.active_children()
-        assert not set(segments) & set(os.listdir("/dev/shm"))
         assert [signal.getsignal(number) for number in launch.HELD_SIGNALS] == handlers
 
     yield check
@@ -113,14 +106,13 @@ def test_every_fault_is_named_and_the_next_run_works(
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["runtime service", "SharedMemoryManager"])
-def test_killed_helper_of_lava(name: str) -> None:
+def test_killed_helper_of_lava() -> None:
     def kill(step: int) -> None:
         for child in multiprocessing.active_children():
-            if name in child.name:
+            if "runtime service" in child.name:
                 os.kill(child.pid or 0, signal.SIGKILL)
 
-    with pytest.raises(LavaRunError, match=f"{name}.* was killed by SIGKILL"):
+    with pytest.raises(LavaRunError, match="runtime service was killed by SIGKILL"):
         run_chain("sleep", steps=5_000, on_progress=kill)
 
 
@@ -134,7 +126,6 @@ def test_endless_loop() -> None:
     [
         ("downstream", r"\d+ of 5000 steps done: no step finished for 1 s, process downstream "),
         ("runtime service", "no step finished for 1 s, process Lava's runtime service is stopped"),
-        ("SharedMemoryManager", ""),  # is not needed until the end, and must not hold that up
     ],
 )
 def test_stopped_child(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,24 +137,37 @@ def test_stopped_child(name: str, message: str, monkeypatch: pytest.MonkeyPatch)
             if name in child.name and step < 20:
                 os.kill(child.pid or 0, signal.SIGSTOP)
 
-    if not message:
-        assert run_chain("sleep", steps=60, timeout=None, on_progress=stop)
-        return
     with pytest.raises(LavaRunError, match=message) as caught:
         run_chain("sleep", steps=5_000, timeout=None, on_progress=stop)
     assert "is stopped. Let it go on (kill -CONT)" in str(caught.value)
 
 
-def test_child_stopped_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("moment", "ends"),
+    [
+        ("_build_channels", False),  # nothing that could be stopped is needed yet
+        ("_build_sync_channels", False),
+        ("_build_runtime_services", True),
+        ("_start_ports", True),
+    ],
+)
+def test_children_stopped_while_the_graph_starts(
+    moment: str, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(launch.STEP_VARIABLE, "1")
-    original = launch._watch
+    original = getattr(launch._Runtime, moment)
 
-    def stopping(runtime: launch._Runtime, *arguments: object) -> None:
-        os.kill(runtime._messaging_infrastructure.actors[1].pid, signal.SIGSTOP)
-        original(runtime, *arguments)  # type: ignore[arg-type]
+    def stopping(runtime: launch._Runtime) -> None:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGSTOP)
+        original(runtime)
 
-    monkeypatch.setattr(launch, "_watch", stopping)
-    with pytest.raises(LavaRunError, match=", 0 of 10 steps done: no step finished for 1 s, proc"):
+    monkeypatch.setattr(launch._Runtime, moment, stopping)
+    if not ends:
+        assert run_chain(timeout=None) == SENT
+        return
+    late = ", 0 of 10 steps done: no step finished for 1 s, process .* is stopped"
+    with pytest.raises(LavaRunError, match=late):
         run_chain(timeout=None)
 
 
@@ -191,14 +195,6 @@ def test_limit_of_a_step(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
         run_chain()
 
 
-def test_too_little_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where /dev/shm is small, as in containers, a child would be killed by SIGBUS."""
-    small = os.statvfs_result((4096, 4096, 9, 0, 0, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: small)
-    with pytest.raises(NotEnoughMemoryError, match=r"in /dev/shm: needs .* and 0 MB are free"):
-        run_chain()
-
-
 def test_children_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """All channels and processes are there, and then the last child cannot be forked."""
 
@@ -221,8 +217,15 @@ def test_exception_in_on_progress() -> None:
 
 
 def test_progress() -> None:
+    """Meanwhile the memory of messages has no name that could be left, or /dev/shm that is full."""
     seen: list[int] = []
-    run_chain("sleep", steps=60, on_progress=seen.append)
+
+    def look(step: int) -> None:
+        seen.append(step)
+        maps = Path("/proc/self/maps").read_text()
+        assert not re.search(r"/dev/shm/(?!.*\(deleted\)$)", maps, re.MULTILINE)
+
+    run_chain("sleep", steps=60, on_progress=look)
     assert seen == sorted(set(seen))
     assert len(seen) > 2
     assert seen[-1] == 60
@@ -282,7 +285,7 @@ def run_tiny() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(180)  # takes 15 s on an idle machine
 def test_no_growth_over_a_hundred_runs_and_faults() -> None:
-    """Of handles, threads, children, segments and registered processes; hardly any of memory."""
+    """Of handles, threads, children and registered processes; hardly any of memory."""
 
     def counts() -> tuple[int, int, int]:
         gc.collect()
@@ -292,15 +295,12 @@ def test_no_growth_over_a_hundred_runs_and_faults() -> None:
         for _ in range(5):  # until every cache is filled
             run_tiny()
         before, threads, memory = counts(), threading.active_count(), resident()
-        segments = chain.record_segments()
         for _ in range(RUNS):
             run_tiny()
         for fault in ("raise", "kill"):
             with pytest.raises(LavaRunError):
                 run_chain(fault)
     assert counts() == before
-    assert len(segments) >= RUNS
-    assert not set(segments) & set(os.listdir("/dev/shm"))
     assert wait_until(lambda: threading.active_count() <= threads)
     assert resident() - memory < RSS_ALLOWED
 
@@ -420,12 +420,12 @@ def test_in_an_event_loop() -> None:
 
 
 NOTEBOOK = (
-    "import os; from lava_faults import chain; names = chain.record_segments()",
+    "from lava_faults import chain",
     "print('ran', chain.run_chain())",
     "chain.run_chain('raise')",
     "chain.run_chain('sleep', steps=100_000, timeout=50.0)",  # is interrupted
     "print('again', chain.run_chain())",
-    "print('left', set(names) & set(os.listdir('/dev/shm')), len(names) > 0)",
+    "import multiprocessing; print('left', multiprocessing.active_children())",
 )
 
 
@@ -456,17 +456,17 @@ def test_in_jupyter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outputs[2].endswith("LavaRunError")
     assert outputs[3].endswith("KeyboardInterrupt")
     assert outputs[4].splitlines()[-1] == f"again {SENT}"
-    assert outputs[5].splitlines()[-1] == "left set() True"
+    assert outputs[5].splitlines()[-1] == "left []"
 
 
 # Signals to a process of its own, with all its children in one process group.
 
 
 @pytest.fixture
-def script(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], set[str]]]:
-    """A run in another interpreter, under way, and the names of its segments."""
+def script() -> Iterator[subprocess.Popen[str]]:
+    """A run in another interpreter, under way."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lava_faults.chain", getattr(request, "param", "")],
+        [sys.executable, "-m", "lava_faults.chain"],
         env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -475,42 +475,34 @@ def script(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[st
     )
     try:
         assert process.stdout is not None
-        segments = set(process.stdout.readline().split())
-        assert segments
-        assert segments <= set(os.listdir("/dev/shm"))
-        yield process, segments
+        assert process.stdout.readline()
+        yield process
     finally:
         if not group_is_empty(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=SOON)
 
 
-def assert_all_gone(script: tuple[subprocess.Popen[str], set[str]]) -> str:
-    """Also of the group's last members; returns what the run wrote to stderr."""
-    process, segments = script
+def assert_all_gone(process: subprocess.Popen[str]) -> str:
+    """Also the group's last members; returns what the run wrote to stderr."""
     _, stderr = process.communicate(timeout=SOON)
     assert wait_until(lambda: group_is_empty(process.pid))
-    assert not segments & set(os.listdir("/dev/shm"))
     return stderr
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_ctrl_c_to_the_process_group(
-    script: tuple[subprocess.Popen[str], set[str]], times: int
-) -> None:
+def test_ctrl_c_to_the_process_group(script: subprocess.Popen[str], times: int) -> None:
     for _ in range(times):
-        os.killpg(script[0].pid, signal.SIGINT)
+        os.killpg(script.pid, signal.SIGINT)
     stderr = assert_all_gone(script)
-    assert script[0].returncode == -signal.SIGINT
+    assert script.returncode == -signal.SIGINT
     assert times > 1 or len(re.findall("KeyboardInterrupt", stderr)) == 1  # the parent's alone
 
 
 @pytest.mark.parametrize(
     "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
 )
-def test_signal_to_the_parent_alone(
-    script: tuple[subprocess.Popen[str], set[str]], number: signal.Signals
-) -> None:
-    os.kill(script[0].pid, number)
+def test_signal_to_the_parent_alone(script: subprocess.Popen[str], number: signal.Signals) -> None:
+    os.kill(script.pid, number)
     assert_all_gone(script)
-    assert script[0].returncode == -number
+    assert script.returncode == -number

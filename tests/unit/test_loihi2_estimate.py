@@ -302,8 +302,8 @@ def put(value: Any, *path: str | int) -> Callable[[Any], Any]:
 
 SHAPE = ("result", "layers", 0, "shape")
 DAMAGE: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "old schema": (put(2, "schema"), "schema 2; 'brf-lava-run' of schema 3 is needed"),
-    "list": (lambda _: [], "[]; allowed is a table with the keys result, data"),
+    "old schema": (put(2, "schema"), "schema: 2; allowed is 3"),
+    "list": (lambda _: [], "[]; allowed is a table with the keys format, schema"),
     "no result": (put(None, "result"), "result is missing"),
     "no layers": (put([], "result", "layers"), "hidden layers and a readout are needed"),
     "no readout": (put(None, "result", "layers", -1), "hidden layers and a readout are needed"),
@@ -311,7 +311,7 @@ DAMAGE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "own": (put({"N": {}}, "network", "neurons"), "network.neurons.neuron is missing"),
     "own list": (put([], "network", "neurons"), "network.neurons: []; allowed is a table of"),
     "text layer": (put("x", "result", "layers", 0), 'result.layers.1: "x"; allowed is a table'),
-    "neuron": (put("BFR", *SHAPE, "neuron"), "neurons BFR, LI; all must be known"),
+    "neuron": (put("BFR", *SHAPE, "neuron"), "neurons ['BFR', 'LI']; all must be known"),
     "neurons": (put(-4, *SHAPE, "neurons"), "layers.1.shape.neurons: -4; allowed is a whole"),
     "steps": (put(0, "result", "steps"), "result.steps: 0; allowed is a whole number, 1"),
     "spikes": (put(-1, "result", "layers", 0, "spikes", "mean"), "mean: -1; allowed is a number"),

@@ -354,7 +354,7 @@ def test_unknown_recipe(tmp_path: Path) -> None:
     assert_refused(recipes.recipe_for, "egc", parts=parts)
     path = tmp_path / "broken.toml"
     path.write_bytes(b'task = "\xff"')
-    assert_refused(recipes.load_recipe, path, parts=[f"{path}: byte 8 is not UTF-8 text. Name a"])
+    assert_refused(recipes.load_recipe, path, parts=[f"{path}: not a text in UTF-8 ("])
 
 
 def test_override() -> None:

@@ -171,7 +171,7 @@ def test_wrong_content(tmp_path: Path, change: Callable[[Arrays], None], found: 
     train = arrays()
     change(train)
     folder = write(tmp_path, train)
-    assert_refused(folder, f"{folder / ecg.TRAIN_FILE}: not ", found, "get it again")
+    assert_refused(folder, f"{folder / ecg.TRAIN_FILE}: not ", found, "damaged", "get it again")
 
 
 # The records of all tasks

@@ -226,7 +226,7 @@ def test_an_invalid_sample_spoils_only_its_neighborhood() -> None:
 def test_damaged_record(tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(2000, beats(8)))
     for suffix, content, part in (
-        (".hea", None, "no such file"),
+        (".hea", None, "No such file"),
         (".hea", b"\x00\xff nothing\n", "r.hea: not a WFDB header"),
         (".hea", b"", "r.hea: not a WFDB header"),
         (".hea", b"r 2 250 2000\n", "r.hea: not the header of its signal file, of 2000 samples"),
@@ -790,19 +790,21 @@ def test_outputs_are_replaced_and_written_before_they_are_printed(
     failed(classified(path, *outputs), "r.brf: is not an annotation file of brf-lava")
 
 
+def test_one_output_does_not_replace_the_other(classified: Classified, tmp_path: Path) -> None:
+    path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
+    (tmp_path / "link").symlink_to(tmp_path)
+    outputs = ("--csv", tmp_path / "r.brf", "--annotations-out", tmp_path / "link")
+    failed(classified(path, *outputs), "r.brf: is not an annotation file of brf-lava")
+    assert (tmp_path / "r.brf").read_text().startswith("sample,time_s,class\n0,0.000000,")
+
+
 def test_classify_command_refuses_before_it_runs(classified: Classified, tmp_path: Path) -> None:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     before = path.with_suffix(".dat").read_bytes()
     failed(classified(path, "--csv", tmp_path / "no" / "labels.csv"), "does not exist")
     failed(classified(path, "--csv", path.with_suffix(".dat")), "r.dat: is not a table of waves")
     failed(classified(path, "--annotations-out", tmp_path / "no" / "r"), "does not exist")
-    failed(classified(tmp_path / "none"), "none.hea", "no such file")
-    same = ("--csv", tmp_path / "r.brf", "--annotations-out")
-    failed(classified(path, *same, tmp_path), "--csv and --annotations-out", "r.brf")
-    failed(classified(path, *same, tmp_path / "r.brf"), "--csv and --annotations-out", "r.brf")
-    (tmp_path / "link").symlink_to(tmp_path)
-    failed(classified(path, *same, tmp_path / "link"), "--csv and --annotations-out", "r.brf")
-    assert not (tmp_path / "r.brf").exists()
+    failed(classified(tmp_path / "none"), "none.hea", "No such file")
     assert path.with_suffix(".dat").read_bytes() == before
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from brf_lava.io import seal
 from tools.fuzz import mutate
 
 Mutation = Callable[[Random, bytes], bytes]
@@ -44,11 +45,15 @@ class Reader:
     own: Sequence[Mutation] = (mutate.text,)
 
     def mutated(self, random: Random) -> bytes:
+        """A damaged sample. A digest is mostly taken anew, as whoever attacks would do."""
         data, chance = random.choice(self.samples), random.random()
+        has_digest = data[-seal.LENGTH : -64] == seal.MARK
+        data = data[: -seal.LENGTH] if has_digest else data
         if chance < 0.7:
             with suppress(Exception):  # what its library refuses to write
                 data = random.choice(self.own)(random, data)
-        return mutate.damaged(random, data) if chance > 0.6 else data
+        data = mutate.damaged(random, data) if chance > 0.6 else data
+        return seal.sealed(data) if has_digest and random.random() < 0.9 else data
 
 
 def _saved(save: Callable[..., Any], *values: Any, **named: Any) -> bytes:

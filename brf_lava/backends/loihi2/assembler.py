@@ -17,7 +17,7 @@ from msgspec import Meta
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.config import toml as strict_toml
 from brf_lava.config.toml import Name
-from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.errors import BackendUnavailableError, ParameterError, explained
 from brf_lava.io.text import read_text
 
 WHAT = "neuron assembler"
@@ -71,32 +71,22 @@ def find_assembler(microcode: Path | None = None, name: str | None = None) -> As
             f"{'Choose one with --assembler, write' if known else 'Write'} one from "
             "deploy/assembler.md, or name its output with --microcode."
         )
-    try:
+    where = f"{WHAT} {entry.name}: {entry.value} cannot be loaded"
+    with explained(BackendUnavailableError, where, f"Install it again, or remove it. {GUIDE}"):
         loaded = entry.load()
         made = loaded() if isinstance(loaded, type) else loaded
         if not isinstance(made, Assembler):
             raise TypeError("it has no name and assemble(program)")
-    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
-        raise BackendUnavailableError(
-            f"{WHAT} {entry.name}: {entry.value} cannot be loaded ({type(error).__name__}: "
-            f"{error}). Install it again, or remove it. {GUIDE}"
-        ) from error
     return made
 
 
 def machine_code(assembler: Assembler, program: Program) -> bytes:
     """What the assembler makes of a program. Raises: BackendUnavailableError when it fails."""
-    try:
+    where = f"{WHAT} {assembler.name}: cannot assemble {program.neuron.name}"
+    with explained(BackendUnavailableError, where, GUIDE):
         code = assembler.assemble(program)
         if not isinstance(code, bytes) or not code:
             raise TypeError(f"machine code as bytes is needed, not {code!r:.80}")
-    except BrfLavaError:
-        raise
-    except Exception as error:
-        raise BackendUnavailableError(
-            f"{WHAT} {assembler.name}: cannot assemble {program.neuron.name} "
-            f"({type(error).__name__}: {error}). {GUIDE}"
-        ) from error
     return code
 
 

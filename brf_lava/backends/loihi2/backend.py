@@ -11,8 +11,8 @@ explains it. Lava is imported inside functions.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from brf_lava.backends.loihi2.program import check_values, network_programs
 from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
-from brf_lava.errors import BackendUnavailableError, BrfLavaError, LavaRunError, ParameterError
+from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError, explained
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
@@ -104,7 +104,8 @@ def _run_stream(
     stream[:, :steps] = x.transpose(1, 0, 2)
     stream = stream.reshape(-1, network.inputs)
     readout, records = _build(network, stream, programs, interval, total)
-    with _faults_of(f"Loihi 2 run of {total} steps"):
+    what = f"Loihi 2 run of {total} steps"
+    with explained(LavaRunError, what, "Look at the board and at what it says."):
         executable = readout.compile(Loihi2HwCfg(select_tag="fixed_pt"))
         lines, strays = _placed(executable.process_list)
     if on_placement is not None:
@@ -115,25 +116,13 @@ def _run_stream(
             f"{'; '.join(strays)}. Intel's extension has no model for it here: complete its "
             "installation, or use --backend sim."
         )
-    with _faults_of(f"Loihi 2 run of {total} steps"):
+    with explained(LavaRunError, what, "Look at the board and at what it says."):
         _run_and_stop(readout, executable, total)
     first = np.arange(samples)[None, :] * interval + np.arange(steps)[:, None] + delay  # [T, B]
     recorded = [
         np.ascontiguousarray(record[first + layer + 1]) for layer, record in enumerate(records)
     ]
     return sign_extended(recorded[-1]), tuple(recorded[:-1])
-
-
-@contextmanager
-def _faults_of(what: str) -> Iterator[None]:
-    """Raises: LavaRunError for whatever Lava, its extension or a board raises meanwhile."""
-    try:
-        yield
-    except BrfLavaError:  # of our models
-        raise
-    except Exception as error:
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise LavaRunError(f"{what}: {problem}") from error
 
 
 def _run_and_stop(readout: Any, executable: Any, total: int) -> None:

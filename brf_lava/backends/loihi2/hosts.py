@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from brf_lava.config.profile import GENERATIONS, Loihi2Profile
-from brf_lava.errors import BackendUnavailableError, ParameterError
+from brf_lava.errors import BackendUnavailableError, ParameterError, explained
 
 SECONDS = 5.0  # that the scheduler or a host may take to answer
 DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
@@ -165,16 +165,14 @@ def use_host(options: Loihi2Options) -> None:
 
     generation = options.generation
     chosen = {} if generation is None else {"loihi_gen": loihi.ChipGeneration(generation)}
-    try:
+    remedy = "Name another board."
+    with explained(BackendUnavailableError, f"{options.describe()}: Lava refuses it", remedy):
         if options.address:
             loihi.use_ethernet_host(host_address=options.address, **chosen)
             return
         # Lava's own look-up of a partition or board stops at the empty last line of what sinfo
         # prints; `look` has looked, and these variables are all that it would set.
         loihi.use_slurm_host(**chosen)
-    except (ImportError, ValueError, OSError) as error:
-        problem = f"Lava refuses it: {' '.join(str(error).split())}"
-        raise BackendUnavailableError(f"{options.describe()}: {problem}") from error
     os.environ.pop("NXSDKHOST", None)  # names a board on the network, and Lava leaves it there
     places = {"PARTITION": options.partition, "BOARD": options.board}
     os.environ.update({name: place for name, place in places.items() if place})

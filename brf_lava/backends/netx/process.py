@@ -5,8 +5,6 @@ Importable only with Lava and lava-dl: use ``brf_lava.Network``, which says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -22,13 +20,14 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
-from brf_lava.errors import BrfLavaError, NetworkFileError, ParameterError
+from brf_lava.errors import NetworkFileError, ParameterError, explained
+from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
-from brf_lava.io.printable import shortened
 from brf_lava.network.file import FORMAT, read_layer, read_network
 from brf_lava.network.layers import FixedLayer
 from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS
 
+REMEDY = "Name a file of 'brf-lava export', or one with blocks that netx knows."
 OWN_MARK = "weight_exponent"  # a dataset that our layers have and netx's have not
 
 
@@ -107,6 +106,7 @@ class Network(hdf5.Network):  # type: ignore[misc]
 
     input_message_bits: int | None
     net_config: NetDict
+    _runtime = None  # which Lava asks for even in the end of what was refused
 
     def __init__(
         self,
@@ -120,13 +120,14 @@ class Network(hdf5.Network):  # type: ignore[misc]
         spike_exp: int = 6,
         sparse_fc_layer: bool = False,
     ) -> None:
-        with _errors_of(net_config):
-            if isinstance(net_config, str | PathLike):
-                with open_hdf5(Path(net_config)):  # netx itself looks at nothing
-                    pass
+        if not isinstance(net_config, str | PathLike):
+            raise NetworkFileError(f"{net_config}: the name of a network file is needed. {REMEDY}")
+        path = Path(net_config)
+        with reading(path, "a network", NetworkFileError, REMEDY), open_hdf5(path):
+            pass  # netx itself looks at nothing
+        with explained(NetworkFileError, f"{path}: netx cannot build this network", REMEDY):
             super().__init__(
-                # "" is refused where Lava's process is made already: without, its end would fail
-                str(net_config) if isinstance(net_config, str | PathLike) else "",
+                str(path),
                 num_layers,
                 skip_layers,
                 input_message_bits,
@@ -180,10 +181,8 @@ class Network(hdf5.Network):  # type: ignore[misc]
                 "which has no reset while it runs. Leave it out and build a Network for each run."
             )
         path = Path(self.filename)
-        try:
+        with reading(path, f"right in {where}", NetworkFileError, REMEDY):
             layer = read_layer(handle, path)
-        except ParameterError as error:
-            raise NetworkFileError(f"{path}: {where}: {error}") from error
         block = Dense(
             layer=layer,
             name=where.replace("/", " "),
@@ -191,26 +190,6 @@ class Network(hdf5.Network):  # type: ignore[misc]
             sparse=bool(arguments.get("sparse_synapse")),
         )
         return block, self._table_str(type_str="Dense", width=1, height=1, channel=layer.shape[0])
-
-
-@contextmanager
-def _errors_of(net_config: Any) -> Iterator[None]:
-    """Turn whatever netx stumbles over into one clear line."""
-    try:
-        yield
-    except BrfLavaError:
-        raise
-    except Exception as error:
-        if not isinstance(net_config, str | PathLike):
-            problem = "the name of a network file is needed"
-        elif not Path(net_config).is_file():
-            problem = "no such file"
-        else:
-            problem = f"netx cannot build this network ({type(error).__name__}: {shortened(error)})"
-        raise NetworkFileError(
-            f"{net_config}: {problem}. Name a file of 'brf-lava export', or one with blocks that "
-            "netx knows."
-        ) from error
 
 
 # Needed where a run starts from a Network or a block; their parts do all the work.

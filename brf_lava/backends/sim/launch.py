@@ -3,8 +3,9 @@
 Lava itself waits for ever when a process model raises, a child is killed or loops, and Ctrl-C or an
 early exit leave child processes and shared memory. Here the parent never blocks on a child: it
 looks at the runtime service's channel, at the children and at the clock by turns, and in the end,
-whatever that was, kills and joins all children and gives the shared memory back. A child that does
-nothing at all, because it was stopped or the machine swaps, ends a run by `step_limit`.
+whatever that was, kills and joins all children. A child that does nothing at all, because it was
+stopped or the machine swaps, ends a run by `step_limit`. Messages pass in memory without a name,
+which ends with its last user, instead of in segments that a process of Lava's manages.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,31 +28,24 @@ from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
-from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 from numpy.typing import NDArray
 
-from brf_lava.errors import LavaRunError, ParameterError
-from brf_lava.io.memory import require_memory
+from brf_lava.errors import LavaRunError, ParameterError, explained
 from brf_lava.io.shared_memory import shared_array as shared_array  # handed to processes, see there
 from brf_lava.io.signals import end_with_parent, signals_held
 
 # Messages a channel can hold. The processes run in lockstep, so that one is on its way; Lava's 64
-# cost no less time, but 16 times the /dev/shm, of which a container may have no more than 64 MB.
+# cost no less time, but 16 times the memory.
 CHANNEL_SIZE = 4
 POLL = 0.01  # s, between two looks at the run
-SHM = Path("/dev/shm")
 STEP_VARIABLE = "BRF_LAVA_STEP_SECONDS"
 STEP_SECONDS = 60.0  # on a busy machine a step of 4,000 neurons was seen to take 0.3
-NAP = 1.0  # s, the most that counts between two looks: this process may have been stopped itself
 STATES = {"T": "is stopped", "t": "is traced", "D": "waits for a disk", "R": "is computing"}
 ENDLESS = 2**53  # steps; Lava counts them in a float64
 GRACE = 2.0  # s, for a child to hand over its exception, or to end when asked to
-KILL_HINTS = {  # what the system itself kills for
-    "SIGKILL": "; if not by you, then often for want of memory",
-    "SIGBUS": "; often because /dev/shm is full. Run fewer samples at once or enlarge it",
-}
+SIGKILL_HINT = "; if not by you, then often for want of memory"
 HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -85,7 +80,6 @@ def run_graph(
         LavaRunError: For an exception in a process model (its cause, with the child's traceback), a
             killed child, the time-out, a step past `step_limit` (with a `counter`), a graph that
             cannot be compiled, and a lack of processes or handles.
-        NotEnoughMemoryError: If the messages do not fit into shared memory.
         ParameterError: For less than one step, and as `step_limit`.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -118,20 +112,17 @@ class Running:
     """The processes of a graph that is under way."""
 
     def __init__(self, runtime: _Runtime) -> None:
-        infrastructure = runtime._messaging_infrastructure
-        self._actors = infrastructure.actors
-        self._manager = infrastructure._smm._manager._process  # owns the shared memory
+        self._actors = runtime._messaging_infrastructure.actors
 
     @property
     def handles(self) -> list[Any]:
         """What becomes ready when a process has ended or raised, for `connection.wait` and poll."""
-        actors = [each for actor in self._actors for each in (actor.sentinel, actor._pconn)]
-        return [*actors, self._manager.sentinel]
+        return [each for actor in self._actors for each in (actor.sentinel, actor._pconn)]
 
     def raise_late(self, where: str, seconds: float) -> NoReturn:
         """Raise LavaRunError with the processes that a step waits for, not waiting themselves."""
         found = []
-        for process in (*self._actors, self._manager):
+        for process in self._actors:
             with suppress(OSError):
                 status = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2]
                 if status[0] in STATES:
@@ -143,13 +134,9 @@ class Running:
         )
 
     def raise_fault(self, where: str) -> NoReturn:
-        """Say what happened: exceptions of process models first, then children that ended.
+        """Raise LavaRunError: exceptions of process models first, then children that ended.
 
-        Args:
-            where: How far the run was, such as ", 3 steps done".
-
-        Raises:
-            LavaRunError: Always.
+        where: how far the run was, such as ", 3 steps done".
         """
         for actor in self._actors:
             try:
@@ -163,7 +150,7 @@ class Running:
                 raise LavaRunError(
                     f"Lava run{where}: process {actor.name} raised {type(fault).__name__}: {text}"
                 ) from fault
-        processes = {process.sentinel: process for process in (*self._actors, self._manager)}
+        processes = {process.sentinel: process for process in self._actors}
         for sentinel in connection.wait(list(processes), 0):
             process = processes[sentinel]
             # its pipe closes a moment before it has an exit code
@@ -171,7 +158,7 @@ class Running:
             code = process.exitcode
             if code is not None and code < 0:
                 name = signal.Signals(-code).name
-                how = f"was killed by {name}{KILL_HINTS.get(name, '')}"
+                how = f"was killed by {name}{SIGKILL_HINT if name == 'SIGKILL' else ''}"
             else:
                 how = f"ended too early, exit code {code}; see its output"
             raise LavaRunError(f"Lava run{where}: process {process.name} {how}.")
@@ -202,11 +189,17 @@ def running(process: Any, run_cfg: Any) -> Iterator[Running]:
 
 
 class _Actors(MultiProcessing):
-    """Lava's child processes, each tied to the life of its parent and named like its process."""
+    """Lava's child processes, each tied to the life of its parent and named like its process.
+
+    They inherit their channels' memory, so that no process has to manage it.
+    """
 
     def start(self) -> None:
-        self._smm = SharedMemoryManager()
-        self._smm._manager.start(_tie_to_parent, (os.getpid(),))
+        self._smm = self
+
+    def create_shared_memory(self, size: int) -> SimpleNamespace:
+        """What Lava's channels take of a SharedMemory."""
+        return SimpleNamespace(buf=shared_array((size,), np.uint8).data)
 
     def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> Any:
         actor = super().build_actor(partial(_tied, os.getpid(), target_fn), builder, exception_q)
@@ -230,12 +223,6 @@ class _Runtime(Runtime):
         self._build_message_infrastructure()
         self._build_channels()
         self._build_sync_channels()
-        if SHM.is_dir():  # memory is taken when it is written to, and what is too much kills
-            segments = self._messaging_infrastructure.smm._shared_memory_handles
-            needed, disk = sum(each.size for each in segments), os.statvfs(SHM)
-            remedy = "Run fewer samples at once (--batch), or enlarge it (docker run --shm-size)"
-            free = disk.f_bavail * disk.f_frsize
-            require_memory(needed, f"Lava run: its messages in {SHM}", remedy, free)
         self._build_processes()
         self._build_runtime_services()
         self._start_ports()
@@ -243,14 +230,9 @@ class _Runtime(Runtime):
 
 
 def _compiled(process: Any, run_cfg: Any) -> _Runtime:
-    try:
+    remedy = "Look at its connections and the tag of run_cfg; build a new one for every run."
+    with explained(LavaRunError, "Lava run: the graph cannot be compiled", remedy):
         executable = process.compile(run_cfg, {"pypy_channel_size": CHANNEL_SIZE})
-    except Exception as error:  # of whatever kind: models, ports and tags each have their own
-        text = " ".join(str(error).split())
-        raise LavaRunError(
-            f"Lava run: the graph cannot be compiled, {type(error).__name__}: {text} Look at its "
-            "connections and at the tag of the run configuration; build a new one for every run."
-        ) from error
     return _Runtime(executable, ActorType.MultiProcessing)
 
 
@@ -267,19 +249,12 @@ def _tie_to_parent(parent: int) -> None:
 
 
 def _start(runtime: _Runtime) -> None:
-    if multiprocessing.current_process().daemon:
-        raise LavaRunError(
-            "Lava run: its processes could not be started: this is a daemonic process, such as a "
-            "worker of multiprocessing.Pool, which may have no children. Use "
-            "concurrent.futures.ProcessPoolExecutor instead."
-        )
-    try:
+    remedy = (
+        "Look at the limits on processes, open files and memory. A worker of multiprocessing.Pool "
+        "may have no children: use concurrent.futures.ProcessPoolExecutor."
+    )
+    with explained(LavaRunError, "Lava run: its processes could not be started", remedy):
         runtime.initialize()
-    except OSError as error:
-        raise LavaRunError(
-            f"Lava run: its processes could not be started: {error}. Look at the limits on "
-            "processes, open files and /dev/shm."
-        ) from error
 
 
 def _watch(
@@ -295,17 +270,16 @@ def _watch(
     graph = Running(runtime)
     handles = graph.handles
     waiting = list(runtime.service_to_runtime)
-    reported, waited, last_look = 0, 0.0, time.monotonic()
+    reported = looks = 0  # since a step was done: a time in which this process was stopped is one
     while True:
         for port in [port for port in waiting if port.probe()]:
             if not enum_equal(port.recv(), MGMT_RESPONSE.DONE):
                 connection.wait(handles, GRACE)
                 graph.raise_fault(_at_step(counter, steps))
             waiting.remove(port)
-        now = time.monotonic()
-        waited, last_look = waited + min(now - last_look, NAP), now
+        looks += 1
         if counter is not None and counter[0] != reported:
-            reported, waited = int(counter[0]), 0.0
+            reported, looks = int(counter[0]), 0
             if on_progress:
                 on_progress(reported)
         if held:
@@ -315,9 +289,9 @@ def _watch(
             return
         if connection.wait(handles, POLL):
             graph.raise_fault(_at_step(counter, steps))
-        if counter is not None and waited > limit:
+        if counter is not None and looks * POLL > limit:
             graph.raise_late(_at_step(counter, steps), limit)
-        if deadline is not None and now > deadline:
+        if deadline is not None and time.monotonic() > deadline:
             raise LavaRunError(
                 f"Lava run{_at_step(counter, steps)}: not done within the time-out. Allow more "
                 "time, or look for an endless loop in a process model."
@@ -340,7 +314,7 @@ def _stop(runtime: _Runtime) -> None:
 
 
 def _dispose(runtime: _Runtime) -> None:
-    """Kill and join all children, give back shared memory and handles, and forget the graph."""
+    """Kill and join all children, give back handles, and forget the graph."""
     infrastructure = runtime._messaging_infrastructure
     runtime._is_started = False  # or its destructor would wait for the children
     actors = infrastructure.actors if infrastructure else []
@@ -357,16 +331,6 @@ def _dispose(runtime: _Runtime) -> None:
     for queue in runtime.exception_q:
         queue.close()
         queue._writer.close()
-    if infrastructure and infrastructure.smm:
-        for port in (*runtime.runtime_to_service, *runtime.service_to_runtime):
-            port._array = []  # views that keep a segment from being closed
-        segments = list(infrastructure.smm._shared_memory_handles)
-        if (manager := infrastructure.smm._manager._process).is_alive():
-            os.kill(manager.pid, signal.SIGCONT)  # stopped, it would not hear that it should end
-        infrastructure.smm.shutdown()
-        for segment in segments:
-            with suppress(FileNotFoundError):  # only if the manager was killed is anything left
-                segment.unlink()
     if runtime._watchdog_manager:  # or the runtime did not get that far
         runtime._watchdog_manager.stop()
     known = ProcessServer().processes

@@ -1,0 +1,110 @@
+"""Distillation: integers that learn to answer as the float network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from networks import random_spikes
+
+from brf_lava.backends import engine
+from brf_lava.config.recipe import load_recipe, override
+from brf_lava.export.quantize import growing, quantize
+from brf_lava.export.rounding import mantissa_limit
+from brf_lava.network.forward import forward
+from brf_lava.network.layers import FixedNetwork
+from brf_lava.train import distill as distillation
+from brf_lava.train.distill import distill, samples_taught
+from brf_lava.train.export import rounding_steps, to_integers
+from brf_lava.train.model import Network
+
+X = random_spikes(np.random.default_rng(0), 100, 64, 4)  # [T, B, I]
+
+
+def float_network(recipe: str = "ecg-brf", *changes: str) -> Network:
+    """With weights large enough to spike."""
+    asked = ["network.hidden=[12]", *changes]
+    generator = torch.Generator().manual_seed(0)
+    network = Network(override(load_recipe(recipe), asked), X.shape[2], 6, generator)
+    with torch.no_grad():
+        network.hidden_blocks[0].weight *= 5 if recipe == "ecg-alif" else 100
+        network.readout.weight *= 50
+    return network
+
+
+def distance(model: Network, network: FixedNetwork, x: Any) -> float:
+    """The mean cross entropy of the integers' answers and the float network's."""
+    signal: Any = x.astype(float)
+    for layer in model.to_real().layers:
+        signal, _ = forward(layer, signal)
+    ours = torch.from_numpy(engine.run(network, x).outputs / network.layers[-1].unit)
+    wanted = torch.from_numpy(signal).softmax(2).flatten(0, 1)
+    return float(torch.nn.functional.cross_entropy(ours.flatten(0, 1), wanted))
+
+
+@pytest.mark.parametrize("recipe", ["ecg-brf", "ecg-bhrf", "ecg-rf", "ecg-alif"])
+def test_answers_to_other_samples_come_closer(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distillation, "RATE", 0.02)  # an epoch is one batch here
+    model, done = float_network(recipe, "readout.tau_mean=5"), list[int]()
+    adaptive, reports = quantize(model.to_real(), X, weight_bits=3, decision=model.decision)
+    network, told = distill(model, adaptive, reports, X, done.append)
+    others = X[:, samples_taught(X) :]
+    assert distance(model, network, others) < distance(model, adaptive, others)
+    assert done == list(range(1, distillation.EPOCHS + 1))
+    for layer, before, report in zip(network.layers, adaptive.layers, told, strict=True):
+        assert layer.constants == before.constants
+        weights = [each for each in (layer.weights, layer.recurrent) if each is not None]
+        assert max(abs(int(m)) for w in weights for m in w.mantissa.flat) <= mantissa_limit(3)
+        assert report.peaks == reports[told.index(report)].peaks
+    again, _ = distill(model, adaptive, reports, X, lambda _: None)
+    for one, other in zip(network.layers, again.layers, strict=True):
+        np.testing.assert_array_equal(one.weights.integers, other.weights.integers)
+        np.testing.assert_array_equal(one.coefficients, other.coefficients)
+
+
+def test_deviations_are_those_from_the_network_as_trained() -> None:
+    model = float_network()
+    network, reports = to_integers(model, X, weight_bits=(3, 4, 5))
+    (real, _), (layer, _), (report, _) = model.to_real().layers, network.layers, reports
+    found = {each.parameter: each.absolute for each in report.deviations}
+    unit = real.neuron.weight_gain(real.constants) * layer.unit
+    for name, ours, theirs in (
+        ("weight", layer.weights, real.weights),
+        ("recurrent weight", layer.recurrent, real.recurrent),
+    ):
+        assert found[name] == np.abs(ours.integers / unit - theirs).max()
+    rotation = layer.coefficients[1] / 2**16
+    assert found["dt * omega"] == np.abs(rotation - 0.01 * real.coefficients[1]).max()
+    assert report.format.weight_bits == (3, 4)
+    assert not growing(real)
+
+
+def test_pruned_weights_stay_0_and_so_do_trained_integers() -> None:
+    sparse = float_network("ecg-brf", "recurrent_density=0.5")
+    mask = sparse.hidden_blocks[0].recurrent_mask
+    network, _ = to_integers(sparse, X, weight_bits=3)
+    assert not network.layers[0].recurrent.integers[mask.numpy() == 0].any()
+    on_integers = float_network("ecg-brf", "weight_bits=4")
+    network, _ = to_integers(on_integers, X, weight_bits=4)
+    for layer, block in zip(network.layers, on_integers.blocks, strict=True):
+        np.testing.assert_array_equal(layer.weights.integers, block.to_fixed().weights.integers)
+
+
+def test_what_is_no_better_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither steps that ruin the network, nor any, where no sample is left to tell."""
+    model = float_network()
+    adaptive, reports = quantize(model.to_real(), X, weight_bits=4, decision=model.decision)
+    assert distill(model, adaptive, reports, X[:, :1], lambda _: None) == (adaptive, reports)
+    monkeypatch.setattr(distillation, "RATE", 3.0)
+    monkeypatch.setattr(distillation, "EPOCHS", 1)
+    assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)
+
+
+def test_progress_counts_neurons_and_epochs() -> None:
+    model = float_network()
+    for rounding in ("distilled", "adaptive"):
+        done: list[int] = []
+        to_integers(model, X, rounding=rounding, progress=done.append)
+        assert done[-1] == rounding_steps(model, rounding) == 18 + 20 * (rounding == "distilled")
