@@ -100,6 +100,12 @@ def check_writable(path: Path, kind: Kind) -> None:
         raise BrfLavaError(f"{path}: the folder {path.parent} cannot be written to.")
 
 
+def check_apart(one: Path | None, other: Path | None) -> None:
+    """Raises: BrfLavaError if two outputs of one command are the same file."""
+    if one is not None and other is not None and one.resolve() == other.resolve():
+        raise BrfLavaError(f"{other}: is another output of this command, too. Name another file.")
+
+
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Keep other processes of ours from writing `path` meanwhile.
