@@ -19,13 +19,14 @@ NARROW_PEAK = 0.3989422804014327 / NARROW  # density of a normal distribution at
 WIDE_PEAK = 0.3989422804014327 / WIDE
 NARROW_RATE = 0.5 / (NARROW * NARROW)
 WIDE_RATE = 0.5 / (WIDE * WIDE)
+INNER, OUTER = 1 + SHARE, 2 * SHARE  # named: next to a single one, an integer makes a double
 
 
 def double_gaussian(s: Any) -> Any:
     """Higuchi et al. 2024: ``0.5 [(1+p) N(s; 0, 0.5) - 2p N(s; 0, 3)]``, used for their results."""
     narrow = NARROW_PEAK * exp(-NARROW_RATE * s * s)
     wide = WIDE_PEAK * exp(-WIDE_RATE * s * s)
-    return SCALE * ((1 + SHARE) * narrow - 2 * SHARE * wide)
+    return SCALE * (INNER * narrow - OUTER * wide)
 
 
 def multi_gaussian(s: Any) -> Any:
@@ -33,7 +34,7 @@ def multi_gaussian(s: Any) -> Any:
     narrow = NARROW_PEAK * exp(-NARROW_RATE * s * s)
     right = WIDE_PEAK * exp(-WIDE_RATE * (s - SHIFT) * (s - SHIFT))
     left = WIDE_PEAK * exp(-WIDE_RATE * (s + SHIFT) * (s + SHIFT))
-    return SCALE * ((1 + SHARE) * narrow - SHARE * (right + left))
+    return SCALE * (INNER * narrow - SHARE * (right + left))
 
 
 SURROGATES: dict[str, Callable[[Any], Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +17,17 @@ from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import require_memory
+from brf_lava.kernels.cuda_check import obstacle
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT
 from brf_lava.nn.blocks import Block
 
+LOGGER = logging.getLogger(__name__)
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
+IDLE_GPU = "Notice: the GPU is not used: %s"
+SLOW_GPU = "Notice: the GPU runs the reference loop, often slower than the CPU's kernel: %s"
 CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
 
 
@@ -128,15 +133,22 @@ class Metrics:
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto", "cpu" or "cuda". Raises: BackendUnavailableError for a device that is not there."""
+    """ "cpu", "cuda", or "auto": a GPU if the kernel for it runs there, else the CPU.
+
+    Says in one line why the kernel does not run on a GPU that is there.
+    Raises: BackendUnavailableError for a device that is not there.
+    """
     available = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda" if available else "cpu")
     if name == "cuda" and not available:
         raise BackendUnavailableError(
             "device 'cuda': torch finds no CUDA device here. Choose --device cpu or auto."
         )
-    return torch.device(name)
+    if name == "cpu" or not available:
+        return torch.device("cpu")
+    why = obstacle(torch.device("cuda"))
+    if why is not None:
+        LOGGER.warning(SLOW_GPU if name == "cuda" else IDLE_GPU, why)
+    return torch.device("cpu" if why is not None and name == "auto" else "cuda")
 
 
 def device_name(device: torch.device) -> str:
