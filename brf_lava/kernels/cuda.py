@@ -9,7 +9,6 @@ Compiled and simulated in the tests, not run on a card.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,13 +69,13 @@ class _Layer(torch.autograd.Function):
                 (neuron, surrogate, slots, recurrent is not None),
                 samples,
                 lanes,
-                current,
+                current.view(steps, -1),
                 rows.contiguous(),
                 coefficients,
                 constants,
-                before.contiguous(),
+                before.flatten(),
                 states,
-                output,
+                output.view(steps, -1),
                 samples // len(coefficients),
             )
         last = states[-1].view(-1, samples, neurons).clone()
@@ -102,12 +101,12 @@ class _Layer(torch.autograd.Function):
             (ctx.neuron, ctx.surrogate, slots, recurrent is not None),
             (-(-each // GROUP), networks),
             (lanes, GROUP),
-            grads[0].contiguous(),
+            grads[0].reshape(steps, -1),
             coefficients if recurrent is None else recurrent.contiguous(),
             coefficients,
             ctx.constants,
             ctx.states,
-            into_current,
+            into_current.view(steps, -1),
             into_coefficients,
             each,
             ctx.truncate or steps,
@@ -148,11 +147,10 @@ def run_layer(
     Raises: BackendUnavailableError unless all is float32 on one CUDA device, and where numba-cuda
         is not installed.
     """
-    wanted = "cpu" if cuda_loop.simulated() else "cuda"
+    kind = "cpu" if cuda_loop.simulated() else "cuda"
+    device = x.device if x.device.type == kind else torch.device(kind)
     for tensor in (x, weights, recurrent, coefficients, *(start or ())):
-        if tensor is not None and (
-            tensor.dtype != torch.float32 or tensor.device.type != wanted or tensor.device != x.device
-        ):
+        if tensor is not None and (tensor.device, tensor.dtype) != (device, torch.float32):
             raise BackendUnavailableError(
                 f"kernel 'cuda': got {tensor.dtype} on {tensor.device}; it takes float32 on one "
                 "CUDA device. Choose kernel 'reference' or 'auto'."

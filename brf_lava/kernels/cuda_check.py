@@ -1,4 +1,4 @@
-"""Whether the GPU kernel may be used: a card is, once the kernel agreed with the reference on it."""
+"""Whether the GPU kernel may run on a card: it does once it agreed with the reference there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from brf_lava.errors import BackendUnavailableError, BrfLavaError
 from brf_lava.io.files import Kind, write_bytes
 from brf_lava.kernels import compile, cuda, cuda_loop, reference
-from brf_lava.neurons.families import BRF, LI
+from brf_lava.neurons.families import DEFAULT, READOUT
 from brf_lava.neurons.surrogate import double_gaussian
 
 AGREEMENT = 1e-5  # of the norm of an output or gradient, in float32
@@ -31,7 +31,7 @@ def deviation(
 ) -> float:
     """How far the kernel is from the reference, in the worst of outputs and gradients.
 
-    Of a recurrent BRF layer and a readout; relative to the norm of each.
+    Of a recurrent hidden layer and a readout; relative to the norm of each.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -48,12 +48,14 @@ def deviation(
     }
     leaves = {name: leaf.to(device).requires_grad_() for name, leaf in leaves.items()}
     projection = random(steps, samples, 7).to(device)
-    constants, found = BRF.real_constants(0.01, 1.0, 0.9), []
+    constants = DEFAULT.real_constants(**{each.name: each.default for each in DEFAULT.constants})
+    found = []
     for run in (reference.run_layer, cuda.run_layer):
         x, weights, recurrent, coefficients, readout, decay = leaves.values()
-        layer = (BRF, x, weights, recurrent, coefficients, constants, double_gaussian)
+        layer = (DEFAULT, x, weights, recurrent, coefficients, constants, double_gaussian)
         spikes, _ = run(*layer)
-        output, _ = run(LI, spikes, readout, None, decay, LI.real_constants(), double_gaussian)
+        integrated = (READOUT, spikes, readout, None, decay, READOUT.real_constants())
+        output, _ = run(*integrated, double_gaussian)
         gradients = torch.autograd.grad((output * projection).sum(), list(leaves.values()))
         found.append([spikes.detach(), output.detach(), *gradients])
     pairs = zip(*found, strict=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -48,12 +48,12 @@ def forward(
 ) -> None:
     """One block per sample.
 
-    current: [T, R * B, N], of R networks. w_rec: [R, N, N], one row per presynaptic neuron.
-    coefficients: [R, P, N]. before: [R * B, N], the outputs before the first step. history:
-    [T + 1, S, R * B * N], the first of them given, or [1, S, R * B * N] to keep only the last.
-    output: [T, R * B, N]. samples: B.
+    current, output: [T, R * B * N], of R networks. w_rec: [R, N, N], one row per presynaptic
+    neuron. coefficients: [R, P, N]. before: [R * B * N], the outputs before the first step.
+    history: [T + 1, S, R * B * N], the first of them given, or [1, S, R * B * N] to keep only the
+    last. samples: B.
     """
-    steps, _, neurons = current.shape
+    steps, neurons = current.shape[0], coefficients.shape[2]
     lane, lanes, b = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
     network, slots = b // samples, history.shape[0]
     states = cuda.local.array((STATES, SLOTS), float32)
@@ -73,12 +73,12 @@ def forward(
         if k < neurons:
             _put_states(states, slot, _get_states(history[0], b * neurons + k))
             _put_own(own, slot, _get_own(coefficients[network], k))
-            signal[slot] = before[b, k]
+            signal[slot] = before[b * neurons + k]
     for t in range(steps):
         for slot in range(SLOTS):
             k = lane + slot * lanes
             if k < neurons:
-                total[slot] = current[t, b, k]
+                total[slot] = current[t, b * neurons + k]
         if RECURRENT:
             for source in range(SLOTS):
                 value = signal[source]
@@ -119,7 +119,7 @@ def forward(
                 )
                 _put_states(states, slot, new)
                 signal[slot] = z
-                output[t, b, k] = z
+                output[t, b * neurons + k] = z
                 if slots > 1 or t == steps - 1:
                     _put_states(history[(t + 1) % slots], b * neurons + k, new)
 
@@ -141,7 +141,7 @@ def backward(
     Arrays as of `forward`, but w_rec has one row per postsynaptic neuron; grad_coefficients:
     [P, R * B * N]. window: steps that gradients do not leave.
     """
-    steps, _, neurons = grad_output.shape
+    steps, neurons = grad_output.shape[0], coefficients.shape[2]
     lane, row, lanes = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x
     network, sample = cuda.blockIdx.y, GROUP * cuda.blockIdx.x + row
     b = network * samples + sample
@@ -169,7 +169,7 @@ def backward(
             k = lane + slot * lanes
             if k < neurons and sample < samples:  # on their way during the product
                 _put_states(now, slot, _get_states(history[t], b * neurons + k))
-                into_output[slot] = grad_output[t, b, k]
+                into_output[slot] = grad_output[t, b * neurons + k]
             if not follows:
                 for s in range(STATES):
                     grad_states[s, slot] = 0
@@ -208,7 +208,7 @@ def backward(
                 _put_states(grad_states, slot, into_states)
                 _put_states(later, slot, _get_states(now, slot))
                 _add_own(sums, slot, into_own)
-                grad_current[t, b, k] = into_current[slot]
+                grad_current[t, b * neurons + k] = into_current[slot]
     for slot in range(SLOTS):
         k = lane + slot * lanes
         if k < neurons and sample < samples:
@@ -259,7 +259,9 @@ def kernel_function(
     import numba
 
     names = surrogate.__globals__  # a double among its constants would make all of it double
-    singles = {name: np.float32(each) for name, each in names.items() if isinstance(each, float)}
+    singles: dict[str, Any] = {
+        name: np.float32(each) for name, each in names.items() if isinstance(each, float)
+    }
     adjoint = bound(neuron.adjoint_step, derivative=bound(surrogate, exp=math.exp, **singles))
     states, own = len(neuron.states), len(neuron.coefficients)
     functions = {

@@ -6,6 +6,7 @@ card is one of Python here.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,7 @@ from brf_lava.network.layers import RealLayer
 from brf_lava.neurons.families import ALIF, BRF, LI, Neuron
 
 torch.use_deterministic_algorithms(True)  # which fills memory that nobody wrote with NaN
+sys.setswitchinterval(1e-5)  # s; the simulator's threads wait for each other in turn
 
 SIZE = (5, 9, 3, 7)  # samples, steps, inputs, neurons: more samples than a block takes
 
@@ -69,9 +71,7 @@ def test_odd_sizes(size: tuple[int, int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("neuron", [BRF, LI], ids=lambda n: n.name)
-def test_threads_may_have_several_neurons(
-    neuron: Neuron, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_may_have_several_neurons(neuron: Neuron, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with more than 1024 forward, or 256 backward."""
     monkeypatch.setattr(cuda, "FORWARD_LANES", 4)
     monkeypatch.setattr(cuda, "BACKWARD_LANES", 3)

@@ -67,16 +67,14 @@ def ptx(
     shared = types.NamedTuple([types.float32] * len(kind._fields), kind)
     if kind._fields:
         shared = types.NamedUniTuple(types.float32, len(kind._fields), kind)
-    own = (cube, matrix, cube) if function is cuda_loop.backward else (matrix, cube, cube)
-    arrays = (cube, cube, cube, shared)
-    if function is cuda_loop.backward:
-        arguments = (*arrays, cube, cube, matrix, types.int64, types.int64)
+    arguments = (matrix, cube, cube, shared)
+    if function is cuda_loop.forward:
+        before = types.Array(types.float32, 1, "C")
+        arguments += (before, cube, matrix, types.int64)
     else:
-        arguments = (*arrays, matrix, cube, cube, types.int64)
+        arguments += (cube, matrix, matrix, types.int64, types.int64)
     bound = cuda_loop.kernel_function(function, neuron, surrogate, slots, neuron.spiking)
-    text, _ = compile_ptx(
-        bound, types.void(*arguments), cc=card, launch_bounds=cuda_loop.THREADS
-    )
+    text, _ = compile_ptx(bound, types.void(*arguments), cc=card, launch_bounds=cuda_loop.THREADS)
     return str(text)
 
 
@@ -88,12 +86,15 @@ def assembled(text: str, card: tuple[int, int], folder: Path) -> dict[str, int]:
     source = folder / "kernel.ptx"
     source.write_text(text)
     command = [found, "-v", f"-arch=sm_{card[0]}{card[1]}", "-o", os.devnull, str(source)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    run = subprocess.run(command, capture_output=True, text=True)
+    said = run.stdout + run.stderr
+    if "is not defined for option" in said:
+        pytest.skip(f"this ptxas is older than cards of compute capability {card}")
+    assert run.returncode == 0, said
     patterns = {
         "registers": r"Used (\d+) registers",
         "stack": r"(\d+) bytes stack frame",
         "spilled": r"(\d+) bytes spill stores",
-        "barriers": r"used (\d+) barriers",
     }
     return {name: int(re.findall(pattern, said)[-1]) for name, pattern in patterns.items()}
 
@@ -105,8 +106,8 @@ def card_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     def choose(card: tuple[int, int]) -> None:
         from numba.cuda import compiler, dispatcher
 
+        device = SimpleNamespace(compute_capability=card)
         for module in (compiler, dispatcher):
-            device = SimpleNamespace(compute_capability=card)
             monkeypatch.setattr(module, "get_current_device", lambda: device)
 
     return choose
@@ -205,7 +206,7 @@ def test_without_numba_cuda_it_says_what_to_install(
     card: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def missing() -> None:
-        raise BackendUnavailableError("numba_cuda: not installed. Install the extra: brf-lava[cuda]")
+        raise BackendUnavailableError("numba_cuda: install the extra brf-lava[cuda]")
 
     monkeypatch.setattr(cuda_loop, "numba_cuda", missing)
     assert chosen("auto") == ("cpu", "cpu")
