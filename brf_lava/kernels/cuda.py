@@ -112,9 +112,10 @@ class _Layer(torch.autograd.Function):
             ctx.truncate or steps,
         )
         by_sample = into_coefficients.view(numbers, networks, each, neurons)
+        sums = [by_sample[:, network].contiguous().sum(1) for network in range(networks)]
         into_recurrent: list[Tensor] = []
         for network in range(networks if recurrent is not None else 0):
-            own = slice(network * each, (network + 1) * each)  # the same product as of one alone
+            own = slice(network * each, (network + 1) * each)  # all sums are those of one alone
             heard, current = output[:-1, own].flatten(0, 1), into_current[1:, own].flatten(0, 1)
             into_recurrent.append(current.t() @ heard)
             if ctx.before is not None:
@@ -122,7 +123,7 @@ class _Layer(torch.autograd.Function):
         return (
             into_current,
             torch.stack(into_recurrent) if into_recurrent else None,
-            by_sample.sum(2).transpose(0, 1),
+            torch.stack(sums),
             *(None,) * 6,
         )
 
@@ -160,7 +161,8 @@ def run_layer(
         weights, recurrent = (m if m is None else m[None] for m in (weights, recurrent))
     current = x
     if weights is not None:
-        parts = [linear(*pair) for pair in zip(x.chunk(len(weights), 1), weights, strict=True)]
+        pairs = zip(x.chunk(len(weights), 1), weights, strict=True)
+        parts = [linear(part.contiguous(), own) for part, own in pairs]  # the same product as alone
         current = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
     values = None
     if integers is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +18,15 @@ from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import require_memory
+from brf_lava.kernels import cuda
 from brf_lava.kernels.cuda_check import obstacle
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT
+from brf_lava.neurons.surrogate import SURROGATES
 from brf_lava.nn.blocks import Block
+from brf_lava.nn.neurons import nct
 
 LOGGER = logging.getLogger(__name__)
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
@@ -149,6 +153,29 @@ def choose_device(name: str) -> torch.device:
     if why is not None:
         LOGGER.warning(SLOW_GPU if name == "cuda" else IDLE_GPU, why)
     return torch.device("cpu" if why is not None and name == "auto" else "cuda")
+
+
+def forward_together(
+    models: Sequence[Network], inputs: Sequence[Tensor]
+) -> list[tuple[Tensor, list[Tensor]]]:
+    """What each of several networks of one recipe makes of its input: `Network.forward`.
+
+    All of them are one launch of the GPU kernel per layer, and each computes what it would alone.
+    """
+    if len(models) == 1:
+        return [models[0](inputs[0])]
+    x, layers = torch.cat([each.permute(2, 0, 1) for each in inputs], 1), []
+    for blocks in zip(*(model.blocks for model in models), strict=True):
+        neuron, rule = blocks[0].neuron, SURROGATES[blocks[0].neuron.surrogate]
+        felt = [(*block.effective_weights(), block.neuron.coefficients()) for block in blocks]
+        stacked: list[Any] = [
+            torch.stack(parts) if isinstance(parts[0], Tensor) else None
+            for parts in zip(*felt, strict=True)
+        ]
+        options: list[Any] = [neuron.constants, rule, blocks[0].truncate]
+        x, _ = cuda.run_layer(neuron.family, x, *stacked, *options)
+        layers.append([nct(part) for part in x.chunk(len(models), 1)])
+    return [(outputs, list(spikes)) for *spikes, outputs in zip(*layers, strict=True)]
 
 
 def device_name(device: torch.device) -> str:

@@ -7,9 +7,12 @@ card is one of Python here.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from agreement.test_kernels import (
@@ -26,12 +29,15 @@ from agreement.test_kernels import (
 )
 from torch import Tensor
 
+from brf_lava.config.recipe import load_recipe, override
+from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import cuda, cuda_check
 from brf_lava.network.layers import RealLayer
 from brf_lava.neurons.families import ALIF, BRF, LI, Neuron
+from brf_lava.train.trainer import Trainer, run_together, together
 
 torch.use_deterministic_algorithms(True)  # which fills memory that nobody wrote with NaN
 sys.setswitchinterval(1e-5)  # s; the simulator's threads wait for each other in turn
@@ -168,6 +174,41 @@ def test_networks_in_one_launch_are_each_as_alone() -> None:
         assert torch.equal(output, expected)
         for name, gradient in gradients.items():
             assert torch.equal(own[name].grad, gradient), name
+
+
+def test_seeds_train_at_once_and_each_as_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: weights, metrics and the order of the samples."""
+    recipe = override(
+        load_recipe("ecg-brf"),
+        ["epochs=2", "validation=1", "batch_size=2", "network.hidden=[3, 2]", "theta=0.02"],
+    )
+    rng = np.random.default_rng(0)
+    x = (rng.random((4, 7, 2)) < 0.4).astype(np.int8)
+    half = Split(x, rng.integers(3, size=x.shape[:2]).astype(np.uint8))
+    data = Dataset("ecg", tuple("abc"), 0.004, half, half, DataSource("own", "noise", "0"))
+
+    def trainer(name: str, seed: int) -> Trainer:
+        found = Trainer(recipe, data, seed, torch.device("cpu"), tmp_path / f"{name}{seed}.pt")
+        for block in found.model.blocks:
+            block.backend = "cuda"
+        return found
+
+    alone = [trainer("alone", seed) for seed in (0, 3)]
+    for each in alone:
+        each.run()
+    monkeypatch.setattr(Trainer, "kernel", "cuda")
+    (group,) = together([trainer("group", seed) for seed in (0, 3)])
+    run_together(group)
+    for found, expected in zip(group, alone, strict=True):
+        assert found.epoch == 2
+        for name, value in expected.model.state_dict().items():
+            assert torch.equal(found.model.state_dict()[name], value), name
+        assert [replace(report, seconds=0) for report in found.reports] == [
+            replace(report, seconds=0) for report in expected.reports
+        ]
+    assert not torch.equal(group[0].model.readout.weight, group[1].model.readout.weight)
 
 
 def test_the_check_of_a_card_agrees() -> None:
