@@ -30,16 +30,16 @@ logger = logging.getLogger(__name__)
 
 
 @cache
-def compiled(function: Callable[..., Any], jit: Callable[..., Any] = numba.njit) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     """`function` compiled by numba, and with it every plain function it calls by a global name."""
     names = getattr(function, "__globals__", {})
     code = getattr(function, "__code__", None)
     callees = {
-        name: compiled(names[name], jit)
+        name: compiled(names[name])
         for name in (code.co_names if code else ())
         if isinstance(names.get(name), FunctionType)
     }
-    return jit(bound(function, **callees))
+    return numba.njit(bound(function, **callees))
 
 
 @cache
@@ -54,7 +54,7 @@ def specialized(
     twin = bound(function, name, **bindings)
     if not parallel:
         return numba.njit(twin)
-    folder, before = cache_folder(), numba.config.CACHE_DIR
+    folder, before = _cache_folder(), numba.config.CACHE_DIR
     options = {"parallel": True, "nogil": True, "error_model": "numpy"}
     numba.config.CACHE_DIR = folder or before  # is looked at while a function is declared
     try:
@@ -87,7 +87,7 @@ def _announce() -> None:
 
 
 @cache
-def cache_folder() -> str | None:
+def _cache_folder() -> str | None:
     """A folder for machine code that belongs to exactly these sources, or None if none can be had.
 
     numba alone watches only the file of the outermost function: a changed equation would go

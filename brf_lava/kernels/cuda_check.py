@@ -82,7 +82,7 @@ def _obstacle(index: int) -> str | None:
     names = ("torch", "numba-cuda", "cuda-bindings")
     used: dict[str, Any] = {"card": card, **{name: version(name) for name in names}}
     digest = hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16]
-    folder = compile.cache_folder()
+    folder = compile._cache_folder()
     path = None if folder is None else Path(folder, f"cuda-{digest}.json")
     with suppress(OSError, ValueError):
         if path is not None:

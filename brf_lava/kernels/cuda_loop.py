@@ -20,7 +20,6 @@ import numpy as np
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.io.extras import require_extra
-from brf_lava.kernels.compile import compiled
 from brf_lava.kernels.loop import ADD, GET, PUT
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
@@ -236,7 +235,15 @@ def simulated() -> bool:
 
 @cache
 def _device_function(function: FunctionType) -> Any:
-    return function if simulated() else numba_cuda().jit(device=True)(function)
+    """A function for the card, with the plain functions it calls, as `compile.compiled`."""
+    names = function.__globals__
+    callees = {
+        name: _device_function(names[name])
+        for name in function.__code__.co_names
+        if isinstance(names.get(name), FunctionType)
+    }
+    twin = bound(function, **callees)
+    return twin if simulated() else numba_cuda().jit(device=True)(twin)
 
 
 @cache
@@ -278,7 +285,7 @@ def kernel_function(
         f"cuda_{function.__name__}_{neuron.key}",
         cuda=numba_cuda(),
         **{name: getattr(numba, name) for name in ("float32", "int32", "uint32")},
-        **{name: compiled(each, _device_function) for name, each in functions.items()},
+        **{name: _device_function(each) for name, each in functions.items()},
         STATES=states,
         COEFFICIENTS=own,
         SLOTS=slots,

@@ -474,7 +474,7 @@ def test_ctrl_c_waits_until_a_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch
         def on_end(self, event: Any) -> None:
             pass
 
-    monkeypatch.setattr(compile, "cache_folder", lambda: None)
+    monkeypatch.setattr(compile, "_cache_folder", lambda: None)
     handler = signal.getsignal(signal.SIGINT)
     doubled = compile.specialized(_doubled, "doubled", parallel=True)
     with event.install_listener("numba:compile", CtrlC()), pytest.raises(KeyboardInterrupt):

@@ -164,7 +164,7 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(cuda_loop, "numba_cuda", lambda: None)
     monkeypatch.setattr(cuda_check, "version", lambda name: "1.0")
     monkeypatch.setattr(cuda_check, "deviation", deviation)
-    monkeypatch.setattr(cuda_check.compile, "cache_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(cuda_check.compile, "_cache_folder", lambda: str(tmp_path))
     cuda_check._obstacle.cache_clear()
     yield found
     cuda_check._obstacle.cache_clear()
