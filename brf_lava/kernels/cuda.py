@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from brf_lava.errors import BackendUnavailableError
-from brf_lava.kernels import cuda_loop
+from brf_lava.kernels import cuda_loop, loop
 from brf_lava.kernels.cuda_loop import BACKWARD_LANES, FORWARD_LANES, GROUP
 from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
@@ -32,7 +32,7 @@ def _launch(function: Any, key: tuple[Any, ...], grid: Any, block: Any, *argumen
     if device.type == "cpu":
         kernel[grid, block](*arrays)
         return
-    with cuda.gpus[device.index]:
+    with cuda.gpus[device.index], loop._compiling(key[0]):
         stream = cuda.external_stream(torch.cuda.current_stream(device).cuda_stream)
         kernel[grid, block, stream](*arrays)
 

@@ -211,6 +211,25 @@ def test_seeds_train_at_once_and_each_as_alone(
     assert not torch.equal(group[0].model.readout.weight, group[1].model.readout.weight)
 
 
+def test_all_that_the_benchmark_compares_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import gpu, kernel
+
+    monkeypatch.setattr(gpu, "LEAST", 0)
+    monkeypatch.setattr(gpu, "SEEDS", 2)
+    recipe = override(load_recipe("ecg-brf"), ["network.hidden=[5]"])
+    monkeypatch.setattr(gpu, "load_recipe", lambda name: recipe)
+    compared: list[float] = []
+    deviation = gpu.deviation
+    monkeypatch.setattr(gpu, "deviation", lambda *p: compared.append(deviation(*p)) or compared[-1])
+    case = gpu.Case("tiny", "", 3, 20, 4, 3, 0.3, 800.0, 7)
+    found = gpu.compare(case, torch.device("cpu"), rounds=1)
+    names = {row.what for row in found.rows}
+    assert names >= {gpu.OURS, gpu.TOGETHER, kernel.PUBLISHED, kernel.LEAN, kernel.REFERENCE}
+    assert len(compared) >= 21
+    assert max(compared) < 1e-5
+    assert "hidden spikes: 0.0%" not in found.notes[0]
+
+
 def test_the_check_of_a_card_agrees() -> None:
     assert cuda_check.deviation(torch.device("cpu"), 7, 5, 6) <= cuda_check.AGREEMENT
 

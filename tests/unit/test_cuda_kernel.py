@@ -224,6 +224,17 @@ def test_what_the_comparison_found_is_kept_with_its_versions(card: Any, tmp_path
     assert kept["torch"] == kept["numba-cuda"] == "1.0"
 
 
+def test_the_benchmark_needs_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from benchmarks.__main__ import main
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = CliRunner().invoke(main, ["gpu"])
+    assert result.exit_code == BackendUnavailableError.exit_code
+    assert result.stderr == "Error: gpu: torch finds no CUDA device here. Run it on one.\n"
+
+
 def test_other_types_and_neurons_run_on_the_reference(card: Any) -> None:
     from dataclasses import replace
 
