@@ -10,12 +10,12 @@ Compiled and simulated in the tests, not run on a card.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType
 from typing import Any
 
+import numba
 import numpy as np
 
 from brf_lava.errors import BackendUnavailableError
@@ -54,7 +54,7 @@ def forward(
     """
     steps, neurons = current.shape[0], coefficients.shape[2]
     lane, lanes, b = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
-    network, slots = b // samples, history.shape[0]
+    network, kept = b // samples, history.shape[0] > 1
     states = cuda.local.array((STATES, SLOTS), float32)
     own = cuda.local.array((COEFFICIENTS, SLOTS), float32)
     signal = cuda.local.array(SLOTS, float32)
@@ -119,8 +119,8 @@ def forward(
                 _put_states(states, slot, new)
                 signal[slot] = z
                 output[t, b * neurons + k] = z
-                if slots > 1 or t == steps - 1:
-                    _put_states(history[(t + 1) % slots], b * neurons + k, new)
+                if kept or t == steps - 1:
+                    _put_states(history[t + 1 if kept else 0], b * neurons + k, new)
 
 
 def backward(
@@ -161,9 +161,11 @@ def backward(
         if k < neurons and sample < samples:
             _put_own(own, slot, _get_own(coefficients[network], k))
             _put_states(later, slot, _get_states(history[steps], b * neurons + k))
+    left = steps % window  # steps to the next border; dividing in each step would take long
     for back in range(steps):
         t = steps - 1 - back
-        follows = back > 0 and (t + 1) % window != 0  # else what follows is in another window
+        follows = back > 0 and left > 0  # else what follows is in another window
+        left = (left if left > 0 else window) - 1
         for slot in range(SLOTS):
             k = lane + slot * lanes
             if k < neurons and sample < samples:  # on their way during the product
@@ -219,30 +221,28 @@ def numba_cuda() -> Any:
     """The module. Raises: BackendUnavailableError where numba-cuda is not installed."""
     require_extra("cuda", "numba_cuda")
     from numba import cuda
-    from numba.cuda.core import config
 
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small batch is no mistake
+    numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a small batch is no mistake
     return cuda
 
 
 def simulated() -> bool:
     """Whether kernels run on the CPU, thread by thread: with NUMBA_ENABLE_CUDASIM=1, for tests."""
     numba_cuda()
-    from numba.cuda.core import config
-
-    return bool(config.ENABLE_CUDASIM)
+    return bool(numba.config.ENABLE_CUDASIM)
 
 
 @cache
 def _device_function(function: FunctionType) -> Any:
-    """A function for the card, with the plain functions it calls, as `compile.compiled`."""
-    names = function.__globals__
-    callees = {
-        name: _device_function(names[name])
-        for name in function.__code__.co_names
-        if isinstance(names.get(name), FunctionType)
-    }
-    twin = bound(function, **callees)
+    """A function for the card, with the plain functions it calls and its constants in single."""
+    names: dict[str, Any] = {}
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, FunctionType):
+            names[name] = _device_function(value)
+        elif isinstance(value, float):  # would make all of it double
+            names[name] = np.float32(value)
+    twin = bound(function, **names)
     return twin if simulated() else numba_cuda().jit(device=True)(twin)
 
 
@@ -263,17 +263,10 @@ def kernel_function(
             f"kernel 'cuda': neuron {neuron.name} has no adjoint. Choose kernel 'reference' or "
             "'auto'."
         )
-    import numba
-
-    names = surrogate.__globals__  # a double among its constants would make all of it double
-    singles: dict[str, Any] = {
-        name: np.float32(each) for name, each in names.items() if isinstance(each, float)
-    }
-    adjoint = bound(neuron.adjoint_step, derivative=bound(surrogate, exp=math.exp, **singles))
     states, own = len(neuron.states), len(neuron.coefficients)
-    functions = {
+    functions: dict[str, Any] = {
         "_step": neuron.real_step,
-        "_adjoint": adjoint,
+        "_adjoint": bound(neuron.adjoint_step, derivative=surrogate),
         "_get_states": GET[states],
         "_put_states": PUT[states],
         "_get_own": GET[own],

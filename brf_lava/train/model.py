@@ -6,6 +6,7 @@ import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +31,8 @@ from brf_lava.nn.neurons import nct
 
 LOGGER = logging.getLogger(__name__)
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
-IDLE_GPU = "Notice: the GPU is not used: %s"
-SLOW_GPU = "Notice: the GPU runs the reference loop, often slower than the CPU's kernel: %s"
+IDLE_GPU = "Notice: the GPU is not used: "
+SLOW_GPU = "Notice: the GPU runs the reference loop, often slower than the CPU's kernel: "
 CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
 
 
@@ -151,8 +152,14 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cpu")
     why = obstacle(torch.device("cuda"))
     if why is not None:
-        LOGGER.warning(SLOW_GPU if name == "cuda" else IDLE_GPU, why)
+        _notice((SLOW_GPU if name == "cuda" else IDLE_GPU) + why)
     return torch.device("cpu" if why is not None and name == "auto" else "cuda")
+
+
+@cache
+def _notice(text: str) -> None:
+    """Said once, however often a command asks."""
+    LOGGER.warning(text)
 
 
 def forward_together(

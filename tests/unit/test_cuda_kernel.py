@@ -166,6 +166,7 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(cuda_check, "deviation", deviation)
     monkeypatch.setattr(cuda_check.compile, "_cache_folder", lambda: str(tmp_path))
     cuda_check._obstacle.cache_clear()
+    model._notice.cache_clear()
     yield found
     cuda_check._obstacle.cache_clear()
 
@@ -195,8 +196,9 @@ def test_a_card_that_differs_is_left_alone(
     card: Any, deviation: Any, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     card.deviation = deviation
-    assert chosen("auto") == ("cpu", "cpu")
-    assert chosen("cuda") == ("cuda", "reference")
+    for _ in range(2):
+        assert chosen("auto") == ("cpu", "cpu")
+        assert chosen("cuda") == ("cuda", "reference")
     first, second = caplog.messages
     assert re.search(f"Notice: the GPU is not used: .*{says}", first)
     assert re.search(f"Notice: the GPU runs the reference loop, .*{says}", second)
