@@ -7,6 +7,7 @@ card is one of Python here.
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from agreement.test_kernels import (
     resume,
     run,
 )
+from numba.cuda.simulator.kernelapi import FakeCUDALocal, FakeCUDAShared
+from numba.np.numpy_support import as_dtype
 from torch import Tensor
 
 from brf_lava.config.recipe import load_recipe, override
@@ -41,6 +44,23 @@ from brf_lava.train.trainer import Trainer, run_together, together
 
 torch.use_deterministic_algorithms(True)  # which fills memory that nobody wrote with NaN
 sys.setswitchinterval(1e-5)  # s; the simulator's threads wait for each other in turn
+ARRAYS = threading.Lock()
+
+
+def shared_array(self: FakeCUDAShared, shape: Any, dtype: Any, alignment: None = None) -> Any:
+    """One array per line and block: of the simulator's own, two threads may each make one."""
+    place = sys._getframe(1).f_lineno
+    with ARRAYS:
+        if place not in self._allocations:
+            self._allocations[place] = np.full(shape, 77, as_dtype(dtype))  # nobody wrote it
+        return self._allocations[place]
+
+
+def local_array(self: FakeCUDALocal, shape: Any, dtype: Any, alignment: None = None) -> Any:
+    return np.full(shape, np.nan, as_dtype(dtype))
+
+
+FakeCUDAShared.array, FakeCUDALocal.array = shared_array, local_array
 
 SIZE = (5, 9, 3, 7)  # samples, steps, inputs, neurons: more samples than a block takes
 
