@@ -36,6 +36,7 @@ needs_numba_cuda = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_numba_cuda
 def test_simulated() -> None:
     """The simulator must be chosen before the first import of numba."""
