@@ -50,10 +50,11 @@ class _Layer(torch.autograd.Function):
         truncate: int,
         start: Memory | None,
         values: tuple[Any, Any] | None,
+        recorded: bool,  # by autograd, which does not tell
     ) -> tuple[Tensor, Tensor]:
         """current [T, R * B, N], recurrent [R, N, N], coefficients [R, P, N], of R networks."""
         steps, samples, neurons = current.shape
-        differentiable = any(ctx.needs_input_grad)
+        differentiable = recorded and any(ctx.needs_input_grad)
         shape = (steps + 1 if differentiable else 1, len(neuron.states), samples * neurons)
         if values is not None:
             output, states = (torch.from_numpy(each).to(current) for each in values)
@@ -124,7 +125,7 @@ class _Layer(torch.autograd.Function):
             into_current,
             torch.stack(into_recurrent) if into_recurrent else None,
             torch.stack(sums),
-            *(None,) * 6,
+            *(None,) * 7,
         )
 
 
@@ -179,5 +180,6 @@ def run_layer(
         truncate,
         start,
         values,
+        torch.is_grad_enabled(),
     )
     return output, Memory(last, output.detach()[-1].clone())

@@ -143,13 +143,16 @@ def test_a_current_in_place_of_inputs() -> None:
         assert_close(gradients[name], gradient, GRADIENT_TOLERANCE, f"gradient of {name}")
 
 
-def test_without_gradients_no_states_are_kept() -> None:
+def test_without_gradients_no_states_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters, x = make_layer(BRF, SIZE, True), make_input("sparse", SIZE)
+    launch, kept = cuda._launch, []
+    monkeypatch.setattr(cuda, "_launch", lambda *a: kept.append(len(a[9])) or launch(*a))
     expected, end = resume(BRF, x, parameters, "cuda")
     with torch.no_grad():
         found, last = resume(BRF, x, parameters, "cuda")
     assert torch.equal(found, expected)
     assert torch.equal(last.states, end.states)
+    assert kept == [SIZE[1] + 1, 1]
 
 
 def test_values_of_integers_have_the_gradients_of_the_real_step() -> None:
