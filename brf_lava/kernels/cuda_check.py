@@ -21,19 +21,20 @@ from brf_lava.neurons.families import DEFAULT, READOUT
 from brf_lava.neurons.surrogate import double_gaussian
 
 AGREEMENT = 1e-5  # of the norm of an output or gradient, in float32
-WIDTHS = (37, 300)  # neurons: one per thread, and more than a row of threads
+WIDTHS = (37, 256, 1100)  # neurons: part of a block, all threads of it, several per thread
+SEED = 12  # no membrane comes so near to its threshold that rounding decides about a spike
 KIND = Kind("a check of the GPU kernel", b"", '{"card": ')
 logger = logging.getLogger(__name__)
 
 
 def deviation(
-    device: torch.device, neurons: int, samples: int = 6, steps: int = 40, inputs: int = 5
+    device: torch.device, neurons: int, samples: int = 6, steps: int = 20, inputs: int = 5
 ) -> float:
     """How far the kernel is from the reference, in the worst of outputs and gradients.
 
     Of a recurrent hidden layer and a readout; relative to the norm of each.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(SEED)
 
     def random(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
@@ -50,7 +51,7 @@ def deviation(
     projection = random(steps, samples, 7).to(device)
     constants = DEFAULT.real_constants(**{each.name: each.default for each in DEFAULT.constants})
     found = []
-    for run in (reference.run_layer, cuda.run_layer):
+    for run in (reference.run_layer, cuda.run_layer, cuda.run_layer):  # twice: threads may race
         x, weights, recurrent, coefficients, readout, decay = leaves.values()
         layer = (DEFAULT, x, weights, recurrent, coefficients, constants, double_gaussian)
         spikes, _ = run(*layer)
@@ -58,8 +59,9 @@ def deviation(
         output, _ = run(*integrated, double_gaussian)
         gradients = torch.autograd.grad((output * projection).sum(), list(leaves.values()))
         found.append([spikes.detach(), output.detach(), *gradients])
-    pairs = zip(*found, strict=True)
-    return max(float((own - exact).norm() / exact.norm()) for exact, own in pairs)
+    exact, *own = found
+    pairs = [pair for each in own for pair in zip(each, exact, strict=True)]
+    return max(float((value - right).norm() / right.norm()) for value, right in pairs)
 
 
 def obstacle(device: torch.device) -> str | None:

@@ -26,8 +26,11 @@ from agreement.test_kernels import (
     make_input,
     make_layer,
     resume,
+    rounding_errors,
     run,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba.cuda.simulator.kernelapi import FakeCUDALocal, FakeCUDAShared
 from numba.np.numpy_support import as_dtype
 from torch import Tensor
@@ -39,7 +42,7 @@ from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import cuda, cuda_check
 from brf_lava.network.layers import RealLayer
-from brf_lava.neurons.families import ALIF, BRF, LI, Neuron
+from brf_lava.neurons.families import ALIF, BRF, HRF, LI, RF, Neuron
 from brf_lava.train.trainer import Trainer, run_together, together
 
 torch.use_deterministic_algorithms(True)  # which fills memory that nobody wrote with NaN
@@ -102,6 +105,30 @@ def test_threads_may_have_several_neurons(neuron: Neuron, monkeypatch: pytest.Mo
     monkeypatch.setattr(cuda, "FORWARD_LANES", 4)
     monkeypatch.setattr(cuda, "BACKWARD_LANES", 3)
     assert_same(neuron, neuron.spiking)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    neuron=st.sampled_from([RF, BRF, HRF, ALIF]),
+    recurrent=st.booleans(),
+    size=st.tuples(*(st.integers(1, most) for most in (6, 7, 3, 9))),
+    lanes=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    truncate=st.integers(0, 4),
+)
+def test_any_sizes(
+    neuron: Neuron, recurrent: bool, size: Any, lanes: tuple[int, int], truncate: int
+) -> None:
+    """With any number of neurons a thread, too."""
+    parameters, x = make_layer(neuron, size, recurrent), make_input("sparse", size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "FORWARD_LANES", lanes[0])
+        patch.setattr(cuda, "BACKWARD_LANES", lanes[1])
+        found, gradients = run(neuron, x, parameters, "cuda", truncate=truncate)
+    expected, expected_gradients = run(neuron, x, parameters, "reference", truncate=truncate)
+    assert torch.equal(found, expected)
+    own_errors = rounding_errors(neuron, x, parameters, expected, expected_gradients)
+    for name, gradient in expected_gradients.items():
+        assert_close(gradients[name], gradient, GRADIENT_TOLERANCE, name, own_errors[name])
 
 
 @pytest.mark.parametrize("truncate", [1, 4])

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from brf_lava.errors import BackendUnavailableError
-from brf_lava.kernels import cuda_check, cuda_loop
+from brf_lava.kernels import cuda_check, cuda_loop, reference
 from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import BRF, LI, NEURONS, Neuron
 from brf_lava.neurons.surrogate import double_gaussian, multi_gaussian
@@ -216,6 +216,33 @@ def test_without_numba_cuda_it_says_what_to_install(
     assert chosen("cuda") == ("cuda", "reference")
     assert all("brf-lava[cuda]" in message for message in caplog.messages)
     assert len(caplog.messages) == 2
+
+
+def test_no_spike_of_the_comparison_is_decided_by_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    margins, rates = [], []
+    apply: Any = reference._Spike.apply
+    run = reference.run_layer
+
+    def spike(s: torch.Tensor, derivative: Any) -> torch.Tensor:
+        margins.append(float(s.detach().abs().min()))
+        rates.append(float((s.detach() > 0).float().mean()))
+        return apply(s, derivative)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(reference._Spike, "apply", spike)
+
+    def hidden_layer_alone(*layer: Any) -> Any:
+        with torch.no_grad():
+            run(*layer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reference, "run_layer", hidden_layer_alone)
+    for neurons in cuda_check.WIDTHS:
+        with pytest.raises(KeyboardInterrupt):
+            cuda_check.deviation(torch.device("cpu"), neurons)
+    assert min(margins) > 5e-5  # some hundred times the error of single precision
+    assert 0.05 < sum(rates) / len(rates) < 0.3
 
 
 def test_what_the_comparison_found_is_kept_with_its_versions(card: Any, tmp_path: Path) -> None:
