@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
@@ -19,14 +20,20 @@ if TYPE_CHECKING:
     from brf_lava.train.trainer import Trainer
 
 
+MOST_SEEDS = 100  # of a range
+
+
 def seed_numbers(text: str) -> list[int]:
     """Read numbers and ranges with commas between, such as 0-7, as the type of an option."""
     seeds: dict[int, None] = {}
     for part in text.split(","):
-        low, dash, high = part.partition("-")
-        if not (low.isdecimal() and (high.isdecimal() or not dash)):
-            raise click.BadParameter(f"{text!r}; such as 0-7 or 0,2,5 is needed.")
-        seeds |= dict.fromkeys(range(int(low), int(high or low) + 1))
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not 0 <= high - low < MOST_SEEDS:
+            raise click.BadParameter(
+                f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
+            )
+        seeds |= dict.fromkeys(range(low, high + 1))
     return list(seeds)
 
 
@@ -106,10 +113,8 @@ def train(
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
         stopped = [path for path in paths if resume_path(path).exists()] or paths
-        trainers = [
-            Trainer.resumed(options.load_data(stored_task(path), data, path), target, path)
-            for path in stopped
-        ]
+        loaded = options.load_data(stored_task(stopped[0]), data, stopped[0])
+        trainers = [Trainer.resumed(loaded, target, path) for path in stopped]
     else:
         for path in paths:
             if resume_path(path).exists() and not restart:

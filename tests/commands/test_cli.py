@@ -436,6 +436,8 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "epochs": ((*TRAINING, "--epochs", "0"), 2, ("--epochs",)),
     "seed": ((*TRAINING, "--seed", "-1"), 2, ("--seed",)),
     "seeds": ((*TRAINING, "--seeds", "3-x"), 2, ("3-x", "0-7")),
+    "seeds, none": ((*TRAINING, "--seeds", "7-0"), 2, ("7-0", "at most 100")),
+    "seeds, many": ((*TRAINING, "--seeds", "0-999999999"), 2, ("0-999999999", "at most 100")),
     "seeds, seed": ((*TRAINING, "--seeds", "0-1", "--seed", "2"), 2, ("--seeds", "--seed")),
     "device": ((*TRAINING, "--device", "tpu"), 2, ("tpu", "cuda")),
     "no device": ((*TRAINING, "--device", "cuda"), 3, ("cuda", "--device cpu")),
