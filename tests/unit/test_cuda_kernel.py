@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from agreement.test_kernels import GRADIENT_TOLERANCE, assert_close, make_input, make_layer, run
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.kernels import cuda_check, cuda_loop, reference
@@ -143,6 +144,27 @@ def test_several_neurons_a_thread_fit_too(card_of: Any, tmp_path: Path) -> None:
 def test_one_load_brings_what_all_samples_of_a_block_pass(card_of: Any) -> None:
     card_of((9, 0))
     assert "ld.shared.v4.f32" in ptx(cuda_loop.backward, BRF, (9, 0), 1, double_gaussian)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("neurons", [5, 256, 700])
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=lambda n: n.name)
+def test_on_a_card(neuron: Neuron, neurons: int) -> None:
+    """Every neuron against the reference on the same card; a spike may flip by rounding."""
+    size, device = (9, 30, 4, neurons), torch.device("cuda")
+    made = make_layer(neuron, size, neuron.spiking)
+    parameters = {name: each.detach().to(device).requires_grad_() for name, each in made.items()}
+    if "recurrent" in parameters:
+        parameters["recurrent"].data *= (5 / neurons) ** 0.5
+    x = make_input("sparse", size).detach().to(device).requires_grad_()
+    expected, expected_gradients = run(neuron, x, parameters, "reference")
+    for _ in range(2):
+        found, gradients = run(neuron, x, parameters, "cuda")
+        assert_close(found, expected, GRADIENT_TOLERANCE, "output")
+        for name, gradient in expected_gradients.items():
+            assert_close(gradients[name], gradient, 10 * GRADIENT_TOLERANCE, name)
+    assert_close(run(neuron, x, parameters, "cuda")[0], found, 0.0, "the same again")
 
 
 # Which device and kernel are chosen; the card is made up
