@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
-from brf_lava.errors import BackendUnavailableError, RecipeError
+from brf_lava.errors import BackendUnavailableError, ParameterError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import require_memory
 from brf_lava.kernels import cuda
@@ -111,6 +111,13 @@ class Network(nn.Module):
             layers = zip(real.layers, measure_peaks(real, x), inputs, strict=True)
             for block, (layer, peaks, largest) in zip(self.blocks, layers, strict=True):
                 block.state_bits.fill_(choose_state_bits(layer, peaks, widths, largest))
+
+    def in_range(self) -> bool:
+        """Whether training left all parameters of the neurons in their ranges."""
+        try:
+            return all(len(block.neuron.coefficients()) for block in self.blocks)
+        except ParameterError:
+            return False
 
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""

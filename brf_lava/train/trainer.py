@@ -364,7 +364,7 @@ class Trainer:
         Where gradients are clipped, a batch without a finite one is left out, as long as few are.
         """
         settings, model = self.recipe.training, self.model
-        where = f"training: epoch {self.epoch + 1}, batch {batch}"
+        where = f"training: seed {self.seed}, epoch {self.epoch + 1}, batch {batch}"
         remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
         try:
@@ -450,7 +450,9 @@ def run_together(trainers: Sequence[Trainer], progress: Progress | None = None) 
             try:
                 results = forward_together(models, inputs)
             except ParameterError as error:
-                epochs[0].throw(error)  # which says where
+                for epoch, model in zip(epochs, models, strict=True):
+                    if len(models) == 1 or not model.in_range():
+                        epoch.throw(error)  # which says where
                 raise
             losses = [epoch.send(each) for epoch, each in zip(epochs, results, strict=True)]
             torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]

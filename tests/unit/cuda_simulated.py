@@ -37,7 +37,7 @@ from torch import Tensor
 
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split
-from brf_lava.errors import BackendUnavailableError
+from brf_lava.errors import BackendUnavailableError, BrfLavaError
 from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import cuda, cuda_check
@@ -259,6 +259,21 @@ def test_seeds_train_at_once_and_each_as_alone(
             replace(report, seconds=0) for report in expected.reports
         ]
     assert not torch.equal(group[0].model.readout.weight, group[1].model.readout.weight)
+
+
+def test_the_seed_that_leaves_its_range_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = override(load_recipe("ecg-brf"), ["epochs=1", "validation=1", "network.hidden=[2]"])
+    x = np.ones((3, 2, 2), np.int8)
+    half = Split(x, np.zeros((3, 2), np.uint8))
+    data = Dataset("ecg", tuple("ab"), 0.004, half, half, DataSource("own", "noise", "0"))
+    monkeypatch.setattr(Trainer, "kernel", "cuda")
+    cpu = torch.device("cpu")
+    trainers = [Trainer(recipe, data, seed, cpu, tmp_path / f"{seed}.pt") for seed in (4, 5)]
+    trainers[1].model.hidden_blocks[0].neuron.omega.data.fill_(150)
+    with pytest.raises(BrfLavaError, match=r"training: seed 5, epoch 1, batch 1: BRF\.omega: 150"):
+        run_together(trainers)
 
 
 def test_all_that_the_benchmark_compares_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
