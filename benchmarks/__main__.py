@@ -19,7 +19,7 @@ from brf_lava.io.files import Kind, check_writable, replacing
 if TYPE_CHECKING:
     from benchmarks.timing import Comparison, Row
 
-NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "epoch")
+NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "epoch", "gpu")
 SCHEMA = 1
 KIND = Kind("a measurement of benchmarks", rb'\{\s*"schema": [0-9]+,\s*"machine"')
 WIDTH = 110  # of tables where there is no terminal
@@ -35,7 +35,8 @@ def main(names: tuple[str, ...], out: Path | None, full: bool) -> None:
     try:
         _run(names, out, full)
     except BrfLavaError as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        raise SystemExit(error.exit_code) from error
 
 
 def _run(names: tuple[str, ...], out: Path | None, full: bool) -> None:

@@ -66,9 +66,9 @@ def _published_loop(
     So the coefficients are computed from the parameters in every step. x [T, B, I], weights
     [N, I + N], readout_weights [C, N] to the readout's state [B, C, T].
     """
-    u = torch.zeros(x.shape[1], weights.shape[0])
+    u = torch.zeros(x.shape[1], weights.shape[0], device=x.device)
     v, q, z = u, u, u
-    o = torch.zeros(x.shape[1], readout_weights.shape[0])
+    o = torch.zeros(x.shape[1], readout_weights.shape[0], device=x.device)
     outputs = []
     for t in range(x.shape[0]):
         current = functional.linear(torch.cat((x[t], z), 1), weights)
@@ -94,9 +94,9 @@ def _lean_loop(
     gamma: float,
 ) -> Tensor:
     """The least that a loop over time has to do: the coefficients are given."""
-    u = torch.zeros(x.shape[1], weights.shape[0])
+    u = torch.zeros(x.shape[1], weights.shape[0], device=x.device)
     v, q, z = u, u, u
-    o = torch.zeros(x.shape[1], readout_weights.shape[0])
+    o = torch.zeros(x.shape[1], readout_weights.shape[0], device=x.device)
     outputs = []
     for t in range(x.shape[0]):
         current = functional.linear(torch.cat((x[t], z), 1), weights)

@@ -29,10 +29,10 @@ else
     version=$("$base" -c 'import platform; print(platform.python_version())')
     echo "Setting up $folder with Python $version."
     if [ "$torch" = cpu ]; then
-        echo "The first time this downloads about 0.5 GB and takes 2 GB on disk."
+        echo "The first time this downloads about 0.8 GB and takes 2.7 GB on disk."
     else
-        echo "The first time this downloads about 3 GB and takes 5.7 GB on disk, most of it for CUDA;"
-        echo "'make clean setup TORCH=cpu' takes torch for the CPU: 2 GB."
+        echo "The first time this downloads about 3 GB and takes 6 GB on disk, most of it for CUDA;"
+        echo "'make clean setup TORCH=cpu' takes torch for the CPU: 2.7 GB."
     fi
     "$base" -m venv --clear "$folder"
 fi

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,23 @@ from brf_lava.io.printable import on_one_line
 if TYPE_CHECKING:
     from brf_lava.config.recipe import Recipe
     from brf_lava.train.trainer import Trainer
+
+
+MOST_SEEDS = 100  # of a range
+
+
+def seed_numbers(text: str) -> list[int]:
+    """Read numbers and ranges with commas between, such as 0-7, as the type of an option."""
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not 0 <= high - low < MOST_SEEDS:
+            raise click.BadParameter(
+                f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
+            )
+        seeds |= dict.fromkeys(range(low, high + 1))
+    return list(seeds)
 
 
 @click.command()
@@ -36,6 +54,13 @@ if TYPE_CHECKING:
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a recipe value.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: 0, or that of --from.")
+@click.option(
+    "--seeds",
+    type=seed_numbers,
+    metavar="LIST",
+    help="Several runs, such as 0-7 or 0,2: model-seed-0.pt and so on, each as with that --seed "
+    "alone. On a GPU they train at once.",
+)
 @click.option("--out", type=options.PATH, default=Path("model.pt"), show_default=True)
 @options.data_option
 @options.device_option
@@ -54,6 +79,7 @@ def train(
     changes: tuple[str, ...],
     epochs: int | None,
     seed: int | None,
+    seeds: list[int] | None,
     out: Path,
     data: options.DataOptions,
     device: str,
@@ -67,11 +93,16 @@ def train(
     from brf_lava.io.files import only_writer
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
-    from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task
+    from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task, together
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
-    check_outputs(out, tensorboard, overwrite, resume)
+    if seeds and (tensorboard or seed is not None):
+        raise RecipeError("--seeds does not go with --seed and --tensorboard. Leave them out.")
+    outs = {each: out.with_name(f"{out.stem}-seed-{each}{out.suffix}") for each in seeds or ()}
+    paths = list(outs.values()) or [out]
+    for path in paths:
+        check_outputs(path, tensorboard, overwrite, resume)
     target = choose_device(device)
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
@@ -81,21 +112,30 @@ def train(
                 "--resume continues with the stored recipe and seed. Leave out --task, --recipe, "
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
-        trainer = Trainer.resumed(options.load_data(stored_task(out), data, out), target, out)
+        stopped = [path for path in paths if resume_path(path).exists()] or paths
+        loaded = options.load_data(stored_task(stopped[0]), data, stopped[0])
+        trainers = [Trainer.resumed(loaded, target, path) for path in stopped]
     else:
-        if resume_path(out).exists() and not restart:
-            raise CheckpointError(
-                f"{resume_path(out)}: an interrupted run. Continue it (--resume), discard it "
-                "(--restart), or name another --out."
-            )
+        for path in paths:
+            if resume_path(path).exists() and not restart:
+                raise CheckpointError(
+                    f"{resume_path(path)}: an interrupted run. Continue it (--resume), discard it "
+                    "(--restart), or name another --out."
+                )
         start = read_start(source) if source else None
         stored = start.recipe if start else None
         chosen = recipe_for_task(recipe, task, changes, data, source, stored)
         seed = start.seed if start and seed is None else seed
         loaded = options.load_data(chosen.task, data)
-        trainer = Trainer(chosen, loaded, seed or 0, target, out, start)
-    with only_writer(out):
-        _run(trainer, tensorboard, data)
+        pairs = outs.items() if seeds else [(seed or 0, out)]
+        trainers = [Trainer(chosen, loaded, each, target, path, start) for each, path in pairs]
+    given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
+    again = options.next_command("train", "--resume", "--out", out, *given, data=data)
+    with ExitStack() as stack:
+        for trainer in trainers:
+            stack.enter_context(only_writer(trainer.out))
+        for group in together(trainers):
+            _run(group, again, tensorboard, data)
 
 
 def recipe_for_task(
@@ -129,13 +169,18 @@ def recipe_for_task(
     return recipe if same else override(recipe, [f"task={to_toml(found)}"])
 
 
-def _run(trainer: Trainer, tensorboard: bool, data: options.DataOptions) -> None:
+def _run(
+    trainers: Sequence[Trainer], again: str, tensorboard: bool, data: options.DataOptions
+) -> None:
+    """Run a group of `together`. again: the command that goes on."""
     from brf_lava import report
     from brf_lava.train.tensorboard import events
-    from brf_lava.train.trainer import metrics_path, resume_path
+    from brf_lava.train.trainer import metrics_path, resume_path, run_together
 
+    trainer = trainers[0]
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
-    click.echo(f"recipe  {recipe.name}, seed {trainer.seed}", err=True)
+    names = ", ".join(str(each.seed) for each in trainers)
+    click.echo(f"recipe  {recipe.name}, seed {names}", err=True)
     if trainer.origin != "trained":
         click.echo(f"start   {on_one_line(trainer.origin)}", err=True)
     click.echo(f"data    {trainer.dataset.source.description}", err=True)
@@ -145,27 +190,29 @@ def _run(trainer: Trainer, tensorboard: bool, data: options.DataOptions) -> None
             report.training_progress(trainer.epoch, epochs) as shown,
             events(shown, out, trainer.epoch) if tensorboard else nullcontext(shown) as progress,
         ):
-            trainer.run(progress)
+            run_together(trainers, progress)
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # what follows is short and must be whole
             signal.signal(number, signal.SIG_IGN)
         click.echo(
             f"Stopped after epoch {trainer.epoch} of {epochs}; state saved in {resume_path(out)}. "
-            f"Go on with: {options.next_command('train', '--resume', '--out', out, data=data)}",
+            f"Go on with: {again}",
             err=True,
         )
-        if trainer.epoch:
-            trainer.finish()
-            click.echo(f"The best model so far is in {out}.", err=True)
+        for each in trainers:
+            if each.epoch:
+                each.finish()
+                click.echo(f"The best model so far is in {each.out}.", err=True)
         raise
-    if trainer.epoch < epochs:
+    for each in trainers:
+        if each.epoch < epochs:
+            click.echo(
+                f"Stopped early, after epoch {each.epoch}: no better validation loss since epoch "
+                f"{each.best_epoch} (training.patience = {recipe.training.patience}).",
+                err=True,
+            )
+        report.print_table(report.checkpoint_table(each.finish()))
         click.echo(
-            f"Stopped early, after epoch {trainer.epoch}: no better validation loss since epoch "
-            f"{trainer.best_epoch} (training.patience = {recipe.training.patience}).",
-            err=True,
+            f"Wrote {on_one_line(each.out)} and {on_one_line(metrics_path(each.out))}. "
+            f"Next: {on_one_line(options.next_command('export', each.out, 'net.h5', data=data))}"
         )
-    report.print_table(report.checkpoint_table(trainer.finish()))
-    click.echo(
-        f"Wrote {on_one_line(out)} and {on_one_line(metrics_path(out))}. "
-        f"Next: {on_one_line(options.next_command('export', out, 'net.h5', data=data))}"
-    )

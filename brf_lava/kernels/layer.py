@@ -8,18 +8,21 @@ import torch
 from torch import Tensor
 
 from brf_lava.errors import ParameterError
-from brf_lava.kernels import cpu, reference
+from brf_lava.kernels import cpu, cuda, cuda_check, reference
 from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.surrogate import SURROGATES
 
-KERNELS = {"reference": reference.run_layer, "cpu": cpu.run_layer}
+KERNELS = {"reference": reference.run_layer, "cpu": cpu.run_layer, "cuda": cuda.run_layer}
 
 
 def choose_kernel(neuron: Neuron, device: torch.device, dtype: torch.dtype) -> str:
     """What ``backend="auto"`` stands for: the fastest kernel that takes neuron and tensors."""
-    fused = neuron.adjoint_step is not None and device.type == "cpu" and dtype == torch.float32
-    return "cpu" if fused else "reference"
+    if neuron.adjoint_step is None or dtype != torch.float32 or device.type not in KERNELS:
+        return "reference"
+    if device.type == "cuda" and cuda_check.obstacle(device) is not None:
+        return "reference"
+    return device.type
 
 
 def run_layer(
@@ -39,8 +42,8 @@ def run_layer(
 ) -> tuple[Tensor, Memory]:
     """Run a layer of neurons over a batch of sequences; differentiable.
 
-    Sequences may come in pieces: they give what whole ones give, bit for bit, but gradients stay
-    within a piece.
+    Sequences may come in pieces: they give what whole ones give, on the CPU bit for bit, but
+    gradients stay within a piece.
 
     Args:
         neuron: Such as `families.BRF` for a hidden layer, `families.LI` for a readout.
@@ -51,7 +54,7 @@ def run_layer(
         constants: ``neuron.real_constants`` with Python numbers.
         start: What the piece before returned; None: zero state.
         surrogate: "double-gaussian" or "multi-gaussian".
-        backend: "reference", "cpu", or "auto".
+        backend: "reference", "cpu", "cuda", or "auto".
         truncate: Gradients stay within windows of so many steps, through states and recurrence
             alike (truncated back-propagation through time); 0: one window.
         integers: Where values come from, see `reference.Integers`; None: from the real step. The

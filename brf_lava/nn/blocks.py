@@ -183,7 +183,7 @@ class Block(NeuronBlock):
 
     input_synapse = synapse  # its name in a recurrent block
 
-    def _effective_weights(self) -> tuple[Tensor, Tensor | None]:
+    def effective_weights(self) -> tuple[Tensor, Tensor | None]:
         """Input and recurrent weights as the neurons feel them.
 
         They are hooked, pruned, and times the neurons' input gain.
@@ -208,7 +208,7 @@ class Block(NeuronBlock):
         Raises: ParameterError for an input of another shape.
         """
         inputs = time_major(x, self.in_neurons, f"{self.neuron.family.name} block")
-        felt = [*self._effective_weights(), self.neuron.coefficients()]
+        felt = [*self.effective_weights(), self.neuron.coefficients()]
         options: dict[str, Any] = {"backend": self.backend, "truncate": self.truncate}
         options["recompute"] = self.recompute
         if self.weight_bits:
@@ -280,7 +280,7 @@ class Block(NeuronBlock):
         if self.weight_bits and rounded:
             return dequantize_layer(self.to_fixed(), self.neuron.constants)
         with torch.no_grad():
-            weights, recurrent = self._effective_weights()
+            weights, recurrent = self.effective_weights()
             return self._layer(self.input_scale * weights.double(), recurrent)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,16 +16,23 @@ from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
-from brf_lava.errors import BackendUnavailableError, RecipeError
+from brf_lava.errors import BackendUnavailableError, ParameterError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import require_memory
+from brf_lava.kernels import cuda
+from brf_lava.kernels.cuda_check import obstacle
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT
+from brf_lava.neurons.surrogate import SURROGATES
 from brf_lava.nn.blocks import Block
+from brf_lava.nn.neurons import nct
 
+LOGGER = logging.getLogger(__name__)
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
+IDLE_GPU = "Notice: the GPU is not used: "
+SLOW_GPU = "Notice: the GPU runs the reference loop, often slower than the CPU's kernel: "
 CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
 
 
@@ -102,6 +112,13 @@ class Network(nn.Module):
             for block, (layer, peaks, largest) in zip(self.blocks, layers, strict=True):
                 block.state_bits.fill_(choose_state_bits(layer, peaks, widths, largest))
 
+    def in_range(self) -> bool:
+        """Whether training left all parameters of the neurons in their ranges."""
+        try:
+            return all(len(block.neuron.coefficients()) for block in self.blocks)
+        except ParameterError:
+            return False
+
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""
         return sum(len(growing(block.to_real())) for block in self.hidden_blocks)
@@ -128,15 +145,51 @@ class Metrics:
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto", "cpu" or "cuda". Raises: BackendUnavailableError for a device that is not there."""
+    """ "cpu", "cuda", or "auto": a GPU if the kernel for it runs there, else the CPU.
+
+    Says in one line why the kernel does not run on a GPU that is there.
+    Raises: BackendUnavailableError for a device that is not there.
+    """
     available = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda" if available else "cpu")
     if name == "cuda" and not available:
         raise BackendUnavailableError(
             "device 'cuda': torch finds no CUDA device here. Choose --device cpu or auto."
         )
-    return torch.device(name)
+    if name == "cpu" or not available:
+        return torch.device("cpu")
+    why = obstacle(torch.device("cuda"))
+    if why is not None:
+        _notice((SLOW_GPU if name == "cuda" else IDLE_GPU) + why)
+    return torch.device("cpu" if why is not None and name == "auto" else "cuda")
+
+
+@cache
+def _notice(text: str) -> None:
+    """Said once, however often a command asks."""
+    LOGGER.warning(text)
+
+
+def forward_together(
+    models: Sequence[Network], inputs: Sequence[Tensor]
+) -> list[tuple[Tensor, list[Tensor]]]:
+    """What each of several networks of one recipe makes of its input: `Network.forward`.
+
+    All of them are one launch of the GPU kernel per layer, and each computes what it would alone.
+    """
+    if len(models) == 1:
+        return [models[0](inputs[0])]
+    x, layers = torch.cat([each.permute(2, 0, 1) for each in inputs], 1), []
+    for blocks in zip(*(model.blocks for model in models), strict=True):
+        neuron, rule = blocks[0].neuron, SURROGATES[blocks[0].neuron.surrogate]
+        felt = [(*block.effective_weights(), block.neuron.coefficients()) for block in blocks]
+        stacked: list[Any] = [
+            torch.stack(parts) if isinstance(parts[0], Tensor) else None
+            for parts in zip(*felt, strict=True)
+        ]
+        options: list[Any] = [neuron.constants, rule, blocks[0].truncate]
+        x, _ = cuda.run_layer(neuron.family, x, *stacked, *options)
+        layers.append([nct(part) for part in x.chunk(len(models), 1)])
+    return [(outputs, list(spikes)) for *spikes, outputs in zip(*layers, strict=True)]
 
 
 def device_name(device: torch.device) -> str:

@@ -9,7 +9,7 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +38,7 @@ from brf_lava.train.model import (
     check_memory,
     choose_device,
     evaluate,
+    forward_together,
 )
 from brf_lava.train.start import take_over
 
@@ -58,6 +59,10 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
+
+
+# Yields a batch's input [B, I, T], is sent what the network makes of it, and yields its loss.
+Turns = Generator[Tensor, Any, None]
 
 
 @dataclass(frozen=True)
@@ -286,14 +291,7 @@ class Trainer:
         Raises:
             BrfLavaError: If a loss or a gradient is not finite, or a parameter leaves its range.
         """
-        progress = progress or Progress()
-        self._save_state()
-        while not self.finished:
-            report = self._run_epoch(progress)
-            self.reports.append(report)
-            self.epoch += 1
-            self._save_state()
-            progress.on_epoch(report)
+        run_together([self], progress)
 
     def checkpoint(self) -> Checkpoint:
         """The best model so far, measured on the test split."""
@@ -319,7 +317,8 @@ class Trainer:
             resume_path(self.out).unlink(missing_ok=True)
         return checkpoint
 
-    def _run_epoch(self, progress: Progress) -> EpochReport:
+    def _epoch(self, progress: Progress) -> Turns:
+        """Ask, for each batch, to run the network on the yielded input, then for gradients."""
         started = time.perf_counter()
         settings = self.recipe.training
         left = 1 - self.epoch / settings.epochs if settings.schedule == "linear" else 1.0
@@ -332,14 +331,14 @@ class Trainer:
         totals = np.zeros(4)  # loss, hits, what counted, spikes
         self.skipped = 0  # samples of batches that were left out
         for batch, index in enumerate(batches, start=1):
-            totals += self._train_batch(index, batch)
+            totals += yield from self._train_batch(index, batch)
             progress.on_batch(self.epoch, batch, len(batches))
         validation, _ = evaluate(self.validated, self.validation, self.device)
         best = validation.loss < self.best_loss
         if best:
             self.best_loss, self.best_epoch = validation.loss, self.epoch + 1
             self.best_state = copy.deepcopy(self.validated.state_dict())
-        return EpochReport(
+        report = EpochReport(
             epoch=self.epoch + 1,
             learning_rate=learning_rate,
             train_loss=float(totals[0] / (samples - self.skipped)),
@@ -352,27 +351,31 @@ class Trainer:
             skipped=self.skipped,
             seconds=time.perf_counter() - started,
         )
+        self.reports.append(report)
+        self.epoch += 1
+        self._save_state()
+        progress.on_epoch(report)
 
     def _train_batch(
         self, index: NDArray[np.int64], batch: int
-    ) -> tuple[float, float, float, float]:
+    ) -> Generator[Tensor, Any, tuple[float, float, float, float]]:
         """One optimizer step. Returns summed loss, hits, what could have been hits, and spikes.
 
         Where gradients are clipped, a batch without a finite one is left out, as long as few are.
         """
         settings, model = self.recipe.training, self.model
-        where = f"training: epoch {self.epoch + 1}, batch {batch}"
+        where = f"training: seed {self.seed}, epoch {self.epoch + 1}, batch {batch}"
         remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
         x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
         try:
             if batch == 1:
                 model.choose_states(self.dataset.train)
-            outputs, spikes = model(x)
+            outputs, spikes = yield x
         except ParameterError as error:  # a parameter that training took out of its range
             raise BrfLavaError(f"{where}: {error} {remedy}, and use --restart.") from error
         loss = model.loss(outputs, y)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch 2.3
+        yield loss
         value = float(loss.detach())
         largest = settings.clip_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), largest))
@@ -416,6 +419,43 @@ class Trainer:
         stored.write_archive(state, resume_path(self.out), STATE_KIND)
         lines = [json.dumps(asdict(report)) + "\n" for report in self.reports]
         write_bytes(metrics_path(self.out), "".join(lines).encode(), METRICS_KIND)
+
+
+def together(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
+    """Trainers of one recipe and data in groups that train at once: all, or each alone.
+
+    If there are several, all write their states now: each can be resumed, whenever that ends.
+    """
+    first = trainers[0]
+    for trainer in trainers if len(trainers) > 1 else ():
+        trainer._save_state()
+    if first.kernel == "cuda" and not first.recipe.training.weight_bits:
+        return [list(trainers)]
+    return [[trainer] for trainer in trainers]
+
+
+def run_together(trainers: Sequence[Trainer], progress: Progress | None = None) -> None:
+    """`Trainer.run` of a group from `together`, batch by batch; each ends as if it ran alone.
+
+    progress: Of the first that is not finished.
+    """
+    for trainer in trainers:
+        trainer._save_state()
+    while running := [trainer for trainer in trainers if not trainer.finished]:
+        shown = [progress or Progress(), *(Progress() for _ in running[1:])]
+        pairs = zip(running, shown, strict=True)
+        epochs = [trainer._epoch(each) for trainer, each in pairs]
+        models = [trainer.model for trainer in running]
+        while inputs := [x for epoch in epochs if (x := next(epoch, None)) is not None]:
+            try:
+                results = forward_together(models, inputs)
+            except ParameterError as error:
+                for epoch, model in zip(epochs, models, strict=True):
+                    if len(models) == 1 or not model.in_range():
+                        epoch.throw(error)  # which says where
+                raise
+            losses = [epoch.send(each) for epoch, each in zip(epochs, results, strict=True)]
+            torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
 
 
 def stored_task(out: Path) -> str:

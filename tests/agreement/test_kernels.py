@@ -18,7 +18,7 @@ from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import compile, cpu, loop
-from brf_lava.kernels.layer import KERNELS, run_layer
+from brf_lava.kernels.layer import run_layer
 from brf_lava.kernels.reference import Memory
 from brf_lava.network.forward import forward as fixed_forward
 from brf_lava.network.layers import RealLayer
@@ -26,6 +26,7 @@ from brf_lava.neurons import fixed
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import ALIF, BHRF, BRF, LI, NEURONS, RF, Neuron
 
+KERNELS = ("reference", "cpu")  # that for GPUs: tests/unit/test_cuda_kernel.py
 GRADIENT_TOLERANCE = 1e-5  # float32, relative to the norm of the gradient
 INTEGER_TOLERANCE = 1e-2  # a derivative is taken at the real or at the integer next state
 GOLDEN_TOLERANCE = 1e-4  # the reference code sums in another order

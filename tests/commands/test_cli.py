@@ -48,9 +48,9 @@ from brf_lava.export.quantize import quantize
 from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.train.checkpoint import load_checkpoint, save_checkpoint, write_archive
+from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_archive
 from brf_lava.train.export import to_integers
-from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND
+from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND, Trainer
 
 TRAIN, TEST = 6, 2  # segments
 STEPS = 1300
@@ -436,6 +436,10 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "memory": ((*TRAINING, "--set", "hidden=[100000000]"), 8, ("000,000 weights", "memory")),
     "epochs": ((*TRAINING, "--epochs", "0"), 2, ("--epochs",)),
     "seed": ((*TRAINING, "--seed", "-1"), 2, ("--seed",)),
+    "seeds": ((*TRAINING, "--seeds", "3-x"), 2, ("3-x", "0-7")),
+    "seeds, none": ((*TRAINING, "--seeds", "7-0"), 2, ("7-0", "at most 100")),
+    "seeds, many": ((*TRAINING, "--seeds", "0-999999999"), 2, ("0-999999999", "at most 100")),
+    "seeds, seed": ((*TRAINING, "--seeds", "0-1", "--seed", "2"), 2, ("--seeds", "--seed")),
     "device": ((*TRAINING, "--device", "tpu"), 2, ("tpu", "cuda")),
     "no device": ((*TRAINING, "--device", "cuda"), 3, ("cuda", "--device cpu")),
     "no data": (("train", *SMALL, "--data", "{out}/none", *MODEL_OUT), 2, ("{out}/none",)),
@@ -687,6 +691,43 @@ def test_ctrl_c_and_resume_end_like_an_undisturbed_run(shared: Path, tmp_path: P
     assert found.recipe.text == expected.recipe.text
     np.testing.assert_array_equal(found.activity.predictions, expected.activity.predictions)
     assert without_seconds(out) == without_seconds(whole)
+
+
+def test_several_seeds_are_each_as_alone(shared: Path, tmp_path: Path) -> None:
+    given = ("train", *SMALL, "--epochs", "1", "--data", shared / "data", "--out")
+    result = brf_lava(*given, tmp_path / "m.pt", "--seeds", "5,0-1")
+    assert_worked(result)
+    names = [f"m-seed-{seed}.{kind}" for seed in (0, 1, 5) for kind in ("jsonl", "pt")]
+    assert sorted(files(tmp_path)) == names
+    assert_worked(brf_lava(*given, tmp_path / "alone.pt", "--seed", "5"))
+    found, expected = (load_checkpoint(tmp_path / f"{n}.pt") for n in ("m-seed-5", "alone"))
+    assert found.fingerprint == expected.fingerprint
+    assert found.seed == 5
+    assert without_seconds(tmp_path / "m-seed-5.pt") == without_seconds(tmp_path / "alone.pt")
+    assert_failed(brf_lava(*given, tmp_path / "m.pt", "--seeds", "1-2"), 2, "m-seed-1.pt")
+
+
+def test_several_seeds_go_on_where_they_were_stopped(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that had not begun, too."""
+    given = ("--data", shared / "data", "--out", tmp_path / "m.pt", "--seeds", "0-1")
+    run = Trainer.finish
+
+    def interrupted(trainer: Trainer) -> Checkpoint:
+        if trainer.seed:
+            return run(trainer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "finish", interrupted)
+    assert brf_lava("train", *SMALL, "--epochs", "1", *given).exit_code == 130
+    monkeypatch.setattr(Trainer, "finish", run)
+    assert sorted(files(tmp_path)) == [
+        *("m-seed-0.jsonl", "m-seed-0.resume.pt", "m-seed-1.jsonl", "m-seed-1.resume.pt")
+    ]
+    assert_worked(brf_lava("train", "--resume", *given))
+    assert load_checkpoint(tmp_path / "m-seed-1.pt").epochs_done == 1
+    assert not list(tmp_path.glob("*.resume.pt"))
 
 
 def without_seconds(model: Path) -> list[dict[str, Any]]:

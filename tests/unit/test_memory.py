@@ -50,8 +50,14 @@ def trainer(batch):
     changes = [f"hidden=[{neurons}]", f"batch_size={batch}", "validation=1"]
     return Trainer(override(load_recipe("ecg-brf"), changes), data, 0, torch.device("cpu"))
 
-trainer(1)._train_batch(np.array([0]), 1)  # compiles
-print_share(lambda: trainer(batch)._train_batch(np.arange(batch), 1), lambda: asked[-1])
+def train_batch(samples):
+    own = trainer(samples)
+    turns = own._train_batch(np.arange(samples), 1)
+    turns.send(own.model(next(turns))).backward()
+    next(turns, None)  # takes the optimizer's step
+
+train_batch(1)  # compiles
+print_share(lambda: train_batch(batch), lambda: asked[-1])
 """
 ENGINE = """
 from networks import random_network
