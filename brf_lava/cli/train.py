@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 @click.option("--out", type=options.PATH, default=Path("model.pt"), show_default=True)
 @options.data_option
 @options.device_option
+@click.option(
+    "--memory",
+    type=options.size,
+    metavar="SIZE",
+    help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
+)
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
 @click.option(
     "--restart", is_flag=True, help="Discard the interrupted run in --out and start over."
@@ -57,6 +63,7 @@ def train(
     out: Path,
     data: options.DataOptions,
     device: str,
+    memory: int | None,
     resume: bool,
     restart: bool,
     overwrite: bool,
@@ -81,7 +88,8 @@ def train(
                 "--resume continues with the stored recipe and seed. Leave out --task, --recipe, "
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
-        trainer = Trainer.resumed(options.load_data(stored_task(out), data, out), target, out)
+        loaded = options.load_data(stored_task(out), data, out)
+        trainer = Trainer.resumed(loaded, target, out, memory)
     else:
         if resume_path(out).exists() and not restart:
             raise CheckpointError(
@@ -93,7 +101,7 @@ def train(
         chosen = recipe_for_task(recipe, task, changes, data, source, stored)
         seed = start.seed if start and seed is None else seed
         loaded = options.load_data(chosen.task, data)
-        trainer = Trainer(chosen, loaded, seed or 0, target, out, start)
+        trainer = Trainer(chosen, loaded, seed or 0, target, out, start, memory)
     with only_writer(out):
         _run(trainer, tensorboard, data)
 

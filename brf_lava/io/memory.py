@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,13 @@ def free_memory() -> int | None:
                     taken = int((folder / f"memory.{used}").read_text()) - cached
                     limits.append(int((folder / f"memory.{most}").read_text()) - taken)
     return min(limits, default=None)
+
+
+def used_memory() -> int:
+    """Bytes that this process has taken; 0 where nothing says so."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _rows(path: Path) -> dict[str, int]:
