@@ -45,8 +45,9 @@ class _Layer(torch.autograd.Function):
         start: Memory | None,
         integers: Integers | None,
         recompute: bool,
+        recorded: bool,  # by autograd, which does not tell
     ) -> tuple[Tensor, Tensor]:
-        differentiable, steps = any(ctx.needs_input_grad), len(x)
+        differentiable, steps = recorded and any(ctx.needs_input_grad), len(x)
         states: Any = None if start is None else start.states.numpy()
         before = None if start is None else start.output.numpy()
         run = integers or partial(
@@ -57,7 +58,11 @@ class _Layer(torch.autograd.Function):
             constants,
         )
         kept = differentiable and not recompute
-        length = piece_length(steps, x.shape[1] * coefficients.shape[1]) if recompute else steps
+        length = (
+            piece_length(steps, x.shape[1] * coefficients.shape[1])
+            if differentiable and recompute
+            else steps
+        )
         begins, result = {}, x.new_empty(*x.shape[:2], coefficients.shape[1])
         for first in range(0, steps, length):
             begins[first], last = (states, before), min(first + length, steps)
@@ -117,7 +122,7 @@ class _Layer(torch.autograd.Function):
         if grad_recurrent is not None and ctx.before is not None:
             grad_recurrent += grad_current[0].t() @ ctx.before
         grad_coefficients = torch.from_numpy(adjoint.grad_coefficients())
-        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 7
+        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 8
 
 
 def piece_length(steps: int, neurons: int) -> int:
@@ -184,5 +189,6 @@ def run_layer(
         *(x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start),
         integers,
         recompute,
+        torch.is_grad_enabled(),
     )
     return output, Memory(last, output.detach()[-1].clone())
