@@ -237,10 +237,13 @@ def check_labels(decision: Decision, split: Split) -> None:
 def as_batch(
     split: Split, index: Any, device: torch.device, input_scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`."""
-    x = torch.from_numpy(split.x[index]).to(device).to(torch.float32) * input_scale
+    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`.
+
+    The values lie in memory as the first block wants them, [T, B, I].
+    """
+    x = torch.from_numpy(split.x[index]).to(device).transpose(0, 1).contiguous().to(torch.float32)
     y = torch.from_numpy(split.y[index]).to(device, torch.int64)
-    return x.transpose(1, 2), y
+    return x.mul_(input_scale).permute(1, 2, 0), y
 
 
 def evaluate(model: Network, split: Split, device: torch.device) -> tuple[Metrics, FloatActivity]:
