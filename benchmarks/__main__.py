@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from benchmarks.timing import Comparison, Row
 
 NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "floor", "growth", "epoch")
+OTHERS = ("peers",)  # need an environment of their own
 SCHEMA = 1
 KIND = Kind("a measurement of benchmarks", rb'\{\s*"schema": [0-9]+,\s*"machine"')
 WIDTH = 110  # of tables where there is no terminal
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
+@click.argument("names", nargs=-1, type=click.Choice(NAMES + OTHERS), metavar="[NAME]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write all samples as JSON.")
 @click.option("--picture", type=click.Path(path_type=Path), help="growth: also draw it.")
 @click.option("--full", is_flag=True, help="lava_run: time every sample alone; takes minutes.")
