@@ -63,11 +63,12 @@ class _Layer(torch.autograd.Function):
             if differentiable and recompute
             else steps
         )
-        begins, result = {}, x.new_empty(*x.shape[:2], coefficients.shape[1])
+        begins, whole = {}, length == steps
+        result = x.new_empty(0 if whole else steps, x.shape[1], coefficients.shape[1])
         for first in range(0, steps, length):
             begins[first], last = (states, before), min(first + length, steps)
             output, history = run(x[first:last].numpy(), states, before, keep_states=kept)
-            if length == steps:
+            if whole:
                 result = torch.from_numpy(output)
             else:
                 result[first:last] = torch.from_numpy(output)

@@ -382,15 +382,20 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
     which takes as long as the loop. They are given up when another size is asked for.
     """
     size = prod(shape) * np.dtype(dtype).itemsize
-    idle = [room for room in _rooms if sys.getrefcount(room) == 3]  # the list, `room`, the argument
-    room = next((room for room in idle if room.nbytes == size + LINE), None)
-    if room is None:
-        _rooms[:] = [room for room in _rooms if not any(room is other for other in idle)]
-        room = np.empty(size + LINE, np.uint8)
-        if size >= LARGE:
-            _rooms.append(room)
+    room = _large_room(size + LINE) if size >= LARGE else np.empty(size + LINE, np.uint8)
     first = -room.ctypes.data % LINE
     return room[first : first + size].view(dtype).reshape(shape)
+
+
+def _large_room(size: int) -> Any:
+    idle = [room for room in _rooms if sys.getrefcount(room) == 3]  # the list, `room`, the argument
+    for room in idle:
+        if room.nbytes == size:
+            return room
+    _rooms[:] = [room for room in _rooms if not any(room is other for other in idle)]
+    fresh = np.empty(size, np.uint8)
+    _rooms.append(fresh)
+    return fresh
 
 
 def _aligned_copy(array: Any) -> Any:
