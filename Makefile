@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup demo test test-all lint bench bench-peers clean
 
 DEMO_EPOCHS := 60
 
@@ -38,8 +38,16 @@ lint: $(VENV)/ready ## ruff and mypy
 bench: $(VENV)/ready ## Run the benchmarks
 	@$(RUN) -m benchmarks
 
+bench-peers: $(VENV)-peers/ready ## The same training step in other libraries, in .venv-peers
+	@$(VENV)-peers/bin/python -m benchmarks peers
+
+$(VENV)-peers/ready: benchmarks/peers.txt $(VENV)/ready
+	$(RUN) -m venv --clear $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install -qq --editable . -r benchmarks/peers.txt
+	@touch $@
+
 clean: ## Remove the environment, caches and build output
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find brf_lava tests -name __pycache__ -type d -exec rm -rf {} +
 
 # The stamp is written last: a set-up that was interrupted has none and is taken up again.

@@ -19,27 +19,29 @@ from brf_lava.io.files import Kind, check_writable, replacing
 if TYPE_CHECKING:
     from benchmarks.timing import Comparison, Row
 
-NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "epoch", "gpu")
+NAMES = ("start_up", "lava_run", "netx_run", "stream", "kernel", "floor", "growth", "epoch", "gpu")
+OTHERS = ("peers",)  # need an environment of their own
 SCHEMA = 1
 KIND = Kind("a measurement of benchmarks", rb'\{\s*"schema": [0-9]+,\s*"machine"')
 WIDTH = 110  # of tables where there is no terminal
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
+@click.argument("names", nargs=-1, type=click.Choice(NAMES + OTHERS), metavar="[NAME]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write all samples as JSON.")
+@click.option("--picture", type=click.Path(path_type=Path), help="growth: also draw it.")
 @click.option("--full", is_flag=True, help="lava_run: time every sample alone; takes minutes.")
-def main(names: tuple[str, ...], out: Path | None, full: bool) -> None:
+def main(names: tuple[str, ...], out: Path | None, picture: Path | None, full: bool) -> None:
     """Measure NAME (start_up, lava_run, netx_run, stream, ...), or all, on this machine."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, see there
     try:
-        _run(names, out, full)
+        _run(names, out, {"lava_run": {"full": full}, "growth": {"picture": picture}})
     except BrfLavaError as error:
         click.echo(f"Error: {' '.join(str(error).split())}", err=True)
         raise SystemExit(error.exit_code) from error
 
 
-def _run(names: tuple[str, ...], out: Path | None, full: bool) -> None:
+def _run(names: tuple[str, ...], out: Path | None, options: dict[str, dict[str, Any]]) -> None:
     if out is not None:
         check_writable(out, KIND)
     console = Console(highlight=False)
@@ -55,7 +57,7 @@ def _run(names: tuple[str, ...], out: Path | None, full: bool) -> None:
         module = importlib.import_module(f"benchmarks.{name}")
         console.print(f"\nMeasuring: {module.TITLE} ...")
         try:
-            results[name] = module.measure(full) if name == "lava_run" else module.measure()
+            results[name] = module.measure(**options.get(name, {}))
         except BackendUnavailableError as error:
             if names:
                 raise

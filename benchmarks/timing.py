@@ -15,6 +15,7 @@ class Bar:
 
     seconds_at_most: float | None = None
     ratio_at_least: float | None = None
+    ratio_at_most: float | None = None
 
     def met(self, seconds: float, ratio: float | None) -> bool | None:
         """Whether medians keep the promise; None where there is none."""
@@ -22,11 +23,15 @@ class Bar:
             return seconds <= self.seconds_at_most
         if self.ratio_at_least is not None and ratio is not None:
             return ratio >= self.ratio_at_least
+        if self.ratio_at_most is not None and ratio is not None:
+            return ratio <= self.ratio_at_most
         return None
 
     def __str__(self) -> str:
         if self.seconds_at_most is not None:
             return f"<= {self.seconds_at_most:g} s"
+        if self.ratio_at_most is not None:
+            return f"<= {self.ratio_at_most:g}x"
         return "" if self.ratio_at_least is None else f">= {self.ratio_at_least:g}x"
 
 

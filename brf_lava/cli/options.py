@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -29,6 +30,16 @@ class Number(click.FloatRange):
     def convert(self, value: Any, *context: Any) -> float:
         number: float = super().convert(value, *context)
         return self.fail(f"{value} is not a number.", *context) if math.isnan(number) else number
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, with or without a unit, as the type of an option."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMGT]?)(i?)B?", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r}; a size such as 800MB, 1.5GB or 2GiB is needed.")
+    number, prefix, binary = match.groups()
+    factor: int = (1024 if binary else 1000) ** " kMGT".index(prefix or " ")
+    return round(float(number) * factor)
 
 
 def grouped(name: str, group: type[Any], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -64,6 +64,12 @@ def seed_numbers(text: str) -> list[int]:
 @click.option("--out", type=options.PATH, default=Path("model.pt"), show_default=True)
 @options.data_option
 @options.device_option
+@click.option(
+    "--memory",
+    type=options.size,
+    metavar="SIZE",
+    help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
+)
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
 @click.option(
     "--restart", is_flag=True, help="Discard the interrupted run in --out and start over."
@@ -83,6 +89,7 @@ def train(
     out: Path,
     data: options.DataOptions,
     device: str,
+    memory: int | None,
     resume: bool,
     restart: bool,
     overwrite: bool,
@@ -114,7 +121,7 @@ def train(
             )
         stopped = [path for path in paths if resume_path(path).exists()] or paths
         loaded = options.load_data(stored_task(stopped[0]), data, stopped[0])
-        trainers = [Trainer.resumed(loaded, target, path) for path in stopped]
+        trainers = [Trainer.resumed(loaded, target, path, memory) for path in stopped]
     else:
         for path in paths:
             if resume_path(path).exists() and not restart:
@@ -128,7 +135,9 @@ def train(
         seed = start.seed if start and seed is None else seed
         loaded = options.load_data(chosen.task, data)
         pairs = outs.items() if seeds else [(seed or 0, out)]
-        trainers = [Trainer(chosen, loaded, each, target, path, start) for each, path in pairs]
+        trainers = [
+            Trainer(chosen, loaded, each, target, path, start, memory) for each, path in pairs
+        ]
     given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
     again = options.next_command("train", "--resume", "--out", out, *given, data=data)
     with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +14,9 @@ GROUPS = Path("/sys/fs/cgroup")
 V1, V2 = ("memory", "limit_in_bytes", "usage_in_bytes"), ("", "max", "current")
 
 
-def require_memory(needed: int, what: str, remedy: str) -> None:
+def require_memory(needed: int, what: str, remedy: str, free: int | None = None) -> None:
     """Raises: NotEnoughMemoryError for more bytes than are free: here, if that is known."""
-    free = free_memory()
+    free = free_memory() if free is None else free
     if free is not None and needed > free:
         raise NotEnoughMemoryError(
             f"{what}: needs {needed / 1e6:,.0f} MB of memory, and {free / 1e6:,.0f} MB are free. "
@@ -40,6 +41,13 @@ def free_memory() -> int | None:
                     taken = int((folder / f"memory.{used}").read_text()) - cached
                     limits.append(int((folder / f"memory.{most}").read_text()) - taken)
     return min(limits, default=None)
+
+
+def used_memory() -> int:
+    """Bytes that this process has taken; 0 where nothing says so."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _rows(path: Path) -> dict[str, int]:

@@ -45,8 +45,9 @@ class _Layer(torch.autograd.Function):
         start: Memory | None,
         integers: Integers | None,
         recompute: bool,
+        recorded: bool,  # by autograd, which does not tell
     ) -> tuple[Tensor, Tensor]:
-        differentiable, steps = any(ctx.needs_input_grad), len(x)
+        differentiable, steps = recorded and any(ctx.needs_input_grad), len(x)
         states: Any = None if start is None else start.states.numpy()
         before = None if start is None else start.output.numpy()
         run = integers or partial(
@@ -57,25 +58,30 @@ class _Layer(torch.autograd.Function):
             constants,
         )
         kept = differentiable and not recompute
-        length = piece_length(steps, x.shape[1] * coefficients.shape[1]) if recompute else steps
-        outputs, begins = [], {}
+        length = (
+            piece_length(steps, x.shape[1] * coefficients.shape[1])
+            if differentiable and recompute
+            else steps
+        )
+        begins, whole = {}, length == steps
+        result = x.new_empty(0 if whole else steps, x.shape[1], coefficients.shape[1])
         for first in range(0, steps, length):
-            begins[first] = states, before
-            output, history = run(
-                x[first : first + length].numpy(), states, before, keep_states=kept
-            )
-            outputs.append(torch.from_numpy(output))
-            states, before = history[-1], output[-1]
-        result = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        last = torch.from_numpy(states.copy())
-        ctx.mark_non_differentiable(last)
+            begins[first], last = (states, before), min(first + length, steps)
+            output, history = run(x[first:last].numpy(), states, before, keep_states=kept)
+            if whole:
+                result = torch.from_numpy(output)
+            else:
+                result[first:last] = torch.from_numpy(output)
+            states, before = history[-1].copy(), output[-1].copy()
+        end = torch.from_numpy(states)
+        ctx.mark_non_differentiable(end)
         if differentiable:
             ctx.save_for_backward(x, weights, recurrent, coefficients, result)
             ctx.run, ctx.begins, ctx.states = run, begins, history if kept else None
             ctx.neuron, ctx.constants = neuron, constants
             ctx.surrogate, ctx.truncate = surrogate, truncate
             ctx.before = None if start is None else start.output
-        return result, last
+        return result, end
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -109,12 +115,15 @@ class _Layer(torch.autograd.Function):
                     grad_recurrent += _weight_gradient(heard, grad_current[-len(heard) :])
             if grad_weights is not None:
                 grad_weights += _weight_gradient(x[first:last], grad_current)
-            if grad_x is not None:
-                grad_x[first:last] = grad_current if weights is None else grad_current @ weights
+            if grad_x is not None and weights is not None:
+                whole = grad_x[first:last].flatten(0, 1)
+                torch.mm(grad_current.flatten(0, 1), weights, out=whole)
+            elif grad_x is not None:
+                grad_x[first:last] = grad_current
         if grad_recurrent is not None and ctx.before is not None:
             grad_recurrent += grad_current[0].t() @ ctx.before
         grad_coefficients = torch.from_numpy(adjoint.grad_coefficients())
-        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 7
+        return grad_x, grad_weights, grad_recurrent, grad_coefficients, *(None,) * 8
 
 
 def piece_length(steps: int, neurons: int) -> int:
@@ -181,5 +190,6 @@ def run_layer(
         *(x, weights, recurrent, coefficients, neuron, single, surrogate, truncate, start),
         integers,
         recompute,
+        torch.is_grad_enabled(),
     )
     return output, Memory(last, output.detach()[-1].clone())

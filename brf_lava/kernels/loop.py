@@ -30,7 +30,6 @@ from brf_lava.neurons.families import Neuron
 GROUP = 16  # most samples that one core takes through a step together
 WIDE = 64  # neurons from which on it pays to skip the zeros in the gradient of weights
 SPARSE = 0.3  # share of values that are not zero, up to which it does
-CHUNK = 128  # rows of a gradient that are added up from the nearest cache
 PANEL = 64  # columns of a product whose sums stay there
 LARGE = 1 << 20  # bytes
 LINE = 64  # bytes of a cache line; a vector that crosses two is read at half the speed
@@ -117,7 +116,7 @@ def _collect(signal: Any, active: Any, values: Any) -> Any:
 def _add_rows(current: Any, base: Any, weights: Any, active: Any, values: Any, count: Any) -> None:
     """current[base:] += values @ weights[active], four rows at a time."""
     neurons = np.uintp(weights.shape[1])
-    quads = int(count) // 4
+    quads = count // 4
     for quad in range(quads):
         n = 4 * quad
         i0, i1, i2, i3 = active[n], active[n + 1], active[n + 2], active[n + 3]
@@ -129,7 +128,7 @@ def _add_rows(current: Any, base: Any, weights: Any, active: Any, values: Any, c
                 + v2 * weights[i2, k]
                 + v3 * weights[i3, k]
             )
-    for n in range(4 * quads, int(count)):
+    for n in range(4 * quads, count):
         i0, v0 = active[n], values[n]
         for k in range(neurons):
             current[base + k] += v0 * weights[i0, k]
@@ -302,28 +301,18 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
 
 
 def _sum_products(signal: Any, gradient: Any, totals: Any) -> None:
-    """totals[i] += signal[r, i] * gradient[r], where the signal is not zero, in chunks of rows."""
+    """totals[i] += signal[r, i] * gradient[r] for all rows r, where the signal is not zero."""
     rows, inputs = signal.shape
-    neurons = gradient.shape[1]
+    neurons = np.uintp(gradient.shape[1])
     share = (rows + totals.shape[0] - 1) // totals.shape[0]
     for index in numba.prange(totals.shape[0]):
-        active, values = np.empty(inputs, np.uintp), np.empty(inputs, signal.dtype)
-        of_input = np.empty((inputs, CHUNK), np.uint8)  # rows of a chunk where each is active
-        weights = np.empty((inputs, CHUNK), signal.dtype)
-        counts = np.empty(inputs, np.uintp)
-        end = min((index + 1) * share, rows)
-        for first in range(index * share, end, CHUNK):
-            last = min(first + CHUNK, end)
-            counts[:] = 0
-            for r in range(np.uintp(last - first)):
-                for n in range(_collect(signal[first + r], active, values)):
-                    i = active[n]
-                    of_input[i, counts[i]], weights[i, counts[i]] = r, values[n]
-                    counts[i] += np.uintp(1)
-            chunk = gradient[first:last]
-            for i in range(inputs):
-                base = np.uintp(i * neurons)
-                _add_rows(totals[index], base, chunk, of_input[i], weights[i], counts[i])
+        own, active, values = totals[index], np.empty(inputs, np.uintp), np.empty_like(signal[0])
+        for r in range(index * share, min((index + 1) * share, rows)):
+            row = gradient[r]
+            for n in range(_collect(signal[r], active, values)):
+                base, value = active[n] * neurons, values[n]
+                for k in range(neurons):
+                    own[base + k] += value * row[k]
 
 
 @cache
@@ -334,7 +323,6 @@ def _sum_loop() -> Any:
         parallel=True,
         contract=True,
         _collect=compiled(_collect),
-        _add_rows=compiled(_add_rows, contract=True),
     )
 
 
@@ -382,15 +370,20 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> Any:
     which takes as long as the loop. They are given up when another size is asked for.
     """
     size = prod(shape) * np.dtype(dtype).itemsize
-    idle = [room for room in _rooms if sys.getrefcount(room) == 3]  # the list, `room`, the argument
-    room = next((room for room in idle if room.nbytes == size + LINE), None)
-    if room is None:
-        _rooms[:] = [room for room in _rooms if not any(room is other for other in idle)]
-        room = np.empty(size + LINE, np.uint8)
-        if size >= LARGE:
-            _rooms.append(room)
+    room = _large_room(size + LINE) if size >= LARGE else np.empty(size + LINE, np.uint8)
     first = -room.ctypes.data % LINE
     return room[first : first + size].view(dtype).reshape(shape)
+
+
+def _large_room(size: int) -> Any:
+    idle = [room for room in _rooms if sys.getrefcount(room) == 3]  # the list, `room`, the argument
+    for room in idle:
+        if room.nbytes == size:
+            return room
+    _rooms[:] = [room for room in _rooms if not any(room is other for other in idle)]
+    fresh = np.empty(size, np.uint8)
+    _rooms.append(fresh)
+    return fresh
 
 
 def _aligned_copy(array: Any) -> Any:

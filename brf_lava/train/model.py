@@ -18,8 +18,9 @@ from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, ParameterError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
-from brf_lava.io.memory import require_memory
+from brf_lava.io.memory import free_memory, require_memory, used_memory
 from brf_lava.kernels import cuda
+from brf_lava.kernels.cpu import piece_length
 from brf_lava.kernels.cuda_check import obstacle
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
@@ -219,23 +220,54 @@ def loss_per_sample(
     return summed / outputs.shape[0]
 
 
-def check_memory(recipe: Recipe, samples: int, steps: int, inputs: int, classes: int) -> None:
-    """Raises: NotEnoughMemoryError for batches that the CPU's memory does not hold.
+def training_bytes(
+    recipe: Recipe, samples: int, steps: int, inputs: int, classes: int
+) -> tuple[int, int]:
+    """What a training step takes: if it keeps the states of all steps, and if only of a piece.
 
-    What is kept for the backward pass: states, outputs and inputs of each layer, and two gradients
-    of the largest; the weights and four copies of them.
+    These are inputs, outputs and states of each layer, the gradients of two neighbors, and the
+    weights with four copies. A piece has its states, its outputs, and two gradients.
     """
-    width, weights, kept, largest = inputs, 0, 2 * inputs, classes
+    before, weights, outputs, kept, piece, gradients = inputs, 0, 2 * inputs, 0, 0, 0
     for layer in recipe.layers:
-        weights += layer.neurons * (width + layer.recurrent * layer.neurons)
-        kept += layer.neurons * (1 + len(recipe.record(layer.neuron).states))
-        width, largest = layer.neurons, max(largest, layer.neurons)
-    weights, kept = weights + width * classes, kept + 2 * classes
+        neurons, count = layer.neurons, len(recipe.record(layer.neuron).states)
+        weights += neurons * (before + layer.recurrent * neurons)
+        outputs += neurons
+        kept += steps * neurons * count
+        piece = max(piece, piece_length(steps, samples * neurons) * neurons * (count + 3))
+        gradients = max(gradients, neurons + before * (before != inputs))
+        before = neurons
+    weights += before * classes
+    always = samples * steps * (outputs + 2 * classes + max(gradients, before + classes))
+    always += 5 * weights
+    return 4 * (always + samples * kept), 4 * (always + samples * piece)
+
+
+def keeps_states(
+    recipe: Recipe, samples: int, steps: int, inputs: int, classes: int, memory: int | None = None
+) -> bool:
+    """Whether a training on the CPU keeps all states for the backward pass.
+
+    Else it computes them again.
+
+    Args:
+        memory: Bytes that this process may take in all; None for all that is free.
+
+    Raises:
+        NotEnoughMemoryError: For batches that do not fit even so.
+    """
+    kept, piece = training_bytes(recipe, samples, steps, inputs, classes)
+    free = free_memory() if memory is None else max(0, memory - used_memory())
+    raised = " or more --memory" if memory else ""
+    if free is None or kept <= free:
+        return True
     require_memory(
-        4 * (5 * weights + samples * steps * (kept + 2 * largest)),
-        f"training: batches of {samples} samples, {steps:,} steps, {weights:,} weights",
-        "Lower training.batch_size, or use fewer hidden neurons",
+        piece,
+        f"training: batches of {samples} samples, {steps:,} steps",
+        f"Lower training.batch_size, or use fewer hidden neurons{raised}",
+        free,
     )
+    return False
 
 
 def check_labels(decision: Decision, split: Split) -> None:
@@ -258,10 +290,13 @@ def check_labels(decision: Decision, split: Split) -> None:
 def as_batch(
     split: Split, index: Any, device: torch.device, input_scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`."""
-    x = torch.from_numpy(split.x[index]).to(device).to(torch.float32) * input_scale
+    """Samples `index` of a split as float [B, I, T] and labels [B, T] or [B, 1] on `device`.
+
+    The values lie in memory as the first block wants them, [T, B, I].
+    """
+    x = torch.from_numpy(split.x[index]).to(device).transpose(0, 1).contiguous().to(torch.float32)
     y = torch.from_numpy(split.y[index]).to(device, torch.int64)
-    return x.transpose(1, 2), y
+    return x.mul_(input_scale).permute(1, 2, 0), y
 
 
 def evaluate(model: Network, split: Split, device: torch.device) -> tuple[Metrics, FloatActivity]:

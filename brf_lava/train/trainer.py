@@ -35,10 +35,10 @@ from brf_lava.train.model import (
     Network,
     as_batch,
     check_labels,
-    check_memory,
     choose_device,
     evaluate,
     forward_together,
+    keeps_states,
 )
 from brf_lava.train.start import take_over
 
@@ -156,6 +156,8 @@ class Trainer:
         out: The model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
         start: The trained network to start from, see `start.read_start`. It is kept if no epoch is
             better on the validation samples.
+        memory: Bytes that the process may take on the CPU; None for all that is free. With little,
+            states are computed again instead of kept, which changes no result.
 
     Raises:
         RecipeError: If the recipe does not fit the data.
@@ -172,6 +174,7 @@ class Trainer:
         device: torch.device | None = None,
         out: str | Path = "model.pt",
         start: Checkpoint | None = None,
+        memory: int | None = None,
     ) -> None:
         device, out = device or choose_device("auto"), Path(out)
         if start is not None and is_permuted(recipe.task):
@@ -198,10 +201,13 @@ class Trainer:
         self.training_samples = order[held_out:]  # no copy of the data, which may be large
         self.validation = Split(train.x[order[:held_out]], train.y[order[:held_out]])
         inputs, classes = train.x.shape[2], len(dataset.classes)
+        self.recompute = False
         if device.type == "cpu":  # a card says so by itself
-            batch = min(training.batch_size, samples - held_out)
-            check_memory(recipe, batch, train.x.shape[1], inputs, classes)
+            sizes = min(training.batch_size, samples - held_out), train.x.shape[1], inputs, classes
+            self.recompute = not keeps_states(recipe, *sizes, memory)
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
+        for block in model.blocks:
+            block.recompute = self.recompute
         self.origin = "trained" if start is None else take_over(model, start)
         self.model = model.to(device)
         self.best_loss, self.best_epoch = float("inf"), 0
@@ -219,7 +225,11 @@ class Trainer:
 
     @classmethod
     def resumed(
-        cls, dataset: Dataset, device: torch.device | None = None, out: str | Path = "model.pt"
+        cls,
+        dataset: Dataset,
+        device: torch.device | None = None,
+        out: str | Path = "model.pt",
+        memory: int | None = None,
     ) -> Trainer:
         """Read the state of a stopped run, as it was after its last finished epoch.
 
@@ -227,6 +237,7 @@ class Trainer:
             dataset: The data of that run.
             device: As of `Trainer`; of the same type as in that run.
             out: The model file of that run; the state is next to it.
+            memory: As of `Trainer`.
 
         Raises:
             CheckpointError: If there is no state, or the data or the device differ.
@@ -243,7 +254,7 @@ class Trainer:
                     f"{here.description} on {device.type}. Name the same --data, --unlabeled, "
                     "--permutation and --device."
                 )
-            trainer = cls(recipe, dataset, state["seed"], device, out)
+            trainer = cls(recipe, dataset, state["seed"], device, out, memory=memory)
             trainer.model.load_state_dict(state["model"])
             trainer.optimizer.load_state_dict(state["optimizer"])
             trainer.generator.set_state(state["generator"])
@@ -266,6 +277,7 @@ class Trainer:
         families = [block.neuron.family for block in self.model.hidden_blocks]
         slow = dict.fromkeys(family.name for family in families if family.adjoint_step is None)
         fused = choose_kernel(READOUT, self.device, torch.float32)
+        fused += ", which computes states again to save memory" * self.recompute
         return f"{fused}, reference for {', '.join(slow)} (no adjoint)" if slow else fused
 
     @property

@@ -210,13 +210,22 @@ def test_both_surrogates_agree_across_backends_and_differ_from_each_other() -> N
     assert float((gradients[0] - gradients[1]).norm()) > 1e-3 * float(gradients[0].norm())
 
 
-def test_without_gradients_the_output_is_the_same() -> None:
+def test_without_gradients_the_output_is_the_same_and_no_states_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     size = (5, 40, 4, 8)
     parameters, x = make_layer(BRF, size, True), make_input("sparse", size)
+    forward, kept = loop.forward, []
+    monkeypatch.setattr(
+        loop,
+        "forward",
+        lambda *a, **named: kept.append(named["keep_states"]) or forward(*a, **named),
+    )
     expected, _ = run(BRF, x, parameters, "cpu")
     with torch.no_grad():
-        found, _ = resume(BRF, x, parameters, "auto")
+        found, _ = resume(BRF, x, parameters, "auto", recompute=True)
     assert torch.equal(found, expected)
+    assert kept == [True, False]
 
 
 def test_named_backends_are_obeyed_or_refused() -> None:

@@ -10,13 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import ROOT, assert_failed, brf_lava
+import torch
+from command_line import ROOT, assert_failed, assert_worked, brf_lava
 
+from brf_lava.cli.options import size
+from brf_lava.config.recipe import load_recipe
 from brf_lava.errors import NotEnoughMemoryError
 from brf_lava.export import adaptive
 from brf_lava.io import memory
+from brf_lava.kernels import cpu
 from brf_lava.network.layers import RealLayer
 from brf_lava.neurons import families
+from brf_lava.train import model
+from brf_lava.train.checkpoint import load_checkpoint
 
 # Prints what was asked for, as a share of what the process grew by at its most.
 PEAK = """
@@ -38,9 +44,11 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.train import model
 from brf_lava.train.trainer import Trainer
 
+batch, steps, inputs, neurons, recompute = map(int, sys.argv[1:])
 asked = []
-model.require_memory = lambda needed, *_: asked.append(needed)
-batch, steps, inputs, neurons = map(int, sys.argv[1:])
+take = model.training_bytes
+model.training_bytes = lambda *sizes: asked.append(take(*sizes)[recompute]) or take(*sizes)
+model.keeps_states.__globals__["free_memory"] = lambda: asked[-1] if recompute else None
 rng = np.random.default_rng(0)
 x = (rng.random((batch + 1, steps, inputs)) < 0.1).astype(np.int8)
 half = Split(x, rng.integers(6, size=x.shape[:2]).astype(np.uint8))
@@ -75,12 +83,17 @@ print_share(lambda: engine.run(network, x), lambda: needed_bytes(network, 1000, 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
 @pytest.mark.parametrize(
     ("program", "sizes"),
-    [(TRAINING, (64, 784, 1, 256)), (TRAINING, (4, 50, 4, 3000)), (ENGINE, ())],
+    [
+        (TRAINING, (64, 784, 1, 256, False)),
+        (TRAINING, (128, 784, 1, 256, True)),
+        (TRAINING, (4, 50, 4, 3000, False)),
+        (ENGINE, ()),
+    ],
 )
 def test_what_is_asked_for_is_taken(program: str, sizes: tuple[int, ...]) -> None:
     """Not less than two thirds of it, or what does not fit would be begun; and hardly more."""
     path = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    arguments = [sys.executable, "-c", PEAK + program, *map(str, sizes)]
+    arguments = [sys.executable, "-c", PEAK + program, *(str(int(size)) for size in sizes)]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=path)
     assert 0.67 < float(done.stdout) < 1.05
 
@@ -90,12 +103,41 @@ def test_a_training_that_does_not_fit_ends_in_one_line(
 ) -> None:
     monkeypatch.delenv("BRF_LAVA_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(memory, "free_memory", lambda: 50_000_000)
+    monkeypatch.setattr(model, "free_memory", lambda: 30_000_000)
     out = tmp_path / "model.pt"
-    result = brf_lava("train", "--task", "ecg", "--set", "batch_size=64", "--out", out)
-    said = ("training: batches of 64 samples, 1,300 steps", "MB of memory, and 50 MB are free")
-    assert_failed(result, 8, *said, "Lower training.batch_size")
+    command = ("train", "--task", "ecg", "--set", "batch_size=64", "--out", out)
+    said = ("training: batches of 64 samples, 1,300 steps: needs ", " MB of memory, and ")
+    assert_failed(brf_lava(*command), 8, *said, "30 MB are free. Lower training.batch_size")
+    few = brf_lava(*command, "--memory", "2MB")
+    assert_failed(few, 8, *said, "0 MB are free", "fewer hidden neurons or more --memory")
+    assert_failed(brf_lava(*command, "--memory", "much"), 2, "a size such as 800MB, 1.5GB or 2GiB")
     assert not list(tmp_path.glob("*model*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("2", 2), ("1.5GB", 1_500_000_000), ("2 MiB", 1 << 21), ("3k", 3000)]
+)
+def test_sizes_are_read(text: str, number: int) -> None:
+    assert size(text) == number
+
+
+def test_a_training_in_little_memory_computes_states_again_and_learns_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BRF_LAVA_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(model, "used_memory", lambda: 0)
+    monkeypatch.setattr(cpu, "PIECE", 1)
+    weights = []
+    sizes = model.training_bytes(load_recipe("ecg-brf"), 16, 1300, 4, 6)
+    for few, needed in enumerate(sizes):
+        out = tmp_path / f"{few}.pt"
+        result = brf_lava("train", "--task", "ecg", "--epochs", 1, "--memory", needed, "--out", out)
+        assert_worked(result)
+        assert ("kernel cpu, which computes states again to save memory" in result.stderr) == few
+        weights.append(load_checkpoint(out).state_dict)
+    for name, value in weights[0].items():
+        assert torch.equal(weights[1][name], value), name
 
 
 def test_adaptive_rounding_that_does_not_fit_names_the_other() -> None:
