@@ -38,7 +38,8 @@ from brf_lava.io.printable import on_one_line
     "--lose",
     type=Number(0, 100),
     help="Take the fewest bits, --weight-bits at most, that lose no more points of accuracy than "
-    "this on training samples that the rounding did not use; without labels, of equal predictions.",
+    "this on training samples that the rounding was not fitted to; without labels, of equal "
+    "predictions.",
 )
 @rounding_option
 @click.option("--parameter-bits", type=int, default=16, show_default=True, help="Fraction bits.")
