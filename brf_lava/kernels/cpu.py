@@ -131,7 +131,7 @@ def piece_length(steps: int, neurons: int) -> int:
 
     A piece pays for its calls, and its states are a small part of those of all steps.
     """
-    return min(steps, max(-(-steps // PIECES), -(-PIECE // neurons)))
+    return min(steps, max(-(-steps // PIECES), -(-PIECE // max(neurons, 1))))
 
 
 def _run_real(*layer: Any, keep_states: bool) -> tuple[Any, Any]:

@@ -519,7 +519,7 @@ class Backward:
         with _compiling(self._neuron):
             self._loop(
                 grad_output.reshape(steps, samples * neurons),
-                states.reshape(steps + 1, -1, samples * neurons),
+                states.reshape(steps + 1, states.shape[1], samples * neurons),
                 self._panels,
                 self._room,
                 self._constants,

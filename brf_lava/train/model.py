@@ -222,8 +222,8 @@ def loss_per_sample(
 
 def training_bytes(
     recipe: Recipe, samples: int, steps: int, inputs: int, classes: int
-) -> tuple[int, int]:
-    """What a training step takes: if it keeps the states of all steps, and if only of a piece.
+) -> tuple[int, int, int]:
+    """Bytes of a training step that keeps the states of all steps, of one that does not; weights.
 
     These are inputs, outputs and states of each layer, the gradients of two neighbors, and the
     weights with four copies. A piece has its states, its outputs, and two gradients.
@@ -240,7 +240,7 @@ def training_bytes(
     weights += before * classes
     always = samples * steps * (outputs + 2 * classes + max(gradients, before + classes))
     always += 5 * weights
-    return 4 * (always + samples * kept), 4 * (always + samples * piece)
+    return 4 * (always + samples * kept), 4 * (always + samples * piece), weights
 
 
 def keeps_states(
@@ -256,14 +256,14 @@ def keeps_states(
     Raises:
         NotEnoughMemoryError: For batches that do not fit even so.
     """
-    kept, piece = training_bytes(recipe, samples, steps, inputs, classes)
+    kept, piece, weights = training_bytes(recipe, samples, steps, inputs, classes)
     free = free_memory() if memory is None else max(0, memory - used_memory())
     raised = " or more --memory" if memory else ""
     if free is None or kept <= free:
         return True
     require_memory(
         piece,
-        f"training: batches of {samples} samples, {steps:,} steps",
+        f"training: batches of {samples} samples, {steps:,} steps, {weights:,} weights",
         f"Lower training.batch_size, or use fewer hidden neurons{raised}",
         free,
     )

@@ -106,7 +106,10 @@ def test_a_training_that_does_not_fit_ends_in_one_line(
     monkeypatch.setattr(model, "free_memory", lambda: 30_000_000)
     out = tmp_path / "model.pt"
     command = ("train", "--task", "ecg", "--set", "batch_size=64", "--out", out)
-    said = ("training: batches of 64 samples, 1,300 steps: needs ", " MB of memory, and ")
+    said = (
+        "training: batches of 64 samples, 1,300 steps, 1,656 weights: needs ",
+        " MB of memory, and ",
+    )
     assert_failed(brf_lava(*command), 8, *said, "30 MB are free. Lower training.batch_size")
     few = brf_lava(*command, "--memory", "2MB")
     assert_failed(few, 8, *said, "0 MB are free", "fewer hidden neurons or more --memory")
@@ -130,7 +133,7 @@ def test_a_training_in_little_memory_computes_states_again_and_learns_the_same(
     monkeypatch.setattr(cpu, "PIECE", 1)
     weights = []
     sizes = model.training_bytes(load_recipe("ecg-brf"), 16, 1300, 4, 6)
-    for few, needed in enumerate(sizes):
+    for few, needed in enumerate(sizes[:2]):
         out = tmp_path / f"{few}.pt"
         result = brf_lava("train", "--task", "ecg", "--epochs", 1, "--memory", needed, "--out", out)
         assert_worked(result)
