@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from brf_lava.export.adaptive import Progress
 from brf_lava.export.quantize import LayerReport, measured_against
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.network.rest import check_rest
+from brf_lava.network.rest import restless
 from brf_lava.train.model import Network
 
 SAMPLE_STEPS = 1_000_000  # of calibration, all samples together
@@ -30,6 +30,7 @@ TAUGHT = 0.75  # share of the samples that is trained on; the others tell which 
 EPOCHS = 20
 BATCH = 16
 AVERAGING = 0.98  # per batch: integers that flip back and forth make single epochs noisy
+RATES = 0.02  # by what share of the float network's the number of hidden spikes may differ
 RATE = 0.002  # Adam's at the start, of the root mean square of each parameter; falls to 0
 
 Quantized = tuple[FixedNetwork, tuple[LayerReport, ...]]
@@ -61,7 +62,9 @@ def distill(
 
     Returns:
         The integers of the epoch whose answers to samples that are not trained on were the most
-        like those of the float network, or the given ones, and what all that did to each layer.
+        like those of the float network, or the given ones, and what all that did to each layer. An
+        epoch does not count if a neuron would not come to rest, or if there are many more or fewer
+        spikes than in the float network.
 
     Raises:
         ParameterError: When training takes a parameter out of its range.
@@ -72,13 +75,15 @@ def distill(
     taught, generator = samples_taught(x), np.random.default_rng(0)
     held_out = np.arange(taught, len(inputs))
 
-    def answers(network: Network, samples: NDArray[Any]) -> Tensor:
-        outputs: Tensor = network(inputs[samples])[0]
-        return outputs[..., first:]
+    def answers(network: Network, samples: NDArray[Any]) -> tuple[Tensor, float]:
+        """Outputs [B, C, T] at the steps that count, and the number of hidden spikes."""
+        outputs, spikes = network(inputs[samples])
+        return outputs[..., first:], sum(float(layer.sum()) for layer in spikes)
 
     with torch.no_grad():
-        everything = _batches(np.arange(len(inputs)))
-        wanted = torch.cat([answers(model, batch).softmax(1) for batch in everything])
+        everything = [answers(model, batch)[0] for batch in _batches(np.arange(len(inputs)))]
+        wanted = torch.cat(everything).softmax(1)
+        usual = sum(answers(model, batch)[1] for batch in _batches(held_out))
 
     integers = copy.deepcopy(model)
     for block, layer, report in zip(integers.blocks, fixed.layers, reports, strict=True):
@@ -90,33 +95,39 @@ def distill(
     averaged = AveragedModel(integers, avg_fn=lambda old, new, _: old.lerp(new, 1 - AVERAGING))
     mean = cast(Network, averaged.module)
 
-    def loss(network: Network, samples: NDArray[Any]) -> Tensor:
-        """The cross entropy of the answers and the float network's."""
-        given = answers(network, samples)
-        return nn.functional.cross_entropy(given, wanted[samples], reduction="sum")
+    def loss(network: Network, samples: NDArray[Any]) -> tuple[Tensor, float]:
+        """The cross entropy of the answers and the float network's, and the hidden spikes."""
+        given, spikes = answers(network, samples)
+        return nn.functional.cross_entropy(given, wanted[samples], reduction="sum"), spikes
 
-    def distance(network: Network) -> float:
+    def distance(network: Network) -> tuple[float, bool]:
+        """On the samples that are not trained on, and whether there are as many spikes."""
+        total, count = 0.0, 0.0
         with torch.no_grad():
-            return sum(float(loss(network, batch)) for batch in _batches(held_out))
+            for batch in _batches(held_out):
+                apart, spikes = loss(network, batch)
+                total, count = total + float(apart), count + spikes
+        return total, abs(count - usual) <= RATES * usual
 
-    best, least = None, distance(integers)
+    best, (least, _) = None, distance(integers)
     for epoch in range(EPOCHS):
         for group, size in zip(optimizer.param_groups, sizes, strict=True):
             group["lr"] = RATE * size * (1 - epoch / EPOCHS)
         for batch in _batches(generator.permutation(taught)):
             optimizer.zero_grad()
-            torch.autograd.backward(loss(integers, batch))
+            torch.autograd.backward(loss(integers, batch)[0])
             nn.utils.clip_grad_norm_(parameters, 1.0)  # all batches count alike
             optimizer.step()
             averaged.update_parameters(integers)
-        if (now := distance(mean)) < least:
-            best, least = [block.quantized() for block in mean.blocks], now
+        now, as_active = distance(mean)
+        if now < least and as_active:
+            found = [block.quantized() for block in mean.blocks]
+            if not any(restless(layer) for layer, _ in found):
+                best, least = found, now
         progress(epoch + 1)
     if best is None:
         return fixed, tuple(reports)
-    network = replace(fixed, layers=tuple(layer for layer, _ in best))
-    check_rest(network)
-    return network, tuple(
+    return replace(fixed, layers=tuple(layer for layer, _ in best)), tuple(
         replace(measured_against(after, real, layer), peaks=before.peaks)
         for (layer, after), before, real in zip(best, reports, model.to_real().layers, strict=True)
     )
