@@ -78,7 +78,7 @@ def distill(
     def answers(network: Network, samples: NDArray[Any]) -> tuple[Tensor, float]:
         """Outputs [B, C, T] at the steps that count, and the number of hidden spikes."""
         outputs, spikes = network(inputs[samples])
-        return outputs[..., first:], sum(float(layer.sum()) for layer in spikes)
+        return outputs[..., first:], sum(float(layer.detach().sum()) for layer in spikes)
 
     with torch.no_grad():
         everything = [answers(model, batch)[0] for batch in _batches(np.arange(len(inputs)))]
