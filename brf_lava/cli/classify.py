@@ -58,9 +58,9 @@ def classify_command(
     signals = parse_leads(leads)
     path = record_path(record)
     marks = annotations_out and classify.annotation_path(annotations_out, path.name)
-    for out, kind in ((csv, classify.TABLE), (marks, classify.MARKS)):
+    for out, kind, other in ((csv, classify.TABLE, marks), (marks, classify.MARKS, csv)):
         if out is not None:
-            check_writable(out, kind)
+            check_writable(out, kind, other)
     with report.step_progress(f"{path.name}, percent", 100) as show:
         labels = classify.classify_record(
             fixed,

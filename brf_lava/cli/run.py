@@ -82,7 +82,7 @@ def run(
     backend = chosen.backend
     probe.check()
     if out is not None:
-        check_writable(out, KIND)
+        check_writable(out, KIND, probe.probe_out)
     fixed, stored = read_network(network)
     if early is not None:
         check_early(fixed, early, "--early")

@@ -71,7 +71,7 @@ def replacing(path: Path, kind: Kind) -> Iterator[Path]:
     is of another kind.
     """
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name[:50]}.{uuid4().hex[:8]}")  # 255 bytes at most
     try:
         kind.check(path)
         temporary.touch(exist_ok=False)
@@ -87,11 +87,13 @@ def replacing(path: Path, kind: Kind) -> Iterator[Path]:
         ) from error
 
 
-def check_writable(path: Path, kind: Kind) -> None:
+def check_writable(path: Path, kind: Kind, other: Path | None = None) -> None:
     """Find out before long work, not after it, that `path` could not or must not be written.
 
-    Raises: BrfLavaError, as `replacing`.
+    other: what the command writes as well. Raises: BrfLavaError, as `replacing`.
     """
+    if other is not None and path.resolve() == other.resolve():
+        raise BrfLavaError(f"{path}: is to hold two different results. Name two files.")
     kind.check(path)
     path = path.resolve() if path.is_symlink() else path
     if not path.parent.is_dir():
