@@ -64,13 +64,15 @@ def train(
 ) -> None:
     """Train a network and write it to a model file."""
     from brf_lava.io.extras import require_extra
-    from brf_lava.io.files import only_writer
+    from brf_lava.io.files import check_writable, only_writer
+    from brf_lava.train.checkpoint import KIND
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
     from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
+    check_writable(out, KIND)  # first: a folder has no name to make the others' of
     check_outputs(out, tensorboard, overwrite, resume)
     target = choose_device(device)
     if epochs is not None:

@@ -442,6 +442,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "empty data": (("train", *SMALL, "--data", "{empty}", *MODEL_OUT), 2, ("QTDB_train.mat",)),
     "out folder": (("train", *SMALL, *HERE, "--out", "{out}/no/m.pt"), 2, ("{out}/no/m.pt",)),
     "out denied": (("train", *SMALL, *HERE, "--out", "{denied}/m.pt"), 2, ("{denied}/m.pt",)),
+    "out a folder": (("train", *SMALL, *HERE, "--out", "."), 2, ("not a regular file",)),
     "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--out")),
     "from nothing": (("train", "--from", "{out}/n.pt", *HERE, *MODEL_OUT), 2, ("No such file",)),
     "from text": (("train", "--from", "{text}", *HERE, *MODEL_OUT), 2, ("not a torch file",)),
@@ -477,10 +478,16 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "no loihi2": (("run", "{net}", *ENGINE, "--backend", "loihi2"), 3, ("loihi2", "--backend sim")),
     "board": (("run", "{net}", *ENGINE, "--profile", "loihi2-oheogulch"), 2, ("oheogulch", "sim")),
     "profile": (("run", "{net}", *ENGINE, "--profile", "simm"), 2, ("Did you mean sim",)),
+    "two results": (
+        ("run", "{net}", *HERE, "--probe", "u", "--out", "{out}/x.h5", "--probe-out", "x.h5"),
+        2,
+        ("x.h5", "two different results"),
+    ),
     "reference": (("run", "{net}", *ENGINE, "--reference", "{text}"), 2, ("places0/text",)),
     "run data": (("run", "{net}", *ENGINE, "--data", "{empty}"), 2, ("--data",)),
     # classify and stream
     "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "No such file")),
+    "record, a folder": (("classify", "{net}", "."), 2, (".hea", "No such file")),
     "record of no task": (("classify", "{nowhere}", "{out}/r"), 2, ("nowhere",)),
     "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
     "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s", "No such file")),
@@ -726,13 +733,19 @@ def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nobody_reads")
-def test_results_are_written_before_they_are_printed(shared: Path, tmp_path: Path) -> None:
+def test_results_are_written_before_they_are_printed(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bits, "ONE_AT_A_TIME", [(8, None, 16)])
+    fewest = ("--lose", "100", "--weight-bits", "3", "--rounding", "nearest")
     data, out = ("--data", shared / "data"), tmp_path / "r.json"
     small = ("--points", "2", "--repeats", "1", "--limit", "1", "-o", tmp_path / "x.png")
     states = ("--probe", "u", "--probe-out", tmp_path / "s.h5")
     for words, written in (
         (("train", *SMALL, "--epochs", "1", *data, "--out", tmp_path / "m.pt"), {"m.pt"}),
         (("export", shared / "model.pt", tmp_path / "n.h5", *data), {"n.h5"}),
+        (("export", shared / "model.pt", tmp_path / "few.h5", *data, *fewest), {"few.h5"}),
+        (("sweep-bits", shared / "model.pt", *data, "-o", tmp_path / "bits.png"), {"bits.png"}),
         (("run", shared / "net.h5", "--backend", "engine", *data, "--out", out), {"r.json"}),
         (("run", shared / "net.h5", "--backend", "engine", *data, *states), {"s.h5"}),
         (("map", shared / "net.h5", "-o", tmp_path / "map.png"), {"map.png"}),
