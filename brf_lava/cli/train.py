@@ -97,6 +97,7 @@ def train(
         loaded = options.load_data(chosen.task, data)
         trainer = Trainer(chosen, loaded, seed or 0, target, out, start)
     with only_writer(out):
+        check_outputs(out, tensorboard, overwrite, resume)  # another one may have ended meanwhile
         _run(trainer, tensorboard, data)
 
 

@@ -40,7 +40,7 @@ from brf_lava import __version__, report
 from brf_lava.analysis import bits
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
-from brf_lava.cli import main
+from brf_lava.cli import main, options
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import LavaRunError
@@ -536,6 +536,22 @@ def test_wrong_input_of_a_process(tmp_path: Path) -> None:
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("Error: ")
     assert_one_error(run.stderr, f"{tmp_path}/no.h5", "No such file")
+
+
+def test_a_model_that_came_meanwhile_is_not_overwritten(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another training that ended while this one loaded its data."""
+    model, out, load = shared / "model.pt", tmp_path / "m.pt", options.load_data
+
+    def slow(*arguments: Any) -> Any:
+        shutil.copy(model, out)
+        return load(*arguments)
+
+    monkeypatch.setattr(options, "load_data", slow)
+    words = ("train", *SMALL, "--epochs", "1", "--data", shared / "data", "--out", out)
+    assert_failed(brf_lava(*words), 2, f"{out}: a finished model", "--overwrite")
+    assert files(tmp_path) == {"m.pt": model.read_bytes()}
 
 
 def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path: Path) -> None:
