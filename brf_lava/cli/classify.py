@@ -45,7 +45,7 @@ def classify_command(
     from brf_lava.ecg import classify
     from brf_lava.ecg.signal import parse_leads, record_path
     from brf_lava.io.extras import require_extra
-    from brf_lava.io.files import check_apart, check_writable
+    from brf_lava.io.files import check_writable
     from brf_lava.network.file import read_network
     from brf_lava.run.evaluate import check_provenance
     from brf_lava.run.execute import execute
@@ -58,10 +58,9 @@ def classify_command(
     signals = parse_leads(leads)
     path = record_path(record)
     marks = annotations_out and classify.annotation_path(annotations_out, path.name)
-    for out, kind in ((csv, classify.TABLE), (marks, classify.MARKS)):
+    for out, kind, other in ((csv, classify.TABLE, marks), (marks, classify.MARKS, csv)):
         if out is not None:
-            check_writable(out, kind)
-    check_apart(csv, marks)
+            check_writable(out, kind, other)
     with report.step_progress(f"{path.name}, percent", 100) as show:
         labels = classify.classify_record(
             fixed,

@@ -89,11 +89,12 @@ def export(
         trial = bits.trials(real, rounded, samples, board, steps)
         best, tried = bits.fewest_weight_bits(real, trial, weight_bits, lose)
         weight_bits = best.weight_bits
-        report.print_table(bits.trial_table(what, tried, [best], "chosen"))
     with report.step_progress("rounding", steps) as advance:
         exported, reports = export_model(
             checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **options
         )
+    if lose is not None:
+        report.print_table(bits.trial_table(what, tried, [best], "chosen"))
     report.print_table(report.format_table(reports))
     report.print_table(report.deviation_table(reports))
     stable = "No neuron had to be changed to stay stable."

@@ -42,6 +42,14 @@ class Failure(click.ClickException):
         super().__init__(" ".join(message.split()))
         self.exit_code = exit_code  # type: ignore[misc]  # click declares a class variable
 
+    def show(self, file: Any = None) -> None:
+        try:
+            super().show(file)
+        except BrokenPipeError:
+            raise
+        except OSError:  # as on a full disk
+            raise _UnreadError(self.exit_code) from None
+
 
 def _wrong_usage(error: click.UsageError, ctx: click.Context | None) -> click.ClickException:
     """Wrong arguments, on one line; click takes three. ctx: where the error knows of none."""
@@ -62,8 +70,8 @@ class _OnStandardError(logging.Handler):
         click.echo(record.getMessage(), err=True)
 
 
-class _ClosedPipeError(Exception):
-    """Nobody reads what is printed any more; click would end that with 1."""
+class _UnreadError(Exception):
+    """What is printed goes nowhere, and this is the exit code; click would end that with 1."""
 
 
 @contextmanager
@@ -76,8 +84,8 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
     except click.UsageError as error:
         raise _wrong_usage(error, ctx) from None
     except BrokenPipeError:
-        raise _ClosedPipeError from None
-    except (MemoryError, RuntimeError, OSError) as error:
+        raise _UnreadError(CLOSED_PIPE) from None
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if _out_of_memory(error):
             remedy = "Lower --batch, --limit or training.batch_size, or take a smaller network."
             raise Failure(f"out of memory: {shortened(error)}. {remedy}", OUT_OF_MEMORY) from error
@@ -93,10 +101,12 @@ def _ending(ctx: click.Context | None) -> Iterator[None]:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether Python or NumPy, torch on a card, the system, or torch on the CPU says so."""
+    """Whether Python or NumPy, torch on a card, the system, torch on the CPU, or glibc says so."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return getattr(error, "errno", 0) == errno.ENOMEM or "can't allocate memory" in str(error)
+    texts = f"{error} {error.__context__}"  # llvmlite's own text says less
+    said = any(text in texts for text in ("can't allocate memory", "failed to map segment"))
+    return said or getattr(error, "errno", 0) == errno.ENOMEM
 
 
 class Commands(click.Group):
@@ -112,10 +122,10 @@ class Commands(click.Group):
         with printable_streams():
             try:
                 return super().main(*args, **extra)
-            except (_ClosedPipeError, BrokenPipeError):  # the latter while an error was shown
+            except (_UnreadError, BrokenPipeError) as error:  # the latter while an error was shown
                 for name in ("stdout", "stderr"):  # what they still hold would fail again at exit
                     setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as it lives
-                sys.exit(CLOSED_PIPE)
+                sys.exit(error.args[0] if isinstance(error, _UnreadError) else CLOSED_PIPE)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _ending(None):

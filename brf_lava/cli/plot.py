@@ -214,8 +214,8 @@ def robustness(model: Path, out: Path, data: DataOptions, limit: int, **sweep: i
     from brf_lava.analysis import sweeps
     from brf_lava.io.files import check_writable, write_bytes
 
-    table = out.with_suffix(".csv")
     with _picture(out) as figure:
+        table = out.with_suffix(".csv")
         check_writable(table, sweeps.TABLE)
         network, samples, title = _first_samples(model, data, limit)
         found = sweeps.robustness(network, samples, **sweep)

@@ -71,7 +71,7 @@ def run(
     For a record without labels see 'brf-lava classify', for one step at a time 'brf-lava stream'.
     """
     from brf_lava import report
-    from brf_lava.io.files import check_apart, check_writable
+    from brf_lava.io.files import check_writable
     from brf_lava.network.file import read_network
     from brf_lava.run.early import check_early
     from brf_lava.run.evaluate import check_provenance, float_reference, run_test_data
@@ -81,9 +81,8 @@ def run(
     chosen = target.target(loihi2)
     backend = chosen.backend
     probe.check()
-    check_apart(out, probe.probe_out)
     if out is not None:
-        check_writable(out, KIND)
+        check_writable(out, KIND, probe.probe_out)
     fixed, stored = read_network(network)
     if early is not None:
         check_early(fixed, early, "--early")

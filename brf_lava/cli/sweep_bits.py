@@ -57,11 +57,11 @@ def sweep_bits(model: Path, data: DataOptions, rounding: str, out: Path | None, 
                 tried.append(trial(weights, state_bits=states, parameter_bits=parameters))
             except ParameterError as error:  # noqa: PERF203  # the other points go on
                 report.notice(f"left out: {error}")
+        if out is not None:
+            from brf_lava.analysis.draw.style import picture
+
+            with picture(out) as figure:
+                bits.draw_trials(figure, tried, title)
+            click.echo(f"Wrote {on_one_line(out)}.", err=True)
     finally:  # Ctrl-C, too, shows what is done
         report.print_table(bits.trial_table(title, tried, bits.pareto(tried), "pareto"))
-    if out is not None:
-        from brf_lava.analysis.draw.style import picture
-
-        with picture(out) as figure:
-            bits.draw_trials(figure, tried, title)
-        click.echo(f"Wrote {on_one_line(out)}.", err=True)

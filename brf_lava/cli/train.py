@@ -97,13 +97,15 @@ def train(
 ) -> None:
     """Train a network and write it to a model file."""
     from brf_lava.io.extras import require_extra
-    from brf_lava.io.files import only_writer
+    from brf_lava.io.files import check_writable, only_writer
+    from brf_lava.train.checkpoint import KIND
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
     from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task, together
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
+    check_writable(out, KIND)  # first: a folder has no name to make the others' of
     if seeds and (tensorboard or seed is not None):
         raise RecipeError("--seeds does not go with --seed and --tensorboard. Leave them out.")
     outs = {each: out.with_name(f"{out.stem}-seed-{each}{out.suffix}") for each in seeds or ()}
@@ -143,6 +145,7 @@ def train(
     with ExitStack() as stack:
         for trainer in trainers:
             stack.enter_context(only_writer(trainer.out))
+            check_outputs(trainer.out, tensorboard, overwrite, resume)  # others may have ended
         for group in together(trainers):
             _run(group, again, tensorboard, data)
 

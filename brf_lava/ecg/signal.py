@@ -127,7 +127,7 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
         DataError: A file is missing, damaged or too short; or the record does not have two leads,
             or not these, or its sampling frequency does not fit.
     """
-    header = path.with_name(f"{path.name}.hea")
+    header = path.parent / f"{path.name}.hea"  # for a path without a name, too
     require_extra("records", "wfdb")
     with reading(header, "a WFDB header", remedy="Name a complete WFDB record, without .hea."):
         return guarded(partial(_read_record, path, header, leads))

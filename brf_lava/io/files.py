@@ -71,7 +71,7 @@ def replacing(path: Path, kind: Kind) -> Iterator[Path]:
     is of another kind.
     """
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name[:50]}.{uuid4().hex[:8]}")  # 255 bytes at most
     try:
         kind.check(path)
         temporary.touch(exist_ok=False)
@@ -87,23 +87,19 @@ def replacing(path: Path, kind: Kind) -> Iterator[Path]:
         ) from error
 
 
-def check_writable(path: Path, kind: Kind) -> None:
+def check_writable(path: Path, kind: Kind, other: Path | None = None) -> None:
     """Find out before long work, not after it, that `path` could not or must not be written.
 
-    Raises: BrfLavaError, as `replacing`.
+    other: what the command writes as well. Raises: BrfLavaError, as `replacing`.
     """
+    if other is not None and path.resolve() == other.resolve():
+        raise BrfLavaError(f"{path}: is to hold two different results. Name two files.")
     kind.check(path)
     path = path.resolve() if path.is_symlink() else path
     if not path.parent.is_dir():
         raise BrfLavaError(f"{path}: the folder {path.parent} does not exist. Make it first.")
     if not os.access(path.parent, os.W_OK):
         raise BrfLavaError(f"{path}: the folder {path.parent} cannot be written to.")
-
-
-def check_apart(one: Path | None, other: Path | None) -> None:
-    """Raises: BrfLavaError if two outputs of one command are the same file."""
-    if one is not None and other is not None and one.resolve() == other.resolve():
-        raise BrfLavaError(f"{other}: is another output of this command, too. Name another file.")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ UNPRINTABLE = re.compile(
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 1
 
 
 def printable(text: str) -> str:
@@ -35,6 +36,8 @@ def on_one_line(name: object) -> str:
 
 def brief(value: object) -> str:
     """A value out of a file as a message shows it, however long or deep it is."""
+    if type(value).__module__ == "torch":  # which computes to show a tensor, and in a fork may hang
+        return type(value).__name__
     try:
         return _SHORT.repr(value)
     except ValueError:  # an integer of thousands of digits

@@ -339,7 +339,7 @@ def test_run_writes_the_same_states_from_lava_and_the_engine(net: Path, tmp_path
         (("--probe-layer", "x", "--probe-out", "{}/a.h5"), "--probe-layer, --probe-out: not"),
         (("--probe", "u", "--probe-out", "{}/a.mat"), "ends in .h5 or .hdf5"),
         (("--probe", "u", "--probe-out", "{}/no/a.h5"), "does not exist"),
-        (("--probe", "u", "--probe-out", "{}/a.h5", "--out", "{}/./a.h5"), "is another output"),
+        (("--probe", "u", "--probe-out", "{}/a.h5", "--out", "{}/./a.h5"), "two different results"),
         (("--probe", "w", "--probe-out", "{}/a.h5"), "state 'w'; hidden1 (BRF) has u, v, q, z"),
         (("--probe", "o", "--probe-layer", "out", "--probe-out", "{}/a.h5"), "hidden1, readout"),
         (("--probe", "u", "--probe-neurons", "9", "--probe-out", "{}/a.h5"), "hidden1 has 0 to 8"),

@@ -40,7 +40,7 @@ from brf_lava import __version__, report
 from brf_lava.analysis import bits
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
-from brf_lava.cli import main
+from brf_lava.cli import main, options
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import LavaRunError
@@ -446,6 +446,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "empty data": (("train", *SMALL, "--data", "{empty}", *MODEL_OUT), 2, ("QTDB_train.mat",)),
     "out folder": (("train", *SMALL, *HERE, "--out", "{out}/no/m.pt"), 2, ("{out}/no/m.pt",)),
     "out denied": (("train", *SMALL, *HERE, "--out", "{denied}/m.pt"), 2, ("{denied}/m.pt",)),
+    "out a folder": (("train", *SMALL, *HERE, "--out", "."), 2, ("not a regular file",)),
     "resume nothing": (("train", "--resume", *HERE, *MODEL_OUT), 2, ("m.resume.pt", "--out")),
     "from nothing": (("train", "--from", "{out}/n.pt", *HERE, *MODEL_OUT), 2, ("No such file",)),
     "from text": (("train", "--from", "{text}", *HERE, *MODEL_OUT), 2, ("not a torch file",)),
@@ -481,10 +482,16 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "no loihi2": (("run", "{net}", *ENGINE, "--backend", "loihi2"), 3, ("loihi2", "--backend sim")),
     "board": (("run", "{net}", *ENGINE, "--profile", "loihi2-oheogulch"), 2, ("oheogulch", "sim")),
     "profile": (("run", "{net}", *ENGINE, "--profile", "simm"), 2, ("Did you mean sim",)),
+    "two results": (
+        ("run", "{net}", *HERE, "--probe", "u", "--out", "{out}/x.h5", "--probe-out", "x.h5"),
+        2,
+        ("x.h5", "two different results"),
+    ),
     "reference": (("run", "{net}", *ENGINE, "--reference", "{text}"), 2, ("places0/text",)),
     "run data": (("run", "{net}", *ENGINE, "--data", "{empty}"), 2, ("--data",)),
     # classify and stream
     "record": (("classify", "{net}", "{out}/r"), 2, ("r.hea", "No such file")),
+    "record, a folder": (("classify", "{net}", "."), 2, (".hea", "No such file")),
     "record of no task": (("classify", "{nowhere}", "{out}/r"), 2, ("nowhere",)),
     "waves": (("classify", "{net}", "{out}/r", "--csv", "{out}/no/w"), 2, ("{out}/no/w",)),
     "steps": (("stream", "{net}", "{out}/s"), 2, ("{out}/s", "No such file")),
@@ -533,6 +540,22 @@ def test_wrong_input_of_a_process(tmp_path: Path) -> None:
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("Error: ")
     assert_one_error(run.stderr, f"{tmp_path}/no.h5", "No such file")
+
+
+def test_a_model_that_came_meanwhile_is_not_overwritten(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another training that ended while this one loaded its data."""
+    model, out, load = shared / "model.pt", tmp_path / "m.pt", options.load_data
+
+    def slow(*arguments: Any) -> Any:
+        shutil.copy(model, out)
+        return load(*arguments)
+
+    monkeypatch.setattr(options, "load_data", slow)
+    words = ("train", *SMALL, "--epochs", "1", "--data", shared / "data", "--out", out)
+    assert_failed(brf_lava(*words), 2, f"{out}: a finished model", "--overwrite")
+    assert files(tmp_path) == {"m.pt": model.read_bytes()}
 
 
 def test_a_stopped_run_is_not_overwritten_unless_told_so(shared: Path, tmp_path: Path) -> None:
@@ -767,13 +790,19 @@ def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nobody_reads")
-def test_results_are_written_before_they_are_printed(shared: Path, tmp_path: Path) -> None:
+def test_results_are_written_before_they_are_printed(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bits, "ONE_AT_A_TIME", [(8, None, 16)])
+    fewest = ("--lose", "100", "--weight-bits", "3", "--rounding", "nearest")
     data, out = ("--data", shared / "data"), tmp_path / "r.json"
     small = ("--points", "2", "--repeats", "1", "--limit", "1", "-o", tmp_path / "x.png")
     states = ("--probe", "u", "--probe-out", tmp_path / "s.h5")
     for words, written in (
         (("train", *SMALL, "--epochs", "1", *data, "--out", tmp_path / "m.pt"), {"m.pt"}),
         (("export", shared / "model.pt", tmp_path / "n.h5", *data), {"n.h5"}),
+        (("export", shared / "model.pt", tmp_path / "few.h5", *data, *fewest), {"few.h5"}),
+        (("sweep-bits", shared / "model.pt", *data, "-o", tmp_path / "bits.png"), {"bits.png"}),
         (("run", shared / "net.h5", "--backend", "engine", *data, "--out", out), {"r.json"}),
         (("run", shared / "net.h5", "--backend", "engine", *data, *states), {"s.h5"}),
         (("map", shared / "net.h5", "-o", tmp_path / "map.png"), {"map.png"}),

@@ -28,6 +28,23 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert target.read_bytes() == NEW
 
 
+def test_the_longest_name(tmp_path: Path) -> None:
+    """That of the file before it is renamed is no longer, whatever the letters."""
+    for letters in ("a" * 255, "\N{GREEK SMALL LETTER OMEGA}" * 127, "\N{GRINNING FACE}" * 63):
+        write_bytes(tmp_path / letters, NEW, OURS)
+        assert (tmp_path / letters).read_bytes() == NEW
+    assert len(os.listdir(tmp_path)) == 3
+
+
+def test_a_file_is_for_one_result(tmp_path: Path) -> None:
+    """Found out before there is any, whatever path leads to it."""
+    path, link = tmp_path / "a", tmp_path / "b"
+    link.symlink_to(path)
+    check_writable(path, OURS, tmp_path / "c")
+    with pytest.raises(BrfLavaError, match="two different results"):
+        check_writable(path, OURS, link)
+
+
 def test_a_device_or_pipe_is_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -183,6 +183,13 @@ def test_nobody_reads_an_error(odd: str) -> None:
     assert process.wait(PATIENCE) == 141
 
 
+def test_a_full_disk_takes_an_error(odd: str) -> None:
+    """Nobody can read it; its exit code remains."""
+    with Path("/dev/full").open("wb") as full:
+        process = start(odd, ("map", GONE), stdout=full, stderr=full)
+        assert process.wait(PATIENCE) == 2
+
+
 def test_a_closed_stdout(odd: str) -> None:
     prefix = ["sh", "-c", 'exec "$@" >&-', "sh"]
     process = start(odd, ("map", "ODD"), prefix, stderr=subprocess.PIPE)

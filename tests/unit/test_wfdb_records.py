@@ -794,8 +794,8 @@ def test_one_output_does_not_replace_the_other(classified: Classified, tmp_path:
     path = write_record(tmp_path, "r", ecg_signal(STEPS, beats(6)))
     (tmp_path / "link").symlink_to(tmp_path)
     outputs = ("--csv", tmp_path / "r.brf", "--annotations-out", tmp_path / "link")
-    failed(classified(path, *outputs), "r.brf: is another output of this command")
-    assert not (tmp_path / "r.brf").exists()
+    failed(classified(path, *outputs), "r.brf: is to hold two different results")
+    assert not (tmp_path / "r.brf").exists()  # before there is any
 
 
 def test_classify_command_refuses_before_it_runs(classified: Classified, tmp_path: Path) -> None:
