@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from brf_lava.errors import ParameterError
 from brf_lava.export.adaptive import Progress
 from brf_lava.export.quantize import LayerReport, measured_against
+from brf_lava.io.memory import require_memory
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.network.rest import restless
 from brf_lava.train.model import Network
@@ -67,8 +69,14 @@ def distill(
         spikes than in the float network.
 
     Raises:
-        ParameterError: When training takes a parameter out of its range.
+        NotEnoughMemoryError: If a batch does not fit.
     """
+    width = sum(block.out_neurons * (len(block.neuron.family.states) + 4) for block in model.blocks)
+    require_memory(
+        4 * BATCH * len(x) * width,
+        f"distillation: batches of {BATCH} samples, {len(x):,} steps",
+        "Export with --rounding adaptive",
+    )
     inputs = torch.from_numpy(x[:, : _samples(x)]).permute(1, 2, 0)  # [B, I, T]
     inputs = inputs.float() * model.input_scale
     first = -1 if model.loss_steps == "last" else model.decision.ignore_first
@@ -113,13 +121,16 @@ def distill(
     for epoch in range(EPOCHS):
         for group, size in zip(optimizer.param_groups, sizes, strict=True):
             group["lr"] = RATE * size * (1 - epoch / EPOCHS)
-        for batch in _batches(generator.permutation(taught)):
-            optimizer.zero_grad()
-            torch.autograd.backward(loss(integers, batch)[0])
-            nn.utils.clip_grad_norm_(parameters, 1.0)  # all batches count alike
-            optimizer.step()
-            averaged.update_parameters(integers)
-        now, as_active = distance(mean)
+        try:
+            for batch in _batches(generator.permutation(taught)):
+                optimizer.zero_grad()
+                torch.autograd.backward(loss(integers, batch)[0])
+                nn.utils.clip_grad_norm_(parameters, 1.0)  # all batches count alike
+                optimizer.step()
+                averaged.update_parameters(integers)
+            now, as_active = distance(mean)
+        except ParameterError:  # a parameter has left its range, and would not come back
+            break
         if now < least and as_active:
             found = [block.quantized() for block in mean.blocks]
             if not any(restless(layer) for layer, _ in found):

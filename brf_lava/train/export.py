@@ -37,9 +37,21 @@ def calibration_inputs(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[Any]
     return calibration.time_major()
 
 
+def possible_rounding(model: Network, rounding: str) -> str:
+    """What is asked for, but "adaptive" where distillation is not for the model.
+
+    That are models that were trained on integers, and neurons of the user's own without an adjoint,
+    whose training on the reference kernel would take many minutes.
+    """
+    own = any(block.neuron.family.adjoint_step is None for block in model.blocks)
+    trained = any(block.weight_bits for block in model.blocks)
+    return "adaptive" if rounding == "distilled" and (own or trained) else rounding
+
+
 def rounding_steps(model: Network, rounding: str) -> int:
     """How often `to_integers` tells its progress."""
-    return sum(block.out_neurons for block in model.blocks) + EPOCHS * (rounding == "distilled")
+    distilled = possible_rounding(model, rounding) == "distilled"
+    return sum(block.out_neurons for block in model.blocks) + EPOCHS * distilled
 
 
 def to_integers(
@@ -54,19 +66,20 @@ def to_integers(
 
     model: on the CPU. x: [T, B, I] calibration inputs. options: those of `quantize`.
     """
-    real, distilled = model.to_real(), rounding == "distilled"
+    rounding, real = possible_rounding(model, rounding), model.to_real()
+    distilled = rounding == "distilled"
     trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
-    options["state_bits"] = options.get("state_bits") or trained_bits or None
-    if distilled:
-        rounding = "adaptive"
     network, reports = quantize(
-        real, x, rounding=rounding, decision=model.decision, progress=progress, **options
+        real,
+        x,
+        rounding="adaptive" if distilled else rounding,
+        decision=model.decision,
+        progress=progress,
+        **{**options, "state_bits": options.get("state_bits") or trained_bits or None},
     )
-    if distilled and not trained_bits:  # which trained on integers already
+    if distilled:
         neurons = sum(len(layer.weights) for layer in real.layers)
-        network, reports = distill(
-            model, network, reports, x, lambda epochs: progress(neurons + epochs)
-        )
+        return distill(model, network, reports, x, lambda epochs: progress(neurons + epochs))
     return network, reports
 
 
@@ -111,8 +124,9 @@ def export_model(
     """
     recipe, permutation = checkpoint.recipe, checkpoint.permutation
     dataset = dataset.ordered_as(permutation)
+    model = checkpoint.model()
     network, reports = to_integers(
-        checkpoint.model(),
+        model,
         calibration_inputs(checkpoint, dataset),
         rounding=rounding,
         progress=progress,
@@ -134,7 +148,7 @@ def export_model(
         "data": asdict(checkpoint.data),
         "metrics": asdict(checkpoint.metrics),
         "calibration": asdict(dataset.source),
-        "rounding": rounding,
+        "rounding": possible_rounding(model, rounding),
         "weight_bits": [bits for each in reports for bits in each.format.weight_bits],
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }

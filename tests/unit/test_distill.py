@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from networks import random_spikes
 
 from brf_lava.backends import engine
 from brf_lava.config.recipe import load_recipe, override
+from brf_lava.errors import NotEnoughMemoryError
 from brf_lava.export.quantize import growing, quantize
 from brf_lava.export.rounding import mantissa_limit
 from brf_lava.network.forward import forward
@@ -46,7 +48,8 @@ def distance(model: Network, network: FixedNetwork, x: Any) -> float:
 
 @pytest.mark.parametrize("recipe", ["ecg-brf", "ecg-bhrf", "ecg-rf", "ecg-alif"])
 def test_answers_to_other_samples_come_closer(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distillation, "RATE", 0.02)  # an epoch is one batch here
+    monkeypatch.setattr(distillation, "RATE", 0.01)  # an epoch is three batches here
+    monkeypatch.setattr(distillation, "RATES", 0.2)  # of few spikes
     model, done = float_network(recipe, "readout.tau_mean=5"), list[int]()
     adaptive, reports = quantize(model.to_real(), X, weight_bits=3, decision=model.decision)
     network, told = distill(model, adaptive, reports, X, done.append)
@@ -97,6 +100,12 @@ def test_what_is_no_better_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None
     model = float_network()
     adaptive, reports = quantize(model.to_real(), X, weight_bits=4, decision=model.decision)
     assert distill(model, adaptive, reports, X[:, :1], lambda _: None) == (adaptive, reports)
+    monkeypatch.setattr(distillation, "RATE", 1e6)  # omega leaves its range
+    assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)
+    monkeypatch.setattr(distillation, "RATES", -1.0)  # no number of spikes is close enough
+    monkeypatch.setattr(distillation, "RATE", 0.01)
+    assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)
+    monkeypatch.setattr(distillation, "RATES", 1.0)
     monkeypatch.setattr(distillation, "RATE", 3.0)
     monkeypatch.setattr(distillation, "EPOCHS", 1)
     assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)
@@ -108,3 +117,21 @@ def test_progress_counts_neurons_and_epochs() -> None:
         done: list[int] = []
         to_integers(model, X, rounding=rounding, progress=done.append)
         assert done[-1] == rounding_steps(model, rounding) == 18 + 20 * (rounding == "distilled")
+
+
+def test_a_neuron_without_an_adjoint_is_rounded_adaptively() -> None:
+    model = float_network()
+    block = model.hidden_blocks[0]
+    block.neuron.family = replace(block.neuron.family, adjoint_step=None)
+    assert rounding_steps(model, "distilled") == 18
+    network, _ = to_integers(model, X)
+    adaptive, _ = to_integers(model, X, rounding="adaptive")
+    np.testing.assert_array_equal(*(each.layers[0].coefficients for each in (network, adaptive)))
+
+
+def test_a_batch_that_does_not_fit_names_the_other_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("brf_lava.io.memory.free_memory", lambda: 10**5)
+    with pytest.raises(NotEnoughMemoryError, match=r"needs 1 MB .* --rounding adaptive"):
+        distill(float_network(), None, (), X, lambda _: None)
