@@ -122,10 +122,10 @@ def test_train_writes_a_model_and_its_metrics(shared: Path) -> None:
     assert "synthetic" not in output  # it was given data
 
 
-def test_export_writes_what_quantize_gives(shared: Path) -> None:
+def test_export_writes_distilled_integers(shared: Path) -> None:
     checkpoint = load_checkpoint(shared / "model.pt")
     data = ecg.load(shared / "data")
-    expected, reports = quantize(checkpoint.model().to_real(), data.train.time_major())
+    expected, reports = to_integers(checkpoint.model(), data.train.time_major())
     network, predictions = read_network(shared / "net.h5")
     for ours, theirs in zip(network.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)
@@ -137,6 +137,7 @@ def test_export_writes_what_quantize_gives(shared: Path) -> None:
     assert network.provenance["recipe"] == checkpoint.recipe.text
     assert network.provenance["metrics"] == asdict(checkpoint.metrics)
     assert network.provenance["calibration"]["fingerprint"] == data.source.fingerprint
+    assert network.provenance["rounding"] == "distilled"
     output = (shared / "export.txt").read_text()
     assert "4 - 36 BRF recurrent - 6 LI" in output
     corrections = sum(len(report.corrections) for report in reports)
