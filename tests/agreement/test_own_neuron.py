@@ -258,4 +258,4 @@ def test_a_stored_recipe_without_a_digest_runs_nothing(neurons: dict[str, Any]) 
     recipe = (FOLDER / "ecg-gbrf.toml").read_text()
     contents: dict[str, Any] = {"recipe": recipe, "schema": 3, "neurons": neurons}
     with pytest.raises(RecipeError, match="no digest of its file is stored, so it is not run"):
-        stored_recipe(contents, FOLDER / "model.pt")
+        stored_recipe(contents, FOLDER / "ecg-gbrf.toml")  # next to the neuron's file

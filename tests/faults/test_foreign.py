@@ -93,16 +93,20 @@ def test_signals_end_a_read_at_once(tmp_path: Path, number: signal.Signals) -> N
     process = start("data", "prepare", "ecg", "--records", tmp_path, "--out", tmp_path / "e.h5")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
+    found: list[int] = []
+
     def reads() -> bool:
-        return len(children.read_text().split()) == 1 and is_busy(int(children.read_text()))
+        found[:] = map(int, children.read_text().split())
+        return len(found) == 1 and is_busy(*found)
 
     try:
         assert wait_until(reads, 60)
-        child = int(children.read_text())
+        (child,) = found
         process.send_signal(number)
         _, said = process.communicate(timeout=5)
     finally:
         process.kill()
+        process.wait()
     if number == signal.SIGKILL:
         assert process.returncode == -number
     else:
@@ -113,7 +117,10 @@ def test_signals_end_a_read_at_once(tmp_path: Path, number: signal.Signals) -> N
 
 def is_busy(process: int) -> bool:
     """Whether it has run for half a second, longer than reading a good record takes."""
-    ticks = sum(map(int, Path(f"/proc/{process}/stat").read_text().split()[13:15]))
+    try:
+        ticks = sum(map(int, Path(f"/proc/{process}/stat").read_text().split()[13:15]))
+    except OSError:  # it has ended
+        return False
     return ticks > 0.5 * os.sysconf("SC_CLK_TCK")
 
 

@@ -6,6 +6,7 @@ It is not run on a card here. `python -m benchmarks gpu` checks it on one.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -173,6 +174,7 @@ def test_on_a_card(neuron: Neuron, neurons: int) -> None:
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A card, numba-cuda, and a comparison that finds this deviation, and counts."""
+    monkeypatch.setattr(logging.getLogger("brf_lava"), "propagate", True)  # as without commands
     found = SimpleNamespace(deviation=1e-7, calls=0)
 
     def deviation(device: torch.device, neurons: int) -> float:

@@ -697,7 +697,7 @@ DAMAGES: tuple[tuple[Damage, str], ...] = (
     (lambda c: c["metrics"].pop("loss"), r"missing required field `loss`"),
     (lambda c: c.update(input_scale="1"), r"Expected `float`, got `str` - at `\$.input_scale`"),
     (lambda c: c.update(seed=torch.ones(3)), r"got `Tensor` - at `\$.seed`"),
-    (lambda c: c.update(schema=torch.ones(10**5)), "schema tensor"),
+    (lambda c: c.update(schema=torch.ones(10**5)), "schema Tensor"),
     (lambda c: c.update(sops=c["sops"].float()), "sops float32"),
     (lambda c: c.update(predictions=c["predictions"][:, 0]), "of shapes"),
     (lambda c: c.update(sops=torch.ones(1).expand(10**9)), "declares 4,000,0.* more than it has"),
