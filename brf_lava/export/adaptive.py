@@ -30,6 +30,7 @@ KEPT = 12  # choices of unit and exponents whose answers are compared
 EXACT = 0.01  # of a weight's last bit: float32 weights this close to integers are those
 GROWS = 1e4  # times the median neuron: a membrane that grows keeps its nearest integers
 REFIT_RIDGE = 0.1  # of H's mean diagonal: how much the refitted readout stays with the trained one
+FEW = 5  # samples for each readout weight of a class: with fewer, the ridge grows with the cube
 
 Progress = Callable[[int], None]
 
@@ -70,15 +71,20 @@ def round_network(
     for index, (layer, tried) in enumerate(zip(network.layers, nearest, strict=True)):
         rest = network.layers[index + 1 :]
         if rest:
-            heard = real
-            real, states = forward(layer, heard, keep_states=True)
+            heard, some = real, slice(_gram_samples(layer, len(x)))
+            real, _ = forward(layer, heard)
             if index not in grams:
-                grams[index], _ = _gram(layer, heard, real, states[:-1], progress, neurons)
+                again, states = forward(layer, heard[:, some], keep_states=True)
+                grams[index], _ = _gram(
+                    layer, heard[:, some], again, states[:-1], progress, neurons
+                )
             gram = grams[index]
             matrices = bare_weights(layer)
         else:
-            gram, product = _gram(layer, fixed, outputs, None, progress, neurons)
-            matrices = [_refit(gram, product, bare_weights(layer)[0])]
+            some = slice(_gram_samples(layer, len(x)))
+            gram, product = _gram(layer, fixed[:, some], outputs[:, some], None, progress, neurons)
+            few = max(1.0, FEW * layer.weights.shape[1] / fixed[:, some].shape[1])
+            matrices = [_refit(gram, product, bare_weights(layer)[0], REFIT_RIDGE * few**3)]
         gain, bits = layer.neuron.weight_gain(layer.constants), weight_bits[index]
         choices = [each for each in tried if _is_exact(each, bare_weights(layer), gain * each.unit)]
         if not choices:
@@ -106,16 +112,23 @@ def _run(layers: Sequence[RealLayer], signal: Any) -> Any:
 def samples_used(network: RealNetwork, x: NDArray[Any]) -> int:
     """How many samples of `x` [T, B, I], from the first, `round_network` uses, at most.
 
-    The limits are of work and memory.
+    On these the choices are compared and the readout is fitted.
     """
-    steps = float(STEPS)
-    for layer in network.layers:
-        neurons, columns = layer.weights.shape
-        columns += 0 if layer.recurrent is None else neurons
-        steps = min(
-            steps, WORK / (neurons * columns**2), STATES / (len(layer.neuron.states) * neurons)
-        )
-    return max(1, int(steps) // len(x))
+    widest = max(len(layer.weights) for layer in network.layers)
+    most = int(min(STEPS, 2 * STATES / widest)) // len(x)
+    return max(1, min(int(x.shape[1]), most))
+
+
+def _gram_samples(layer: RealLayer, steps: int) -> int:
+    """How many samples the Gram matrices of a layer are of: the limits are of work and memory."""
+    neurons, columns = layer.weights.shape
+    columns += 0 if layer.recurrent is None else neurons
+    most = min(
+        WORK / (neurons * columns**2),
+        STATES / columns,
+        STATES / (len(layer.neuron.states) * neurons),
+    )
+    return max(1, int(most) // steps)
 
 
 def _gram(
@@ -163,11 +176,13 @@ def _is_exact(layer: FixedLayer, matrices: list[NDArray[np.float64]], unit: floa
     )
 
 
-def _refit(gram: Any, product: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _refit(
+    gram: Any, product: Any, weights: NDArray[np.float64], strength: float
+) -> NDArray[np.float64]:
     """The weights that bring the outputs closest to `product`'s, held near `weights` by a ridge."""
     columns = weights.shape[1]
     size = np.einsum("kjj->k", gram) / columns
-    ridge = np.where(size > 0, REFIT_RIDGE * size, 1.0)[:, None, None] * np.eye(columns)
+    ridge = np.where(size > 0, strength * size, 1.0)[:, None, None] * np.eye(columns)
     change = product - np.einsum("kij,kj->ki", gram, weights)
     refitted = weights + np.linalg.solve(gram + ridge, change[..., None])[..., 0]
     return np.where(weights == 0, 0.0, refitted)
