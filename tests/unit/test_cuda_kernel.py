@@ -172,9 +172,10 @@ def test_on_a_card(neuron: Neuron, neurons: int) -> None:
 
 
 @pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Any:
     """A card, numba-cuda, and a comparison that finds this deviation, and counts."""
     monkeypatch.setattr(logging.getLogger("brf_lava"), "propagate", True)  # as without commands
+    caplog.set_level(logging.WARNING, logger="brf_lava")
     found = SimpleNamespace(deviation=1e-7, calls=0)
 
     def deviation(device: torch.device, neurons: int) -> float:
