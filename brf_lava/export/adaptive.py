@@ -30,7 +30,7 @@ KEPT = 12  # choices of unit and exponents whose answers are compared
 EXACT = 0.01  # of a weight's last bit: float32 weights this close to integers are those
 GROWS = 1e4  # times the median neuron: a membrane that grows keeps its nearest integers
 REFIT_RIDGE = 0.1  # of H's mean diagonal: how much the refitted readout stays with the trained one
-FEW = 5  # samples for each readout weight of a class: with fewer, the ridge grows with the cube
+FEW = 5  # samples per weight of a readout neuron; with fewer, the ridge grows with the third power
 
 Progress = Callable[[int], None]
 
@@ -69,21 +69,19 @@ def round_network(
     done: list[FixedLayer] = []
     neurons = 0  # that are done
     for index, (layer, tried) in enumerate(zip(network.layers, nearest, strict=True)):
-        rest = network.layers[index + 1 :]
+        rest, some = network.layers[index + 1 :], slice(_gram_samples(layer, len(x)))
         if rest:
-            heard, some = real, slice(_gram_samples(layer, len(x)))
-            real, _ = forward(layer, heard)
             if index not in grams:
-                again, states = forward(layer, heard[:, some], keep_states=True)
-                grams[index], _ = _gram(
-                    layer, heard[:, some], again, states[:-1], progress, neurons
-                )
+                heard = real[:, some]
+                spikes, states = forward(layer, heard, keep_states=True)
+                grams[index], _ = _gram(layer, heard, spikes, states[:-1], progress, neurons)
             gram = grams[index]
+            real, _ = forward(layer, real)
             matrices = bare_weights(layer)
         else:
-            some = slice(_gram_samples(layer, len(x)))
-            gram, product = _gram(layer, fixed[:, some], outputs[:, some], None, progress, neurons)
-            few = max(1.0, FEW * layer.weights.shape[1] / fixed[:, some].shape[1])
+            heard = fixed[:, some]
+            gram, product = _gram(layer, heard, outputs[:, some], None, progress, neurons)
+            few = max(1.0, FEW * layer.weights.shape[1] / heard.shape[1])
             matrices = [_refit(gram, product, bare_weights(layer)[0], REFIT_RIDGE * few**3)]
         gain, bits = layer.neuron.weight_gain(layer.constants), weight_bits[index]
         choices = [each for each in tried if _is_exact(each, bare_weights(layer), gain * each.unit)]
@@ -110,17 +108,14 @@ def _run(layers: Sequence[RealLayer], signal: Any) -> Any:
 
 
 def samples_used(network: RealNetwork, x: NDArray[Any]) -> int:
-    """How many samples of `x` [T, B, I], from the first, `round_network` uses, at most.
-
-    On these the choices are compared and the readout is fitted.
-    """
+    """How many samples of `x` [T, B, I], from the first, `round_network` compares choices on."""
     widest = max(len(layer.weights) for layer in network.layers)
     most = int(min(STEPS, 2 * STATES / widest)) // len(x)
     return max(1, min(int(x.shape[1]), most))
 
 
 def _gram_samples(layer: RealLayer, steps: int) -> int:
-    """How many samples the Gram matrices of a layer are of: the limits are of work and memory."""
+    """How many samples the Gram matrices of a layer are of, at most, for work and memory."""
     neurons, columns = layer.weights.shape
     columns += 0 if layer.recurrent is None else neurons
     most = min(

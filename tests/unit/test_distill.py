@@ -106,6 +106,10 @@ def test_what_is_no_better_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(distillation, "RATE", 0.01)
     assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)
     monkeypatch.setattr(distillation, "RATES", 1.0)
+    assert distill(model, adaptive, reports, X, lambda _: None)[0] is not adaptive
+    with monkeypatch.context() as patch:
+        patch.setattr(distillation, "restless", lambda layer: [0])  # neurons do not come to rest
+        assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)
     monkeypatch.setattr(distillation, "RATE", 3.0)
     monkeypatch.setattr(distillation, "EPOCHS", 1)
     assert distill(model, adaptive, reports, X, lambda _: None) == (adaptive, reports)

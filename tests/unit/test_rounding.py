@@ -238,6 +238,37 @@ def test_grams_that_were_kept_give_the_same_integers(monkeypatch: pytest.MonkeyP
         assert (one.weights.integers == two.weights.integers).all()
 
 
+def test_a_wide_layer_is_fitted_on_fewer_samples_than_choices_are_compared_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, fitted, compared = spikes(np.random.default_rng(5)), [], []
+    gram, run = adaptive._gram, adaptive._run
+    monkeypatch.setattr(adaptive, "_gram", lambda *of: fitted.append(of[1]) or gram(*of))
+    monkeypatch.setattr(adaptive, "_run", lambda *of: compared.append(of[1]) or run(*of))
+    columns = INPUTS + HIDDEN
+    monkeypatch.setattr(adaptive, "WORK", 2 * STEPS * HIDDEN * columns**2)  # of two samples
+    quantize(NETWORK, x, weight_bits=3)
+    assert fitted[0].shape[1] == 2
+    assert {each.shape[1] for each in compared} == {SAMPLES}
+
+
+def test_a_readout_of_few_samples_stays_close_to_the_trained_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved, refit = [], adaptive._refit
+
+    def measured(gram: Any, product: Any, weights: Any, strength: float) -> Any:
+        refitted = refit(gram, product, weights, strength)
+        moved.append(np.abs(refitted - weights).max())
+        return refitted
+
+    monkeypatch.setattr(adaptive, "_refit", measured)
+    for few in (adaptive.FEW, 0):
+        monkeypatch.setattr(adaptive, "FEW", few)
+        quantize(NETWORK, spikes(np.random.default_rng(5)), weight_bits=3)
+    assert 0 < moved[0] < 0.1 * moved[1]
+
+
 def test_a_neuron_that_grows_keeps_its_nearest_integers() -> None:
     """However far: its membrane overflows, and must not choose the exponents of the others."""
     rng = np.random.default_rng(6)
