@@ -20,14 +20,13 @@ from brf_lava.kernels import loop
 from brf_lava.kernels.reference import Integers, Memory
 from brf_lava.neurons.families import Neuron
 
+PIECES = 16  # of a sequence, at most
+PIECE = 1 << 20  # neurons, times steps and samples, at least
+
 
 def threads() -> tuple[int, int]:
     """Of torch and of the compiled loop. They decide how sums are split, and so their last bits."""
     return torch.get_num_threads(), int(numba.get_num_threads())
-
-
-PIECES = 16  # of a sequence, at most
-PIECE = 1 << 20  # neurons, times steps and samples, at least
 
 
 class _Layer(torch.autograd.Function):

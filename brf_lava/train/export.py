@@ -38,10 +38,10 @@ def calibration_inputs(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[Any]
 
 
 def possible_rounding(model: Network, rounding: str) -> str:
-    """What is asked for, but "adaptive" where distillation is not for the model.
+    """The rounding that is asked for, or "adaptive" for a model that is not distilled.
 
-    That are models that were trained on integers, and neurons of the user's own without an adjoint,
-    whose training on the reference kernel would take many minutes.
+    That is one trained on integers, and one with neurons of the user's own without an adjoint,
+    which would train for many minutes on the reference kernel.
     """
     own = any(block.neuron.family.adjoint_step is None for block in model.blocks)
     trained = any(block.weight_bits for block in model.blocks)
