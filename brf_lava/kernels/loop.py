@@ -77,7 +77,7 @@ PUT = {1: _put1, 2: _put2, 3: _put3}
 ADD = {1: _add1, 2: _add2, 3: _add3}
 
 
-EXPCUT = -20.0
+EXP_CUT = -20.0
 C1, C2, C3, C4, C5 = (np.float32(1 / factorial(n)) for n in range(1, 6))
 
 
@@ -85,9 +85,10 @@ def _exp(x: Any) -> Any:
     """``exp(x)`` in single precision for x <= 0, in arithmetic that vectorizes (libm's does not).
 
     m = exp(x / 32) - 1 by Taylor, and five times ``(1 + m)^2 - 1``: to 1e-7, as no 1 swallows the
-    digits of m. Exactly 0 at `EXPCUT` and below: far from the threshold no denormal products arise.
+    digits of m. Exactly 0 at `EXP_CUT` and below, so that no denormal products arise far from the
+    threshold.
     """
-    r = max(x, np.float32(EXPCUT)) * np.float32(1 / 32)
+    r = max(x, np.float32(EXP_CUT)) * np.float32(1 / 32)
     m = r * (C1 + r * (C2 + r * (C3 + r * (C4 + r * C5))))
     for _ in range(5):
         m = m * (m + np.float32(2))
