@@ -6,13 +6,15 @@ matrix products over all steps and samples, taken by torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from brf_lava.errors import BackendUnavailableError
@@ -27,6 +29,20 @@ PIECE = 1 << 20  # neurons, times steps and samples, at least
 def threads() -> tuple[int, int]:
     """Of torch and of the compiled loop. They decide how sums are split, and so their last bits."""
     return torch.get_num_threads(), int(numba.get_num_threads())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order, and so the same bits, on any number of cores."""
+    of_torch, of_loop = threads()
+    with threadpool_limits(1):  # NumPy's BLAS
+        torch.set_num_threads(1)
+        numba.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(of_torch)
+            numba.set_num_threads(of_loop)
 
 
 class _Layer(torch.autograd.Function):

@@ -14,6 +14,7 @@ from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError
 from brf_lava.export.adaptive import Progress
 from brf_lava.export.quantize import LayerReport, quantize
+from brf_lava.kernels.cpu import one_thread
 from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
@@ -69,18 +70,19 @@ def to_integers(
     rounding, real = possible_rounding(model, rounding), model.to_real()
     distilled = rounding == "distilled"
     trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
-    network, reports = quantize(
-        real,
-        x,
-        rounding="adaptive" if distilled else rounding,
-        decision=model.decision,
-        progress=progress,
-        **{**options, "state_bits": options.get("state_bits") or trained_bits or None},
-    )
-    if distilled:
-        neurons = sum(len(layer.weights) for layer in real.layers)
-        return distill(model, network, reports, x, lambda epochs: progress(neurons + epochs))
-    return network, reports
+    with one_thread():  # the same integers on any number of cores
+        network, reports = quantize(
+            real,
+            x,
+            rounding="adaptive" if distilled else rounding,
+            decision=model.decision,
+            progress=progress,
+            **{**options, "state_bits": options.get("state_bits") or trained_bits or None},
+        )
+        if distilled:
+            neurons = sum(len(layer.weights) for layer in real.layers)
+            return distill(model, network, reports, x, lambda epochs: progress(neurons + epochs))
+        return network, reports
 
 
 def export_model(

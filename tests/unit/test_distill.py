@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
 from networks import random_spikes
+from threadpoolctl import threadpool_info
 
 from brf_lava.backends import engine
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.errors import NotEnoughMemoryError
 from brf_lava.export.quantize import growing, quantize
 from brf_lava.export.rounding import mantissa_limit
+from brf_lava.kernels.cpu import threads
 from brf_lava.network.forward import forward
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train import distill as distillation
@@ -82,6 +85,25 @@ def test_deviations_are_those_from_the_network_as_trained() -> None:
     assert found["dt * omega"] == np.abs(rotation - 0.01 * real.coefficients[1]).max()
     assert report.format.weight_bits == (3, 4)
     assert not growing(real)
+
+
+def test_sums_are_those_of_one_thread_on_any_number() -> None:
+    before, seen = threads(), list[tuple[int, ...]]()
+
+    def progress(done: int) -> None:
+        blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.append((*threads(), *blas))
+
+    numba.set_num_threads(2)
+    torch.set_num_threads(2)
+    try:
+        to_integers(float_network(), X, progress=progress)
+        assert threads() == (2, 2)
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
+    assert len(seen) == 12 + 6 + distillation.EPOCHS
+    assert {number for each in seen for number in each} == {1}
 
 
 def test_pruned_weights_stay_0_and_so_do_trained_integers() -> None:
