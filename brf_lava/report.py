@@ -169,17 +169,6 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
     return table("States: formats from measured ranges", ("layer", "state", *columns), rows)
 
 
-def deviation_table(reports: tuple[LayerReport, ...]) -> Table:
-    """Return how far the integers are from the trained parameters."""
-    rows = []
-    for index, report in enumerate(reports, start=1):
-        for each in report.deviations:
-            errors = (f"{each.absolute:.3g}", f"{each.relative:.3%}")
-            rows.append((f"{index} {report.neuron}", each.parameter, str(each.bits), *errors))
-    columns = ("layer", "parameter", ">bits", ">largest error", ">of largest value")
-    return table("Parameters: quantization error", columns, rows)
-
-
 def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
     """Return one line per neuron that rounding made unstable."""
     return [

@@ -96,7 +96,6 @@ def export(
     if lose is not None:
         report.print_table(bits.trial_table(what, tried, [best], "chosen"))
     report.print_table(report.format_table(reports))
-    report.print_table(report.deviation_table(reports))
     stable = "No neuron had to be changed to stay stable."
     for line in (report.correction_lines(reports) or [stable]) + report.growth_lines(reports):
         click.echo(line)

@@ -7,7 +7,7 @@ state format follows from the largest value each state reached on real data, wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import floor, inf, log2
 from typing import Any
@@ -69,19 +69,6 @@ class LayerFormat:
 
 
 @dataclass(frozen=True)
-class Deviation:
-    """How far a parameter's integers are from its real values, in the parameter's own unit.
-
-    relative: the largest error over the largest absolute value.
-    """
-
-    parameter: str
-    bits: int  # of the largest integer, sign included
-    absolute: float
-    relative: float
-
-
-@dataclass(frozen=True)
 class Correction:
     """A neuron whose rounded integers were changed to keep it stable."""
 
@@ -104,7 +91,6 @@ class LayerReport:
     format: LayerFormat
     units: dict[str, int]
     peaks: dict[str, float]
-    deviations: tuple[Deviation, ...]
     corrections: tuple[Correction, ...]
     growth: dict[int, float]
 
@@ -169,8 +155,8 @@ def quantize(
         decision = decision or Decision()
         layers = round_network(network, nearest, x, widths, decision, progress, grams)
         reports = tuple(
-            measured_against(next(r for near, r in found if near.unit == layer.unit), real, layer)
-            for found, real, layer in zip(results, network.layers, layers, strict=True)
+            next(report for near, report in found if near.unit == layer.unit)
+            for found, layer in zip(results, layers, strict=True)
         )
     quantized = FixedNetwork(layers, input_range=inputs)
     check_rest(quantized)
@@ -190,20 +176,6 @@ def _layer_bits(network: RealNetwork, bits: int | Sequence[int]) -> list[tuple[i
         )
     each = iter(given * len(names))
     return [tuple(islice(each, count)) for count in counts]
-
-
-def measured_against(report: LayerReport, real: RealLayer, fixed: FixedLayer) -> LayerReport:
-    """The report of a layer with other weights or coefficients than rounding alone gives."""
-    unit = _weight_unit(real, report.format)
-    again = [
-        _deviation(name, connection.mantissa, connection.integers / unit, matrix)
-        for name, connection, matrix in zip(
-            WEIGHTS, (fixed.weights, fixed.recurrent), bare_weights(real), strict=False
-        )
-        if connection is not None
-    ]
-    again += _coefficient_deviations(real, fixed.coefficients, 2**report.format.parameter_bits)
-    return replace(report, deviations=(*again, *report.deviations[len(again) :]))
 
 
 def input_range(x: NDArray[Any]) -> tuple[int, int]:
@@ -271,7 +243,7 @@ def choose_state_bits(
 def _largest_current(layer: RealLayer, layer_format: LayerFormat, largest_input: int) -> float:
     """What can reach a neuron in one step, as a state integer; infinite for weights beyond it."""
     try:
-        weights, recurrent, _ = _quantize_synapses(layer, layer_format)
+        weights, recurrent = _quantize_synapses(layer, layer_format)
     except ParameterError:  # raised again if there is no other format
         return inf
     sums = weights.largest_currents(largest_input)
@@ -282,9 +254,9 @@ def quantize_layer(
     layer: RealLayer, layer_format: LayerFormat, peaks: dict[str, float] | None = None
 ) -> tuple[FixedLayer, LayerReport]:
     """Quantize one layer; see `quantize`. peaks: for the report only."""
-    weights, recurrent, of_weights = _quantize_synapses(layer, layer_format)
-    coefficients, of_coefficients, corrections = _quantize_coefficients(layer, layer_format)
-    constants, of_constants = _quantize_constants(layer, layer_format)
+    weights, recurrent = _quantize_synapses(layer, layer_format)
+    coefficients, corrections = _quantize_coefficients(layer, layer_format)
+    constants = _quantize_constants(layer, layer_format)
     growth, neuron = growing(layer), layer.neuron
     fixed = FixedLayer(neuron, weights, recurrent, coefficients, constants, tuple(growth))
     report = LayerReport(
@@ -292,7 +264,6 @@ def quantize_layer(
         format=layer_format,
         units=dict(zip(neuron.states, fixed.units.tolist(), strict=True)),
         peaks=peaks or {},
-        deviations=(*of_weights, *of_coefficients, *of_constants),
         corrections=corrections,
         growth=growth,
     )
@@ -301,17 +272,15 @@ def quantize_layer(
 
 def _quantize_synapses(
     layer: RealLayer, layer_format: LayerFormat
-) -> tuple[Connection, Connection | None, tuple[Deviation, ...]]:
+) -> tuple[Connection, Connection | None]:
     """Input and recurrent weights in integers, without what the integer step applies itself."""
     unit, named = _weight_unit(layer, layer_format), zip(WEIGHTS, bare_weights(layer), strict=False)
     bits = np.broadcast_to(layer_format.weight_bits, 1 if layer.recurrent is None else 2).tolist()
-    quantized = [
+    connections = (
         quantize_weights(name, matrix, unit, width, layer_format.state_bits)
         for (name, matrix), width in zip(named, bits, strict=True)
-    ]
-    connections = iter([connection for connection, _ in quantized])
-    deviations = tuple(deviation for _, deviation in quantized)
-    return next(connections), next(connections, None), deviations
+    )
+    return next(connections), next(connections, None)
 
 
 def _weight_unit(layer: RealLayer, layer_format: LayerFormat) -> float:
@@ -321,7 +290,7 @@ def _weight_unit(layer: RealLayer, layer_format: LayerFormat) -> float:
 
 def quantize_weights(
     name: str, weights: NDArray[np.float64], unit: float, weight_bits: int, state_bits: int
-) -> tuple[Connection, Deviation]:
+) -> Connection:
     """Signed mantissas with one exponent for the whole matrix, the smallest that fits.
 
     unit: state integers per unit of weight.
@@ -337,13 +306,12 @@ def quantize_weights(
             f"{mantissa_limit(weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
             f"bits (--state-bits, now {state_bits})."
         )
-    connection = Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
-    return connection, _deviation(name, connection.mantissa, connection.integers / unit, weights)
+    return Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
 
 
 def _quantize_coefficients(
     layer: RealLayer, layer_format: LayerFormat
-) -> tuple[NDArray[np.int64], tuple[Deviation, ...], tuple[Correction, ...]]:
+) -> tuple[NDArray[np.int64], tuple[Correction, ...]]:
     """The coefficients [P, N] of a layer's neurons in integers, as their record says.
 
     Rounding must not make a neuron diverge that does not. One that was trained to diverge, as its
@@ -375,22 +343,7 @@ def _quantize_coefficients(
         for k, (before, after) in enumerate(columns)
         if before != after
     )
-    return coefficients, _coefficient_deviations(layer, coefficients, one), corrections
-
-
-def _coefficient_deviations(
-    layer: RealLayer, coefficients: NDArray[np.int64], one: int
-) -> tuple[Deviation, ...]:
-    neuron, scaled = layer.neuron, scaled_coefficients(layer)
-    deviations = [
-        _deviation(spec.label, integers, integers / one, values)
-        for spec, integers, values in zip(neuron.per_neuron, coefficients, scaled, strict=True)
-    ]
-    if neuron.leak:  # and of the input gain, which the decay leaves
-        index = neuron.coefficients.index(neuron.leak)
-        gain = one - coefficients[index]
-        deviations.append(_deviation(f"1 - {neuron.leak}", gain, gain / one, 1 - scaled[index]))
-    return tuple(deviations)
+    return coefficients, corrections
 
 
 def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:
@@ -420,33 +373,11 @@ def _stable(neuron: Neuron, integers: list[int], one: int, k: int) -> Sequence[i
     )
 
 
-def _quantize_constants(
-    layer: RealLayer, layer_format: LayerFormat
-) -> tuple[Any, tuple[Deviation, ...]]:
-    """The integer constants of a layer, and how far they are from the real ones.
-
-    A threshold that its integer holds exactly is not listed.
-    """
+def _quantize_constants(layer: RealLayer, layer_format: LayerFormat) -> Any:
+    """The integer constants of a layer."""
     kind: Any = layer.neuron.fixed_constants
-    real = layer.constants._asdict()
-    integers = dict(vars(layer_format))
+    real, integers = layer.constants._asdict(), dict(vars(layer_format))
     formats = layer_format.state_bits, layer_format.parameter_bits, layer_format.unit
-    deviations = []
     for spec in layer.neuron.constants:
-        one = spec.scale(*formats)
-        integer = integers[spec.name] = int(nearest(real[spec.name] * one))
-        deviation = _deviation(spec.name, integer, integer / one, real[spec.name])
-        if spec.name in kind._fields and (deviation.absolute or not spec.of_state):
-            deviations.append(deviation)
-    return kind(*(integers[name] for name in kind._fields)), tuple(deviations)
-
-
-def _deviation(parameter: str, integers: Any, represented: Any, real: Any) -> Deviation:
-    error = float(np.abs(np.asarray(represented) - real).max(initial=0.0))
-    scale = float(np.abs(real).max(initial=0.0))
-    return Deviation(
-        parameter=parameter,
-        bits=int(np.abs(np.asarray(integers, dtype=np.int64)).max(initial=0)).bit_length() + 1,
-        absolute=error,
-        relative=error / scale if scale else 0.0,
-    )
+        integers[spec.name] = int(nearest(real[spec.name] * spec.scale(*formats)))
+    return kind(*(integers[name] for name in kind._fields))

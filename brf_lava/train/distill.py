@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from brf_lava.errors import ParameterError
 from brf_lava.export.adaptive import Progress
-from brf_lava.export.quantize import LayerReport, measured_against
+from brf_lava.export.quantize import LayerReport
 from brf_lava.io.memory import require_memory
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.network.rest import restless
@@ -139,8 +139,7 @@ def distill(
     if best is None:
         return fixed, tuple(reports)
     return replace(fixed, layers=tuple(layer for layer, _ in best)), tuple(
-        replace(measured_against(after, real, layer), peaks=before.peaks)
-        for (layer, after), before, real in zip(best, reports, model.to_real().layers, strict=True)
+        replace(after, peaks=before.peaks) for (_, after), before in zip(best, reports, strict=True)
     )
 
 

@@ -59,7 +59,6 @@ def test_from_training_to_lava_with_commands(here: Path) -> None:
     output = printed("train", "--recipe", here / "ecg-gbrf.toml", *SMALL, "--set=tau_q=[4, 9]")
     assert "kernel cpu\n" in output
     output = printed("export", "model.pt", "net.h5")
-    assert "gamma" in output
     assert "4 - 7 GBRF recurrent - 6 LI" in output
     assert "Lava equals the engine in all" in printed("run", "net.h5", "--limit", "3")
     assert "are equal" in printed("verify", "net.h5", "--samples", "2", "--steps", "40")
@@ -135,9 +134,7 @@ def network() -> FixedNetwork:
     """3 inputs, 7 neurons of GBRF, 2 readouts."""
     rng = np.random.default_rng(5)
     made = Block(gbrf(), PARAMS, 3, 7, generator=torch.Generator().manual_seed(1))
-    quantized, report = quantize_layer(made.to_real(), LayerFormat())
-    names = [each.parameter for each in report.deviations]
-    assert names[1:4] == ["dt * damping", "dt * omega", "gamma"]
+    quantized, _ = quantize_layer(made.to_real(), LayerFormat())
     weights, recurrent = random_connection(rng, 7, 3, 8), random_connection(rng, 7, 7, 6)
     readout, _ = quantize_layer(block.li.Affine({}, 7, 2).to_real(), LayerFormat())
     return FixedNetwork((replace(quantized, weights=weights, recurrent=recurrent), readout))

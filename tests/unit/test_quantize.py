@@ -130,7 +130,7 @@ def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
     case: tuple[NDArray[np.float64], float, int],
 ) -> None:
     weights, unit, bits = case
-    connection, deviation = quantize_weights("w", weights, unit, bits, 14)
+    connection = quantize_weights("w", weights, unit, bits, 14)
     limit = 2 ** (bits - 1) - 1
     step = 2**connection.exponent
     assert connection.mantissa.dtype == np.int8
@@ -139,9 +139,6 @@ def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
     assert error <= step / 2
     if connection.exponent:
         assert np.rint(np.abs(weights * unit) / (step // 2)).max() > limit
-    assert deviation.absolute == pytest.approx(error / unit, abs=ROUNDING)
-    if np.abs(weights).max() > 0:
-        assert deviation.relative == pytest.approx(deviation.absolute / np.abs(weights).max())
 
 
 @pytest.mark.parametrize(
@@ -157,18 +154,16 @@ def test_weights_are_rounded_to_the_finest_mantissas_that_fit(
     ],
 )
 def test_weights_by_hand(weights: Any, mantissa: Any, exponent: int) -> None:
-    connection, deviation = quantize_weights("w", np.array(weights), 1.0, 8, 14)
+    connection = quantize_weights("w", np.array(weights), 1.0, 8, 14)
     assert connection.mantissa.tolist() == mantissa
     assert connection.exponent == exponent
-    if not np.any(weights):
-        assert (deviation.absolute, deviation.relative) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("bits", [WEIGHT_BITS_MIN, WEIGHT_BITS_MAX])
 def test_the_largest_weight_that_fits_and_those_beyond(bits: int) -> None:
     """Past 63 bits a cast to integers would wrap, and make the largest weight the smallest."""
     largest = (2 ** (bits - 1) - 1) * 2**EXPONENT_MAX
-    connection, _ = quantize_weights("w", np.array([[1.0, -1.0]]), largest, bits, 14)
+    connection = quantize_weights("w", np.array([[1.0, -1.0]]), largest, bits, 14)
     assert connection.exponent == EXPONENT_MAX
     assert connection.integers.tolist() == [[largest, -largest]]
     for beyond in (largest + 2**EXPONENT_MAX / 2, 1e19, 1e300):
@@ -393,18 +388,11 @@ def test_a_readout_always_decays(bits: int) -> None:
 # Reports and whole neurons
 
 
-def test_the_report_names_every_parameter_and_its_error() -> None:
+def test_the_report_names_the_neuron_and_its_peaks() -> None:
     real_layer = brf_layer([10.0, 20.0], 0.5, [[0.3], [-0.7]], [[0.0, 0.1], [0.2, 0.0]])
-    layer, report = quantize_layer(real_layer, LayerFormat(), {"u": 1.5, "v": 1.0, "q": 2.0})
+    _, report = quantize_layer(real_layer, LayerFormat(), {"u": 1.5, "v": 1.0, "q": 2.0})
     assert report.neuron == "BRF"
     assert report.peaks == {"u": 1.5, "v": 1.0, "q": 2.0}
-    weights, names = ["weight", "recurrent weight"], ["dt * damping", "dt * omega", "dt", "gamma"]
-    assert [deviation.parameter for deviation in report.deviations] == weights + names
-    rotation = report.deviations[3]
-    error = np.abs(layer.coefficients[1] / 2**16 - DT * np.array([10.0, 20.0])).max()
-    assert rotation.absolute == pytest.approx(error)
-    assert rotation.relative == pytest.approx(error / 0.2)
-    assert rotation.bits == int(layer.coefficients[1].max()).bit_length() + 1
 
 
 def test_a_resonator_by_hand() -> None:
@@ -541,12 +529,6 @@ def test_a_neuron_that_leaks_nothing_hears_nothing() -> None:
     assert layer.weights.integers[:, 0].tolist() == [0, pytest.approx(0.5 * 2**14, rel=0.01)]
     with pytest.raises(ParameterError, match=r"^LI: decay 1 at neuron 1, .* must be below 1"):
         quantize_layer(li_layer([0.9, 1.0], [[0.0], [0.05]]), LayerFormat())
-
-
-def test_the_report_tells_what_the_input_gain_loses() -> None:
-    _, report = quantize_layer(li_layer([1 - 2.25 / 1024], [[0.0]]), LayerFormat(14, 10))
-    gain = next(found for found in report.deviations if found.parameter == "1 - decay")
-    assert (gain.bits, gain.relative) == (3, pytest.approx(0.25 / 2.25))
 
 
 def test_every_neuron_has_all_levels_whatever_its_gain() -> None:
