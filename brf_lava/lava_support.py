@@ -44,7 +44,7 @@ REPAIRS = {
         "        layer_config = self.net_config['layer']\n"
         "        if 'brf_lava' in self.net_config.f.attrs and type(self).__module__ == __name__:\n"
         "            raise NotImplementedError(\n"
-        "                f'{self.filename}: has neurons of brf-lava, which netx does not know. Use '\n"
+        "                f'{self.filename}: neurons of brf-lava, which netx does not know. Use '\n"
         "                'brf_lava.Network instead of lava.lib.dl.netx.hdf5.Network.')\n",
     ),
 }

@@ -25,7 +25,7 @@ class Result:
     """What a command found.
 
     values: for programs; dataclasses, arrays and paths may be in them. lines: for people, texts and
-    tables, the verdict first. more: what only --all shows. error: raised after the result was shown.
+    tables, the verdict first. more: what only --all shows. error: raised after all was shown.
     """
 
     values: Mapping[str, Any]
@@ -100,10 +100,10 @@ class Command(click.Command):
         """Write the options in sections, those of all commands last."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
-            common = COMMON if parameter.name == "help" else "Options"
-            section = sections.setdefault(getattr(parameter, "section", common), [])
-            if (record := parameter.get_help_record(ctx)) is not None:
-                section.append(record)
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                title = COMMON if parameter is self.get_help_option(ctx) else "Options"
+                sections.setdefault(getattr(parameter, "section", title), []).append(record)
         sections[COMMON] = sections.pop(COMMON)
         for title, records in sections.items():
             if records:

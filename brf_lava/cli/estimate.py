@@ -119,7 +119,7 @@ def estimate(
         "dynamic_joules": cost.dynamic,
         "static_joules": cost.static,
         "seconds": cost.seconds,
-        "operations": cost.counts,
+        "operations": {key.strip(): each for key, each in cost.counts.items()},
         "energies_joules": cost.energies,
         "step_times": cost.times,
         "measurements": measurements,

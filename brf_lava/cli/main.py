@@ -148,7 +148,7 @@ class Commands(Group):
         """List the commands by what they are for."""
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                rows = [(str(each.name), each.get_short_help_str(60)) for each in commands]
+                rows = [(str(each.name), each.get_short_help_str(200)) for each in commands]
                 formatter.write_dl(rows, col_spacing=2)
 
 
