@@ -121,9 +121,9 @@ def estimate(
         "seconds": cost.seconds,
         "operations": {key.strip(): each for key, each in cost.counts.items()},
         "energies_joules": cost.energies,
-        "step_times": cost.times,
+        "step_times": {group: each._asdict() for group, each in cost.times.items()},
         "measurements": measurements,
-        "constants": energy.CONSTANTS,
+        "constants": [each._asdict() for each in energy.CONSTANTS],
     }
     return Result(values, lines, more)
 
