@@ -38,6 +38,15 @@ REPAIRS = {
         "    from lava.lib.dl.slayer import object_detection\n"
         "    return object_detection\n",
     ),
+    # Looks for parameters of its own resonators in our files, and says nothing of the class to use
+    "lava.lib.dl.netx.hdf5": (
+        "        layer_config = self.net_config['layer']\n",
+        "        layer_config = self.net_config['layer']\n"
+        "        if 'brf_lava' in self.net_config.f.attrs and type(self).__module__ == __name__:\n"
+        "            raise NotImplementedError(\n"
+        "                f'{self.filename}: neurons of brf-lava, which netx does not know. Use '\n"
+        "                'brf_lava.Network instead of lava.lib.dl.netx.hdf5.Network.')\n",
+    ),
 }
 
 

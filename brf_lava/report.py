@@ -15,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -60,38 +61,25 @@ def notice(text: str) -> None:
     make_console(stderr=True).print(f"Notice: {text}", style="yellow", soft_wrap=True)
 
 
-def table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], shown: int | None = None
-) -> Table:
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Return a table.
 
     Args:
         title: Its title.
         columns: Their headings; one that begins with > holds numbers.
         rows: Finished cells; an empty row is a line across the table.
-        shown: How many rows at most; the rest is counted below. None: all.
     """
-    made = Table(title=title, title_justify="left", caption_justify="left")
+    made = Table(title=title, title_justify="left")
     for column in columns:
         justify: Any = "right" if column.startswith(">") else "left"
         made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # nothing cut
-    rows = list(rows)
-    for row in rows[:shown]:
+    for row in rows:
         made.add_row(*row) if row else made.add_section()
-    if shown is not None and len(rows) > shown:
-        made.caption = f"and {len(rows) - shown:,} more rows, see --all"
     return made
 
 
 def print_table(table: Table) -> None:
     make_console().print(table)
-
-
-def print_rows(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], shown: int | None = None
-) -> None:
-    """Print a `table`."""
-    print_table(table(title, columns, rows, shown))
 
 
 def _bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
@@ -133,10 +121,18 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
     """A bar over steps; nothing where there is no terminal."""
-    columns = (TextColumn(label), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with _bar(*columns, transient=True) as bar:
         task = bar.add_task("", total=steps)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def busy(label: str) -> Iterator[None]:
+    """A moving bar while something without steps is done; nothing where there is no terminal."""
+    with _bar(TextColumn(label), TimeElapsedColumn(), transient=True) as bar:
+        bar.add_task("", total=None)
+        yield
 
 
 def checkpoint_table(checkpoint: Checkpoint) -> Table:

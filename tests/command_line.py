@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +137,51 @@ def printed(*arguments: Any) -> str:
     result = brf_lava(*arguments)
     assert_worked(result)
     return result.output
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and type of every plain value in JSON, as docs/reference/json.md writes them."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, f"{path}[]")
+    else:
+        names = {bool: "boolean", int: "number", float: "number", str: "string"}
+        yield path, names.get(type(value), "null")
+
+
+def documented_leaves(command: str) -> dict[str, str]:
+    """The table of a command in docs/reference/json.md: path and types."""
+    page = (ROOT / "docs" / "reference" / "json.md").read_text()
+    _, found, rest = page.partition(f"\n## {command}\n")
+    assert found, f"docs/reference/json.md does not describe {command}"
+    rows = re.findall(r"^\| `(.*?)` \| (.*?) \|", rest.partition("\n## ")[0], re.MULTILINE)
+    assert rows
+    return dict(rows)
+
+
+def assert_documented(command: str, *arguments: Any, exit_code: int = 0) -> dict[str, Any]:
+    """One object on stdout, with what docs/reference/json.md says of it, and nothing else."""
+    result = brf_lava(*command.split(), *arguments, "--json", "--quiet")
+    assert result.exit_code == exit_code, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    described, met = documented_leaves(command), set()
+    head = ("format", "schema", "versions")
+    assert found["format"] == f"brf-lava-{command.replace(' ', '-')}"
+    assert [type(found[name]) for name in head] == [str, int, dict]
+    for path, kind in leaves({k: v for k, v in found.items() if k not in head}):
+        row = next((each for each in described if re.fullmatch(_pattern(each), path)), None)
+        assert row is not None, f"{command}: {path} ({kind}) is not in docs/reference/json.md"
+        assert kind in described[row], f"{command}: {path} is a {kind}, not {described[row]}"
+        met.add(row)
+    missing = {row for row in set(described) - met if "may be absent" not in described[row]}
+    assert not missing, f"{command}: {missing} in docs/reference/json.md, but not in the result"
+    return found
+
+
+def _pattern(row: str) -> str:
+    """A path with * for any name, as a regular expression."""
+    return re.escape(row).replace(r"\*", r"[^\[\]]+")

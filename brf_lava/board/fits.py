@@ -145,12 +145,17 @@ class Placement:
             if check.remedy and check.most is not None and check.most > check.limit.value
         ]
 
+    def misfit(self, where: str) -> DoesNotFitError | None:
+        """The violated limits as an error; None if there are none."""
+        if not (violations := self.violations):
+            return None
+        text = ". ".join(violations)
+        return DoesNotFitError(f"{where}: does not fit {self.profile.board}: {text}.")
+
     def require_fit(self, where: str) -> None:
         """Raises: DoesNotFitError with the violated limits unless there are none."""
-        if violations := self.violations:
-            raise DoesNotFitError(
-                f"{where}: does not fit {self.profile.board}: {'. '.join(violations)}."
-            )
+        if (error := self.misfit(where)) is not None:
+            raise error
 
 
 def capacity(profile: Loihi2Profile) -> Integers:

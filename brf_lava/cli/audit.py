@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data
 from brf_lava.errors import NetworkFileError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
 
 
-@click.command()
+@click.command(cls=Command, more=True)
 @click.argument("model", type=PATH)
 @click.argument("network", type=PATH)
 @data_option
 @click.option("--limit", type=click.IntRange(1), default=500, show_default=True, help="Samples.")
 @click.option("-o", "--out", type=PATH, help="Also draw the ranges: .png, .svg or .pdf.")
-@click.option("--json", "as_json", is_flag=True, help="All of it as JSON instead of tables.")
-def audit(
-    model: Path, network: Path, data: DataOptions, limit: int, out: Path | None, as_json: bool
-) -> None:
+def audit(model: Path, network: Path, data: DataOptions, limit: int, out: Path | None) -> Result:
     """Where do the integers of NETWORK differ from MODEL, which they were exported from?
 
-    Both run the first test samples. Shown are the peaks and saturations of the states, and what
+    Both run the first test samples. --all shows the peaks and saturations of the states, and what
     each source of error does alone: the weights of each matrix, the coefficients of the neurons,
     the constants, the rounding of the states. --json has all neurons, steps and samples.
+
+    \b
+    Examples:
+      brf-lava audit model.pt net.h5
+      brf-lava audit model.pt net.h5 --all -o ranges.png
     """
     if out is not None:
         require_extra("plot", "matplotlib")
         from brf_lava.analysis.draw.style import check_picture
 
         check_picture(out)
-    from brf_lava import report
     from brf_lava.analysis import audit as audits
     from brf_lava.analysis.activity import Samples
     from brf_lava.network.bounds import proof_lines
@@ -62,10 +62,5 @@ def audit(
             draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
         click.echo(f"Wrote {on_one_line(out)}.", err=True)
     lines = [*audits.verdict(found), *proof_lines(fixed)]
-    if as_json:
-        about = {"model": given, "data": asdict(dataset.source), "summary": lines}
-        click.echo(json.dumps({**about, **asdict(found)}, default=lambda each: each.tolist()))
-        return
-    click.echo("\n".join(lines))
-    for table in audits.tables(found):
-        report.print_table(table)
+    about = {"model": given, "data": dataset.source, "summary": lines}
+    return Result({**about, **vars(found)}, lines, audits.tables(found))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.backends.base import BACKENDS
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.loihi2_options import Loihi2Settings, loihi2_options
 from brf_lava.cli.options import PATH
 from brf_lava.cli.target_options import TargetOptions, target_options
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from brf_lava.ecg.classify import RecordLabels
 
 
-@click.command("classify")
+@click.command("classify", cls=Command)
 @click.argument("network", type=PATH)
 @click.argument("record", type=PATH)
 @click.option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
@@ -39,8 +40,14 @@ def classify_command(
     target: TargetOptions,
     batch: int | None,
     loihi2: Loihi2Settings,
-) -> None:
-    """Name the wave at every sample of RECORD, an ECG in WFDB format, with NETWORK."""
+) -> Result:
+    """Name the wave at every sample of RECORD, an ECG in WFDB format, with NETWORK.
+
+    \b
+    Examples:
+      brf-lava classify net.h5 records/sel100 --csv waves.csv
+      brf-lava classify net.h5 records/sel100 --backend engine --annotations-out .
+    """
     from brf_lava import report
     from brf_lava.ecg import classify
     from brf_lava.ecg.signal import parse_leads, record_path
@@ -75,7 +82,6 @@ def classify_command(
     count = 0
     if marks is not None and labels.marks():
         count = classify.write_annotation(labels, marks)
-    report.print_table(labels_table(labels))
     if labels.signals > len(labels.leads):
         default = "" if signals else ", the first two; --leads names others"
         used = " and ".join(labels.leads)
@@ -83,15 +89,24 @@ def classify_command(
     if labels.skipped:
         which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
         report.notice(f"{which} invalid samples or a flat lead, and no class.")
+    lines: list[str | Table] = [labels_table(labels)]
     if csv is not None:
-        click.echo(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")
+        lines.append(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")
     if marks is not None and count:
-        click.echo(f"Wrote {on_one_line(marks)}: {count:,} marks.")
+        lines.append(f"Wrote {on_one_line(marks)}: {count:,} marks.")
     elif marks is not None:
         report.notice(
             f"{on_one_line(marks)} is not written: the classes of {labels.record} describe no "
             "wave, so there are no marks. Look at them with --csv."
         )
+    about = ("record", "fs", "samples", "leads", "windows", "skipped", "sops")
+    return Result(
+        {
+            **{name: getattr(labels, name) for name in about},
+            "marks": [{"step": mark.step, "symbol": mark.symbol} for mark in labels.marks()],
+        },
+        lines,
+    )
 
 
 def labels_table(labels: RecordLabels) -> Table:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, network_data
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from brf_lava.board.energy import Estimate, Range
     from brf_lava.board.meter import Measurement
-    from brf_lava.report import Rows
 
 UJ, MS, NS_PER_US, NS_PER_MS = 1e-6, 1e-3, 1e3, 1e6
 
 
-@click.command()
+@click.command(cls=Command, more=True)
 @click.argument("run", type=PATH, metavar="RUN.json")
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="The board.")
 @click.option("--measure", "network", type=PATH, help="Also measure this network on the engine.")
@@ -34,11 +36,17 @@ def estimate(
     model: Path | None,
     data: DataOptions,
     device: str,
-) -> None:
+) -> Result:
     """What a measured run would cost on a Loihi 2 board, as ranges.
 
     RUN.json is what 'brf-lava run --out' wrote. Energies per operation of Loihi 2 are not public:
-    two sets of Loihi 1 stand in. --measure and --float run the same samples on this computer.
+    two sets of Loihi 1 stand in; --all shows every constant with its source. --measure and --float
+    run the same samples on this computer.
+
+    \b
+    Examples:
+      brf-lava run net.h5 -o run.json && brf-lava estimate run.json
+      brf-lava estimate run.json --measure net.h5 --float model.pt
     """
     from brf_lava import report
     from brf_lava.board import energy
@@ -63,7 +71,8 @@ def estimate(
         fixed, _ = read_network(network)
         dataset = network_data(fixed.provenance, data, network)
         split = same_samples(stored, dataset, fixed.provenance.get("model"), network)
-        measurements += time_engine(stored, fixed, split, network)
+        with report.busy("measuring the engine"):
+            measurements += time_engine(stored, fixed, split, network)
     if model is not None:
         from brf_lava.train.checkpoint import load_checkpoint
 
@@ -71,22 +80,56 @@ def estimate(
         known = {"task": trained.recipe.task, "permutation": trained.permutation}
         dataset = network_data(known, data, model)
         split = same_samples(stored, dataset, trained.fingerprint, model)
-        measurements += time_float(trained.model(), split, device)
-    click.echo(
+        with report.busy("measuring the float network"):
+            measurements += time_float(trained.model(), split, device)
+    lines = [
+        f"About {_shown(cost.dynamic, UJ)} uJ dynamic, {_shown(cost.static, UJ)} uJ static and "
+        f"{_shown(cost.seconds, MS)} ms per sample.",
+        "An estimate, not a measurement; nothing here was verified on hardware.",
         f"run      {run}: {placement.network.name}, {result.samples:,} samples of "
-        f"{result.steps:,} steps on backend {result.backend}"
-    )
-    click.echo(f"board    {board.board}: cores {placement.cores:,}, chips {placement.chips:,}")
-    click.echo("An estimate, not a measurement; nothing here was verified on hardware.")
-    report.print_rows(*_energy_rows(cost, result.steps))
-    report.print_rows(*_time_rows(cost, result.steps))
-    report.print_rows(*_measurement_rows(cost, measurements))
-    for problem in dict.fromkeys(f"{m.what}: {m.problem}" for m in measurements if m.problem):
-        click.echo(f"Energy not measured, {problem}.")
-    report.print_rows(*_constant_rows())
+        f"{result.steps:,} steps on backend {result.backend}",
+        f"board    {board.board}: cores {placement.cores:,}, chips {placement.chips:,}",
+        *(
+            f"here     {each.what}, batch {each.batch:,}: {each.seconds / MS:,.3g} ms, "
+            f"{_joules(each)} uJ per sample"
+            for each in measurements
+        ),
+        *dict.fromkeys(
+            f"Energy not measured, {m.what}: {m.problem}." for m in measurements if m.problem
+        ),
+        "Left out: the host, the ways between it and the chip, and traffic between chips.",
+    ]
     if placement.chips > energy.MOST_CHIPS:
-        click.echo(f"Notice: no barrier of more than {energy.MOST_CHIPS} chips is published.")
-    click.echo("Left out: the host, the ways between it and the chip, and traffic between chips.")
+        lines.append(f"Notice: no barrier of more than {energy.MOST_CHIPS} chips is published.")
+    more = [
+        _energy_table(cost, result.steps),
+        _time_table(cost, result.steps),
+        _measurement_table(cost, measurements),
+        _constant_table(),
+    ]
+    values = {
+        "run": run,
+        "task": stored.network.task,
+        "backend": result.backend,
+        "samples": result.samples,
+        "steps": result.steps,
+        "board": board.board,
+        "cores": placement.cores,
+        "chips": placement.chips,
+        "dynamic_joules": cost.dynamic,
+        "static_joules": cost.static,
+        "seconds": cost.seconds,
+        "operations": {key.strip(): each for key, each in cost.counts.items()},
+        "energies_joules": cost.energies,
+        "step_times": {group: each._asdict() for group, each in cost.times.items()},
+        "measurements": measurements,
+        "constants": [each._asdict() for each in energy.CONSTANTS],
+    }
+    return Result(values, lines, more)
+
+
+def _joules(each: Measurement) -> str:
+    return "not measured" if each.joules is None else f"{each.joules / UJ:,.3g}"
 
 
 def _shown(value: Range, unit: float = 1.0) -> str:
@@ -94,7 +137,8 @@ def _shown(value: Range, unit: float = 1.0) -> str:
     return low if low == high else f"{low} - {high}"
 
 
-def _energy_rows(cost: Estimate, steps: int) -> Rows:
+def _energy_table(cost: Estimate, steps: int) -> Table:
+    from brf_lava import report
     from brf_lava.board.energy import total
 
     groups = cost.energies.values()
@@ -104,20 +148,25 @@ def _energy_rows(cost: Estimate, steps: int) -> Rows:
         rows.append((name, f"{value:,.1f}", f"{value / steps:,.2f}", *energies))
     together = ("together", "", "", *(_shown(total(parts.values()), UJ) for parts in groups))
     columns = ("", ">per sample", ">per step", *(f">uJ, {name}" for name in cost.energies))
-    return "Operations, and dynamic energy per sample", columns, [*rows, (), together]
+    rows = [*rows, (), together]
+    return report.table("Operations, and dynamic energy per sample", columns, rows)
 
 
-def _time_rows(cost: Estimate, steps: int) -> Rows:
+def _time_table(cost: Estimate, steps: int) -> Table:
+    from brf_lava import report
+
     rows = []
     for name, time in cost.times.items():
         per_step = (_shown(time.mean, NS_PER_US), _shown(time.peak, NS_PER_US))
         per_sample = _shown(time.mean.times(steps), NS_PER_MS)
         rows.append((name, *per_step, per_sample, str(time.core), time.bound))
     columns = ("", ">mean", ">all peaks at once", ">ms per sample", ">core", ">bound by")
-    return "Time per step, us, of the busiest core", columns, rows
+    return report.table("Time per step, us, of the busiest core", columns, rows)
 
 
-def _measurement_rows(cost: Estimate, measurements: list[Measurement]) -> Rows:
+def _measurement_table(cost: Estimate, measurements: list[Measurement]) -> Table:
+    from brf_lava import report
+
     low, high = cost.seconds
     times = (_shown(cost.seconds, MS), f"{1 / high:,.0f} - {1 / low:,.0f}")
     rows = [
@@ -126,13 +175,13 @@ def _measurement_rows(cost: Estimate, measurements: list[Measurement]) -> Rows:
     ]
     for each in measurements:
         times = (f"{each.seconds / MS:,.3g}", f"{each.batch / each.seconds:,.0f}")
-        joules = "not measured" if each.joules is None else f"{each.joules / UJ:,.3g}"
-        rows.append((each.what, f"{each.batch:,}", *times, joules))
+        rows.append((each.what, f"{each.batch:,}", *times, _joules(each)))
     columns = ("", ">batch", ">latency, ms", ">samples/s", ">energy, uJ")
-    return "Per sample; --measure and --float add this computer", columns, rows
+    return report.table("Per sample; --measure and --float add this computer", columns, rows)
 
 
-def _constant_rows() -> Rows:
+def _constant_table() -> Table:
+    from brf_lava import report
     from brf_lava.board.energy import CONSTANTS
 
     rows: list[tuple[str, ...]] = []
@@ -141,4 +190,4 @@ def _constant_rows() -> Rows:
         for each in group:
             value = f"{each.low:g}" if each.low == each.high else f"{each.low:g} - {each.high:g}"
             rows.append((each.name, f"{value} {each.unit}", each.certainty, each.source))
-    return "Constants", ("", ">value", "certainty", "source"), rows
+    return report.table("Constants", ("", ">value", "certainty", "source"), rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import (
     PATH,
@@ -21,7 +22,7 @@ from brf_lava.cli.options import (
 from brf_lava.io.printable import on_one_line
 
 
-@click.command()
+@click.command(cls=Command, more=True)
 @click.argument("model", type=PATH)
 @click.argument("network", type=PATH)
 @data_option
@@ -51,8 +52,17 @@ def export(
     weight_bits: tuple[int, ...],
     lose: float | None,
     **options: Any,
-) -> None:
-    """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file."""
+) -> Result:
+    """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file.
+
+    --all shows the number format of every state and the error of every parameter.
+
+    \b
+    Examples:
+      brf-lava export model.pt net.h5
+      brf-lava export model.pt net.h5 --weight-bits 6
+      brf-lava export model.pt net.h5 --lose 0.3
+    """
     from brf_lava import report
     from brf_lava.analysis.activity import answers
     from brf_lava.analysis.fidelity import AGREES, fidelity_samples, measure_fidelity
@@ -93,17 +103,19 @@ def export(
         exported, reports = export_model(
             checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **options
         )
-    if lose is not None:
-        report.print_table(bits.trial_table(what, tried, [best], "chosen"))
-    report.print_table(report.format_table(reports))
-    stable = "No neuron had to be changed to stay stable."
-    for line in (report.correction_lines(reports) or [stable]) + report.growth_lines(reports):
-        click.echo(line)
-    click.echo("\n".join(proof_lines(exported)))
-    fidelity = measure_fidelity(answers(real, samples), exported, samples)
-    report.print_table(fidelity.table(what))
+    with report.busy("comparing with the float network"):
+        fidelity = measure_fidelity(answers(real, samples), exported, samples)
+        proof = proof_lines(exported)
     name = on_one_line(network)
-    click.echo(f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}")
+    stable = ["No neuron had to be changed to stay stable."]
+    lines = [
+        f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}",
+        fidelity.table(what),
+        *([bits.trial_table(what, tried, [best], "chosen")] if lose is not None else []),
+        *(report.correction_lines(reports) or stable),
+        *report.growth_lines(reports),
+        *proof,
+    ]
     if fidelity.agreement < AGREES:
         click.echo(
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
@@ -111,3 +123,6 @@ def export(
             f"--state-bits, or train with --set weight_bits={min(weight_bits)}.",
             err=True,
         )
+    trials = {"trials": tried} if lose is not None else {}
+    values = {"network": network, "model": model, "compared": fidelity, "on": what, "proof": proof}
+    return Result({**values, "layers": reports, **trials}, lines, [report.format_table(reports)])

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, next_command
 from brf_lava.cli.train import recipe_for_task
 from brf_lava.io.printable import on_one_line
 from brf_lava.neurons.families import SPIKING
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument("published", type=PATH)
 @click.option("--task", required=True, help="What it was trained for, e.g. ecg.")
 @click.option("--neuron", help=f"One of {', '.join(SPIKING)}; else the one that fits best.")
@@ -28,8 +29,14 @@ def import_command(
     out: Path,
     overwrite: bool,
     data: DataOptions,
-) -> None:
-    """Read a checkpoint of the published reference code into a model file."""
+) -> Result:
+    """Read a checkpoint of the published reference code into a model file.
+
+    \b
+    Examples:
+      brf-lava import ecg_brf.pt --task ecg -o model.pt
+      brf-lava import psmnist_brf.pt --task psmnist --permutation order.npy
+    """
     from brf_lava import report
     from brf_lava.data.permutation import IDENTITY
     from brf_lava.errors import CheckpointError
@@ -47,9 +54,13 @@ def import_command(
             "the file that was published with it with --permutation; RF was published without one "
             f"and measured in the pixels' own order: --permutation {IDENTITY}."
         )
-    checkpoint = import_published(published, dataset, neuron, chosen)
+    with report.busy("measuring the network on the test data"):
+        checkpoint = import_published(published, dataset, neuron, chosen)
     save_checkpoint(checkpoint, out)
-    report.print_table(report.checkpoint_table(checkpoint))
-    click.echo(f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.")
     following = next_command("export", out, "net.h5", data=data)
-    click.echo(f"Wrote {on_one_line(out)}. Next: {on_one_line(following)}")
+    lines = [
+        report.checkpoint_table(checkpoint),
+        f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.",
+        f"Wrote {on_one_line(out)}. Next: {on_one_line(following)}",
+    ]
+    return Result({"model": out, **checkpoint.summary()}, lines)

@@ -40,18 +40,19 @@ class Loihi2Settings:
 loihi2_options = grouped(
     "loihi2",
     Loihi2Settings,
+    "Options for a board",
     click.option(
         "--host",
         type=click.Choice(["auto", "slurm", "ethernet"]),
-        help="loihi2: where the board is; auto: ethernet where NXSDKHOST is set, else slurm.",
+        help="Where the board is; auto: ethernet where NXSDKHOST is set, else slurm.",
     ),
-    click.option("--partition", help="loihi2: of slurm; else PARTITION, else the profile's."),
-    click.option("--board", help="loihi2: a node of slurm, instead of a partition."),
-    click.option("--address", help="loihi2: of an ethernet host; else NXSDKHOST."),
-    click.option("--chip-generation", help="loihi2: such as N3B3; else the profile's."),
-    click.option("--microcode", type=PATH, help="loihi2: TOML list of assembled neuron programs."),
-    click.option("--assembler", help="loihi2: the assembler plug-in, where there are several."),
-    click.option("--io-delay", type=int, help="loihi2: steps by which the host adapters delay."),
+    click.option("--partition", help="Of slurm; else PARTITION, else the profile's."),
+    click.option("--board", help="A node of slurm, instead of a partition."),
+    click.option("--address", help="Of an ethernet host; else NXSDKHOST."),
+    click.option("--chip-generation", help="Such as N3B3; else the profile's."),
+    click.option("--microcode", type=PATH, help="TOML list of assembled neuron programs."),
+    click.option("--assembler", help="The assembler plug-in, where there are several."),
+    click.option("--io-delay", type=int, help="Steps by which the host adapters delay."),
 )
 
 

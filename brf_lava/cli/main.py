@@ -15,6 +15,7 @@ import click
 from brf_lava import __version__
 from brf_lava.cli.audit import audit
 from brf_lava.cli.classify import classify_command
+from brf_lava.cli.command import Group
 from brf_lava.cli.data import data
 from brf_lava.cli.doctor import doctor
 from brf_lava.cli.estimate import estimate
@@ -109,7 +110,7 @@ def _out_of_memory(error: BaseException) -> bool:
     return said or getattr(error, "errno", 0) == errno.ENOMEM
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that turns this package's errors into one line and an exit code.
 
     Whatever is printed is printable, be it names of files, texts in them or wrong arguments.
@@ -143,16 +144,34 @@ class Commands(click.Group):
         with _ending(ctx), terminated_like_interrupted():
             return super().invoke(ctx)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                rows = [(str(each.name), each.get_short_help_str(200)) for each in commands]
+                formatter.write_dl(rows, col_spacing=2)
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="brf-lava")
 def main() -> None:
-    """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2."""
+    """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2.
+
+    \b
+    Examples:
+      brf-lava train --task ecg
+      brf-lava export model.pt net.h5
+      brf-lava run net.h5
+    """
 
 
-for command in (
-    *(train, import_command, export, sweep_bits, run, classify_command, stream_command, data),
-    *(audit, reproduce, plot),
-    *(loihi2, map_command, estimate, install_lava, doctor, verify),
-):
-    main.add_command(command)
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "The three main commands": (train, export, run),
+    "Data and models": (data, import_command, reproduce),
+    "Look closer": (audit, sweep_bits, plot, verify),
+    "Use a network": (classify_command, stream_command),
+    "Loihi 2 and Lava": (map_command, estimate, loihi2, doctor, install_lava),
+}
+for commands in SECTIONS.values():
+    for command in commands:
+        main.add_command(command)

@@ -42,11 +42,14 @@ def size(text: str) -> int:
     return round(float(number) * factor)
 
 
-def grouped(name: str, group: type[Any], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def grouped(
+    name: str, group: type[Any], title: str, *options: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
     """Give a command several options as one argument.
 
     name: of the argument. group: a dataclass, whose fields are the names of the options'
-    parameters. options: as of `click.option`, in the order of the help.
+    parameters. title: of their section in the help. options: as of `click.option`, in the order of
+    the help.
     """
     parameters = [field.name for field in fields(group)]
 
@@ -58,6 +61,7 @@ def grouped(name: str, group: type[Any], *options: Callable[[Any], Any]) -> Call
 
         for option in reversed(options):
             with_group = option(with_group)
+            vars(vars(with_group)["__click_params__"][-1])["section"] = title
         return with_group
 
     return decorate
@@ -98,6 +102,7 @@ class DataOptions:
 data_option = grouped(
     "data",
     DataOptions,
+    "Options for the data",
     click.option(
         "--data",
         "folder",
@@ -167,7 +172,8 @@ def load_data(task: str, data: DataOptions, source: Path | None = None) -> Datas
             f"--permutation {permutation}: the steps of task {found.name} are not permuted. Leave "
             "it out."
         )
-    dataset = found.load(data.folder, unlabeled=data.unlabeled)
+    with report.busy(f"reading the data of {found.name}"):
+        dataset = found.load(data.folder, unlabeled=data.unlabeled)
     for notice in dataset.notices:
         report.notice(notice)
     return dataset.permuted(read_permutation(permutation)) if permutation else dataset

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.options import PATH, Number
 from brf_lava.io.printable import on_one_line
 
@@ -14,12 +15,12 @@ SHARE = Number(0, 1, min_open=True, max_open=True)
 option = partial(click.option, show_default=True)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("task", metavar="TASK", type=click.Choice(["ecg"]))
 @option("--records", type=PATH, required=True, help="Folder with WFDB records.")
 @option("--patients", type=PATH, help="CSV file of record,patient lines; else the headers say.")
 @option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
-@option("--out", type=PATH, default=Path("ecg.h5"))
+@option("-o", "--out", type=PATH, default=Path("ecg.h5"))
 @option("--annotator", default="q1c", help="Suffix of the wave marks.")
 @option("--threshold", default=0.32, help="In standard deviations of a lead.")
 @option("--delay", default=0, help="Steps by which labels trail the signal; as published: 19.")
@@ -49,10 +50,15 @@ def prepare(
     stride: int,
     unlabeled: str,
     all_records: bool,
-) -> None:
+) -> Result:
     """Encode and label annotated WFDB records, such as the QT database, for --data.
 
     TASK is ecg. No patient is in both halves.
+
+    \b
+    Examples:
+      brf-lava data prepare ecg --records qtdb -o ecg.h5
+      brf-lava train --task ecg --data ecg.h5
     """
     from brf_lava import report
     from brf_lava.data.dataset import summary
@@ -81,13 +87,15 @@ def prepare(
         prepared = wfdb_prepare.prepare(records, settings, on_record, by_record)
     write_prepared(prepared, out)
     dataset = load_prepared(out)
-    report.print_rows("ECG from WFDB records", ("", ">train", ">test"), summary(dataset))
+    tables = [report.table("ECG from WFDB records", ("", ">train", ">test"), summary(dataset))]
     columns = ("half", ">left out, invalid or flat", "record (segments)")
-    report.print_rows("Records", columns, prepared.halves())
+    tables.append(report.table("Records", columns, prepared.halves()))
     if prepared.skipped:
         title = f"{len(prepared.skipped)} records left out"
-        report.print_rows(title, ("record", "why"), prepared.left_out())
+        tables.append(report.table(title, ("record", "why"), prepared.left_out()))
     for notice in prepared.notices():
         report.notice(notice)
     name = on_one_line(out)
-    click.echo(f"Wrote {name}. Next: brf-lava train --task {task} --data {name}")
+    following = f"Wrote {name}. Next: brf-lava train --task {task} --data {name}"
+    values = {"data": out, "source": dataset.source, "left_out": dict(prepared.left_out())}
+    return Result(values, [*tables, following])

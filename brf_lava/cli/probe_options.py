@@ -81,6 +81,7 @@ class ProbeOptions:
 probe_options = grouped(
     "probe",
     ProbeOptions,
+    "Options to record states",
     click.option(
         "--probe",
         metavar="u,v,...",
@@ -89,15 +90,13 @@ probe_options = grouped(
     click.option(
         "--probe-layer",
         metavar="LAYER",
-        help="With --probe: hidden1 (the default), hidden2, ... or readout.",
+        help="hidden1 (the default), hidden2, ... or readout.",
     ),
-    click.option(
-        "--probe-neurons", metavar="0-7,12", help="With --probe: only these, counted from 0."
-    ),
+    click.option("--probe-neurons", metavar="0-7,12", help="Only these, counted from 0."),
     click.option(
         "--probe-out",
         type=PATH,
         metavar="FILE",
-        help="With --probe: the HDF5 file (.h5) that the states go to.",
+        help="The HDF5 file (.h5) that the states go to.",
     ),
 )

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.options import DataOptions, data_option, device_option, load_data
 from brf_lava.errors import DataError, JobError, RecipeError
 from brf_lava.io.printable import on_one_line
 from brf_lava.reproduce.published import NEURONS, TASKS
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from brf_lava.reproduce.plan import Job
 
 
@@ -31,7 +34,7 @@ def neuron_names(text: str) -> list[str]:
     return list(dict.fromkeys(known[name] for name in names))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("tasks", type=click.Choice(TASKS, case_sensitive=False), nargs=-1)
 @click.option(
     "--neurons",
@@ -43,7 +46,9 @@ def neuron_names(text: str) -> list[str]:
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change all recipes.")
-@click.option("--out", type=FOLDER, default=Path("reproduce"), show_default=True, help="A folder.")
+@click.option(
+    "-o", "--out", type=FOLDER, default=Path("reproduce"), show_default=True, help="A folder."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time. Default: one per core.")
 @data_option
 @device_option
@@ -61,12 +66,18 @@ def reproduce(
     device: str,
     restart: bool,
     tables_only: bool,
-) -> None:
+) -> Result | None:
     """Run the published experiments on TASK again and tabulate them next to the published values.
 
     Each run, from seed 0 on, is a training, its export and the exported network on the integer
     engine. What is done is not done again, and what was stopped goes on: after Ctrl-C, give the
     same command.
+
+    \b
+    Examples:
+      brf-lava reproduce ecg --seeds 5
+      brf-lava reproduce smnist psmnist --neurons brf,bhrf --jobs 2
+      brf-lava reproduce --tables-only
     """
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.reproduce.jobs import command, cores, run_jobs
@@ -76,8 +87,7 @@ def reproduce(
 
     if tables_only:
         _check_tables_only()
-        _show_tables(out)
-        return
+        return _tables(out)
     if not tasks:
         raise RecipeError(f"reproduce: name what to run: one or more of {', '.join(TASKS)}.")
     changes += () if epochs is None else (f"training.epochs={epochs}",)
@@ -93,9 +103,12 @@ def reproduce(
     click.echo(f"{len(planned)} runs, {jobs} at once with {threads} threads", err=True)
     with only_writer(out / "results.json"):
         stop = run_jobs(planned, jobs, threads, next_step)
+    error = _end(planned, out, stop)
     if not all(job.steps for job in planned):
-        _show_tables(out)
-    _end(planned, out, stop)
+        return _tables(out, error)
+    if error is not None:
+        raise error
+    return None
 
 
 def _check_tables_only() -> None:
@@ -107,11 +120,13 @@ def _check_tables_only() -> None:
             raise RecipeError(f"--tables-only does not go with {each.opts[0]}. Leave that out.")
 
 
-def _show_tables(out: Path) -> None:
-    """Write and show the tables of all runs in `out`."""
+def _tables(out: Path, error: BaseException | None = None) -> Result:
+    """Write the tables of all runs in `out`. error: what is raised after they were shown."""
     from brf_lava import report
     from brf_lava.reproduce.records import check_alike, read_record, run_folders
     from brf_lava.reproduce.tables import FILES, TABLES, notes, table, write_tables
+
+    shown: list[str | Table] = []
 
     folders = run_folders(out)
     records = [read_record(folder) for folder in folders if folder.complete]
@@ -123,14 +138,13 @@ def _show_tables(out: Path) -> None:
     lines = write_tables(records, unfinished, remarks, out)
     for title in TABLES:
         headings, *rows = table(title, lines)
-        report.print_rows(title, headings, rows)
-    for remark in remarks:
-        click.echo(remark)
-    click.echo(f"Wrote {', '.join(FILES)} in {on_one_line(out)}.")
+        shown.append(report.table(title, headings, rows))
+    shown += [*remarks, f"Wrote {', '.join(FILES)} in {on_one_line(out)}."]
+    return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)
 
 
-def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> None:
-    """Say how to go on where not all is done. Raises: KeyboardInterrupt, JobError."""
+def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:
+    """Say how to go on where not all is done, and return what ends the command."""
     total, done = len(planned), sum(not job.steps for job in planned)
     failed = [job for job in planned if job.problem is not None]
     if done + len(failed) < total:
@@ -139,11 +153,12 @@ def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> None:
             "their finished epochs. Go on with the same command."
         )
         if stop is None:  # a signal came to the process of a run alone
-            raise JobError(text)
+            return JobError(text)
         click.echo(text, err=True)
-        raise stop
+        return stop
     if failed:
-        raise JobError(
+        return JobError(
             f"{len(failed)} of {total} runs failed. {failed[0].folder.name}: {failed[0].problem} "
             "Correct this and give the same command; what is done is not done again."
         )
+    return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.backends.base import BACKENDS
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.loihi2_options import Loihi2Settings, loihi2_options
 from brf_lava.cli.options import (
     PATH,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from brf_lava.run.early import EarlyRow
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("network", type=PATH, default=Path("net.h5"))
 @target_options(BACKENDS)
 @data_option
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--reference", type=PATH, help="Also measure this float model again.")
 @device_option
-@click.option("--out", type=PATH, help="Also write the result to this JSON file.")
+@click.option("-o", "--out", type=PATH, help="Also write the result to this JSON file.")
 @click.option(
     "--early",
     type=numbers,
@@ -65,10 +66,17 @@ def run(
     early: tuple[float, ...] | None,
     probe: ProbeOptions,
     loihi2: Loihi2Settings,
-) -> None:
+) -> Result:
     """Run NETWORK (default: net.h5) on the test data and compare it with the float reference.
 
     For a record without labels see 'brf-lava classify', for one step at a time 'brf-lava stream'.
+
+    \b
+    Examples:
+      brf-lava run net.h5
+      brf-lava run net.h5 --backend engine --limit 20
+      brf-lava run net.h5 -o run.json
+      brf-lava run net.h5 --probe u,v,q,z --probe-neurons 0-7 --probe-out states.h5
     """
     from brf_lava import report
     from brf_lava.io.files import check_writable
@@ -76,7 +84,7 @@ def run(
     from brf_lava.run.early import check_early
     from brf_lava.run.evaluate import check_provenance, float_reference, run_test_data
     from brf_lava.run.execute import work
-    from brf_lava.run.result import KIND, write_result
+    from brf_lava.run.result import KIND, contents, write_result
 
     chosen = target.target(loihi2)
     backend = chosen.backend
@@ -111,19 +119,25 @@ def run(
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)
         written.append(f"Wrote {on_one_line(out)}.")
-    click.echo(f"network  {report.network_line(fixed)}")
-    click.echo(f"data     {dataset.source.description}")
-    report.print_table(report.comparison_table(result))
-    click.echo("SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.")
-    if early_rows:
-        report.print_table(early_table(early_rows))
-    if result.checked:
-        click.echo(
-            f"{backend.title} equals the engine in all {result.spike_slots:,} spike slots and "
-            f"{result.outputs:,} outputs."
-        )
-    for line in written:
-        click.echo(line)
+    verdict = f"Accuracy {result.accuracy:.2%} in integers"
+    if floats is not None and result.agreement is not None:
+        verdict += f", {floats.accuracy:.2%} in float; {result.agreement:.2%} of predictions equal"
+    equal = (
+        f"{backend.title} equals the engine in all {result.spike_slots:,} spike slots and "
+        f"{result.outputs:,} outputs."
+    )
+    lines = [
+        f"{verdict}.",
+        *([equal] if result.checked else []),
+        f"network  {report.network_line(fixed)}",
+        f"data     {dataset.source.description}",
+        report.comparison_table(result),
+        "SOP: a spike of a hidden neuron, as Higuchi et al. 2024 count them.",
+        *([early_table(early_rows)] if early_rows else []),
+        *written,
+    ]
+    values = contents(result, dataset.source, fixed.provenance)
+    return Result({**values, "early": early_rows}, lines)
 
 
 def early_table(early: Sequence[EarlyRow]) -> Table:

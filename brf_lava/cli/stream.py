@@ -11,11 +11,12 @@ from typing import BinaryIO
 import click
 
 from brf_lava.backends.base import STREAMING
+from brf_lava.cli.command import Command
 from brf_lava.cli.options import PATH, numbers
 from brf_lava.cli.target_options import TargetOptions, target_options
 
 
-@click.command("stream")
+@click.command("stream", cls=Command, result=False)
 @click.argument("network", type=PATH)
 @click.argument("source", type=click.File("rb"), metavar="FILE|-")
 @target_options(STREAMING)
@@ -45,6 +46,11 @@ def stream_command(
     A JSON line per step: a list of all inputs, or {"events": [...]} with those that spike;
     {"reset": true} between two sequences. A JSON line per answer: one step per layer late on sim,
     at once on engine; a reset or the end of the input brings the rest. Blank lines are skipped.
+
+    \b
+    Examples:
+      brf-lava stream net.h5 steps.jsonl > answers.jsonl
+      my-sensor | brf-lava stream net.h5 - --backend engine
     """
     from brf_lava.ecg.live import LiveEcg
     from brf_lava.network.file import read_network

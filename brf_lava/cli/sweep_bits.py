@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from brf_lava.cli.command import Command, Result
 from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.options import PATH, DataOptions, data_option, load_data, rounding_option
 from brf_lava.errors import ParameterError
@@ -16,18 +17,25 @@ from brf_lava.io.printable import on_one_line
 SAMPLES = 500  # of the test data, at most
 
 
-@click.command("sweep-bits")
+@click.command("sweep-bits", cls=Command)
 @click.argument("model", type=PATH)
 @data_option
 @rounding_option
 @click.option("-o", "--out", type=PATH, help="Also draw it: .png, .svg or .pdf.")
 @click.option("--full", is_flag=True, help="All 84 combinations, not 12 that change one number.")
-def sweep_bits(model: Path, data: DataOptions, rounding: str, out: Path | None, full: bool) -> None:
+def sweep_bits(
+    model: Path, data: DataOptions, rounding: str, out: Path | None, full: bool
+) -> Result:
     """How few bits for weights, states and parameters of MODEL keep its accuracy?
 
     Accuracy, or agreement with the float network without labels, is that of the first 500 test
     samples. Memory is counted in bits of all weights, states and coefficients. A board may take
     more: the cores are those of a Loihi 2 chip. Ctrl-C shows what is done.
+
+    \b
+    Examples:
+      brf-lava sweep-bits model.pt -o sweep.png
+      brf-lava sweep-bits model.pt --full --json > sweep.json
     """
     if out is not None:
         require_extra("plot", "matplotlib")
@@ -50,7 +58,7 @@ def sweep_bits(model: Path, data: DataOptions, rounding: str, out: Path | None, 
     trial = bits.trials(trained.to_real(), rounded, samples, board, steps)
     points = bits.GRID if full else bits.ONE_AT_A_TIME
     title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
-    tried = [trial(points[0][0])]
+    tried, stop = [trial(points[0][0])], None
     try:
         for weights, states, parameters in points[1:]:
             try:
@@ -63,5 +71,8 @@ def sweep_bits(model: Path, data: DataOptions, rounding: str, out: Path | None, 
             with picture(out) as figure:
                 bits.draw_trials(figure, tried, title)
             click.echo(f"Wrote {on_one_line(out)}.", err=True)
-    finally:  # Ctrl-C, too, shows what is done
-        report.print_table(bits.trial_table(title, tried, bits.pareto(tried), "pareto"))
+    except BaseException as error:  # Ctrl-C, too, shows what is done
+        stop = error
+    best = bits.pareto(tried)
+    values = {"samples": title, "trials": tried, "pareto": best}
+    return Result(values, [bits.trial_table(title, tried, best, "pareto")], error=stop)

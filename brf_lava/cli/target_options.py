@@ -93,6 +93,7 @@ def target_options(backends: Iterable[str]) -> Callable[[Any], Any]:
     return grouped(
         "target",
         TargetOptions,
+        "Options for the backend",
         click.option("--backend", type=click.Choice(list(backends)), default="sim"),
         click.option("--timeout", type=Number(min=0, min_open=True), help="Seconds for Lava."),
         click.option("--profile", help=f"Defaults of the target: sim{board}."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
@@ -12,11 +13,15 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.cli import options
+from brf_lava.cli.command import Command, Result
 from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from brf_lava.config.recipe import Recipe
+    from brf_lava.train.checkpoint import Checkpoint
     from brf_lava.train.trainer import Trainer
 
 
@@ -37,7 +42,7 @@ def seed_numbers(text: str) -> list[int]:
     return list(seeds)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--task",
     help="What to learn, e.g. ecg; picks the shipped recipe for it. Or a .toml that describes a "
@@ -61,7 +66,7 @@ def seed_numbers(text: str) -> list[int]:
     help="Several runs, such as 0-7 or 0,2: model-seed-0.pt and so on, each as with that --seed "
     "alone. On a GPU they train at once.",
 )
-@click.option("--out", type=options.PATH, default=Path("model.pt"), show_default=True)
+@click.option("-o", "--out", type=options.PATH, default=Path("model.pt"), show_default=True)
 @options.data_option
 @options.device_option
 @click.option(
@@ -94,14 +99,31 @@ def train(
     restart: bool,
     overwrite: bool,
     tensorboard: bool,
-) -> None:
-    """Train a network and write it to a model file."""
+) -> Result:
+    """Train a network and write it to a model file.
+
+    \b
+    Examples:
+      brf-lava train --task ecg
+      brf-lava train --recipe ecg-brf-steady --set epochs=100 --seed 1 -o steady.pt
+      brf-lava train --task smnist --seeds 0-7
+      brf-lava train --resume
+    """
+    from brf_lava import report
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.train.checkpoint import KIND
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
-    from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task, together
+    from brf_lava.train.trainer import (
+        Trainer,
+        check_outputs,
+        events_path,
+        metrics_path,
+        resume_path,
+        stored_task,
+        together,
+    )
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
@@ -113,6 +135,9 @@ def train(
     for path in paths:
         check_outputs(path, tensorboard, overwrite, resume)
     target = choose_device(device)
+    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
+    if tensorboard:
+        click.echo(f"events  {watch}", err=True)
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
     if resume:
@@ -146,8 +171,16 @@ def train(
         for trainer in trainers:
             stack.enter_context(only_writer(trainer.out))
             check_outputs(trainer.out, tensorboard, overwrite, resume)  # others may have ended
-        for group in together(trainers):
-            _run(group, again, tensorboard, data)
+        results = [_run(group, again, tensorboard) for group in together(trainers)]
+    models = [model for group in results for model in group]
+    lines: list[str | Table] = []
+    for path, model in models:
+        written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
+        following = on_one_line(options.next_command("export", path, "net.h5", data=data))
+        lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
+    if tensorboard:
+        lines.append(f"Look at the events with: {watch}")
+    return Result({"models": [{"model": p, **each.summary()} for p, each in models]}, lines)
 
 
 def recipe_for_task(
@@ -182,12 +215,12 @@ def recipe_for_task(
 
 
 def _run(
-    trainers: Sequence[Trainer], again: str, tensorboard: bool, data: options.DataOptions
-) -> None:
-    """Run a group of `together`. again: the command that goes on."""
+    trainers: Sequence[Trainer], again: str, tensorboard: bool
+) -> list[tuple[Path, Checkpoint]]:
+    """Run a group of `together`, and return its models. again: the command that goes on."""
     from brf_lava import report
     from brf_lava.train.tensorboard import events
-    from brf_lava.train.trainer import metrics_path, resume_path, run_together
+    from brf_lava.train.trainer import resume_path, run_together
 
     trainer = trainers[0]
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
@@ -223,8 +256,4 @@ def _run(
                 f"{each.best_epoch} (training.patience = {recipe.training.patience}).",
                 err=True,
             )
-        report.print_table(report.checkpoint_table(each.finish()))
-        click.echo(
-            f"Wrote {on_one_line(each.out)} and {on_one_line(metrics_path(each.out))}. "
-            f"Next: {on_one_line(options.next_command('export', each.out, 'net.h5', data=data))}"
-        )
+    return [(each.out, each.finish()) for each in trainers]

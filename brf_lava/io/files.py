@@ -23,6 +23,14 @@ TORCH = rb"PK\x03\x04.{26}[^/]+/data\.pkl.{,200}"  # the archive's first entry, 
 JSON = rb'\{\s*"format": "'
 
 
+def begins(path: Path, pattern: bytes) -> bool:
+    """Whether a regular file begins so, such as with `HDF5` or `TORCH`."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return re.match(pattern, file.read(1000), re.DOTALL) is not None
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of file that this package writes, known by its bytes.

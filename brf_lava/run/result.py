@@ -195,22 +195,29 @@ def summarize(
     )
 
 
-def write_result(
-    result: RunResult, data: DataSource, provenance: dict[str, Any], path: Path
-) -> None:
-    """Write a run as JSON. data: the samples' source; provenance: the network file's."""
+def contents(result: RunResult, data: DataSource, provenance: dict[str, Any]) -> dict[str, Any]:
+    """A run as it is written. data: the samples' source; provenance: the network file's."""
     values = asdict(result)
-    per_sample = json.dumps(values.pop("per_sample"))  # on one line
+    per_sample = values.pop("per_sample")
     values |= {"sops_per_step": result.sops_per_step, "sop_ratio": result.sop_ratio}
     if values["reference"]:
         del values["reference"]["predictions"]
-    contents = {
+    return {
         "format": FORMAT,
         "schema": SCHEMA,
         "versions": versions(),
         "result": values,
         "data": asdict(data),
         "network": provenance,
+        "per_sample": per_sample,
     }
-    text = json.dumps(contents, indent=2).removesuffix("\n}")
+
+
+def write_result(
+    result: RunResult, data: DataSource, provenance: dict[str, Any], path: Path
+) -> None:
+    """Write the `contents` of a run as JSON."""
+    values = contents(result, data, provenance)
+    per_sample = json.dumps(values.pop("per_sample"))  # on one line
+    text = json.dumps(values, indent=2).removesuffix("\n}")
     write_bytes(path, f'{text},\n  "per_sample": {per_sample}\n}}\n'.encode(), KIND)

@@ -21,7 +21,7 @@ from brf_lava.config.recipe import Recipe, parse_recipe
 from brf_lava.config.toml import Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
-from brf_lava.io.files import TORCH, Kind, check_writable, write_bytes
+from brf_lava.io.files import HDF5, TORCH, Kind, begins, check_writable, write_bytes
 from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
@@ -81,6 +81,12 @@ class Checkpoint:
         for name, value in sorted(self.state_dict.items()):
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a program may want to know of it."""
+        recipe = {"recipe": self.recipe.name, "task": self.recipe.task, "seed": self.seed}
+        epochs = {"epoch": self.epoch, "epochs": self.epochs_done}
+        return {**recipe, **epochs, "metrics": self.metrics, "data": self.data}
 
     def model(self) -> Network:
         """The network with these weights, on the CPU."""
@@ -258,6 +264,11 @@ def read_torch_file(path: Path) -> Any:
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
     with reading(path, "a torch file of plain tensors, or damaged", CheckpointError, REMEDY):
+        if begins(path, HDF5):
+            raise CheckpointError(
+                f"{path}: this is an exported network, not a model. Name the model that it was "
+                f"exported from, or run it: brf-lava run {path}."
+            )
         intact, archive = has_seal(path), load_torch_file(path)
         contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
         found, schema = contents.get("format"), contents.get("schema")

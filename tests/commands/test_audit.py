@@ -278,8 +278,10 @@ def found(folder: Path, brf: Checkpoint) -> Audit:
 
 
 def test_the_command_shows_the_verdict_first(folder: Path, found: Audit) -> None:
-    lines = printed("audit", folder / "model.pt", folder / "net.h5").splitlines()
-    assert lines[:3] == verdict(found)
+    short = printed("audit", folder / "model.pt", folder / "net.h5").splitlines()
+    lines = printed("audit", folder / "model.pt", folder / "net.h5", "--all").splitlines()
+    assert lines[:3] == short[:3] == verdict(found)
+    assert len(short) < 10
     assert "Cannot overflow" in lines[3]
     assert len(lines) < 32
     assert max(map(len, lines[5:])) <= 80

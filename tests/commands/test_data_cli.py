@@ -235,16 +235,16 @@ def test_fetch_to_a_folder(server: Server, tmp_path: Path, monkeypatch: pytest.M
     serve(server, "smnist", MNIST, monkeypatch)
     to = tmp_path / "new" / "folder"
     server.cut_after = 10
-    assert_failed(brf_lava("fetch", "smnist", "--to", to), "10 bytes read", "fetch it again")
+    assert_failed(brf_lava("fetch", "smnist", "--out", to), "10 bytes read", "fetch it again")
     server.cut_after = None
     with only_writer(to / f"{mnist.IDX[1]}.gz"):
-        assert_failed(brf_lava("fetch", "smnist", "--to", to), "another process is writing it")
+        assert_failed(brf_lava("fetch", "smnist", "--out", to), "another process is writing it")
     assert names(to) == {f"{mnist.IDX[0]}.gz"}
-    result = brf_lava("fetch", "smnist", "--to", to)
+    result = brf_lava("fetch", "smnist", "--out", to)
     assert f"Next: name it with --data {to}" in result.output
     assert {path.name: path.read_bytes() for path in to.iterdir()} == MNIST
     assert len(server.requests) == 5
-    assert_failed(brf_lava("fetch", "smnist", "--to", "/dev/null/x"), "/dev/null/x: Not a dir")
+    assert_failed(brf_lava("fetch", "smnist", "--out", "/dev/null/x"), "/dev/null/x: Not a dir")
     assert_failed(brf_lava("fetch", "eeg"), "'eeg' is not one of", *map(repr, sources.SOURCES))
 
 
@@ -274,22 +274,22 @@ def test_fetch_by_a_list_of_checksums(
     server.files = {**bodies, "SHA256SUMS.txt": "\n".join(lines).encode()}
     to = tmp_path / "records"
     refused = "SHA256SUMS.txt: has other checksums than brf-lava knows, for the 4 files"
-    assert_failed(brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url), refused, "deleted")
+    assert_failed(brf_lava("fetch", "ecg", "--out", to, "--mirror", server.url), refused, "deleted")
     assert not names(to)
     lines.sort(key=lambda line: line.split()[1])
     own = "".join(f"{line}\n" for line in lines if line.split()[1] in bodies)
     known = replace(sources.QTDB, listing_hash=hashlib.sha256(own.encode()).hexdigest())
     monkeypatch.setitem(sources.SOURCES, "ecg", known)
-    result = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url.rstrip("/"))
+    result = brf_lava("fetch", "ecg", "--out", to, "--mirror", server.url.rstrip("/"))
     assert result.exit_code == 0, result.output
     assert names(to) == {*bodies, "SHA256SUMS.txt"}
     assert f"brf-lava data prepare ecg --records {to}" in result.output
     assert "brf-lava train --task ecg --data ecg.h5" in result.output
     server.files["SHA256SUMS.txt"] = b"nothing of use"
-    again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
+    again = brf_lava("fetch", "ecg", "--out", to, "--mirror", server.url)
     assert_failed(again, "SHA256SUMS.txt: has other checksums", "for the 0 files")
     (to / "SHA256SUMS.txt").write_text("of the user's own\n")
-    again = brf_lava("fetch", "ecg", "--to", to, "--mirror", server.url)
+    again = brf_lava("fetch", "ecg", "--out", to, "--mirror", server.url)
     assert_failed(again, "SHA256SUMS.txt: is not the published list, and would be replaced")
 
 
@@ -297,7 +297,7 @@ def test_fetch_by_a_list_of_checksums(
 def test_a_stopped_fetch_can_be_repeated(server: Server, tmp_path: Path, number: int) -> None:
     server.files, server.slow = {f"{mnist.IDX[0]}.gz": CONTENT}, True
     to = tmp_path / "d"
-    words = ("data", "fetch", "smnist", "--mirror", server.url, "--to", to)
+    words = ("data", "fetch", "smnist", "--mirror", server.url, "--out", to)
     process = command_line.start(*words)
     deadline = time.monotonic() + 60
     while not server.requests and time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -386,7 +387,7 @@ def network(tmp_path: Path) -> Path:
 
 def test_map_prints_every_limit_with_its_source(network: Path) -> None:
     profile = board("loihi2-kapohopoint")
-    text = map_text(network, "--profile", "loihi2-kapohopoint")
+    text = map_text(network, "--profile", "loihi2-kapohopoint", "--all")
     for title in TITLES:
         assert f" {title} " in text
     for key in Limits.__dataclass_fields__:
@@ -403,9 +404,14 @@ def test_map_says_no_after_the_whole_map(tmp_path: Path) -> None:
     path.write_text(DESCRIPTION.replace("repeat = 2", "repeat = 200"))
     result = brf_lava("map", "--describe", path)
     assert_failed(result, 6, "oheogulch, 202 cores: chips: 2 needed, 1 allowed")
-    assert "and 177 more rows, see --all" in result.output  # of 201 layers
+    verdict, *lines = result.stdout.splitlines()
+    assert verdict == "Does not fit: 1 limit exceeded."
+    assert len(lines) < 10
     assert "Fits" not in result.output
-    assert "177 more rows" not in brf_lava("map", "--describe", path, "--all").output
+    assert brf_lava("map", "--describe", path, "--all").output.count(" BRF rec. ") == 200
+    found = json.loads(brf_lava("map", "--describe", path, "--json").stdout)
+    assert (found["fits"], found["cores"], len(found["layers"])) == (False, 202, 201)
+    assert found["violations"][0].startswith("oheogulch, 202 cores: chips: 2 needed, 1 allowed")
 
 
 def test_map_draws(tmp_path: Path) -> None:

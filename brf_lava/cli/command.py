@@ -1,0 +1,117 @@
+"""What all commands share: their common options, their help, and how a result is shown.
+
+A command returns a `Result`. People read its verdict first, and the rest with ``--all``; programs
+read the same as one line of JSON with ``--json``. ``--quiet`` leaves errors alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+COMMON = "Options of all commands"
+REST = "More: the same command with --all."
+SCHEMA = 1  # of a result in JSON that brings no schema of its own
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found.
+
+    values: for programs; dataclasses, arrays and paths may be in them. lines: for people, texts and
+    tables, the verdict first. more: what only --all shows. error: raised after all was shown.
+    """
+
+    values: Mapping[str, Any]
+    lines: Sequence[Any]
+    more: Sequence[Any] = ()
+    error: BaseException | None = None
+
+    def show(self, everything: bool) -> None:
+        """Print what people read."""
+        from brf_lava import report
+
+        hidden = [REST] if self.more and not everything else []
+        for each in (*self.lines, *(self.more if everything else hidden)):
+            if isinstance(each, str):
+                click.echo(each)
+            else:
+                report.print_table(each)
+
+    def as_json(self, command: str) -> str:
+        """Return the values on one line, with what they are."""
+        import msgspec
+
+        from brf_lava.versions import versions
+
+        head = {"format": f"brf-lava-{command}", "schema": SCHEMA, "versions": versions()}
+        return msgspec.json.encode({**head, **self.values}, enc_hook=_plain).decode()
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value.tolist()
+
+
+def _flags(result: bool, more: bool) -> list[click.Option]:
+    flags = [
+        *([click.Option(["--json"], is_flag=True, help="Print the result as JSON.")] * result),
+        *([click.Option(["--all", "everything"], is_flag=True, help="Print all of it.")] * more),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Print errors, and JSON if asked for."),
+    ]
+    for flag in flags:
+        vars(flag)["section"] = COMMON
+    return flags
+
+
+class Command(click.Command):
+    """A command with the common options. result: it returns a `Result`; more: which has more."""
+
+    def __init__(self, *args: Any, result: bool = True, more: bool = False, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.flags = _flags(result, more)
+        self.params += self.flags
+
+    def invoke(self, ctx: click.Context) -> None:
+        json, everything, quiet = (
+            ctx.params.pop(name, False) for name in ("json", "everything", "quiet")
+        )
+        with ExitStack() as stack:
+            if quiet:
+                nowhere = stack.enter_context(open(os.devnull, "w"))
+                stack.enter_context(redirect_stderr(nowhere))
+            found = super().invoke(ctx)
+        if not isinstance(found, Result):
+            return
+        if json:
+            name = ctx.command_path.partition(" ")[2].replace(" ", "-")
+            click.echo(found.as_json(name))
+        elif not quiet:
+            found.show(everything)
+        if found.error is not None:
+            raise found.error
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in sections, those of all commands last."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                title = COMMON if parameter is self.get_help_option(ctx) else "Options"
+                sections.setdefault(getattr(parameter, "section", title), []).append(record)
+        sections[COMMON] = sections.pop(COMMON)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
