@@ -99,9 +99,10 @@ def train(
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.train.checkpoint import KIND
+    from brf_lava.train.metrics import resume_path
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
-    from brf_lava.train.trainer import Trainer, check_outputs, resume_path, stored_task, together
+    from brf_lava.train.trainer import Trainer, check_outputs, stored_task, together
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
@@ -186,8 +187,9 @@ def _run(
 ) -> None:
     """Run a group of `together`. again: the command that goes on."""
     from brf_lava import report
+    from brf_lava.train.metrics import metrics_path, resume_path
     from brf_lava.train.tensorboard import events
-    from brf_lava.train.trainer import metrics_path, resume_path, run_together
+    from brf_lava.train.trainer import run_together
 
     trainer = trainers[0]
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
