@@ -16,7 +16,7 @@ from brf_lava.train.model import choose_device
 from brf_lava.train.published import import_published
 from brf_lava.train.trainer import Trainer
 
-RECIPE = "ecg-brf"
+RECIPE = "ecg-brf-published"
 SEED = 0
 
 

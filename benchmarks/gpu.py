@@ -71,7 +71,7 @@ class Case:
 
 
 CASES = (
-    Case("ECG", "ecg-brf", 16, 1300, 4, 6, 0.1, 800.0, 35),
+    Case("ECG", "ecg-brf-published", 16, 1300, 4, 6, 0.1, 800.0, 35),
     Case("S-MNIST", "smnist-brf", 256, 784, 1, 10, 0.2, 2000.0, 211),
     Case("PS-MNIST", "psmnist-brf", 256, 784, 1, 10, 0.2, 2000.0, 211),
     Case("SHD", "shd-brf", 32, 250, 700, 20, 0.02, 200.0, 230),

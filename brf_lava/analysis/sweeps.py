@@ -201,3 +201,25 @@ def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | N
 
 def _repeats(found: Sweep) -> str:
     return f"lines: mean, bands: least to largest; random draws: {found.accuracy.shape[1]}"
+
+
+def draw_grid(figure: Any, lines: Sequence[dict[str, Any]]) -> None:
+    """Accuracy in float and in integers over the points of a grid, mean and deviation of the seeds.
+
+    lines: of `brf_lava.reproduce.tables.table_lines`.
+    """
+    points = list(dict.fromkeys(line.get("variant", "as it is") for line in lines))
+    figure.set_size_inches(max(6.4, 1.2 * len(points)), 4.2)
+    panel, index = figure.subplots(), 0
+    for cell in dict.fromkeys((line["task"], line["neuron"]) for line in lines):
+        rows = [line for line in lines if (line["task"], line["neuron"]) == cell]
+        at = [points.index(line.get("variant", "as it is")) for line in rows]
+        for name, what in (("accuracy_percent", "float"), ("integer_accuracy_percent", "integers")):
+            means = [line[f"{name}_mean"] for line in rows]
+            errors = [line[f"{name}_std"] or 0.0 for line in rows]
+            label = f"{' '.join(cell)}, {what}"
+            panel.errorbar(at, means, errors, capsize=3, label=label, **style.look(index, True))
+            index += 1
+    panel.set_xticks(range(len(points)), points)
+    panel.set(ylabel="accuracy (%)")
+    panel.legend()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import re
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from brf_lava.reproduce.plan import Job
 
 
+PICTURE = "grid.png"
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -32,6 +33,15 @@ def neuron_names(text: str) -> list[str]:
     if not known.keys() >= set(names):
         raise click.BadParameter(f"{text!r}; allowed are {', '.join(known)}, with commas between.")
     return list(dict.fromkeys(known[name] for name in names))
+
+
+def grid_of(text: str) -> list[str]:
+    """Read a recipe key and its values with commas between, as the type of an option."""
+    key, _, values = (part.strip() for part in text.partition("="))
+    points = re.findall(r"(?:\[[^\]]*\]|[^,\[\]])+", values)  # a value may be a list
+    if not key or not points or "/" in values:
+        raise click.BadParameter(f"{text!r}; such as training.weight_bits=2,4,8 is needed.")
+    return list(dict.fromkeys(f"{key}={''.join(point.split())}" for point in points))
 
 
 @click.command(cls=Command)
@@ -47,9 +57,36 @@ def neuron_names(text: str) -> list[str]:
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change all recipes.")
 @click.option(
+    "--grid",
+    type=grid_of,
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="Train each recipe with each of these values, and draw what they give.",
+)
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Use the published settings, which do not train to the end with every seed.",
+)
+@click.option(
     "-o", "--out", type=FOLDER, default=Path("reproduce"), show_default=True, help="A folder."
 )
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time. Default: one per core.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Where jobs run: here, or as an array of Slurm (extra [slurm]).",
+)
+@click.option("--partition", help="Of Slurm.")
+@click.option(
+    "--time",
+    "minutes",
+    type=click.IntRange(min=1),
+    metavar="MINUTES",
+    help="Limit of a job of Slurm, after which it goes on in another. Default: 240.",
+)
 @data_option
 @device_option
 @click.option("--restart", is_flag=True, help="Start damaged runs and other experiments over.")
@@ -60,8 +97,13 @@ def reproduce(
     seeds: int,
     epochs: int | None,
     changes: tuple[str, ...],
+    grid: tuple[list[str], ...],
+    published: bool,
     out: Path,
     jobs: int | None,
+    executor: str,
+    partition: str | None,
+    minutes: int | None,
     data: DataOptions,
     device: str,
     restart: bool,
@@ -73,6 +115,9 @@ def reproduce(
     engine. What is done is not done again, and what was stopped goes on: after Ctrl-C, give the
     same command.
 
+    Recipes are the shipped ones, which train to the end; the tables say what in them is not as
+    published.
+
     \b
     Examples:
       brf-lava reproduce ecg --seeds 5
@@ -80,7 +125,7 @@ def reproduce(
       brf-lava reproduce --tables-only
     """
     from brf_lava.io.files import check_writable, only_writer
-    from brf_lava.reproduce.jobs import command, cores, run_jobs
+    from brf_lava.reproduce.jobs import KIND, MANIFEST, Cluster, cores, run_jobs
     from brf_lava.reproduce.plan import plan, recipes_for
     from brf_lava.reproduce.tables import FILES
     from brf_lava.train.model import choose_device
@@ -91,18 +136,24 @@ def reproduce(
     if not tasks:
         raise RecipeError(f"reproduce: name what to run: one or more of {', '.join(TASKS)}.")
     changes += () if epochs is None else (f"training.epochs={epochs}",)
-    recipes = recipes_for(product(dict.fromkeys(tasks), neurons), changes)
-    choose_device(device)
+    slurm = executor == "slurm"
+    if not slurm and (partition or minutes):
+        raise RecipeError("--partition and --time are for --executor slurm. Leave them out.")
+    if grid:
+        _check_picture(out)
+    recipes = recipes_for(product(dict.fromkeys(tasks), neurons), changes, grid, published)
+    if not slurm:
+        choose_device(device)
     planned = plan(recipes, seeds, out, lambda task: load_data(task, data), restart)
-    jobs = min(jobs or cores(), len(planned))
-    threads = max(1, cores() // jobs)
-    next_step = partial(command, changes=changes, data=data.arguments(), device=device)
+    jobs = min(jobs or (len(planned) if slurm else cores()), len(planned))
+    threads = 1 if slurm else max(1, cores() // jobs)
+    cluster = Cluster("slurm", partition, minutes or Cluster.minutes) if slurm else None
     out.mkdir(parents=True, exist_ok=True)
-    for name, kind in FILES.items():
+    for name, kind in {**FILES, MANIFEST: KIND}.items():
         check_writable(out / name, kind)
     click.echo(f"{len(planned)} runs, {jobs} at once with {threads} threads", err=True)
     with only_writer(out / "results.json"):
-        stop = run_jobs(planned, jobs, threads, next_step)
+        stop = run_jobs(planned, jobs, threads, out, device, data.arguments(), cluster)
     error = _end(planned, out, stop)
     if not all(job.steps for job in planned):
         return _tables(out, error)
@@ -123,6 +174,7 @@ def _check_tables_only() -> None:
 def _tables(out: Path, error: BaseException | None = None) -> Result:
     """Write the tables of all runs in `out`. error: what is raised after they were shown."""
     from brf_lava import report
+    from brf_lava.reproduce.jobs import problems
     from brf_lava.reproduce.records import check_alike, read_record, run_folders
     from brf_lava.reproduce.tables import FILES, TABLES, notes, table, write_tables
 
@@ -134,13 +186,32 @@ def _tables(out: Path, error: BaseException | None = None) -> Result:
     if not records:
         raise DataError(f"{out}: holds no finished run. Name the --out of a 'brf-lava reproduce'.")
     check_alike(records)
-    remarks = notes(records, unfinished)
+    remarks = notes(records, unfinished, problems(out))
     lines = write_tables(records, unfinished, remarks, out)
     for title in TABLES:
         headings, *rows = table(title, lines)
         shown.append(report.table(title, headings, rows))
-    shown += [*remarks, f"Wrote {', '.join(FILES)} in {on_one_line(out)}."]
+    written = list(FILES)
+    if any("variant" in line for line in lines):
+        written.append(PICTURE)
+        from brf_lava.analysis.draw.style import picture
+        from brf_lava.analysis.sweeps import draw_grid
+
+        with picture(out / PICTURE) as figure:
+            draw_grid(figure, lines)
+    shown += [*remarks, f"Wrote {', '.join(written)} in {on_one_line(out)}."]
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)
+
+
+def _check_picture(out: Path) -> None:
+    """Find out before a sweep that its picture could not be drawn."""
+    from brf_lava.io.extras import require_extra
+
+    require_extra("plot", "matplotlib")
+    from brf_lava.analysis.draw.style import check_picture
+
+    out.mkdir(parents=True, exist_ok=True)
+    check_picture(out / PICTURE)
 
 
 def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:

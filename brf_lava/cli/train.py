@@ -113,14 +113,13 @@ def train(
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.train.checkpoint import KIND
+    from brf_lava.train.metrics import metrics_path, resume_path
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
     from brf_lava.train.trainer import (
         Trainer,
         check_outputs,
         events_path,
-        metrics_path,
-        resume_path,
         stored_task,
         together,
     )
@@ -219,8 +218,9 @@ def _run(
 ) -> list[tuple[Path, Checkpoint]]:
     """Run a group of `together`, and return its models. again: the command that goes on."""
     from brf_lava import report
+    from brf_lava.train.metrics import resume_path
     from brf_lava.train.tensorboard import events
-    from brf_lava.train.trainer import resume_path, run_together
+    from brf_lava.train.trainer import run_together
 
     trainer = trainers[0]
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from brf_lava.config import toml
-from brf_lava.config.shipped import read_named
+from brf_lava.config.shipped import names, read_named
 from brf_lava.errors import ParameterError, RecipeError
 from brf_lava.network.decision import PREDICTIONS, Decision
 from brf_lava.neurons.families import DEFAULT, SPIKING, Neuron
@@ -279,6 +279,12 @@ def recipe_for(task: str, neuron: str = DEFAULT.name) -> Recipe:
         hint = toml.nearest(task, list(TASKS))
         raise RecipeError(f"task {task}: no such task. {hint} Name your own as a .toml file.")
     return load_recipe(f"{task}-{neuron}".lower())
+
+
+def published_recipe(task: str, neuron: str) -> Recipe:
+    """The recipe with the published settings, where the shipped one of that name has others."""
+    name = f"{task}-{neuron}-published".lower()
+    return load_recipe(name) if name in names("training") else recipe_for(task, neuron)
 
 
 def override(recipe: Recipe, changes: Sequence[str]) -> Recipe:

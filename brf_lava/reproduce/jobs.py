@@ -1,49 +1,42 @@
-"""Runs jobs side by side, each of their steps as a process of the command line.
+"""Runs jobs side by side: in threads here, or through submitit on a cluster.
 
-The processes belong to the terminal's process group, so Ctrl-C interrupts them, too; when this one
+Processes here belong to the terminal's process group, so Ctrl-C interrupts them, too; when this one
 is killed, they get SIGTERM. A training saves its state after every epoch, which makes a second
-signal harmless.
+signal harmless. Jobs of a cluster go on without this process, and are found again by the manifest.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
+from typing import Any, Protocol
 
-import brf_lava
-from brf_lava.errors import INTERRUPTED, TERMINATED, DataError
+from brf_lava.errors import BackendUnavailableError, DataError
+from brf_lava.io.extras import require_extra
+from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.io.signals import signals_held
+from brf_lava.io.text import parse_json, read_text
 from brf_lava.report import LINES_PER_RUN, step_progress
-from brf_lava.reproduce.plan import EXPORT, RESUME, RUN, TRAIN, Job
+from brf_lava.reproduce.plan import Job
+from brf_lava.reproduce.records import run_folders
+from brf_lava.reproduce.steps import EXPORT, RESUME, RUN, TRAIN, Work
 from brf_lava.train.metrics import read_metrics
 
 ACCURACY = "validation_accuracy"  # in the metrics file
 LOGGER = logging.getLogger(__name__)
-# ``python -m brf_lava`` would look for every module in the current folder first. This runs the very
-# package that runs here, be it installed, on PYTHONPATH or in the folder of its checkout.
-MAIN = f"""\
-import sys
-sys.path[:] = [{str(Path(brf_lava.__file__).resolve().parents[1])!r}, *filter(None, sys.path)]
-import brf_lava
-del sys.path[0]
-import signal
-from brf_lava.__main__ import main
-from brf_lava.io.signals import end_with_parent
-end_with_parent({os.getpid()}, signal.SIGTERM)
-main()
-"""
-PROGRAM = (sys.executable, "-c", MAIN)
-THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PAUSE = 0.2  # s between two looks at the processes
-INTERRUPTIONS = (INTERRUPTED, TERMINATED, -signal.SIGINT, -signal.SIGTERM)  # exit codes
+PAUSE = 0.2  # s between two looks at the jobs
 STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", RUN: "integer engine"}
+MANIFEST = "jobs.json"
+FORMAT = "brf-lava-jobs"
+KIND = Kind("the jobs of a 'brf-lava reproduce'", JSON, FORMAT)
 
 
 def cores() -> int:
@@ -53,121 +46,216 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def command(
-    job: Job, changes: Sequence[str] = (), data: Sequence[str] = (), device: str = "auto"
-) -> list[str]:
-    """Return the command line of the next step of a job.
+class Handle(Protocol):
+    """What is known of a job that was given to an executor, as concurrent.futures has it."""
 
-    Args:
-        job: The job.
-        changes: Of the shipped recipe, as ``--set`` takes them.
-        data: Options of all commands that read data.
-        device: For the training.
+    def done(self) -> bool: ...
+
+    def result(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where submitit runs jobs.
+
+    name: "slurm", or submitit's "local" and "debug", which try it without a cluster. partition:
+    None for the cluster's own choice. minutes: after which a job is put into the queue again.
     """
-    folder = job.folder
-    training = ("--device", device, "--out", str(folder.model))
-    settings = [part for change in changes for part in ("--set", change)]
-    recipe = ("--recipe", folder.recipe_name, *settings, "--seed", str(folder.seed))
-    own = {
-        TRAIN: ("train", *recipe, *training),
-        RESUME: ("train", "--resume", *training),
-        EXPORT: ("export", str(folder.model), str(folder.network)),
-        RUN: ("run", str(folder.network), "--backend", "engine", "--out", str(folder.result)),
-    }[job.steps[0]]
-    return [*PROGRAM, *own, *data]
+
+    name: str = "slurm"
+    partition: str | None = None
+    minutes: int = 240
+
+    def executor(self, folder: Path, at_once: int, threads: int, device: str) -> Any:
+        """An executor of submitit. Raises: BackendUnavailableError without it, or without Slurm."""
+        require_extra("slurm", "submitit", "cloudpickle")
+        import submitit
+
+        try:
+            executor = submitit.AutoExecutor(folder, self.name, slurm_max_num_timeout=1000)
+        except RuntimeError as error:  # no srun
+            raise BackendUnavailableError(
+                f"executor {self.name}: {error} Run this where Slurm's commands are, or choose "
+                "--executor local."
+            ) from error
+        executor.update_parameters(name="brf-lava", timeout_min=self.minutes, cpus_per_task=threads)
+        if self.partition is not None:
+            executor.update_parameters(slurm_partition=self.partition)
+        if device == "cuda":
+            executor.update_parameters(gpus_per_node=1)
+        executor.update_parameters(slurm_array_parallelism=at_once)
+        return executor
+
+    def attached(self, folder: Path, number: str) -> Any:
+        """A job that was submitted before."""
+        import submitit
+
+        return submitit.SlurmJob(folder, number)
 
 
-def log_of(job: Job) -> Path:
-    """What the process of the next step prints; one file for a training that was stopped, too."""
-    return job.folder.path / f"{'train' if job.steps[0] == RESUME else job.steps[0]}.log"
+def read_manifest(out: Path) -> dict[str, dict[str, Any]]:
+    """The jobs of the last call by the folder of their run; none before the first.
+
+    Raises: DataError for a file that is damaged.
+    """
+    path, remedy = out / MANIFEST, "Remove it: it is made anew."
+    if not path.exists():
+        return {}
+    try:
+        contents: Any = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
+        return {str(each["run"]): dict(each) for each in contents["jobs"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: is not {KIND.name}, or damaged. {remedy}") from error
+
+
+def problems(out: Path) -> dict[str, str]:
+    """Why jobs failed in the last call, by the names of their runs. Raises: as `read_manifest`."""
+    rows = read_manifest(out)
+    runs = {str(each.path.relative_to(out)): each.name for each in run_folders(out)}
+    failed = {run: str(row["problem"]) for run, row in rows.items() if "problem" in row}
+    return {runs[run]: problem for run, problem in failed.items() if run in runs}
+
+
+def _write_manifest(jobs: Sequence[Job], numbers: dict[Job, str], out: Path) -> None:
+    rows = [
+        {
+            "run": str(job.folder.path.relative_to(out)),
+            "state": "failed" if job.problem else "unfinished" if job.steps else "done",
+            **({"problem": job.problem} if job.problem else {}),
+            **({"job": numbers[job]} if job in numbers else {}),
+        }
+        for job in jobs
+    ]
+    lines = ",\n    ".join(map(json.dumps, rows))
+    text = f'{{\n  "format": "{FORMAT}",\n  "schema": 1,\n  "jobs": [\n    {lines}\n  ]\n}}\n'
+    write_bytes(out / MANIFEST, text.encode(), KIND)
 
 
 def run_jobs(
-    jobs: Sequence[Job], at_once: int, threads: int, command: Callable[[Job], list[str]]
+    jobs: Sequence[Job],
+    at_once: int,
+    threads: int,
+    out: Path,
+    device: str = "auto",
+    data: Sequence[str] = (),
+    cluster: Cluster | None = None,
 ) -> KeyboardInterrupt | None:
-    """Do what remains of each job, and remove from it the steps that are done.
+    """Do what remains of each job, and take it out of its `steps`; write the manifest into `out`.
 
     A job that fails gets a `problem` and the others go on. Ctrl-C, or SIGTERM where it raises
-    KeyboardInterrupt, stops all of them, is returned, and a second one kills them.
+    KeyboardInterrupt, is returned. It stops all jobs here, and a second one kills them; those of a
+    cluster go on.
 
     Args:
         jobs: All of them, those that are done already included.
         at_once: How many run side by side.
         threads: Of each.
-        command: Returns the command line of the next step of a job.
+        out: The folder of all runs.
+        device: For the trainings.
+        data: Options of all commands that read data.
+        cluster: Where they run; None for here.
     """
-    waiting = [job for job in jobs if job.steps]
-    running: dict[Job, subprocess.Popen[bytes]] = {}
-    try:
-        with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
-            while waiting or running:
-                while waiting and len(running) < at_once:
-                    with signals_held(signal.SIGINT, signal.SIGTERM):
-                        running[waiting[0]] = _start(waiting[0], threads, command(waiting[0]))
-                    del waiting[0]
-                advance(sum(_look(job) for job in jobs if job in running or not job.steps))
-                time.sleep(PAUSE)
-                for job, code in {job: process.poll() for job, process in running.items()}.items():
-                    if code is not None:
-                        del running[job]
-                        _end(job, code)
-                        waiting[:0] = [job] if code == 0 and job.steps else []
+    works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.steps}
+    numbers: dict[Job, str] = {}
+    running: dict[Job, Handle] = {}
+    with ExitStack() as stack:
+        stack.callback(lambda: _write_manifest(jobs, numbers, out))
+        if cluster is None:
+            pool = stack.enter_context(ThreadPoolExecutor(at_once))
+            for work in works.values():
+                stack.callback(work.end, kill=True)  # none is left unless something went wrong
+            running = {job: pool.submit(_begin, job, work) for job, work in works.items()}
+            _write_manifest(jobs, numbers, out)
+        else:
+            with signals_held(signal.SIGINT, signal.SIGTERM):  # what is submitted is written down
+                running = _submit(works, at_once, threads, out, device, cluster)
+                numbers |= {job: str(vars(each)["_job_id"]) for job, each in running.items()}
+                _write_manifest(jobs, numbers, out)
+        try:
+            with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
+                while running:
+                    begun = [job for job in running if cluster or works[job].process]
+                    done = [job for job in jobs if not job.steps]
+                    advance(sum(map(_look, begun + done)))
+                    sleep(PAUSE)
+                    for job in [job for job, handle in running.items() if handle.done()]:
+                        _end(job, running.pop(job))
+            return None
+        except KeyboardInterrupt as stop:
+            if cluster is not None:
+                LOGGER.info("%d jobs stay with the scheduler; scancel ends them.", len(running))
+                return stop
+            with suppress(KeyboardInterrupt):
+                active = [each.process for each in works.values() if each.process is not None]
+                LOGGER.info(
+                    "Stopping %d; finished epochs are kept. Ctrl-C once more kills them.",
+                    sum(process.poll() is None for process in active),
+                )
+                for work in works.values():
+                    work.end()
+                while not all(handle.done() for handle in running.values()):
+                    sleep(PAUSE)
+            return stop
+
+
+def _begin(job: Job, work: Work) -> str | None:
+    """Do a job here, unless all were stopped before its turn."""
+    if work.stopped:
         return None
-    except KeyboardInterrupt as stop:
-        with suppress(KeyboardInterrupt):
-            LOGGER.info(
-                "Stopping %d; finished epochs are kept. Ctrl-C once more kills them.", len(running)
-            )
-            for process in running.values():
-                process.terminate()
-            for process in running.values():
-                process.wait()
-        return stop
-    finally:  # none are left unless something went wrong here
-        for process in running.values():
-            process.kill()
-            process.wait()
+    _prepare(job)
+    return work()
 
 
-def _start(job: Job, threads: int, arguments: list[str]) -> subprocess.Popen[bytes]:
-    folder, step = job.folder, job.steps[0]
-    folder.path.mkdir(parents=True, exist_ok=True)
-    if step == TRAIN:  # nothing of an old training may be taken for a part of this one
-        for path in (folder.state, folder.model, folder.metrics, folder.network, folder.result):
-            path.unlink(missing_ok=True)
-    with log_of(job).open("ab" if step == RESUME else "wb") as log:
-        return subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
-        )
+def _prepare(job: Job) -> None:
+    """Make the folder of a job that is about to begin, with its recipe and nothing old."""
+    job.folder.path.mkdir(parents=True, exist_ok=True)
+    job.folder.forget(job.steps)
+    job.folder.recipe.write_text(job.recipe.text)
 
 
-def _end(job: Job, code: int) -> None:
-    """Take down how a step ended; one that was interrupted is neither done nor failed."""
-    log = log_of(job)
-    if code == 0:
-        del job.steps[0]
-        if not job.steps:
-            LOGGER.info("%s: done", job.folder.name)
-    elif code not in INTERRUPTIONS:
-        lines = map(str.strip, reversed(log.read_text(errors="replace").split("\n")))
-        last = next(filter(None, lines), "it said nothing").removeprefix("Error: ")
-        how = f"code {code}" if code > 0 else signal.Signals(-code).name
-        job.problem = f"'brf-lava {log.stem}' ended with {how}: {last} (All it said is in {log}.)"
+def _submit(
+    works: dict[Job, Work], at_once: int, threads: int, out: Path, device: str, cluster: Cluster
+) -> dict[Job, Handle]:
+    """Give jobs to a cluster as an array; those that it still has are not given again."""
+    executor = cluster.executor(out / "scheduler", at_once, threads, device)
+    known, running = read_manifest(out), dict[Job, Handle]()
+    for job in works if cluster.name == "slurm" else ():
+        if number := known.get(str(job.folder.path.relative_to(out)), {}).get("job"):
+            handle = cluster.attached(out / "scheduler", number)
+            if not handle.done(force_check=True):
+                running[job] = handle
+    new = [job for job in works if job not in running]
+    for job in new:
+        _prepare(job)
+    if new:
+        with executor.batch():
+            submitted = [executor.submit(works[job]) for job in new]
+        running |= dict(zip(new, submitted, strict=True))
+    return running
+
+
+def _end(job: Job, handle: Handle) -> None:
+    """Take down how a job ended; one that was interrupted is neither done nor failed."""
+    try:
+        job.problem = handle.result()
+    except Exception as error:  # of submitit: the job was killed, or lost
+        LOGGER.info("%s: ended early: %s", job.folder.name, " ".join(str(error).split())[:200])
+    if job.folder.complete:
+        job.steps.clear()
+        LOGGER.info("%s: done", job.folder.name)
+    elif job.problem:
         LOGGER.info("%s: failed: %s", job.folder.name, job.problem)
 
 
 def _look(job: Job) -> int:
     """Return the epochs that a job has done, and log what is new since the last look."""
-    if not job.steps:
+    step = job.folder.next_step
+    if step is None:
         return job.epochs
     accuracy: list[float] = []
     with suppress(DataError):  # not begun, or a line that is half written
         accuracy = read_metrics(job.folder.metrics, (ACCURACY,), "")[ACCURACY]
-    step, epoch = job.steps[0], len(accuracy)
+    epoch = len(accuracy)
     before, job.said = job.said, (step, epoch * LINES_PER_RUN // job.epochs)
     if before[0] != step:
         LOGGER.info("%s: %s", job.folder.name, STEPS[step])

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.config.recipe import Recipe, override, published_recipe, recipe_for
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, RecipeError
 from brf_lava.reproduce.records import (
     Run,
-    RunFolder,
     check_alike,
     differences,
     read_record,
     read_training,
     run_folders,
 )
+from brf_lava.reproduce.steps import EXPORT, RESUME, RUN, TRAIN, RunFolder
 from brf_lava.train.checkpoint import read_archive, stored_recipe
 from brf_lava.train.trainer import STATE_FORMAT, in_order
 
-TRAIN, RESUME, EXPORT, RUN = "train", "resume", "export", "run"
 FRESH, STOPPED, TRAINED = [TRAIN, EXPORT, RUN], [RESUME, EXPORT, RUN], [EXPORT, RUN]
 
 Cell = tuple[str, str]  # task and neuron
+Row = tuple[str, str, str]  # and, of a grid, the changes
 
 
 @dataclass(eq=False)
@@ -40,15 +41,31 @@ class Job(Run):
         return self.recipe.training.epochs
 
 
-def recipes_for(cells: Iterable[Cell], changes: Sequence[str]) -> dict[Cell, Recipe]:
+def recipes_for(
+    cells: Iterable[Cell],
+    changes: Sequence[str],
+    grid: Sequence[Sequence[str]] = (),
+    published: bool = False,
+) -> dict[Row, Recipe]:
     """Return the shipped recipes with these changes.
+
+    Args:
+        cells: Tasks and neurons.
+        changes: As of `recipe.override`.
+        grid: The changes of each key that a sweep takes one by one; all combinations are made.
+        published: The published settings, not those that train best.
 
     Raises:
         RecipeError: As `recipe.override`, and for a change of the task or the neuron.
     """
-    recipes = {cell: override(recipe_for(*cell), changes) for cell in cells}
-    for cell, recipe in recipes.items():
-        if (recipe.task, recipe.neuron_names) != cell:
+    base = published_recipe if published else recipe_for
+    recipes = {
+        (*cell, ",".join(point)): override(base(*cell), (*changes, *point))
+        for cell in cells
+        for point in product(*grid)
+    }
+    for (*cell, _), recipe in recipes.items():
+        if [recipe.task, recipe.neuron_names] != cell:
             what = f"a recipe of task {recipe.task} and neuron {recipe.neuron_names}"
             raise RecipeError(
                 f"reproduce: --set makes {'-'.join(cell).lower()} {what}. Name tasks as arguments, "
@@ -58,7 +75,7 @@ def recipes_for(cells: Iterable[Cell], changes: Sequence[str]) -> dict[Cell, Rec
 
 
 def plan(
-    recipes: Mapping[Cell, Recipe],
+    recipes: Mapping[Row, Recipe],
     seeds: int,
     out: Path,
     load: Callable[[str], Dataset],
@@ -74,11 +91,11 @@ def plan(
         restart: Start over what is damaged, or of another recipe or other data; else refuse it.
     """
     jobs = []
-    for task in dict.fromkeys(task for task, _ in recipes):
+    for task in dict.fromkeys(row[0] for row in recipes):
         dataset = load(task)  # one at a time: they may be large
-        for cell, recipe in recipes.items():
-            for seed in range(seeds if cell[0] == task else 0):
-                folder = RunFolder(out, *cell, seed)
+        for (of, neuron, variant), recipe in recipes.items():
+            for seed in range(seeds if of == task else 0):
+                folder = RunFolder(out, task, neuron, seed, variant)
                 source = in_order(dataset, recipe, seed).source
                 try:
                     steps = remaining(folder, recipe, source)

@@ -12,38 +12,13 @@ from brf_lava.config.toml import to_toml
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError
 from brf_lava.reproduce.published import PUBLISHED
+from brf_lava.reproduce.steps import RunFolder
 from brf_lava.run.stored import read_file
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
 from brf_lava.train.metrics import read_metrics
-from brf_lava.train.trainer import metrics_path, resume_path
 
 REMEDY = "Put back what this run wrote, or start it over with 'brf-lava reproduce --restart'."
-
-
-class RunFolder:
-    """The files of one run, in ``OUT/TASK-NEURON/seed-S``; `out` is the folder of all runs."""
-
-    def __init__(self, out: Path, task: str, neuron: str, seed: int) -> None:
-        self.cell, self.seed = (task, neuron), seed  # a cell is a row of the tables
-        self.recipe_name = f"{task}-{neuron.lower()}"
-        self.name = f"{self.recipe_name} seed {seed}"
-        self.path = out / self.recipe_name / f"seed-{seed}"
-        self.model = self.path / "model.pt"
-        self.state = resume_path(self.model)  # exists while the training is not finished
-        self.metrics = metrics_path(self.model)
-        self.network = self.path / "net.h5"
-        self.result = self.path / "run.json"
-
-    @property
-    def complete(self) -> bool:
-        """Whether all its files exist, whatever they contain."""
-        files = (self.model, self.network, self.result)
-        return not self.state.exists() and all(path.exists() for path in files)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what names this run in ``results.json``."""
-        return {"task": self.cell[0], "neuron": self.cell[1], "seed": self.seed}
 
 
 @dataclass(eq=False)
@@ -67,9 +42,11 @@ def run_folders(out: Path) -> list[RunFolder]:
     folders = []
     for task, neuron in PUBLISHED:
         cell = RunFolder(out, task, neuron, 0).path.parent
-        seeds = [path.name.removeprefix("seed-") for path in cell.glob("seed-*")]
-        numbers = sorted(int(seed) for seed in seeds if seed.isdecimal())
-        folders += [RunFolder(out, task, neuron, number) for number in numbers]
+        variants = ["", *sorted(path.name for path in cell.glob("*=*"))]
+        for variant in variants:
+            seeds = [path.name.removeprefix("seed-") for path in (cell / variant).glob("seed-*")]
+            numbers = sorted(int(seed) for seed in seeds if seed.isdecimal())
+            folders += [RunFolder(out, task, neuron, number, variant) for number in numbers]
     return folders
 
 
@@ -168,11 +145,11 @@ def check_alike(runs: Iterable[Run]) -> None:
     Raises:
         BrfLavaError: Names the folder of a run that differs from the first one of its kind.
     """
-    recipes: dict[tuple[str, str], Recipe] = {}
+    recipes: dict[str, Recipe] = {}
     sources: dict[str, DataSource] = {}
     for run in runs:
         task, data = run.folder.cell[0], run.data
-        what = differences(run.recipe, recipes.setdefault(run.folder.cell, run.recipe))
+        what = differences(run.recipe, recipes.setdefault(run.folder.row, run.recipe))
         source = sources.setdefault(task, data)
         permuted = is_permuted(task) and data.kind == source.kind
         if not permuted and data.fingerprint != source.fingerprint:

@@ -6,14 +6,16 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from brf_lava.config.recipe import recipe_for
+from brf_lava.config.recipe import published_recipe
 from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
-from brf_lava.reproduce.records import RunFolder, RunRecord, differences
+from brf_lava.reproduce.records import RunRecord, differences
+from brf_lava.reproduce.steps import RunFolder
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-reproduce"
@@ -30,6 +32,7 @@ FILES = {
 # Each table fits a terminal.
 SHARES = [f"{100 * fraction:.0f}" for fraction in FRACTIONS]
 HEAD = (("task", "task", "", ""), ("neuron", "neuron", "", ""))
+VARIANT = ("changed", "variant", "", "")  # of a grid
 TABLES = {
     "Table 1, accuracy, measured and published": (
         (">seeds", "seeds", "d", ""),
@@ -62,9 +65,13 @@ def epochs_to(fraction: float, accuracy: Sequence[float], kept: int) -> int:
 
 
 def table_lines(records: Sequence[RunRecord]) -> list[Line]:
-    """Return a line for each task and neuron, in the order of the published tables."""
-    cells = {cell: [run for run in records if run.folder.cell == cell] for cell in PUBLISHED}
-    return [_line(runs, cells[task, BASELINE]) for (task, _), runs in cells.items() if runs]
+    """Return a line for each task, neuron and point of a grid, in the order of the published."""
+    variants = dict.fromkeys(run.folder.variant for run in records)
+    rows: dict[tuple[str, str, str], list[RunRecord]] = {}
+    for cell, variant in product(PUBLISHED, variants):
+        runs = [run for run in records if (run.folder.cell, run.folder.variant) == (cell, variant)]
+        rows[(*cell, variant)] = runs
+    return [_line(runs, rows[task, BASELINE, at]) for (task, _, at), runs in rows.items() if runs]
 
 
 def _line(records: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
@@ -90,6 +97,8 @@ def _line(records: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
         name = f"epochs_to_{share}_percent"
         reached = (epochs_to(fraction, run["validation_accuracy"], run["epoch"]) for run in runs)
         line |= {**_spread(name, reached), f"published_{name}": epochs}
+    variant = records[0].folder.variant
+    line |= {"variant": variant} if variant else {}
     return {**line, "recipe_changes": _changes(records[0])}
 
 
@@ -101,13 +110,14 @@ def _spread(name: str, values: Iterable[float]) -> Line:
 
 
 def _changes(run: RunRecord) -> str:
-    return "; ".join(differences(run.recipe, recipe_for(*run.folder.cell)))
+    return "; ".join(differences(run.recipe, published_recipe(*run.folder.cell)))
 
 
 def table(title: str, lines: Sequence[Line]) -> list[tuple[str, ...]]:
     """Return the headings and the rows of this one of the `TABLES`; > begins that of numbers."""
     columns = []
-    for heading, name, ours, theirs in (*HEAD, *TABLES[title]):
+    varied = [VARIANT] if any("variant" in line for line in lines) else []
+    for heading, name, ours, theirs in (*HEAD, *varied, *TABLES[title]):
         columns.append((heading, name, ours))
         columns += [(">publ.", f"published_{name}", theirs)] if theirs else []
     headings = tuple(heading for heading, _, _ in columns)
@@ -143,8 +153,13 @@ that of the epoch that was kept, the one with the lowest validation loss. How th
 were counted is not known in this detail, and the share of their second column is our reading."""
 
 
-def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list[str]:
-    """Return what a reader of the tables must know of these runs, a sentence each."""
+def notes(
+    records: Sequence[RunRecord], unfinished: Sequence[RunFolder], problems: Mapping[str, str]
+) -> list[str]:
+    """Return what a reader of the tables must know of these runs, a sentence each.
+
+    problems: Why runs failed, by their names.
+    """
     notes = []
     for task, data in {run.folder.cell[0]: run.data for run in records}.items():
         note = f"{task}: trained and tested on {data.description.split(', steps permuted')[0]}."
@@ -152,12 +167,16 @@ def notes(records: Sequence[RunRecord], unfinished: Sequence[RunFolder]) -> list
             note += " Scores on synthetic data say nothing about the published ones."
         notes.append(note)
     notes += [
-        f"{run.folder.recipe_name}: the shipped recipe with {changes}."
-        for run in {run.folder.cell: run for run in records}.values()
-        if (changes := _changes(run))
+        f"{run.folder.row}: the published settings{' but ' * bool(changes)}{changes}."
+        for run in {run.folder.row: run for run in records}.values()
+        for changes in [_changes(run)]
     ]
-    if unfinished:
-        notes.append(f"Not finished, not counted: {', '.join(each.name for each in unfinished)}.")
+    names = [each.name for each in unfinished]
+    notes += [
+        f"Failed, not counted: {name}: {problems[name]}" for name in names if name in problems
+    ]
+    if rest := [name for name in names if name not in problems]:
+        notes.append(f"Not finished, not counted: {', '.join(rest)}.")
     return notes
 
 
@@ -169,7 +188,7 @@ def write_tables(
 ) -> list[Line]:
     """Write the tables of these runs and the `notes` on them into `out`, and return their lines."""
     lines = table_lines(records)
-    both = {"task", "neuron", "seeds", "recipe_changes"}
+    both = {"task", "neuron", "seeds", "variant", "recipe_changes"}
     table_1 = [{k: line[k] for k in line if "epochs_to" not in k} for line in lines]
     table_2 = [{k: line[k] for k in line if "epochs_to" in k or k in both} for line in lines]
     contents = {
@@ -192,7 +211,8 @@ def write_tables(
 
 def _csv(lines: Sequence[Line]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    columns = dict.fromkeys(name for line in lines for name in line)
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()

@@ -28,6 +28,16 @@ LIMITS: dict[str, Any] = {  # losses and SOPs are per sample, seconds per epoch
 }
 
 
+def resume_path(out: Path) -> Path:
+    """The training state next to the model."""
+    return out.with_name(f"{out.stem}.resume.pt")
+
+
+def metrics_path(out: Path) -> Path:
+    """The metrics file next to the model: one JSON object per line and epoch."""
+    return out.with_name(f"{out.stem}.jsonl")
+
+
 def read_metrics(path: Path, names: Sequence[str], remedy: str) -> dict[str, list[float]]:
     """Read some quantities, keys of `LIMITS`, by epoch; none where no epoch was finished.
 

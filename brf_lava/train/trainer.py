@@ -31,6 +31,7 @@ from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.metrics import metrics_path, resume_path
 from brf_lava.train.model import (
     Network,
     as_batch,
@@ -88,16 +89,6 @@ class Progress:
 
     on_batch: Callable[[int, int, int], object] = lambda epoch, batch, batches: None
     on_epoch: Callable[[EpochReport], object] = lambda report: None
-
-
-def resume_path(out: Path) -> Path:
-    """The training state next to the model."""
-    return out.with_name(f"{out.stem}.resume.pt")
-
-
-def metrics_path(out: Path) -> Path:
-    """The metrics file next to the model: one JSON object per line and epoch."""
-    return out.with_name(f"{out.stem}.jsonl")
 
 
 def events_path(out: Path) -> Path:

@@ -97,7 +97,7 @@ def test_training_without_an_adjoint_runs_on_the_reference_kernel_and_says_so(he
 
 
 def test_the_example_s_recipe_is_that_of_brf_but_for_the_neuron() -> None:
-    own, shipped = load_recipe(FOLDER / "ecg-gbrf.toml"), load_recipe("ecg-brf")
+    own, shipped = load_recipe(FOLDER / "ecg-gbrf.toml"), load_recipe("ecg-brf-published")
     for part in ("task", "readout", "training"):
         assert getattr(own, part) == getattr(shipped, part)
     assert own.record("gbrf.py:GBRF") is gbrf()

@@ -10,7 +10,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,30 +21,31 @@ import click
 import command_line
 import numpy as np
 import pytest
+import slurm_standin
 import torch
 from command_line import assert_failed, assert_worked, group_is_empty, wait_until, write_mat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brf_lava.cli import main
-from brf_lava.config.recipe import Recipe, override, recipe_for
+from brf_lava.config.recipe import Recipe, override, published_recipe, recipe_for
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import BrfLavaError, DataError, RecipeError
 from brf_lava.io.files import only_writer
 from brf_lava.network.activity import FloatActivity
-from brf_lava.reproduce import jobs, plan, tables
+from brf_lava.reproduce import jobs, plan, steps, tables
 from brf_lava.reproduce.plan import Job, remaining
 from brf_lava.reproduce.published import FRACTIONS, NEURONS, PUBLISHED, TASKS
 from brf_lava.reproduce.records import (
-    RunFolder,
     RunRecord,
     check_alike,
     differences,
     read_record,
     run_folders,
 )
+from brf_lava.reproduce.steps import RunFolder, Work
 from brf_lava.run import result as run_result
 from brf_lava.tasks.registry import TASKS as ALL_TASKS
 from brf_lava.train.checkpoint import SCHEMA, Checkpoint, save_checkpoint, write_archive
@@ -191,8 +193,16 @@ def test_runs_of_different_experiments_are_not_averaged() -> None:
 
 def test_notes_name_the_data_and_the_changes() -> None:
     synthetic = record(data=replace(SOURCE, kind="synthetic-ecg"))
-    assert "say nothing about the published ones" in tables.notes([synthetic], [])[0]
-    assert tables.notes([record()], []) == ["ecg: trained and tested on records of no one."]
+    assert "say nothing about the published ones" in tables.notes([synthetic], [], {})[0]
+    changes = (
+        "training.batch_size = 4, not 16; training.clip_norm = 100.0, not 0.0; "
+        "training.averaging = 0.999, not 0.0."
+    )
+    published = record(recipe=published_recipe("ecg", "BRF"))
+    for run, what in ((record(), f" but {changes}"), (published, ".")):
+        settings = f"ecg-brf: the published settings{what}"
+        data = f"ecg: trained and tested on {SOURCE.description}."
+        assert tables.notes([run], [], {}) == [data, settings]
 
 
 def test_differences_name_keys_and_both_values() -> None:
@@ -318,7 +328,7 @@ def test_tables_from_files_alone(out: Path) -> None:
         "| ecg | BRF | 150.0 ± 70.7 | 6,307.7 | 0.12 ± 0.05 | 4.85 | 1.50 | 0.18 |\n",
         "| ecg | BRF | 30.00 ± 7.07 | 50.0 ± 0.0 | 6.0 ± 0.0 |\n",
         "| ecg | BRF | 2 | 2.0 ± 0.0 | 5 | ",
-        "- ecg-brf: the shipped recipe with network.hidden = [4], not [36]; ",
+        "- ecg-brf: the published settings but network.hidden = [4], not [36]; ",
     ):
         assert text in markdown
 
@@ -492,6 +502,10 @@ if behavior == "stopped":
     sys.exit(143)
 if behavior == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
+if behavior == "long" and command == "train" and "--resume" not in options:
+    (place / "model.resume.pt").touch()
+    while True:
+        time.sleep(0.01)
 if command == "train":
     (place / "pid").write_text(str(os.getpid()))
     (place / "model.jsonl").write_text('{"epoch": 1, "validation_accuracy": 0.25}\\n')
@@ -507,6 +521,7 @@ if behavior.startswith("interrupt"):
 while behavior == "stubborn" or behavior.split(" ")[0] in ("slow", "interrupt"):
     time.sleep(0.01)
 out.write_text(command)
+(place / "model.resume.pt").unlink(missing_ok=True)
 """
 
 
@@ -514,7 +529,7 @@ out.write_text(command)
 def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "pretend.py"
     program.write_text(PRETEND)
-    monkeypatch.setattr(jobs, "PROGRAM", (sys.executable, "-S", str(program)))
+    monkeypatch.setattr(steps, "PROGRAM", (sys.executable, "-S", str(program)))
     monkeypatch.setattr(jobs, "PAUSE", 0.02)
     return tmp_path / "out"
 
@@ -527,12 +542,17 @@ def behave(folder: RunFolder, behavior: str) -> None:
 def job(out: Path, seed: int, behavior: str = "", steps: list[str] = plan.FRESH) -> Job:
     made = Job(brf(out, seed), small_recipe(), SOURCE, [*steps])
     behave(made.folder, behavior)
+    folder = made.folder
+    before = {"resume": [folder.state], "export": [folder.model], "train": []}
+    every = [folder.model, folder.network, folder.result]
+    for path in before[steps[0]] if steps else every:
+        path.write_text("of an older call")
     return made
 
 
 def run(queue: list[Job]) -> tuple[list[int], list[int]]:
     """Run two at a time, with three threads each. Returns the seeds that are done and failed."""
-    jobs.run_jobs(queue, 2, 3, jobs.command)
+    jobs.run_jobs(queue, 2, 3, queue[0].folder.path.parents[1])
     done = [each.folder.seed for each in queue if not each.steps]
     return done, [each.folder.seed for each in queue if each.problem]
 
@@ -553,7 +573,7 @@ def test_jobs_run_their_steps_in_order(pretended: Path, monkeypatch: pytest.Monk
     assert calls[0] == f"train False 33 True\n{rest}"
     assert calls[1] == f"train True 33 True\n{rest}"
     assert calls[2] == rest
-    assert not queue[3].folder.result.exists()
+    assert queue[3].folder.result.read_text() == "of an older call"
     steps = ["training", "export", "integer engine", "done"]
     mine = [text for text in said if text.startswith("ecg-brf seed 0") and "epoch" not in text]
     assert mine == [f"ecg-brf seed 0: {step}" for step in steps]
@@ -647,16 +667,15 @@ def test_jobs_share_the_cores(
 
 def test_the_children_are_given_what_train_export_and_run_take(tmp_path: Path) -> None:
     """Each command line is understood by the very command it is for."""
-    made = Job(brf(tmp_path, 7), small_recipe(), SOURCE, [])
-    folder = made.folder
+    folder = brf(tmp_path, 7)
+    work = Work(folder, 1, "cpu", ("--data", "some where"))
     for step, expected in {
-        "train": {"recipe": "ecg-brf", "seed": 7, "changes": SMALL, "device": "cpu"},
+        "train": {"recipe": str(folder.recipe), "seed": 7, "changes": (), "device": "cpu"},
         "resume": {"resume": True, "recipe": None, "seed": None, "out": folder.model},
         "export": {"model": folder.model, "network": folder.network},
         "run": {"network": folder.network, "backend": "engine", "out": folder.result},
     }.items():
-        made.steps = [step]
-        name, *rest = jobs.command(made, SMALL, ("--data", "some where"), "cpu")[3:]
+        name, *rest = work.command(step)
         names = main.context_settings["help_option_names"]  # a command keeps those it saw first
         context = main.commands[name].make_context(name, rest, help_option_names=names)
         assert context.params.items() >= {**expected, "folder": Path("some where")}.items()
@@ -668,7 +687,7 @@ def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: P
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('wrong {name}')")
     result = subprocess.run(
-        [*jobs.PROGRAM, "map", "nowhere"],
+        [*steps.PROGRAM, "map", "nowhere"],
         cwd=tmp_path / "here",
         env={**os.environ, "PYTHONPATH": str(tmp_path / "elsewhere")},  # another installation
         capture_output=True,
@@ -678,6 +697,135 @@ def test_children_run_this_package_and_nothing_of_the_current_folder(tmp_path: P
     assert result.returncode == 2, result.stderr  # has loaded NumPy by then
     assert "wrong" not in result.stderr
     assert result.stderr.startswith("Error: nowhere")
+
+
+# Clusters
+
+
+@pytest.fixture
+def by_value(pretended: Path) -> Iterator[Path]:
+    """What is pretended here is so in the jobs of submitit, too."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    pytest.importorskip("submitit")
+    cloudpickle.register_pickle_by_value(steps)
+    yield pretended
+    cloudpickle.unregister_pickle_by_value(steps)
+
+
+@pytest.fixture
+def slurm(by_value: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all runs, with a stand-in for Slurm at hand. Its spool is next to it."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, value in slurm_standin.install(folder).items():
+        monkeypatch.setenv(name, value)
+    import submitit
+
+    monkeypatch.setattr(submitit.SlurmJob.watcher, "_delay_s", 0.2)
+    submitit.SlurmJob.watcher.clear()
+    submitit.SlurmJob.watcher._registered.clear()  # numbers begin anew
+    return by_value
+
+
+def calls(folder: RunFolder) -> list[str]:
+    """What was called in it."""
+    return [line.split()[0] for line in (folder.path / "calls.txt").read_text().splitlines()]
+
+
+def run_on(cluster: jobs.Cluster, queue: list[Job]) -> tuple[list[int], list[int]]:
+    """As `run`, on a cluster."""
+    jobs.run_jobs(queue, 2, 3, queue[0].folder.path.parents[1], cluster=cluster)
+    done = [each.folder.seed for each in queue if not each.steps]
+    return done, [each.folder.seed for each in queue if each.problem]
+
+
+@pytest.mark.parametrize("name", ["local", "debug"])
+def test_submitit_runs_the_same_jobs(by_value: Path, name: str) -> None:
+    queue = [job(by_value, 0), job(by_value, 1, "fail train")]
+    assert run_on(jobs.Cluster(name), queue) == ([0], [1])
+    assert calls(queue[0].folder) == ["train", "export", "run"]
+    states = {run: row["state"] for run, row in jobs.read_manifest(by_value).items()}
+    assert states == {"ecg-brf/seed-0": "done", "ecg-brf/seed-1": "failed"}
+    assert "the well is [empty]" in jobs.problems(by_value)["ecg-brf seed 1"]
+
+
+def test_an_array_of_slurm(slurm: Path) -> None:
+    queue = [job(slurm, seed) for seed in range(3)] + [job(slurm, 3, "fail run")]
+    cluster = jobs.Cluster(partition="boards", minutes=7)
+    assert run_on(cluster, queue) == ([0, 1, 2], [3])
+    script = (slurm.parent / "slurm" / "spool" / "1.sh").read_text()
+    for option in ("--array=0-3%2", "--partition=boards", "--time=7", "--cpus-per-task=3"):
+        assert f"#SBATCH {option}\n" in script
+    numbers = {row["job"] for row in jobs.read_manifest(slurm).values()}
+    assert numbers == {f"1_{task}" for task in range(4)}
+    for each in queue[:3]:
+        assert calls(each.folder) == ["train", "export", "run"]
+
+
+def test_a_job_at_its_time_limit_goes_on_in_another(slurm: Path) -> None:
+    import submitit
+
+    queue = [job(slurm, 0, "long"), job(slurm, 1)]
+    waiting = queue[0].folder
+
+    def time_out() -> None:
+        assert wait_until(waiting.state.exists, PATIENCE)
+        submitit.SlurmJob(slurm / "scheduler", "1_0")._interrupt(timeout=True)
+
+    limit = threading.Thread(target=time_out)
+    limit.start()
+    assert run_on(jobs.Cluster(), queue) == ([0, 1], [])
+    limit.join()
+    assert calls(waiting) == ["train", "train", "export", "run"]
+    lines = (waiting.path / "calls.txt").read_text().splitlines()
+    assert [line.split()[1] for line in lines] == ["False", "True", "False", "False"]  # --resume
+
+
+def test_a_killed_job_is_neither_done_nor_failed_and_ends_in_the_next_call(slurm: Path) -> None:
+    queue = [job(slurm, 0, "long"), job(slurm, 1)]
+    waiting = queue[0].folder
+
+    def kill() -> None:
+        assert wait_until(waiting.state.exists, PATIENCE)
+        subprocess.run(["scancel", "1_0"], check=True)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert run_on(jobs.Cluster(), queue) == ([1], [])
+    killer.join()
+    again = [Job(waiting, small_recipe(), SOURCE, [*plan.STOPPED])]
+    assert run_on(jobs.Cluster(), again) == ([0], [])
+    assert calls(waiting) == ["train", "train", "export", "run"]
+
+
+def test_jobs_that_the_scheduler_has_are_waited_for_and_not_given_again(
+    slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = [job(slurm, 0, "count seed-0/go"), job(slurm, 1)]
+
+    def leave(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "_look", leave)
+        stop = jobs.run_jobs(queue, 2, 3, slurm, cluster=jobs.Cluster())
+    assert isinstance(stop, KeyboardInterrupt)
+    (queue[0].folder.path / "go").touch()
+    again = [job(slurm, 0, "count seed-0/go"), job(slurm, 1)]
+    assert run_on(jobs.Cluster(), again) == ([0, 1], [])
+    for each in again:
+        assert calls(each.folder) == ["train", "export", "run"]
+    assert len((slurm.parent / "slurm" / "spool" / "started").read_text().split()) == 2
+
+
+def test_without_slurm_one_line_says_what_to_do(
+    tmp_path: Path, small_data: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    asked = brf_lava(*ASKED, "--executor", "slurm", "--out", tmp_path / "out")
+    assert_failed(asked, 3, "srun", "--executor local")
+    asked = brf_lava(*ASKED, "--partition", "boards", "--out", tmp_path / "out")
+    assert_failed(asked, 2, "--partition and --time are for --executor slurm")
 
 
 # Wrong usage
@@ -747,8 +895,8 @@ main()
 """
 WITH_CTRL_C = f"""
 import sys
-from brf_lava.reproduce import jobs
-jobs.PROGRAM = (sys.executable, "-c", {INTERRUPTED!r})
+from brf_lava.reproduce import steps
+steps.PROGRAM = (sys.executable, "-c", {INTERRUPTED!r})
 from brf_lava.__main__ import main
 main()
 """
@@ -787,7 +935,8 @@ def test_ctrl_c_and_the_same_command_again(tmp_path: Path, dataset: Dataset) -> 
         assert (values["seed"], len(values["validation_accuracy"])) == (seed, 3)
         assert values["integer"]["accuracy"] == pytest.approx(values["accuracy"], abs=0.2)
         assert run.data.fingerprint == ecg.load(data).source.fingerprint
-    assert sorted(path.name for path in out.iterdir()) == sorted([*tables.FILES, "ecg-brf"])
+    expected = sorted([*tables.FILES, jobs.MANIFEST, "ecg-brf"])
+    assert sorted(path.name for path in out.iterdir()) == expected
 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("seed-*/*")}
     assert_worked(brf_lava(*asked))  # all is done: nothing runs

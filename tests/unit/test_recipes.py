@@ -66,7 +66,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
         "weight_bits": 0,
     }
     neuron = {"dt": 0.01, "theta": 1.0, "gamma": 0.9, "omega": (3.0, 5.0), "b_offset": (0.1, 1.0)}
-    assert ECG.table == {
+    assert recipes.published_recipe("ecg", "brf").table == {
         "task": "ecg",
         "network": {"hidden": (36,), "neuron": "BRF", "recurrent": True},
         "neuron": neuron,
@@ -78,7 +78,7 @@ def test_ecg_recipe_has_the_published_values() -> None:
 @pytest.mark.parametrize("name", names("training"))
 def test_every_shipped_recipe_is_valid_and_sourced(name: str) -> None:
     recipe = recipes.load_recipe(name)
-    assert name.removesuffix("-steady") == f"{recipe.task}-{recipe.network.neuron}".lower()
+    assert name.removesuffix("-published") == f"{recipe.task}-{recipe.network.neuron}".lower()
     for line in recipe.text.splitlines():
         assert "=" not in line.partition("#")[0] or "#" in line, f"no source: {line}"
 
@@ -86,13 +86,25 @@ def test_every_shipped_recipe_is_valid_and_sourced(name: str) -> None:
 def test_there_is_a_recipe_for_every_task_and_published_neuron() -> None:
     neurons = ("RF", "BRF", "BHRF", "ALIF")
     expected = {f"{task}-{neuron}".lower() for task in recipes.TASKS for neuron in neurons}
-    assert set(names("training")) == expected | {"ecg-brf-steady"}
+    published = {f"ecg-{neuron}-published" for neuron in ("brf", "bhrf", "alif")}
+    assert set(names("training")) == expected | published
 
 
-def test_the_steadied_recipe_is_the_published_one_but_for_what_it_names() -> None:
-    steady = recipes.load_recipe("ecg-brf-steady")
-    changes = ["batch_size=4", "clip_norm=100", "averaging=0.999", "weight_bits=8"]
-    assert steady == recipes.override(ECG, changes)
+@pytest.mark.parametrize(
+    ("neuron", "changes"),
+    [
+        ("brf", ["batch_size=4", "clip_norm=100", "averaging=0.999"]),
+        ("bhrf", ["clip_norm=100", "averaging=0.99"]),
+        ("alif", ["clip_norm=100", "averaging=0.99", "truncate=50"]),
+    ],
+)
+def test_the_plain_recipe_is_the_published_one_but_for_what_it_names(
+    neuron: str, changes: list[str]
+) -> None:
+    published = recipes.published_recipe("ecg", neuron)
+    assert published.name == f"ecg-{neuron}-published"
+    assert recipes.load_recipe(f"ecg-{neuron}") == recipes.override(published, changes)
+    assert recipes.published_recipe("shd", neuron).name == f"shd-{neuron}"
 
 
 @pytest.mark.parametrize("name", names("training"))
@@ -179,7 +191,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^neuron = \S+", 'neuron = "LI"', 'network.neuron: "LI"; allowed is one of "RF", "BRF"'),
     (r"^surrogate = \S+", 'surrogate = "box"', 'allowed is one of "double-gaussian",'),
     (r"^optimizer = \S+", "optimizer = 1979-05-27", 'allowed is one of "adam", "radam"'),
-    (r"^gamma = \S+", "gamma = ", "not valid TOML: Invalid value (at line 16"),
+    (r"^gamma = \S+", "gamma = ", "not valid TOML: Invalid value (at line 18"),
     (r"^averaging = .*\n", "averaging = [", "not valid TOML: Invalid value (at line 40"),
     (r"^prediction = \S+", 'prediction = "max"', 'readout.prediction: "max"; allowed is one of'),
     (r"^clip_norm = \S+", "clip_norm = -0.5", "clip_norm: -0.5; allowed is a number at least 0."),
