@@ -11,6 +11,7 @@ import posixpath
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,24 @@ PAGES = {
     "SECURITY.md": "reference/security.md",
     "tests/README.md": "reference/tests.md",
 }
+INTRODUCTION = """\
+All commands take `--quiet`, those with a result `--json` ([the keys](json.md)), and those with more to
+say `--all`. The file that a command writes is named with `-o` or `--out`.
+[Exit codes](codes.md) are the same for all.
+
+"""
 PICTURES = {
     "boundary.svg": "boundary",
     "single-neuron.svg": "single-neuron",
     "frequency-response.svg": "frequency-response",
 }
+COMMANDS = "reference/commands.md"
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the documents and the pictures."""
+    """Add the documents, the commands and the pictures."""
+    files.append(File.generated(config, COMMANDS, content="".join(commands())))
     for document, page in PAGES.items():
         text = (ROOT / document).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=linked(text, document, page)))
@@ -81,13 +90,33 @@ def linked(text: str, document: str, page: str) -> str:
     return LINK.sub(lead, text)
 
 
-def draw(figure: str, path: Path) -> bytes:
-    """What ``brf-lava plot`` draws."""
+def brf_lava(*arguments: str) -> str:
+    """What a command prints, in a terminal of 80 columns."""
     from brf_lava.cli import main
 
-    done = CliRunner().invoke(main, ["plot", figure, "-o", str(path)])
+    done = CliRunner().invoke(main, list(arguments), prog_name="brf-lava", terminal_width=80)
     if done.exit_code:
-        raise PluginError(f"brf-lava plot {figure}: {done.output}")
+        raise PluginError(f"brf-lava {' '.join(arguments)}: {done.output}")
+    return done.output
+
+
+def commands(*path: str) -> Iterator[str]:
+    """The help of all commands, as they print it."""
+    from brf_lava.cli import main
+
+    command: Any = main
+    for name in path:
+        command = command.commands[name]
+    title = "Commands" if not path else f"brf-lava {' '.join(path)}"
+    yield f"{'#' * (len(path) + 1)} {title}\n\n{INTRODUCTION if not path else ''}"
+    yield f"```text\n{brf_lava(*path, '--help')}```\n\n"
+    for name in getattr(command, "commands", ()):
+        yield from commands(*path, name)
+
+
+def draw(figure: str, path: Path) -> bytes:
+    """What ``brf-lava plot`` draws."""
+    brf_lava("plot", figure, "-o", str(path))
     return path.read_bytes()
 
 

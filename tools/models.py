@@ -1,8 +1,9 @@
 """Trains and exports the networks to start from: ``python -m tools.models FOLDER``.
 
-Each is trained with its recipe and seed 0, exported with 8-bit weights and run on the test data. The
-folder then holds ``NAME.pt``, ``NAME.h5``, ``NAME.run.json`` and ``manifest.json``: accuracies, SOPs,
-SHA-256 and versions. What is there already is not made again.
+Each is trained with its recipe and seed 0, exported with 8-bit weights and run on the test data.
+The folder then holds ``NAME.pt``, ``NAME.h5``, ``NAME.run.json`` and ``manifest.json``:
+accuracies, SOPs, SHA-256 and versions. What is there already is not made again. Arguments after the
+folder go to every training.
 """
 
 from __future__ import annotations
