@@ -37,8 +37,8 @@ PAGES = {
     "tests/README.md": "reference/tests.md",
 }
 INTRODUCTION = """\
-All commands take `--quiet`, those with a result `--json` ([the keys](json.md)), and those with more to
-say `--all`. The file that a command writes is named with `-o` or `--out`.
+All commands take `--quiet`, those with a result `--json` ([the keys](json.md)), and those with more
+to say `--all`. The file that a command writes is named with `-o` or `--out`.
 [Exit codes](codes.md) are the same for all.
 
 """
