@@ -19,7 +19,8 @@ rm -rf "$out"
 "$python" -m hatchling build -d "$out"
 "$python" -m venv "$out/venv"
 here=$out/venv/bin/python
-if [ "$torch" = cpu ]; then
+if [ "$torch" = cpu ]; then # uv knows where torch keeps its builds for the CPU
+    "$python" -m pip install -qq --disable-pip-version-check --constraint constraints.txt uv
     "$python" -m uv pip install --quiet --python "$here" --constraint constraints.txt \
         --torch-backend cpu --no-deps torch
 fi
