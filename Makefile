@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all lint bench bench-peers clean
+.PHONY: help setup demo test test-all lint docs models release bench bench-peers clean
 
 DEMO_EPOCHS := 60
 
@@ -34,6 +34,16 @@ lint: $(VENV)/ready ## ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+
+docs: $(VENV)/ready ## Build the site in build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
+
+models: $(VENV)/ready ## Train and export ECG BRF and BHRF, S-MNIST, PS-MNIST into models/: hours
+	@$(RUN) -m tools.models models
+
+release: $(VENV)/ready ## Try a release: wheel and sdist, installed and run in an empty environment
+	@tools/release.sh $(RUN) "$(TORCH)"
 
 bench: $(VENV)/ready ## Run the benchmarks
 	@$(RUN) -m benchmarks

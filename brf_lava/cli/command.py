@@ -74,8 +74,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, result: bool = True, more: bool = False, **extra: Any) -> None:
         super().__init__(*args, **extra)
-        self.flags = _flags(result, more)
-        self.params += self.flags
+        self.params += _flags(result, more)
 
     def invoke(self, ctx: click.Context) -> None:
         json, everything, quiet = (

@@ -14,10 +14,9 @@ from brf_lava.cli.options import PATH, DataOptions, data_option, device_option, 
 from brf_lava.errors import ParameterError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.board.energy import Estimate, Range
     from brf_lava.board.meter import Measurement
+    from brf_lava.report import Rows
 
 UJ, MS, NS_PER_US, NS_PER_MS = 1e-6, 1e-3, 1e3, 1e6
 
@@ -102,10 +101,10 @@ def estimate(
     if placement.chips > energy.MOST_CHIPS:
         lines.append(f"Notice: no barrier of more than {energy.MOST_CHIPS} chips is published.")
     more = [
-        _energy_table(cost, result.steps),
-        _time_table(cost, result.steps),
-        _measurement_table(cost, measurements),
-        _constant_table(),
+        report.table(*_energy_rows(cost, result.steps)),
+        report.table(*_time_rows(cost, result.steps)),
+        report.table(*_measurement_rows(cost, measurements)),
+        report.table(*_constant_rows()),
     ]
     values = {
         "run": run,
@@ -137,8 +136,7 @@ def _shown(value: Range, unit: float = 1.0) -> str:
     return low if low == high else f"{low} - {high}"
 
 
-def _energy_table(cost: Estimate, steps: int) -> Table:
-    from brf_lava import report
+def _energy_rows(cost: Estimate, steps: int) -> Rows:
     from brf_lava.board.energy import total
 
     groups = cost.energies.values()
@@ -149,24 +147,20 @@ def _energy_table(cost: Estimate, steps: int) -> Table:
     together = ("together", "", "", *(_shown(total(parts.values()), UJ) for parts in groups))
     columns = ("", ">per sample", ">per step", *(f">uJ, {name}" for name in cost.energies))
     rows = [*rows, (), together]
-    return report.table("Operations, and dynamic energy per sample", columns, rows)
+    return "Operations, and dynamic energy per sample", columns, rows
 
 
-def _time_table(cost: Estimate, steps: int) -> Table:
-    from brf_lava import report
-
+def _time_rows(cost: Estimate, steps: int) -> Rows:
     rows = []
     for name, time in cost.times.items():
         per_step = (_shown(time.mean, NS_PER_US), _shown(time.peak, NS_PER_US))
         per_sample = _shown(time.mean.times(steps), NS_PER_MS)
         rows.append((name, *per_step, per_sample, str(time.core), time.bound))
     columns = ("", ">mean", ">all peaks at once", ">ms per sample", ">core", ">bound by")
-    return report.table("Time per step, us, of the busiest core", columns, rows)
+    return "Time per step, us, of the busiest core", columns, rows
 
 
-def _measurement_table(cost: Estimate, measurements: list[Measurement]) -> Table:
-    from brf_lava import report
-
+def _measurement_rows(cost: Estimate, measurements: list[Measurement]) -> Rows:
     low, high = cost.seconds
     times = (_shown(cost.seconds, MS), f"{1 / high:,.0f} - {1 / low:,.0f}")
     rows = [
@@ -177,11 +171,10 @@ def _measurement_table(cost: Estimate, measurements: list[Measurement]) -> Table
         times = (f"{each.seconds / MS:,.3g}", f"{each.batch / each.seconds:,.0f}")
         rows.append((each.what, f"{each.batch:,}", *times, _joules(each)))
     columns = ("", ">batch", ">latency, ms", ">samples/s", ">energy, uJ")
-    return report.table("Per sample; --measure and --float add this computer", columns, rows)
+    return "Per sample; --measure and --float add this computer", columns, rows
 
 
-def _constant_table() -> Table:
-    from brf_lava import report
+def _constant_rows() -> Rows:
     from brf_lava.board.energy import CONSTANTS
 
     rows: list[tuple[str, ...]] = []
@@ -190,4 +183,4 @@ def _constant_table() -> Table:
         for each in group:
             value = f"{each.low:g}" if each.low == each.high else f"{each.low:g} - {each.high:g}"
             rows.append((each.name, f"{value} {each.unit}", each.certainty, each.source))
-    return report.table("Constants", ("", ">value", "certainty", "source"), rows)
+    return "Constants", ("", ">value", "certainty", "source"), rows

@@ -117,11 +117,11 @@ def export(
         *proof,
     ]
     if fidelity.agreement < AGREES:
-        click.echo(
+        lines.insert(
+            1,
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
             "network's. Try --rounding distilled if it was not, more --weight-bits or "
             f"--state-bits, or train with --set weight_bits={min(weight_bits)}.",
-            err=True,
         )
     trials = {"trials": tried} if lose is not None else {}
     values = {"network": network, "model": model, "compared": fidelity, "on": what, "proof": proof}

@@ -137,6 +137,8 @@ class Commands(Group):
         # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning costs a
         # multiple of the run time, on a quiet one nothing measurable is gained by it.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        # numba would have colorama, where it is installed, print to the terminal at exit.
+        os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
         logger = logging.getLogger("brf_lava")
         logger.setLevel(logging.INFO)
         logger.propagate = False  # Lava gives the root logger a handler that prints, too

@@ -15,9 +15,8 @@ from brf_lava.errors import DoesNotFitError, ParameterError
 from brf_lava.io.printable import on_one_line, printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.board.fits import Placement
+    from brf_lava.report import Rows
 
 
 @click.command("map", cls=Command, more=True)
@@ -39,6 +38,7 @@ def map_command(
       brf-lava map net.h5 --all -o cores.png
       brf-lava map --describe sizes.toml --profile loihi2-kapohopoint
     """
+    from brf_lava import report
     from brf_lava.backends.loihi2.program import check_values, has_program, program_lengths
     from brf_lava.board.describe import network_shape, read_description
     from brf_lava.board.fits import TITLES, place
@@ -98,9 +98,9 @@ def map_command(
     if drawn is not None:
         lines.append(f"Wrote {on_one_line(drawn)}.")
     more = [
-        _layer_table(placement, lengths),
-        _total_table(placement),
-        _limit_table(placement),
+        report.table(*_layer_rows(placement, lengths)),
+        report.table(*_total_rows(placement)),
+        report.table(*_limit_rows(placement)),
         "Programs are counted, not checked: no limit of their length is public. Spikes between "
         "chips are slower than on one, which is not modeled.",
     ]
@@ -125,9 +125,7 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' if count > 1 else ''}"
 
 
-def _layer_table(placement: Placement, lengths: Sequence[str]) -> Table:
-    from brf_lava import report
-
+def _layer_rows(placement: Placement, lengths: Sequence[str]) -> Rows:
     columns = ("layer", ">neurons", ">axons in", ">synapses", ">program", ">cores", ">per core")
     rows = []
     for number, (split, length) in enumerate(zip(placement.splits, lengths, strict=True), start=1):
@@ -136,12 +134,10 @@ def _layer_table(placement: Placement, lengths: Sequence[str]) -> Table:
         parts = (f"{split.parts:,}", f"{split.sizes[0]:,}") if split.parts else ("none", "-")
         name = f"{number} {layer.neuron}{' rec.' if layer.recurrent else ''}"
         rows.append((name, *(f"{size:,}" for size in sizes), length, *parts, split.reason))
-    return report.table("Layers", (*columns, "why not fewer cores"), rows)
+    return "Layers", (*columns, "why not fewer cores"), rows
 
 
-def _total_table(placement: Placement) -> Table:
-    from brf_lava import report
-
+def _total_rows(placement: Placement) -> Rows:
     *_, synapses, memory = placement.loads.sum(axis=0).tolist()
     rows = [
         ("synapses, zeros included", f"{placement.network.synapses:,}"),
@@ -151,12 +147,10 @@ def _total_table(placement: Placement) -> Table:
         ("fewest cores that any division needs", f"{max(placement.bound):,}"),
         ("chips", f"{placement.chips:,}"),
     ]
-    return report.table("All cores", ("", ">value"), rows)
+    return "All cores", ("", ">value"), rows
 
 
-def _limit_table(placement: Placement) -> Table:
-    from brf_lava import report
-
+def _limit_rows(placement: Placement) -> Rows:
     rows: list[tuple[str, ...]] = []
     for check in placement.checks():
         limit, most, share = check.limit, "-", "-"
@@ -170,4 +164,4 @@ def _limit_table(placement: Placement) -> Table:
         title = f"memory: {name.replace('_', ' ')}"
         rows.append((title, "", f"{number.value}", "", "", number.certainty, number.source))
     columns = ("limit", ">most", ">of", ">share", ">cores >=", "certainty", "source")
-    return report.table("Limits, and what is assumed of a core's memory", columns, rows)
+    return "Limits, and what is assumed of a core's memory", columns, rows

@@ -167,7 +167,10 @@ def _check_tables_only() -> None:
     context = click.get_current_context()
     for each in context.command.params:
         source = context.get_parameter_source(str(each.name))
-        if each.name not in ("out", "tables_only") and source is not ParameterSource.DEFAULT:
+        if (
+            each.name not in ("out", "tables_only", "json", "quiet")
+            and source is not ParameterSource.DEFAULT
+        ):
             raise RecipeError(f"--tables-only does not go with {each.opts[0]}. Leave that out.")
 
 

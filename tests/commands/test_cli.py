@@ -156,7 +156,7 @@ def test_export_obeys_its_bits(shared: Path, tmp_path: Path) -> None:
 
 
 def test_export_rounds_as_asked_and_warns_where_little_agrees(shared: Path, tmp_path: Path) -> None:
-    """Two bits a weight leave little of a network: that is said last, and nothing is refused."""
+    """Two bits a weight leave little of a network: that is said first, and nothing is refused."""
     out, data = tmp_path / "net.h5", shared / "data"
     asked = ("--rounding", "nearest", "--weight-bits", "2", "--data", data)
     result = brf_lava("export", shared / "model.pt", out, *asked)
@@ -169,7 +169,7 @@ def test_export_rounds_as_asked_and_warns_where_little_agrees(shared: Path, tmp_
         np.testing.assert_array_equal(ours.weights.integers, theirs.weights.integers)
     assert network.provenance["rounding"] == "nearest"
     equal = float(re.findall(r"same prediction as float .* ([\d.]+)%", result.output)[0])
-    warned = result.output.splitlines()[-1]
+    warned = result.stdout.splitlines()[1]
     assert warned.startswith("Warning: only ") is (equal < 90), warned
     assert equal < 90
     assert "--rounding distilled" in warned
@@ -471,7 +471,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "weight bits, count": ((*EXPORT, "--weight-bits", "8,4"), 2, ("8,4", "3 matrices: 1 BRF")),
     "lose too much": ((*EXPORT, "--lose", "0", "--weight-bits", "2"), 6, ("2 bits", "0 may be")),
     "lose, nan": ((*EXPORT, "--lose", "nan"), 2, ("nan is not a number",)),
-    "sweep": (("sweep-bits", "{net}", *HERE), 2, ("{net}", "not a torch file")),
+    "sweep": (("sweep-bits", "{net}", *HERE), 2, ("{net}", "an exported network")),
     "sweep, picture": (("sweep-bits", "{model}", "-o", "{out}/x.gif"), 2, ("x.gif", ".png")),
     "parameter bits": ((*EXPORT, "--parameter-bits", "30"), 2, ("parameter_bits: 30", "10 to 22")),
     "state bits": ((*EXPORT, "--state-bits", "2"), 2, ("state_bits: 2", "6 to 18")),

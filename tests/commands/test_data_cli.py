@@ -243,6 +243,8 @@ def test_fetch_to_a_folder(server: Server, tmp_path: Path, monkeypatch: pytest.M
     result = brf_lava("fetch", "smnist", "--out", to)
     assert f"Next: name it with --data {to}" in result.output
     assert {path.name: path.read_bytes() for path in to.iterdir()} == MNIST
+    found = command_line.assert_documented("data fetch", "smnist", "-o", to)
+    assert found["folder"] == str(to)
     assert len(server.requests) == 5
     assert_failed(brf_lava("fetch", "smnist", "--out", "/dev/null/x"), "/dev/null/x: Not a dir")
     assert_failed(brf_lava("fetch", "eeg"), "'eeg' is not one of", *map(repr, sources.SOURCES))

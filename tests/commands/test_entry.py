@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from command_line import assert_failed, brf_lava
+from command_line import assert_failed, brf_lava, run_process
 
 from brf_lava import __version__
 from brf_lava.__main__ import main
@@ -73,3 +73,17 @@ def test_the_module_is_the_command() -> None:
     command = [sys.executable, "-m", "brf_lava", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"brf-lava, version {__version__}\n"
+
+
+def test_numba_leaves_the_terminal_to_the_command() -> None:
+    """With colorama installed it would print a control sequence to a terminal at exit."""
+    done = run_process(
+        program="import sys, types\n"
+        "sys.modules['colorama'] = types.ModuleType('colorama')\n"
+        "sys.modules['colorama'].__version__ = '0.4.6'\n"
+        "from brf_lava.cli import main\n"
+        "main(['doctor', '-q'], standalone_mode=False)\n"
+        "import numba.core.errors\n"
+        "print(hasattr(numba.core.errors, 'ColorShell'))"
+    )
+    assert done.stdout == "False\n", done.stderr

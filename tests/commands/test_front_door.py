@@ -247,7 +247,7 @@ def test_extras_are_those_of_the_project() -> None:
     named: set[str] = set()
     for path in (ROOT / "brf_lava").rglob("*.py"):
         named |= set(re.findall(r'require_extra\("(\w+)"', path.read_text()))
-    assert named == set(extras) - {"all", "dev"}
+    assert named == set(extras) - {"all", "dev", "docs"}
     anywhere = sorted(named - {"cuda"})  # which is large, and of use with a card alone
     assert extras["all"] == [f"brf-lava[{','.join(anywhere)}]"]
     assert "brf-lava[all,cuda]" in extras["dev"]
@@ -299,8 +299,8 @@ def test_readme_trains_exports_and_runs(
     assert capsys.readouterr().out == shown
 
 
-def test_readme_block_spikes_and_learns() -> None:
-    """The second block as it stands, on four classes of spike patterns."""
+def test_the_block_for_slayer_spikes_and_learns() -> None:
+    """The block of the tutorial as it stands, on four classes of spike patterns."""
     generator = torch.Generator().manual_seed(0)
     patterns = (torch.rand(4, 700, 100, generator=generator) < 0.01).float()
     y = torch.arange(8) % 4
@@ -317,7 +317,7 @@ def test_readme_block_spikes_and_learns() -> None:
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        exec(snippets()[1], scope)
+        exec(snippets("docs/tutorials/from-lava-dl.md")[0], scope)
     rate = float(scope["net"][0](x).detach().mean())
     assert 0.002 < rate < 0.2
     assert losses[-1] < losses[0] / 2
@@ -348,7 +348,7 @@ def test_a_block_that_stays_silent_says_so_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("docs/*/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
             if not target.startswith("http"):
                 assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -307,6 +307,7 @@ def test_tables_from_files_alone(out: Path) -> None:
     assert "60.00 ± 14.14" in result.output
     assert "Not finished, not counted: ecg-brf seed 4." in result.output
     assert brf_lava("--tables-only", "--out", out).output == result.output  # they are replaced
+    assert command_line.assert_documented("reproduce", "--tables-only", "--out", out)["lines"]
     contents = json.loads((out / "results.json").read_text())
     for name in ("table1", "table2"):
         with (out / f"{name}.csv").open() as file:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
-from command_line import assert_failed, assert_worked, brf_lava
+from command_line import assert_documented, assert_failed, assert_worked, brf_lava
 
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split
@@ -192,6 +192,9 @@ def test_a_permuted_network_keeps_its_permutation_to_the_end(images: Path) -> No
     torch.save(torch.from_numpy(order), images / "order.pt")
     assert_worked(imported(images, "psmnist", "--permutation", images / "order.pt"))
     assert np.array_equal(load_checkpoint(images / "m.pt").permutation, order)
+    given = ("--task", "psmnist", "--data", images, "-o", images / "m.pt", "--overwrite")
+    again = (images / "psmnist.pt", *given, "--permutation", images / "order.pt")
+    assert_documented("import", *again)
     exported = brf_lava(
         "export", images / "m.pt", images / "net.h5", "--rounding", "nearest", "--data", images
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -529,6 +529,8 @@ def test_command(records: Path, tmp_path: Path) -> None:
     with h5py.File(out) as stored:
         assert stored.attrs["seed"] == 1
         assert b'"wfdb"' in stored["source"][()]
+    found = command_line.assert_documented("data prepare", "ecg", "--records", records, "-o", out)
+    assert "sel30" in found["left_out"]
 
 
 def test_records_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
@@ -716,7 +718,7 @@ def test_network_for_another_task(tmp_path: Path) -> None:
         classify.check_network(FixedNetwork(other.layers, {"task": "ecg"}))
 
 
-Classified = Callable[..., Result]
+Classified = partial[Result]
 
 
 @pytest.fixture(scope="module")
@@ -738,6 +740,8 @@ def test_classify_command(classified: Classified, tmp_path: Path) -> None:
     for part in ("r, 15.6 s", "windows run", "Notice: 1 window has", f"Wrote {csv}: 3,900 samples"):
         assert part in result.output
     assert len(csv.read_text().splitlines()) == 3901
+    found = command_line.assert_documented("classify", *classified.args[1:], path)
+    assert (found["windows"], found["skipped"]) == (2, 1)
 
 
 def test_leads_of_a_record_to_classify(classified: Classified, tmp_path: Path) -> None:

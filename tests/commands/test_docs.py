@@ -1,0 +1,110 @@
+"""The site builds without a warning, and the code blocks of its pages run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import ROOT, assert_worked, brf_lava, write_mat
+
+from brf_lava.cli import main
+from brf_lava.ecg import task as ecg
+from brf_lava.ecg.synthetic import generate
+
+DOCS = ROOT / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "```sh\n" in page.read_text())
+ELSEWHERE = {  # what runs a page's blocks instead
+    "tutorials/from-lava-dl.md": "test_front_door.py",
+    "reference/json.md": "test_results.py; it pipes to jq",
+}
+BLOCK = re.compile(r"^```(\w+)(?: title=\"(.*?)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("mkdocstrings")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {str(page.relative_to(tmp_path / "site")) for page in tmp_path.rglob("*.html")}
+    for page in DOCS.rglob("*.md"):
+        assert str(page.relative_to(DOCS).with_suffix(".html")) in pages
+    commands = (tmp_path / "site" / "reference" / "commands.html").read_text()
+    for name in main.commands:
+        assert f">brf-lava {name}<" in commands
+    for page in tmp_path.rglob("*.html"):  # nothing is loaded from elsewhere
+        assert not re.search(r'(?:src|href)="https?://[^"]*\.(?:js|css|woff2?)"', page.read_text())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, and an ECG data set that is large enough for the recipe."""
+    data = tmp_path / "data"
+    data.mkdir()
+    train, test = generate(80, 4, seed=1)
+    write_mat(data / ecg.TRAIN_FILE, train)
+    write_mat(data / ecg.TEST_FILE, test)
+    monkeypatch.setenv(ecg.DATA_VARIABLE, str(data))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model and its export, for pages that begin with one."""
+    folder = tmp_path_factory.mktemp("exported")
+    train, test = generate(80, 4, seed=1)
+    write_mat(folder / ecg.TRAIN_FILE, train)
+    write_mat(folder / ecg.TEST_FILE, test)
+    given = ("--data", folder)
+    model, net = folder / "model.pt", folder / "net.h5"
+    assert_worked(brf_lava("train", "--task", "ecg", "--epochs", 2, "-o", model, *given))
+    assert_worked(brf_lava("export", model, net, "--rounding", "nearest", *given))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_the_blocks_of_a_page_run(page: Path, folder: Path, exported: Path) -> None:
+    """In order, in one folder: Python as it stands, and every line that calls brf-lava."""
+    name = str(page.relative_to(DOCS))
+    if name in ELSEWHERE:
+        pytest.skip(f"run by {ELSEWHERE[name]}")
+    if name != "tutorials/first-network.md":
+        for file in ("model.pt", "net.h5"):
+            shutil.copy(exported / file, folder)
+    scope: dict[str, Any] = {}
+    ran = 0
+    for language, title, text in BLOCK.findall(page.read_text()):
+        if title:
+            included = re.fullmatch(r'--8<-- "(.*)"\n', text)
+            Path(title).write_text((ROOT / included[1]).read_text() if included else text)
+        elif language == "json":
+            Path("steps.jsonl").write_text(text)
+        elif language == "python":
+            exec(text, scope)
+            ran += 1
+        elif language == "sh":
+            for line in text.splitlines():
+                program, *arguments = shlex.split(line, comments=True) or [""]
+                if program == "brf-lava":
+                    if arguments[0] == "train" and "--overwrite" not in arguments:
+                        arguments.append("--overwrite")
+                    assert_worked(brf_lava(*arguments))
+                    ran += 1
+    assert ran
+
+
+def test_the_example_that_is_included_is_complete() -> None:
+    """Everything that a page includes is there; MkDocs would stop otherwise."""
+    for page in DOCS.rglob("*.md"):
+        for path in re.findall(r'--8<-- "(.*)"', page.read_text()):
+            assert (ROOT / path).is_file(), f"{page.name}: {path}"
