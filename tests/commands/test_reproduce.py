@@ -660,7 +660,7 @@ def test_jobs_share_the_cores(
     shares = []
     monkeypatch.setattr(jobs, "run_jobs", lambda queue, *share: shares.append(share[:2]))
     for cores, asked, seeds in ((8, (), 20), (8, (), 3), (8, ("--jobs", 2), 20), (2, (), 1)):
-        monkeypatch.setattr(jobs, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr("brf_lava.io.program.cores", lambda cores=cores: cores)
         brf_lava(*ASKED, *asked, "--seeds", seeds, "--out", tmp_path)
     assert shares == [(8, 1), (3, 2), (2, 4), (1, 2)]
 
