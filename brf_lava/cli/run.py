@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 @target_options(BACKENDS)
 @data_option
 @click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
+@click.option(
+    "--nproc", type=click.IntRange(1), help="Share the samples between so many processes here."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
 @click.option(
     "--check/--no-check",
@@ -57,6 +60,7 @@ def run(
     target: TargetOptions,
     data: DataOptions,
     batch: int | None,
+    nproc: int | None,
     limit: int | None,
     check: bool | None,
     reference: Path | None,
@@ -72,6 +76,7 @@ def run(
     """
     from brf_lava import report
     from brf_lava.io.files import check_writable
+    from brf_lava.io.world import shared
     from brf_lava.network.file import read_network
     from brf_lava.run.early import check_early
     from brf_lava.run.evaluate import check_provenance, float_reference, run_test_data
@@ -92,6 +97,7 @@ def run(
     samples, steps, _ = split.x.shape
     recording = probe.recording(fixed, split)
     floats = float_reference(fixed, dataset, samples, stored, reference, device)
+    world = click.get_current_context().with_resource(shared(nproc, "cpu"))
     if check is None:
         check = work(fixed, steps, samples) <= chosen.check_limit
     with report.step_progress(f"{backend.name}, {samples} samples", samples) as on_samples:
@@ -105,8 +111,11 @@ def run(
             reference=floats,
             margins=early or (),
             recording=recording,
-            on_samples=on_samples,
+            on_samples=lambda done: on_samples(done * world.size),
+            world=world,
         )
+    if world.rank:  # the first process says and writes
+        return
     written = [] if recording is None else probe.write(recording, dataset, backend.name)
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)

@@ -139,3 +139,60 @@ def test_a_process_that_is_gone_ends_the_training_which_goes_on_in_one(
     again.terminate()
     _, stderr = again.communicate(timeout=PATIENCE)
     assert "was shared by 2 processes, now by 1" in stderr
+
+
+@pytest.fixture(scope="module")
+def network(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("network")
+    model, net = folder / "model.pt", folder / "net.h5"
+    for arguments in (
+        asked(data, model, "--epochs", "1"),
+        ["export", model, net, "--data", data, "--rounding", "nearest"],
+    ):
+        result = run_process(*arguments)
+        assert result.returncode == 0, result.stderr
+    return net
+
+
+@pytest.mark.slow
+def test_two_processes_run_as_one(data: Path, network: Path, tmp_path: Path) -> None:
+    found = []
+    for processes in "123":
+        out = tmp_path / f"{processes}.json"
+        given = ("--backend", "engine", "--data", data, "--out", out, "--nproc", processes)
+        result = run_process("run", network, *given)
+        assert result.returncode == 0, result.stderr
+        contents = json.loads(out.read_text())
+        del contents["result"]["seconds"]
+        found.append(contents)
+    assert found[0] == found[1] == found[2]
+    result = run_process("run", network, *given[:-1], "6")
+    assert result.returncode == 2
+    assert_one_error(result.stderr, "6 processes: share 5 samples")
+
+
+WRONG = """
+import os
+from brf_lava.backends import engine
+run = engine._run_chunk
+def wrong(network, x, recording):
+    activity = run(network, x, recording)
+    if os.environ.get("RANK") == "1":
+        activity.outputs[-1, -1, 0] += 1
+    return activity
+engine._run_chunk = wrong
+from brf_lava.io import world
+if "CHILD" in globals():
+    world.PROGRAM = (*world.PROGRAM[:-1], CHILD)
+from brf_lava.__main__ import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_computes_wrongly_is_found(data: Path, network: Path) -> None:
+    program = f"CHILD = {WRONG!r}\n{WRONG}"
+    given = ("run", network, "--backend", "engine", "--data", data, "--nproc", "2")
+    result = run_process(*given, program=program)
+    assert result.returncode == 5, result.stderr
+    assert_one_error(result.stderr, "gave other spikes or outputs")
