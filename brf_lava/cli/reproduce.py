@@ -125,7 +125,8 @@ def reproduce(
       brf-lava reproduce --tables-only
     """
     from brf_lava.io.files import check_writable, only_writer
-    from brf_lava.reproduce.jobs import KIND, MANIFEST, Cluster, cores, run_jobs
+    from brf_lava.io.program import cores
+    from brf_lava.reproduce.jobs import KIND, MANIFEST, Cluster, run_jobs
     from brf_lava.reproduce.plan import plan, recipes_for
     from brf_lava.reproduce.tables import FILES
     from brf_lava.train.model import choose_device

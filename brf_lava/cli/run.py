@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @target_options(BACKENDS)
 @data_option
 @click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
+@click.option(
+    "--nproc", type=click.IntRange(1), help="Share the samples between so many processes here."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
 @click.option(
     "--check/--no-check",
@@ -58,6 +61,7 @@ def run(
     target: TargetOptions,
     data: DataOptions,
     batch: int | None,
+    nproc: int | None,
     limit: int | None,
     check: bool | None,
     reference: Path | None,
@@ -66,7 +70,7 @@ def run(
     early: tuple[float, ...] | None,
     probe: ProbeOptions,
     loihi2: Loihi2Settings,
-) -> Result:
+) -> Result | None:
     """Run NETWORK (default: net.h5) on the test data and compare it with the float reference.
 
     For a record without labels see 'brf-lava classify', for one step at a time 'brf-lava stream'.
@@ -80,6 +84,7 @@ def run(
     """
     from brf_lava import report
     from brf_lava.io.files import check_writable
+    from brf_lava.io.world import shared
     from brf_lava.network.file import read_network
     from brf_lava.run.early import check_early
     from brf_lava.run.evaluate import check_provenance, float_reference, run_test_data
@@ -100,6 +105,7 @@ def run(
     samples, steps, _ = split.x.shape
     recording = probe.recording(fixed, split)
     floats = float_reference(fixed, dataset, samples, stored, reference, device)
+    world = click.get_current_context().with_resource(shared(nproc, "cpu"))
     if check is None:
         check = work(fixed, steps, samples) <= chosen.check_limit
     with report.step_progress(f"{backend.name}, {samples} samples", samples) as on_samples:
@@ -113,8 +119,11 @@ def run(
             reference=floats,
             margins=early or (),
             recording=recording,
-            on_samples=on_samples,
+            on_samples=lambda done: on_samples(done * world.size),
+            world=world,
         )
+    if world.rank:  # the first process says and writes
+        return None
     written = [] if recording is None else probe.write(recording, dataset, backend.name)
     if out is not None:
         write_result(result, dataset.source, fixed.provenance, out)

@@ -75,6 +75,11 @@ def seed_numbers(text: str) -> list[int]:
     metavar="SIZE",
     help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
 )
+@click.option(
+    "--nproc",
+    type=click.IntRange(1),
+    help="Share each batch between so many processes here. Or start this with torchrun.",
+)
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
 @click.option(
     "--restart", is_flag=True, help="Discard the interrupted run in --out and start over."
@@ -95,11 +100,12 @@ def train(
     data: options.DataOptions,
     device: str,
     memory: int | None,
+    nproc: int | None,
     resume: bool,
     restart: bool,
     overwrite: bool,
     tensorboard: bool,
-) -> Result:
+) -> Result | None:
     """Train a network and write it to a model file.
 
     \b
@@ -112,6 +118,7 @@ def train(
     from brf_lava import report
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
+    from brf_lava.io.world import shared
     from brf_lava.train.checkpoint import KIND
     from brf_lava.train.metrics import metrics_path, resume_path
     from brf_lava.train.model import choose_device
@@ -134,6 +141,9 @@ def train(
     for path in paths:
         check_outputs(path, tensorboard, overwrite, resume)
     target = choose_device(device)
+    world = click.get_current_context().with_resource(shared(nproc, target.type))
+    if world.size > 1 and (seeds or tensorboard):
+        raise RecipeError("Several processes do not go with --seeds and --tensorboard.")
     watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
     if tensorboard:
         click.echo(f"events  {watch}", err=True)
@@ -147,7 +157,7 @@ def train(
             )
         stopped = [path for path in paths if resume_path(path).exists()] or paths
         loaded = options.load_data(stored_task(stopped[0]), data, stopped[0])
-        trainers = [Trainer.resumed(loaded, target, path, memory) for path in stopped]
+        trainers = [Trainer.resumed(loaded, target, path, memory, world) for path in stopped]
     else:
         for path in paths:
             if resume_path(path).exists() and not restart:
@@ -162,15 +172,18 @@ def train(
         loaded = options.load_data(chosen.task, data)
         pairs = outs.items() if seeds else [(seed or 0, out)]
         trainers = [
-            Trainer(chosen, loaded, each, target, path, start, memory) for each, path in pairs
+            Trainer(chosen, loaded, each, target, path, start, memory, world)
+            for each, path in pairs
         ]
     given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
     again = options.next_command("train", "--resume", "--out", out, *given, data=data)
     with ExitStack() as stack:
-        for trainer in trainers:
+        for trainer in () if world.rank else trainers:
             stack.enter_context(only_writer(trainer.out))
             check_outputs(trainer.out, tensorboard, overwrite, resume)  # others may have ended
         results = [_run(group, again, tensorboard) for group in together(trainers)]
+    if world.rank:
+        return None
     models = [model for group in results for model in group]
     lines: list[str | Table] = []
     for path, model in models:
@@ -223,13 +236,17 @@ def _run(
     from brf_lava.train.trainer import run_together
 
     trainer = trainers[0]
+    if trainer.world.rank:  # the first one writes and says what there is to say
+        run_together(trainers)
+        return []
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
     names = ", ".join(str(each.seed) for each in trainers)
     click.echo(f"recipe  {recipe.name}, seed {names}", err=True)
     if trainer.origin != "trained":
         click.echo(f"start   {on_one_line(trainer.origin)}", err=True)
     click.echo(f"data    {trainer.dataset.source.description}", err=True)
-    click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}", err=True)
+    several = f", {trainer.world.size} processes" if trainer.world.size > 1 else ""
+    click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}{several}", err=True)
     try:
         with (
             report.training_progress(trainer.epoch, epochs) as shown,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,13 +36,6 @@ STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", RUN: "
 MANIFEST = "jobs.json"
 FORMAT = "brf-lava-jobs"
 KIND = Kind("the jobs of a 'brf-lava reproduce'", JSON, FORMAT)
-
-
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Handle(Protocol):

@@ -124,7 +124,9 @@ def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> list[str
     elif folder.model.exists():
         checkpoint, _ = read_training(folder)  # before work that would be in vain
         found, data = checkpoint.recipe, checkpoint.data
-        seed, steps = checkpoint.seed, [] if folder.complete else TRAINED
+        seed, steps = checkpoint.seed, TRAINED
+        if folder.network.exists():
+            steps = [] if folder.complete else [RUN]
     else:
         return FRESH
     what = differences(found, recipe)

@@ -9,33 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import brf_lava
 from brf_lava.errors import INTERRUPTED, TERMINATED
+from brf_lava.io.program import PROGRAM, THREADS
 from brf_lava.train.metrics import metrics_path, resume_path
 
 TRAIN, RESUME, EXPORT, RUN = "train", "resume", "export", "run"
 
-# ``python -m brf_lava`` would look for every module in the current folder first. This runs the very
-# package that runs here, be it installed, on PYTHONPATH or in the folder of its checkout.
-MAIN = f"""\
-import sys
-sys.path[:] = [{str(Path(brf_lava.__file__).resolve().parents[1])!r}, *filter(None, sys.path)]
-import brf_lava
-del sys.path[0]
-import signal
-from brf_lava.__main__ import main
-from brf_lava.io.signals import end_with_parent
-end_with_parent({os.getpid()}, signal.SIGTERM)
-main()
-"""
-PROGRAM = (sys.executable, "-c", MAIN)
-THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 INTERRUPTIONS = (INTERRUPTED, TERMINATED, -signal.SIGINT, -signal.SIGTERM)  # exit codes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from brf_lava.backends.base import Backend, find_backend
 from brf_lava.backends.states import Recording
 from brf_lava.data.dataset import Dataset, Split
-from brf_lava.errors import NetworkFileError, ParameterError
+from brf_lava.errors import MismatchError, NetworkFileError, ParameterError
+from brf_lava.io.world import World
 from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork
@@ -30,6 +32,7 @@ from brf_lava.run.result import (
 )
 
 logger = logging.getLogger(__name__)
+TWICE = 16  # samples of each process that another one runs, too
 NEEDED = ("task", "data", "metrics")  # of a network's provenance
 AnyNetwork = FixedNetwork | str | Path
 
@@ -117,6 +120,7 @@ def run_test_data(
     margins: Sequence[float] = (),
     recording: Recording | None = None,
     on_samples: Callable[[int], Any] = lambda done: None,
+    world: World | None = None,
 ) -> tuple[RunResult, list[EarlyRow]]:
     """Run a network on samples and judge what it answers.
 
@@ -127,6 +131,8 @@ def run_test_data(
         reference: The float network on the same samples.
         margins: Of early decisions, see `brf_lava.run.early.check_early`.
         on_samples: Called now and then with how many samples are done.
+        world: The processes that share the samples. The first samples of each are run by another
+            one, too, which must agree in every spike and output. All get the whole result.
 
     Returns:
         Accuracy and cost, and the early decisions: a row for each margin, then one for the end of
@@ -134,10 +140,17 @@ def run_test_data(
     """
     check = check and not backend.is_reference
     margins = (*margins, np.inf) if margins else ()
-    measured, decisions = [], []
+    measured, decisions, world = [], [], world or World()
+    if world.size > 1 and (len(split.x) < world.size or recording is not None or backend.on_board):
+        raise ParameterError(
+            f"{world.size} processes: share {len(split.x)} samples, each at least one, on a "
+            "backend of this computer, without --probe. Run this in one process."
+        )
+    own = world.share(np.arange(len(split.x)))
+    first: Activity | None = None
     for x, activity, seconds in _run_parts(
         network,
-        split.x,
+        split.x[own[0] : own[-1] + 1],
         backend,
         batch=batch,
         timeout=timeout,
@@ -148,8 +161,33 @@ def run_test_data(
         measured.append(measure(network, x, activity, seconds))
         if margins:
             decisions.append(decide_early(network, activity, margins))
+        first = first or activity
+    if world.size > 1:
+        twice = min(TWICE, batch or TWICE, samples_per_part(network, split.x.shape[1]))
+        after = np.array_split(np.arange(len(split.x)), world.size)[(world.rank + 1) % world.size]
+        again = np.ascontiguousarray(split.x[after[:twice]].transpose(1, 0, 2))
+        repeated, _ = execute(network, again, backend=backend, timeout=timeout)
+        pairs = world.gather((_digest(first, twice), _digest(repeated, twice)))
+        for rank, (theirs, _) in enumerate(pairs):
+            if pairs[rank - 1][1] != theirs:
+                raise MismatchError(
+                    f"process {rank}: its first {twice} samples gave other spikes or outputs in "
+                    "another process. Run each part alone; one of the machines computes wrongly."
+                )
+        shares = world.gather((measured, decisions))
+        measured = [part for parts, _ in shares for part in parts]
+        decisions = [part for _, parts in shares for part in parts]
     result = summarize(network, measured, split.y, reference, backend=backend.name, checked=check)
     return result, early_rows(network, margins, decisions, split.y) if margins else []
+
+
+def _digest(activity: Activity | None, samples: int) -> str:
+    """SHA-256 over all spikes and outputs of the first samples."""
+    digest = hashlib.sha256()
+    signals: list[NDArray[Any]] = [] if activity is None else [*activity.spikes, activity.outputs]
+    for signal in signals:
+        digest.update(np.ascontiguousarray(signal[:, :samples]).data)
+    return digest.hexdigest()
 
 
 def _run_parts(

@@ -43,7 +43,7 @@ TYPES = {  # of what a model file or a training state may have
     "origin": str,
     "device": str,
     "versions": dict[str, str],
-    **dict.fromkeys(("inputs", "epoch", "epochs_done", "best_epoch"), Whole),
+    **dict.fromkeys(("inputs", "epoch", "epochs_done", "best_epoch", "processes"), Whole),
     "seed": Whole | None,
     "input_scale": float,
     "best_loss": float,

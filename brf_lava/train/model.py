@@ -19,6 +19,7 @@ from brf_lava.data.dataset import Split
 from brf_lava.errors import BackendUnavailableError, ParameterError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import free_memory, require_memory, used_memory
+from brf_lava.io.world import World
 from brf_lava.kernels import cuda
 from brf_lava.kernels.cpu import piece_length
 from brf_lava.kernels.cuda_check import obstacle
@@ -299,29 +300,39 @@ def as_batch(
     return x.mul_(input_scale).permute(1, 2, 0), y
 
 
-def evaluate(model: Network, split: Split, device: torch.device) -> tuple[Metrics, FloatActivity]:
-    """Metrics of `model` on `split`, and what it did there. Raises: as `check_labels`."""
+def evaluate(
+    model: Network, split: Split, device: torch.device, world: World | None = None
+) -> tuple[Metrics, FloatActivity]:
+    """Metrics of `model` on `split`, and what it did there. Raises: as `check_labels`.
+
+    world: The processes that share this. The metrics are of all samples, the rest of its own part.
+    """
     check_labels(model.decision, split)
-    loss, hits, counted = 0.0, 0, 0
-    predictions, sops = [], []
+    world = world or World()
+    totals = np.zeros(4)  # loss, hits, what counted, spikes
+    predictions, sops = [np.zeros((0, 1), np.uint8)], [np.zeros(0, np.int64)]  # of few, none is own
     samples, steps = split.x.shape[:2]
+    own = world.share(np.arange(samples))
     with torch.no_grad():
-        for first in range(0, samples, EVALUATION_BATCH):
-            index = slice(first, first + EVALUATION_BATCH)
+        for first in range(0, len(own), EVALUATION_BATCH):
+            part = own[first : first + EVALUATION_BATCH]
+            index = slice(part[0], part[-1] + 1)
             x, y = as_batch(split, index, device, model.input_scale)
             outputs, spikes = model(x)
-            loss += float(model.loss(outputs, y)) * len(y)
             predicted = model.decision.predict(outputs.permute(2, 0, 1))
-            right, of = model.decision.hits(predicted, y)
-            hits, counted = hits + right, counted + of
+            loss = float(model.loss(outputs, y)) * len(y)
+            totals[:3] += loss, *model.decision.hits(predicted, y)
             counts = torch.stack([layer.sum((1, 2), dtype=torch.float64) for layer in spikes])
             sops.append(counts.sum(0).to(torch.int64).cpu().numpy())
             predictions.append(predicted.to(torch.uint8).cpu().numpy())
+    predictions = predictions[1:] or predictions
     activity = FloatActivity(np.concatenate(predictions), np.concatenate(sops))
+    totals[3] = activity.sops.sum()
+    loss, hits, counted, spikes_of_all = world.add(torch.from_numpy(totals).to(device)).tolist()
     metrics = Metrics(
         loss=loss / samples,
         accuracy=hits / counted if counted else 0.0,
-        sops_per_sample=float(activity.sops.mean()),
+        sops_per_sample=spikes_of_all / samples,
         samples=samples,
         steps=steps,
         device=device_name(device),

@@ -25,6 +25,7 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import TORCH, Kind, write_bytes
+from brf_lava.io.world import World
 from brf_lava.kernels.cpu import threads
 from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
@@ -47,6 +48,9 @@ LOGGER = logging.getLogger(__name__)
 OTHER_THREADS = (
     "Notice: so far this training ran on %.20s threads (torch, numba), now on %s: its last bits "
     "will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that."
+)
+OTHER_PROCESSES = (
+    "Notice: so far this training was shared by %d processes, now by %d: its last bits will differ."
 )
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
@@ -149,6 +153,9 @@ class Trainer:
             better on the validation samples.
         memory: Bytes that the process may take on the CPU; None for all that is free. With little,
             states are computed again instead of kept, which changes no result.
+        world: The processes that share the training: each has a part of every batch, gradients and
+            metrics are added up, and the first one writes. It ends as with one process, but for the
+            last bits of sums.
 
     Raises:
         RecipeError: If the recipe does not fit the data.
@@ -166,6 +173,7 @@ class Trainer:
         out: str | Path = "model.pt",
         start: Checkpoint | None = None,
         memory: int | None = None,
+        world: World | None = None,
     ) -> None:
         device, out = device or choose_device("auto"), Path(out)
         if start is not None and is_permuted(recipe.task):
@@ -186,7 +194,7 @@ class Trainer:
                 f"training.validation: {held_out} samples of {samples}; {allowed} held out."
             )
         self.recipe, self.dataset, self.seed = recipe, dataset, seed
-        self.device, self.out = device, out
+        self.device, self.out, self.world = device, out, world or World()
         self.generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(samples, generator=self.generator).numpy()
         self.training_samples = order[held_out:]  # no copy of the data, which may be large
@@ -194,7 +202,8 @@ class Trainer:
         inputs, classes = train.x.shape[2], len(dataset.classes)
         self.recompute = False
         if device.type == "cpu":  # a card says so by itself
-            sizes = min(training.batch_size, samples - held_out), train.x.shape[1], inputs, classes
+            batch = -(-min(training.batch_size, samples - held_out) // self.world.size)
+            sizes = batch, train.x.shape[1], inputs, classes
             self.recompute = not keeps_states(recipe, *sizes, memory)
         model = Network(recipe, inputs, classes, self.generator, dataset.input_scale)
         for block in model.blocks:
@@ -221,6 +230,7 @@ class Trainer:
         device: torch.device | None = None,
         out: str | Path = "model.pt",
         memory: int | None = None,
+        world: World | None = None,
     ) -> Trainer:
         """Read the state of a stopped run, as it was after its last finished epoch.
 
@@ -228,7 +238,7 @@ class Trainer:
             dataset: The data of that run.
             device: As of `Trainer`; of the same type as in that run.
             out: The model file of that run; the state is next to it.
-            memory: As of `Trainer`.
+            memory, world: As of `Trainer`; the world may have another size than in that run.
 
         Raises:
             CheckpointError: If there is no state, or the data or the device differ.
@@ -245,7 +255,7 @@ class Trainer:
                     f"{here.description} on {device.type}. Name the same --data, --unlabeled, "
                     "--permutation and --device."
                 )
-            trainer = cls(recipe, dataset, state["seed"], device, out, memory=memory)
+            trainer = cls(recipe, dataset, state["seed"], device, out, memory=memory, world=world)
             trainer.model.load_state_dict(state["model"])
             trainer.optimizer.load_state_dict(state["optimizer"])
             trainer.generator.set_state(state["generator"])
@@ -260,6 +270,8 @@ class Trainer:
             ) from error
         if device.type == "cpu" and state.get("threads", threads()) != threads():
             LOGGER.warning(OTHER_THREADS, str(state["threads"]), threads())
+        if (before := state.get("processes", 1)) != trainer.world.size:
+            LOGGER.warning(OTHER_PROCESSES, before, trainer.world.size)
         return trainer
 
     @property
@@ -336,7 +348,9 @@ class Trainer:
         for batch, index in enumerate(batches, start=1):
             totals += yield from self._train_batch(index, batch)
             progress.on_batch(self.epoch, batch, len(batches))
-        validation, _ = evaluate(self.validated, self.validation, self.device)
+        counts = torch.from_numpy(totals[1:]).to(self.device)
+        totals[1:] = self.world.add(counts).cpu()
+        validation, _ = evaluate(self.validated, self.validation, self.device, self.world)
         best = validation.loss < self.best_loss
         if best:
             self.best_loss, self.best_epoch = validation.loss, self.epoch + 1
@@ -369,17 +383,21 @@ class Trainer:
         settings, model = self.recipe.training, self.model
         where = f"training: seed {self.seed}, epoch {self.epoch + 1}, batch {batch}"
         remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
-        x, y = as_batch(self.dataset.train, index, self.device, model.input_scale)
+        own = self.world.share(index)
+        part = len(own) / len(index)
+        # A process without a sample of a small batch takes one that does not count.
+        index_here = own if part else index[:1]
+        x, y = as_batch(self.dataset.train, index_here, self.device, model.input_scale)
         try:
             if batch == 1:
                 model.choose_states(self.dataset.train)
             outputs, spikes = yield x
         except ParameterError as error:  # a parameter that training took out of its range
             raise BrfLavaError(f"{where}: {error} {remedy}, and use --restart.") from error
-        loss = model.loss(outputs, y)
+        loss = model.loss(outputs, y) * part
         self.optimizer.zero_grad()
         yield loss
-        value = float(loss.detach())
+        value = self._add_gradients(loss.detach())
         largest = settings.clip_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), largest))
         if not np.isfinite(value + norm):
@@ -402,9 +420,24 @@ class Trainer:
             predicted = model.decision.predict(outputs.permute(2, 0, 1))
             hits, counted = model.decision.hits(predicted, y)
             sops = sum(float(layer.sum()) for layer in spikes)
+        if not part:
+            hits, counted, sops = 0, 0, 0.0
         return value * len(index), hits, counted, sops
 
+    def _add_gradients(self, loss: Tensor) -> float:
+        """Add up the gradients of all processes, and return the sum of their losses."""
+        if self.world.size > 1:
+            gradients = [each.grad for each in self.model.parameters() if each.grad is not None]
+            flat = torch.cat([loss.reshape(1), *(each.flatten() for each in gradients)])
+            sizes = [1, *(each.numel() for each in gradients)]
+            loss, *parts = torch.split(self.world.add(flat), sizes)
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+        return float(loss)
+
     def _save_state(self) -> None:
+        if self.world.rank:
+            return
         dataset, averaged = self.dataset, self.averaged
         state: dict[str, Any] = {
             **stored.header(STATE_FORMAT, self.recipe, dataset.source, dataset.permutation),
@@ -412,6 +445,7 @@ class Trainer:
             "seed": self.seed,
             "device": self.device.type,
             "threads": threads(),
+            "processes": self.world.size,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -442,6 +476,7 @@ def run_together(trainers: Sequence[Trainer], progress: Progress | None = None) 
 
     progress: Of the first that is not finished.
     """
+    trainers[0].world.gather(None)  # all have read what is written now
     for trainer in trainers:
         trainer._save_state()
     while running := [trainer for trainer in trainers if not trainer.finished]:

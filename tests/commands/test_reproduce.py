@@ -28,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brf_lava.cli import main
+from brf_lava.cli.reproduce import grid_of
 from brf_lava.config.recipe import Recipe, override, published_recipe, recipe_for
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.ecg import task as ecg
@@ -401,9 +402,10 @@ def test_what_remains(tmp_path: Path) -> None:
     folder.state.unlink()
     assert remaining(folder, recipe, SOURCE) == []
     assert remaining(folder, replace(recipe, text="# said otherwise", name="x"), SOURCE) == []
-    for path in (folder.result, folder.network):
-        path.unlink()
-        assert remaining(folder, recipe, SOURCE) == ["export", "run"]
+    folder.result.unlink()
+    assert remaining(folder, recipe, SOURCE) == ["run"]
+    folder.network.unlink()
+    assert remaining(folder, recipe, SOURCE) == ["export", "run"]
     folder.metrics.unlink()  # without them, a run could not go into the tables
     with pytest.raises(DataError, match=r"model\.jsonl: cannot be read.*--restart"):
         remaining(folder, recipe, SOURCE)
@@ -503,6 +505,10 @@ if behavior == "stopped":
     sys.exit(143)
 if behavior == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
+if behavior == f"lost {command}":  # with the job that it is of
+    (place / "behavior.txt").unlink()
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 if behavior == "long" and command == "train" and "--resume" not in options:
     (place / "model.resume.pt").touch()
     while True:
@@ -523,6 +529,8 @@ while behavior == "stubborn" or behavior.split(" ")[0] in ("slow", "interrupt"):
     time.sleep(0.01)
 out.write_text(command)
 (place / "model.resume.pt").unlink(missing_ok=True)
+with (place / "ended.txt").open("a") as file:
+    file.write(f"{command}\\n")
 """
 
 
@@ -663,7 +671,7 @@ def test_jobs_share_the_cores(
     shares = []
     monkeypatch.setattr(jobs, "run_jobs", lambda queue, *share: shares.append(share[:2]))
     for cores, asked, seeds in ((8, (), 20), (8, (), 3), (8, ("--jobs", 2), 20), (2, (), 1)):
-        monkeypatch.setattr(jobs, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr("brf_lava.io.program.cores", lambda cores=cores: cores)
         brf_lava(*ASKED, *asked, "--seeds", seeds, "--out", tmp_path)
     assert shares == [(8, 1), (3, 2), (2, 4), (1, 2)]
 
@@ -819,6 +827,53 @@ def test_jobs_that_the_scheduler_has_are_waited_for_and_not_given_again(
     for each in again:
         assert calls(each.folder) == ["train", "export", "run"]
     assert len((slurm.parent / "slurm" / "spool" / "started").read_text().split()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # 200 processes of Python
+def test_two_hundred_jobs_of_which_a_tenth_is_killed(slurm: Path) -> None:
+    """All are done after a second call, and no step twice."""
+    kills = {10 * k: ("train", "export", "run")[k % 3] for k in range(20)}
+    queue = [job(slurm, seed, f"lost {kills.get(seed)}") for seed in range(200)]
+    done, failed = run_on(jobs.Cluster(), queue)
+    assert (len(done), failed) == (180, [])
+    assert not set(done) & set(kills)
+    steps_of = {"train": plan.FRESH, "export": plan.TRAINED, "run": ["run"]}
+    for each in queue:
+        each.steps = [*steps_of[each.folder.next_step]] if each.folder.next_step else []
+    done, failed = run_on(jobs.Cluster(), queue)
+    assert (len(done), failed) == (200, [])
+    for each in queue:
+        assert (each.folder.path / "ended.txt").read_text().split() == ["train", "export", "run"]
+    started = (slurm.parent / "slurm" / "spool" / "started").read_text().split()
+    assert len(started) == 220
+
+
+def test_a_grid_is_every_value_of_every_key(tmp_path: Path, small_data: None) -> None:
+    assert grid_of(" hidden = [4, 5],[6] ") == ["hidden=[4,5]", "hidden=[6]"]
+    for text in ("training.weight_bits", "epochs=", "=3", "task=a/b.toml"):
+        with pytest.raises(click.BadParameter, match="such as training"):
+            grid_of(text)
+    grid = [grid_of("weight_bits=0,4"), grid_of("epochs=3,5")]
+    recipes = plan.recipes_for([("ecg", "BRF")], SMALL, grid)
+    assert [name for _, _, name in recipes] == [
+        f"weight_bits={bits},epochs={epochs}" for bits in (0, 4) for epochs in (3, 5)
+    ]
+    last = recipes["ecg", "BRF", "weight_bits=4,epochs=5"]
+    assert (last.training.weight_bits, last.training.epochs) == (4, 5)
+    for (*_, variant), recipe in recipes.items():
+        for seed in range(2):
+            accuracy = 0.5 + 0.1 * seed + 0.01 * recipe.training.weight_bits
+            write_run(RunFolder(tmp_path, "ecg", "BRF", seed, variant), recipe, accuracy)
+    result = brf_lava("--tables-only", "--out", tmp_path)
+    assert_worked(result)
+    assert "grid.png" in result.output
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "table1.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert {row["seeds"] for row in rows.values()} == {"2"}
+    assert float(rows["weight_bits=4,epochs=3"]["accuracy_percent_mean"]) == pytest.approx(59)
+    assert "| ecg | BRF | weight_bits=0,epochs=5 | 2 |" in (tmp_path / "tables.md").read_text()
 
 
 def test_without_slurm_one_line_says_what_to_do(

@@ -1,0 +1,178 @@
+"""Processes that share a training or a run: who they are, and what they add up.
+
+torchrun starts them, on several machines, too; `shared` starts them on this one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava.errors import BackendUnavailableError, JobError
+from brf_lava.io.printable import brief, shortened
+from brf_lava.io.program import PROGRAM, THREADS, cores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LONGEST = "BRF_LAVA_STEP_SECONDS"  # that a process may keep the others waiting
+ENDING = 2.0  # s for a process that ended to be seen as such
+Child = tuple["subprocess.Popen[bytes]", IO[bytes]]  # and what it says
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that share some work, and which of them this one is; else it is alone.
+
+    children: those that this one started.
+    """
+
+    rank: int = 0
+    size: int = 1
+    children: tuple[Child, ...] = ()
+
+    def share(self, items: NDArray[Any]) -> NDArray[Any]:
+        """This process's part of some items, which stay in order; of few it may be none."""
+        return np.array_split(items, self.size)[self.rank]
+
+    def add(self, values: Tensor) -> Tensor:
+        """Add up the values of all processes, in place, and return them.
+
+        The sum has the same bits in every process. Raises: JobError if one ended or stands still.
+        """
+        if self.size > 1:
+            from torch import distributed
+
+            with self._together():
+                distributed.all_reduce(values)
+        return values
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in order of their ranks. Raises: as `add`."""
+        if self.size == 1:
+            return [value]
+        from torch import distributed
+
+        values: list[Any] = [None] * self.size
+        with self._together():
+            distributed.all_gather_object(values, value)
+        return values
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Say in one line what ended a step of all processes."""
+        try:
+            yield
+        except RuntimeError as error:
+            why = "".join(self._ended(rank, *child) for rank, child in enumerate(self.children, 1))
+            why = why or f"another one is gone ({shortened(error)}). "
+            raise JobError(
+                f"process {self.rank} of {self.size}: {why}What was written before is kept: a "
+                "training goes on with --resume."
+            ) from error
+
+    def _ended(self, rank: int, child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
+        """How a process ended, or that it did not."""
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(ENDING)
+        code = child.returncode
+        if code is None:
+            return f"process {rank} has stood still for {_limit():g} s ({LONGEST}). "
+        log.seek(0)
+        lines = log.read().decode(errors="replace").split("\n")
+        said = next(filter(None, map(str.strip, reversed(lines))), "it said nothing")
+        how = f"code {code}" if code >= 0 else signal.Signals(-code).name
+        return f"process {rank} ended with {how}: {brief(said.removeprefix('Error: '))}. "
+
+
+def _limit() -> float:
+    return float(os.environ.get(LONGEST, "60"))
+
+
+@contextmanager
+def shared(processes: int | None, device: str) -> Iterator[World]:
+    """Work with the other processes of torchrun, or with some of this command line, started here.
+
+    Args:
+        processes: How many in all; None for those of torchrun, if it started this one.
+        device: "cuda" for a card each, else "cpu".
+
+    Raises:
+        BackendUnavailableError: If there are not as many cards.
+        JobError: If a process ended before all had begun.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else processes or 1
+    if size == 1:
+        yield World()
+        return
+    import torch
+    from torch import distributed
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda":
+        if (processes or local + 1) > torch.cuda.device_count():
+            raise BackendUnavailableError(
+                f"{size} processes on {torch.cuda.device_count()} cards; each needs its own. Lower "
+                "--nproc, or choose --device cpu."
+            )
+        torch.cuda.set_device(local)
+    backend, limit = "nccl" if device == "cuda" else "gloo", timedelta(seconds=_limit())
+    rank, meeting, children = int(os.environ.get("RANK", "0")), "env://", list[Child]()
+    if "RANK" not in os.environ:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        meeting, children = f"tcp://127.0.0.1:{port}", _start(size, port)
+    world = World(rank, size, tuple(children))
+    try:
+        with world._together():
+            distributed.init_process_group(
+                backend, meeting, timeout=limit, rank=rank, world_size=size
+            )
+        yield world
+        for child, _ in children:
+            child.wait(_limit())
+    finally:
+        for child, log in children:
+            child.kill()
+            child.wait()
+            log.close()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _start(size: int, port: int) -> list[Child]:
+    """Start the others with this command line, and share the cores with them."""
+    import numba
+    import torch
+
+    threads = max(1, cores() // size)
+    if not any(name in os.environ for name in THREADS):
+        torch.set_num_threads(threads)
+        numba.set_num_threads(threads)
+        os.environ |= dict.fromkeys(THREADS, str(threads))
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
+    children: list[Child] = []
+    for rank in range(1, size):
+        log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # `shared` closes it
+        environment = {**os.environ, **where, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        child = subprocess.Popen(
+            [*PROGRAM, *sys.argv[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env=environment,
+        )
+        children.append((child, log))
+    return children
