@@ -24,6 +24,7 @@ from brf_lava.cli.install_lava import install_lava
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.map import map_command
 from brf_lava.cli.plot import plot
+from brf_lava.cli.report import report_command
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
 from brf_lava.cli.stream import stream_command
@@ -152,7 +153,7 @@ def main() -> None:
 
 for command in (
     *(train, import_command, export, sweep_bits, run, classify_command, stream_command, data),
-    *(audit, reproduce, plot),
+    *(report_command, audit, reproduce, plot),
     *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):
     main.add_command(command)
