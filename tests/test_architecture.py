@@ -32,7 +32,7 @@ LAYERS = (
     ("run",),
     ("report",),
     ("analysis", "reproduce", "lava_install"),
-    ("report_page",),
+    ("inspection",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -20,6 +20,7 @@ from brf_lava.cli.doctor import doctor
 from brf_lava.cli.estimate import estimate
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
+from brf_lava.cli.info import compare, info
 from brf_lava.cli.install_lava import install_lava
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.map import map_command
@@ -153,7 +154,7 @@ def main() -> None:
 
 for command in (
     *(train, import_command, export, sweep_bits, run, classify_command, stream_command, data),
-    *(report_command, audit, reproduce, plot),
+    *(report_command, info, compare, audit, reproduce, plot),
     *(loihi2, map_command, estimate, install_lava, doctor, verify),
 ):
     main.add_command(command)

@@ -42,9 +42,9 @@ def report_command(
     Example: brf-lava report model.pt net.h5 run.json -o report.html
     """
     require_extra("report", "bokeh", "matplotlib")
+    from brf_lava.inspection.page import KINDS, find_browser, render, write_page
+    from brf_lava.inspection.subjects import find_subjects
     from brf_lava.io.files import check_writable
-    from brf_lava.report_page.page import KINDS, find_browser, render, write_page
-    from brf_lava.report_page.subjects import find_subjects
 
     kind = kind or ("pdf" if out is not None and out.suffix == ".pdf" else "html")
     out = out or Path(f"report.{kind}")

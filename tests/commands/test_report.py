@@ -21,10 +21,10 @@ from brf_lava.board.crossover import Comparison, compare_with_dense
 from brf_lava.board.describe import LayerShape, NetworkShape
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.ecg.level_cross import encode, rebuild
+from brf_lava.inspection import page, parts
+from brf_lava.inspection.subjects import find_subjects
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.file import read_network
-from brf_lava.report_page import page, parts
-from brf_lava.report_page.subjects import find_subjects
 from brf_lava.train.checkpoint import measured, save_checkpoint
 from brf_lava.train.export import export_model
 from brf_lava.train.model import Network

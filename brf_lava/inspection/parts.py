@@ -32,11 +32,11 @@ from brf_lava.ecg.signal import Encoding
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.export.dequantize import dequantize_layer
+from brf_lava.inspection import figures
+from brf_lava.inspection.describe import describe_network
+from brf_lava.inspection.subjects import Subject
 from brf_lava.network.bounds import proof_lines
 from brf_lava.network.decision import UNLABELED
-from brf_lava.report import network_line
-from brf_lava.report_page import figures
-from brf_lava.report_page.subjects import Subject
 from brf_lava.train.metrics import LIMITS, read_metrics
 from brf_lava.train.trainer import metrics_path
 
@@ -147,19 +147,11 @@ def _operations(shapes: Sequence[Any], spikes: Sequence[float], steps: int) -> l
 
 def about(subject: Subject) -> Iterator[Item]:
     """What it is, in a few lines."""
-    known, network = subject.about, subject.ready
-    bits = ", ".join(map(str, known.get("weight_bits", ())))
-    rows = {
-        "network": "" if network is None else network_line(network),
-        "integers": f"{known.get('rounding')} rounding, weights of {bits} bits" if bits else "",
-        "task": f"{known.get('task')}, {len(known.get('classes', ()))} classes",
-        "data of the training": known.get("data", {}).get("description", ""),
-        "seed": f"{known.get('seed')}",
-        "origin": f"{known.get('origin')}, epoch {known.get('epoch')}"
-        + (f" of {known['epochs_done']}" if "epochs_done" in known else ""),
-        "files": ", ".join(path.name for path in subject.files),
-    }
-    yield "table", ((), [row for row in rows.items() if row[1]])
+    rows = [
+        (k, ", ".join(v) if isinstance(v, list) else str(v))
+        for k, v in describe_network(subject).items()
+    ]
+    yield "table", ((), rows)
     for key, title in BACKENDS.items():
         if not any(stored.result.backend == key for stored, _ in subject.runs):
             yield (

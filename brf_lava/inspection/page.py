@@ -13,9 +13,9 @@ from typing import Any
 from brf_lava import __version__
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
+from brf_lava.inspection.parts import overview, parts
+from brf_lava.inspection.subjects import Subject
 from brf_lava.io.files import Kind, write_bytes
-from brf_lava.report_page.parts import overview, parts
-from brf_lava.report_page.subjects import Subject
 
 MOST_BYTES = 5_000_000
 SIGNAL_BYTES = 1_200_000  # of the samples that can be chosen, as text

@@ -1,1 +1,0 @@
-"""One self-contained HTML page about trained networks, their integers and their runs."""
