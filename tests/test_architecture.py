@@ -32,6 +32,7 @@ LAYERS = (
     ("run",),
     ("report",),
     ("analysis", "reproduce", "lava_install"),
+    ("inspection",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -21,10 +21,12 @@ from brf_lava.cli.doctor import doctor
 from brf_lava.cli.estimate import estimate
 from brf_lava.cli.export import export
 from brf_lava.cli.import_published import import_command
+from brf_lava.cli.info import compare, info
 from brf_lava.cli.install_lava import install_lava
 from brf_lava.cli.loihi2 import loihi2
 from brf_lava.cli.map import map_command
 from brf_lava.cli.plot import plot
+from brf_lava.cli.report import report_command
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run
 from brf_lava.cli.stream import stream_command
@@ -170,7 +172,7 @@ def main() -> None:
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "The three main commands": (train, export, run),
     "Data and models": (data, import_command, reproduce),
-    "Look closer": (audit, sweep_bits, plot, verify),
+    "Look closer": (report_command, info, compare, audit, sweep_bits, plot, verify),
     "Use a network": (classify_command, stream_command),
     "Loihi 2 and Lava": (map_command, estimate, loihi2, doctor, install_lava),
 }

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+SLOW = 250  # steps: 1 s at the rate of the ECG task
+
 
 def encode(signal: npt.NDArray[np.floating[Any]], threshold: float) -> npt.NDArray[np.int8]:
     """Encode a whole signal.
@@ -37,6 +39,30 @@ def encode(signal: npt.NDArray[np.floating[Any]], threshold: float) -> npt.NDArr
     """
     encoder = Encoder(threshold)
     return np.stack([encoder.push(values) for values in np.moveaxis(signal, -2, 0)], axis=-2)
+
+
+def rebuild(spikes: npt.NDArray[Any], threshold: float) -> npt.NDArray[np.float64]:
+    """What a signal looked like, as far as its crossings tell.
+
+    A spike moves the reference by at least the threshold; how much further is not known. So that
+    the signal does not drift, the rarer direction gets the larger steps, and what is slower than
+    `SLOW` steps is taken out.
+
+    Args:
+        spikes: As `encode` returns them, [T, 2 * leads].
+        threshold: As of `encode`.
+
+    Returns:
+        The signal [T, leads], about 0, in the unit of the threshold.
+    """
+    moves = spikes.astype(np.float64).reshape(len(spikes), -1, 2)
+    counts = np.maximum(moves.sum(axis=0), 1)
+    steps = threshold * np.maximum(counts.max(axis=1, keepdims=True) / counts, 1)
+    signal = np.cumsum((moves * steps) @ np.array([1, -1]), axis=0)
+    width = min(SLOW, len(signal))
+    padded = np.pad(signal, ((width // 2, width - width // 2 - 1), (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
+    return np.asarray(signal - np.median(windows, axis=2))
 
 
 class Encoder:

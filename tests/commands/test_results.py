@@ -69,6 +69,9 @@ def test_json_is_as_documented(folder: Path) -> None:
     assert assert_documented("map", "net.h5")["fits"]
     assert assert_documented("estimate", "run.json", "--measure", "net.h5")["measurements"]
     assert assert_documented("audit", "model.pt", "net.h5")["summary"]
+    assert assert_documented("info", "net.h5")["about"]["kind"]
+    assert assert_documented("compare", "model.pt", "net.h5")["differences"]
+    assert assert_documented("report", "run.json")["bytes"] > 1000
     assert assert_documented("verify", "net.h5", "--backend", "engine")["equal"]
     assert assert_documented("doctor")["findings"]
     assert len(assert_documented("loihi2 program", "net.h5")["layers"]) == 2

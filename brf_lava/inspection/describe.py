@@ -1,0 +1,180 @@
+"""What a file is, in a few lines: any file that brf-lava writes or reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brf_lava.config.profile import KINDS, parse_profile
+from brf_lava.config.recipe import Recipe, parse_recipe
+from brf_lava.config.toml import read_table
+from brf_lava.data.dataset import Dataset
+from brf_lava.errors import DataError
+from brf_lava.inspection.subjects import Subject, find_subjects, known
+from brf_lava.io.foreign import guarded, reading
+from brf_lava.io.hdf5 import open_hdf5
+from brf_lava.io.printable import brief
+from brf_lava.io.text import parse_json, read_text
+from brf_lava.report import network_line
+
+Lines = dict[str, Any]
+READ = ".pt, .h5, .hdf5, .json, .jsonl, .toml, .npz, .npy, .hea, .dat"
+REMEDY = f"Name a file that brf-lava writes or reads: {READ}."
+
+
+def describe(path: Path) -> Lines:
+    """Describe a file: its "kind", and more by name; all values can be written as JSON.
+
+    Raises: BrfLavaError for a file of another kind, or one that is damaged.
+    """
+    if known(path):
+        return describe_network(find_subjects([path], _no_data, 1)[0])
+    readers: dict[str, Callable[[Path], Lines]] = {
+        ".pt": _torch,
+        **dict.fromkeys((".h5", ".hdf5"), _hdf5),
+        ".json": _json,
+        ".jsonl": _metrics,
+        ".toml": _toml,
+        **dict.fromkeys((".npz", ".npy"), _arrays),
+        **dict.fromkeys((".hea", ".dat"), _record),
+    }
+    with reading(path, f"one of {READ}", DataError, REMEDY):
+        return readers[path.suffix](path)
+
+
+def _no_data(*_: Any) -> Dataset:
+    raise DataError("no data are read")
+
+
+def describe_network(subject: Subject) -> Lines:
+    """Describe a model, a network in integers or a run."""
+    about, kinds = subject.about, {".pt": "model", ".h5": "network in integers", ".json": "run"}
+    lines: Lines = {"kind": " and ".join(kinds[path.suffix] for path in subject.files)}
+    if subject.ready is not None:
+        lines["network"] = network_line(subject.ready)
+    if bits := about.get("weight_bits"):
+        lines["integers"] = f"{about.get('rounding')} rounding, weights of {bits} bits"
+    metrics, epochs = about.get("metrics", {}), about.get("epochs_done")
+    lines |= {
+        "task": about.get("task"),
+        "classes": ", ".join(about.get("classes", ())),
+        "data": about.get("data", {}).get("description"),
+        "seed": about.get("seed"),
+        "origin": f"{about.get('origin')}, epoch {about.get('epoch')}"
+        + f" of {epochs}" * bool(epochs),
+        "float": "accuracy {accuracy:.2%}, SOPs {sops_per_sample:.1f}".format(**metrics),
+    }
+    for stored, checked in subject.runs:
+        result, equal = stored.result, ", equal to the engine" if checked else ""
+        scores = f"accuracy {result.accuracy:.2%}, SOPs {result.cost.sops:.1f}{equal}"
+        lines[f"run on {result.backend}"] = f"{result.samples} samples: {scores}"
+    return {**lines, "model": about.get("model"), "files": [path.name for path in subject.files]}
+
+
+def _torch(path: Path) -> Lines:
+    from brf_lava.train.checkpoint import read_torch_file, stored_recipe
+    from brf_lava.train.trainer import STATE_FORMAT
+
+    contents = read_torch_file(path)
+    names = sorted(map(str, contents)) if isinstance(contents, dict) else []
+    if "format" in names and contents["format"] == STATE_FORMAT:
+        recipe, reports = stored_recipe(contents, path), contents.get("reports", [])
+        done = f"{len(reports)} of {recipe.training.epochs} epochs"
+        data = contents.get("data", {}).get("description")
+        return {"kind": "interrupted training", "done": done, **_of_recipe(recipe), "data": data}
+    if "model_state_dict" in names:
+        return {"kind": "checkpoint of the reference code, for 'brf-lava import'", "entries": names}
+    return {"kind": "torch file of others", "entries": names or type(contents).__name__}
+
+
+def _hdf5(path: Path) -> Lines:
+    from brf_lava.ecg.records import FORMAT, load_prepared
+
+    with open_hdf5(path) as file:
+        if file.attrs.get("format") != FORMAT.encode():
+            arrays: Lines = {}
+            file.visititems(
+                lambda name, item: arrays.update(
+                    {name: _array(item)} if hasattr(item, "dtype") else {}
+                )
+            )
+            return {"kind": "arrays in HDF5", **arrays}
+    dataset = load_prepared(path)
+    return {"kind": "prepared ECG records", "data": dataset.source.description}
+
+
+def _array(values: Any) -> str:
+    return f"{values.dtype} {list(values.shape)}"
+
+
+def _json(path: Path) -> Lines:
+    contents = parse_json(read_text(path, DataError, REMEDY), str(path), DataError, REMEDY)
+    kind = contents.get("format") if isinstance(contents, dict) else None
+    if kind != "brf-lava-reproduce":
+        raise DataError(f"{path}: JSON of format {brief(kind)}. {REMEDY}")
+    runs = [f"{run['task']} {run['neuron']} seed {run['seed']}" for run in contents["runs"]]
+    return {"kind": "tables of 'brf-lava reproduce'", "runs": runs, "notes": contents["notes"]}
+
+
+def _metrics(path: Path) -> Lines:
+    from brf_lava.train.metrics import LIMITS, read_metrics
+
+    values = read_metrics(path, tuple(LIMITS), REMEDY)
+    last = {name.replace("_", " "): each[-1] for name, each in values.items() if each}
+    return {
+        "kind": "metrics of a training, last epoch shown",
+        "epochs": len(values["seconds"]),
+        **last,
+    }
+
+
+def _toml(path: Path) -> Lines:
+    text = read_text(path, DataError, REMEDY)
+    table = read_table(text, str(path), DataError)
+    if table.get("kind") in KINDS:
+        profile: Any = parse_profile(text, str(path))
+        board = (
+            {"board": profile.board, "chips": profile.chips} if hasattr(profile, "board") else {}
+        )
+        return {"kind": f"profile of {profile.kind}", **board}
+    if "task" in table:
+        return {"kind": "recipe", **_of_recipe(parse_recipe(text, str(path)))}
+    if "layer" in table:
+        from brf_lava.board.describe import read_description
+
+        shape = read_description(path)
+        return {"kind": "description of a network", "name": shape.name, "neurons": shape.neurons}
+    from brf_lava.tasks.own import read_task
+
+    task = read_task(path)
+    sizes = f"{task.inputs} inputs, {task.steps} steps of {task.step_seconds:g} s"
+    return {"kind": "task", "name": task.name, "sizes": sizes, "classes": ", ".join(task.classes)}
+
+
+def _of_recipe(recipe: Recipe) -> Lines:
+    layers = " - ".join(f"{each.neurons} {each.neuron}" for each in recipe.layers)
+    used = recipe.training
+    how = f"{used.optimizer}, learning rate {used.learning_rate:g}, {used.epochs} epochs"
+    return {"task": recipe.task, "hidden layers": layers, "training": how}
+
+
+def _arrays(path: Path) -> Lines:
+    def read() -> Lines:
+        found = np.load(path, allow_pickle=False)
+        arrays = {"array": found} if isinstance(found, np.ndarray) else found
+        return {name: _array(arrays[name]) for name in arrays}
+
+    return {"kind": "arrays of NumPy", **guarded(partial(read))}
+
+
+def _record(path: Path) -> Lines:
+    from brf_lava.ecg.signal import read_record, record_path
+
+    record = read_record(record_path(path))
+    seconds = record.samples / record.fs
+    size = f"{record.samples} samples, {record.fs:g} Hz, {seconds:.1f} s"
+    return {"kind": "WFDB record", "signals": ", ".join(record.signals), "size": size}

@@ -1,0 +1,232 @@
+"""The networks of a report: their files put together, and what they do on their data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brf_lava import report
+from brf_lava.analysis.activity import CHUNK, run
+from brf_lava.backends import engine
+from brf_lava.board.describe import LayerShape, network_shape
+from brf_lava.data.dataset import Dataset, Split
+from brf_lava.errors import BrfLavaError, DataError
+from brf_lava.io.text import parse_json, read_text
+from brf_lava.network import file as network_file
+from brf_lava.network.activity import FloatActivity
+from brf_lava.network.decision import Decision
+from brf_lava.network.layers import FixedNetwork, RealNetwork
+from brf_lava.run import result as results
+from brf_lava.run.execute import samples_per_part
+from brf_lava.run.stored import REMEDY, RunFile, read_run
+from brf_lava.train import checkpoint as checkpoints
+
+KINDS = {".pt": checkpoints.KIND, ".h5": network_file.KIND, ".json": results.KIND}
+WEIGHT_BITS = 8  # that weights of a float network count as
+Load = Callable[[dict[str, Any], Path], Dataset]
+
+
+@dataclass(eq=False)
+class Subject:
+    """One network: a model, its integers and runs of them, whatever there is of these.
+
+    Attributes:
+        name: Its first file.
+        about: Where it came from, as the provenance of a network file.
+        load: Reads the data that such a provenance names, for the file at a path.
+        limit: Most test samples to run.
+        stored: What the float network did on the test data when it was trained.
+        runs: Each with whether every integer was compared with the engine.
+    """
+
+    name: str
+    about: dict[str, Any]
+    load: Load
+    limit: int
+    files: list[Path] = field(default_factory=list)
+    model: checkpoints.Checkpoint | None = None
+    network: FixedNetwork | None = None
+    stored: FloatActivity | None = None
+    runs: list[tuple[RunFile, bool]] = field(default_factory=list)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """Raises: BrfLavaError where there are no data, or others than the network takes."""
+        dataset, layers = self.load(self.about, self.files[0]), self.layers
+        if layers and (dataset.train.x.shape[2], len(dataset.classes)) != (
+            *(layers[0].shape[1], layers[-1].shape[0]),
+        ):
+            raise DataError(f"{self.name}: is for other data than {dataset.source.description}.")
+        return dataset
+
+    @property
+    def split(self) -> Split:
+        """The test samples that are run."""
+        return self.dataset.test.first(self.limit)
+
+    @property
+    def decision(self) -> Decision:
+        return Decision(**self.about.get("decision", {}))
+
+    @cached_property
+    def real(self) -> RealNetwork | None:
+        return None if self.model is None else self.model.model().to_real()
+
+    @property
+    def ready(self) -> FixedNetwork | RealNetwork | None:
+        """The integers, else the float network."""
+        return self.network or self.real
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Of what is `ready`."""
+        return () if self.ready is None else self.ready.layers
+
+    @property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """The sizes of all layers."""
+        if self.network is not None:
+            return network_shape(self.network, "").layers
+        return tuple(
+            LayerShape(e.neuron.name, e.shape[0], e.shape[1], e.recurrent is not None, WEIGHT_BITS)
+            for e in self.layers
+        )
+
+    @cached_property
+    def reference(self) -> results.Reference | None:
+        """The float network on `split`; None where it was measured on other data, or nowhere."""
+        if self.stored is None or not self.has_own_data:
+            return None
+        labels = self.split.y
+        return results.reference_from(self.stored.first(len(labels)), labels, "", self.decision)
+
+    @property
+    def has_own_data(self) -> bool:
+        """Whether the data are those that the float network was measured on."""
+        return bool(self.dataset.source.fingerprint == self.about["data"]["fingerprint"])
+
+    @cached_property
+    def engine(self) -> tuple[results.RunResult, NDArray[Any], list[Any]] | None:
+        """The integers on `split`: the result, predictions [B, P], spikes a sample by layer [N]."""
+        if self.network is None:
+            return None
+        engine.check_input(self.network, self.split.x)
+        measured, spikes = [], []
+        for x in self._parts("engine", samples_per_part(self.network, self.split.x.shape[1])):
+            activity = engine.run(self.network, x)
+            measured.append(results.measure(self.network, x, activity, 0.0))
+            spikes.append([layer.sum((0, 1), dtype=np.int64) for layer in activity.spikes])
+        found = results.summarize(
+            self.network, measured, self.split.y, self.reference, backend="engine", checked=False
+        )
+        counts = [sum(layer) / found.samples for layer in zip(*spikes, strict=True)]
+        return found, np.concatenate([part.predictions for part in measured]), counts
+
+    @cached_property
+    def float_spikes(self) -> list[Any] | None:
+        """Spikes a sample by layer [N], of the float network on `split`."""
+        if self.real is None:
+            return None
+        parts = self._parts("float network", CHUNK)
+        spikes = [
+            [np.count_nonzero(layer, (0, 1)) for layer in run(self.real, x)[1]] for x in parts
+        ]
+        return [sum(layer) / len(self.split.x) for layer in zip(*spikes, strict=True)]
+
+    @property
+    def predictions(self) -> dict[str, NDArray[Any]]:
+        """Classes [B, P] on `split`, of the float network and of the integers."""
+        found = {} if self.reference is None else {"float": self.reference.predictions}
+        return found if self.engine is None else {**found, "integers": self.engine[1]}
+
+    def _parts(self, label: str, size: int) -> Iterator[NDArray[Any]]:
+        """The inputs [T, B, I] of so many samples after the other."""
+        x = self.split.x
+        with report.step_progress(label, len(x)) as advance:
+            for first in range(0, len(x), size):
+                yield np.ascontiguousarray(x[first : first + size].transpose(1, 0, 2))
+                advance(first + size)
+
+    def accepts(self, suffix: str, about: dict[str, Any]) -> bool:
+        """Whether a file of this provenance belongs here."""
+        same, other = about.get("model") == self.about.get("model"), self.network
+        exported = other is None or (suffix == ".json" and other.provenance == about)
+        return same and exported and suffix != ".pt"
+
+
+def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject]:
+    """Put files together that are of one network.
+
+    Args:
+        paths: Models, network files, runs, and folders, in which such files are looked for.
+        load, limit: As of `Subject`.
+
+    Raises:
+        BrfLavaError: If there is no such file, something else was named, or a file is damaged.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        files |= dict.fromkeys(filter(known, sorted(path.rglob("*"))) if path.is_dir() else [path])
+    for path in files or paths:
+        if not known(path):
+            raise DataError(
+                f"{path}: no model (.pt), network (.h5) or run (.json) of brf-lava. Name one of "
+                "these, or a folder with such files."
+            )
+    common = os.path.commonpath([path.resolve().parent for path in files])
+    subjects: list[Subject] = []
+    for path in sorted(files, key=lambda path: list(KINDS).index(path.suffix)):
+        about, content = _read(path)
+        subject = next((each for each in subjects if each.accepts(path.suffix, about)), None)
+        if subject is None:
+            subject = Subject(os.path.relpath(path.resolve(), common), {}, load, limit)
+            subjects.append(subject)
+        subject.files.append(path)
+        subject.about = {**about, **subject.about}
+        subject.runs += content.pop("runs", [])
+        vars(subject).update({**content, "stored": subject.stored or content.get("stored")})
+    return subjects
+
+
+def known(path: Path) -> bool:
+    """Whether this is a model, a network file or a run."""
+    try:
+        KINDS[path.suffix].check(path)
+    except (KeyError, BrfLavaError):
+        return False
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Where a network came from, and the fields of its subject."""
+    if path.suffix == ".pt":
+        model = checkpoints.load_checkpoint(path)
+        return model_about(model), {"model": model, "stored": model.activity}
+    if path.suffix == ".h5":
+        network, stored = network_file.read_network(path)
+        return network.provenance, {"network": network, "stored": stored}
+    run, text = read_run(path), read_text(path, DataError, REMEDY)
+    contents = parse_json(text, str(path), DataError, REMEDY)
+    return contents["network"], {"runs": [(run, contents["result"].get("checked") is True)]}
+
+
+def model_about(model: checkpoints.Checkpoint) -> dict[str, Any]:
+    """What a network file would say of a model."""
+    plain = ("seed", "origin", "epoch", "epochs_done", "classes", "permutation")
+    return {
+        **{name: getattr(model, name) for name in plain},
+        "task": model.recipe.task,
+        "model": model.fingerprint,
+        "recipe": model.recipe.text,
+        "decision": asdict(model.recipe.decision),
+        "data": asdict(model.data),
+        "metrics": asdict(model.metrics),
+        "versions": {"trained": model.versions},
+    }
