@@ -19,7 +19,15 @@ UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
-_SHORT = reprlib.Repr()
+
+class _Short(reprlib.Repr):
+    def repr_instance(self, value: object, level: int) -> str:
+        if type(value).__module__.startswith("torch"):  # computes to be shown: may hang in a fork
+            return type(value).__name__
+        return super().repr_instance(value, level)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 1
 
@@ -36,8 +44,6 @@ def on_one_line(name: object) -> str:
 
 def brief(value: object) -> str:
     """A value out of a file as a message shows it, however long or deep it is."""
-    if type(value).__module__ == "torch":  # which computes to show a tensor, and in a fork may hang
-        return type(value).__name__
     try:
         return _SHORT.repr(value)
     except ValueError:  # an integer of thousands of digits

@@ -25,6 +25,7 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import TORCH, Kind, write_bytes
+from brf_lava.io.printable import brief
 from brf_lava.io.world import World
 from brf_lava.kernels.cpu import threads
 from brf_lava.kernels.layer import choose_kernel
@@ -45,13 +46,12 @@ from brf_lava.train.model import (
 from brf_lava.train.start import take_over
 
 LOGGER = logging.getLogger(__name__)
-OTHER_THREADS = (
-    "Notice: so far this training ran on %.20s threads (torch, numba), now on %s: its last bits "
-    "will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that."
-)
-OTHER_PROCESSES = (
-    "Notice: so far this training was shared by %d processes, now by %d: its last bits will differ."
-)
+OTHER = {  # than those that the state was saved with
+    "threads": "Notice: so far this training ran on %s threads (torch, numba), now on %s: its last "
+    "bits will differ. Set OMP_NUM_THREADS and NUMBA_NUM_THREADS to avoid that.",
+    "processes": "Notice: so far this training was shared by %s processes, now by %s: its last "
+    "bits will differ.",
+}
 STATE_FORMAT = "brf-lava-training"
 STATE_KIND = Kind("an interrupted training of brf-lava", TORCH, STATE_FORMAT)
 METRICS_KIND = Kind("a metrics file of brf-lava", b"", '{"epoch": 1, ')
@@ -238,7 +238,8 @@ class Trainer:
             dataset: The data of that run.
             device: As of `Trainer`; of the same type as in that run.
             out: The model file of that run; the state is next to it.
-            memory, world: As of `Trainer`; the world may have another size than in that run.
+            memory: As of `Trainer`.
+            world: As of `Trainer`; it may have another size than in that run.
 
         Raises:
             CheckpointError: If there is no state, or the data or the device differ.
@@ -268,10 +269,12 @@ class Trainer:
             raise CheckpointError(
                 f"{path}: damaged training state ({type(error).__name__}). Use --restart."
             ) from error
-        if device.type == "cpu" and state.get("threads", threads()) != threads():
-            LOGGER.warning(OTHER_THREADS, str(state["threads"]), threads())
-        if (before := state.get("processes", 1)) != trainer.world.size:
-            LOGGER.warning(OTHER_PROCESSES, before, trainer.world.size)
+        used: dict[str, Any] = {"processes": trainer.world.size}
+        used |= {"threads": threads()} if device.type == "cpu" else {}
+        for name, now in used.items():
+            before = brief(state.get(name, now))
+            if before != brief(now):
+                LOGGER.warning(OTHER[name], before, now)
         return trainer
 
     @property
