@@ -99,7 +99,8 @@ def run(
     split = dataset.test if limit is None else dataset.test.first(limit)
     samples, steps, _ = split.x.shape
     recording = probe.recording(fixed, split)
-    floats = float_reference(fixed, dataset, samples, stored, reference, device)
+    with report.busy("the float network"):
+        floats = float_reference(fixed, dataset, samples, stored, reference, device)
     if check is None:
         check = work(fixed, steps, samples) <= chosen.check_limit
     with report.step_progress(f"{backend.name}, {samples} samples", samples) as on_samples:
