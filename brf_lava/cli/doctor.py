@@ -31,10 +31,12 @@ def doctor(profile: str, loihi2: Loihi2Settings) -> Result:
 
     findings, _ = examine(loihi2_settings(board_profile(profile), loihi2))
     lacking = missing(findings)
-    verdict = "--backend loihi2 has what it needs. Next: brf-lava verify NET.h5 --backend loihi2"
+    verdict = (
+        "Nothing is missing for --backend loihi2. Next: brf-lava verify NET.h5 --backend loihi2"
+    )
     names = [f"{'+' if each.found else '-'} {each.name}" for each in findings]
     return Result(
         {"loihi2": not lacking, "findings": findings},
-        [f"--backend loihi2 lacks: {lacking}." if lacking else verdict, *names],
+        [f"Missing for --backend loihi2: {lacking}." if lacking else verdict, *names],
         ["", *(each.line() for each in findings)],
     )

@@ -104,7 +104,8 @@ def run(
     split = dataset.test if limit is None else dataset.test.first(limit)
     samples, steps, _ = split.x.shape
     recording = probe.recording(fixed, split)
-    floats = float_reference(fixed, dataset, samples, stored, reference, device)
+    with report.busy("the float network"):
+        floats = float_reference(fixed, dataset, samples, stored, reference, device)
     world = click.get_current_context().with_resource(shared(nproc, "cpu"))
     if check is None:
         check = work(fixed, steps, samples) <= chosen.check_limit

@@ -273,4 +273,5 @@ def _run(
                 f"{each.best_epoch} (training.patience = {recipe.training.patience}).",
                 err=True,
             )
-    return [(each.out, each.finish()) for each in trainers]
+    with report.busy("measuring on the test data"):
+        return [(each.out, each.finish()) for each in trainers]

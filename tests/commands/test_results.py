@@ -178,3 +178,8 @@ def test_shells_can_complete() -> None:
         environment = {**os.environ, "_BRF_LAVA_COMPLETE": f"{shell}_source"}
         script = click.testing.CliRunner().invoke(main, [], env=environment, prog_name="brf-lava")
         assert "_BRF_LAVA_COMPLETE" in script.output
+    for words, last, expected in (("tr", 1, "train"), ("run --ba", 2, "--backend")):
+        typed = {"COMP_WORDS": f"brf-lava {words}", "COMP_CWORD": str(last)}
+        environment = {**os.environ, "_BRF_LAVA_COMPLETE": "bash_complete", **typed}
+        found = click.testing.CliRunner().invoke(main, [], env=environment, prog_name="brf-lava")
+        assert f"plain,{expected}" in found.output.splitlines()
