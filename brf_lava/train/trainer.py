@@ -238,7 +238,8 @@ class Trainer:
             dataset: The data of that run.
             device: As of `Trainer`; of the same type as in that run.
             out: The model file of that run; the state is next to it.
-            memory, world: As of `Trainer`; the world may have another size than in that run.
+            memory: As of `Trainer`.
+            world: As of `Trainer`; it may have another size than in that run.
 
         Raises:
             CheckpointError: If there is no state, or the data or the device differ.

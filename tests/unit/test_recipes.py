@@ -192,7 +192,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"^surrogate = \S+", 'surrogate = "box"', 'allowed is one of "double-gaussian",'),
     (r"^optimizer = \S+", "optimizer = 1979-05-27", 'allowed is one of "adam", "radam"'),
     (r"^gamma = \S+", "gamma = ", "not valid TOML: Invalid value (at line 18"),
-    (r"^averaging = .*\n", "averaging = [", "not valid TOML: Invalid value (at line 40"),
+    (r"^averaging = .*\n", "averaging = [", "not valid TOML: Invalid value (at line 42"),
     (r"^prediction = \S+", 'prediction = "max"', 'readout.prediction: "max"; allowed is one of'),
     (r"^clip_norm = \S+", "clip_norm = -0.5", "clip_norm: -0.5; allowed is a number at least 0."),
     (r"^averaging = \S+", "averaging = 1", "averaging: 1; allowed is a number at least 0 and"),
