@@ -124,6 +124,7 @@ def reproduce(
       brf-lava reproduce smnist psmnist --neurons brf,bhrf --jobs 2
       brf-lava reproduce --tables-only
     """
+    from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.program import cores
     from brf_lava.reproduce.jobs import KIND, MANIFEST, Cluster, run_jobs
@@ -141,7 +142,7 @@ def reproduce(
     if not slurm and (partition or minutes):
         raise RecipeError("--partition and --time are for --executor slurm. Leave them out.")
     if grid:
-        _check_picture(out)
+        require_extra("plot", "matplotlib")
     recipes = recipes_for(product(dict.fromkeys(tasks), neurons), changes, grid, published)
     if not slurm:
         choose_device(device)
@@ -178,7 +179,7 @@ def _check_tables_only() -> None:
 def _tables(out: Path, error: BaseException | None = None) -> Result:
     """Write the tables of all runs in `out`. error: what is raised after they were shown."""
     from brf_lava import report
-    from brf_lava.reproduce.jobs import problems
+    from brf_lava.reproduce.jobs import read_manifest
     from brf_lava.reproduce.records import check_alike, read_record, run_folders
     from brf_lava.reproduce.tables import FILES, TABLES, notes, table, write_tables
 
@@ -190,7 +191,9 @@ def _tables(out: Path, error: BaseException | None = None) -> Result:
     if not records:
         raise DataError(f"{out}: holds no finished run. Name the --out of a 'brf-lava reproduce'.")
     check_alike(records)
-    remarks = notes(records, unfinished, problems(out))
+    jobs = read_manifest(out).values()
+    problems = {job["run"]: job["problem"] for job in jobs if "problem" in job}
+    remarks = notes(records, unfinished, problems)
     lines = write_tables(records, unfinished, remarks, out)
     for title in TABLES:
         headings, *rows = table(title, lines)
@@ -205,17 +208,6 @@ def _tables(out: Path, error: BaseException | None = None) -> Result:
             draw_grid(figure, lines)
     shown += [*remarks, f"Wrote {', '.join(written)} in {on_one_line(out)}."]
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)
-
-
-def _check_picture(out: Path) -> None:
-    """Find out before a sweep that its picture could not be drawn."""
-    from brf_lava.io.extras import require_extra
-
-    require_extra("plot", "matplotlib")
-    from brf_lava.analysis.draw.style import check_picture
-
-    out.mkdir(parents=True, exist_ok=True)
-    check_picture(out / PICTURE)
 
 
 def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
-from typing import Any, Protocol
+from typing import Any
 
 from brf_lava.errors import BackendUnavailableError, DataError
 from brf_lava.io.extras import require_extra
@@ -25,7 +25,6 @@ from brf_lava.io.signals import signals_held
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.report import LINES_PER_RUN, step_progress
 from brf_lava.reproduce.plan import Job
-from brf_lava.reproduce.records import run_folders
 from brf_lava.reproduce.steps import EXPORT, RESUME, RUN, TRAIN, Work
 from brf_lava.train.metrics import read_metrics
 
@@ -36,14 +35,6 @@ STEPS = {TRAIN: "training", RESUME: "training goes on", EXPORT: "export", RUN: "
 MANIFEST = "jobs.json"
 FORMAT = "brf-lava-jobs"
 KIND = Kind("the jobs of a 'brf-lava reproduce'", JSON, FORMAT)
-
-
-class Handle(Protocol):
-    """What is known of a job that was given to an executor, as concurrent.futures has it."""
-
-    def done(self) -> bool: ...
-
-    def result(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -78,15 +69,9 @@ class Cluster:
         executor.update_parameters(slurm_array_parallelism=at_once)
         return executor
 
-    def attached(self, folder: Path, number: str) -> Any:
-        """A job that was submitted before."""
-        import submitit
-
-        return submitit.SlurmJob(folder, number)
-
 
 def read_manifest(out: Path) -> dict[str, dict[str, Any]]:
-    """The jobs of the last call by the folder of their run; none before the first.
+    """The jobs of the last call by the name of their run; none before the first.
 
     Raises: DataError for a file that is damaged.
     """
@@ -100,18 +85,11 @@ def read_manifest(out: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{path}: is not {KIND.name}, or damaged. {remedy}") from error
 
 
-def problems(out: Path) -> dict[str, str]:
-    """Why jobs failed in the last call, by the names of their runs. Raises: as `read_manifest`."""
-    rows = read_manifest(out)
-    runs = {str(each.path.relative_to(out)): each.name for each in run_folders(out)}
-    failed = {run: str(row["problem"]) for run, row in rows.items() if "problem" in row}
-    return {runs[run]: problem for run, problem in failed.items() if run in runs}
-
-
 def _write_manifest(jobs: Sequence[Job], numbers: dict[Job, str], out: Path) -> None:
     rows = [
         {
-            "run": str(job.folder.path.relative_to(out)),
+            "run": job.folder.name,
+            "folder": str(job.folder.path.relative_to(out)),
             "state": "failed" if job.problem else "unfinished" if job.steps else "done",
             **({"problem": job.problem} if job.problem else {}),
             **({"job": numbers[job]} if job in numbers else {}),
@@ -149,7 +127,7 @@ def run_jobs(
     """
     works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.steps}
     numbers: dict[Job, str] = {}
-    running: dict[Job, Handle] = {}
+    running: dict[Job, Any] = {}
     with ExitStack() as stack:
         stack.callback(lambda: _write_manifest(jobs, numbers, out))
         if cluster is None:
@@ -161,12 +139,12 @@ def run_jobs(
         else:
             with signals_held(signal.SIGINT, signal.SIGTERM):  # what is submitted is written down
                 running = _submit(works, at_once, threads, out, device, cluster)
-                numbers |= {job: str(vars(each)["_job_id"]) for job, each in running.items()}
+                numbers |= {job: str(each.job_id) for job, each in running.items()}
                 _write_manifest(jobs, numbers, out)
         try:
             with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
                 while running:
-                    begun = [job for job in running if cluster or works[job].process]
+                    begun = [job for job in running if works[job].log(TRAIN).exists()]
                     done = [job for job in jobs if not job.steps]
                     advance(sum(map(_look, begun + done)))
                     sleep(PAUSE)
@@ -207,13 +185,15 @@ def _prepare(job: Job) -> None:
 
 def _submit(
     works: dict[Job, Work], at_once: int, threads: int, out: Path, device: str, cluster: Cluster
-) -> dict[Job, Handle]:
+) -> dict[Job, Any]:
     """Give jobs to a cluster as an array; those that it still has are not given again."""
     executor = cluster.executor(out / "scheduler", at_once, threads, device)
-    known, running = read_manifest(out), dict[Job, Handle]()
+    import submitit
+
+    known, running = read_manifest(out), dict[Job, Any]()
     for job in works if cluster.name == "slurm" else ():
-        if number := known.get(str(job.folder.path.relative_to(out)), {}).get("job"):
-            handle = cluster.attached(out / "scheduler", number)
+        if number := known.get(job.folder.name, {}).get("job"):
+            handle: Any = submitit.SlurmJob(out / "scheduler", number)
             if not handle.done(force_check=True):
                 running[job] = handle
     new = [job for job in works if job not in running]
@@ -226,7 +206,7 @@ def _submit(
     return running
 
 
-def _end(job: Job, handle: Handle) -> None:
+def _end(job: Job, handle: Any) -> None:
     """Take down how a job ended; one that was interrupted is neither done nor failed."""
     try:
         job.problem = handle.result()
@@ -248,6 +228,8 @@ def _look(job: Job) -> int:
     with suppress(DataError):  # not begun, or a line that is half written
         accuracy = read_metrics(job.folder.metrics, (ACCURACY,), "")[ACCURACY]
     epoch = len(accuracy)
+    if (step, job.said[0]) == (RESUME, TRAIN):  # which has only just begun
+        step = TRAIN
     before, job.said = job.said, (step, epoch * LINES_PER_RUN // job.epochs)
     if before[0] != step:
         LOGGER.info("%s: %s", job.folder.name, STEPS[step])

@@ -597,6 +597,8 @@ def test_epochs_are_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for text, count in (("", 0), ('{"epoch": 1, "validation_accuracy": 0.25}\n', 1)):
         made.folder.metrics.write_text(text)
         assert [jobs._look(made) for _ in range(2)] == [count, count]
+    made.folder.state.touch()  # written when a training begins
+    assert jobs._look(made) == 1
     shown = ("training", "epoch 1/3  validation 25.00%")
     assert said == [f"ecg-brf seed 0: {text}" for text in shown]
 
@@ -756,8 +758,8 @@ def test_submitit_runs_the_same_jobs(by_value: Path, name: str) -> None:
     assert run_on(jobs.Cluster(name), queue) == ([0], [1])
     assert calls(queue[0].folder) == ["train", "export", "run"]
     states = {run: row["state"] for run, row in jobs.read_manifest(by_value).items()}
-    assert states == {"ecg-brf/seed-0": "done", "ecg-brf/seed-1": "failed"}
-    assert "the well is [empty]" in jobs.problems(by_value)["ecg-brf seed 1"]
+    assert states == {"ecg-brf seed 0": "done", "ecg-brf seed 1": "failed"}
+    assert "the well is [empty]" in jobs.read_manifest(by_value)["ecg-brf seed 1"]["problem"]
 
 
 def test_an_array_of_slurm(slurm: Path) -> None:
