@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ def info(file: Path, as_json: bool) -> None:
     \b
     Example: brf-lava info net.h5
     """
-    from brf_lava.inspection.describe import describe
+    from brf_lava.inspection.describe import describe, shown
 
     lines = describe(file)
     if as_json:
@@ -33,8 +32,7 @@ def info(file: Path, as_json: bool) -> None:
         return
     width = max(map(len, lines))
     for name, value in lines.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        click.echo(f"{name:<{width}}  {on_one_line(text)}")
+        click.echo(f"{name:<{width}}  {on_one_line(shown(value))}")
 
 
 @click.command()
@@ -58,20 +56,15 @@ def compare(first: Path, second: Path, data: DataOptions, limit: int, as_json: b
     from brf_lava.inspection.compare import compare as differences
     from brf_lava.inspection.subjects import find_subjects
 
-    def load(about: dict[str, Any], path: Path) -> Any:
-        return network_data(about, data, path)
-
-    pair = [find_subjects([path], load, limit)[0] for path in (first, second)]
+    ways = (lambda about, source: network_data(about, data, source)), limit
+    pair = [find_subjects([path], *ways)[0] for path in (first, second)]
     found, problem = differences(*pair)
     if as_json:
         rows = [each._asdict() for each in found]
         click.echo(json.dumps({"differences": rows, "not run": problem}))
         return
-    cells = [[each.what, _shown(each.first), _shown(each.second)] for each in found]
+    texts = [("-" if value is None else str(value) for value in each) for each in found]
+    cells = [tuple(each) for each in texts]
     if cells:
         report.print_rows("", ("differs", str(first), str(second)), cells)
     click.echo(f"{len(found) or 'No'} differences." + (f" Not run: {problem}" if problem else ""))
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)

@@ -39,7 +39,7 @@ def _drawable(ctx: click.Context, parameter: click.Parameter, out: Path) -> Path
 
 @dataclass(frozen=True)
 class LookOptions:
-    """As of `brf_lava.analysis.draw.style.Look`."""
+    """As of `brf_lava.analysis.draw.style.picture`."""
 
     out: Path
     width: float | None
@@ -84,9 +84,9 @@ def sweep_options(points: int, repeats: int) -> Decorator:
 @contextmanager
 def _picture(look: LookOptions) -> Iterator[Figure]:
     """A figure that is written in the end, and said to be; see `style.picture`."""
-    from brf_lava.analysis.draw.style import Look, picture
+    from brf_lava.analysis.draw.style import picture
 
-    with picture(Look(**vars(look))) as figure:
+    with picture(**vars(look)) as figure:
         yield figure
     for path in filter(None, (look.out, look.csv)):
         click.echo(f"Wrote {on_one_line(path)}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -53,9 +52,6 @@ def report_command(
         find_browser()
     board = board_profile(profile)
 
-    def load(about: dict[str, Any], path: Path) -> Any:
-        return network_data(about, data, path)
-
-    text = render(find_subjects(paths, load, limit), board)
-    write_page(text, out, kind)
+    subjects = find_subjects(paths, lambda about, path: network_data(about, data, path), limit)
+    write_page(render(subjects, board), out, kind)
     click.echo(f"Wrote {on_one_line(out)}, {out.stat().st_size / 1e6:.1f} MB.")

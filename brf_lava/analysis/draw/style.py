@@ -10,7 +10,6 @@ import io
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,51 +149,39 @@ def table_of(figure: Figure) -> str:
     return "\n".join([*rows, ""])
 
 
-@dataclass(frozen=True)
-class Look:
-    """Where a picture goes, and what is changed about it.
+@contextmanager
+def picture(
+    out: Path, *, width: float | None = None, height: float | None = None, title: bool = True,
+    style: str | None = None, csv: Path | None = None,
+) -> Iterator[Figure]:  # fmt: skip
+    """An empty figure in this style; what is drawn into it is written to `out` at the end.
 
     width, height: inches; None: as drawn. title: whether it has one. style: a name or a file of
     Matplotlib's, over the usual look. csv: where the data behind it go.
-    """
-
-    out: Path
-    width: float | None = None
-    height: float | None = None
-    title: bool = True
-    style: str | None = None
-    csv: Path | None = None
-
-
-@contextmanager
-def picture(look: Look | Path) -> Iterator[Figure]:
-    """An empty figure in this style; what is drawn into it is written to its file at the end.
-
     Raises: as `check_picture`, which comes first; ParameterError for an unknown style. After any
     error an old file stays.
     """
-    look = look if isinstance(look, Look) else Look(look)
-    check_picture(look.out)
-    if look.csv is not None:
-        check_writable(look.csv, TABLE, look.out)
+    check_picture(out)
+    if csv is not None:
+        check_writable(csv, TABLE, out)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
-        if look.style is not None:
+        if style is not None:
             try:
-                matplotlib.style.use(look.style)
+                matplotlib.style.use(style)
             except OSError as error:
                 raise ParameterError(
-                    f"--style {look.style}: no style of Matplotlib. Name a .mplstyle file, or one "
+                    f"--style {style}: no style of Matplotlib. Name a .mplstyle file, or one "
                     f"of {', '.join(matplotlib.style.available)}."
                 ) from error
         figure = Figure(layout="constrained")
         yield figure
-        width, height = figure.get_size_inches()
-        figure.set_size_inches(look.width or width, look.height or height)
-        if not look.title:
+        drawn = figure.get_size_inches()
+        figure.set_size_inches(width or drawn[0], height or drawn[1])
+        if not title:
             figure.suptitle("")
-        suffix = look.out.suffix.lower()
+        suffix = out.suffix.lower()
         content = io.BytesIO()
         figure.savefig(content, format=suffix[1:], metadata=SUFFIXES[suffix])
-    write_bytes(look.out, content.getvalue(), KINDS[suffix])
-    if look.csv is not None:
-        write_bytes(look.csv, table_of(figure).encode(), TABLE)
+    write_bytes(out, content.getvalue(), KINDS[suffix])
+    if csv is not None:
+        write_bytes(csv, table_of(figure).encode(), TABLE)
