@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +48,19 @@ def describe_network(subject: Subject) -> Lines:
     lines: Lines = {"kind": " and ".join(kinds[path.suffix] for path in subject.files)}
     if subject.ready is not None:
         lines["network"] = network_line(subject.ready)
-    if bits := about.get("weight_bits"):
-        lines["integers"] = f"{about.get('rounding')} rounding, weights of {bits} bits"
-    metrics, epochs = about.get("metrics", {}), about.get("epochs_done")
-    lines |= {
-        "task": about.get("task"),
-        "classes": list(about.get("classes", ())),
-        "data": about.get("data", {}).get("description"),
-        "seed": about.get("seed"),
-        "origin": f"{about.get('origin')}, epoch {about.get('epoch')}"
-        + f" of {epochs}" * bool(epochs),
-        "float": "accuracy {accuracy:.2%}, SOPs {sops_per_sample:.1f}".format(**metrics),
-    }
+    if bits := list(about.weight_bits):
+        lines["integers"] = f"{about.rounding} rounding, weights of {bits} bits"
+    lines |= {"task": about.task, "classes": list(about.classes)}
+    lines |= {"data": about.data and about.data.description, "seed": about.seed}
+    epochs = "" if about.epochs_done is None else f" of {about.epochs_done}"
+    lines["origin"] = f"{about.origin}, epoch {about.epoch}{epochs}"
+    if metrics := about.metrics:
+        lines["float"] = f"accuracy {metrics.accuracy:.2%}, SOPs {metrics.sops_per_sample:.1f}"
     for stored, checked in subject.runs:
         result, equal = stored.result, ", equal to the engine" if checked else ""
         scores = f"accuracy {result.accuracy:.2%}, SOPs {result.cost.sops:.1f}{equal}"
         lines[f"run on {result.backend}"] = f"{result.samples} samples: {scores}"
-    return {**lines, "model": about.get("model"), "files": [path.name for path in subject.files]}
+    return {**lines, "model": about.model, "files": [path.name for path in subject.files]}
 
 
 def shown(value: Any) -> str:
@@ -105,9 +100,12 @@ def _array(values: Any) -> str:
 
 
 def _arrays(path: Path) -> Lines:
-    found = guarded(partial(np.load, path, allow_pickle=False))
-    arrays = {"array": found} if isinstance(found, np.ndarray) else found
-    return {"kind": "arrays of NumPy", **{name: _array(arrays[name]) for name in arrays}}
+    def read() -> Lines:
+        found = np.load(path, allow_pickle=False)
+        arrays = {"array": found} if isinstance(found, np.ndarray) else found
+        return {name: _array(arrays[name]) for name in arrays}
+
+    return {"kind": "arrays of NumPy", **guarded(read)}
 
 
 def _json(path: Path) -> Lines:

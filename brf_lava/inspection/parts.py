@@ -104,14 +104,14 @@ def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]
 
 
 def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
-    if metrics := subject.about.get("metrics"):
-        steps, sops, operations = metrics["steps"], metrics["sops_per_sample"], ["", ""]
+    if metrics := subject.about.metrics:
+        steps, sops, operations = metrics.steps, metrics.sops_per_sample, ["", ""]
         if (layers := _optional(lambda: subject.float_spikes)) is not None:
             x = subject.split.x
             spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
             operations = _operations(subject.shapes, spikes, steps)
-        cells = [f"{metrics['accuracy']:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}", *operations]
-        yield f"float, {metrics['device']}", [*cells, "", "", f"{metrics['samples']:,}", ""]
+        cells = [f"{metrics.accuracy:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}", *operations]
+        yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
     runs: dict[str, tuple[Any, bool]] = {}
     if (here := _optional(lambda: subject.engine)) is not None:
         runs["engine"] = here[0], False
@@ -158,7 +158,7 @@ def classes(subject: Subject) -> Iterator[Item]:
     names = subject.dataset.classes
     yield "text", "Each row is a label; its cells say what share of it was predicted as what."
     for kind, predictions in subject.predictions.items():
-        matrix = confusion(subject.decision, subject.split.y, predictions, len(names))
+        matrix = confusion(subject.about.decision, subject.split.y, predictions, len(names))
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         scores = class_scores(matrix)
         rows: list[list[Any]] = []
@@ -177,20 +177,22 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
     if not subject.layers or not found:
         raise DataError(NETWORK)
     kind, predictions = list(found.items())[-1]
-    errors = errors_per_sample(subject.decision, split.y, predictions)
+    errors = errors_per_sample(subject.about.decision, split.y, predictions)
     (steps, inputs), ends = split.x.shape[1:], (int(split.x.min()), int(split.x.max()))
     spikes = ends in ((0, 1), (0, 0)) or inputs > len(figures.COLORS)
     samples: list[dict[str, Any]] = []
     worst = np.argsort(-errors, kind="stable").tolist()  # and the first ones, in turn
     for number in dict.fromkeys(chain.from_iterable(zip(worst, range(len(worst)), strict=True))):
         network: Any = subject.ready
-        one = raster(network, dataset, subject.decision, number)
+        one = raster(network, dataset, subject.about.decision, number)
         sample = {
-            "number": number, "error": round(float(errors[number]), 4),
+            "number": number,
+            "error": round(float(errors[number]), 4),
             "inputs": _text(np.packbits(one.x != 0) if spikes else split.x[number] - ends[0]),
             "spikes": [_text(np.packbits(layer)) for layer in one.spikes],
             "readout": _text(np.rint(255 * one.probabilities).T),
-            "labels": _text(one.labels), "predicted": _text(one.predictions),
+            "labels": _text(one.labels),
+            "predicted": _text(one.predictions),
         }
         if one.signal is not None:
             heights = np.maximum(np.ptp(one.signal, axis=0), 1e-9)
@@ -291,7 +293,7 @@ def ranges(subject: Subject) -> Iterator[Item]:
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
     result: Any = subject.runs[0][0].result if subject.runs else _need(subject.engine, NETWORK)[0]
-    shape = NetworkShape(str(subject.about.get("task")), tuple(e.shape for e in result.layers))
+    shape = NetworkShape(str(subject.about.task), tuple(e.shape for e in result.layers))
     found = compare_with_dense(shape, result.steps, _means(result))
     rows = {
         "spike count proxy, no memory": found.proxy,
@@ -340,7 +342,7 @@ def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """How the network is divided over cores."""
     if not subject.layers:
         raise DataError(NETWORK)
-    placement = place(NetworkShape(str(subject.about.get("task")), subject.shapes), board)
+    placement = place(NetworkShape(str(subject.about.task), subject.shapes), board)
     rows = []
     for number, split in enumerate(placement.splits, start=1):
         layer, name = split.layer, f"{number} {split.layer.neuron}"
@@ -356,12 +358,12 @@ def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
 
 def provenance(subject: Subject) -> Iterator[Item]:
     """Digests, versions and the recipe."""
-    known = subject.about
+    about = subject.about
     digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in subject.files}
-    digests["parameters of the model"] = str(known.get("model"))
-    digests["data of the training"] = str(known.get("data", {}).get("fingerprint"))
+    digests["parameters of the model"] = str(about.model)
+    digests["data of the training"] = str(about.data and about.data.fingerprint)
     rows = [(name, f"SHA-256 {digest}") for name, digest in digests.items()]
-    for what, versions in known.get("versions", {}).items():
+    for what, versions in about.versions.items():
         rows.append((f"versions, {what}", ", ".join(f"{k} {v}" for k, v in versions.items())))
     yield "table", ((), rows)
-    yield "code", str(known.get("recipe", ""))
+    yield "code", about.recipe
