@@ -67,6 +67,8 @@ def draw_learning_curves(figure: Figure, curves: Sequence[Curves]) -> None:
             if count > 1:
                 deviation = values.std(axis=0, ddof=1)
                 style.draw_band(panel, epochs, mean - deviation, mean + deviation, index)
+        shown = np.concatenate([factor * found.values[quantity].ravel() for found in curves])
+        style.outliers_aside(panel, shown, "y")
         panel.set(xlabel="epoch", ylabel=title)
         panel.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend()

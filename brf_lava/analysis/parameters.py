@@ -106,8 +106,13 @@ def training(checkpoint: Checkpoint, dataset: Dataset | None, where: str) -> Tra
     return Training(after, resonators(trainer.model, where), note)
 
 
-def draw_parameters(figure: Figure, found: Training, title: str) -> None:
-    """omega and b_offset of each hidden layer, before (if known) and after training."""
+def draw_parameters(
+    figure: Figure, found: Training, title: str, step_seconds: float | None = None
+) -> None:
+    """omega and b_offset of each hidden layer, before (if known) and after training.
+
+    step_seconds: of the data, for an axis in their Hz; None: without.
+    """
     layers = found.after
     figure.set_size_inches(5.6 * len(layers), 4.6)
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
@@ -120,6 +125,8 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
             panel.plot(before.omega, before.b_offset, "s", markersize=5, **hollow)
         full = {"color": style.RED, "label": "after training"}
         panel.plot(after.omega, after.b_offset, "o", markersize=5, **full)
+        style.outliers_aside(panel, after.omega, "x")
+        style.outliers_aside(panel, after.b_offset, "y")
         limits = panel.get_xlim()
         omega = np.linspace(max(0.0, limits[0]), min(limits[1], 0.999 / after.dt), 200)
         plane = PLANES[after.plane]
@@ -133,4 +140,10 @@ def draw_parameters(figure: Figure, found: Training, title: str) -> None:
             title=f"hidden layer {after.layer}, {len(after.omega)} {after.neuron}",
         )
         panel.legend()
+        if step_seconds is not None:
+            hertz = after.dt / (2 * np.pi * step_seconds)  # steps of the recipe are not the data's
+            both = (lambda omega, k=hertz: omega * k, lambda found, k=hertz: found / k)
+            panel.secondary_xaxis("top", functions=both).set_xlabel("frequency in the data (Hz)")
+            middle = np.median(after.omega) * hertz
+            panel.set_xlabel(rf"{panel.get_xlabel()}; the median is {middle:.2f} Hz in the data")
     style.write_title(figure, f"{title}\n{found.note}", style.SMALL)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -14,10 +16,22 @@ from scipy.special import softmax
 from brf_lava.analysis.activity import AnyNetwork, run
 from brf_lava.analysis.draw import style
 from brf_lava.data.dataset import Dataset
-from brf_lava.errors import ParameterError
+from brf_lava.ecg.level_cross import rebuild
+from brf_lava.ecg.signal import (
+    Encoding,
+    encode_windows,
+    parse_leads,
+    read_record,
+    record_path,
+    usable,
+)
+from brf_lava.ecg.spec import ECG
+from brf_lava.ecg.synthetic import normalize
+from brf_lava.errors import DataError, ParameterError
 from brf_lava.network.decision import UNLABELED, Decision
 
 NO_LABEL_COLOR = "#ffffff"
+NAMED = 0.03  # of the time, for which a class must last to be named in its strip
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,8 @@ class Raster:
     """One sample.
 
     x [T, I] in the unit of the data; spikes: [T, N] of each hidden layer; probabilities [T, C],
-    softmax of the readout; labels and predictions [P].
+    softmax of the readout; labels and predictions [P]. signal [T, leads] and the names of these, of
+    an ECG; delay: steps by which labels trail it.
     """
 
     classes: tuple[str, ...]
@@ -35,6 +50,13 @@ class Raster:
     probabilities: NDArray[np.float64]
     labels: NDArray[np.uint8]
     predictions: NDArray[np.int64]
+    signal: NDArray[np.float64] | None = None
+    leads: tuple[str, ...] = ()
+    delay: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return len(self.x) * self.step_seconds
 
 
 def raster(network: AnyNetwork, dataset: Dataset, decision: Decision, sample: int) -> Raster:
@@ -47,16 +69,57 @@ def raster(network: AnyNetwork, dataset: Dataset, decision: Decision, sample: in
         raise ParameterError(
             f"--sample {sample}: the test half has {count} samples; 0 to {count - 1} are allowed."
         )
-    x = test.x[sample][:, None]
-    outputs, fired = run(network, x)
+    x, more = test.x[sample], {}
+    if dataset.task == ECG.name:
+        encoding = Encoding.of(dataset.source.kind)
+        signal = rebuild(x, encoding.threshold)
+        more = {"signal": signal, "leads": ("lead 1", "lead 2"), "delay": encoding.delay}
+    return _run(network, dataset, decision, x, test.y[sample], **more)
+
+
+def record_raster(
+    network: AnyNetwork,
+    dataset: Dataset,
+    decision: Decision,
+    sample: int,
+    record: Path,
+    leads: str | None,
+) -> Raster:
+    """Run one window of a WFDB record, which has no labels, encoded as the data.
+
+    sample: number of the window. leads: as of `ecg.signal.parse_leads`.
+    Raises: DataError as `read_record`, and for a window that is not there or cannot be encoded;
+    ParameterError for another task.
+    """
+    if dataset.task != ECG.name:
+        raise ParameterError(f"--input: for the ecg task; this network is for {dataset.task}.")
+    source = read_record(record_path(record), parse_leads(leads))
+    encoding = Encoding.of(dataset.source.kind)
+    signal = source.signal[sample * ECG.steps : (sample + 1) * ECG.steps][None]
+    if signal.shape[1] < ECG.steps or not usable(signal)[0]:
+        raise DataError(
+            f"{record}, --sample {sample}: no whole window of {ECG.steps} steps with two valid "
+            f"leads; the record has {len(source.signal) // ECG.steps}. Choose another."
+        )
+    x, labels = encode_windows(signal, encoding.threshold)[0], np.full(ECG.steps, UNLABELED)
+    more = {"signal": normalize(signal)[0], "leads": source.leads, "delay": encoding.delay}
+    return _run(network, dataset, decision, x, labels.astype(np.uint8), **more)
+
+
+def _run(
+    network: AnyNetwork, dataset: Dataset, decision: Decision, x: Any, labels: Any, **more: Any
+) -> Raster:
+    """x: [T, I]."""
+    outputs, fired = run(network, x[:, None])
     return Raster(
         classes=dataset.classes,
         step_seconds=dataset.step_seconds,
-        x=x[:, 0] * dataset.input_scale,
+        x=x * dataset.input_scale,
         spikes=tuple(layer[:, 0] > 0 for layer in fired),
         probabilities=softmax(outputs[:, 0].astype(np.float64), axis=-1),
-        labels=test.y[sample],
+        labels=labels,
         predictions=decision.predict(outputs)[0].astype(np.int64),
+        **more,
     )
 
 
@@ -65,16 +128,24 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
     each_step = len(found.labels) > 1 or len(found.predictions) > 1
     hidden = len(found.spikes)
     heights = [1.2, *[2.4] * hidden, 1.6, *([0.5] if each_step else [])]
+    heights = heights if found.signal is None else [1.6, *heights]
     figure.set_size_inches(10.0, 1.6 + 1.15 * sum(heights))
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     time = found.step_seconds * np.arange(1, len(found.x) + 1)
+    colors = [style.CYCLE[i % len(style.CYCLE)] for i in range(len(found.classes))]
+    if found.signal is not None:
+        _draw_signal(panels[0], found, found.signal, time, colors)
+        panels = panels[1:]
     _draw_inputs(panels[0], found.x, time)
+    if found.leads:
+        channels = [f"{lead} {way}" for lead in found.leads for way in ("up", "down")]
+        panels[0].set_yticks(range(len(channels)), channels)
+        panels[0].set_ylabel("")
     for index, (panel, spikes) in enumerate(zip(panels[1:], found.spikes, strict=False), start=1):
         _draw_spikes(panel, spikes, time)
         panel.set_ylabel("neuron" if hidden == 1 else f"neuron, layer {index}")
         panel.set_title(f"hidden spikes: {int(spikes.sum()):,}", loc="left")
     readout = panels[1 + hidden]
-    colors = [style.CYCLE[i % len(style.CYCLE)] for i in range(len(found.classes))]
     for index, (name, color) in enumerate(zip(found.classes, colors, strict=True)):
         dashes = style.DASHES[index // len(style.CYCLE) % len(style.DASHES)]
         look = {"color": color, "linestyle": dashes, "linewidth": 1.1}
@@ -91,6 +162,27 @@ def draw_raster(figure: Figure, found: Raster, title: str) -> None:
         title += f"; label {label}, predicted {predicted}"
     panels[-1].set(xlabel="time (s)", xlim=(0, time[-1]))
     style.write_title(figure, title)
+
+
+def _draw_signal(panel: Any, found: Raster, signal: Any, time: Any, colors: list[str]) -> None:
+    """The leads one above the other, in the colors of their labels, or of predictions."""
+    labeled = (found.labels != UNLABELED).any()
+    classes = np.broadcast_to(found.labels if labeled else found.predictions, len(time))
+    steps = np.minimum(np.arange(len(time)) + found.delay, len(time) - 1)
+    shades = np.array([*colors, *[style.GRAY] * (UNLABELED + 1 - len(colors))])[classes[steps]]
+    gap, middles = 1.05 * np.ptp(signal, axis=0).max(), []
+    for lead, values in enumerate(signal.T):
+        shifted = values - np.median(values) - lead * gap
+        middles.append(-lead * gap)
+        points = np.stack([time, shifted], axis=1)
+        pairs: Any = np.stack([points[:-1], points[1:]], axis=1)
+        panel.add_collection(LineCollection(pairs, colors=shades[:-1], linewidth=1.3))
+    panel.autoscale()
+    panel.set_yticks(middles, found.leads)
+    panel.grid(visible=False, axis="y")
+    panel.set_title(
+        f"signal, in the colors of its {'labels' if labeled else 'predictions'}", loc="left"
+    )
 
 
 def _draw_inputs(panel: Any, x: Any, time: Any) -> None:
@@ -125,12 +217,23 @@ def _draw_spikes(panel: Any, spikes: Any, time: Any) -> None:
 
 
 def _draw_classes(panel: Any, found: Raster, time: Any, colors: list[str]) -> None:
-    """Two strips, label above prediction, in the colors of the readout."""
+    """Strips, label (if there is any) above prediction, in the colors of the readout."""
     classes = len(found.classes)
-    pair = (found.predictions, found.labels)
-    rows = np.stack([np.broadcast_to(row, len(time)) for row in pair])
+    strips: dict[str, Any] = {"predicted": found.predictions, "label": found.labels}
+    if (found.labels == UNLABELED).all():
+        del strips["label"]
+    rows = np.stack([np.broadcast_to(row, len(time)) for row in strips.values()])
     shown = np.where(rows == UNLABELED, classes, rows)
     cmap = ListedColormap([*colors, NO_LABEL_COLOR])
-    _draw_image(panel, shown, time, (-0.5, 1.5), cmap=cmap, vmin=-0.5, vmax=classes + 0.5)
-    panel.set_yticks([0, 1], ["predicted", "label"])
+    _draw_image(
+        panel, shown, time, (-0.5, len(rows) - 0.5), cmap=cmap, vmin=-0.5, vmax=classes + 0.5
+    )
+    panel.set_yticks(range(len(rows)), list(strips))
     panel.grid(visible=False)
+    for y, row in enumerate(rows):  # the names of all that are long enough
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        for start, end in zip(starts, [*starts[1:], len(row)], strict=True):
+            if row[start] != UNLABELED and end - start > NAMED * len(row):
+                x = time[(start + end) // 2]
+                name, look = found.classes[row[start]], {"ha": "center", "va": "center"}
+                panel.text(x, y, name, color="white", fontsize=7, clip_on=True, **look)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,13 +20,11 @@ def info(file: Path) -> Result:
     Example:
       brf-lava info net.h5
     """
-    from brf_lava.inspection.describe import describe
+    from brf_lava.inspection.describe import describe, shown
 
     about = describe(file)
-    width, lines = max(map(len, about)), []
-    for name, value in about.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        lines.append(f"{name:<{width}}  {on_one_line(text)}")
+    width = max(map(len, about))
+    lines = [f"{name:<{width}}  {on_one_line(shown(value))}" for name, value in about.items()]
     return Result({"file": file, "about": about}, lines)
 
 
@@ -52,17 +49,11 @@ def compare(first: Path, second: Path, data: DataOptions, limit: int) -> Result:
     from brf_lava.inspection.compare import compare as differences
     from brf_lava.inspection.subjects import find_subjects
 
-    def load(about: dict[str, Any], path: Path) -> Any:
-        return network_data(about, data, path)
-
-    pair = [find_subjects([path], load, limit)[0] for path in (first, second)]
+    ways = (lambda about, source: network_data(about, data, source)), limit
+    pair = [find_subjects([path], *ways)[0] for path in (first, second)]
     found, problem = differences(*pair)
-    cells = [[each.what, _shown(each.first), _shown(each.second)] for each in found]
+    cells = [["-" if value is None else str(value) for value in each] for each in found]
     verdict = f"{len(found) or 'No'} differences." + (f" Not run: {problem}" if problem else "")
     table = report.table("", ("differs", str(first), str(second)), cells)
     rows = [each._asdict() for each in found]
     return Result({"differences": rows, "not_run": problem}, [verdict, *([table] if cells else [])])
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)

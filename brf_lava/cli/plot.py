@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.cli.options import PATH, DataOptions, Number, data_option, network_data
+from brf_lava.cli.options import PATH, DataOptions, Number, data_option, grouped, network_data
 from brf_lava.errors import CheckpointError, DataError, ParameterError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
@@ -36,9 +37,32 @@ def _drawable(ctx: click.Context, parameter: click.Parameter, out: Path) -> Path
     return out
 
 
-def out_option(default: str) -> Decorator:
-    text = "Picture to write: .png, .svg or .pdf."
-    return option("-o", "--out", kind=PATH, default=Path(default), help=text, callback=_drawable)
+@dataclass(frozen=True)
+class LookOptions:
+    """As of `brf_lava.analysis.draw.style.picture`."""
+
+    out: Path
+    width: float | None
+    height: float | None
+    title: bool
+    style: str | None
+    csv: Path | None
+
+
+def look_options(default: str) -> Decorator:
+    """Give a command the options that all pictures have."""
+    text, inches = "Picture to write: .png, .svg or .pdf.", Number(0.5, 100)
+    out, where = Path(default), "Also write the data behind the picture here."
+    return grouped(
+        "look",
+        LookOptions,
+        option("-o", "--out", kind=PATH, default=out, help=text, callback=_drawable),
+        click.option("--width", type=inches, help="Inches. Default: by what is shown."),
+        click.option("--height", type=inches, help="Inches. Default: by what is shown."),
+        click.option("--title/--no-title", default=True, help="Above the picture."),
+        click.option("--style", help="Style of Matplotlib, by name or as a .mplstyle file."),
+        click.option("--csv", type=PATH, help=where),
+    )
 
 
 def sweep_options(points: int, repeats: int) -> Decorator:
@@ -58,13 +82,14 @@ def sweep_options(points: int, repeats: int) -> Decorator:
 
 
 @contextmanager
-def _picture(out: Path) -> Iterator[Figure]:
-    """A figure that is written to `out` in the end, and said to be; see `style.picture`."""
+def _picture(look: LookOptions) -> Iterator[Figure]:
+    """A figure that is written in the end, and said to be; see `style.picture`."""
     from brf_lava.analysis.draw.style import picture
 
-    with picture(out) as figure:
+    with picture(**vars(look)) as figure:
         yield figure
-    click.echo(f"Wrote {on_one_line(out)}.")
+    for path in filter(None, (look.out, look.csv)):
+        click.echo(f"Wrote {on_one_line(path)}.")
 
 
 @click.group()
@@ -74,14 +99,14 @@ def plot() -> None:
 
 @plot.command()
 @click.argument("model", type=PATH, required=False)
-@out_option("boundary.png")
+@look_options("boundary.png")
 @click.option("--dt", type=Number(1e-9, 1e3), help="Step, s. Default: the model's, else 0.01.")
-def boundary(model: Path | None, out: Path, dt: float | None) -> None:
+def boundary(model: Path | None, look: LookOptions, dt: float | None) -> None:
     """Stability over omega, with the neurons of MODEL if one is named."""
     from brf_lava.analysis.stability import PLANES, draw_boundary, stability_map
 
     title, layers = "Divergence boundary of one step", []
-    with _picture(out) as figure:
+    with _picture(look) as figure:
         if model is None:
             maps = [stability_map(plane, dt or 0.01) for plane in PLANES]
         else:
@@ -97,14 +122,14 @@ def boundary(model: Path | None, out: Path, dt: float | None) -> None:
 
 
 @plot.command("frequency-response")
-@out_option("frequency-response.png")
+@look_options("frequency-response.png")
 @option("--dt", kind=Number(1e-4, 1.0), default=0.01, help="Step, s.")
 @option("--omega", kind=Number(1e-6, 1e4), default=(5, 10, 20, 40), help="rad/s.", multiple=True)
 @option("--b-offset", kind=Number(0, 1e6), default=0.1, help="1/s.")
 @option("--bin", kind=Number(0.002, 0.5), default=0.01, help="Step of the frequencies, of omega.")
 @option("--upto", kind=Number(1, 20), default=2.0, help="The largest frequency, of omega.")
 def frequency_response(
-    out: Path, dt: float, omega: tuple[float, ...], b_offset: float, bin: float, upto: float
+    look: LookOptions, dt: float, omega: tuple[float, ...], b_offset: float, bin: float, upto: float
 ) -> None:
     """How strongly BRF and BHRF neurons answer to spike trains near their omega.
 
@@ -113,44 +138,44 @@ def frequency_response(
     """
     from brf_lava.analysis import resonance
 
-    with _picture(out) as figure:
+    with _picture(look) as figure:
         relative = resonance.relative_frequencies(bin, upto)
         responses = resonance.frequency_responses(omega, dt, relative, b_offset)
         resonance.draw_responses(figure, responses, dt, b_offset)
 
 
 @plot.command("single-neuron")
-@out_option("single-neuron.png")
+@look_options("single-neuron.png")
 @option("--omega", kind=Number(1e-6, 1e5), default=10.0, help="rad/s.")
 @option("--b-offset", kind=Number(0, 1e6), default=1.0, help="1/s.")
 @option("--dt", kind=Number(3e-5, 4.0), default=0.01, help="Step, s.")
 @option("--gamma", kind=Number(0, 1, max_open=True), default=0.9, help="Per step.")
 @option("--weight", kind=Number(-1e6, 1e6), default=100.0, help="Of input spikes.")
-def single_neuron(out: Path, **drive: float) -> None:
+def single_neuron(look: LookOptions, **drive: float) -> None:
     """One neuron with and without refractory period and smooth reset."""
     from brf_lava.analysis import single_neuron as variants
 
-    with _picture(out) as figure:
+    with _picture(look) as figure:
         variants.draw_single_neuron(figure, variants.single_neuron(**drive), **drive)
 
 
 @plot.command("learning-curves")
 @click.argument("metrics", nargs=-1, required=True, metavar="[LABEL=]METRICS.jsonl...")
-@out_option("learning-curves.png")
-def learning_curves(metrics: tuple[str, ...], out: Path) -> None:
+@look_options("learning-curves.png")
+def learning_curves(metrics: tuple[str, ...], look: LookOptions) -> None:
     """Loss, accuracy and SOPs over epochs; files of one LABEL are seeds of one experiment."""
     from brf_lava.analysis import learning
 
     files = [_labeled(text) for text in metrics]
-    with _picture(out) as figure:
+    with _picture(look) as figure:
         learning.draw_learning_curves(figure, learning.learning_curves(files))
 
 
 @plot.command()
 @click.argument("model", type=PATH)
-@out_option("parameters.png")
+@look_options("parameters.png")
 @data_option
-def parameters(model: Path, out: Path, data: DataOptions) -> None:
+def parameters(model: Path, look: LookOptions, data: DataOptions) -> None:
     """omega and b_offset of MODEL before and after training.
 
     The data are those of the training: their size is part of what the seed means.
@@ -158,55 +183,72 @@ def parameters(model: Path, out: Path, data: DataOptions) -> None:
     from brf_lava.analysis.parameters import draw_parameters, training
     from brf_lava.train.checkpoint import load_checkpoint
 
-    with _picture(out) as figure:
+    with _picture(look) as figure:
         checkpoint = load_checkpoint(model)
         trained = checkpoint.seed is not None
         dataset = network_data(_data_of(checkpoint), data, model) if trained else None
-        draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name)
+        seconds = None if dataset is None else dataset.step_seconds
+        draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name, seconds)
 
 
 @plot.command()
 @click.argument("model", type=PATH, metavar="MODEL.pt|NET.h5")
-@out_option("raster.png")
+@look_options("raster.png")
 @data_option
 @option("--sample", kind=click.IntRange(0), default=0, help="Its number, from 0.")
-def raster(model: Path, out: Path, data: DataOptions, sample: int) -> None:
+@click.option("--input", "record", type=PATH, help="For ecg: a WFDB record instead of test data.")
+@click.option("--leads", metavar="II,V5", help="Signals of the record. Default: the first two.")
+def raster(
+    model: Path,
+    look: LookOptions,
+    data: DataOptions,
+    sample: int,
+    record: Path | None,
+    leads: str | None,
+) -> None:
     """One test sample: inputs, hidden spikes, readout, and its labels.
 
-    A model is run in real numbers, a network file in integers.
+    A model is run in real numbers, a network file in integers. Of an ECG the signal is shown, with
+    its waves in color: that of --input, whose windows are numbered by --sample, or one that is
+    rebuilt from the level crossings of the test data.
     """
     from brf_lava.analysis import raster as rasters
     from brf_lava.network.layers import FixedNetwork
 
-    with _picture(out) as figure:
+    if leads is not None and record is None:
+        raise ParameterError(f"--leads {leads}: goes with --input. Leave it out.")
+    with _picture(look) as figure:
         network, dataset, decision = _load(model, data)
         kind = "integers" if isinstance(network, FixedNetwork) else "real numbers"
-        found = rasters.raster(network, dataset, decision, sample)
-        rasters.draw_raster(
-            figure, found, f"{model.name} in {kind}, {dataset.task} test sample {sample}"
-        )
+        if record is None:
+            found = rasters.raster(network, dataset, decision, sample)
+            what = f"{dataset.task} test sample {sample}"
+        else:
+            found = rasters.record_raster(network, dataset, decision, sample, record, leads)
+            what = f"record {record.name} from {sample * found.seconds:g} s"
+        rasters.draw_raster(figure, found, f"{model.name} in {kind}, {what}")
 
 
 @plot.command()
 @click.argument("model", type=PATH)
-@out_option("pruning.png")
+@look_options("pruning.png")
 @data_option
 @sweep_options(points=11, repeats=5)
-def pruning(model: Path, out: Path, data: DataOptions, limit: int, **sweep: int) -> None:
+def pruning(model: Path, look: LookOptions, data: DataOptions, limit: int, **sweep: int) -> None:
     """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut."""
     from brf_lava.analysis import sweeps
 
-    with _picture(out) as figure:
+    with _picture(look) as figure:
         network, samples, title = _first_samples(model, data, limit)
         sweeps.draw_pruning(figure, sweeps.pruning(network, samples, **sweep), title)
 
 
 @plot.command()
 @click.argument("model", type=PATH)
-@out_option("robustness.png")
+@look_options("robustness.png")
 @data_option
 @sweep_options(points=6, repeats=3)
-def robustness(model: Path, out: Path, data: DataOptions, limit: int, **sweep: int) -> None:
+def robustness(model: Path, look: LookOptions, data: DataOptions, limit: int, **sweep: int) -> None:
     """Accuracy of MODEL under noise, lost spikes and inexact weights.
 
     The numbers are written next to the picture, with the suffix .csv.
@@ -214,8 +256,8 @@ def robustness(model: Path, out: Path, data: DataOptions, limit: int, **sweep: i
     from brf_lava.analysis import sweeps
     from brf_lava.io.files import check_writable, write_bytes
 
-    with _picture(out) as figure:
-        table = out.with_suffix(".csv")
+    with _picture(look) as figure:
+        table = look.out.with_suffix(".csv")
         check_writable(table, sweeps.TABLE)
         network, samples, title = _first_samples(model, data, limit)
         found = sweeps.robustness(network, samples, **sweep)

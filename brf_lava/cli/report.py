@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -55,11 +54,8 @@ def report_command(
         find_browser()
     board = board_profile(profile)
 
-    def load(about: dict[str, Any], path: Path) -> Any:
-        return network_data(about, data, path)
-
-    text = render(find_subjects(paths, load, limit), board)
-    write_page(text, out, kind)
+    subjects = find_subjects(paths, lambda about, path: network_data(about, data, path), limit)
+    write_page(render(subjects, board), out, kind)
     size = out.stat().st_size
     return Result(
         {"report": out, "bytes": size}, [f"Wrote {on_one_line(out)}, {size / 1e6:.1f} MB."]

@@ -44,10 +44,10 @@ def compare(first: Subject, second: Subject) -> tuple[list[Difference], str | No
 
 def _origin(subject: Subject) -> dict[str, Any]:
     """What `describe_network` does not say of the origin: recipe, digest of the data, versions."""
-    about, fault = subject.about, DataError
-    recipe = read_table(about.get("recipe", ""), f"{subject.name} (stored recipe)", fault)
-    data = about.get("data", {}).get("fingerprint")
-    return {"recipe": recipe, "data, SHA-256": data, "versions": about.get("versions", {})}
+    about = subject.about
+    recipe = read_table(about.recipe, f"{subject.name} (stored recipe)", DataError)
+    data = about.data and about.data.fingerprint
+    return {"recipe": recipe, "data, SHA-256": data, "versions": about.versions}
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _answers(first: Subject, second: Subject) -> Iterator[Difference]:
         predictions = list(subject.predictions.values())
         if not predictions or subject.ready is None:
             raise DataError(f"{subject.name}: name its model or network file, to run it.")
-        matrix = confusion(subject.decision, split.y, predictions[-1], len(classes))
+        matrix = confusion(subject.about.decision, split.y, predictions[-1], len(classes))
         recalls.append(class_scores(matrix)["recall"].round(4).tolist())
     for name, ours, theirs in zip(classes, *recalls, strict=True):
         if ours != theirs:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +31,9 @@ def describe(path: Path) -> Lines:
     """
     if known(path):
         return describe_network(find_subjects([path], _no_data, 1)[0])
-    readers: dict[str, Callable[[Path], Lines]] = {
-        ".pt": _torch,
-        **dict.fromkeys((".h5", ".hdf5"), _hdf5),
-        ".json": _json,
-        ".jsonl": _metrics,
-        ".toml": _toml,
-        **dict.fromkeys((".npz", ".npy"), _arrays),
-        **dict.fromkeys((".hea", ".dat"), _record),
-    }
+    readers = {".pt": _torch, ".json": _json, ".jsonl": _metrics, ".toml": _toml}
+    readers |= {".h5": _hdf5, ".hdf5": _hdf5, ".npz": _arrays, ".npy": _arrays}
+    readers |= {".hea": _record, ".dat": _record}
     with reading(path, f"one of {READ}", DataError, REMEDY):
         return readers[path.suffix](path)
 
@@ -56,23 +48,24 @@ def describe_network(subject: Subject) -> Lines:
     lines: Lines = {"kind": " and ".join(kinds[path.suffix] for path in subject.files)}
     if subject.ready is not None:
         lines["network"] = network_line(subject.ready)
-    if bits := about.get("weight_bits"):
-        lines["integers"] = f"{about.get('rounding')} rounding, weights of {bits} bits"
-    metrics, epochs = about.get("metrics", {}), about.get("epochs_done")
-    lines |= {
-        "task": about.get("task"),
-        "classes": ", ".join(about.get("classes", ())),
-        "data": about.get("data", {}).get("description"),
-        "seed": about.get("seed"),
-        "origin": f"{about.get('origin')}, epoch {about.get('epoch')}"
-        + f" of {epochs}" * bool(epochs),
-        "float": "accuracy {accuracy:.2%}, SOPs {sops_per_sample:.1f}".format(**metrics),
-    }
+    if bits := list(about.weight_bits):
+        lines["integers"] = f"{about.rounding} rounding, weights of {bits} bits"
+    lines |= {"task": about.task, "classes": list(about.classes)}
+    lines |= {"data": about.data and about.data.description, "seed": about.seed}
+    epochs = "" if about.epochs_done is None else f" of {about.epochs_done}"
+    lines["origin"] = f"{about.origin}, epoch {about.epoch}{epochs}"
+    if metrics := about.metrics:
+        lines["float"] = f"accuracy {metrics.accuracy:.2%}, SOPs {metrics.sops_per_sample:.1f}"
     for stored, checked in subject.runs:
         result, equal = stored.result, ", equal to the engine" if checked else ""
         scores = f"accuracy {result.accuracy:.2%}, SOPs {result.cost.sops:.1f}{equal}"
         lines[f"run on {result.backend}"] = f"{result.samples} samples: {scores}"
-    return {**lines, "model": about.get("model"), "files": [path.name for path in subject.files]}
+    return {**lines, "model": about.model, "files": [path.name for path in subject.files]}
+
+
+def shown(value: Any) -> str:
+    """A value of a description as text."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _torch(path: Path) -> Lines:
@@ -94,28 +87,31 @@ def _torch(path: Path) -> Lines:
 def _hdf5(path: Path) -> Lines:
     from brf_lava.ecg.records import FORMAT, load_prepared
 
+    arrays: Lines = {}
     with open_hdf5(path) as file:
-        if file.attrs.get("format") != FORMAT.encode():
-            arrays: Lines = {}
-            file.visititems(
-                lambda name, item: arrays.update(
-                    {name: _array(item)} if hasattr(item, "dtype") else {}
-                )
-            )
-            return {"kind": "arrays in HDF5", **arrays}
-    dataset = load_prepared(path)
-    return {"kind": "prepared ECG records", "data": dataset.source.description}
+        if file.attrs.get("format") == FORMAT.encode():
+            return {"kind": "prepared ECG records", "data": load_prepared(path).source.description}
+        file.visititems(lambda name, item: arrays.update({name: _array(item)}))
+    return {"kind": "arrays in HDF5", **{name: text for name, text in arrays.items() if text}}
 
 
 def _array(values: Any) -> str:
-    return f"{values.dtype} {list(values.shape)}"
+    return f"{values.dtype} {list(values.shape)}" if hasattr(values, "dtype") else ""
+
+
+def _arrays(path: Path) -> Lines:
+    def read() -> Lines:
+        found = np.load(path, allow_pickle=False)
+        arrays = {"array": found} if isinstance(found, np.ndarray) else found
+        return {name: _array(arrays[name]) for name in arrays}
+
+    return {"kind": "arrays of NumPy", **guarded(read)}
 
 
 def _json(path: Path) -> Lines:
     contents = parse_json(read_text(path, DataError, REMEDY), str(path), DataError, REMEDY)
-    kind = contents.get("format") if isinstance(contents, dict) else None
-    if kind != "brf-lava-reproduce":
-        raise DataError(f"{path}: JSON of format {brief(kind)}. {REMEDY}")
+    if contents["format"] != "brf-lava-reproduce":
+        raise ValueError(f"format {brief(contents['format'])}")
     runs = [f"{run['task']} {run['neuron']} seed {run['seed']}" for run in contents["runs"]]
     return {"kind": "tables of 'brf-lava reproduce'", "runs": runs, "notes": contents["notes"]}
 
@@ -125,34 +121,26 @@ def _metrics(path: Path) -> Lines:
 
     values = read_metrics(path, tuple(LIMITS), REMEDY)
     last = {name.replace("_", " "): each[-1] for name, each in values.items() if each}
-    return {
-        "kind": "metrics of a training, last epoch shown",
-        "epochs": len(values["seconds"]),
-        **last,
-    }
+    return {"kind": "metrics, last epoch shown", "epochs": len(values["seconds"]), **last}
 
 
 def _toml(path: Path) -> Lines:
+    from brf_lava.board.describe import read_description
+    from brf_lava.tasks.own import read_task
+
     text = read_text(path, DataError, REMEDY)
     table = read_table(text, str(path), DataError)
     if table.get("kind") in KINDS:
         profile: Any = parse_profile(text, str(path))
-        board = (
-            {"board": profile.board, "chips": profile.chips} if hasattr(profile, "board") else {}
-        )
-        return {"kind": f"profile of {profile.kind}", **board}
+        return {"kind": f"profile of {profile.kind}", "board": getattr(profile, "board", "none")}
     if "task" in table:
         return {"kind": "recipe", **_of_recipe(parse_recipe(text, str(path)))}
     if "layer" in table:
-        from brf_lava.board.describe import read_description
-
         shape = read_description(path)
         return {"kind": "description of a network", "name": shape.name, "neurons": shape.neurons}
-    from brf_lava.tasks.own import read_task
-
     task = read_task(path)
     sizes = f"{task.inputs} inputs, {task.steps} steps of {task.step_seconds:g} s"
-    return {"kind": "task", "name": task.name, "sizes": sizes, "classes": ", ".join(task.classes)}
+    return {"kind": "task", "name": task.name, "sizes": sizes, "classes": list(task.classes)}
 
 
 def _of_recipe(recipe: Recipe) -> Lines:
@@ -160,15 +148,6 @@ def _of_recipe(recipe: Recipe) -> Lines:
     used = recipe.training
     how = f"{used.optimizer}, learning rate {used.learning_rate:g}, {used.epochs} epochs"
     return {"task": recipe.task, "hidden layers": layers, "training": how}
-
-
-def _arrays(path: Path) -> Lines:
-    def read() -> Lines:
-        found = np.load(path, allow_pickle=False)
-        arrays = {"array": found} if isinstance(found, np.ndarray) else found
-        return {name: _array(arrays[name]) for name in arrays}
-
-    return {"kind": "arrays of NumPy", **guarded(partial(read))}
 
 
 def _record(path: Path) -> Lines:

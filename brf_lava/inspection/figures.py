@@ -68,13 +68,13 @@ def _empty(name: str, *columns: str) -> ColumnDataSource:
 
 def time_panels(
     channels: Sequence[str], layers: Sequence[int], classes: Sequence[str], seconds: float, *,
-    traces: int, raster: bool, strips: bool,
+    leads: Sequence[str], raster: bool, ends: Sequence[float], strips: bool,
 ) -> Any:  # fmt: skip
     """Panels over one time axis, which the page fills with the chosen sample.
 
     channels: names of the inputs. layers: neurons of each hidden layer. seconds: of a sample.
-    traces: leads of a signal that is rebuilt from spikes. raster: whether inputs are drawn as
-    spikes. strips: whether there is a class for each step.
+    leads: of a signal, if there is one. raster: whether inputs are drawn as spikes. ends: the
+    least and largest input. strips: whether there is a class for each step.
     """
     panels: list[Any] = []
     shared = Range(start=0.0, end=seconds)
@@ -96,12 +96,11 @@ def time_panels(
             made.line("x", f"c{index}", color=color, line_width=1.5, source=source, name=each)
         _finish(made, ("", "$name"), ("time", "$x{0.000} s"), (label, "$y{0.000}"))
 
-    if traces:
-        made = panel("", 170, y_range=(-0.15, LEAD * traces))
-        places = [LEAD * (traces - 1 - lead) + 0.5 for lead in range(traces)]
-        made.yaxis.ticker = places
-        names = {place: f"lead {lead}" for lead, place in enumerate(places, start=1)}
-        made.yaxis.major_label_overrides = names
+    if leads:
+        made = panel("", 170, y_range=(-0.15, LEAD * len(leads)))
+        made.yaxis.ticker = [LEAD * (len(leads) - 1 - lead) + 0.5 for lead in range(len(leads))]
+        labels = dict(zip(made.yaxis[0].ticker.ticks, leads, strict=True))
+        made.yaxis.major_label_overrides = labels
         source = _empty("trace", "x0", "x1", "y0", "y1", "color", "name")
         made.segment("x0", "y0", "x1", "y1", color="color", line_width=2, source=source)
         _finish(made, ("time", "@x0{0.000} s"), ("label", "@name"))
@@ -111,7 +110,7 @@ def time_panels(
             made.yaxis.ticker = list(range(len(channels)))
             made.yaxis.major_label_overrides = dict(enumerate(channels))
     else:
-        add_lines("values", "input", channels, 140)
+        add_lines("values", "input", channels, 140, y_range=tuple(ends))
     for number, neurons in enumerate(layers, start=1):
         label = "hidden neuron" if len(layers) == 1 else f"neuron, layer {number}"
         add_raster(f"hidden{number}", label, neurons, 260)

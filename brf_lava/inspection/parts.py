@@ -15,11 +15,10 @@ from math import pi
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from scipy.special import softmax
 
-from brf_lava.analysis.activity import run
 from brf_lava.analysis.audit import value_ranges
 from brf_lava.analysis.parameters import training
+from brf_lava.analysis.raster import raster
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
 from brf_lava.analysis.stability import Resonators
 from brf_lava.board import energy
@@ -27,13 +26,11 @@ from brf_lava.board.crossover import compare_with_dense
 from brf_lava.board.describe import NetworkShape
 from brf_lava.board.fits import TITLES, place
 from brf_lava.config.profile import Loihi2Profile
-from brf_lava.ecg.level_cross import rebuild
-from brf_lava.ecg.signal import Encoding
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.export.dequantize import dequantize_layer
 from brf_lava.inspection import figures
-from brf_lava.inspection.describe import describe_network
+from brf_lava.inspection.describe import describe_network, shown
 from brf_lava.inspection.subjects import Subject
 from brf_lava.network.bounds import proof_lines
 from brf_lava.network.decision import UNLABELED
@@ -41,12 +38,9 @@ from brf_lava.train.metrics import LIMITS, metrics_path, read_metrics
 
 Item = tuple[str, Any]
 T = TypeVar("T")
-MODEL, NETWORK = (
-    "name the model, a .pt file, too.",
-    "name the network in integers, a .h5 file, too.",
-)
+MODEL = "name the model, a .pt file, too."
+NETWORK = "name the network in integers, a .h5 file, too."
 BACKENDS = {"sim": "Lava", "loihi2": "Loihi 2"}
-LEADS = ("lead 1 up", "lead 1 down", "lead 2 up", "lead 2 down")
 RANGE_SAMPLES = 32
 UJ, MS, PJ = 1e-6, 1e-3, 1e-12  # in J and s
 COLUMNS = (
@@ -109,14 +103,14 @@ def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]
 
 
 def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
-    if metrics := subject.about.get("metrics"):
-        steps, sops, operations = metrics["steps"], metrics["sops_per_sample"], ["", ""]
+    if metrics := subject.about.metrics:
+        steps, sops, operations = metrics.steps, metrics.sops_per_sample, ["", ""]
         if (layers := _optional(lambda: subject.float_spikes)) is not None:
             x = subject.split.x
             spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
             operations = _operations(subject.shapes, spikes, steps)
-        cells = [f"{metrics['accuracy']:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}", *operations]
-        yield f"float, {metrics['device']}", [*cells, "", "", f"{metrics['samples']:,}", ""]
+        cells = [f"{metrics.accuracy:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}", *operations]
+        yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
     runs: dict[str, tuple[Any, bool]] = {}
     if (here := _optional(lambda: subject.engine)) is not None:
         runs["engine"] = here[0], False
@@ -146,17 +140,12 @@ def _operations(shapes: Sequence[Any], spikes: Sequence[float], steps: int) -> l
 
 def about(subject: Subject) -> Iterator[Item]:
     """What it is, in a few lines."""
-    rows = [
-        (k, ", ".join(v) if isinstance(v, list) else str(v))
-        for k, v in describe_network(subject).items()
-    ]
-    yield "table", ((), rows)
+    lines = describe_network(subject).items()
+    yield "table", ((), [(name, shown(value)) for name, value in lines])
     for key, title in BACKENDS.items():
         if not any(stored.result.backend == key for stored, _ in subject.runs):
-            yield (
-                "missing",
-                f"{title}: name a run of 'brf-lava run --backend {key} --out RUN.json'.",
-            )
+            how = f"name a run of 'brf-lava run --backend {key} --out RUN.json'"
+            yield "missing", f"{title}: {how}."
     used = subject.dataset.source.description
     yield "text", f"Run for this page: {len(subject.split.x):,} test samples of {used}."
     if not subject.has_own_data:
@@ -168,7 +157,7 @@ def classes(subject: Subject) -> Iterator[Item]:
     names = subject.dataset.classes
     yield "text", "Each row is a label; its cells say what share of it was predicted as what."
     for kind, predictions in subject.predictions.items():
-        matrix = confusion(subject.decision, subject.split.y, predictions, len(names))
+        matrix = confusion(subject.about.decision, subject.split.y, predictions, len(names))
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         scores = class_scores(matrix)
         rows: list[list[Any]] = []
@@ -187,68 +176,46 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
     if not subject.layers or not found:
         raise DataError(NETWORK)
     kind, predictions = list(found.items())[-1]
-    errors = errors_per_sample(subject.decision, split.y, predictions)
-    is_ecg = dataset.task == ECG.name
-    encoding = Encoding.of(dataset.source.kind) if is_ecg else None
-    binary, (steps, inputs) = bool(np.isin(split.x[:1], (0, 1)).all()), split.x.shape[1:]
-    raster = binary or inputs > len(figures.COLORS)
+    errors = errors_per_sample(subject.about.decision, split.y, predictions)
+    (steps, inputs), ends = split.x.shape[1:], (int(split.x.min()), int(split.x.max()))
+    spikes = ends in ((0, 1), (0, 0)) or inputs > len(figures.COLORS)
     samples: list[dict[str, Any]] = []
     worst = np.argsort(-errors, kind="stable").tolist()  # and the first ones, in turn
     for number in dict.fromkeys(chain.from_iterable(zip(worst, range(len(worst)), strict=True))):
-        error = round(float(errors[number]), 4)
-        samples.append(
-            {"number": number, "error": error, **_sample(subject, number, encoding, raster)}
-        )
-        budget -= len(str(samples[-1]))
-        if budget < len(str(samples[-1])):
+        network: Any = subject.ready
+        one = raster(network, dataset, subject.about.decision, number)
+        sample = {
+            "number": number,
+            "error": round(float(errors[number]), 4),
+            "inputs": _text(np.packbits(one.x != 0) if spikes else split.x[number] - ends[0]),
+            "spikes": [_text(np.packbits(layer)) for layer in one.spikes],
+            "readout": _text(np.rint(255 * one.probabilities).T),
+            "labels": _text(one.labels),
+            "predicted": _text(one.predictions),
+        }
+        if one.signal is not None:
+            heights = np.maximum(np.ptp(one.signal, axis=0), 1e-9)
+            sample["trace"] = _text(np.rint(255 * (one.signal - one.signal.min(0)) / heights).T)
+        samples.append(sample)
+        budget -= (size := len(str(sample)))
+        if budget < size:
             break
     hidden = [layer.shape[0] for layer in subject.layers[:-1]]
     yield "text", f"{len(samples)} of {len(errors)} samples, the worst included; answers: {kind}."
-    if encoding is not None:
-        late = f" Labels trail it by {encoding.delay} steps, which its colors allow for."
+    if one.leads:
+        late = f" Labels trail it by {one.delay} steps, which its colors allow for."
         yield "text", f"The signal is rebuilt from its level crossings and colored by label.{late}"
-    yield (
-        "signals",
-        {
-            "samples": sorted(samples, key=lambda each: int(each["number"])),
-            "steps": steps,
-            "seconds": dataset.step_seconds,
-            "scale": dataset.input_scale,
-            "inputs": inputs,
-            "hidden": hidden,
-            "raster": raster,
-            "unlabeled": UNLABELED,
-            "classes": dataset.classes,
-            "colors": figures.class_colors(len(dataset.classes)),
-            "delay": encoding.delay if encoding is not None else 0,
-        },
-    )
-    channels = LEADS if is_ecg else tuple(map(str, range(inputs)))
-    strips, traces = max(split.y.shape[1], predictions.shape[1]) > 1, inputs // 2 if is_ecg else 0
-    seconds = steps * dataset.step_seconds
-    look = {"traces": traces, "raster": raster, "strips": strips}
-    yield "figure", figures.time_panels(channels, hidden, dataset.classes, seconds, **look)
-
-
-def _sample(
-    subject: Subject, number: int, encoding: Encoding | None, raster: bool
-) -> dict[str, Any]:
-    """One sample as texts: bytes, or one bit for each place of a raster, in base 64."""
-    x = subject.split.x[number]
-    network: Any = subject.ready
-    outputs, spikes = run(network, x[:, None])
-    sample = {
-        "inputs": _text(np.packbits(x != 0) if raster else x),
-        "spikes": [_text(np.packbits(layer > 0)) for layer in spikes],
-        "readout": _text(np.rint(255 * softmax(outputs[:, 0], axis=1)).T),
-        "labels": _text(subject.split.y[number]),
-        "predicted": _text(subject.decision.predict(outputs)),
-    }
-    if encoding is not None:
-        trace = rebuild(x, encoding.threshold)
-        heights = np.maximum(np.ptp(trace, axis=0), 1e-9)
-        sample["trace"] = _text(np.rint(255 * (trace - trace.min(axis=0)) / heights).T)
-    return sample
+    sizes = {"steps": steps, "seconds": dataset.step_seconds, "inputs": inputs, "hidden": hidden}
+    colors = figures.class_colors(len(dataset.classes))
+    sent = {"raster": spikes, "low": ends[0], "scale": dataset.input_scale, "delay": one.delay}
+    named = {"classes": dataset.classes, "colors": colors, "unlabeled": UNLABELED}
+    samples.sort(key=lambda each: int(each["number"]))
+    yield "signals", {"samples": samples, **sizes, **sent, **named}
+    channels = [f"{lead} {way}" for lead in one.leads for way in ("up", "down")]
+    look = {"raster": spikes, "strips": max(split.y.shape[1], predictions.shape[1]) > 1}
+    look |= {"leads": one.leads, "ends": [end * dataset.input_scale for end in ends]}
+    channels = channels or [str(number) for number in range(inputs)]
+    yield "figure", figures.time_panels(channels, hidden, dataset.classes, one.seconds, **look)
 
 
 def _text(values: Any) -> str:
@@ -303,6 +270,8 @@ def curves(subject: Subject) -> Iterator[Item]:
     """Learning curves, from the metrics next to the model."""
     models = [path for path in subject.files if path.suffix == ".pt"]
     metrics = metrics_path(_need(next(iter(models), None), MODEL))
+    if not metrics.is_file():
+        raise DataError(f"{metrics.name} next to the model is needed.")
     values = read_metrics(metrics, tuple(LIMITS), "It is written next to a model.")
     yield "text", f"{len(values['seconds'])} epochs in {sum(values['seconds']):,.0f} s."
     for key, label in (("loss", "loss per sample"), ("accuracy",) * 2, ("sops", "SOPs per sample")):
@@ -323,7 +292,7 @@ def ranges(subject: Subject) -> Iterator[Item]:
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
     result: Any = subject.runs[0][0].result if subject.runs else _need(subject.engine, NETWORK)[0]
-    shape = NetworkShape(str(subject.about.get("task")), tuple(e.shape for e in result.layers))
+    shape = NetworkShape(str(subject.about.task), tuple(e.shape for e in result.layers))
     found = compare_with_dense(shape, result.steps, _means(result))
     rows = {
         "spike count proxy, no memory": found.proxy,
@@ -372,7 +341,7 @@ def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """How the network is divided over cores."""
     if not subject.layers:
         raise DataError(NETWORK)
-    placement = place(NetworkShape(str(subject.about.get("task")), subject.shapes), board)
+    placement = place(NetworkShape(str(subject.about.task), subject.shapes), board)
     rows = []
     for number, split in enumerate(placement.splits, start=1):
         layer, name = split.layer, f"{number} {split.layer.neuron}"
@@ -388,12 +357,12 @@ def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
 
 def provenance(subject: Subject) -> Iterator[Item]:
     """Digests, versions and the recipe."""
-    known = subject.about
+    about = subject.about
     digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in subject.files}
-    digests["parameters of the model"] = str(known.get("model"))
-    digests["data of the training"] = str(known.get("data", {}).get("fingerprint"))
+    digests["parameters of the model"] = str(about.model)
+    digests["data of the training"] = str(about.data and about.data.fingerprint)
     rows = [(name, f"SHA-256 {digest}") for name, digest in digests.items()]
-    for what, versions in known.get("versions", {}).items():
+    for what, versions in about.versions.items():
         rows.append((f"versions, {what}", ", ".join(f"{k} {v}" for k, v in versions.items())))
     yield "table", ((), rows)
-    yield "code", str(known.get("recipe", ""))
+    yield "code", about.recipe

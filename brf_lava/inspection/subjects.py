@@ -16,7 +16,8 @@ from brf_lava import report
 from brf_lava.analysis.activity import CHUNK, run
 from brf_lava.backends import engine
 from brf_lava.board.describe import LayerShape, network_shape
-from brf_lava.data.dataset import Dataset, Split
+from brf_lava.config.toml import convert
+from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network import file as network_file
@@ -26,11 +27,34 @@ from brf_lava.network.layers import FixedNetwork, RealNetwork
 from brf_lava.run import result as results
 from brf_lava.run.execute import samples_per_part
 from brf_lava.run.stored import REMEDY, RunFile, read_run
-from brf_lava.train import checkpoint as checkpoints
+from brf_lava.train.checkpoint import KIND as MODEL
+from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
+from brf_lava.train.model import Metrics
 
-KINDS = {".pt": checkpoints.KIND, ".h5": network_file.KIND, ".json": results.KIND}
+KINDS = {".pt": MODEL, ".h5": network_file.KIND, ".json": results.KIND}
 WEIGHT_BITS = 8  # that weights of a float network count as
 Load = Callable[[dict[str, Any], Path], Dataset]
+
+
+@dataclass(frozen=True)
+class About:
+    """Where a network came from, as far as its files say."""
+
+    task: str | None = None
+    model: str | None = None  # fingerprint of the float network
+    recipe: str = ""
+    seed: int | None = None
+    origin: str | None = None
+    epoch: int | None = None
+    epochs_done: int | None = None
+    classes: tuple[str, ...] = ()
+    permutation: Any = None
+    rounding: str | None = None
+    weight_bits: tuple[int, ...] = ()
+    data: DataSource | None = None
+    metrics: Metrics | None = None
+    decision: Decision = field(default_factory=Decision)
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -39,7 +63,7 @@ class Subject:
 
     Attributes:
         name: Its first file.
-        about: Where it came from, as the provenance of a network file.
+        provenance: As of a network file; `about` is the same, checked.
         load: Reads the data that such a provenance names, for the file at a path.
         limit: Most test samples to run.
         stored: What the float network did on the test data when it was trained.
@@ -47,19 +71,23 @@ class Subject:
     """
 
     name: str
-    about: dict[str, Any]
+    provenance: dict[str, Any]
     load: Load
     limit: int
     files: list[Path] = field(default_factory=list)
-    model: checkpoints.Checkpoint | None = None
+    model: Checkpoint | None = None
     network: FixedNetwork | None = None
     stored: FloatActivity | None = None
     runs: list[tuple[RunFile, bool]] = field(default_factory=list)
 
+    @property
+    def about(self) -> About:
+        return convert(About, self.provenance, self.name, DataError, "Export it again.")
+
     @cached_property
     def dataset(self) -> Dataset:
         """Raises: BrfLavaError where there are no data, or others than the network takes."""
-        dataset, layers = self.load(self.about, self.files[0]), self.layers
+        dataset, layers = self.load(self.provenance, self.files[0]), self.layers
         if layers and (dataset.train.x.shape[2], len(dataset.classes)) != (
             *(layers[0].shape[1], layers[-1].shape[0]),
         ):
@@ -70,10 +98,6 @@ class Subject:
     def split(self) -> Split:
         """The test samples that are run."""
         return self.dataset.test.first(self.limit)
-
-    @property
-    def decision(self) -> Decision:
-        return Decision(**self.about.get("decision", {}))
 
     @cached_property
     def real(self) -> RealNetwork | None:
@@ -105,12 +129,15 @@ class Subject:
         if self.stored is None or not self.has_own_data:
             return None
         labels = self.split.y
-        return results.reference_from(self.stored.first(len(labels)), labels, "", self.decision)
+        return results.reference_from(
+            self.stored.first(len(labels)), labels, "", self.about.decision
+        )
 
     @property
     def has_own_data(self) -> bool:
         """Whether the data are those that the float network was measured on."""
-        return bool(self.dataset.source.fingerprint == self.about["data"]["fingerprint"])
+        trained = self.about.data
+        return trained is not None and self.dataset.source.fingerprint == trained.fingerprint
 
     @cached_property
     def engine(self) -> tuple[results.RunResult, NDArray[Any], list[Any]] | None:
@@ -154,11 +181,11 @@ class Subject:
                 yield np.ascontiguousarray(x[first : first + size].transpose(1, 0, 2))
                 advance(first + size)
 
-    def accepts(self, suffix: str, about: dict[str, Any]) -> bool:
+    def accepts(self, suffix: str, provenance: dict[str, Any]) -> bool:
         """Whether a file of this provenance belongs here."""
-        same, other = about.get("model") == self.about.get("model"), self.network
-        exported = other is None or (suffix == ".json" and other.provenance == about)
-        return same and exported and suffix != ".pt"
+        same = provenance.get("model") == self.provenance.get("model")
+        free = self.network is None or self.network.provenance == provenance
+        return same and suffix != ".pt" and (free if suffix == ".json" else self.network is None)
 
 
 def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject]:
@@ -183,15 +210,16 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
     common = os.path.commonpath([path.resolve().parent for path in files])
     subjects: list[Subject] = []
     for path in sorted(files, key=lambda path: list(KINDS).index(path.suffix)):
-        about, content = _read(path)
-        subject = next((each for each in subjects if each.accepts(path.suffix, about)), None)
+        provenance, content = _read(path)
+        subject = next((each for each in subjects if each.accepts(path.suffix, provenance)), None)
         if subject is None:
             subject = Subject(os.path.relpath(path.resolve(), common), {}, load, limit)
             subjects.append(subject)
         subject.files.append(path)
-        subject.about = {**about, **subject.about}
+        subject.provenance = {**provenance, **subject.provenance}
         subject.runs += content.pop("runs", [])
         vars(subject).update({**content, "stored": subject.stored or content.get("stored")})
+        convert(About, provenance, str(path), DataError, "Export it again.")
     return subjects
 
 
@@ -207,8 +235,8 @@ def known(path: Path) -> bool:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Where a network came from, and the fields of its subject."""
     if path.suffix == ".pt":
-        model = checkpoints.load_checkpoint(path)
-        return model_about(model), {"model": model, "stored": model.activity}
+        model = load_checkpoint(path)
+        return provenance_of(model), {"model": model, "stored": model.activity}
     if path.suffix == ".h5":
         network, stored = network_file.read_network(path)
         return network.provenance, {"network": network, "stored": stored}
@@ -217,7 +245,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return contents["network"], {"runs": [(run, contents["result"].get("checked") is True)]}
 
 
-def model_about(model: checkpoints.Checkpoint) -> dict[str, Any]:
+def provenance_of(model: Checkpoint) -> dict[str, Any]:
     """What a network file would say of a model."""
     plain = ("seed", "origin", "epoch", "epochs_done", "classes", "permutation")
     return {
@@ -226,7 +254,7 @@ def model_about(model: checkpoints.Checkpoint) -> dict[str, Any]:
         "model": model.fingerprint,
         "recipe": model.recipe.text,
         "decision": asdict(model.recipe.decision),
+        "versions": {"trained": model.versions},
         "data": asdict(model.data),
         "metrics": asdict(model.metrics),
-        "versions": {"trained": model.versions},
     }

@@ -21,12 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from networks import SPIKING
+from wfdb_files import write_record
 
 from brf_lava.analysis import learning, sweeps
 from brf_lava.analysis.activity import Samples, run, score
 from brf_lava.analysis.draw import style
 from brf_lava.analysis.parameters import training
-from brf_lava.analysis.raster import raster
+from brf_lava.analysis.raster import draw_raster, raster, record_raster
 from brf_lava.analysis.resonance import (
     frequency_response,
     frequency_responses,
@@ -40,9 +41,13 @@ from brf_lava.cli.plot import plot
 from brf_lava.config.recipe import Recipe, load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg import synthetic as synthetic_ecg
+from brf_lava.ecg.level_cross import encode
+from brf_lava.ecg.signal import Encoding
+from brf_lava.ecg.spec import ECG
+from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import BrfLavaError, DataError, ParameterError
 from brf_lava.export.quantize import quantize
-from brf_lava.network.decision import Decision
+from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons import families
@@ -573,6 +578,86 @@ def test_a_picture_is_written_and_nothing_else(
     assert set(found) == {"picture.svg"} | table
     for part in CASES[words]:
         assert part in found["picture.svg"].decode(), part
+
+
+def test_options_that_all_pictures_have(tmp_path: Path) -> None:
+    out, table = tmp_path / "picture.svg", tmp_path / "table.csv"
+    words = ("plot", "single-neuron", "-o", out)
+    plain = command_line.brf_lava(*words)
+    command_line.assert_worked(plain)
+    before = out.read_text()
+    more = ("--width", "5", "--height", "4", "--no-title", "--style", "ggplot", "--csv", table)
+    command_line.assert_worked(command_line.brf_lava(*words, *more))
+    after = out.read_text()
+    assert 'width="360pt" height="288pt"' in after
+    assert "input weight" in before
+    assert "input weight" not in after
+    rows = list(csv.DictReader(table.open()))
+    found = single_neuron(omega=10.0, b_offset=1.0, dt=0.01, gamma=0.9, weight=100.0)
+    u = [float(row["y"]) for row in rows if row["label"] == "membrane u" and row["panel"] == "1"]
+    np.testing.assert_allclose(u, found.traces[0].u, rtol=1e-9)
+    unknown = command_line.brf_lava(*words, "--style", "nowhere")
+    command_line.assert_failed(unknown, 2, "--style nowhere", "ggplot")
+    same = command_line.brf_lava(*words, "--csv", out)
+    command_line.assert_failed(same, 2, "two different results")
+
+
+def test_outliers_do_not_squeeze_the_rest() -> None:
+    panel = Figure().subplots()
+    values = np.append(np.linspace(0, 1, 50), 100.0)
+    panel.plot(values)
+    style.outliers_aside(panel, values, "y")
+    assert panel.get_ylim()[1] < 3
+    assert [text.get_text() for text in panel.texts] == ["1 not shown"]
+    style.outliers_aside(panel, np.linspace(0, 1, 50), "x")
+    assert len(panel.texts) == 1
+
+
+def test_the_data_of_bands_and_images_are_in_the_table() -> None:
+    panel = Figure().subplots()
+    panel.imshow([[1.0, 2.0]], extent=(0, 4, 0, 1))
+    panel.fill_between([0, 1], [0, 0], [1, 1], label='a "b"')
+    rows = list(csv.DictReader(io.StringIO(style.table_of(panel.figure))))
+    image = [
+        (float(r["x"]), float(r["y"]), float(r["value"])) for r in rows if r["kind"] == "image"
+    ]
+    assert image == [(1.0, 0.5, 1.0), (3.0, 0.5, 2.0)]
+    assert {row["label"] for row in rows if row["kind"] == "band"} == {"a 'b'"}
+    assert {row["kind"] for row in rows} == {"image", "band"}
+
+
+def test_an_ecg_is_shown_with_its_signal_and_named_leads(
+    network: RealNetwork, dataset: Dataset
+) -> None:
+    found = raster(network, dataset, Decision(), 0)
+    assert found.signal is not None
+    assert found.signal.shape == (STEPS, 2)
+    figure = Figure()
+    draw_raster(figure, found, "title")
+    names = [[label.get_text() for label in panel.get_yticklabels()] for panel in figure.axes]
+    assert names[0] == ["lead 1", "lead 2"]
+    assert names[1] == ["lead 1 up", "lead 1 down", "lead 2 up", "lead 2 down"]
+    assert names[-1] == ["predicted", "label"]
+    assert {text.get_text() for text in figure.axes[-1].texts} <= set(CLASSES)
+    without = replace(found, labels=np.full(STEPS, UNLABELED, np.uint8))
+    draw_raster(figure := Figure(), without, "title")
+    assert [label.get_text() for label in figure.axes[-1].get_yticklabels()] == ["predicted"]
+
+
+def test_a_record_is_drawn_window_by_window(
+    network: RealNetwork, dataset: Dataset, tmp_path: Path
+) -> None:
+    time = np.arange(2 * ECG.steps) / 250
+    signal = np.stack([np.sin(2 * np.pi * time), np.cos(3 * np.pi * time)], axis=1)
+    record = write_record(tmp_path, "r1", signal)
+    found = record_raster(network, dataset, Decision(), 1, record, None)
+    expected = encode(normalize(signal[None, ECG.steps :]), Encoding().threshold)[0]
+    assert np.mean(found.x != expected) < 0.02  # the file has 16 bits
+    assert len(found.leads) == 2
+    with pytest.raises(DataError, match="no whole window"):
+        record_raster(network, dataset, Decision(), 2, record, None)
+    with pytest.raises(ParameterError, match="for the ecg task"):
+        record_raster(network, replace(dataset, task="x"), Decision(), 0, record, None)
 
 
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from brf_lava.ecg.level_cross import encode, rebuild
 from brf_lava.inspection import page, parts
 from brf_lava.inspection.subjects import find_subjects
 from brf_lava.network.decision import UNLABELED, Decision
-from brf_lava.network.file import read_network
+from brf_lava.network.file import read_network, write_network
 from brf_lava.train.checkpoint import measured, save_checkpoint
 from brf_lava.train.export import export_model
 from brf_lava.train.model import Network
@@ -188,7 +189,7 @@ def test_without_its_data_a_network_still_has_a_page(
 
 def test_texts_of_a_file_are_no_markup(folder: Path) -> None:
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: DATASET, 2)
-    subject.about = {**subject.about, "rounding": "</script><b>", "origin": "<img src=x>"}
+    subject.provenance |= {"rounding": "</script><b>", "origin": "<img src=x>"}
     text = page.render([subject], parts_board())
     assert "<img src=x>" not in text
     assert "</script><b>" not in text
@@ -209,6 +210,19 @@ def test_wrong_paths_are_one_line(folder: Path, tmp_path: Path) -> None:
     assert note.read_text() == "mine"
 
 
+def test_a_network_file_may_say_little_or_nonsense(folder: Path, tmp_path: Path) -> None:
+    network, _ = read_network(folder / "net.h5")
+    bare, out = tmp_path / "bare.h5", tmp_path / "page.html"
+    write_network(replace(network, provenance={}), bare)
+    printed("report", bare, "-o", out)
+    assert "its provenance has no task" in out.read_text()
+    assert "seed" in printed("info", bare)
+    for key, value in (("metrics", 3), ("decision", {"prediction": "x"}), ("classes", "abc")):
+        write_network(replace(network, provenance={**network.provenance, key: value}), bare)
+        for command in (("report", bare, "-o", out), ("info", bare), ("compare", bare, bare)):
+            assert_failed(brf_lava(*command), 2, "bare.h5", key)
+
+
 def test_a_page_that_is_too_large_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +235,7 @@ def test_a_page_that_is_too_large_is_refused(
 def test_signals_keep_to_the_budget(folder: Path) -> None:
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: DATASET, 1000)
     predictions = subject.predictions["integers"]
-    errors = errors_per_sample(subject.decision, subject.split.y, predictions)
+    errors = errors_per_sample(subject.about.decision, subject.split.y, predictions)
     for budget, count in ((1, 1), (10**9, len(DATASET.test.x))):
         (found,) = (item for kind, item in parts.signals(subject, budget) if kind == "signals")
         assert len(found["samples"]) == count
@@ -274,7 +288,9 @@ def test_the_page_draws_and_its_controls_work(browser: Any, written: Path) -> No
     assert browser.execute_script(CHOSEN).startswith("1 (")
     assert browser.execute_script(SPIKES) == sops[1]
     browser.execute_script("document.querySelector('[data-go=worst]').click()")
-    errors = errors_per_sample(subject.decision, subject.split.y, subject.predictions["integers"])
+    errors = errors_per_sample(
+        subject.about.decision, subject.split.y, subject.predictions["integers"]
+    )
     assert f"({100 * errors.max():.1f} % wrong)" in browser.execute_script(CHOSEN)
     messages = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
     urls = [

@@ -22,7 +22,7 @@ def draw_audit(figure: Figure, found: Audit, title: str) -> None:
     upper.barh(places, high - low, 0.5, low, color="white", edgecolor=style.BLUE, zorder=3)
     upper.plot(middle, places, "|", color=style.RED, markersize=10, zorder=4)
     upper.set_xscale("log", base=2)
-    upper.set_xlim(ranges.min() / 2, 2 * ranges.max())
+    upper.set_xlim(first.min() / 30, 2 * ranges.max())  # smaller values round to 0
     upper.set_yticks(places, names)
     upper.invert_yaxis()
     upper.set_xlabel("magnitude, in units of the states; gray: what integers hold")

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
@@ -30,6 +33,7 @@ DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DPI = 160
 POINTS = 72  # per inch
+BULK, FAR = 0.1, 2.5  # share of values at each end that may lie aside; how far they must lie
 SMALL = 9  # points, of a title with a line of notes
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -56,6 +60,8 @@ KINDS = {
     suffix: Kind(f"a {suffix} picture of Matplotlib", start, "Matplotlib")
     for suffix, start in ((".png", rb"\x89PNG.*"), (".svg", rb"<\?xml.*"), (".pdf", rb"%PDF.*"))
 }
+
+TABLE = Kind("a table of the data behind a picture", b"", "panel,kind,label,x,y,value\n")
 
 
 def check_picture(path: Path) -> None:
@@ -95,17 +101,87 @@ def draw_band(panel: Any, x: Any, low: Any, high: Any, index: int) -> None:
     panel.fill_between(x, low, high, color=look(index)["color"], alpha=0.2, linewidth=0)
 
 
-@contextmanager
-def picture(path: Path) -> Iterator[Figure]:
-    """An empty figure in this style; what is drawn into it is written to `path` at the end.
+def outliers_aside(panel: Any, values: Any, axis: str) -> None:
+    """End an axis, "x" or "y", soon after the bulk of its values where few lie far outside.
 
-    Raises: as `check_picture`, which comes first. After any error an old file stays.
+    How many are not shown stands at its end.
     """
-    check_picture(path)
+    values = np.ravel(values)
+    low, middle, high = np.quantile(values, (BULK, 0.5, 1 - BULK))
+    ends = low - FAR * (middle - low), high + FAR * (high - middle)
+    outside = np.count_nonzero((values < ends[0]) | (values > ends[1]))
+    if not outside or ends[0] == ends[1]:
+        return
+    getattr(panel, f"set_{axis}lim")(max(ends[0], values.min()), min(ends[1], values.max()))
+    at = {"x": (0.99, 0.02, "right"), "y": (0.01, 0.97, "left")}[axis]
+    text, look = f"{outside} not shown", {"color": GRAY, "fontsize": 7, "ha": at[2]}
+    panel.text(at[0], at[1], text, transform=panel.transAxes, **look)
+
+
+def table_of(figure: Figure) -> str:
+    """The data behind a figure: of each panel the points of lines, bands and images."""
+    rows = ["panel,kind,label,x,y,value"]
+    panel: Any  # the artists' types are too wide
+
+    def add(number: int, kind: str, artist: Any, points: Any) -> None:
+        label = str(artist.get_label()).replace('"', "'")
+        label = "" if label.startswith("_") else f'"{label}"'
+        for x, y, *value in np.asarray(points, dtype=float).tolist():
+            numbers = ",".join(f"{number:.10g}" for number in (x, y, *value))
+            rows.append(f"{number},{kind},{label},{numbers}{'' if value else ','}")
+
+    for number, panel in enumerate(figure.axes, start=1):
+        for line in panel.lines:
+            add(number, "line", line, line.get_xydata())
+        for made in panel.collections:
+            if isinstance(made, LineCollection):
+                add(number, "segments", made, [part.mean(axis=0) for part in made.get_segments()])
+            elif isinstance(made, PolyCollection):
+                paths: list[Any] = [path.vertices for path in made.get_paths()]
+                add(number, "band", made, np.concatenate(paths))
+        for image in panel.images:
+            values, (left, right, bottom, top) = image.get_array(), image.get_extent()
+            height, width = values.shape[:2]
+            x = left + (np.arange(width) + 0.5) * (right - left) / width
+            y = bottom + (np.arange(height) + 0.5) * (top - bottom) / height
+            columns = (*map(np.ravel, np.meshgrid(x, y)), np.ravel(values))
+            add(number, "image", image, np.stack(columns, axis=1))
+    return "\n".join([*rows, ""])
+
+
+@contextmanager
+def picture(
+    out: Path, *, width: float | None = None, height: float | None = None, title: bool = True,
+    style: str | None = None, csv: Path | None = None,
+) -> Iterator[Figure]:  # fmt: skip
+    """An empty figure in this style; what is drawn into it is written to `out` at the end.
+
+    width, height: inches; None: as drawn. title: whether it has one. style: a name or a file of
+    Matplotlib's, over the usual look. csv: where the data behind it go.
+    Raises: as `check_picture`, which comes first; ParameterError for an unknown style. After any
+    error an old file stays.
+    """
+    check_picture(out)
+    if csv is not None:
+        check_writable(csv, TABLE, out)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+        if style is not None:
+            try:
+                matplotlib.style.use(style)
+            except OSError as error:
+                raise ParameterError(
+                    f"--style {style}: no style of Matplotlib. Name a .mplstyle file, or one "
+                    f"of {', '.join(matplotlib.style.available)}."
+                ) from error
         figure = Figure(layout="constrained")
         yield figure
-        suffix = path.suffix.lower()
+        drawn = figure.get_size_inches()
+        figure.set_size_inches(width or drawn[0], height or drawn[1])
+        if not title:
+            figure.suptitle("")
+        suffix = out.suffix.lower()
         content = io.BytesIO()
         figure.savefig(content, format=suffix[1:], metadata=SUFFIXES[suffix])
-    write_bytes(path, content.getvalue(), KINDS[suffix])
+    write_bytes(out, content.getvalue(), KINDS[suffix])
+    if csv is not None:
+        write_bytes(csv, table_of(figure).encode(), TABLE)
