@@ -56,6 +56,7 @@ def look_options(default: str) -> Decorator:
     return grouped(
         "look",
         LookOptions,
+        "The picture",
         option("-o", "--out", kind=PATH, default=out, help=text, callback=_drawable),
         click.option("--width", type=inches, help="Inches. Default: by what is shown."),
         click.option("--height", type=inches, help="Inches. Default: by what is shown."),
