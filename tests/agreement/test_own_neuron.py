@@ -58,14 +58,14 @@ SMALL = [f"--set={change}" for change in ("hidden=[7]", "validation=3", "epochs=
 def test_from_training_to_lava_with_commands(here: Path) -> None:
     output = printed("train", "--recipe", here / "ecg-gbrf.toml", *SMALL, "--set=tau_q=[4, 9]")
     assert "kernel cpu\n" in output
-    output = printed("export", "model.pt", "net.h5")
+    output = printed("export", "model.pt", "net.h5", "--all")
     assert "gamma" in output
     assert "4 - 7 GBRF recurrent - 6 LI" in output
     assert "Lava equals the engine in all" in printed("run", "net.h5", "--limit", "3")
     assert "are equal" in printed("verify", "net.h5", "--samples", "2", "--steps", "40")
     printed("run", "net.h5", "--backend", "engine", "--out", "run.json")
-    assert "Loihi" in printed("estimate", "run.json")
-    mapped = printed("map", "net.h5")
+    assert "Loihi" in printed("estimate", "run.json", "--all")
+    mapped = printed("map", "net.h5", "--all")
     assert "Fits: " in mapped
     assert "GBRF has no program for Loihi 2 yet" in mapped
     assert "not fit" not in mapped
