@@ -31,12 +31,10 @@ def doctor(profile: str, loihi2: Loihi2Settings) -> Result:
 
     findings, _ = examine(loihi2_settings(board_profile(profile), loihi2))
     lacking = missing(findings)
-    verdict = (
-        "Nothing is missing for --backend loihi2. Next: brf-lava verify NET.h5 --backend loihi2"
-    )
+    verdict = "Nothing is missing for loihi2. Next: brf-lava verify NET.h5 --backend loihi2"
     names = [f"{'+' if each.found else '-'} {each.name}" for each in findings]
     return Result(
         {"loihi2": not lacking, "findings": findings},
-        [f"Missing for --backend loihi2: {lacking}." if lacking else verdict, *names],
+        [f"Missing for loihi2: {lacking}." if lacking else verdict, *names],
         ["", *(each.line() for each in findings)],
     )

@@ -198,7 +198,7 @@ def test_the_commands_from_training_to_pictures(
     recipe.write_text(SMALL.text)
     printed("train", "--recipe", recipe, "--set", "neuron.2.tau_mem_mean=15", "--out", model)
     assert load_checkpoint(model).recipe.layers[1].parameters.tau_mem_mean == 15
-    output = printed("export", model, network)
+    output = printed("export", model, network, "--all")
     assert {"1 BRF", "2 ALIF", "3 LI"} <= set(re.findall(r"\d [A-Z]+", output))
     assert "4 - 7 BRF recurrent - 5 ALIF - 6 LI" in output
     printed("run", network, "--backend", "engine")

@@ -63,8 +63,8 @@ def test_from_training_to_lava_with_commands(here: Path) -> None:
     assert "Lava equals the engine in all" in printed("run", "net.h5", "--limit", "3")
     assert "are equal" in printed("verify", "net.h5", "--samples", "2", "--steps", "40")
     printed("run", "net.h5", "--backend", "engine", "--out", "run.json")
-    assert "Loihi" in printed("estimate", "run.json")
-    mapped = printed("map", "net.h5")
+    assert "Loihi" in printed("estimate", "run.json", "--all")
+    mapped = printed("map", "net.h5", "--all")
     assert "Fits: " in mapped
     assert "GBRF has no program for Loihi 2 yet" in mapped
     assert "not fit" not in mapped

@@ -254,7 +254,7 @@ def test_the_error_says_what_doctor_says(options: tuple[str, ...]) -> None:
     shown = brf_lava("doctor", *options)
     assert shown.exit_code == 0
     verdict, *names, rest = shown.output.splitlines()
-    assert verdict.startswith("Missing for --backend loihi2: Intel's Loihi extension, ")
+    assert verdict.startswith("Missing for loihi2: Intel's Loihi extension, ")
     assert "--all" in rest
     lines = brf_lava("doctor", *options, "--all").output.splitlines()[-len(names) :]
     for command in ("run", "verify"):

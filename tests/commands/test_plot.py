@@ -674,7 +674,7 @@ def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("boundary", "net.h5"), ("net.h5", "not a torch file", "Name a file of 'brf-lava train'")),
+        (("boundary", "net.h5"), ("net.h5", "an exported network", "Name the model")),
         (("boundary", "alif.pt"), ("alif.pt", "ALIF, which have no omega")),
         (("boundary", "model.pt", "--dt", "0.02"), ("--dt 0.02", "a step of its own")),
         (("boundary", "--dt", "nan"), ("--dt", "nan is not a number")),
