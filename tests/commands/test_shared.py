@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_line import ROOT, assert_one_error, run_process, start, wait_until, write_mat
@@ -62,7 +63,6 @@ def assert_near(one: Path, other: Path) -> None:
 
 
 def test_a_share_is_of_all_items_in_order() -> None:
-    import numpy as np
 
     for items in range(7):
         parts = [World(rank, 3).share(np.arange(items)) for rank in range(3)]
