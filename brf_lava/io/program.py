@@ -1,12 +1,15 @@
-"""This package's command line as a child process."""
+"""This package's command line as a child process, and how long processes wait for each other."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import brf_lava
+from brf_lava.errors import ParameterError
 
 # ``python -m brf_lava`` would look for every module in the current folder first. This runs the very
 # package that runs here, be it installed, on PYTHONPATH or in the folder of its checkout.
@@ -22,6 +25,8 @@ end_with_parent({os.getpid()}, signal.SIGTERM)
 main()
 """
 PROGRAM = (sys.executable, "-c", MAIN)
+STEP_VARIABLE = "BRF_LAVA_STEP_SECONDS"
+STEP_SECONDS = 60.0  # on a busy machine a step of 4,000 neurons was seen to take 0.3
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -30,3 +35,12 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def step_limit() -> float:
+    """Seconds that a step may take, as `STEP_VARIABLE` says. Raises: ParameterError."""
+    text = os.environ.get(STEP_VARIABLE) or STEP_SECONDS
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0:
+            return seconds or math.inf
+    raise ParameterError(f"{STEP_VARIABLE}: {text!r}; seconds, or 0 for no limit, are needed.")

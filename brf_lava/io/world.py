@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.errors import BackendUnavailableError, JobError
-from brf_lava.io.printable import brief, shortened
-from brf_lava.io.program import PROGRAM, THREADS, cores
+from brf_lava.io.printable import shortened
+from brf_lava.io.program import PROGRAM, STEP_VARIABLE, THREADS, cores, step_limit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONGEST = "BRF_LAVA_STEP_SECONDS"  # that a process may keep the others waiting
+LONGEST = 86_400.0  # s, where there is no limit
 ENDING = 2.0  # s for a process that ended to be seen as such
 Child = tuple["subprocess.Popen[bytes]", IO[bytes]]  # and what it says
 
@@ -76,29 +76,25 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            why = "".join(self._ended(rank, *child) for rank, child in enumerate(self.children, 1))
-            why = why or f"another one is gone ({shortened(error)}). "
             raise JobError(
-                f"process {self.rank} of {self.size}: {why}What was written before is kept: a "
-                "training goes on with --resume."
+                f"process {self.rank} of {self.size}: {self._gone() or shortened(error)}. What was "
+                "written before is kept: a training goes on with --resume."
             ) from error
 
-    def _ended(self, rank: int, child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
-        """How a process ended, or that it did not."""
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(ENDING)
-        code = child.returncode
-        if code is None:
-            return f"process {rank} has stood still for {_limit():g} s ({LONGEST}). "
-        log.seek(0)
-        lines = log.read().decode(errors="replace").split("\n")
-        said = next(filter(None, map(str.strip, reversed(lines))), "it said nothing")
-        how = f"code {code}" if code >= 0 else signal.Signals(-code).name
-        return f"process {rank} ended with {how}: {brief(said.removeprefix('Error: '))}. "
-
-
-def _limit() -> float:
-    return float(os.environ.get(LONGEST, "60"))
+    def _gone(self) -> str:
+        """Which process ended, a killed one first, or that none did; nothing of those of others."""
+        ended = []
+        for rank, (child, log) in enumerate(self.children, 1):
+            with suppress(subprocess.TimeoutExpired):
+                code = child.wait(ENDING)
+                log.seek(0)
+                lines = log.read().decode(errors="replace").split("\n")
+                said = next(filter(None, map(str.strip, reversed(lines))), "it said nothing")
+                how = f"code {code}" if code >= 0 else signal.Signals(-code).name
+                ended.append((code, f"process {rank} ended with {how}: {said.rstrip('.')}"))
+        if ended or not self.children:
+            return min(ended, default=(0, ""))[1]
+        return f"another one has stood still for {step_limit():g} s ({STEP_VARIABLE})"
 
 
 @contextmanager
@@ -128,7 +124,8 @@ def shared(processes: int | None, device: str) -> Iterator[World]:
                 "--nproc, or choose --device cpu."
             )
         torch.cuda.set_device(local)
-    backend, limit = "nccl" if device == "cuda" else "gloo", timedelta(seconds=_limit())
+    backend = "nccl" if device == "cuda" else "gloo"
+    limit = timedelta(seconds=min(step_limit(), LONGEST))
     rank, meeting, children = int(os.environ.get("RANK", "0")), "env://", list[Child]()
     if "RANK" not in os.environ:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -141,8 +138,9 @@ def shared(processes: int | None, device: str) -> Iterator[World]:
                 backend, meeting, timeout=limit, rank=rank, world_size=size
             )
         yield world
-        for child, _ in children:
-            child.wait(_limit())
+        with suppress(subprocess.TimeoutExpired):
+            for child, _ in children:
+                child.wait(ENDING)
     finally:
         for child, log in children:
             child.kill()

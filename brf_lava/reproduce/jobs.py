@@ -193,8 +193,8 @@ def _submit(
     known, running = read_manifest(out), dict[Job, Any]()
     for job in works if cluster.name == "slurm" else ():
         if number := known.get(job.folder.name, {}).get("job"):
-            handle: Any = submitit.SlurmJob(out / "scheduler", number)
-            if not handle.done(force_check=True):
+            handle: Any = submitit.SlurmJob(out / "scheduler", str(number))
+            if not handle.done(force_check=True) and handle.state != "UNKNOWN":  # long gone
                 running[job] = handle
     new = [job for job in works if job not in running]
     for job in new:

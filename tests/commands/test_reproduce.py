@@ -467,6 +467,13 @@ def test_a_neighbor_of_another_experiment_is_refused_at_once(out: Path, dataset:
         planned(replace(dataset, source=OTHER), out, 1, "RF")
 
 
+def test_published_settings_are_taken_where_they_are_asked_for() -> None:
+    cells = [("ecg", "ALIF"), ("shd", "BRF")]
+    plain, published = (plan.recipes_for(cells, (), published=each) for each in (False, True))
+    assert [recipe.name for recipe in plain.values()] == ["ecg-alif", "shd-brf"]
+    assert [recipe.name for recipe in published.values()] == ["ecg-alif-published", "shd-brf"]
+
+
 def test_changes_cannot_swap_task_or_neuron() -> None:
     for change in ("network.neuron=HRF", "task=shd"):
         with pytest.raises(RecipeError, match="Name tasks as arguments, neurons with --neurons"):

@@ -10,7 +10,6 @@ which ends with its last user, instead of in segments that a process of Lava's m
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
@@ -33,6 +32,7 @@ from lava.magma.runtime.runtime import Runtime
 from numpy.typing import NDArray
 
 from brf_lava.errors import LavaRunError, ParameterError, explained
+from brf_lava.io.program import STEP_VARIABLE, step_limit
 from brf_lava.io.shared_memory import shared_array as shared_array  # handed to processes, see there
 from brf_lava.io.signals import end_with_parent, signals_held
 
@@ -40,8 +40,6 @@ from brf_lava.io.signals import end_with_parent, signals_held
 # cost no less time, but 16 times the memory.
 CHANNEL_SIZE = 4
 POLL = 0.01  # s, between two looks at the run
-STEP_VARIABLE = "BRF_LAVA_STEP_SECONDS"
-STEP_SECONDS = 60.0  # on a busy machine a step of 4,000 neurons was seen to take 0.3
 STATES = {"T": "is stopped", "t": "is traced", "D": "waits for a disk", "R": "is computing"}
 ENDLESS = 2**53  # steps; Lava counts them in a float64
 GRACE = 2.0  # s, for a child to hand over its exception, or to end when asked to
@@ -97,15 +95,6 @@ def run_graph(
         raise LavaRunError(
             f"Lava run{_at_step(counter, steps)}: stopped by {signal.Signals(held[0]).name}."
         )
-
-
-def step_limit() -> float:
-    """Seconds that a step may take, as `STEP_VARIABLE` says. Raises: ParameterError."""
-    text = os.environ.get(STEP_VARIABLE) or STEP_SECONDS
-    with suppress(ValueError):
-        if (seconds := float(text)) >= 0:
-            return seconds or math.inf
-    raise ParameterError(f"{STEP_VARIABLE}: {text!r}; seconds, or 0 for no limit, are needed.")
 
 
 class Running:

@@ -40,7 +40,8 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
     require_lava()
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    from brf_lava.backends.sim.launch import running, step_limit
+    from brf_lava.backends.sim.launch import running
+    from brf_lava.io.program import step_limit
     from brf_lava.proc.source.process import LiveSource
 
     steps = _LavaSteps(network)
