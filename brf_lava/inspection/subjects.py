@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,24 @@ from brf_lava.network.layers import FixedNetwork, RealNetwork
 from brf_lava.run import result as results
 from brf_lava.run.execute import samples_per_part
 from brf_lava.run.stored import REMEDY, RunFile, read_run
-from brf_lava.train.checkpoint import KIND as MODEL
-from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
-from brf_lava.train.model import Metrics
 
-KINDS = {".pt": MODEL, ".h5": network_file.KIND, ".json": results.KIND}
+if TYPE_CHECKING:  # a network file does not wait for torch
+    from brf_lava.train.checkpoint import Checkpoint
+
+SUFFIXES = (".pt", ".h5", ".json")
 WEIGHT_BITS = 8  # that weights of a float network count as
 Load = Callable[[dict[str, Any], Path], Dataset]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the float network did on the test data; see `brf_lava.train.model.Metrics`."""
+
+    accuracy: float
+    sops_per_sample: float
+    samples: int
+    steps: int
+    device: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class About:
     rounding: str | None = None
     weight_bits: tuple[int, ...] = ()
     data: DataSource | None = None
-    metrics: Metrics | None = None
+    metrics: Scores | None = None
     decision: Decision = field(default_factory=Decision)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -209,7 +220,7 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
             )
     common = os.path.commonpath([path.resolve().parent for path in files])
     subjects: list[Subject] = []
-    for path in sorted(files, key=lambda path: list(KINDS).index(path.suffix)):
+    for path in sorted(files, key=lambda path: SUFFIXES.index(path.suffix)):
         provenance, content = _read(path)
         subject = next((each for each in subjects if each.accepts(path.suffix, provenance)), None)
         if subject is None:
@@ -225,16 +236,25 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
 
 def known(path: Path) -> bool:
     """Whether this is a model, a network file or a run."""
-    try:
-        KINDS[path.suffix].check(path)
-    except (KeyError, BrfLavaError):
+    kinds = {".h5": network_file.KIND, ".json": results.KIND}
+    if path.suffix == ".pt":
+        from brf_lava.train.checkpoint import KIND
+
+        kinds[".pt"] = KIND
+    if path.suffix not in kinds or not path.is_file() or not path.stat().st_size:
         return False
-    return path.is_file() and path.stat().st_size > 0
+    try:
+        kinds[path.suffix].check(path)
+    except BrfLavaError:
+        return False
+    return True
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Where a network came from, and the fields of its subject."""
     if path.suffix == ".pt":
+        from brf_lava.train.checkpoint import load_checkpoint
+
         model = load_checkpoint(path)
         return provenance_of(model), {"model": model, "stored": model.activity}
     if path.suffix == ".h5":
@@ -250,7 +270,11 @@ def provenance_of(model: Checkpoint) -> dict[str, Any]:
     plain = ("seed", "origin", "epoch", "epochs_done", "classes", "permutation")
     return {
         **{name: getattr(model, name) for name in plain},
-        "task": model.recipe.task, "model": model.fingerprint, "recipe": model.recipe.text,
-        "decision": asdict(model.recipe.decision), "versions": {"trained": model.versions},
-        "data": asdict(model.data), "metrics": asdict(model.metrics),
+        "task": model.recipe.task,
+        "model": model.fingerprint,
+        "recipe": model.recipe.text,
+        "decision": asdict(model.recipe.decision),
+        "versions": {"trained": model.versions},
+        "data": asdict(model.data),
+        "metrics": asdict(model.metrics),
     }
