@@ -180,7 +180,7 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
     errors = errors_per_sample(subject.about.decision, split.y, predictions)
     (steps, inputs), ends = split.x.shape[1:], (int(split.x.min()), int(split.x.max()))
     spikes = ends in ((0, 1), (0, 0)) or inputs > len(figures.COLORS)
-    samples, wide = list[dict[str, Any]](), split.x.astype(np.int16)
+    samples: list[dict[str, Any]] = []
     worst = np.argsort(-errors, kind="stable").tolist()  # and the first ones, in turn
     for number in dict.fromkeys(chain.from_iterable(zip(worst, range(len(worst)), strict=True))):
         network: Any = subject.ready
@@ -188,7 +188,7 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
         sample = {
             "number": number,
             "error": round(float(errors[number]), 4),
-            "inputs": _text(np.packbits(one.x != 0) if spikes else wide[number] - ends[0]),
+            "inputs": _text(np.packbits(one.x != 0) if spikes else split.x[number] - ends[0]),
             "spikes": [_text(np.packbits(layer)) for layer in one.spikes],
             "readout": _text(np.rint(255 * one.probabilities).T),
             "labels": _text(one.labels),
