@@ -99,9 +99,8 @@ class Subject:
     def dataset(self) -> Dataset:
         """Raises: BrfLavaError where there are no data, or others than the network takes."""
         dataset, layers = self.load(self.provenance, self.files[0]), self.layers
-        if layers and (dataset.train.x.shape[2], len(dataset.classes)) != (
-            *(layers[0].shape[1], layers[-1].shape[0]),
-        ):
+        sizes = dataset.train.x.shape[2], len(dataset.classes)
+        if layers and sizes != (layers[0].shape[1], layers[-1].shape[0]):
             raise DataError(f"{self.name}: is for other data than {dataset.source.description}.")
         return dataset
 
@@ -139,10 +138,8 @@ class Subject:
         """The float network on `split`; None where it was measured on other data, or nowhere."""
         if self.stored is None or not self.has_own_data:
             return None
-        labels = self.split.y
-        return results.reference_from(
-            self.stored.first(len(labels)), labels, "", self.about.decision
-        )
+        labels, decision = self.split.y, self.about.decision
+        return results.reference_from(self.stored.first(len(labels)), labels, "", decision)
 
     @property
     def has_own_data(self) -> bool:
@@ -172,10 +169,8 @@ class Subject:
         """Spikes a sample by layer [N], of the float network on `split`."""
         if self.real is None:
             return None
-        parts = self._parts("float network", CHUNK)
-        spikes = [
-            [np.count_nonzero(layer, (0, 1)) for layer in run(self.real, x)[1]] for x in parts
-        ]
+        runs = (run(self.real, x)[1] for x in self._parts("float network", CHUNK))
+        spikes = [[np.count_nonzero(layer, (0, 1)) for layer in layers] for layers in runs]
         return [sum(layer) / len(self.split.x) for layer in zip(*spikes, strict=True)]
 
     @property
@@ -236,18 +231,15 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
 
 def known(path: Path) -> bool:
     """Whether this is a model, a network file or a run."""
-    kinds = {".h5": network_file.KIND, ".json": results.KIND}
+    kind = {".h5": network_file.KIND, ".json": results.KIND}.get(path.suffix)
     if path.suffix == ".pt":
-        from brf_lava.train.checkpoint import KIND
-
-        kinds[".pt"] = KIND
-    if path.suffix not in kinds or not path.is_file() or not path.stat().st_size:
-        return False
+        from brf_lava.train.checkpoint import KIND as kind
     try:
-        kinds[path.suffix].check(path)
+        if kind is not None:
+            kind.check(path)
     except BrfLavaError:
         return False
-    return True
+    return kind is not None and path.is_file() and path.stat().st_size > 0
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
