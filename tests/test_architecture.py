@@ -176,7 +176,7 @@ def test_a_neuron_is_spelled_in_seven_files_at_most() -> None:
         ("backends.base, config.recipe, config.profile", {*HEAVY, "click"}),
         ("neurons.families, cli, report", HEAVY),
         (
-            "backends.engine, backends.sim.lava_net, run.execute, run.result",
+            "backends.engine, backends.sim.lava_net, run.execute, run.result, inspection.describe",
             {"torch", "lava", "click"},
         ),
     ],

@@ -17,14 +17,7 @@ from brf_lava.analysis.activity import AnyNetwork, run
 from brf_lava.analysis.draw import style
 from brf_lava.data.dataset import Dataset
 from brf_lava.ecg.level_cross import rebuild
-from brf_lava.ecg.signal import (
-    Encoding,
-    encode_windows,
-    parse_leads,
-    read_record,
-    record_path,
-    usable,
-)
+from brf_lava.ecg.signal import Encoding, encode_windows, read_record, record_path, usable
 from brf_lava.ecg.spec import ECG
 from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError, ParameterError
@@ -78,22 +71,17 @@ def raster(network: AnyNetwork, dataset: Dataset, decision: Decision, sample: in
 
 
 def record_raster(
-    network: AnyNetwork,
-    dataset: Dataset,
-    decision: Decision,
-    sample: int,
-    record: Path,
-    leads: str | None,
+    network: AnyNetwork, dataset: Dataset, decision: Decision, sample: int, record: Path
 ) -> Raster:
-    """Run one window of a WFDB record, which has no labels, encoded as the data.
+    """Run one window of the first two leads of a WFDB record, without labels, encoded as the data.
 
-    sample: number of the window. leads: as of `ecg.signal.parse_leads`.
+    sample: number of the window.
     Raises: DataError as `read_record`, and for a window that is not there or cannot be encoded;
     ParameterError for another task.
     """
     if dataset.task != ECG.name:
         raise ParameterError(f"--input: for the ecg task; this network is for {dataset.task}.")
-    source = read_record(record_path(record), parse_leads(leads))
+    source = read_record(record_path(record))
     encoding = Encoding.of(dataset.source.kind)
     signal = source.signal[sample * ECG.steps : (sample + 1) * ECG.steps][None]
     if signal.shape[1] < ECG.steps or not usable(signal)[0]:

@@ -198,14 +198,8 @@ def parameters(model: Path, look: LookOptions, data: DataOptions) -> None:
 @data_option
 @option("--sample", kind=click.IntRange(0), default=0, help="Its number, from 0.")
 @click.option("--input", "record", type=PATH, help="For ecg: a WFDB record instead of test data.")
-@click.option("--leads", metavar="II,V5", help="Signals of the record. Default: the first two.")
 def raster(
-    model: Path,
-    look: LookOptions,
-    data: DataOptions,
-    sample: int,
-    record: Path | None,
-    leads: str | None,
+    model: Path, look: LookOptions, data: DataOptions, sample: int, record: Path | None
 ) -> None:
     """One test sample: inputs, hidden spikes, readout, and its labels.
 
@@ -216,8 +210,6 @@ def raster(
     from brf_lava.analysis import raster as rasters
     from brf_lava.network.layers import FixedNetwork
 
-    if leads is not None and record is None:
-        raise ParameterError(f"--leads {leads}: goes with --input. Leave it out.")
     with _picture(look) as figure:
         network, dataset, decision = _load(model, data)
         kind = "integers" if isinstance(network, FixedNetwork) else "real numbers"
@@ -225,7 +217,7 @@ def raster(
             found = rasters.raster(network, dataset, decision, sample)
             what = f"{dataset.task} test sample {sample}"
         else:
-            found = rasters.record_raster(network, dataset, decision, sample, record, leads)
+            found = rasters.record_raster(network, dataset, decision, sample, record)
             what = f"record {record.name} from {sample * found.seconds:g} s"
         rasters.draw_raster(figure, found, f"{model.name} in {kind}, {what}")
 

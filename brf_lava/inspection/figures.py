@@ -119,7 +119,7 @@ def time_panels(
         made = panel("", 90, y_range=["predicted", "label"])
         source = _empty("strips", "left", "right", "row", "color", "name")
         made.hbar("row", 0.9, right="right", left="left", color="color", source=source)
-        _finish(made, ("@row", "@name"), ("from", "@left{0.000} to @right{0.000} s"))
+        _finish(made, ("class", "@name, @row"), ("from", "@left{0.000} to @right{0.000} s"))
     for made in panels[:-1]:
         made.xaxis.major_label_text_font_size = "0pt"
     panels[-1].xaxis.axis_label = "time (s)"

@@ -104,26 +104,29 @@ def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]
 
 def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
     if metrics := subject.about.metrics:
-        steps, sops, operations = metrics.steps, metrics.sops_per_sample, ["", ""]
+        operations = ["", ""]
         if (layers := _optional(lambda: subject.float_spikes)) is not None:
             x = subject.split.x
             spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
-            operations = _operations(subject.shapes, spikes, steps)
-        cells = [f"{metrics.accuracy:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}", *operations]
-        yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
+            operations = _operations(subject.shapes, spikes, metrics.steps)
+        cells = _scores(metrics.accuracy, metrics.sops_per_sample, metrics.steps)
+        yield f"float, {metrics.device}", [*cells, *operations, "", "", f"{metrics.samples:,}", ""]
     runs: dict[str, tuple[Any, bool]] = {}
     if (here := _optional(lambda: subject.engine)) is not None:
         runs["engine"] = here[0], False
     for stored, checked in subject.runs:
         runs.setdefault(BACKENDS.get(stored.result.backend, "engine"), (stored.result, checked))
     for name, (result, checked) in runs.items():
+        cells = _scores(result.accuracy, result.cost.sops, result.steps)
         shapes = [layer.shape for layer in result.layers]
-        operations = _operations(shapes, _means(result), result.steps)
-        sops, accuracy = result.cost.sops, f"{result.accuracy:.2%}"
-        cells = [accuracy, f"{sops:,.1f}", f"{sops / result.steps:.3f}", *operations]
+        cells += _operations(shapes, _means(result), result.steps)
         cells.append("" if result.agreement is None else f"{result.agreement:.2%}")
         counts = [f"{result.saturations:,}", f"{result.samples:,}", "yes" if checked else ""]
         yield f"integers, {name}", [*cells, *counts]
+
+
+def _scores(accuracy: float, sops: float, steps: int) -> list[str]:
+    return [f"{accuracy:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}"]
 
 
 def _means(result: Any) -> list[float]:
@@ -173,8 +176,7 @@ def classes(subject: Subject) -> Iterator[Item]:
 def signals(subject: Subject, budget: int) -> Iterator[Item]:
     """Samples over time, of which one is shown."""
     dataset, split, found = subject.dataset, subject.split, subject.predictions
-    if not subject.layers or not found:
-        raise DataError(NETWORK)
+    _need((subject.layers and found) or None, NETWORK)
     kind, predictions = list(found.items())[-1]
     errors = errors_per_sample(subject.about.decision, split.y, predictions)
     (steps, inputs), ends = split.x.shape[1:], (int(split.x.min()), int(split.x.max()))
@@ -339,8 +341,7 @@ def _range(value: energy.Range, unit: float) -> str:
 
 def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """How the network is divided over cores."""
-    if not subject.layers:
-        raise DataError(NETWORK)
+    _need(subject.layers or None, NETWORK)
     placement = place(NetworkShape(str(subject.about.task), subject.shapes), board)
     rows = []
     for number, split in enumerate(placement.splits, start=1):

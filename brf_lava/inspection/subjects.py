@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,24 @@ from brf_lava.network.layers import FixedNetwork, RealNetwork
 from brf_lava.run import result as results
 from brf_lava.run.execute import samples_per_part
 from brf_lava.run.stored import REMEDY, RunFile, read_run
-from brf_lava.train.checkpoint import KIND as MODEL
-from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
-from brf_lava.train.model import Metrics
 
-KINDS = {".pt": MODEL, ".h5": network_file.KIND, ".json": results.KIND}
+if TYPE_CHECKING:  # a network file does not wait for torch
+    from brf_lava.train.checkpoint import Checkpoint
+
+SUFFIXES = (".pt", ".h5", ".json")
 WEIGHT_BITS = 8  # that weights of a float network count as
 Load = Callable[[dict[str, Any], Path], Dataset]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the float network did on the test data; see `brf_lava.train.model.Metrics`."""
+
+    accuracy: float
+    sops_per_sample: float
+    samples: int
+    steps: int
+    device: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class About:
     rounding: str | None = None
     weight_bits: tuple[int, ...] = ()
     data: DataSource | None = None
-    metrics: Metrics | None = None
+    metrics: Scores | None = None
     decision: Decision = field(default_factory=Decision)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -88,9 +99,8 @@ class Subject:
     def dataset(self) -> Dataset:
         """Raises: BrfLavaError where there are no data, or others than the network takes."""
         dataset, layers = self.load(self.provenance, self.files[0]), self.layers
-        if layers and (dataset.train.x.shape[2], len(dataset.classes)) != (
-            *(layers[0].shape[1], layers[-1].shape[0]),
-        ):
+        sizes = dataset.train.x.shape[2], len(dataset.classes)
+        if layers and sizes != (layers[0].shape[1], layers[-1].shape[0]):
             raise DataError(f"{self.name}: is for other data than {dataset.source.description}.")
         return dataset
 
@@ -128,10 +138,8 @@ class Subject:
         """The float network on `split`; None where it was measured on other data, or nowhere."""
         if self.stored is None or not self.has_own_data:
             return None
-        labels = self.split.y
-        return results.reference_from(
-            self.stored.first(len(labels)), labels, "", self.about.decision
-        )
+        labels, decision = self.split.y, self.about.decision
+        return results.reference_from(self.stored.first(len(labels)), labels, "", decision)
 
     @property
     def has_own_data(self) -> bool:
@@ -161,10 +169,8 @@ class Subject:
         """Spikes a sample by layer [N], of the float network on `split`."""
         if self.real is None:
             return None
-        parts = self._parts("float network", CHUNK)
-        spikes = [
-            [np.count_nonzero(layer, (0, 1)) for layer in run(self.real, x)[1]] for x in parts
-        ]
+        runs = (run(self.real, x)[1] for x in self._parts("float network", CHUNK))
+        spikes = [[np.count_nonzero(layer, (0, 1)) for layer in layers] for layers in runs]
         return [sum(layer) / len(self.split.x) for layer in zip(*spikes, strict=True)]
 
     @property
@@ -209,7 +215,7 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
             )
     common = os.path.commonpath([path.resolve().parent for path in files])
     subjects: list[Subject] = []
-    for path in sorted(files, key=lambda path: list(KINDS).index(path.suffix)):
+    for path in sorted(files, key=lambda path: SUFFIXES.index(path.suffix)):
         provenance, content = _read(path)
         subject = next((each for each in subjects if each.accepts(path.suffix, provenance)), None)
         if subject is None:
@@ -225,16 +231,22 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
 
 def known(path: Path) -> bool:
     """Whether this is a model, a network file or a run."""
+    kind = {".h5": network_file.KIND, ".json": results.KIND}.get(path.suffix)
+    if path.suffix == ".pt":
+        from brf_lava.train.checkpoint import KIND as kind
     try:
-        KINDS[path.suffix].check(path)
-    except (KeyError, BrfLavaError):
+        if kind is not None:
+            kind.check(path)
+    except BrfLavaError:
         return False
-    return path.is_file() and path.stat().st_size > 0
+    return kind is not None and path.is_file() and path.stat().st_size > 0
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Where a network came from, and the fields of its subject."""
     if path.suffix == ".pt":
+        from brf_lava.train.checkpoint import load_checkpoint
+
         model = load_checkpoint(path)
         return provenance_of(model), {"model": model, "stored": model.activity}
     if path.suffix == ".h5":

@@ -650,14 +650,14 @@ def test_a_record_is_drawn_window_by_window(
     time = np.arange(2 * ECG.steps) / 250
     signal = np.stack([np.sin(2 * np.pi * time), np.cos(3 * np.pi * time)], axis=1)
     record = write_record(tmp_path, "r1", signal)
-    found = record_raster(network, dataset, Decision(), 1, record, None)
+    found = record_raster(network, dataset, Decision(), 1, record)
     expected = encode(normalize(signal[None, ECG.steps :]), Encoding().threshold)[0]
     assert np.mean(found.x != expected) < 0.02  # the file has 16 bits
     assert len(found.leads) == 2
     with pytest.raises(DataError, match="no whole window"):
-        record_raster(network, dataset, Decision(), 2, record, None)
+        record_raster(network, dataset, Decision(), 2, record)
     with pytest.raises(ParameterError, match="for the ecg task"):
-        record_raster(network, replace(dataset, task="x"), Decision(), 0, record, None)
+        record_raster(network, replace(dataset, task="x"), Decision(), 0, record)
 
 
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:

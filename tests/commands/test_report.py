@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -21,7 +22,9 @@ from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
 from brf_lava.board.crossover import Comparison, compare_with_dense
 from brf_lava.board.describe import LayerShape, NetworkShape
 from brf_lava.config.recipe import load_recipe, override
+from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg.level_cross import encode, rebuild
+from brf_lava.errors import DataError
 from brf_lava.inspection import page, parts
 from brf_lava.inspection.subjects import find_subjects
 from brf_lava.network.decision import UNLABELED, Decision
@@ -241,6 +244,41 @@ def test_signals_keep_to_the_budget(folder: Path) -> None:
         assert len(found["samples"]) == count
         numbers = [sample["number"] for sample in found["samples"]]
         assert int(errors.argmax()) in numbers
+
+
+def test_graded_inputs_below_zero_reach_the_page(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    split = Split(
+        rng.integers(-128, 128, (5, 40, 3)).astype(np.int8),
+        np.arange(5, dtype=np.uint8)[:, None] % 2,
+    )
+    source = DataSource("own", "noise", fingerprint(split, split))
+    dataset = Dataset("noise", ("a", "b"), 0.01, split, split, source, input_scale=0.5)
+    shape = ("network.hidden=[5, 4]", "network.recurrent=[true, false]", "validation=1")
+    recipe = override(load_recipe("smnist-brf"), shape)
+    weights = Network(recipe, 3, 2, torch.Generator().manual_seed(0), input_scale=0.5).state_dict()
+    history = {"seed": 0, "origin": "here", "epoch": 0, "epochs_done": 0}
+    save_checkpoint(
+        measured(recipe, dataset, weights, torch.device("cpu"), **history), tmp_path / "model.pt"
+    )
+    (subject,) = find_subjects([tmp_path], lambda *_: dataset, 9)
+    ((_, found),) = [item for item in parts.signals(subject, 10**6) if item[0] == "signals"]
+    sent = np.frombuffer(base64.b64decode(found["samples"][2]["inputs"]), np.uint8)
+    np.testing.assert_array_equal(sent.reshape(40, 3).astype(int) + found["low"], split.x[2])
+    assert (found["raster"], found["hidden"], found["delay"]) == (False, [5, 4], 0)
+    assert "<h3>Over time</h3>" in page.render([subject], parts_board())
+
+
+def test_other_data_than_those_of_the_training_are_named(folder: Path) -> None:
+    other = replace(DATASET, source=replace(DATASET.source, fingerprint="0" * 64))
+    (subject,) = find_subjects([folder / "net.h5"], lambda *_: other, 2)
+    items = [item for _, part in parts.parts(subject, parts_board(), 1) for item in part]
+    assert ("missing", "These are not the data of the training; name those with --data.") in items
+    assert list(subject.predictions) == ["integers"]
+    wide = replace(DATASET, classes=(*DATASET.classes, "more"))
+    (subject,) = find_subjects([folder / "net.h5"], lambda *_: wide, 2)
+    with pytest.raises(DataError, match="other data"):
+        _ = subject.dataset
 
 
 # In a browser
