@@ -14,7 +14,7 @@ from brf_lava.io.printable import on_one_line
 @click.command(cls=Command)
 @click.argument("file", type=PATH)
 def info(file: Path) -> Result:
-    """What is FILE? A model, network, run, recipe, profile, task, metrics, arrays, a record ...
+    """What is FILE? A model, network, run, recipe, profile, task or metrics?
 
     \b
     Example:

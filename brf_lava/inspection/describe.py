@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from brf_lava.config.profile import KINDS, parse_profile
 from brf_lava.config.recipe import Recipe, parse_recipe
 from brf_lava.config.toml import read_table
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import DataError
 from brf_lava.inspection.subjects import Subject, find_subjects, known
-from brf_lava.io.foreign import guarded, reading
+from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.printable import brief
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.report import network_line
 
 Lines = dict[str, Any]
-READ = ".pt, .h5, .hdf5, .json, .jsonl, .toml, .npz, .npy, .hea, .dat"
+READ = ".pt, .h5, .json, .jsonl, .toml"
 REMEDY = f"Name a file that brf-lava writes or reads: {READ}."
 
 
@@ -31,9 +29,7 @@ def describe(path: Path) -> Lines:
     """
     if known(path):
         return describe_network(find_subjects([path], _no_data, 1)[0])
-    readers = {".pt": _torch, ".json": _json, ".jsonl": _metrics, ".toml": _toml}
-    readers |= {".h5": _hdf5, ".hdf5": _hdf5, ".npz": _arrays, ".npy": _arrays}
-    readers |= {".hea": _record, ".dat": _record}
+    readers = {".pt": _torch, ".json": _json, ".jsonl": _metrics, ".toml": _toml, ".h5": _hdf5}
     with reading(path, f"one of {READ}", DataError, REMEDY):
         return readers[path.suffix](path)
 
@@ -99,15 +95,6 @@ def _array(values: Any) -> str:
     return f"{values.dtype} {list(values.shape)}" if hasattr(values, "dtype") else ""
 
 
-def _arrays(path: Path) -> Lines:
-    def read() -> Lines:
-        found = np.load(path, allow_pickle=False)
-        arrays = {"array": found} if isinstance(found, np.ndarray) else found
-        return {name: _array(arrays[name]) for name in arrays}
-
-    return {"kind": "arrays of NumPy", **guarded(read)}
-
-
 def _json(path: Path) -> Lines:
     contents = parse_json(read_text(path, DataError, REMEDY), str(path), DataError, REMEDY)
     if contents["format"] != "brf-lava-reproduce":
@@ -148,12 +135,3 @@ def _of_recipe(recipe: Recipe) -> Lines:
     used = recipe.training
     how = f"{used.optimizer}, learning rate {used.learning_rate:g}, {used.epochs} epochs"
     return {"task": recipe.task, "hidden layers": layers, "training": how}
-
-
-def _record(path: Path) -> Lines:
-    from brf_lava.ecg.signal import read_record, record_path
-
-    record = read_record(record_path(path))
-    seconds = record.samples / record.fs
-    size = f"{record.samples} samples, {record.fs:g} Hz, {seconds:.1f} s"
-    return {"kind": "WFDB record", "signals": ", ".join(record.signals), "size": size}

@@ -13,7 +13,6 @@ import pytest
 import torch
 from command_line import ROOT, assert_failed, brf_lava, printed
 from networks import give_commands, short_ecg
-from wfdb_files import write_record
 
 from brf_lava.backends import engine
 from brf_lava.config.recipe import load_recipe, override
@@ -73,13 +72,9 @@ def test_all_other_files_of_ours(tmp_path: Path) -> None:
     assert described(ROOT / "deploy" / "loihi2-oheogulch.toml")["board"] == "oheogulch"
     assert described(ROOT / "deploy" / "sim.toml")["kind"] == "profile of sim"
     assert described(ROOT / "examples" / "own_task" / "rhythms.toml")["name"] == "rhythms"
-    np.savez(tmp_path / "own.npz", x=np.zeros((3, 5, 2), np.int8))
-    assert described(tmp_path / "own.npz")["x"] == "int8 [3, 5, 2]"
     with h5py.File(tmp_path / "own.h5", "w") as file:
         file["deep/x"] = np.zeros((2, 3), np.uint8)
     assert described(tmp_path / "own.h5") == {"kind": "arrays in HDF5", "deep/x": "uint8 [2, 3]"}
-    record = write_record(tmp_path, "r1", np.zeros((500, 2)) + np.arange(500)[:, None] / 500)
-    assert described(record.with_suffix(".hea"))["size"] == "500 samples, 250 Hz, 2.0 s"
 
 
 def test_what_is_none_of_ours_is_one_line(tmp_path: Path) -> None:
