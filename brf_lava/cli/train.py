@@ -111,7 +111,7 @@ def train(
     \b
     Examples:
       brf-lava train --task ecg
-      brf-lava train --recipe ecg-brf-steady --set epochs=100 --seed 1 -o steady.pt
+      brf-lava train --recipe ecg-bhrf --set epochs=100 --seed 1 -o bhrf.pt
       brf-lava train --task smnist --seeds 0-7
       brf-lava train --resume
     """
