@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shlex
 import shutil
@@ -16,6 +18,8 @@ from command_line import ROOT, assert_worked, brf_lava, write_mat
 from brf_lava.cli import main
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
+from brf_lava.train.checkpoint import load_checkpoint
+from tools import models
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"  # whose Python test_front_door.py runs
@@ -111,3 +115,21 @@ def test_the_example_that_is_included_is_complete() -> None:
     for page in DOCS.rglob("*.md"):
         for path in re.findall(r'--8<-- "(.*)"', page.read_text()):
             assert (ROOT / path).is_file(), f"{page.name}: {path}"
+
+
+@pytest.mark.slow
+def test_models_come_with_a_manifest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make models` makes, of one recipe and an epoch; what is there is not made again."""
+    monkeypatch.setattr(models, "NAMES", ("ecg-brf",))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    models.main(folder / "models", "--epochs", "1")
+    made = {path.name: path.stat().st_mtime_ns for path in (folder / "models").iterdir()}
+    models.main(folder / "models")
+    manifest = json.loads((folder / "models" / "manifest.json").read_text())["ecg-brf"]
+    assert set(manifest["sha256"]) == {"ecg-brf.pt", "ecg-brf.h5", "ecg-brf.run.json"}
+    for name, digest in manifest["sha256"].items():
+        file = folder / "models" / name
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
+        assert file.stat().st_mtime_ns == made[name]
+    trained = load_checkpoint(folder / "models" / "ecg-brf.pt")
+    assert manifest["float"]["accuracy"] == pytest.approx(trained.metrics.accuracy)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import assert_failed, brf_lava, run_process
+from networks import random_network
 
 from brf_lava import lava_install, lava_support
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.lava_install import OLD, PINNED, STARTUP, install_commands
+from brf_lava.network.file import write_network
 
 
 def run(script: str) -> str:
@@ -181,3 +183,16 @@ def test_a_first_run_says_that_it_compiles(tmp_path: Path, monkeypatch: pytest.M
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("Compiling kernels") == said
         assert said == 0 or done.stderr.index("Compiling") < done.stderr.index("epoch 1/1")
+
+
+@pytest.mark.skipif(OLD, reason="nothing is repaired on Python 3.10")
+def test_netx_names_the_class_that_reads_our_files(tmp_path: Path) -> None:
+    """It would look for parameters of its own resonators there: a KeyError on sinDecay."""
+    hdf5 = pytest.importorskip("lava.lib.dl.netx.hdf5")
+    from brf_lava import Network
+
+    net = tmp_path / "net.h5"
+    write_network(random_network(np.random.default_rng(0), (4, 9, 3)), net)
+    with pytest.raises(NotImplementedError, match=r"net\.h5: .*Use brf_lava\.Network instead"):
+        hdf5.Network(net_config=str(net))
+    assert len(Network(net)) == 2
