@@ -25,6 +25,7 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.data.permutation import permutation_from_seed
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, ParameterError, RecipeError
 from brf_lava.io.files import TORCH, Kind, write_bytes
+from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
 from brf_lava.io.world import World
 from brf_lava.kernels.cpu import threads
@@ -246,7 +247,7 @@ class Trainer:
         """
         device, path = device or choose_device("auto"), resume_path(Path(out))
         recipe, state = _read_state(path)
-        try:
+        with reading(path, "a whole training state", CheckpointError, "Use --restart."):
             source = DataSource(**state["data"])
             dataset = dataset.ordered_as(stored.permutation_of(state))
             here, then = dataset.source, state["device"]
@@ -265,10 +266,6 @@ class Trainer:
                 trainer.averaged.module.load_state_dict(state["averaged"]["network"])
                 trainer.averaged.n_averaged.fill_(state["averaged"]["updates"])
             trainer.reports = [EpochReport(**report) for report in state["reports"]]
-        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path}: damaged training state ({type(error).__name__}). Use --restart."
-            ) from error
         used: dict[str, Any] = {"processes": trainer.world.size}
         used |= {"threads": threads()} if device.type == "cpu" else {}
         for name, now in used.items():
