@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from brf_lava.cli.command import Group
 from brf_lava.cli.options import PATH, DataOptions, Number, data_option, grouped, network_data
 from brf_lava.errors import CheckpointError, DataError, ParameterError
 from brf_lava.io.extras import require_extra
@@ -90,20 +91,25 @@ def _picture(look: LookOptions) -> Iterator[Figure]:
     with picture(**vars(look)) as figure:
         yield figure
     for path in filter(None, (look.out, look.csv)):
-        click.echo(f"Wrote {on_one_line(path)}.")
+        click.echo(f"Wrote {on_one_line(path)}.", err=True)
 
 
-@click.group()
+@click.group(cls=Group)
 def plot() -> None:
     """Draw a picture: .png, .svg or .pdf, by the name given with -o."""
 
 
-@plot.command()
+@plot.command(result=False)
 @click.argument("model", type=PATH, required=False)
 @look_options("boundary.png")
 @click.option("--dt", type=Number(1e-9, 1e3), help="Step, s. Default: the model's, else 0.01.")
 def boundary(model: Path | None, look: LookOptions, dt: float | None) -> None:
-    """Stability over omega, with the neurons of MODEL if one is named."""
+    """Stability over omega, with the neurons of MODEL if one is named.
+
+    \b
+    Example:
+      brf-lava plot boundary model.pt
+    """
     from brf_lava.analysis.stability import PLANES, draw_boundary, stability_map
 
     title, layers = "Divergence boundary of one step", []
@@ -122,7 +128,7 @@ def boundary(model: Path | None, look: LookOptions, dt: float | None) -> None:
         draw_boundary(figure, maps, layers, title)
 
 
-@plot.command("frequency-response")
+@plot.command("frequency-response", result=False)
 @look_options("frequency-response.png")
 @option("--dt", kind=Number(1e-4, 1.0), default=0.01, help="Step, s.")
 @option("--omega", kind=Number(1e-6, 1e4), default=(5, 10, 20, 40), help="rad/s.", multiple=True)
@@ -136,6 +142,10 @@ def frequency_response(
 
     The peak comes to omega as dt * omega shrinks. With a dt of 0.01 s it is within 2 % up to
     20 rad/s; at 40 rad/s BRF has it at 1.03 and BHRF at 1.09 of omega, with 0.001 s both at 1.00.
+
+    \b
+    Example:
+      brf-lava plot frequency-response --omega 5 --omega 20
     """
     from brf_lava.analysis import resonance
 
@@ -145,7 +155,7 @@ def frequency_response(
         resonance.draw_responses(figure, responses, dt, b_offset)
 
 
-@plot.command("single-neuron")
+@plot.command("single-neuron", result=False)
 @look_options("single-neuron.png")
 @option("--omega", kind=Number(1e-6, 1e5), default=10.0, help="rad/s.")
 @option("--b-offset", kind=Number(0, 1e6), default=1.0, help="1/s.")
@@ -153,18 +163,28 @@ def frequency_response(
 @option("--gamma", kind=Number(0, 1, max_open=True), default=0.9, help="Per step.")
 @option("--weight", kind=Number(-1e6, 1e6), default=100.0, help="Of input spikes.")
 def single_neuron(look: LookOptions, **drive: float) -> None:
-    """One neuron with and without refractory period and smooth reset."""
+    """One neuron with and without refractory period and smooth reset.
+
+    \b
+    Example:
+      brf-lava plot single-neuron --omega 20 -o neuron.svg
+    """
     from brf_lava.analysis import single_neuron as variants
 
     with _picture(look) as figure:
         variants.draw_single_neuron(figure, variants.single_neuron(**drive), **drive)
 
 
-@plot.command("learning-curves")
+@plot.command("learning-curves", result=False)
 @click.argument("metrics", nargs=-1, required=True, metavar="[LABEL=]METRICS.jsonl...")
 @look_options("learning-curves.png")
 def learning_curves(metrics: tuple[str, ...], look: LookOptions) -> None:
-    """Loss, accuracy and SOPs over epochs; files of one LABEL are seeds of one experiment."""
+    """Loss, accuracy and SOPs over epochs; files of one LABEL are seeds of one experiment.
+
+    \b
+    Example:
+      brf-lava plot learning-curves BRF=model.jsonl
+    """
     from brf_lava.analysis import learning
 
     files = [_labeled(text) for text in metrics]
@@ -172,7 +192,7 @@ def learning_curves(metrics: tuple[str, ...], look: LookOptions) -> None:
         learning.draw_learning_curves(figure, learning.learning_curves(files))
 
 
-@plot.command()
+@plot.command(result=False)
 @click.argument("model", type=PATH)
 @look_options("parameters.png")
 @data_option
@@ -180,6 +200,10 @@ def parameters(model: Path, look: LookOptions, data: DataOptions) -> None:
     """omega and b_offset of MODEL before and after training.
 
     The data are those of the training: their size is part of what the seed means.
+
+    \b
+    Example:
+      brf-lava plot parameters model.pt
     """
     from brf_lava.analysis.parameters import draw_parameters, training
     from brf_lava.train.checkpoint import load_checkpoint
@@ -192,7 +216,7 @@ def parameters(model: Path, look: LookOptions, data: DataOptions) -> None:
         draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name, seconds)
 
 
-@plot.command()
+@plot.command(result=False)
 @click.argument("model", type=PATH, metavar="MODEL.pt|NET.h5")
 @look_options("raster.png")
 @data_option
@@ -206,6 +230,11 @@ def raster(
     A model is run in real numbers, a network file in integers. Of an ECG the signal is shown, with
     its waves in color: that of --input, whose windows are numbered by --sample, or one that is
     rebuilt from the level crossings of the test data.
+
+    \b
+    Examples:
+      brf-lava plot raster net.h5 --sample 3
+      brf-lava plot raster net.h5 --input records/sel100 -o ecg.png
     """
     from brf_lava.analysis import raster as rasters
     from brf_lava.network.layers import FixedNetwork
@@ -222,13 +251,20 @@ def raster(
         rasters.draw_raster(figure, found, f"{model.name} in {kind}, {what}")
 
 
-@plot.command()
+@plot.command(result=False)
 @click.argument("model", type=PATH)
 @look_options("pruning.png")
 @data_option
 @sweep_options(points=11, repeats=5)
 def pruning(model: Path, look: LookOptions, data: DataOptions, limit: int, **sweep: int) -> None:
-    """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut."""
+    """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut.
+
+    Nothing is trained again after the cut.
+
+    \b
+    Example:
+      brf-lava plot pruning model.pt
+    """
     from brf_lava.analysis import sweeps
 
     with _picture(look) as figure:
@@ -236,7 +272,7 @@ def pruning(model: Path, look: LookOptions, data: DataOptions, limit: int, **swe
         sweeps.draw_pruning(figure, sweeps.pruning(network, samples, **sweep), title)
 
 
-@plot.command()
+@plot.command(result=False)
 @click.argument("model", type=PATH)
 @look_options("robustness.png")
 @data_option
@@ -245,6 +281,10 @@ def robustness(model: Path, look: LookOptions, data: DataOptions, limit: int, **
     """Accuracy of MODEL under noise, lost spikes and inexact weights.
 
     The numbers are written next to the picture, with the suffix .csv.
+
+    \b
+    Example:
+      brf-lava plot robustness model.pt
     """
     from brf_lava.analysis import sweeps
     from brf_lava.io.files import check_writable, write_bytes
@@ -256,7 +296,7 @@ def robustness(model: Path, look: LookOptions, data: DataOptions, limit: int, **
         found = sweeps.robustness(network, samples, **sweep)
         sweeps.draw_robustness(figure, found, title)
         write_bytes(table, sweeps.as_csv(found).encode(), sweeps.TABLE)
-    click.echo(f"Wrote {on_one_line(table)}.")
+    click.echo(f"Wrote {on_one_line(table)}.", err=True)
 
 
 def _labeled(text: str) -> tuple[str, Path]:

@@ -19,7 +19,6 @@ from brf_lava.cli import main
 from brf_lava.cli.command import Command
 from brf_lava.network.file import write_network
 
-OTHERS = {"plot"}  # draws, and has its own options
 STEPS = 60
 
 
@@ -103,9 +102,8 @@ def test_the_verdict_comes_in_ten_lines(folder: Path) -> None:
 
 def commands(group: click.Group = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
     for name, each in group.commands.items():
-        if name not in OTHERS:
-            inner = isinstance(each, click.Group)
-            yield from commands(each, f"{path}{name} ") if inner else [(f"{path}{name}", each)]
+        inner = isinstance(each, click.Group)
+        yield from commands(each, f"{path}{name} ") if inner else [(f"{path}{name}", each)]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])
