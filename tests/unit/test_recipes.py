@@ -93,7 +93,7 @@ def test_there_is_a_recipe_for_every_task_and_published_neuron() -> None:
 @pytest.mark.parametrize(
     ("neuron", "changes"),
     [
-        ("brf", ["batch_size=4", "clip_norm=100", "averaging=0.999"]),
+        ("brf", ["clip_norm=100", "averaging=0.99"]),
         ("bhrf", ["clip_norm=100", "averaging=0.99"]),
         ("alif", ["clip_norm=100", "averaging=0.99", "truncate=50"]),
     ],
