@@ -811,7 +811,7 @@ def test_results_are_written_before_they_are_printed(
         (("plot", "robustness", shared / "model.pt", *data, *small), {"x.png", "x.csv"}),
     ):
         result = brf_lava(*words)
-        assert result.exit_code == 141, result.output
+        assert result.exit_code == (0 if words[0] == "plot" else 141), result.output  # to stderr
         assert written <= set(files(tmp_path)), words
 
 
@@ -838,6 +838,7 @@ def test_every_command_is_covered_here() -> None:
     tested = {arguments[0] for arguments, _, _ in WRONG.values()}
     # each in a file of its own: test_data_cli, test_plot, test_reproduce, test_loihi2_*, ...
     elsewhere = {"data", "plot", "reproduce", "loihi2", "map", "estimate", "doctor", "verify"}
+    elsewhere |= {"info", "compare", "report"}
     elsewhere |= {"install-lava", "audit"}
     assert set(main.commands) <= tested | elsewhere
 
