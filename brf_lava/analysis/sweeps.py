@@ -19,12 +19,9 @@ from brf_lava import report
 from brf_lava.analysis.activity import Samples, Score, score
 from brf_lava.analysis.draw import style
 from brf_lava.errors import ParameterError
-from brf_lava.io.files import Kind
 from brf_lava.network.layers import RealLayer, RealNetwork
 
 NOISE_MAX = 0.1  # probability of an additional spike per input and step
-COLUMNS = ("disturbance", "level", "repeat", "accuracy", "sops_per_sample")
-TABLE = Kind("a table of 'brf-lava plot robustness'", b"", ",".join(COLUMNS))
 SIGMA_MAX = 0.5  # relative weight noise
 PANELS = (  # the sweeps of a panel, and its axis
     (("input noise",), "additional input spikes (% of inputs and steps)"),
@@ -149,16 +146,6 @@ def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator
         return replace(layer, recurrent=weights)
 
     return RealNetwork(tuple(pruned(layer) for layer in network.layers))
-
-
-def as_csv(sweeps: list[Sweep]) -> str:
-    """One line per run: disturbance, level, repeat, accuracy, SOPs per sample."""
-    rows = [
-        f"{each.name},{each.levels[i]:.10g},{repeat},{accuracy:.10g},{each.sops[i, repeat]:.10g}"
-        for each in sweeps
-        for (i, repeat), accuracy in np.ndenumerate(each.accuracy)
-    ]
-    return "\n".join([",".join(COLUMNS), *rows, ""])
 
 
 def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:

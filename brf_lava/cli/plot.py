@@ -280,23 +280,15 @@ def pruning(model: Path, look: LookOptions, data: DataOptions, limit: int, **swe
 def robustness(model: Path, look: LookOptions, data: DataOptions, limit: int, **sweep: int) -> None:
     """Accuracy of MODEL under noise, lost spikes and inexact weights.
 
-    The numbers are written next to the picture, with the suffix .csv.
-
     \b
     Example:
       brf-lava plot robustness model.pt
     """
     from brf_lava.analysis import sweeps
-    from brf_lava.io.files import check_writable, write_bytes
 
     with _picture(look) as figure:
-        table = look.out.with_suffix(".csv")
-        check_writable(table, sweeps.TABLE)
         network, samples, title = _first_samples(model, data, limit)
-        found = sweeps.robustness(network, samples, **sweep)
-        sweeps.draw_robustness(figure, found, title)
-        write_bytes(table, sweeps.as_csv(found).encode(), sweeps.TABLE)
-    click.echo(f"Wrote {on_one_line(table)}.", err=True)
+        sweeps.draw_robustness(figure, sweeps.robustness(network, samples, **sweep), title)
 
 
 def _labeled(text: str) -> tuple[str, Path]:
