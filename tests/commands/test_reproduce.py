@@ -195,10 +195,7 @@ def test_runs_of_different_experiments_are_not_averaged() -> None:
 def test_notes_name_the_data_and_the_changes() -> None:
     synthetic = record(data=replace(SOURCE, kind="synthetic-ecg"))
     assert "say nothing about the published ones" in tables.notes([synthetic], [], {})[0]
-    changes = (
-        "training.batch_size = 4, not 16; training.clip_norm = 100.0, not 0.0; "
-        "training.averaging = 0.999, not 0.0."
-    )
+    changes = "training.clip_norm = 100.0, not 0.0; training.averaging = 0.99, not 0.0."
     published = record(recipe=published_recipe("ecg", "BRF"))
     for run, what in ((record(), f" but {changes}"), (published, ".")):
         settings = f"ecg-brf: the published settings{what}"
