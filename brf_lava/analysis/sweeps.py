@@ -7,7 +7,7 @@ choice of places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -148,36 +148,39 @@ def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator
     return RealNetwork(tuple(pruned(layer) for layer in network.layers))
 
 
-def draw_pruning(figure: Figure, found: Sweep, title: str) -> None:
-    """Accuracy and SOPs over the share of recurrent weights that are pruned."""
+def draw_pruning(figure: Figure, found: Mapping[str, Sweep], title: str) -> None:
+    """Accuracy and SOPs over the share of recurrent weights that are pruned, by model."""
     figure.set_size_inches(8.6, 3.6)
     accuracy, sops = figure.subplots(1, 2, sharex=True)
-    _draw_sweep(accuracy, found.levels * 100, found.accuracy * 100, 0)
-    _draw_sweep(sops, found.levels * 100, found.sops, 0)
+    for index, (model, sweep) in enumerate(found.items()):
+        _draw_sweep(accuracy, sweep.levels * 100, sweep.accuracy * 100, index, model)
+        _draw_sweep(sops, sweep.levels * 100, sweep.sops, index)
     pruned = "recurrent weights pruned (%), no retraining"
     accuracy.set(xlabel=pruned, ylabel="test accuracy (%)")
     sops.set(xlabel=pruned, ylabel="SOPs per sample (hidden spikes)")
     sops.set_ylim(bottom=0)
-    style.write_title(figure, f"{title}\n{_repeats(found)}", style.SMALL)
+    if len(found) > 1:
+        accuracy.legend()
+    style.write_title(figure, f"{title}\n{_repeats(sweep)}", style.SMALL)
 
 
-def draw_robustness(figure: Figure, sweeps: Sequence[Sweep], title: str) -> None:
-    """Accuracy under each disturbance; the undisturbed network as a dashed line."""
-    by_name = {sweep.name: sweep for sweep in sweeps}
-    baseline = 100 * float(sweeps[0].accuracy[0, 0])
+def draw_robustness(figure: Figure, found: Mapping[str, Sequence[Sweep]], title: str) -> None:
+    """Accuracy of each model under each disturbance; the undisturbed network as a dashed line."""
     figure.set_size_inches(12.0, 3.8)
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for panel, (names, label) in zip(panels, PANELS, strict=True):
-        panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
-        for index, name in enumerate(names):
-            sweep = by_name[name]
-            _draw_sweep(panel, 100 * sweep.levels, 100 * sweep.accuracy, index, name)
+        lines = [(m, sweep) for m, every in found.items() for sweep in every if sweep.name in names]
+        for index, (model, sweep) in enumerate(lines):
+            baseline = 100 * float(sweep.accuracy[0, 0])
+            panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
+            parts = [model] * (len(found) > 1) + [sweep.name] * (len(names) > 1)
+            values = 100 * sweep.levels, 100 * sweep.accuracy
+            _draw_sweep(panel, *values, index, ", ".join(parts) or None)
         panel.set_xlabel(label)
-        if len(names) > 1:
+        if len(lines) > 1:
             panel.legend()
     panels[0].set(ylabel="test accuracy (%)", ylim=(0, 100))
-    note = f"dashed: undisturbed; {_repeats(sweeps[0])}"
-    style.write_title(figure, f"{title}\n{note}", style.SMALL)
+    style.write_title(figure, f"{title}\ndashed: undisturbed; {_repeats(sweep)}", style.SMALL)
 
 
 def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | None = None) -> None:

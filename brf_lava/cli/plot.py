@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,9 @@ from brf_lava.io.printable import on_one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from brf_lava.analysis.activity import AnyNetwork, Samples
+    from brf_lava.analysis.activity import AnyNetwork
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.decision import Decision
-    from brf_lava.network.layers import RealNetwork
     from brf_lava.train.checkpoint import Checkpoint
 
 Decorator = Callable[[Any], Any]
@@ -36,6 +35,9 @@ def option(*names: str, kind: Any, default: Any, help: str, **more: Any) -> Deco
 def _drawable(ctx: click.Context, parameter: click.Parameter, out: Path) -> Path:
     require_extra("plot", "matplotlib")  # before the modules of a picture import it
     return out
+
+
+models_argument = click.argument("models", type=PATH, nargs=-1, required=True, metavar="MODEL...")
 
 
 @dataclass(frozen=True)
@@ -252,43 +254,49 @@ def raster(
 
 
 @plot.command(result=False)
-@click.argument("model", type=PATH)
+@models_argument
 @look_options("pruning.png")
 @data_option
 @sweep_options(points=11, repeats=5)
-def pruning(model: Path, look: LookOptions, data: DataOptions, limit: int, **sweep: int) -> None:
-    """Accuracy and SOPs of MODEL over the share of its recurrent weights that are cut.
+def pruning(
+    models: tuple[Path, ...], look: LookOptions, data: DataOptions, limit: int, **sweep: int
+) -> None:
+    """Accuracy and SOPs of MODELs over the share of their recurrent weights that are cut.
 
     Nothing is trained again after the cut.
 
     \b
-    Example:
+    Examples:
       brf-lava plot pruning model.pt
+      brf-lava plot pruning brf.pt bhrf.pt -o both.svg
     """
     from brf_lava.analysis import sweeps
 
     with _picture(look) as figure:
-        network, samples, title = _first_samples(model, data, limit)
-        sweeps.draw_pruning(figure, sweeps.pruning(network, samples, **sweep), title)
+        found, title = _swept(models, data, limit, sweeps.pruning, **sweep)
+        sweeps.draw_pruning(figure, found, title)
 
 
 @plot.command(result=False)
-@click.argument("model", type=PATH)
+@models_argument
 @look_options("robustness.png")
 @data_option
 @sweep_options(points=6, repeats=3)
-def robustness(model: Path, look: LookOptions, data: DataOptions, limit: int, **sweep: int) -> None:
-    """Accuracy of MODEL under noise, lost spikes and inexact weights.
+def robustness(
+    models: tuple[Path, ...], look: LookOptions, data: DataOptions, limit: int, **sweep: int
+) -> None:
+    """Accuracy of MODELs under noise, lost spikes and inexact weights.
 
     \b
-    Example:
+    Examples:
       brf-lava plot robustness model.pt
+      brf-lava plot robustness brf.pt bhrf.pt -o both.svg
     """
     from brf_lava.analysis import sweeps
 
     with _picture(look) as figure:
-        network, samples, title = _first_samples(model, data, limit)
-        sweeps.draw_robustness(figure, sweeps.robustness(network, samples, **sweep), title)
+        found, title = _swept(models, data, limit, sweeps.robustness, **sweep)
+        sweeps.draw_robustness(figure, found, title)
 
 
 def _labeled(text: str) -> tuple[str, Path]:
@@ -335,16 +343,22 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
     return network, dataset, decision
 
 
-def _first_samples(path: Path, data: DataOptions, limit: int) -> tuple[RealNetwork, Samples, str]:
-    """A model in real numbers, the first test samples of its data, and a title."""
+def _swept(
+    models: Sequence[Path], data: DataOptions, limit: int, sweep: Callable[..., Any], **how: int
+) -> tuple[dict[str, Any], str]:
+    """A sweep of each model in real numbers on the first test samples of its data, and a title."""
     from brf_lava.analysis.activity import Samples
     from brf_lava.network.layers import RealNetwork
 
-    network, dataset, decision = _load(path, data)
-    if not isinstance(network, RealNetwork):
-        raise CheckpointError(
-            f"{path}: a network in integers. Name the model it was exported from, a .pt file."
-        )
-    test, kind = dataset.test.first(limit), dataset.source.kind
-    title = f"{path.name}, {dataset.task}: the first {len(test.y)} test samples of {kind}"
-    return network, Samples(test.time_major(), test.y, decision), title
+    found: dict[str, Any] = {}
+    for path in models:
+        network, dataset, decision = _load(path, data)
+        if not isinstance(network, RealNetwork):
+            raise CheckpointError(
+                f"{path}: a network in integers. Name the model it was exported from, a .pt file."
+            )
+        test, kind = dataset.test.first(limit), dataset.source.kind
+        samples = Samples(test.time_major(), test.y, decision)
+        found[str(path) if len(models) > 1 else path.name] = sweep(network, samples, **how)
+    what = f"{', '.join(found)}, {dataset.task}"
+    return found, f"{what}: the first {len(test.y)} test samples of {kind}"

@@ -542,6 +542,8 @@ CASES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("robustness", "model.pt", *FEW): (
         *("additional input spikes", "deleted (%)", "accuracy (%)", "the first 2 test samples"),
     ),
+    ("pruning", "model.pt", "alif.pt", *FEW): ("pruned (%)", "model.pt", "alif.pt"),
+    ("robustness", "model.pt", "alif.pt", *FEW): ("alif.pt, hidden deletion", "deleted (%)"),
     ("boundary", "model.pt"): ("trained BRF neurons",),
     ("raster", "net.h5"): ("net.h5 in integers",),
     ("raster", "alif.pt"): ("alif.pt in real numbers",),
