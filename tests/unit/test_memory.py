@@ -56,7 +56,7 @@ data = Dataset("ecg", tuple("abcdef"), 0.004, half, half, DataSource("own", "noi
 
 def trainer(batch):
     changes = [f"hidden=[{neurons}]", f"batch_size={batch}", "validation=1"]
-    return Trainer(override(load_recipe("ecg-brf"), changes), data, 0, torch.device("cpu"))
+    return Trainer(override(load_recipe("ecg-brf-published"), changes), data, 0, torch.device("cpu"))
 
 def train_batch(samples):
     own = trainer(samples)
@@ -132,7 +132,7 @@ def test_a_training_in_little_memory_computes_states_again_and_learns_the_same(
     monkeypatch.setattr(model, "used_memory", lambda: 0)
     monkeypatch.setattr(cpu, "PIECE", 1)
     weights = []
-    sizes = model.training_bytes(load_recipe("ecg-brf"), 4, 1300, 4, 6)
+    sizes = model.training_bytes(load_recipe("ecg-brf"), 16, 1300, 4, 6)
     for few, needed in enumerate(sizes[:2]):
         out = tmp_path / f"{few}.pt"
         result = brf_lava("train", "--task", "ecg", "--epochs", 1, "--memory", needed, "--out", out)
