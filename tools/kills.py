@@ -8,7 +8,8 @@ SIGTERM to the process or, as Ctrl-C does, to the whole group. Then it must hold
 
 - all processes of the group end, and no segment of theirs stays in /dev/shm (so nothing else may
   use Lava meanwhile);
-- the exit code is the documented one, and stderr has no traceback;
+- the exit code is the documented one, and stderr has no traceback, unless Python itself was still
+  starting;
 - every file is a whole one: the same command, for a training with --resume, works and ends with
   what it makes undisturbed, bit for bit.
 
@@ -189,13 +190,16 @@ def one_round(name: str, folder: Path, number: signal.Signals, rng: random.Rando
         wrong.append(f"{number.name} did not end it")
         os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-    command.counts[f"{number.name}, {'done before' if code == 0 else 'ended by it'}"] += 1
-    if code != 0 and code not in CODES[number]:
+    said = (folder / "stderr").read_text()
+    begun = not said.startswith("Fatal Python error: init_import_site")  # else Python ends itself
+    how = "done before" if code == 0 else "ended by it" if begun else "before Python had begun"
+    command.counts[f"{number.name}, {how}"] += 1
+    if begun and code != 0 and code not in CODES[number]:
         wrong.append(f"exit code {code}")
     if not group_ends(process.pid):
         wrong.append(f"processes left in group {process.pid}")
         os.killpg(process.pid, signal.SIGKILL)
-    if "Traceback" in (said := (folder / "stderr").read_text()):
+    if begun and "Traceback" in said:
         wrong.append(f"traceback: {said.strip().splitlines()[-1]}")
     if left := set(os.listdir(SHM)) - segments:
         wrong.append(f"in /dev/shm: {', '.join(left)}")
