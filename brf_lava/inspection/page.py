@@ -22,8 +22,8 @@ SIGNAL_BYTES = 1_200_000  # of the samples that can be chosen, as text
 TEMPLATE = Path(__file__).parent / "page.html.jinja"
 MARK = '<!doctype html>\n<meta name="generator" content="brf-lava report">'
 KINDS = {
-    "html": Kind("a report of brf-lava", b"", MARK),
-    "pdf": Kind("a PDF", rb"%PDF-"),
+    "html": Kind("a report of brf-lava", b"", MARK, (".html", ".htm")),
+    "pdf": Kind("a PDF", rb"%PDF-", suffixes=(".pdf",)),
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PDF_SECONDS = 120

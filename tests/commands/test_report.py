@@ -364,3 +364,10 @@ def test_without_a_browser_there_is_no_pdf(
     monkeypatch.setenv("PATH", str(tmp_path))
     failed = brf_lava("report", folder / "net.h5", "--format", "pdf", "-o", tmp_path / "a.pdf")
     assert_failed(failed, 3, "none of chromium", "print the HTML page")
+
+
+def test_a_page_has_the_name_of_its_kind(folder: Path, tmp_path: Path) -> None:
+    for words, name in (((), "page"), (("--format", "html"), "a.pdf"), (("-q",), "model.txt")):
+        failed = brf_lava("report", folder / "net.h5", *words, "-o", tmp_path / name)
+        assert_failed(failed, 2, name, ".html" if "pdf" not in name else "Name it so")
+    assert not list(tmp_path.iterdir())
