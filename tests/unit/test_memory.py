@@ -56,7 +56,8 @@ data = Dataset("ecg", tuple("abcdef"), 0.004, half, half, DataSource("own", "noi
 
 def trainer(batch):
     changes = [f"hidden=[{neurons}]", f"batch_size={batch}", "validation=1"]
-    return Trainer(override(load_recipe("ecg-brf-published"), changes), data, 0, torch.device("cpu"))
+    recipe = override(load_recipe("ecg-brf-published"), changes)
+    return Trainer(recipe, data, 0, torch.device("cpu"))
 
 def train_batch(samples):
     own = trainer(samples)
