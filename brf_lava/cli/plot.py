@@ -258,9 +258,7 @@ def raster(
 @look_options("pruning.png")
 @data_option
 @sweep_options(points=11, repeats=5)
-def pruning(
-    models: tuple[Path, ...], look: LookOptions, data: DataOptions, limit: int, **sweep: int
-) -> None:
+def pruning(**chosen: Any) -> None:
     """Accuracy and SOPs of MODELs over the share of their recurrent weights that are cut.
 
     Nothing is trained again after the cut.
@@ -272,9 +270,7 @@ def pruning(
     """
     from brf_lava.analysis import sweeps
 
-    with _picture(look) as figure:
-        found, title = _swept(models, data, limit, sweeps.pruning, **sweep)
-        sweeps.draw_pruning(figure, found, title)
+    _draw_swept(sweeps.pruning, sweeps.draw_pruning, **chosen)
 
 
 @plot.command(result=False)
@@ -282,9 +278,7 @@ def pruning(
 @look_options("robustness.png")
 @data_option
 @sweep_options(points=6, repeats=3)
-def robustness(
-    models: tuple[Path, ...], look: LookOptions, data: DataOptions, limit: int, **sweep: int
-) -> None:
+def robustness(**chosen: Any) -> None:
     """Accuracy of MODELs under noise, lost spikes and inexact weights.
 
     \b
@@ -294,9 +288,7 @@ def robustness(
     """
     from brf_lava.analysis import sweeps
 
-    with _picture(look) as figure:
-        found, title = _swept(models, data, limit, sweeps.robustness, **sweep)
-        sweeps.draw_robustness(figure, found, title)
+    _draw_swept(sweeps.robustness, sweeps.draw_robustness, **chosen)
 
 
 def _labeled(text: str) -> tuple[str, Path]:
@@ -343,22 +335,25 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
     return network, dataset, decision
 
 
-def _swept(
-    models: Sequence[Path], data: DataOptions, limit: int, sweep: Callable[..., Any], **how: int
-) -> tuple[dict[str, Any], str]:
-    """A sweep of each model in real numbers on the first test samples of its data, and a title."""
+def _draw_swept(
+    sweep: Callable[..., Any], draw: Callable[..., None], models: Sequence[Path],
+    look: LookOptions, data: DataOptions, limit: int, **how: int,
+) -> None:  # fmt: skip
+    """Sweep each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples
     from brf_lava.network.layers import RealNetwork
 
     found: dict[str, Any] = {}
-    for path in models:
-        network, dataset, decision = _load(path, data)
-        if not isinstance(network, RealNetwork):
-            raise CheckpointError(
-                f"{path}: a network in integers. Name the model it was exported from, a .pt file."
-            )
-        test, kind = dataset.test.first(limit), dataset.source.kind
-        samples = Samples(test.time_major(), test.y, decision)
-        found[str(path) if len(models) > 1 else path.name] = sweep(network, samples, **how)
-    what = f"{', '.join(found)}, {dataset.task}"
-    return found, f"{what}: the first {len(test.y)} test samples of {kind}"
+    with _picture(look) as figure:
+        for path in models:
+            network, dataset, decision = _load(path, data)
+            if not isinstance(network, RealNetwork):
+                raise CheckpointError(
+                    f"{path}: a network in integers. Name the model it was exported from, a .pt "
+                    "file."
+                )
+            test, kind = dataset.test.first(limit), dataset.source.kind
+            samples = Samples(test.time_major(), test.y, decision)
+            found[str(path) if len(models) > 1 else path.name] = sweep(network, samples, **how)
+        what = f"{', '.join(found)}, {dataset.task}"
+        draw(figure, found, f"{what}: the first {len(test.y)} test samples of {kind}")

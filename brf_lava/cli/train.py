@@ -143,7 +143,7 @@ def train(
     target = choose_device(device)
     world = click.get_current_context().with_resource(shared(nproc, target.type))
     if world.size > 1 and (seeds or tensorboard):
-        raise RecipeError("Several processes do not go with --seeds and --tensorboard.")
+        raise RecipeError("--nproc does not go with --seeds and --tensorboard. Leave them out.")
     watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
     if tensorboard:
         click.echo(f"events  {watch}", err=True)

@@ -210,6 +210,7 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
     sizes = {"steps": steps, "seconds": dataset.step_seconds, "inputs": inputs, "hidden": hidden}
     colors = figures.class_colors(len(dataset.classes))
     sent = {"raster": spikes, "low": ends[0], "scale": dataset.input_scale, "delay": one.delay}
+    sent["lead"] = figures.LEAD
     named = {"classes": dataset.classes, "colors": colors, "unlabeled": UNLABELED}
     samples.sort(key=lambda each: int(each["number"]))
     yield "signals", {"samples": samples, **sizes, **sent, **named}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -44,3 +45,10 @@ def step_limit() -> float:
         if (seconds := float(text)) >= 0:
             return seconds or math.inf
     raise ParameterError(f"{STEP_VARIABLE}: {text!r}; seconds, or 0 for no limit, are needed.")
+
+
+def ending(code: int, said: str) -> str:
+    """How a process ended: its exit code or signal, and the last line that it said."""
+    lines = map(str.strip, reversed(said.split("\n")))
+    last = next(filter(None, lines), "it said nothing").removeprefix("Error: ")
+    return f"{f'code {code}' if code >= 0 else signal.Signals(-code).name}: {last}"

@@ -6,7 +6,6 @@ torchrun starts them, on several machines, too; `shared` starts them on this one
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from brf_lava.errors import BackendUnavailableError, JobError
 from brf_lava.io.printable import shortened
-from brf_lava.io.program import PROGRAM, STEP_VARIABLE, THREADS, cores, step_limit
+from brf_lava.io.program import PROGRAM, STEP_VARIABLE, THREADS, cores, ending, step_limit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,10 +87,8 @@ class World:
             with suppress(subprocess.TimeoutExpired):
                 code = child.wait(ENDING)
                 log.seek(0)
-                lines = log.read().decode(errors="replace").split("\n")
-                said = next(filter(None, map(str.strip, reversed(lines))), "it said nothing")
-                how = f"code {code}" if code >= 0 else signal.Signals(-code).name
-                ended.append((code, f"process {rank} ended with {how}: {said.rstrip('.')}"))
+                said = ending(code, log.read().decode(errors="replace"))
+                ended.append((code, f"process {rank} ended with {said.rstrip('.')}"))
         if ended or not self.children:
             return min(ended, default=(0, ""))[1]
         return f"another one has stood still for {step_limit():g} s ({STEP_VARIABLE})"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.errors import INTERRUPTED, TERMINATED
-from brf_lava.io.program import PROGRAM, THREADS
+from brf_lava.io.program import PROGRAM, THREADS, ending
 from brf_lava.train.metrics import metrics_path, resume_path
 
 TRAIN, RESUME, EXPORT, RUN = "train", "resume", "export", "run"
@@ -142,7 +142,5 @@ class Work:
 
     def _problem(self, step: str, code: int) -> str:
         log = self.log(step)
-        lines = map(str.strip, reversed(log.read_text(errors="replace").split("\n")))
-        last = next(filter(None, lines), "it said nothing").removeprefix("Error: ")
-        how = f"code {code}" if code >= 0 else signal.Signals(-code).name
-        return f"'brf-lava {log.stem}' ended with {how}: {last} (All it said is in {log}.)"
+        how = ending(code, log.read_text(errors="replace"))
+        return f"'brf-lava {log.stem}' ended with {how} (All it said is in {log}.)"
