@@ -104,9 +104,9 @@ def run(
     split = dataset.test if limit is None else dataset.test.first(limit)
     samples, steps, _ = split.x.shape
     recording = probe.recording(fixed, split)
-    with report.busy("the float network"):
-        floats = float_reference(fixed, dataset, samples, stored, reference, device)
     world = click.get_current_context().with_resource(shared(nproc, "cpu"))
+    with report.busy("the float network"):  # in all processes at the same time
+        floats = float_reference(fixed, dataset, samples, stored, reference, device)
     if check is None:
         check = work(fixed, steps, samples) <= chosen.check_limit
     with report.step_progress(f"{backend.name}, {samples} samples", samples) as on_samples:
