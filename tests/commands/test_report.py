@@ -367,7 +367,8 @@ def test_without_a_browser_there_is_no_pdf(
 
 
 def test_a_page_has_the_name_of_its_kind(folder: Path, tmp_path: Path) -> None:
-    for words, name in (((), "page"), (("--format", "html"), "a.pdf"), (("-q",), "model.txt")):
+    html, pdf = ("--format", "html"), ("--format", "pdf")
+    for words, name in (((), "page"), (html, "a.pdf"), (pdf, "a.html"), (("-q",), "model.txt")):
         failed = brf_lava("report", folder / "net.h5", *words, "-o", tmp_path / name)
-        assert_failed(failed, 2, name, ".html" if "pdf" not in name else "Name it so")
+        assert_failed(failed, 2, f"{name}: the name of a", "Name it so")
     assert not list(tmp_path.iterdir())
