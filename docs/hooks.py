@@ -1,26 +1,35 @@
-"""What MkDocs builds the site of besides docs/: documents of the repository, and pictures.
+"""What MkDocs builds the site of besides docs/: documents of the repository, notebooks, pictures.
 
-The documents are taken as they are; their links lead to the pages that they became. The pictures
-are drawn by the commands that a reader has.
+The documents are taken as they are; their links lead to the pages that they became. The notebooks
+are executed, and the pictures are drawn by the commands that a reader has.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import posixpath
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from click.testing import CliRunner
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the commands of this checkout
+KERNEL = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
 
 PAGES = {
     "README.md": "index.md",
@@ -64,7 +73,39 @@ def on_files(files: Files, config: Any) -> Files:
         for name, figure in PICTURES.items():
             drawn = Path(folder, name)
             files.append(File.generated(config, f"pictures/{name}", content=draw(figure, drawn)))
+        for name, drawing in (("rest.svg", rest), ("crossover.svg", crossover)):
+            files.append(File.generated(config, f"pictures/{name}", content=drawing()))
+    for notebook in sorted(ROOT.glob("docs/tutorials/*.ipynb")):
+        page = f"tutorials/{notebook.stem}"
+        text, pictures = executed(notebook)
+        files.append(File.generated(config, f"{page}.md", content=text))
+        for number, picture in enumerate(pictures):
+            files.append(File.generated(config, f"{page}-{number}.png", content=picture))
     return files
+
+
+def executed(path: Path) -> tuple[str, list[bytes]]:
+    """A notebook as a page: its cells, what they print, and its pictures, named by their number."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(
+            notebook,
+            timeout=900,
+            resources={"metadata": {"path": folder}},
+            extra_arguments=["--log-level=ERROR"],  # of the kernel, whose transport is local
+        ).execute(env=KERNEL)
+    parts, pictures = [], []
+    for cell in notebook.cells:
+        code = cell.cell_type == "code"
+        parts.append(f"```python\n{cell.source}\n```" if code else cell.source)
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream" and output.name == "stdout":
+                parts.append(f"```text\n{output.text.rstrip()}\n```")
+            elif picture := output.get("data", {}).get("image/png"):
+                parts.append(f"![What the lines above draw]({path.stem}-{len(pictures)}.png)")
+                pictures.append(base64.b64decode(picture))
+    parts.append(f"This page is `docs/tutorials/{path.name}`: open it in Jupyter to change it.\n")
+    return "\n\n".join(parts), pictures
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -79,7 +120,7 @@ def linked(text: str, document: str, page: str) -> str:
 
     def lead(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(document), match[2]))
-        there = PAGES.get(target) or re.sub("^docs/", "", target)
+        there = PAGES.get(target) or re.sub("^docs/", "", target).replace(".ipynb", ".md")
         if target.startswith("training/") and target.endswith(".svg"):
             there = f"reference/{posixpath.basename(target)}"
         elif there == target:
@@ -120,4 +161,65 @@ def draw(figure: str, path: Path) -> bytes:
     return path.read_bytes()
 
 
-os.environ.setdefault("MPLBACKEND", "agg")
+def svg(draw_on: Callable[[Any], None]) -> bytes:
+    """A picture of one panel."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    from brf_lava.analysis.draw.style import STYLE
+
+    held = io.BytesIO()
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(7.0, 3.2), layout="constrained")
+        draw_on(figure.subplots())
+        figure.savefig(held, format="svg")
+    return held.getvalue()
+
+
+def rest() -> bytes:
+    """A small state that decays in integers, its damping cut alone and cut with the state."""
+    from brf_lava.neurons.fixed import mul
+
+    def draw_on(panel: Any) -> None:
+        bits, damping, rotation = 16, -650, 6554
+        for label, kept in (
+            ("state + cut(damping · state)", lambda u: u + mul(u, damping, bits)),
+            ("cut((1 + damping) · state)", lambda u: mul(u, (1 << bits) + damping, bits)),
+        ):
+            u, v, states = 60, 0, []
+            for _ in range(1500):
+                states.append(u)
+                u, v = kept(u) - mul(v, rotation, bits), kept(v) + mul(u, rotation, bits)
+            panel.plot(states, label=label, linewidth=0.9)
+        panel.set(xlabel="step without input", ylabel="membrane, units of the last bit")
+        panel.legend(loc="upper right")
+
+    return svg(draw_on)
+
+
+def crossover() -> bytes:
+    """Energy over spikes of the network of the README, and of a dense one."""
+    from brf_lava.board.crossover import compare_with_dense
+    from brf_lava.board.describe import LayerShape, NetworkShape
+
+    steps, sizes = 1300, [(36, 4, "BRF"), (6, 36, "LI")]
+    layers = (LayerShape(kind, n, inputs, kind == "BRF", 8) for n, inputs, kind in sizes)
+    network = NetworkShape("4-36-6", tuple(layers))
+
+    def draw_on(panel: Any) -> None:
+        shares = [0.0, 0.1, 0.2]
+        energies = [
+            compare_with_dense(network, steps, [share * steps * n for n in (4, 36, 6)])
+            for share in shares
+        ]
+        for label, values in (
+            ("spikes alone: additions, no memory", [each.proxy for each in energies]),
+            ("spikes and neurons, with memory", [each.spiking for each in energies]),
+            ("dense network, with memory", [each.dense for each in energies]),
+        ):
+            panel.plot([100 * share for share in shares], [v / 1e6 for v in values], label=label)
+        panel.set(xlabel="inputs and neurons that spike in a step (%)", ylabel="µJ per sample")
+        panel.set_ylim(0)
+        panel.legend(loc="upper left")
+
+    return svg(draw_on)

@@ -39,8 +39,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = {str(page.relative_to(tmp_path / "site")) for page in tmp_path.rglob("*.html")}
-    for page in DOCS.rglob("*.md"):
+    for page in [*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")]:
         assert str(page.relative_to(DOCS).with_suffix(".html")) in pages
+    notebook = (tmp_path / "site" / "tutorials" / "resonator.html").read_text()
+    assert notebook.count("<img") >= 3
+    assert "after 4,000 steps: (0, 0, 0)" in notebook
     commands = (tmp_path / "site" / "reference" / "commands.html").read_text()
     for name in main.commands:
         assert f">brf-lava {name}<" in commands
@@ -113,7 +116,10 @@ def test_the_blocks_of_a_page_run(page: Path, folder: Path, exported: Path) -> N
 def test_the_example_that_is_included_is_complete() -> None:
     """Everything that a page includes is there; MkDocs would stop otherwise."""
     for page in DOCS.rglob("*.md"):
-        for path in re.findall(r'--8<-- "(.*)"', page.read_text()):
+        text = page.read_text()
+        included = re.findall(r'^--8<-- "(.*)"$', text, re.MULTILINE)
+        assert len(included) == text.count("--8"), page.name  # a formatter may damage one
+        for path in included:
             assert (ROOT / path).is_file(), f"{page.name}: {path}"
 
 
