@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from brf_lava.cli.command import Command, Result
-from brf_lava.cli.options import DataOptions, data_option, device_option, load_data
-from brf_lava.errors import DataError, JobError, RecipeError
+from brf_lava.cli.options import DataOptions, data_option, device_option, picture
+from brf_lava.errors import JobError, RecipeError
 from brf_lava.io.printable import on_one_line
 from brf_lava.reproduce.published import NEURONS, TASKS
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from brf_lava.reproduce.plan import Job
+    from brf_lava.reproduce.runs import Job
 
 
 PICTURE = "grid.png"
@@ -128,7 +126,7 @@ def reproduce(
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.program import cores
     from brf_lava.reproduce.jobs import KIND, MANIFEST, Cluster, run_jobs
-    from brf_lava.reproduce.plan import plan, recipes_for
+    from brf_lava.reproduce.runs import plan, recipes_for
     from brf_lava.reproduce.tables import FILES
     from brf_lava.train.model import choose_device
 
@@ -146,7 +144,7 @@ def reproduce(
     recipes = recipes_for(product(dict.fromkeys(tasks), neurons), changes, grid, published)
     if not slurm:
         choose_device(device)
-    planned = plan(recipes, seeds, out, lambda task: load_data(task, data), restart)
+    planned = plan(recipes, seeds, out, data.load, restart)
     jobs = min(jobs or (len(planned) if slurm else cores()), len(planned))
     threads = 1 if slurm else max(1, cores() // jobs)
     cluster = Cluster("slurm", partition, minutes or Cluster.minutes) if slurm else None
@@ -157,7 +155,7 @@ def reproduce(
     with only_writer(out / "results.json"):
         stop = run_jobs(planned, jobs, threads, out, device, data.arguments(), cluster)
     error = _end(planned, out, stop)
-    if not all(job.steps for job in planned):
+    if not all(job.step for job in planned):
         return _tables(out, error)
     if error is not None:
         raise error
@@ -179,40 +177,25 @@ def _check_tables_only() -> None:
 def _tables(out: Path, error: BaseException | None = None) -> Result:
     """Write the tables of all runs in `out`. error: what is raised after they were shown."""
     from brf_lava import report
-    from brf_lava.reproduce.jobs import read_manifest
-    from brf_lava.reproduce.records import check_alike, read_record, run_folders
-    from brf_lava.reproduce.tables import FILES, TABLES, notes, table, write_tables
+    from brf_lava.reproduce.tables import FILES, TABLES, table, write_tables
 
-    shown: list[str | Table] = []
-
-    folders = run_folders(out)
-    records = [read_record(folder) for folder in folders if folder.complete]
-    unfinished = [folder for folder in folders if not folder.complete]
-    if not records:
-        raise DataError(f"{out}: holds no finished run. Name the --out of a 'brf-lava reproduce'.")
-    check_alike(records)
-    jobs = read_manifest(out).values()
-    problems = {job["run"]: job["problem"] for job in jobs if "problem" in job}
-    remarks = notes(records, unfinished, problems)
-    lines = write_tables(records, unfinished, remarks, out)
+    lines, remarks = write_tables(out)
+    shown: list[Any] = []
     for title in TABLES:
         headings, *rows = table(title, lines)
         shown.append(report.table(title, headings, rows))
-    written = list(FILES)
     if any("variant" in line for line in lines):
-        written.append(PICTURE)
-        from brf_lava.analysis.draw.style import picture
         from brf_lava.analysis.sweeps import draw_grid
 
         with picture(out / PICTURE) as figure:
             draw_grid(figure, lines)
-    shown += [*remarks, f"Wrote {', '.join(written)} in {on_one_line(out)}."]
+    shown += [*remarks, f"Wrote {', '.join(FILES)} in {on_one_line(out)}."]
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)
 
 
 def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:
     """Say how to go on where not all is done, and return what ends the command."""
-    total, done = len(planned), sum(not job.steps for job in planned)
+    total, done = len(planned), sum(not job.step for job in planned)
     failed = [job for job in planned if job.problem is not None]
     if done + len(failed) < total:
         text = (

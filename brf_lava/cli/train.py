@@ -156,7 +156,7 @@ def train(
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
         stopped = [path for path in paths if resume_path(path).exists()] or paths
-        loaded = options.load_data(stored_task(stopped[0]), data, stopped[0])
+        loaded = data.load(stored_task(stopped[0]), stopped[0])
         trainers = [Trainer.resumed(loaded, target, path, memory, world) for path in stopped]
     else:
         for path in paths:
@@ -169,14 +169,14 @@ def train(
         stored = start.recipe if start else None
         chosen = recipe_for_task(recipe, task, changes, data, source, stored)
         seed = start.seed if start and seed is None else seed
-        loaded = options.load_data(chosen.task, data)
+        loaded = data.load(chosen.task)
         pairs = outs.items() if seeds else [(seed or 0, out)]
         trainers = [
             Trainer(chosen, loaded, each, target, path, start, memory, world)
             for each, path in pairs
         ]
     given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
-    again = options.next_command("train", "--resume", "--out", out, *given, data=data)
+    again = data.next_command("train", "--resume", "--out", out, *given)
     with ExitStack() as stack:
         for trainer in () if world.rank else trainers:
             stack.enter_context(only_writer(trainer.out))
@@ -188,7 +188,7 @@ def train(
     lines: list[str | Table] = []
     for path, model in models:
         written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
-        following = on_one_line(options.next_command("export", path, "net.h5", data=data))
+        following = on_one_line(data.next_command("export", path, "net.h5"))
         lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
     if tensorboard:
         lines.append(f"Look at the events with: {watch}")
@@ -221,7 +221,7 @@ def recipe_for_task(
     recipe = override(base, [f"task={to_toml(task)}", *changes] if renamed else changes)
     if task not in (None, recipe.task):
         raise RecipeError(f"--task {task}: {recipe.name} is for task {recipe.task}. Name another.")
-    found = options.located(recipe.task, data, Path(name) if name else source)
+    found = data.locate(recipe.task, Path(name) if name else source)
     same = Path(found) == Path(recipe.task)
     return recipe if same else override(recipe, [f"task={to_toml(found)}"])
 

@@ -24,7 +24,7 @@ from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.io.signals import signals_held
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.report import LINES_PER_RUN, step_progress
-from brf_lava.reproduce.plan import Job
+from brf_lava.reproduce.runs import Job
 from brf_lava.reproduce.steps import EXPORT, RESUME, RUN, TRAIN, Work
 from brf_lava.train.metrics import read_metrics
 
@@ -90,15 +90,14 @@ def _write_manifest(jobs: Sequence[Job], numbers: dict[Job, str], out: Path) -> 
         {
             "run": job.folder.name,
             "folder": str(job.folder.path.relative_to(out)),
-            "state": "failed" if job.problem else "unfinished" if job.steps else "done",
+            "state": "failed" if job.problem else "unfinished" if job.step else "done",
             **({"problem": job.problem} if job.problem else {}),
             **({"job": numbers[job]} if job in numbers else {}),
         }
         for job in jobs
     ]
-    lines = ",\n    ".join(map(json.dumps, rows))
-    text = f'{{\n  "format": "{FORMAT}",\n  "schema": 1,\n  "jobs": [\n    {lines}\n  ]\n}}\n'
-    write_bytes(out / MANIFEST, text.encode(), KIND)
+    text = json.dumps({"format": FORMAT, "schema": 1, "jobs": rows}, indent=2)
+    write_bytes(out / MANIFEST, f"{text}\n".encode(), KIND)
 
 
 def run_jobs(
@@ -110,7 +109,7 @@ def run_jobs(
     data: Sequence[str] = (),
     cluster: Cluster | None = None,
 ) -> KeyboardInterrupt | None:
-    """Do what remains of each job, and take it out of its `steps`; write the manifest into `out`.
+    """Do what remains of each job, whose `step` is then None; write the manifest into `out`.
 
     A job that fails gets a `problem` and the others go on. Ctrl-C, or SIGTERM where it raises
     KeyboardInterrupt, is returned. It stops all jobs here, and a second one kills them; those of a
@@ -125,7 +124,7 @@ def run_jobs(
         data: Options of all commands that read data.
         cluster: Where they run; None for here.
     """
-    works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.steps}
+    works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.step}
     numbers: dict[Job, str] = {}
     running: dict[Job, Any] = {}
     with ExitStack() as stack:
@@ -135,17 +134,16 @@ def run_jobs(
             for work in works.values():
                 stack.callback(work.end, kill=True)  # none is left unless something went wrong
             running = {job: pool.submit(_begin, job, work) for job, work in works.items()}
-            _write_manifest(jobs, numbers, out)
         else:
             with signals_held(signal.SIGINT, signal.SIGTERM):  # what is submitted is written down
                 running = _submit(works, at_once, threads, out, device, cluster)
                 numbers |= {job: str(each.job_id) for job, each in running.items()}
-                _write_manifest(jobs, numbers, out)
+        _write_manifest(jobs, numbers, out)
         try:
             with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
                 while running:
                     begun = [job for job in running if works[job].log(TRAIN).exists()]
-                    done = [job for job in jobs if not job.steps]
+                    done = [job for job in jobs if not job.step]
                     advance(sum(map(_look, begun + done)))
                     sleep(PAUSE)
                     for job in [job for job, handle in running.items() if handle.done()]:
@@ -156,10 +154,9 @@ def run_jobs(
                 LOGGER.info("%d jobs stay with the scheduler; scancel ends them.", len(running))
                 return stop
             with suppress(KeyboardInterrupt):
-                active = [each.process for each in works.values() if each.process is not None]
                 LOGGER.info(
                     "Stopping %d; finished epochs are kept. Ctrl-C once more kills them.",
-                    sum(process.poll() is None for process in active),
+                    sum(work.active for work in works.values()),
                 )
                 for work in works.values():
                     work.end()
@@ -179,7 +176,8 @@ def _begin(job: Job, work: Work) -> str | None:
 def _prepare(job: Job) -> None:
     """Make the folder of a job that is about to begin, with its recipe and nothing old."""
     job.folder.path.mkdir(parents=True, exist_ok=True)
-    job.folder.forget(job.steps)
+    if job.step is not None:
+        job.folder.forget(job.step)
     job.folder.recipe.write_text(job.recipe.text)
 
 
@@ -212,8 +210,8 @@ def _end(job: Job, handle: Any) -> None:
         job.problem = handle.result()
     except Exception as error:  # of submitit: the job was killed, or lost
         LOGGER.info("%s: ended early: %s", job.folder.name, " ".join(str(error).split())[:200])
-    if job.folder.complete:
-        job.steps.clear()
+    if job.folder.next_step is None:
+        job.step = None
         LOGGER.info("%s: done", job.folder.name)
     elif job.problem:
         LOGGER.info("%s: failed: %s", job.folder.name, job.problem)

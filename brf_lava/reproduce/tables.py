@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import published_recipe
+from brf_lava.errors import DataError
 from brf_lava.io.files import JSON, Kind, write_bytes
+from brf_lava.reproduce.jobs import read_manifest
 from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
-from brf_lava.reproduce.records import RunRecord, differences
+from brf_lava.reproduce.runs import RunRecord, check_alike, differences, read_record, run_folders
 from brf_lava.reproduce.steps import RunFolder
 from brf_lava.versions import versions
 
@@ -180,14 +182,21 @@ def notes(
     return notes
 
 
-def write_tables(
-    records: Sequence[RunRecord],
-    unfinished: Sequence[RunFolder],
-    remarks: Sequence[str],
-    out: Path,
-) -> list[Line]:
-    """Write the tables of these runs and the `notes` on them into `out`, and return their lines."""
-    lines = table_lines(records)
+def write_tables(out: Path) -> tuple[list[Line], list[str]]:
+    """Write the tables of all finished runs in `out`, and return their lines and the `notes`.
+
+    Raises: DataError if no run is finished, or for one that is damaged; BrfLavaError for runs of
+    different experiments.
+    """
+    folders = run_folders(out)
+    records = [read_record(folder) for folder in folders if folder.next_step is None]
+    unfinished = [folder for folder in folders if folder.next_step is not None]
+    if not records:
+        raise DataError(f"{out}: holds no finished run. Name the --out of a 'brf-lava reproduce'.")
+    check_alike(records)
+    jobs = read_manifest(out).values()
+    problems = {job["run"]: job["problem"] for job in jobs if "problem" in job}
+    remarks, lines = notes(records, unfinished, problems), table_lines(records)
     both = {"task", "neuron", "seeds", "variant", "recipe_changes"}
     table_1 = [{k: line[k] for k in line if "epochs_to" not in k} for line in lines]
     table_2 = [{k: line[k] for k in line if "epochs_to" in k or k in both} for line in lines]
@@ -206,7 +215,7 @@ def write_tables(
     texts = "".join(markdown), _csv(table_1), _csv(table_2), json.dumps(contents, indent=2) + "\n"
     for (name, kind), text in zip(FILES.items(), texts, strict=True):
         write_bytes(out / name, text.encode(), kind)
-    return lines
+    return lines, remarks
 
 
 def _csv(lines: Sequence[Line]) -> str:

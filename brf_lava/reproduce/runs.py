@@ -1,23 +1,27 @@
-"""The runs in a folder: where their files are, and what a finished run says about itself."""
+"""The runs of a folder: what is asked for, what of it remains, and what a finished one says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from brf_lava.config.recipe import Recipe
+from brf_lava.config.recipe import Recipe, override, published_recipe, recipe_for
 from brf_lava.config.toml import to_toml
-from brf_lava.data.dataset import DataSource
-from brf_lava.errors import BrfLavaError, CheckpointError, DataError
+from brf_lava.data.dataset import Dataset, DataSource
+from brf_lava.errors import BrfLavaError, CheckpointError, DataError, RecipeError
 from brf_lava.reproduce.published import PUBLISHED
-from brf_lava.reproduce.steps import RunFolder
+from brf_lava.reproduce.steps import RESUME, TRAIN, RunFolder
 from brf_lava.run.stored import read_file
 from brf_lava.tasks.registry import is_permuted
-from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
+from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, read_archive, stored_recipe
 from brf_lava.train.metrics import read_metrics
+from brf_lava.train.trainer import STATE_FORMAT, in_order
 
+Cell = tuple[str, str]  # task and neuron
+Row = tuple[str, str, str]  # and, of a grid, the changes
 REMEDY = "Put back what this run wrote, or start it over with 'brf-lava reproduce --restart'."
 
 
@@ -35,6 +39,120 @@ class RunRecord(Run):
     """A finished run, and what ``results.json`` says about it."""
 
     values: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Job(Run):
+    """A run, the first step that remains of it, why it failed if it did, what was said last."""
+
+    step: str | None
+    problem: str | None = None
+    said: tuple[str, int] = ("", 0)
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.training.epochs
+
+
+def recipes_for(
+    cells: Iterable[Cell],
+    changes: Sequence[str],
+    grid: Sequence[Sequence[str]] = (),
+    published: bool = False,
+) -> dict[Row, Recipe]:
+    """Return the shipped recipes with these changes.
+
+    Args:
+        cells: Tasks and neurons.
+        changes: As of `recipe.override`.
+        grid: The changes of each key that a sweep takes one by one; all combinations are made.
+        published: The published settings, not those that train best.
+
+    Raises:
+        RecipeError: As `recipe.override`, and for a change of the task or the neuron.
+    """
+    base = published_recipe if published else recipe_for
+    recipes = {
+        (*cell, ",".join(point)): override(base(*cell), (*changes, *point))
+        for cell in cells
+        for point in product(*grid)
+    }
+    for (*cell, _), recipe in recipes.items():
+        if [recipe.task, recipe.neuron_names] != cell:
+            what = f"a recipe of task {recipe.task} and neuron {recipe.neuron_names}"
+            raise RecipeError(
+                f"reproduce: --set makes {'-'.join(cell).lower()} {what}. Name tasks as arguments, "
+                "neurons with --neurons."
+            )
+    return recipes
+
+
+def plan(
+    recipes: Mapping[Row, Recipe],
+    seeds: int,
+    out: Path,
+    load: Callable[[str], Dataset],
+    restart: bool,
+) -> list[Job]:
+    """Return all runs asked for, with what remains of each.
+
+    Args:
+        recipes: What to run.
+        seeds: Runs of each, from seed 0 on.
+        out: The folder of all runs.
+        load: Returns a task's data.
+        restart: Start over what is damaged, or of another recipe or other data; else refuse it.
+    """
+    jobs = []
+    for task in dict.fromkeys(row[0] for row in recipes):
+        dataset = load(task)  # one at a time: they may be large
+        for (of, neuron, variant), recipe in recipes.items():
+            for seed in range(seeds if of == task else 0):
+                folder = RunFolder(out, task, neuron, seed, variant)
+                source = in_order(dataset, recipe, seed).source
+                try:
+                    step = remaining(folder, recipe, source)
+                except BrfLavaError:
+                    if not restart:
+                        raise
+                    step = TRAIN
+                jobs.append(Job(folder, recipe, source, step))
+        del dataset
+    asked = {job.folder.path for job in jobs}  # the tables are of all runs, of others, too
+    others = [each for each in run_folders(out) if each.path not in asked]
+    check_alike([*jobs, *(read_record(each) for each in others if each.next_step is None)])
+    return jobs
+
+
+def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> str | None:
+    """Return the first step of a run that is still to be done.
+
+    Raises:
+        BrfLavaError: Its files are damaged, or it is of another recipe or other data.
+    """
+    step = folder.next_step
+    if step == TRAIN:
+        return step
+    if step == RESUME:
+        state = read_archive(folder.state, STATE_FORMAT)
+        found, data = stored_recipe(state, folder.state), DataSource(**state["data"])
+        seed = state["seed"]
+    else:
+        checkpoint, _ = read_training(folder)  # before work that would be in vain
+        found, data, seed = checkpoint.recipe, checkpoint.data, checkpoint.seed
+    what = differences(found, recipe)
+    if seed != folder.seed:
+        what.append(f"seed {seed}, not {folder.seed}")
+    if data.fingerprint != source.fingerprint:
+        what.append(f"data {data.description}, not {source.description}")
+    if what:
+        raise BrfLavaError(
+            f"{folder.path}: holds another run than the one asked for ({'; '.join(what)}). Name "
+            "another --out, or start it over with --restart."
+        )
+    if step is None:
+        read_record(folder)
+    return step
 
 
 def run_folders(out: Path) -> list[RunFolder]:
