@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from brf_lava.data.places import DataFiles
 
 SHARE = Number(0, 1, min_open=True, max_open=True)
-option = partial(click.option, show_default=True)
 
 
 @click.group(cls=Group)
@@ -136,25 +134,25 @@ def fetch(task: str, out: Path | None, mirror: str | None) -> Result:
 
 @data.command()
 @click.argument("task", metavar="TASK", type=click.Choice(["ecg"]))
-@option("--records", type=PATH, required=True, help="Folder with WFDB records.")
-@option("--patients", type=PATH, help="CSV file of record,patient lines; else the headers say.")
-@option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
-@option("-o", "--out", type=PATH, default=Path("ecg.h5"))
-@option("--annotator", default="q1c", help="Suffix of the wave marks.")
-@option("--threshold", default=0.32, help="In standard deviations of a lead.")
-@option("--delay", default=0, help="Steps by which labels trail the signal; as published: 19.")
-@option("--seed", type=click.IntRange(0), default=0, help="Of the split.")
-@option("--test-share", type=SHARE, default=0.2, help="Of the records.")
-@option(
+@click.option("--records", type=PATH, required=True, help="Folder with WFDB records.")
+@click.option("--patients", type=PATH, help="CSV file of record,patient lines; else the headers.")
+@click.option("--leads", metavar="A,B", help="Two signals by name or number; else the first two.")
+@click.option("-o", "--out", type=PATH, default=Path("ecg.h5"))
+@click.option("--annotator", default="q1c", help="Suffix of the wave marks.")
+@click.option("--threshold", default=0.32, help="In standard deviations of a lead.")
+@click.option("--delay", default=0, help="Steps that labels trail the signal; as published: 19.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of the split.")
+@click.option("--test-share", type=SHARE, default=0.2, help="Of the records.")
+@click.option(
     "--stride", type=click.IntRange(1, 1300), default=1300, help="Steps from segment to segment."
 )
-@option(
+@click.option(
     "--unlabeled",
     type=click.Choice(["mask", "first-class"]),
     default="mask",
-    help="Store steps without a label as such, or as the first class, P.",
+    help="Store steps without a label as such, or as class P.",
 )
-@option("--all-records", is_flag=True, help="Keep the 24 sudden-death records, too.")
+@click.option("--all-records", is_flag=True, help="Keep the 24 sudden-death records, too.")
 def prepare(
     task: str,
     records: Path,

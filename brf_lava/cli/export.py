@@ -31,20 +31,18 @@ from brf_lava.neurons.families import SPIKING
     "--weight-bits",
     type=lambda text: numbers(text, int),
     default="8",
-    show_default=True,
     metavar="BITS[,...]",
-    help="Bits per weight, including the sign (2-8): one number, or one for each matrix: the input "
-    "and the recurrent weights of every layer in order, such as 8,4,6.",
+    help="Bits per weight, sign included (2-8): one number, or one for each matrix, the input and "
+    "recurrent weights of every layer in order, such as 8,4,6.",
 )
 @click.option(
     "--lose",
     type=Number(0, 100),
-    help="Take the fewest bits, --weight-bits at most, that lose no more points of accuracy than "
-    "this on training samples that the rounding was not fitted to; without labels, of equal "
-    "predictions.",
+    help="Take the fewest bits, --weight-bits at most, that lose no more points of accuracy (of "
+    "equal predictions without labels) on training samples that the rounding has not seen.",
 )
 @rounding_option
-@click.option("--parameter-bits", type=int, default=16, show_default=True, help="Fraction bits.")
+@click.option("--parameter-bits", type=int, default=16, help="Fraction bits.")
 @click.option("--state-bits", type=int, help="Fraction bits of all states; else from the data.")
 def export(
     model: Path,
@@ -126,7 +124,7 @@ def export(
 @click.option("--task", required=True, help="What it was trained for, e.g. ecg.")
 @click.option("--neuron", help=f"One of {', '.join(SPIKING)}; else the one that fits best.")
 @click.option("--recipe", help="Take the neuron and its constants from this recipe.")
-@click.option("-o", "--out", type=PATH, default=Path("model.pt"), show_default=True)
+@click.option("-o", "--out", type=PATH, default=Path("model.pt"))
 @click.option("--overwrite", is_flag=True, help="Replace a finished model in --out.")
 @data_option
 def import_command(
@@ -165,10 +163,9 @@ def import_command(
     with report.busy("measuring the network on the test data"):
         checkpoint = import_published(published, dataset, neuron, chosen)
     save_checkpoint(checkpoint, out)
-    following = data.next_command("export", out, "net.h5")
     lines = [
         report.checkpoint_table(checkpoint),
         f"{checkpoint.origin[0].upper()}{checkpoint.origin[1:]}.",
-        f"Wrote {on_one_line(out)}. Next: {on_one_line(following)}",
+        f"Wrote {on_one_line(out)}. Next: {data.next_command('export', out, 'net.h5')}",
     ]
     return Result({"model": out, **checkpoint.summary()}, lines)

@@ -148,7 +148,9 @@ class Commands(Group):
                 formatter.write_dl(rows, col_spacing=2)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="brf-lava")
 def main() -> None:
     """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2.

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,8 +48,12 @@ def size(text: str) -> int:
 
 
 def option(*names: str, default: Any = None, **settings: Any) -> Any:
-    """An option, as of `click.option`, as a field of a group; its parameter has that name."""
+    """An option of a group, as of `click.option`; without names it is called as the field."""
     return field(default=default, metadata={"names": names, **settings})
+
+
+def _names(option: Field[Any]) -> tuple[str, ...]:
+    return option.metadata["names"] or (f"--{option.name.replace('_', '-')}",)
 
 
 def grouped(
@@ -68,8 +72,9 @@ def grouped(
             return command(*positional, **arguments, **{name: group(**values)})
 
         for each in reversed(fields(group)):
-            settings = {"default": each.default, **each.metadata, **changes.get(each.name, {})}
-            names = (*settings.pop("names"), each.name)
+            settings = {**each.metadata, "default": each.default, **changes.get(each.name, {})}
+            del settings["names"]
+            names = (*_names(each), each.name)
             with_group = click.option(*names, cls=Option, section=title, **settings)(with_group)
         return with_group
 
@@ -78,7 +83,7 @@ def grouped(
 
 def given(options: Any) -> dict[str, Any]:
     """Return the options of a group that the user gave, by their names."""
-    values = {each.metadata["names"][0]: getattr(options, each.name) for each in fields(options)}
+    values = {_names(each)[0]: getattr(options, each.name) for each in fields(options)}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -99,21 +104,18 @@ class DataOptions:
     folder: Path | None = option(
         "--data",
         type=PATH,
-        help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache "
-        "folder, else (ecg alone) synthetic data.",
+        help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, the cache folder, or "
+        "(ecg alone) synthetic data.",
     )
     unlabeled: str | None = option(
-        "--unlabeled",
         type=click.Choice(["first-class", "mask"]),
-        help="Count steps without a label as the first class, or not at all. Default: as "
-        "published with the data.",
+        help="Count steps without a label as the first class, or not at all. Default: the data's.",
     )
     permutation: Path | None = option(
-        "--permutation",
         type=PATH,
         metavar="FILE|identity",
-        help="Order of the steps, for a permuted task: .npy, .pt or .txt, or the word "
-        "identity for their own. Else the model's, or drawn from the seed.",
+        help="Order of the steps, for a permuted task: .npy, .pt, .txt, or identity for their own. "
+        "Else the model's, or drawn from the seed.",
     )
 
     def locate(self, task: str, source: Path | None = None) -> str:
@@ -178,11 +180,12 @@ class DataOptions:
         return dataset
 
     def load_model(self, path: Path) -> tuple[Checkpoint, Dataset]:
-        """Load a model, and its data, their steps in the order that it was trained with."""
+        """Load a model, and its data as `load_for` does."""
+        from brf_lava.inspection.subjects import provenance_of
         from brf_lava.train.checkpoint import load_checkpoint
 
         model = load_checkpoint(path)
-        return model, self.load(model.recipe.task, path).ordered_as(model.permutation)
+        return model, self.load_for(provenance_of(model), path)
 
     def arguments(self) -> tuple[str, ...]:
         """Return the options that were given, as arguments of another command."""
@@ -190,27 +193,23 @@ class DataOptions:
 
     def next_command(self, *words: str | Path) -> str:
         """Return a command to be printed and pasted: these words, and the same data options."""
-        return shlex.join(["brf-lava", *map(str, words), *self.arguments()])
+        return on_one_line(shlex.join(["brf-lava", *map(str, words), *self.arguments()]))
 
 
 data_option = grouped("data", DataOptions, "Options for the data")
 
-device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 
 rounding_option = click.option(
     "--rounding",
     type=click.Choice(["distilled", "adaptive", "nearest"]),
     default="distilled",
-    show_default=True,
-    help="How weights become integers. nearest: each alone; adaptive: so that the neurons' "
-    "membranes stay close to the float ones; distilled: these are then trained, without labels, to "
-    "answer as the float network.",
+    help="How weights become integers. nearest: each alone; adaptive: so that membranes stay close "
+    "to the float ones; distilled: these, then trained, without labels, to answer as float.",
 )
 
 limit_option = click.option(
-    "--limit", type=click.IntRange(1), default=500, show_default=True, help="Test samples to run."
+    "--limit", type=click.IntRange(1), default=500, help="Test samples to run."
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,9 @@ from brf_lava.cli.options import (
     data_option,
     drawable,
     grouped,
+    option,
     picture,
 )
-from brf_lava.cli.options import option as group_option
 from brf_lava.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -31,26 +31,21 @@ if TYPE_CHECKING:
     from brf_lava.network.decision import Decision
 
 INCHES, SIZE = Number(0.5, 100), "Inches. Default: by what is shown."
-option = partial(click.option, show_default=True)
 
 
 @dataclass(frozen=True)
 class LookOptions:
     """As of `brf_lava.analysis.draw.style.picture`."""
 
-    out: Path = group_option(
-        *("-o", "--out"), type=PATH, callback=drawable, show_default=True,
-        help="Picture to write: .png, .svg or .pdf.",
+    out: Path = option(
+        *("-o", "--out"), type=PATH, callback=drawable,
+        help="Picture to write: .png, .svg or .pdf."
     )  # fmt: skip
-    width: float | None = group_option("--width", type=INCHES, help=SIZE)
-    height: float | None = group_option("--height", type=INCHES, help=SIZE)
-    title: bool = group_option("--title/--no-title", default=True, help="Above the picture.")
-    style: str | None = group_option(
-        "--style", help="Style of Matplotlib, by name or as a .mplstyle file."
-    )
-    csv: Path | None = group_option(
-        "--csv", type=PATH, help="Also write the data behind the picture here."
-    )
+    width: float | None = option(type=INCHES, help=SIZE)
+    height: float | None = option(type=INCHES, help=SIZE)
+    title: bool = option("--title/--no-title", default=True, help="Above the picture.")
+    style: str | None = option(help="Style of Matplotlib, by name or as a .mplstyle file.")
+    csv: Path | None = option(type=PATH, help="Also write the data behind the picture here.")
 
 
 @click.group(cls=Group)
@@ -82,7 +77,8 @@ def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
             ("--repeats", 1, repeats, "Random draws per level."),
             ("--points", 2, points, "Levels, none included."),
         ):
-            command = option(name, type=click.IntRange(least), default=default, help=text)(command)
+            kind = click.IntRange(least)
+            command = click.option(name, type=kind, default=default, help=text)(command)
         models = click.argument("models", type=PATH, nargs=-1, required=True, metavar="MODEL...")
         return models(data_option(command))
 
@@ -117,11 +113,13 @@ def boundary(figure: Figure, model: Path | None, dt: float | None) -> None:
 
 
 @figure
-@option("--dt", type=Number(1e-4, 1.0), default=0.01, help="Step, s.")
-@option("--omega", type=Number(1e-6, 1e4), default=(5, 10, 20, 40), help="rad/s.", multiple=True)
-@option("--b-offset", type=Number(0, 1e6), default=0.1, help="1/s.")
-@option("--bin", type=Number(0.002, 0.5), default=0.01, help="Step of the frequencies, of omega.")
-@option("--upto", type=Number(1, 20), default=2.0, help="The largest frequency, of omega.")
+@click.option("--dt", type=Number(1e-4, 1.0), default=0.01, help="Step, s.")
+@click.option(
+    "--omega", type=Number(1e-6, 1e4), multiple=True, default=(5, 10, 20, 40), help="rad/s."
+)
+@click.option("--b-offset", type=Number(0, 1e6), default=0.1, help="1/s.")
+@click.option("--bin", type=Number(0.002, 0.5), default=0.01, help="Frequency step, of omega.")
+@click.option("--upto", type=Number(1, 20), default=2.0, help="The largest frequency, of omega.")
 def frequency_response(
     figure: Figure, dt: float, omega: tuple[float, ...], b_offset: float, bin: float, upto: float
 ) -> None:
@@ -142,11 +140,11 @@ def frequency_response(
 
 
 @figure
-@option("--omega", type=Number(1e-6, 1e5), default=10.0, help="rad/s.")
-@option("--b-offset", type=Number(0, 1e6), default=1.0, help="1/s.")
-@option("--dt", type=Number(3e-5, 4.0), default=0.01, help="Step, s.")
-@option("--gamma", type=Number(0, 1, max_open=True), default=0.9, help="Per step.")
-@option("--weight", type=Number(-1e6, 1e6), default=100.0, help="Of input spikes.")
+@click.option("--omega", type=Number(1e-6, 1e5), default=10.0, help="rad/s.")
+@click.option("--b-offset", type=Number(0, 1e6), default=1.0, help="1/s.")
+@click.option("--dt", type=Number(3e-5, 4.0), default=0.01, help="Step, s.")
+@click.option("--gamma", type=Number(0, 1, max_open=True), default=0.9, help="Per step.")
+@click.option("--weight", type=Number(-1e6, 1e6), default=100.0, help="Of input spikes.")
 def single_neuron(figure: Figure, **drive: float) -> None:
     """One neuron with and without refractory period and smooth reset.
 
@@ -211,7 +209,7 @@ def parameters(figure: Figure, model: Path, data: DataOptions) -> None:
 @figure
 @click.argument("model", type=PATH, metavar="MODEL.pt|NET.h5")
 @data_option
-@option("--sample", type=click.IntRange(0), default=0, help="Its number, from 0.")
+@click.option("--sample", type=click.IntRange(0), default=0, help="Its number, from 0.")
 @click.option("--input", "record", type=PATH, help="For ecg: a WFDB record instead of test data.")
 def raster(
     figure: Figure, model: Path, data: DataOptions, sample: int, record: Path | None
@@ -277,21 +275,17 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
     """A model in real numbers or a network file, its data, and how it answers."""
     import h5py
 
-    from brf_lava.inspection.subjects import provenance_of
     from brf_lava.network.file import read_network
     from brf_lava.run.result import decision_of
-    from brf_lava.train.checkpoint import load_checkpoint
 
     network: AnyNetwork
     if path.is_file() and h5py.is_hdf5(path):
         network, _ = read_network(path)
-        known, decision = network.provenance, decision_of(network)
+        dataset, decision = data.load_for(network.provenance, path), decision_of(network)
     else:
-        model = load_checkpoint(path)
-        network = model.model().to_real()
-        known, decision = provenance_of(model), model.recipe.decision
+        model, dataset = data.load_model(path)
+        network, decision = model.model().to_real(), model.recipe.decision
     sizes = network.layers[0].shape[1], network.layers[-1].shape[0]
-    dataset = data.load_for(known, path)
     found = dataset.train.x.shape[2], len(dataset.classes)
     if found != sizes:
         raise DataError(

@@ -17,7 +17,7 @@ from brf_lava.io.printable import on_one_line
 from brf_lava.reproduce.published import NEURONS, TASKS
 
 if TYPE_CHECKING:
-    from brf_lava.reproduce.runs import Job
+    from brf_lava.reproduce.runs import Run
 
 
 PICTURE = "grid.png"
@@ -44,14 +44,8 @@ def grid_of(text: str) -> list[str]:
 
 @click.command(cls=Command)
 @click.argument("tasks", type=click.Choice(TASKS, case_sensitive=False), nargs=-1)
-@click.option(
-    "--neurons",
-    type=neuron_names,
-    metavar="NAMES",
-    default=",".join(NEURONS).lower(),
-    show_default=True,
-)
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each.")
+@click.option("--neurons", type=neuron_names, metavar="NAMES", default=",".join(NEURONS).lower())
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Runs of each.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change all recipes.")
 @click.option(
@@ -59,23 +53,20 @@ def grid_of(text: str) -> list[str]:
     type=grid_of,
     multiple=True,
     metavar="KEY=VALUE,...",
-    help="Train each recipe with each of these values, and draw what they give.",
+    help="Train with each of these values, and draw what they give.",
 )
 @click.option(
     "--published",
     is_flag=True,
-    help="Use the published settings, which do not train to the end with every seed.",
+    help="Use the published settings; not every seed trains to the end.",
 )
-@click.option(
-    "-o", "--out", type=FOLDER, default=Path("reproduce"), show_default=True, help="A folder."
-)
+@click.option("-o", "--out", type=FOLDER, default=Path("reproduce"), help="A folder.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time. Default: one per core.")
 @click.option(
     "--executor",
     type=click.Choice(["local", "slurm"]),
     default="local",
-    show_default=True,
-    help="Where jobs run: here, or as an array of Slurm (extra [slurm]).",
+    help="Where jobs run; slurm: as an array, extra [slurm].",
 )
 @click.option("--partition", help="Of Slurm.")
 @click.option(
@@ -83,7 +74,7 @@ def grid_of(text: str) -> list[str]:
     "minutes",
     type=click.IntRange(min=1),
     metavar="MINUTES",
-    help="Limit of a job of Slurm, after which it goes on in another. Default: 240.",
+    help="After which a job of Slurm goes on in another. Default: 240.",
 )
 @data_option
 @device_option
@@ -193,7 +184,7 @@ def _tables(out: Path, error: BaseException | None = None) -> Result:
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)
 
 
-def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:
+def _end(planned: list[Run], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:
     """Say how to go on where not all is done, and return what ends the command."""
     total, done = len(planned), sum(not job.step for job in planned)
     failed = [job for job in planned if job.problem is not None]

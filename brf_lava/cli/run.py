@@ -39,18 +39,14 @@ class ProbeOptions:
     """What states to record, and the file that they go to."""
 
     probe: str | None = option(
-        "--probe",
-        metavar="u,v,...",
-        help="Record these states of a layer's neurons; z are its spikes.",
+        metavar="u,v,...", help="Record these states of a layer's neurons; z are its spikes."
     )
     probe_layer: str | None = option(
-        "--probe-layer", metavar="LAYER", help="hidden1 (the default), hidden2, ... or readout."
+        metavar="LAYER", help="hidden1 (the default), hidden2, ... or readout."
     )
-    probe_neurons: str | None = option(
-        "--probe-neurons", metavar="0-7,12", help="Only these, counted from 0."
-    )
+    probe_neurons: str | None = option(metavar="0-7,12", help="Only these, counted from 0.")
     probe_out: Path | None = option(
-        "--probe-out", type=PATH, metavar="FILE", help="The HDF5 file (.h5) that the states go to."
+        type=PATH, metavar="FILE", help="The HDF5 file (.h5) that the states go to."
     )
 
     def check(self) -> None:
@@ -106,8 +102,7 @@ class ProbeOptions:
 @click.option(
     "--check/--no-check",
     default=None,
-    help="Compare every spike and output with the integer engine; on by default up to the size "
-    "in the profile.",
+    help="Compare all with the integer engine. Default: up to the size in the profile.",
 )
 @click.option("--reference", type=PATH, help="Also measure this float model again.")
 @device_option
@@ -116,8 +111,8 @@ class ProbeOptions:
     "--early",
     type=numbers,
     metavar="0.5,1,...",
-    help="For one class per sample: also show how early the lead of the best class, in units of "
-    "the readout, reaches each margin, and what accuracy it would cost to decide then.",
+    help="For one class per sample: how early the best class leads by each margin, in units of the "
+    "readout, and what it costs to decide then.",
 )
 @grouped("probe", ProbeOptions, "Options to record states")
 @board_options
@@ -220,9 +215,9 @@ def run(
 @click.option(
     "--stored/--no-stored",
     default=None,
-    help="Then also those in the file; by default where neither --samples nor --steps is given.",
+    help="Then those in the file, too. Default: without --samples and --steps.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0)
 @board_options
 def verify(
     network: Path,

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PROFILE = "loihi2-oheogulch"  # a single chip
 
-profile_option = click.option(
-    "--profile", default=DEFAULT_PROFILE, show_default=True, help="The board."
-)
+profile_option = click.option("--profile", default=DEFAULT_PROFILE, help="The board.")
 
 
 def board_profile(name: str) -> Loihi2Profile:
@@ -44,27 +42,16 @@ class BoardOptions:
     """The options for a board, as of `Loihi2Options`; None where an option was not given."""
 
     host: str | None = option(
-        "--host",
         type=click.Choice(["auto", "slurm", "ethernet"]),
         help="Where the board is; auto: ethernet where NXSDKHOST is set, else slurm.",
     )
-    partition: str | None = option(
-        "--partition", help="Of slurm; else PARTITION, else the profile's."
-    )
-    board: str | None = option("--board", help="A node of slurm, instead of a partition.")
-    address: str | None = option("--address", help="Of an ethernet host; else NXSDKHOST.")
-    chip_generation: str | None = option(
-        "--chip-generation", help="Such as N3B3; else the profile's."
-    )
-    microcode: Path | None = option(
-        "--microcode", type=PATH, help="TOML list of assembled neuron programs."
-    )
-    assembler: str | None = option(
-        "--assembler", help="The assembler plug-in, where there are several."
-    )
-    io_delay: int | None = option(
-        "--io-delay", type=int, help="Steps by which the host adapters delay."
-    )
+    partition: str | None = option(help="Of slurm; else PARTITION, else the profile's.")
+    board: str | None = option(help="A node of slurm, instead of a partition.")
+    address: str | None = option(help="Of an ethernet host; else NXSDKHOST.")
+    chip_generation: str | None = option(help="Such as N3B3; else the profile's.")
+    microcode: Path | None = option(type=PATH, help="TOML list of assembled neuron programs.")
+    assembler: str | None = option(help="The assembler plug-in, where there are several.")
+    io_delay: int | None = option(type=int, help="Steps by which the host adapters delay.")
 
     def on(self, profile: str) -> Loihi2Options:
         """How to run on a board. Raises: ParameterError for options that do not go together."""
@@ -95,11 +82,9 @@ class Target:
 class TargetOptions:
     """The name of a backend, and what was given instead of its profile."""
 
-    backend: str = option("--backend", default="sim")
-    timeout: float | None = option(
-        "--timeout", type=Number(min=0, min_open=True), help="Seconds for Lava."
-    )
-    profile: str | None = option("--profile")
+    backend: str = option(default="sim")
+    timeout: float | None = option(type=Number(min=0, min_open=True), help="Seconds for Lava.")
+    profile: str | None = option()
 
     def target(self, board: BoardOptions | None = None) -> Target:
         """Return the backend with its settings, once it is known to be there.

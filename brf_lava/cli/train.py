@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +18,6 @@ from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.config.recipe import Recipe
     from brf_lava.train.checkpoint import Checkpoint
     from brf_lava.train.trainer import Trainer
@@ -43,18 +41,13 @@ def seed_numbers(text: str) -> list[int]:
 
 
 @click.command(cls=Command)
-@click.option(
-    "--task",
-    help="What to learn, e.g. ecg; picks the shipped recipe for it. Or a .toml that describes a "
-    "task of your own, with --recipe.",
-)
+@click.option("--task", help="What to learn: a shipped task, such as ecg, or a .toml of your own.")
 @click.option("--recipe", help="A recipe file, or the name of a shipped one, e.g. ecg-brf.")
 @click.option(
     "--from",
     "source",
     type=options.PATH,
-    help="Start from a trained model, or from the integers of an exported network, with its recipe "
-    "and seed unless others are named.",
+    help="Start from a model, or the integers of an export, with its recipe and seed by default.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a recipe value.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
@@ -63,31 +56,26 @@ def seed_numbers(text: str) -> list[int]:
     "--seeds",
     type=seed_numbers,
     metavar="LIST",
-    help="Several runs, such as 0-7 or 0,2: model-seed-0.pt and so on, each as with that --seed "
-    "alone. On a GPU they train at once.",
+    help="Several runs, such as 0-7 or 0,2, to model-seed-0.pt and so on; on a GPU at once.",
 )
-@click.option("-o", "--out", type=options.PATH, default=Path("model.pt"), show_default=True)
+@click.option("-o", "--out", type=options.PATH, default=Path("model.pt"))
 @options.data_option
 @options.device_option
 @click.option(
     "--memory",
     type=options.size,
     metavar="SIZE",
-    help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
+    help="The most to take on the CPU, such as 1.5GB. Default: all that is free.",
 )
 @click.option(
     "--nproc",
     type=click.IntRange(1),
-    help="Share each batch between so many processes here. Or start this with torchrun.",
+    help="Share each batch between so many processes. Or use torchrun.",
 )
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
-@click.option(
-    "--restart", is_flag=True, help="Discard the interrupted run in --out and start over."
-)
+@click.option("--restart", is_flag=True, help="Discard the interrupted run in --out.")
 @click.option("--overwrite", is_flag=True, help="Replace the finished model in --out.")
-@click.option(
-    "--tensorboard", is_flag=True, help="Also write TensorBoard events next to the model."
-)
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events.")
 def train(
     task: str | None,
     recipe: str | None,
@@ -119,17 +107,12 @@ def train(
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.world import shared
+    from brf_lava.train import trainer as training
     from brf_lava.train.checkpoint import KIND
     from brf_lava.train.metrics import metrics_path, resume_path
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
-    from brf_lava.train.trainer import (
-        Trainer,
-        check_outputs,
-        events_path,
-        stored_task,
-        together,
-    )
+    from brf_lava.train.trainer import Trainer, check_outputs
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
@@ -144,7 +127,7 @@ def train(
     world = click.get_current_context().with_resource(shared(nproc, target.type))
     if world.size > 1 and (seeds or tensorboard):
         raise RecipeError("--nproc does not go with --seeds and --tensorboard. Leave them out.")
-    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
+    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(training.events_path(out))))}"
     if tensorboard:
         click.echo(f"events  {watch}", err=True)
     if epochs is not None:
@@ -156,7 +139,7 @@ def train(
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
         stopped = [path for path in paths if resume_path(path).exists()] or paths
-        loaded = data.load(stored_task(stopped[0]), stopped[0])
+        loaded = data.load(training.stored_task(stopped[0]), stopped[0])
         trainers = [Trainer.resumed(loaded, target, path, memory, world) for path in stopped]
     else:
         for path in paths:
@@ -171,24 +154,22 @@ def train(
         seed = start.seed if start and seed is None else seed
         loaded = data.load(chosen.task)
         pairs = outs.items() if seeds else [(seed or 0, out)]
-        trainers = [
-            Trainer(chosen, loaded, each, target, path, start, memory, world)
-            for each, path in pairs
-        ]
+        more = start, memory, world
+        trainers = [Trainer(chosen, loaded, each, target, path, *more) for each, path in pairs]
     given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
     again = data.next_command("train", "--resume", "--out", out, *given)
     with ExitStack() as stack:
         for trainer in () if world.rank else trainers:
             stack.enter_context(only_writer(trainer.out))
             check_outputs(trainer.out, tensorboard, overwrite, resume)  # others may have ended
-        results = [_run(group, again, tensorboard) for group in together(trainers)]
+        groups = training.together(trainers)
+        models = [model for group in groups for model in _run(group, again, tensorboard)]
     if world.rank:
         return None
-    models = [model for group in results for model in group]
-    lines: list[str | Table] = []
+    lines: list[Any] = []
     for path, model in models:
         written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
-        following = on_one_line(data.next_command("export", path, "net.h5"))
+        following = data.next_command("export", path, "net.h5")
         lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
     if tensorboard:
         lines.append(f"Look at the events with: {watch}")

@@ -110,15 +110,14 @@ def classify_command(
     "--decide",
     type=float,
     metavar="MARGIN",
-    help="For one class per sequence: say 'decided' at the first step where the lead of the best "
-    "class reaches this margin.",
+    help="For one class per sequence: say 'decided' once the best class leads by this margin.",
 )
 @click.option(
     "--lead-scale",
     type=numbers,
     metavar="A,B",
     help="For ecg: the standard deviation of each lead. Lines may then be "
-    '{"signal": [a, b]}, raw samples at 250 Hz, and are encoded as the training data were.',
+    '{"signal": [a, b]}, raw samples at 250 Hz.',
 )
 def stream_command(
     network: Path,

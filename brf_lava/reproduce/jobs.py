@@ -24,7 +24,7 @@ from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.io.signals import signals_held
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.report import LINES_PER_RUN, step_progress
-from brf_lava.reproduce.runs import Job
+from brf_lava.reproduce.runs import Run
 from brf_lava.reproduce.steps import EXPORT, RESUME, RUN, TRAIN, Work
 from brf_lava.train.metrics import read_metrics
 
@@ -61,12 +61,10 @@ class Cluster:
                 f"executor {self.name}: {error} Run this where Slurm's commands are, or choose "
                 "--executor local."
             ) from error
-        executor.update_parameters(name="brf-lava", timeout_min=self.minutes, cpus_per_task=threads)
-        if self.partition is not None:
-            executor.update_parameters(slurm_partition=self.partition)
-        if device == "cuda":
-            executor.update_parameters(gpus_per_node=1)
-        executor.update_parameters(slurm_array_parallelism=at_once)
+        more: dict[str, Any] = {} if self.partition is None else {"slurm_partition": self.partition}
+        more |= {"gpus_per_node": 1} if device == "cuda" else {}
+        limits = {"timeout_min": self.minutes, "slurm_array_parallelism": at_once}
+        executor.update_parameters(name="brf-lava", cpus_per_task=threads, **limits, **more)
         return executor
 
 
@@ -85,7 +83,7 @@ def read_manifest(out: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{path}: is not {KIND.name}, or damaged. {remedy}") from error
 
 
-def _write_manifest(jobs: Sequence[Job], numbers: dict[Job, str], out: Path) -> None:
+def _write_manifest(jobs: Sequence[Run], numbers: dict[Run, str], out: Path) -> None:
     rows = [
         {
             "run": job.folder.name,
@@ -101,7 +99,7 @@ def _write_manifest(jobs: Sequence[Job], numbers: dict[Job, str], out: Path) -> 
 
 
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Sequence[Run],
     at_once: int,
     threads: int,
     out: Path,
@@ -125,8 +123,8 @@ def run_jobs(
         cluster: Where they run; None for here.
     """
     works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.step}
-    numbers: dict[Job, str] = {}
-    running: dict[Job, Any] = {}
+    numbers: dict[Run, str] = {}
+    running: dict[Run, Any] = {}
     with ExitStack() as stack:
         stack.callback(lambda: _write_manifest(jobs, numbers, out))
         if cluster is None:
@@ -165,7 +163,7 @@ def run_jobs(
             return stop
 
 
-def _begin(job: Job, work: Work) -> str | None:
+def _begin(job: Run, work: Work) -> str | None:
     """Do a job here, unless all were stopped before its turn."""
     if work.stopped:
         return None
@@ -173,7 +171,7 @@ def _begin(job: Job, work: Work) -> str | None:
     return work()
 
 
-def _prepare(job: Job) -> None:
+def _prepare(job: Run) -> None:
     """Make the folder of a job that is about to begin, with its recipe and nothing old."""
     job.folder.path.mkdir(parents=True, exist_ok=True)
     if job.step is not None:
@@ -182,13 +180,13 @@ def _prepare(job: Job) -> None:
 
 
 def _submit(
-    works: dict[Job, Work], at_once: int, threads: int, out: Path, device: str, cluster: Cluster
-) -> dict[Job, Any]:
+    works: dict[Run, Work], at_once: int, threads: int, out: Path, device: str, cluster: Cluster
+) -> dict[Run, Any]:
     """Give jobs to a cluster as an array; those that it still has are not given again."""
     executor = cluster.executor(out / "scheduler", at_once, threads, device)
     import submitit
 
-    known, running = read_manifest(out), dict[Job, Any]()
+    known, running = read_manifest(out), dict[Run, Any]()
     for job in works if cluster.name == "slurm" else ():
         if number := known.get(job.folder.name, {}).get("job"):
             handle: Any = submitit.SlurmJob(out / "scheduler", str(number))
@@ -204,7 +202,7 @@ def _submit(
     return running
 
 
-def _end(job: Job, handle: Any) -> None:
+def _end(job: Run, handle: Any) -> None:
     """Take down how a job ended; one that was interrupted is neither done nor failed."""
     try:
         job.problem = handle.result()
@@ -217,7 +215,7 @@ def _end(job: Job, handle: Any) -> None:
         LOGGER.info("%s: failed: %s", job.folder.name, job.problem)
 
 
-def _look(job: Job) -> int:
+def _look(job: Run) -> int:
     """Return the epochs that a job has done, and log what is new since the last look."""
     step = job.folder.next_step
     if step is None:
@@ -225,13 +223,12 @@ def _look(job: Job) -> int:
     accuracy: list[float] = []
     with suppress(DataError):  # not begun, or a line that is half written
         accuracy = read_metrics(job.folder.metrics, (ACCURACY,), "")[ACCURACY]
-    epoch = len(accuracy)
     if (step, job.said[0]) == (RESUME, TRAIN):  # which has only just begun
         step = TRAIN
-    before, job.said = job.said, (step, epoch * LINES_PER_RUN // job.epochs)
-    if before[0] != step:
-        LOGGER.info("%s: %s", job.folder.name, STEPS[step])
-    elif before != job.said:
-        state = f"epoch {epoch}/{job.epochs}  validation {accuracy[-1]:.2%}"
+    before, job.said = job.said, (step, len(accuracy) * LINES_PER_RUN // job.epochs)
+    if before != job.said:
+        state = STEPS[step]
+        if before[0] == step:
+            state = f"epoch {len(accuracy)}/{job.epochs}  validation {accuracy[-1]:.2%}"
         LOGGER.info("%s: %s", job.folder.name, state)
-    return epoch
+    return len(accuracy)

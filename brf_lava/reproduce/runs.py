@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import product
+from dataclasses import asdict, dataclass, field
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +22,26 @@ from brf_lava.train.trainer import STATE_FORMAT, in_order
 
 Cell = tuple[str, str]  # task and neuron
 Row = tuple[str, str, str]  # and, of a grid, the changes
+METRICS = ("accuracy", "loss", "steps", "samples", "device")  # of the float network on test data
+INTEGER = ("backend", "accuracy", "agreement", "saturations")
 REMEDY = "Put back what this run wrote, or start it over with 'brf-lava reproduce --restart'."
 
 
 @dataclass(eq=False)
 class Run:
-    """A run that is planned or finished: where it is, and what it trains on which data."""
+    """A run: where it is, what it trains on which data, and how far it is.
+
+    step: the first that remains; None: it is done. problem: why it failed, if it did. said: what
+    was said of it last. values: of a finished one, what ``results.json`` says about it.
+    """
 
     folder: RunFolder
     recipe: Recipe
     data: DataSource
-
-
-@dataclass(eq=False)
-class RunRecord(Run):
-    """A finished run, and what ``results.json`` says about it."""
-
-    values: dict[str, Any]
-
-
-@dataclass(eq=False)
-class Job(Run):
-    """A run, the first step that remains of it, why it failed if it did, what was said last."""
-
-    step: str | None
+    step: str | None = None
     problem: str | None = None
     said: tuple[str, int] = ("", 0)
+    values: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -93,7 +87,7 @@ def plan(
     out: Path,
     load: Callable[[str], Dataset],
     restart: bool,
-) -> list[Job]:
+) -> list[Run]:
     """Return all runs asked for, with what remains of each.
 
     Args:
@@ -104,19 +98,18 @@ def plan(
         restart: Start over what is damaged, or of another recipe or other data; else refuse it.
     """
     jobs = []
-    for task in dict.fromkeys(row[0] for row in recipes):
+    for task, rows in groupby(recipes, lambda row: row[0]):
         dataset = load(task)  # one at a time: they may be large
-        for (of, neuron, variant), recipe in recipes.items():
-            for seed in range(seeds if of == task else 0):
-                folder = RunFolder(out, task, neuron, seed, variant)
-                source = in_order(dataset, recipe, seed).source
-                try:
-                    step = remaining(folder, recipe, source)
-                except BrfLavaError:
-                    if not restart:
-                        raise
-                    step = TRAIN
-                jobs.append(Job(folder, recipe, source, step))
+        for row, seed in product(rows, range(seeds)):
+            folder, recipe = RunFolder(out, *row[:2], seed, row[2]), recipes[row]
+            source = in_order(dataset, recipe, seed).source
+            try:
+                step = remaining(folder, recipe, source)
+            except BrfLavaError:
+                if not restart:
+                    raise
+                step = TRAIN
+            jobs.append(Run(folder, recipe, source, step))
         del dataset
     asked = {job.folder.path for job in jobs}  # the tables are of all runs, of others, too
     others = [each for each in run_folders(out) if each.path not in asked]
@@ -168,7 +161,7 @@ def run_folders(out: Path) -> list[RunFolder]:
     return folders
 
 
-def read_record(folder: RunFolder) -> RunRecord:
+def read_record(folder: RunFolder) -> Run:
     """Read a complete run.
 
     Raises: CheckpointError, DataError for a file that is damaged or belongs to another run.
@@ -187,27 +180,20 @@ def read_record(folder: RunFolder) -> RunRecord:
         "parameters": sum(value.numel() for value in checkpoint.model().parameters()),
         "epoch": checkpoint.epoch,  # the one that was kept, from 1
         "epochs": checkpoint.epochs_done,
-        "accuracy": metrics.accuracy,  # of the float network on the test split, as what follows
+        **{name: getattr(metrics, name) for name in METRICS},
         "sops": metrics.sops_per_sample,
-        "loss": metrics.loss,
-        "steps": metrics.steps,
-        "samples": metrics.samples,
-        "device": metrics.device,
         "seconds": sum(epochs["seconds"]),
         "validation_accuracy": epochs["validation_accuracy"],  # of every epoch
         "integer": {
-            "backend": measured.backend,
-            "accuracy": measured.accuracy,
+            **{name: getattr(measured, name) for name in INTEGER},
             "sops": measured.cost.sops,
-            "agreement": measured.agreement,
-            "saturations": measured.saturations,
         },
         "permuted": checkpoint.permutation is not None,
         "data": asdict(checkpoint.data),
         "recipe": checkpoint.recipe.text,
         "versions": checkpoint.versions,
     }
-    return RunRecord(folder, checkpoint.recipe, checkpoint.data, values)
+    return Run(folder, checkpoint.recipe, checkpoint.data, values=values)
 
 
 def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]]:
@@ -224,12 +210,10 @@ def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]
         what = f"task {task}, neuron {neuron}, seed {seed}; its folder is for {folder.name}"
         raise CheckpointError(f"{folder.model}: is of {what}. {REMEDY}")
     epochs = read_metrics(folder.metrics, ("seconds", "validation_accuracy"), REMEDY)
-    count = len(epochs["seconds"])
-    if count != checkpoint.epochs_done:
-        raise DataError(
-            f"{folder.metrics}: {count} epochs, but the model was trained for "
-            f"{checkpoint.epochs_done}. {REMEDY}"
-        )
+    count, done = len(epochs["seconds"]), checkpoint.epochs_done
+    if count != done:
+        text = f"{count} epochs, but the model was trained for {done}. {REMEDY}"
+        raise DataError(f"{folder.metrics}: {text}")
     return checkpoint, epochs
 
 

@@ -16,7 +16,7 @@ from brf_lava.errors import DataError
 from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.reproduce.jobs import read_manifest
 from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
-from brf_lava.reproduce.runs import RunRecord, check_alike, differences, read_record, run_folders
+from brf_lava.reproduce.runs import Run, check_alike, differences, read_record, run_folders
 from brf_lava.reproduce.steps import RunFolder
 from brf_lava.versions import versions
 
@@ -66,17 +66,17 @@ def epochs_to(fraction: float, accuracy: Sequence[float], kept: int) -> int:
     return next(epoch for epoch, value in enumerate(accuracy, 1) if value >= fraction * final)
 
 
-def table_lines(records: Sequence[RunRecord]) -> list[Line]:
+def table_lines(records: Sequence[Run]) -> list[Line]:
     """Return a line for each task, neuron and point of a grid, in the order of the published."""
     variants = dict.fromkeys(run.folder.variant for run in records)
-    rows: dict[tuple[str, str, str], list[RunRecord]] = {}
+    rows: dict[tuple[str, str, str], list[Run]] = {}
     for cell, variant in product(PUBLISHED, variants):
         runs = [run for run in records if (run.folder.cell, run.folder.variant) == (cell, variant)]
         rows[(*cell, variant)] = runs
     return [_line(runs, rows[task, BASELINE, at]) for (task, _, at), runs in rows.items() if runs]
 
 
-def _line(records: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
+def _line(records: Sequence[Run], baseline: Sequence[Run]) -> Line:
     cell, runs = records[0].folder.cell, [record.values for record in records]
     published = vars(PUBLISHED[cell])
     sops = statistics.fmean(run["sops"] for run in runs)
@@ -111,7 +111,7 @@ def _spread(name: str, values: Iterable[float]) -> Line:
     return {f"{name}_mean": statistics.fmean(values), f"{name}_std": std}
 
 
-def _changes(run: RunRecord) -> str:
+def _changes(run: Run) -> str:
     return "; ".join(differences(run.recipe, published_recipe(*run.folder.cell)))
 
 
@@ -156,7 +156,7 @@ were counted is not known in this detail, and the share of their second column i
 
 
 def notes(
-    records: Sequence[RunRecord], unfinished: Sequence[RunFolder], problems: Mapping[str, str]
+    records: Sequence[Run], unfinished: Sequence[RunFolder], problems: Mapping[str, str]
 ) -> list[str]:
     """Return what a reader of the tables must know of these runs, a sentence each.
 

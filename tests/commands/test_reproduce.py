@@ -39,8 +39,7 @@ from brf_lava.network.activity import FloatActivity
 from brf_lava.reproduce import jobs, runs, steps, tables
 from brf_lava.reproduce.published import FRACTIONS, NEURONS, PUBLISHED, TASKS
 from brf_lava.reproduce.runs import (
-    Job,
-    RunRecord,
+    Run,
     check_alike,
     differences,
     read_record,
@@ -107,7 +106,7 @@ def record(
     data: DataSource = SOURCE,
     recipe: Recipe | None = None,
     **changes: Any,
-) -> RunRecord:
+) -> Run:
     values = {
         "parameters": 1734,
         "epoch": 4,
@@ -119,7 +118,8 @@ def record(
         "integer": {"accuracy": 0.5, "sops": 100.0},
     }
     folder = RunFolder(Path("out"), task, neuron, seed)
-    return RunRecord(folder, recipe or recipe_for(task, neuron), data, {**values, **changes})
+    values |= changes
+    return Run(folder, recipe or recipe_for(task, neuron), data, values=values)
 
 
 def spread(line: tables.Line, name: str) -> tuple[float, float]:
@@ -291,7 +291,8 @@ def test_a_record_is_what_the_files_say(out: Path) -> None:
     assert [values[name] for name in ("accuracy", "sops", "loss")] == [0.7, 200.0, 1.5]
     assert [values[name] for name in ("epoch", "epochs", "seconds")] == [2, 3, 6.0]
     assert values["validation_accuracy"] == pytest.approx([0.1, 0.2, 0.3])
-    assert list(values["integer"].values()) == ["engine", 0.35, 50.0, 0.9, 3]
+    measured = {"backend": "engine", "accuracy": 0.35, "sops": 50.0}
+    assert values["integer"] == {**measured, "agreement": 0.9, "saturations": 3}
     change_result(brf(out, 1), agreement=None)  # not compared with the float network
     assert read_record(brf(out, 1)).values["integer"]["agreement"] is None
     write_run(brf(out, 1), small_recipe("BRF", "recurrent_density=0.5"))
@@ -439,7 +440,7 @@ def small_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
 
 def planned(
     dataset: Dataset, out: Path, seeds: int, *neurons: str, epochs: int = 3, restart: bool = False
-) -> list[Job]:
+) -> list[Run]:
     cells = [("ecg", neuron) for neuron in neurons or ("BRF",)]
     recipes = runs.recipes_for(cells, (*SMALL, f"epochs={epochs}"))
     return runs.plan(recipes, seeds, out, lambda _: dataset, restart)
@@ -553,8 +554,8 @@ def behave(folder: RunFolder, behavior: str) -> None:
     (folder.path / "behavior.txt").write_text(behavior)
 
 
-def job(out: Path, seed: int, behavior: str = "", step: str | None = "train") -> Job:
-    made = Job(brf(out, seed), small_recipe(), SOURCE, step)
+def job(out: Path, seed: int, behavior: str = "", step: str | None = "train") -> Run:
+    made = Run(brf(out, seed), small_recipe(), SOURCE, step)
     behave(made.folder, behavior)
     folder = made.folder
     before = {"resume": [folder.state], "export": [folder.model], "train": []}
@@ -564,7 +565,7 @@ def job(out: Path, seed: int, behavior: str = "", step: str | None = "train") ->
     return made
 
 
-def run(queue: list[Job]) -> tuple[list[int], list[int]]:
+def run(queue: list[Run]) -> tuple[list[int], list[int]]:
     """Run two at a time, with three threads each. Returns the seeds that are done and failed."""
     jobs.run_jobs(queue, 2, 3, queue[0].folder.path.parents[1])
     done = [each.folder.seed for each in queue if not each.step]
@@ -750,7 +751,7 @@ def calls(folder: RunFolder) -> list[str]:
     return [line.split()[0] for line in (folder.path / "calls.txt").read_text().splitlines()]
 
 
-def run_on(cluster: jobs.Cluster, queue: list[Job]) -> tuple[list[int], list[int]]:
+def run_on(cluster: jobs.Cluster, queue: list[Run]) -> tuple[list[int], list[int]]:
     """As `run`, on a cluster."""
     jobs.run_jobs(queue, 2, 3, queue[0].folder.path.parents[1], cluster=cluster)
     done = [each.folder.seed for each in queue if not each.step]
@@ -811,7 +812,7 @@ def test_a_killed_job_is_neither_done_nor_failed_and_ends_in_the_next_call(slurm
     killer.start()
     assert run_on(jobs.Cluster(), queue) == ([1], [])
     killer.join()
-    again = [Job(waiting, small_recipe(), SOURCE, "resume")]
+    again = [Run(waiting, small_recipe(), SOURCE, "resume")]
     assert run_on(jobs.Cluster(), again) == ([0], [])
     assert calls(waiting) == ["train", "train", "export", "run"]
 
