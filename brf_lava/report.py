@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.train.trainer import EpochReport
     from brf_lava.train.trainer import Progress as TrainingProgress
 
-Rows = tuple[str, Sequence[str], Iterable[Sequence[str]]]  # title, columns, cells of a table
 LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
 
@@ -62,13 +61,7 @@ def notice(text: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table.
-
-    Args:
-        title: Its title.
-        columns: Their headings; one that begins with > holds numbers.
-        rows: Finished cells; an empty row is a line across the table.
-    """
+    """Return a table. A heading that begins with > is of numbers; an empty row draws a line."""
     made = Table(title=title, title_justify="left")
     for column in columns:
         justify: Any = "right" if column.startswith(">") else "left"
@@ -165,27 +158,23 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
     return table("States: formats from measured ranges", ("layer", "state", *columns), rows)
 
 
-def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
-    """Return one line per neuron that rounding made unstable."""
-    return [
-        f"layer {index}, neuron {change.neuron}: {', '.join(change.parameters)} rounded to "
-        f"{change.rounded} would be unstable; changed to {change.corrected}"
-        for index, report in enumerate(reports, start=1)
-        for change in report.corrections
-    ]
-
-
-def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
-    """Return one line per layer with neurons that were trained to diverge, as RF allows."""
-    return [
-        f"layer {index}: {report.neuron} neurons {numbers} were trained beyond "
-        f"the divergence boundary. Without input, neuron {fastest} grows fastest, by "
-        f"{report.growth[fastest] - 1:.2%} per step. They are kept, and saturate."
-        for index, report in enumerate(reports, start=1)
-        if report.growth
-        for fastest in [max(report.growth, key=lambda k: report.growth[k])]
-        for numbers in [", ".join(map(str, report.growth))]
-    ]
+def stability_lines(reports: tuple[LayerReport, ...]) -> list[str]:
+    """Say what rounding made unstable, and which neurons were trained to diverge, as RF allows."""
+    corrected, growing = list[str](), list[str]()
+    for index, report in enumerate(reports, start=1):
+        corrected += [
+            f"layer {index}, neuron {change.neuron}: {', '.join(change.parameters)} rounded to "
+            f"{change.rounded} would be unstable; changed to {change.corrected}"
+            for change in report.corrections
+        ]
+        if growth := report.growth:
+            fastest, numbers = max(growth, key=lambda k: growth[k]), ", ".join(map(str, growth))
+            growing.append(
+                f"layer {index}: {report.neuron} neurons {numbers} were trained beyond the "
+                f"divergence boundary. Without input, neuron {fastest} grows fastest, by "
+                f"{growth[fastest] - 1:.2%} per step. They are kept, and saturate."
+            )
+    return [*(corrected or ["No neuron had to be changed to stay stable."]), *growing]
 
 
 def network_line(network: FixedNetwork | RealNetwork) -> str:

@@ -68,6 +68,7 @@ def map_command(
     placement = place(shape, board)
     inputs, hidden, chips = shape.layers[0].inputs, len(shape.layers) - 1, board.chips
     per_chip, utilization = board.limits.cores_per_chip.value, placement.utilization
+    available = chips * per_chip
     if out is not None and placement.cores:
         from brf_lava.analysis.draw.cores import draw_cores
 
@@ -75,12 +76,11 @@ def map_command(
         with options.picture(out) as figure:
             draw_cores(figure, utilization, TITLES, placement.first_layers, per_chip, title)
     checks, broken = list(placement.checks()), placement.violations
-    used = [
-        (each.most / each.limit.value, each.title) for each in checks[: len(TITLES)] if each.most
-    ]
-    most = ", ".join(f"{title} {share:.0%}" for share, title in sorted(used)[:-4:-1])
+    of_core = checks[: len(TITLES)]
+    used = sorted((each.most / each.limit.value, each.title) for each in of_core if each.most)
+    most = ", ".join(f"{title} {share:.0%}" for share, title in used[:-4:-1])
     fullest = TITLES[int(utilization.mean(axis=0).argmax())] if placement.cores else "-"
-    fits = f"{placement.cores:,} of {chips * per_chip:,} cores; fullest, on average: {fullest}"
+    fits = f"{placement.cores:,} of {available:,} cores; fullest, on average: {fullest}"
     lines = [
         f"Does not fit: {_number(len(broken), 'limit')} exceeded." if broken else f"Fits: {fits}.",
         f"network  {source}: {shape.name}, {_number(inputs, 'input')}, {shape.neurons:,} neurons "
@@ -103,12 +103,7 @@ def map_command(
         "fits": not broken,
         "violations": broken,
         "network": {"file": source, "name": shape.name, "inputs": inputs, "neurons": shape.neurons},
-        "board": {
-            "name": board.board,
-            "profile": profile,
-            "chips": chips,
-            "cores": chips * per_chip,
-        },
+        "board": {"name": board.board, "profile": profile, "chips": chips, "cores": available},
         "cores": placement.cores,
         "fewest_cores": max(placement.bound),
         "chips": placement.chips,

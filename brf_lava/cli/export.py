@@ -103,8 +103,7 @@ def export(
         f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}",
         fidelity.table(what),
         *([bits.trial_table(what, tried, [best], "chosen")] if lose is not None else []),
-        *(report.correction_lines(reports) or ["No neuron had to be changed to stay stable."]),
-        *report.growth_lines(reports),
+        *report.stability_lines(reports),
         *proof,
     ]
     if fidelity.agreement < AGREES:

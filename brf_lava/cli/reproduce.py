@@ -97,7 +97,7 @@ def reproduce(
     device: str,
     restart: bool,
     tables_only: bool,
-) -> Result | None:
+) -> Result:
     """Run the published experiments on TASK again and tabulate them next to the published values.
 
     Each run, from seed 0 on, is a training, its export and the exported network on the integer
@@ -146,11 +146,9 @@ def reproduce(
     with only_writer(out / "results.json"):
         stop = run_jobs(planned, jobs, threads, out, device, data.arguments(), cluster)
     error = _end(planned, out, stop)
-    if not all(job.step for job in planned):
-        return _tables(out, error)
-    if error is not None:
+    if error is not None and all(job.step for job in planned):
         raise error
-    return None
+    return _tables(out, error)
 
 
 def _check_tables_only() -> None:

@@ -113,14 +113,8 @@ def run_jobs(
     KeyboardInterrupt, is returned. It stops all jobs here, and a second one kills them; those of a
     cluster go on.
 
-    Args:
-        jobs: All of them, those that are done already included.
-        at_once: How many run side by side.
-        threads: Of each.
-        out: The folder of all runs.
-        device: For the trainings.
-        data: Options of all commands that read data.
-        cluster: Where they run; None for here.
+    jobs: all, those that are done included; `at_once` run side by side, with `threads` each.
+    device: for the trainings. data: options of all commands. cluster: None to run them here.
     """
     works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.step}
     numbers: dict[Run, str] = {}

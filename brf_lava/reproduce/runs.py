@@ -54,16 +54,10 @@ def recipes_for(
     grid: Sequence[Sequence[str]] = (),
     published: bool = False,
 ) -> dict[Row, Recipe]:
-    """Return the shipped recipes with these changes.
+    """Return the shipped recipes, or the published settings, with these changes.
 
-    Args:
-        cells: Tasks and neurons.
-        changes: As of `recipe.override`.
-        grid: The changes of each key that a sweep takes one by one; all combinations are made.
-        published: The published settings, not those that train best.
-
-    Raises:
-        RecipeError: As `recipe.override`, and for a change of the task or the neuron.
+    grid: the changes of each key that a sweep takes one by one; all combinations are made.
+    Raises: RecipeError as `recipe.override`, and for a change of the task or the neuron.
     """
     base = published_recipe if published else recipe_for
     recipes = {
@@ -71,12 +65,11 @@ def recipes_for(
         for cell in cells
         for point in product(*grid)
     }
-    for (*cell, _), recipe in recipes.items():
-        if [recipe.task, recipe.neuron_names] != cell:
-            what = f"a recipe of task {recipe.task} and neuron {recipe.neuron_names}"
+    for (task, neuron, _), recipe in recipes.items():
+        if (recipe.task, recipe.neuron_names) != (task, neuron):
             raise RecipeError(
-                f"reproduce: --set makes {'-'.join(cell).lower()} {what}. Name tasks as arguments, "
-                "neurons with --neurons."
+                f"reproduce: --set makes {task}-{neuron.lower()} a recipe of task {recipe.task}, "
+                f"neuron {recipe.neuron_names}. Name tasks as arguments, neurons with --neurons."
             )
     return recipes
 
@@ -88,14 +81,10 @@ def plan(
     load: Callable[[str], Dataset],
     restart: bool,
 ) -> list[Run]:
-    """Return all runs asked for, with what remains of each.
+    """Return all runs asked for, so many seeds of each recipe, with what remains of each.
 
-    Args:
-        recipes: What to run.
-        seeds: Runs of each, from seed 0 on.
-        out: The folder of all runs.
-        load: Returns a task's data.
-        restart: Start over what is damaged, or of another recipe or other data; else refuse it.
+    load: returns a task's data. restart: start over what is damaged, or of another recipe or other
+    data. Raises: BrfLavaError for such a run otherwise, and as `check_alike`.
     """
     jobs = []
     for task, rows in groupby(recipes, lambda row: row[0]):
@@ -120,8 +109,7 @@ def plan(
 def remaining(folder: RunFolder, recipe: Recipe, source: DataSource) -> str | None:
     """Return the first step of a run that is still to be done.
 
-    Raises:
-        BrfLavaError: Its files are damaged, or it is of another recipe or other data.
+    Raises: BrfLavaError if its files are damaged, or it is of another recipe or other data.
     """
     step = folder.next_step
     if step == TRAIN:
@@ -242,10 +230,7 @@ def check_alike(runs: Iterable[Run]) -> None:
     """Refuse a mean over runs that differ in more than their seed, and a ratio between data.
 
     Steps of a permuted task are in an order of their own for each seed, so only the kinds of its
-    data are compared.
-
-    Raises:
-        BrfLavaError: Names the folder of a run that differs from the first one of its kind.
+    data are compared. Raises: BrfLavaError with the folder of a run that differs from the first.
     """
     recipes: dict[str, Recipe] = {}
     sources: dict[str, DataSource] = {}
