@@ -7,17 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -75,12 +66,12 @@ def print_table(table: Table) -> None:
     make_console().print(table)
 
 
-def _bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
+def _bar(left: str, *right: progress.ProgressColumn | str, transient: bool) -> progress.Progress:
     """A bar on stderr after the first column; nothing where that is no terminal."""
     console = make_console(stderr=True)
-    left, *right = columns
-    parts = (left, BarColumn(bar_width=24), *right)
-    return Progress(*parts, console=console, transient=transient, disable=not console.is_terminal)
+    settings: Any = {"transient": transient, "disable": not console.is_terminal}
+    columns = left, progress.BarColumn(bar_width=24), *right
+    return progress.Progress(*columns, console=console, **settings)
 
 
 @contextmanager
@@ -89,9 +80,9 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     from brf_lava.train.trainer import Progress as TrainingProgress
 
     every = max(1, epochs // LINES_PER_RUN)
-    metrics = TextColumn("{task.fields[metrics]}")
-    epoch = TextColumn("epoch {task.fields[epoch]}")
-    with _bar(epoch, TaskProgressColumn(), TimeRemainingColumn(), metrics) as bar:
+    epoch, metrics = "epoch {task.fields[epoch]}", "{task.fields[metrics]}"
+    columns = progress.TaskProgressColumn(), progress.TimeRemainingColumn(), metrics
+    with _bar(epoch, *columns, transient=False) as bar:
         task = bar.add_task("", total=epochs, completed=done, epoch=f"{done}/{epochs}", metrics="")
 
         def on_batch(epoch: int, batch: int, batches: int) -> None:
@@ -114,8 +105,8 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
     """A bar over steps; nothing where there is no terminal."""
-    columns = (TextColumn(label), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with _bar(*columns, transient=True) as bar:
+    times = progress.TimeElapsedColumn(), progress.TimeRemainingColumn()
+    with _bar(label, progress.MofNCompleteColumn(), *times, transient=True) as bar:
         task = bar.add_task("", total=steps)
         yield lambda done: bar.update(task, completed=done)
 
@@ -123,7 +114,7 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def busy(label: str) -> Iterator[None]:
     """A moving bar while something without steps is done; nothing where there is no terminal."""
-    with _bar(TextColumn(label), TimeElapsedColumn(), transient=True) as bar:
+    with _bar(label, progress.TimeElapsedColumn(), transient=True) as bar:
         bar.add_task("", total=None)
         yield
 

@@ -8,15 +8,9 @@ from typing import Any
 
 import click
 
+from brf_lava.cli import options
 from brf_lava.cli.command import Command, Result
-from brf_lava.cli.options import (
-    PATH,
-    DataOptions,
-    Number,
-    data_option,
-    numbers,
-    rounding_option,
-)
+from brf_lava.cli.options import PATH
 from brf_lava.cli.target import DEFAULT_PROFILE, board_profile
 from brf_lava.cli.train import recipe_for_task
 from brf_lava.io.printable import on_one_line
@@ -26,10 +20,10 @@ from brf_lava.neurons.families import SPIKING
 @click.command(cls=Command, more=True)
 @click.argument("model", type=PATH)
 @click.argument("network", type=PATH)
-@data_option
+@options.data_option
 @click.option(
     "--weight-bits",
-    type=lambda text: numbers(text, int),
+    type=lambda text: options.numbers(text, int),
     default="8",
     metavar="BITS[,...]",
     help="Bits per weight, sign included (2-8): one number, or one for each matrix, the input and "
@@ -37,20 +31,20 @@ from brf_lava.neurons.families import SPIKING
 )
 @click.option(
     "--lose",
-    type=Number(0, 100),
+    type=options.Number(0, 100),
     help="Take the fewest bits, --weight-bits at most, that lose no more points of accuracy (of "
     "equal predictions without labels) on training samples that the rounding has not seen.",
 )
-@rounding_option
+@options.rounding_option
 @click.option("--parameter-bits", type=int, default=16, help="Fraction bits.")
 @click.option("--state-bits", type=int, help="Fraction bits of all states; else from the data.")
 def export(
     model: Path,
     network: Path,
-    data: DataOptions,
+    data: options.DataOptions,
     weight_bits: tuple[int, ...],
     lose: float | None,
-    **options: Any,
+    **how: Any,
 ) -> Result:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file.
 
@@ -82,18 +76,18 @@ def export(
     x, decision = exports.calibration_inputs(checkpoint, dataset), checkpoint.recipe.decision
     used = max(samples_used(real, x), samples_taught(x))
     samples, what = fidelity_samples(dataset.train, used, decision)
-    steps = exports.rounding_steps(trained, options["rounding"])
+    steps = exports.rounding_steps(trained, how["rounding"])
     if lose is not None:
         from brf_lava.analysis import bits
 
         board = board_profile(DEFAULT_PROFILE)
-        rounded = partial(exports.to_integers, trained, x, grams={}, **options)
+        rounded = partial(exports.to_integers, trained, x, grams={}, **how)
         trial = bits.trials(real, rounded, samples, board, steps)
         best, tried = bits.fewest_weight_bits(real, trial, weight_bits, lose)
         weight_bits = best.weight_bits
     with report.step_progress("rounding", steps) as advance:
         exported, reports = exports.export_model(
-            checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **options
+            checkpoint, dataset, network, weight_bits=weight_bits, progress=advance, **how
         )
     with report.busy("comparing with the float network"):
         fidelity = measure_fidelity(answers(real, samples), exported, samples)
@@ -125,7 +119,7 @@ def export(
 @click.option("--recipe", help="Take the neuron and its constants from this recipe.")
 @click.option("-o", "--out", type=PATH, default=Path("model.pt"))
 @click.option("--overwrite", is_flag=True, help="Replace a finished model in --out.")
-@data_option
+@options.data_option
 def import_command(
     published: Path,
     task: str,
@@ -133,7 +127,7 @@ def import_command(
     recipe: str | None,
     out: Path,
     overwrite: bool,
-    data: DataOptions,
+    data: options.DataOptions,
 ) -> Result:
     """Read a checkpoint of the published reference code into a model file.
 

@@ -17,9 +17,8 @@ from brf_lava.cli.board import estimate, map_command
 from brf_lava.cli.command import Group
 from brf_lava.cli.data import data
 from brf_lava.cli.export import export, import_command
-from brf_lava.cli.inspection import compare, info, report_command
-from brf_lava.cli.integers import audit, sweep_bits
 from brf_lava.cli.loihi2 import doctor, install_lava, loihi2
+from brf_lava.cli.look import audit, compare, info, report_command, sweep_bits
 from brf_lava.cli.plot import plot
 from brf_lava.cli.reproduce import reproduce
 from brf_lava.cli.run import run, verify

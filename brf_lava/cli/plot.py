@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from brf_lava.cli import options
 from brf_lava.cli.command import Group
-from brf_lava.cli.options import (
-    PATH,
-    DataOptions,
-    Number,
-    data_option,
-    drawable,
-    grouped,
-    option,
-    picture,
-)
+from brf_lava.cli.options import PATH, Number, option
 from brf_lava.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -38,7 +30,7 @@ class LookOptions:
     """As of `brf_lava.analysis.draw.style.picture`."""
 
     out: Path = option(
-        *("-o", "--out"), type=PATH, callback=drawable,
+        *("-o", "--out"), type=PATH, callback=options.drawable,
         help="Picture to write: .png, .svg or .pdf."
     )  # fmt: skip
     width: float | None = option(type=INCHES, help=SIZE)
@@ -59,11 +51,11 @@ def figure(draw: Callable[..., None]) -> click.Command:
 
     @wraps(draw)
     def command(look: LookOptions, **arguments: Any) -> None:
-        with picture(**vars(look)) as figure:
+        with options.picture(**vars(look)) as figure:
             draw(figure, **arguments)
 
     out = {"default": Path(f"{name}.png")}
-    with_look = grouped("look", LookOptions, "The picture", out=out)(command)
+    with_look = options.grouped("look", LookOptions, "The picture", out=out)(command)
     return plot.command(name, result=False)(with_look)
 
 
@@ -80,7 +72,7 @@ def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
             kind = click.IntRange(least)
             command = click.option(name, type=kind, default=default, help=text)(command)
         models = click.argument("models", type=PATH, nargs=-1, required=True, metavar="MODEL...")
-        return models(data_option(command))
+        return models(options.data_option(command))
 
     return decorate
 
@@ -185,8 +177,8 @@ def learning_curves(figure: Figure, metrics: Sequence[tuple[str, Path]]) -> None
 
 @figure
 @click.argument("model", type=PATH)
-@data_option
-def parameters(figure: Figure, model: Path, data: DataOptions) -> None:
+@options.data_option
+def parameters(figure: Figure, model: Path, data: options.DataOptions) -> None:
     """omega and b_offset of MODEL before and after training.
 
     The data are those of the training: their size is part of what the seed means.
@@ -208,11 +200,11 @@ def parameters(figure: Figure, model: Path, data: DataOptions) -> None:
 
 @figure
 @click.argument("model", type=PATH, metavar="MODEL.pt|NET.h5")
-@data_option
+@options.data_option
 @click.option("--sample", type=click.IntRange(0), default=0, help="Its number, from 0.")
 @click.option("--input", "record", type=PATH, help="For ecg: a WFDB record instead of test data.")
 def raster(
-    figure: Figure, model: Path, data: DataOptions, sample: int, record: Path | None
+    figure: Figure, model: Path, data: options.DataOptions, sample: int, record: Path | None
 ) -> None:
     """One test sample: inputs, hidden spikes, readout, and its labels.
 
@@ -271,7 +263,7 @@ def robustness(figure: Figure, **chosen: Any) -> None:
     _draw_swept(figure, sweeps.robustness, sweeps.draw_robustness, **chosen)
 
 
-def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]:
+def _load(path: Path, data: options.DataOptions) -> tuple[AnyNetwork, Dataset, Decision]:
     """A model in real numbers or a network file, its data, and how it answers."""
     import h5py
 
@@ -297,7 +289,7 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
 
 def _draw_swept(
     figure: Figure, sweep: Callable[..., Any], draw: Callable[..., None],
-    models: Sequence[Path], data: DataOptions, limit: int, **how: int,
+    models: Sequence[Path], data: options.DataOptions, limit: int, **how: int,
 ) -> None:  # fmt: skip
     """Sweep each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples

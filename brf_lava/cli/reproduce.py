@@ -153,13 +153,10 @@ def reproduce(
 
 def _check_tables_only() -> None:
     """Refuse options for a run, even with the values that they have by default."""
-    context = click.get_current_context()
+    context, allowed = click.get_current_context(), {"out", "tables_only", "json", "quiet"}
     for each in context.command.params:
-        source = context.get_parameter_source(str(each.name))
-        if (
-            each.name not in ("out", "tables_only", "json", "quiet")
-            and source is not ParameterSource.DEFAULT
-        ):
+        default = context.get_parameter_source(str(each.name)) is ParameterSource.DEFAULT
+        if not default and each.name not in allowed:
             raise RecipeError(f"--tables-only does not go with {each.opts[0]}. Leave that out.")
 
 

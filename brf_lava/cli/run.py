@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from brf_lava.backends.base import BACKENDS
+from brf_lava.cli import options
 from brf_lava.cli.command import Command, Result
-from brf_lava.cli.options import (
-    PATH,
-    DataOptions,
-    data_option,
-    device_option,
-    given,
-    grouped,
-    numbers,
-    option,
-)
+from brf_lava.cli.options import PATH, option
 from brf_lava.cli.target import BoardOptions, TargetOptions, board_options, target_options
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.io.printable import on_one_line
@@ -56,10 +48,10 @@ class ProbeOptions:
 
         if self.probe is not None and self.probe_out is not None:
             check_writable(self.probe_out, KIND)
-        elif options := given(self):
+        elif given := options.given(self):
             missing = "--probe" if self.probe is None else "--probe-out"
             raise ParameterError(
-                f"{', '.join(options)}: not without {missing}. Name the states with --probe and "
+                f"{', '.join(given)}: not without {missing}. Name the states with --probe and "
                 "their file with --probe-out."
             )
 
@@ -93,7 +85,7 @@ class ProbeOptions:
 @click.command(cls=Command)
 @click.argument("network", type=PATH, default=Path("net.h5"))
 @target_options(BACKENDS)
-@data_option
+@options.data_option
 @click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
 @click.option(
     "--nproc", type=click.IntRange(1), help="Share the samples between so many processes here."
@@ -105,21 +97,21 @@ class ProbeOptions:
     help="Compare all with the integer engine. Default: up to the size in the profile.",
 )
 @click.option("--reference", type=PATH, help="Also measure this float model again.")
-@device_option
+@options.device_option
 @click.option("-o", "--out", type=PATH, help="Also write the result to this JSON file.")
 @click.option(
     "--early",
-    type=numbers,
+    type=options.numbers,
     metavar="0.5,1,...",
     help="For one class per sample: how early the best class leads by each margin, in units of the "
     "readout, and what it costs to decide then.",
 )
-@grouped("probe", ProbeOptions, "Options to record states")
+@options.grouped("probe", ProbeOptions, "Options to record states")
 @board_options
 def run(
     network: Path,
     target: TargetOptions,
-    data: DataOptions,
+    data: options.DataOptions,
     batch: int | None,
     nproc: int | None,
     limit: int | None,

@@ -102,7 +102,13 @@ class TargetOptions:
                     f"--timeout: a run on {backend.title} cannot be ended from here. Name a "
                     "--partition with a time limit instead."
                 )
-            target = Target(Loihi2(board.on(self.profile or DEFAULT_PROFILE), _once()))
+            echo = cache(click.echo)  # each line once: the parts of a run are placed alike
+
+            def show(lines: Sequence[str]) -> None:
+                for line in lines:
+                    echo(line)
+
+            target = Target(Loihi2(board.on(self.profile or DEFAULT_PROFILE), show))
         else:
             if names := ", ".join(sorted(given(board))):
                 text = f"{names}: only for --backend loihi2, not {self.backend}. Omit it."
@@ -117,17 +123,6 @@ class TargetOptions:
             target = Target(backend, timeout, settings.check_limit, settings.batch or None)
         target.backend.require()
         return target
-
-
-def _once() -> Callable[[Sequence[str]], None]:
-    """Print each line of a placement once, as the parts of a run are placed alike."""
-    echo = cache(click.echo)
-
-    def show(lines: Sequence[str]) -> None:
-        for line in lines:
-            echo(line)
-
-    return show
 
 
 def target_options(backends: Iterable[str]) -> Callable[[Any], Any]:

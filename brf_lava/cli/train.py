@@ -7,6 +7,7 @@ import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 MOST_SEEDS = 100  # of a range
+say = partial(click.echo, err=True)
 
 
 def seed_numbers(text: str) -> list[int]:
@@ -129,7 +131,7 @@ def train(
         raise RecipeError("--nproc does not go with --seeds and --tensorboard. Leave them out.")
     watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(training.events_path(out))))}"
     if tensorboard:
-        click.echo(f"events  {watch}", err=True)
+        say(f"events  {watch}")
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
     if resume:
@@ -222,12 +224,12 @@ def _run(
         return []
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
     names = ", ".join(str(each.seed) for each in trainers)
-    click.echo(f"recipe  {recipe.name}, seed {names}", err=True)
+    say(f"recipe  {recipe.name}, seed {names}")
     if trainer.origin != "trained":
-        click.echo(f"start   {on_one_line(trainer.origin)}", err=True)
-    click.echo(f"data    {trainer.dataset.source.description}", err=True)
+        say(f"start   {on_one_line(trainer.origin)}")
+    say(f"data    {trainer.dataset.source.description}")
     several = f", {trainer.world.size} processes" if trainer.world.size > 1 else ""
-    click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}{several}", err=True)
+    say(f"device  {trainer.device.type}, kernel {trainer.kernel}{several}")
     try:
         with (
             report.training_progress(trainer.epoch, epochs) as shown,
@@ -237,22 +239,20 @@ def _run(
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # what follows is short and must be whole
             signal.signal(number, signal.SIG_IGN)
-        click.echo(
+        say(
             f"Stopped after epoch {trainer.epoch} of {epochs}; state saved in {resume_path(out)}. "
-            f"Go on with: {again}",
-            err=True,
+            f"Go on with: {again}"
         )
         for each in trainers:
             if each.epoch:
                 each.finish()
-                click.echo(f"The best model so far is in {each.out}.", err=True)
+                say(f"The best model so far is in {each.out}.")
         raise
     for each in trainers:
         if each.epoch < epochs:
-            click.echo(
+            say(
                 f"Stopped early, after epoch {each.epoch}: no better validation loss since epoch "
-                f"{each.best_epoch} (training.patience = {recipe.training.patience}).",
-                err=True,
+                f"{each.best_epoch} (training.patience = {recipe.training.patience})."
             )
     with report.busy("measuring on the test data"):
         return [(each.out, each.finish()) for each in trainers]

@@ -1,9 +1,8 @@
-"""brf-lava classify and stream"""
+"""The commands that use a network: classify and stream"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -148,12 +147,12 @@ def stream_command(
     if decide is not None:
         check_early(fixed, [decide], "--decide")
     reader = LineReader(fixed, None if lead_scale is None else LiveEcg(fixed, lead_scale))
-    readline: Callable[[], bytes] = partial(source.readline, LINE_MAX + 1)
+    lines = iter(partial(source.readline, LINE_MAX + 1), b"")
     stream = Stream(fixed, backend=chosen.backend.name, decide=decide, timeout=chosen.timeout)
     with stream:
         session = Session(fixed, stream, reader, sys.stdout.buffer)
         try:
-            session.run(iter(readline, b""), getattr(source, "name", "<stdin>"))
+            session.run(lines, getattr(source, "name", "<stdin>"))
         finally:
             click.echo(session.speed(), err=True)
 

@@ -83,14 +83,14 @@ def read_manifest(out: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{path}: is not {KIND.name}, or damaged. {remedy}") from error
 
 
-def _write_manifest(jobs: Sequence[Run], numbers: dict[Run, str], out: Path) -> None:
+def _write_manifest(jobs: Sequence[Run], out: Path) -> None:
     rows = [
         {
             "run": job.folder.name,
             "folder": str(job.folder.path.relative_to(out)),
             "state": "failed" if job.problem else "unfinished" if job.step else "done",
             **({"problem": job.problem} if job.problem else {}),
-            **({"job": numbers[job]} if job in numbers else {}),
+            **({"job": job.number} if job.number else {}),
         }
         for job in jobs
     ]
@@ -117,10 +117,9 @@ def run_jobs(
     device: for the trainings. data: options of all commands. cluster: None to run them here.
     """
     works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.step}
-    numbers: dict[Run, str] = {}
     running: dict[Run, Any] = {}
     with ExitStack() as stack:
-        stack.callback(lambda: _write_manifest(jobs, numbers, out))
+        stack.callback(_write_manifest, jobs, out)
         if cluster is None:
             pool = stack.enter_context(ThreadPoolExecutor(at_once))
             for work in works.values():
@@ -129,8 +128,7 @@ def run_jobs(
         else:
             with signals_held(signal.SIGINT, signal.SIGTERM):  # what is submitted is written down
                 running = _submit(works, at_once, threads, out, device, cluster)
-                numbers |= {job: str(each.job_id) for job, each in running.items()}
-        _write_manifest(jobs, numbers, out)
+        _write_manifest(jobs, out)
         try:
             with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
                 while running:
@@ -193,6 +191,8 @@ def _submit(
         with executor.batch():
             submitted = [executor.submit(works[job]) for job in new]
         running |= dict(zip(new, submitted, strict=True))
+    for job, handle in running.items():
+        job.number = str(handle.job_id)
     return running
 
 

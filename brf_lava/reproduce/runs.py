@@ -31,8 +31,9 @@ REMEDY = "Put back what this run wrote, or start it over with 'brf-lava reproduc
 class Run:
     """A run: where it is, what it trains on which data, and how far it is.
 
-    step: the first that remains; None: it is done. problem: why it failed, if it did. said: what
-    was said of it last. values: of a finished one, what ``results.json`` says about it.
+    step: the first that remains; None: it is done. problem: why it failed, if it did. number: of
+    its job on a cluster. said: what was said of it last. values: of a finished one, what
+    ``results.json`` says about it.
     """
 
     folder: RunFolder
@@ -40,6 +41,7 @@ class Run:
     data: DataSource
     step: str | None = None
     problem: str | None = None
+    number: str | None = None
     said: tuple[str, int] = ("", 0)
     values: dict[str, Any] = field(default_factory=dict)
 
