@@ -8,6 +8,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +31,13 @@ say = partial(click.echo, err=True)
 
 def seed_numbers(text: str) -> list[int]:
     """Read numbers and ranges with commas between, such as 0-7, as the type of an option."""
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
-        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not 0 <= high - low < MOST_SEEDS:
-            raise click.BadParameter(
-                f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
-            )
-        seeds |= dict.fromkeys(range(low, high + 1))
-    return list(seeds)
+    parts = [re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part) for part in text.split(",")]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if len(ranges) < len(parts) or not all(0 < len(each) <= MOST_SEEDS for each in ranges):
+        raise click.BadParameter(
+            f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
+        )
+    return list(dict.fromkeys(chain(*ranges)))
 
 
 @click.command(cls=Command)
@@ -156,8 +154,10 @@ def train(
         seed = start.seed if start and seed is None else seed
         loaded = data.load(chosen.task)
         pairs = outs.items() if seeds else [(seed or 0, out)]
-        more = start, memory, world
-        trainers = [Trainer(chosen, loaded, each, target, path, *more) for each, path in pairs]
+        trainers = [
+            Trainer(chosen, loaded, each, target, path, start, memory, world)
+            for each, path in pairs
+        ]
     given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
     again = data.next_command("train", "--resume", "--out", out, *given)
     with ExitStack() as stack:
