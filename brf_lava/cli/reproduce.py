@@ -56,9 +56,7 @@ def grid_of(text: str) -> list[str]:
     help="Train with each of these values, and draw what they give.",
 )
 @click.option(
-    "--published",
-    is_flag=True,
-    help="Use the published settings; not every seed trains to the end.",
+    "--published", is_flag=True, help="The published settings; not every seed trains to the end."
 )
 @click.option("-o", "--out", type=FOLDER, default=Path("reproduce"), help="A folder.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time. Default: one per core.")

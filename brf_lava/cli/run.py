@@ -87,14 +87,10 @@ class ProbeOptions:
 @target_options(BACKENDS)
 @options.data_option
 @click.option("--batch", type=click.IntRange(min=1), help="Samples in one Lava run; else all.")
-@click.option(
-    "--nproc", type=click.IntRange(1), help="Share the samples between so many processes here."
-)
+@click.option("--nproc", type=click.IntRange(1), help="Processes that share the samples here.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
 @click.option(
-    "--check/--no-check",
-    default=None,
-    help="Compare all with the integer engine. Default: up to the size in the profile.",
+    "--check/--no-check", default=None, help="Compare with the engine; else as the profile says."
 )
 @click.option("--reference", type=PATH, help="Also measure this float model again.")
 @options.device_option

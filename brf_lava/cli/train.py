@@ -62,15 +62,10 @@ def seed_numbers(text: str) -> list[int]:
 @options.data_option
 @options.device_option
 @click.option(
-    "--memory",
-    type=options.size,
-    metavar="SIZE",
-    help="The most to take on the CPU, such as 1.5GB. Default: all that is free.",
+    "--memory", type=options.size, metavar="SIZE", help="On the CPU, e.g. 1.5GB; else what is free."
 )
 @click.option(
-    "--nproc",
-    type=click.IntRange(1),
-    help="Share each batch between so many processes. Or use torchrun.",
+    "--nproc", type=click.IntRange(1), help="Processes that share each batch. Or use torchrun."
 )
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
 @click.option("--restart", is_flag=True, help="Discard the interrupted run in --out.")
