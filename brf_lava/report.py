@@ -7,17 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -32,7 +23,6 @@ if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.train.trainer import EpochReport
     from brf_lava.train.trainer import Progress as TrainingProgress
 
-Rows = tuple[str, Sequence[str], Iterable[Sequence[str]]]  # title, columns, cells of a table
 LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
 
@@ -62,13 +52,7 @@ def notice(text: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table.
-
-    Args:
-        title: Its title.
-        columns: Their headings; one that begins with > holds numbers.
-        rows: Finished cells; an empty row is a line across the table.
-    """
+    """Return a table. A heading that begins with > is of numbers; an empty row draws a line."""
     made = Table(title=title, title_justify="left")
     for column in columns:
         justify: Any = "right" if column.startswith(">") else "left"
@@ -82,12 +66,12 @@ def print_table(table: Table) -> None:
     make_console().print(table)
 
 
-def _bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
+def _bar(left: str, *right: progress.ProgressColumn | str, transient: bool) -> progress.Progress:
     """A bar on stderr after the first column; nothing where that is no terminal."""
     console = make_console(stderr=True)
-    left, *right = columns
-    parts = (left, BarColumn(bar_width=24), *right)
-    return Progress(*parts, console=console, transient=transient, disable=not console.is_terminal)
+    settings: Any = {"transient": transient, "disable": not console.is_terminal}
+    columns = left, progress.BarColumn(bar_width=24), *right
+    return progress.Progress(*columns, console=console, **settings)
 
 
 @contextmanager
@@ -96,9 +80,9 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     from brf_lava.train.trainer import Progress as TrainingProgress
 
     every = max(1, epochs // LINES_PER_RUN)
-    metrics = TextColumn("{task.fields[metrics]}")
-    epoch = TextColumn("epoch {task.fields[epoch]}")
-    with _bar(epoch, TaskProgressColumn(), TimeRemainingColumn(), metrics) as bar:
+    epoch, metrics = "epoch {task.fields[epoch]}", "{task.fields[metrics]}"
+    columns = progress.TaskProgressColumn(), progress.TimeRemainingColumn(), metrics
+    with _bar(epoch, *columns, transient=False) as bar:
         task = bar.add_task("", total=epochs, completed=done, epoch=f"{done}/{epochs}", metrics="")
 
         def on_batch(epoch: int, batch: int, batches: int) -> None:
@@ -121,8 +105,8 @@ def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
 @contextmanager
 def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
     """A bar over steps; nothing where there is no terminal."""
-    columns = (TextColumn(label), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with _bar(*columns, transient=True) as bar:
+    times = progress.TimeElapsedColumn(), progress.TimeRemainingColumn()
+    with _bar(label, progress.MofNCompleteColumn(), *times, transient=True) as bar:
         task = bar.add_task("", total=steps)
         yield lambda done: bar.update(task, completed=done)
 
@@ -130,7 +114,7 @@ def step_progress(label: str, steps: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def busy(label: str) -> Iterator[None]:
     """A moving bar while something without steps is done; nothing where there is no terminal."""
-    with _bar(TextColumn(label), TimeElapsedColumn(), transient=True) as bar:
+    with _bar(label, progress.TimeElapsedColumn(), transient=True) as bar:
         bar.add_task("", total=None)
         yield
 
@@ -165,27 +149,23 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
     return table("States: formats from measured ranges", ("layer", "state", *columns), rows)
 
 
-def correction_lines(reports: tuple[LayerReport, ...]) -> list[str]:
-    """Return one line per neuron that rounding made unstable."""
-    return [
-        f"layer {index}, neuron {change.neuron}: {', '.join(change.parameters)} rounded to "
-        f"{change.rounded} would be unstable; changed to {change.corrected}"
-        for index, report in enumerate(reports, start=1)
-        for change in report.corrections
-    ]
-
-
-def growth_lines(reports: tuple[LayerReport, ...]) -> list[str]:
-    """Return one line per layer with neurons that were trained to diverge, as RF allows."""
-    return [
-        f"layer {index}: {report.neuron} neurons {numbers} were trained beyond "
-        f"the divergence boundary. Without input, neuron {fastest} grows fastest, by "
-        f"{report.growth[fastest] - 1:.2%} per step. They are kept, and saturate."
-        for index, report in enumerate(reports, start=1)
-        if report.growth
-        for fastest in [max(report.growth, key=lambda k: report.growth[k])]
-        for numbers in [", ".join(map(str, report.growth))]
-    ]
+def stability_lines(reports: tuple[LayerReport, ...]) -> list[str]:
+    """Say what rounding made unstable, and which neurons were trained to diverge, as RF allows."""
+    corrected, growing = list[str](), list[str]()
+    for index, report in enumerate(reports, start=1):
+        corrected += [
+            f"layer {index}, neuron {change.neuron}: {', '.join(change.parameters)} rounded to "
+            f"{change.rounded} would be unstable; changed to {change.corrected}"
+            for change in report.corrections
+        ]
+        if growth := report.growth:
+            fastest, numbers = max(growth, key=lambda k: growth[k]), ", ".join(map(str, growth))
+            growing.append(
+                f"layer {index}: {report.neuron} neurons {numbers} were trained beyond the "
+                f"divergence boundary. Without input, neuron {fastest} grows fastest, by "
+                f"{growth[fastest] - 1:.2%} per step. They are kept, and saturate."
+            )
+    return [*(corrected or ["No neuron had to be changed to stay stable."]), *growing]
 
 
 def network_line(network: FixedNetwork | RealNetwork) -> str:

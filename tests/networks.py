@@ -129,9 +129,7 @@ def short_ecg() -> Dataset:
 
 def give_commands(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """As the data of their task."""
-    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: dataset)
-    for command in ("train", "export", "run", "plot"):
-        monkeypatch.setattr(f"brf_lava.cli.{command}.load_data", lambda *_: dataset, raising=False)
+    monkeypatch.setattr("brf_lava.cli.options.DataOptions.load", lambda *_: dataset)
 
 
 SPIKING = [neuron for neuron in families.NEURONS.values() if neuron.spiking]

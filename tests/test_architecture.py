@@ -133,7 +133,7 @@ NEURON_FILES = {
 ELSEWHERE = {
     "reproduce/published.py": "the table of the paper, which has these neurons and no others",
     "ecg/classify.py": "brf is the extension of this program's annotation files",
-    "cli/import_published.py": "which of the published networks come without an order of steps",
+    "cli/export.py": "which of the published networks come without an order of steps",
 }
 PROSE = "BRF reference code"  # of Higuchi et al. 2024, where data come from
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,15 +58,12 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value.tolist()
 
 
-def _flags(result: bool, more: bool) -> list[click.Option]:
-    flags = [
-        *([click.Option(["--json"], is_flag=True, help="Print the result as JSON.")] * result),
-        *([click.Option(["--all", "everything"], is_flag=True, help="Print all of it.")] * more),
-        click.Option(["-q", "--quiet"], is_flag=True, help="Print errors, and JSON if asked for."),
-    ]
-    for flag in flags:
-        vars(flag)["section"] = COMMON
-    return flags
+class Option(click.Option):
+    """An option, and the section of the help that it stands in."""
+
+    def __init__(self, *names: Any, section: str = COMMON, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.section = section
 
 
 class Command(click.Command):
@@ -74,16 +71,17 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, result: bool = True, more: bool = False, **extra: Any) -> None:
         super().__init__(*args, **extra)
-        self.params += _flags(result, more)
+        flags = (
+            (result, ["--json"], "Print the result as JSON."),
+            (more, ["--all", "everything"], "Print all of it."),
+            (True, ["-q", "--quiet"], "Print errors, and JSON if asked for."),
+        )
+        self.params += [Option(names, is_flag=True, help=text) for on, names, text in flags if on]
 
     def invoke(self, ctx: click.Context) -> None:
-        json, everything, quiet = (
-            ctx.params.pop(name, False) for name in ("json", "everything", "quiet")
-        )
-        with ExitStack() as stack:
-            if quiet:
-                nowhere = stack.enter_context(open(os.devnull, "w"))
-                stack.enter_context(redirect_stderr(nowhere))
+        names = "json", "everything", "quiet"
+        json, everything, quiet = (ctx.params.pop(name, False) for name in names)
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere) if quiet else nullcontext():
             found = super().invoke(ctx)
         if not isinstance(found, Result):
             return

@@ -1,4 +1,4 @@
-"""brf-lava loihi2"""
+"""brf-lava loihi2, doctor and install-lava"""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from brf_lava.cli.command import Group, Result
+from brf_lava.cli.command import Command, Group, Result
 from brf_lava.cli.options import PATH
+from brf_lava.cli.target import BoardOptions, board_options, profile_option
 from brf_lava.errors import ParameterError
 
 
@@ -44,3 +45,47 @@ def program(network: Path, layer: int | None) -> Result:
     for number, text in listings.items():
         lines += [f"layer {number}: {fixed.layers[int(number) - 1].shape[0]} neurons", *text, ""]
     return Result({"layers": listings, "needs": needs}, [*lines, *needs])
+
+
+@click.command(cls=Command, more=True)
+@profile_option
+@board_options
+def doctor(profile: str, board: BoardOptions) -> Result:
+    """List what a run on Loihi 2 needs, what of it is here, and what to do about the rest.
+
+    Exit code 0 whatever is missing. Whether a network runs, 'brf-lava verify' says.
+
+    \b
+    Examples:
+      brf-lava doctor
+      brf-lava doctor --all --profile loihi2-kapohopoint
+    """
+    from brf_lava.backends.loihi2.doctor import examine, missing
+
+    findings, _ = examine(board.on(profile))
+    lacking = missing(findings)
+    verdict = "Nothing is missing for loihi2. Next: brf-lava verify NET.h5 --backend loihi2"
+    names = [f"{'+' if each.found else '-'} {each.name}" for each in findings]
+    return Result(
+        {"loihi2": not lacking, "findings": findings},
+        [f"Missing for loihi2: {lacking}." if lacking else verdict, *names],
+        ["", *(each.line() for each in findings)],
+    )
+
+
+@click.command("install-lava", cls=Command, result=False)
+@click.option("--dry-run", is_flag=True, help="Print the commands without running them.")
+def install_lava(dry_run: bool) -> None:
+    """Install Lava (lava-nc 0.10.0, lava-dl 0.6.0) into the environment of this command.
+
+    The unmodified wheels of its last releases are installed, hashes checked, with current versions
+    of what they need: their own metadata allow Python 3.10 and torch 2.3 only.
+
+    \b
+    Examples:
+      brf-lava install-lava --dry-run
+      brf-lava install-lava
+    """
+    from brf_lava import lava_install
+
+    lava_install.install_lava(click.echo, dry_run=dry_run)

@@ -13,26 +13,17 @@ from typing import Any
 import click
 
 from brf_lava import __version__
-from brf_lava.cli.audit import audit
-from brf_lava.cli.classify import classify_command
+from brf_lava.cli.board import estimate, map_command
 from brf_lava.cli.command import Group
 from brf_lava.cli.data import data
-from brf_lava.cli.doctor import doctor
-from brf_lava.cli.estimate import estimate
-from brf_lava.cli.export import export
-from brf_lava.cli.import_published import import_command
-from brf_lava.cli.info import compare, info
-from brf_lava.cli.install_lava import install_lava
-from brf_lava.cli.loihi2 import loihi2
-from brf_lava.cli.map import map_command
+from brf_lava.cli.export import export, import_command
+from brf_lava.cli.loihi2 import doctor, install_lava, loihi2
+from brf_lava.cli.look import audit, compare, info, report_command, sweep_bits
 from brf_lava.cli.plot import plot
-from brf_lava.cli.report import report_command
 from brf_lava.cli.reproduce import reproduce
-from brf_lava.cli.run import run
-from brf_lava.cli.stream import stream_command
-from brf_lava.cli.sweep_bits import sweep_bits
+from brf_lava.cli.run import run, verify
 from brf_lava.cli.train import train
-from brf_lava.cli.verify import verify
+from brf_lava.cli.use import classify_command, stream_command
 from brf_lava.errors import CLOSED_PIPE, INTERRUPTED, OUT_OF_MEMORY, TERMINATED, BrfLavaError
 from brf_lava.io.printable import printable_streams, shortened
 from brf_lava.io.signals import Terminated, terminated_like_interrupted
@@ -156,7 +147,9 @@ class Commands(Group):
                 formatter.write_dl(rows, col_spacing=2)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="brf-lava")
 def main() -> None:
     """Balanced Resonate-and-Fire networks from PyTorch to Lava and Loihi 2.

@@ -1,4 +1,4 @@
-"""What several commands share: options, and loading a task's data."""
+"""What several commands share: options, loading a task's data, and drawing a picture."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from brf_lava.cli.command import Option
 from brf_lava.errors import DataError, NetworkFileError
+from brf_lava.io.extras import require_extra
+from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from brf_lava.data.dataset import Dataset
+    from matplotlib.figure import Figure
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+    from brf_lava.data.dataset import Dataset
+    from brf_lava.train.checkpoint import Checkpoint
 
 PATH = click.Path(path_type=Path)
 
@@ -42,36 +47,44 @@ def size(text: str) -> int:
     return round(float(number) * factor)
 
 
+def option(*names: str, default: Any = None, **settings: Any) -> Any:
+    """An option of a group, as of `click.option`; without names it is called as the field."""
+    return field(default=default, metadata={"names": names, **settings})
+
+
+def _names(option: Field[Any]) -> tuple[str, ...]:
+    return option.metadata["names"] or (f"--{option.name.replace('_', '-')}",)
+
+
 def grouped(
-    name: str, group: type[Any], title: str, *options: Callable[[Any], Any]
+    name: str, group: type[Any], title: str, **changes: dict[str, Any]
 ) -> Callable[[Any], Any]:
     """Give a command several options as one argument.
 
-    name: of the argument. group: a dataclass, whose fields are the names of the options'
-    parameters. title: of their section in the help. options: as of `click.option`, in the order of
-    the help.
+    name: of the argument. group: a dataclass, whose fields are made by `option`. title: of their
+    section in the help. changes: what is other for this command, by the field's name.
     """
-    parameters = [field.name for field in fields(group)]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def with_group(*positional: Any, **arguments: Any) -> Any:
-            values = {parameter: arguments.pop(parameter) for parameter in parameters}
+            values = {each.name: arguments.pop(each.name) for each in fields(group)}
             return command(*positional, **arguments, **{name: group(**values)})
 
-        for option in reversed(options):
-            with_group = option(with_group)
-            vars(vars(with_group)["__click_params__"][-1])["section"] = title
+        for each in reversed(fields(group)):
+            settings = {**each.metadata, "default": each.default, **changes.get(each.name, {})}
+            del settings["names"]
+            names = (*_names(each), each.name)
+            with_group = click.option(*names, cls=Option, section=title, **settings)(with_group)
         return with_group
 
     return decorate
 
 
-def given(options: Any) -> list[str]:
-    """Return the names of the options in a group that the user gave."""
-    return [
-        f"--{name.replace('_', '-')}" for name, value in vars(options).items() if value is not None
-    ]
+def given(options: Any) -> dict[str, Any]:
+    """Return the options of a group that the user gave, by their names."""
+    values = {_names(each)[0]: getattr(options, each.name) for each in fields(options)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def numbers(text: str, kind: type[Any] = float) -> tuple[Any, ...]:
@@ -88,122 +101,139 @@ def numbers(text: str, kind: type[Any] = float) -> tuple[Any, ...]:
 class DataOptions:
     """Where the data of a task are, and how they are read."""
 
-    folder: Path | None = None  # or one of its files; None for the default places
-    unlabeled: str | None = None  # what steps without a label count as; None for what the data say
-    permutation: Path | None = None  # a file with the order of the steps, or the word identity
+    folder: Path | None = option(
+        "--data",
+        type=PATH,
+        help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, the cache folder, or "
+        "(ecg alone) synthetic data.",
+    )
+    unlabeled: str | None = option(
+        type=click.Choice(["first-class", "mask"]),
+        help="Count steps without a label as the first class, or not at all. Default: the data's.",
+    )
+    permutation: Path | None = option(
+        type=PATH,
+        metavar="FILE|identity",
+        help="Order of the steps, for a permuted task: .npy, .pt, .txt, or identity for their own. "
+        "Else the model's, or drawn from the seed.",
+    )
+
+    def locate(self, task: str, source: Path | None = None) -> str:
+        """Return a task's name as it is, or where the .toml of a task of the user's own is.
+
+        It is looked for at the path itself, below --data (else BRF_LAVA_DATA), and in the folder of
+        `source`, the model, network or recipe that names it. Raises: DataError if it is nowhere.
+        """
+        from brf_lava.data.places import DATA_VARIABLE
+        from brf_lava.tasks.own import find_file
+
+        if not task.endswith(".toml"):
+            return task
+        named = self.folder or os.environ.get(DATA_VARIABLE)
+        places = [Path(named)] if named else []
+        return str(find_file(Path(task), places + ([source.parent] if source else [])))
+
+    def load(self, task: str, source: Path | None = None) -> Dataset:
+        """Load the data of a task, and show their notices, such as that they are synthetic.
+
+        task: a name, or a .toml file. source: the file that names the task, see `locate`.
+        Raises: DataError as `Task.load` and `locate`; for a permutation of a task without one.
+        """
+        from brf_lava import report
+        from brf_lava.data.permutation import read_permutation
+        from brf_lava.tasks.registry import find_task
+
+        found, permutation = find_task(self.locate(task, source)), self.permutation
+        if permutation is not None and not found.permuted:
+            raise DataError(
+                f"--permutation {permutation}: the steps of task {found.name} are not permuted. "
+                "Leave it out."
+            )
+        with report.busy(f"reading the data of {found.name}"):
+            dataset = found.load(self.folder, unlabeled=self.unlabeled)
+        for notice in dataset.notices:
+            report.notice(notice)
+        return dataset.permuted(read_permutation(permutation)) if permutation else dataset
+
+    def load_for(self, provenance: dict[str, Any], source: Path) -> Dataset:
+        """Load the data for a network, their steps in the order that it was trained with.
+
+        provenance: the network file's, or a model's as if it were one. source: that file.
+        Raises: NetworkFileError if the provenance names no task; DataError as `load`.
+        """
+        import numpy as np
+
+        from brf_lava import report
+        from brf_lava.ecg.signal import delay_notice
+
+        if "task" not in provenance:
+            raise NetworkFileError(
+                f"{source}: its provenance has no task, so its data are not known. Name a file "
+                "written by 'brf-lava export'."
+            )
+        stored = provenance.get("permutation")
+        order = None if stored is None else np.array(stored)
+        dataset = self.load(provenance["task"], source).ordered_as(order)
+        trained = provenance.get("data", {}).get("kind")
+        if trained and (notice := delay_notice(trained, dataset.source.kind)):
+            report.notice(notice)
+        return dataset
+
+    def load_model(self, path: Path) -> tuple[Checkpoint, Dataset]:
+        """Load a model, and its data as `load_for` does."""
+        from brf_lava.inspection.subjects import provenance_of
+        from brf_lava.train.checkpoint import load_checkpoint
+
+        model = load_checkpoint(path)
+        return model, self.load_for(provenance_of(model), path)
 
     def arguments(self) -> tuple[str, ...]:
         """Return the options that were given, as arguments of another command."""
-        options = ("--data", "--unlabeled", "--permutation")
-        pairs = zip(options, (self.folder, self.unlabeled, self.permutation), strict=True)
-        return tuple(str(part) for pair in pairs if pair[1] is not None for part in pair)
+        return tuple(str(part) for pair in given(self).items() for part in pair)
+
+    def next_command(self, *words: str | Path) -> str:
+        """Return a command to be printed and pasted: these words, and the same data options."""
+        return on_one_line(shlex.join(["brf-lava", *map(str, words), *self.arguments()]))
 
 
-data_option = grouped(
-    "data",
-    DataOptions,
-    "Options for the data",
-    click.option(
-        "--data",
-        "folder",
-        type=PATH,
-        help="Folder with the data, or one of its files. Else BRF_LAVA_DATA, else the cache "
-        "folder, else (ecg alone) synthetic data.",
-    ),
-    click.option(
-        "--unlabeled",
-        type=click.Choice(["first-class", "mask"]),
-        help="Count steps without a label as the first class, or not at all. Default: as "
-        "published with the data.",
-    ),
-    click.option(
-        "--permutation",
-        type=PATH,
-        metavar="FILE|identity",
-        help="Order of the steps, for a permuted task: .npy, .pt or .txt, or the word "
-        "identity for their own. Else the model's, or drawn from the seed.",
-    ),
-)
+data_option = grouped("data", DataOptions, "Options for the data")
 
-device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 
 rounding_option = click.option(
     "--rounding",
     type=click.Choice(["distilled", "adaptive", "nearest"]),
     default="distilled",
-    show_default=True,
-    help="How weights become integers. nearest: each alone; adaptive: so that the neurons' "
-    "membranes stay close to the float ones; distilled: these are then trained, without labels, to "
-    "answer as the float network.",
+    help="How weights become integers. nearest: each alone; adaptive: so that membranes stay close "
+    "to the float ones; distilled: these, then trained, without labels, to answer as float.",
+)
+
+limit_option = click.option(
+    "--limit", type=click.IntRange(1), default=500, help="Test samples to run."
 )
 
 
-def located(task: str, data: DataOptions, source: Path | None = None) -> str:
-    """Return a task's name as it is, or where the .toml of a task of the user's own is.
+def drawable(ctx: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
+    """Find out before long work that no picture could be written."""
+    if out is not None:
+        require_extra("plot", "matplotlib")
+        from brf_lava.analysis.draw.style import check_picture
 
-    It is looked for at the path itself, below --data (else BRF_LAVA_DATA), and in the folder of
-    `source`, the model, network or recipe that names it. Raises: DataError if it is nowhere.
-    """
-    from brf_lava.data.places import DATA_VARIABLE
-    from brf_lava.tasks.own import find_file
-
-    if not task.endswith(".toml"):
-        return task
-    named = str(data.folder) if data.folder is not None else os.environ.get(DATA_VARIABLE)
-    places = ([Path(named)] if named else []) + ([source.parent] if source is not None else [])
-    return str(find_file(Path(task), places))
+        check_picture(out)
+    return out
 
 
-def load_data(task: str, data: DataOptions, source: Path | None = None) -> Dataset:
-    """Load the data of a task, and show their notices, such as that they are synthetic.
-
-    task: a name, or a .toml file. source: the file that names the task, see `located`.
-    Raises: DataError as `Task.load` and `located`, and for a permutation of a task that has none.
-    """
-    from brf_lava import report
-    from brf_lava.data.permutation import read_permutation
-    from brf_lava.tasks.registry import find_task
-
-    found, permutation = find_task(located(task, data, source)), data.permutation
-    if permutation is not None and not found.permuted:
-        raise DataError(
-            f"--permutation {permutation}: the steps of task {found.name} are not permuted. Leave "
-            "it out."
-        )
-    with report.busy(f"reading the data of {found.name}"):
-        dataset = found.load(data.folder, unlabeled=data.unlabeled)
-    for notice in dataset.notices:
-        report.notice(notice)
-    return dataset.permuted(read_permutation(permutation)) if permutation else dataset
+picture_option = click.option(
+    "-o", "--out", type=PATH, callback=drawable, help="Also draw it: .png, .svg or .pdf."
+)
 
 
-def network_data(provenance: dict[str, Any], data: DataOptions, source: Path) -> Dataset:
-    """Load the data for an exported network, their steps in the order that it was trained with.
+@contextmanager
+def picture(out: Path, **look: Any) -> Iterator[Figure]:
+    """A figure that is written in the end, and said to be; see `analysis.draw.style.picture`."""
+    from brf_lava.analysis.draw import style
 
-    provenance: the network file's. source: that file.
-    Raises: NetworkFileError if the provenance names no task; DataError as `load_data`.
-    """
-    import numpy as np
-
-    from brf_lava import report
-    from brf_lava.ecg.signal import delay_notice
-
-    if "task" not in provenance:
-        raise NetworkFileError(
-            f"{source}: its provenance has no task, so its data are not known. Name a file written "
-            "by 'brf-lava export'."
-        )
-    stored = provenance.get("permutation")
-    order = None if stored is None else np.array(stored)
-    dataset = load_data(provenance["task"], data, source).ordered_as(order)
-    trained = provenance.get("data", {}).get("kind")
-    if trained and (notice := delay_notice(trained, dataset.source.kind)):
-        report.notice(notice)
-    return dataset
-
-
-def next_command(*words: str | Path, data: DataOptions) -> str:
-    """Return a command to be printed and pasted: these words, and the same data options."""
-    return shlex.join(["brf-lava", *map(str, words), *data.arguments()])
+    with style.picture(out, **look) as figure:
+        yield figure
+    for path in filter(None, (out, look.get("csv"))):
+        click.echo(f"Wrote {on_one_line(path)}.", err=True)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from brf_lava.cli.command import Command, Result
-from brf_lava.cli.options import DataOptions, data_option, device_option, load_data
-from brf_lava.errors import DataError, JobError, RecipeError
+from brf_lava.cli.options import DataOptions, data_option, device_option, picture
+from brf_lava.errors import JobError, RecipeError
 from brf_lava.io.printable import on_one_line
 from brf_lava.reproduce.published import NEURONS, TASKS
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from brf_lava.reproduce.plan import Job
+    from brf_lava.reproduce.runs import Run
 
 
 PICTURE = "grid.png"
@@ -46,14 +44,8 @@ def grid_of(text: str) -> list[str]:
 
 @click.command(cls=Command)
 @click.argument("tasks", type=click.Choice(TASKS, case_sensitive=False), nargs=-1)
-@click.option(
-    "--neurons",
-    type=neuron_names,
-    metavar="NAMES",
-    default=",".join(NEURONS).lower(),
-    show_default=True,
-)
-@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each.")
+@click.option("--neurons", type=neuron_names, metavar="NAMES", default=",".join(NEURONS).lower())
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Runs of each.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change all recipes.")
 @click.option(
@@ -61,23 +53,18 @@ def grid_of(text: str) -> list[str]:
     type=grid_of,
     multiple=True,
     metavar="KEY=VALUE,...",
-    help="Train each recipe with each of these values, and draw what they give.",
+    help="Train with each of these values, and draw what they give.",
 )
 @click.option(
-    "--published",
-    is_flag=True,
-    help="Use the published settings, which do not train to the end with every seed.",
+    "--published", is_flag=True, help="The published settings; not every seed trains to the end."
 )
-@click.option(
-    "-o", "--out", type=FOLDER, default=Path("reproduce"), show_default=True, help="A folder."
-)
+@click.option("-o", "--out", type=FOLDER, default=Path("reproduce"), help="A folder.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time. Default: one per core.")
 @click.option(
     "--executor",
     type=click.Choice(["local", "slurm"]),
     default="local",
-    show_default=True,
-    help="Where jobs run: here, or as an array of Slurm (extra [slurm]).",
+    help="Where jobs run; slurm: as an array, extra [slurm].",
 )
 @click.option("--partition", help="Of Slurm.")
 @click.option(
@@ -85,7 +72,7 @@ def grid_of(text: str) -> list[str]:
     "minutes",
     type=click.IntRange(min=1),
     metavar="MINUTES",
-    help="Limit of a job of Slurm, after which it goes on in another. Default: 240.",
+    help="After which a job of Slurm goes on in another. Default: 240.",
 )
 @data_option
 @device_option
@@ -108,7 +95,7 @@ def reproduce(
     device: str,
     restart: bool,
     tables_only: bool,
-) -> Result | None:
+) -> Result:
     """Run the published experiments on TASK again and tabulate them next to the published values.
 
     Each run, from seed 0 on, is a training, its export and the exported network on the integer
@@ -128,7 +115,7 @@ def reproduce(
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.program import cores
     from brf_lava.reproduce.jobs import KIND, MANIFEST, Cluster, run_jobs
-    from brf_lava.reproduce.plan import plan, recipes_for
+    from brf_lava.reproduce.runs import plan, recipes_for
     from brf_lava.reproduce.tables import FILES
     from brf_lava.train.model import choose_device
 
@@ -146,7 +133,7 @@ def reproduce(
     recipes = recipes_for(product(dict.fromkeys(tasks), neurons), changes, grid, published)
     if not slurm:
         choose_device(device)
-    planned = plan(recipes, seeds, out, lambda task: load_data(task, data), restart)
+    planned = plan(recipes, seeds, out, data.load, restart)
     jobs = min(jobs or (len(planned) if slurm else cores()), len(planned))
     threads = 1 if slurm else max(1, cores() // jobs)
     cluster = Cluster("slurm", partition, minutes or Cluster.minutes) if slurm else None
@@ -157,62 +144,42 @@ def reproduce(
     with only_writer(out / "results.json"):
         stop = run_jobs(planned, jobs, threads, out, device, data.arguments(), cluster)
     error = _end(planned, out, stop)
-    if not all(job.steps for job in planned):
-        return _tables(out, error)
-    if error is not None:
+    if error is not None and all(job.step for job in planned):
         raise error
-    return None
+    return _tables(out, error)
 
 
 def _check_tables_only() -> None:
     """Refuse options for a run, even with the values that they have by default."""
-    context = click.get_current_context()
+    context, allowed = click.get_current_context(), {"out", "tables_only", "json", "quiet"}
     for each in context.command.params:
-        source = context.get_parameter_source(str(each.name))
-        if (
-            each.name not in ("out", "tables_only", "json", "quiet")
-            and source is not ParameterSource.DEFAULT
-        ):
+        default = context.get_parameter_source(str(each.name)) is ParameterSource.DEFAULT
+        if not default and each.name not in allowed:
             raise RecipeError(f"--tables-only does not go with {each.opts[0]}. Leave that out.")
 
 
 def _tables(out: Path, error: BaseException | None = None) -> Result:
     """Write the tables of all runs in `out`. error: what is raised after they were shown."""
     from brf_lava import report
-    from brf_lava.reproduce.jobs import read_manifest
-    from brf_lava.reproduce.records import check_alike, read_record, run_folders
-    from brf_lava.reproduce.tables import FILES, TABLES, notes, table, write_tables
+    from brf_lava.reproduce.tables import FILES, TABLES, table, write_tables
 
-    shown: list[str | Table] = []
-
-    folders = run_folders(out)
-    records = [read_record(folder) for folder in folders if folder.complete]
-    unfinished = [folder for folder in folders if not folder.complete]
-    if not records:
-        raise DataError(f"{out}: holds no finished run. Name the --out of a 'brf-lava reproduce'.")
-    check_alike(records)
-    jobs = read_manifest(out).values()
-    problems = {job["run"]: job["problem"] for job in jobs if "problem" in job}
-    remarks = notes(records, unfinished, problems)
-    lines = write_tables(records, unfinished, remarks, out)
+    lines, remarks = write_tables(out)
+    shown: list[Any] = []
     for title in TABLES:
         headings, *rows = table(title, lines)
         shown.append(report.table(title, headings, rows))
-    written = list(FILES)
     if any("variant" in line for line in lines):
-        written.append(PICTURE)
-        from brf_lava.analysis.draw.style import picture
         from brf_lava.analysis.sweeps import draw_grid
 
         with picture(out / PICTURE) as figure:
             draw_grid(figure, lines)
-    shown += [*remarks, f"Wrote {', '.join(written)} in {on_one_line(out)}."]
+    shown += [*remarks, f"Wrote {', '.join(FILES)} in {on_one_line(out)}."]
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)
 
 
-def _end(planned: list[Job], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:
+def _end(planned: list[Run], out: Path, stop: KeyboardInterrupt | None) -> BaseException | None:
     """Say how to go on where not all is done, and return what ends the command."""
-    total, done = len(planned), sum(not job.steps for job in planned)
+    total, done = len(planned), sum(not job.step for job in planned)
     failed = [job for job in planned if job.problem is not None]
     if done + len(failed) < total:
         text = (

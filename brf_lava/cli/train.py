@@ -7,8 +7,10 @@ import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,43 +20,34 @@ from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from brf_lava.config.recipe import Recipe
     from brf_lava.train.checkpoint import Checkpoint
     from brf_lava.train.trainer import Trainer
 
 
 MOST_SEEDS = 100  # of a range
+say = partial(click.echo, err=True)
 
 
 def seed_numbers(text: str) -> list[int]:
     """Read numbers and ranges with commas between, such as 0-7, as the type of an option."""
-    seeds: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
-        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not 0 <= high - low < MOST_SEEDS:
-            raise click.BadParameter(
-                f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
-            )
-        seeds |= dict.fromkeys(range(low, high + 1))
-    return list(seeds)
+    parts = [re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part) for part in text.split(",")]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if len(ranges) < len(parts) or not all(0 < len(each) <= MOST_SEEDS for each in ranges):
+        raise click.BadParameter(
+            f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
+        )
+    return list(dict.fromkeys(chain(*ranges)))
 
 
 @click.command(cls=Command)
-@click.option(
-    "--task",
-    help="What to learn, e.g. ecg; picks the shipped recipe for it. Or a .toml that describes a "
-    "task of your own, with --recipe.",
-)
+@click.option("--task", help="What to learn: a shipped task, such as ecg, or a .toml of your own.")
 @click.option("--recipe", help="A recipe file, or the name of a shipped one, e.g. ecg-brf.")
 @click.option(
     "--from",
     "source",
     type=options.PATH,
-    help="Start from a trained model, or from the integers of an exported network, with its recipe "
-    "and seed unless others are named.",
+    help="Start from a model, or the integers of an export, with its recipe and seed by default.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a recipe value.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
@@ -63,31 +56,21 @@ def seed_numbers(text: str) -> list[int]:
     "--seeds",
     type=seed_numbers,
     metavar="LIST",
-    help="Several runs, such as 0-7 or 0,2: model-seed-0.pt and so on, each as with that --seed "
-    "alone. On a GPU they train at once.",
+    help="Several runs, such as 0-7 or 0,2, to model-seed-0.pt and so on; on a GPU at once.",
 )
-@click.option("-o", "--out", type=options.PATH, default=Path("model.pt"), show_default=True)
+@click.option("-o", "--out", type=options.PATH, default=Path("model.pt"))
 @options.data_option
 @options.device_option
 @click.option(
-    "--memory",
-    type=options.size,
-    metavar="SIZE",
-    help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
+    "--memory", type=options.size, metavar="SIZE", help="On the CPU, e.g. 1.5GB; else what is free."
 )
 @click.option(
-    "--nproc",
-    type=click.IntRange(1),
-    help="Share each batch between so many processes here. Or start this with torchrun.",
+    "--nproc", type=click.IntRange(1), help="Processes that share each batch. Or use torchrun."
 )
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
-@click.option(
-    "--restart", is_flag=True, help="Discard the interrupted run in --out and start over."
-)
+@click.option("--restart", is_flag=True, help="Discard the interrupted run in --out.")
 @click.option("--overwrite", is_flag=True, help="Replace the finished model in --out.")
-@click.option(
-    "--tensorboard", is_flag=True, help="Also write TensorBoard events next to the model."
-)
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events.")
 def train(
     task: str | None,
     recipe: str | None,
@@ -119,17 +102,12 @@ def train(
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.world import shared
+    from brf_lava.train import trainer as training
     from brf_lava.train.checkpoint import KIND
     from brf_lava.train.metrics import metrics_path, resume_path
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
-    from brf_lava.train.trainer import (
-        Trainer,
-        check_outputs,
-        events_path,
-        stored_task,
-        together,
-    )
+    from brf_lava.train.trainer import Trainer, check_outputs
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
@@ -144,9 +122,9 @@ def train(
     world = click.get_current_context().with_resource(shared(nproc, target.type))
     if world.size > 1 and (seeds or tensorboard):
         raise RecipeError("--nproc does not go with --seeds and --tensorboard. Leave them out.")
-    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
+    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(training.events_path(out))))}"
     if tensorboard:
-        click.echo(f"events  {watch}", err=True)
+        say(f"events  {watch}")
     if epochs is not None:
         changes = (*changes, f"training.epochs={epochs}")
     if resume:
@@ -156,7 +134,7 @@ def train(
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
             )
         stopped = [path for path in paths if resume_path(path).exists()] or paths
-        loaded = options.load_data(stored_task(stopped[0]), data, stopped[0])
+        loaded = data.load(training.stored_task(stopped[0]), stopped[0])
         trainers = [Trainer.resumed(loaded, target, path, memory, world) for path in stopped]
     else:
         for path in paths:
@@ -169,26 +147,26 @@ def train(
         stored = start.recipe if start else None
         chosen = recipe_for_task(recipe, task, changes, data, source, stored)
         seed = start.seed if start and seed is None else seed
-        loaded = options.load_data(chosen.task, data)
+        loaded = data.load(chosen.task)
         pairs = outs.items() if seeds else [(seed or 0, out)]
         trainers = [
             Trainer(chosen, loaded, each, target, path, start, memory, world)
             for each, path in pairs
         ]
     given = ("--seeds", ",".join(map(str, seeds))) if seeds else ()
-    again = options.next_command("train", "--resume", "--out", out, *given, data=data)
+    again = data.next_command("train", "--resume", "--out", out, *given)
     with ExitStack() as stack:
         for trainer in () if world.rank else trainers:
             stack.enter_context(only_writer(trainer.out))
             check_outputs(trainer.out, tensorboard, overwrite, resume)  # others may have ended
-        results = [_run(group, again, tensorboard) for group in together(trainers)]
+        groups = training.together(trainers)
+        models = [model for group in groups for model in _run(group, again, tensorboard)]
     if world.rank:
         return None
-    models = [model for group in results for model in group]
-    lines: list[str | Table] = []
+    lines: list[Any] = []
     for path, model in models:
         written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
-        following = on_one_line(options.next_command("export", path, "net.h5", data=data))
+        following = data.next_command("export", path, "net.h5")
         lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
     if tensorboard:
         lines.append(f"Look at the events with: {watch}")
@@ -221,7 +199,7 @@ def recipe_for_task(
     recipe = override(base, [f"task={to_toml(task)}", *changes] if renamed else changes)
     if task not in (None, recipe.task):
         raise RecipeError(f"--task {task}: {recipe.name} is for task {recipe.task}. Name another.")
-    found = options.located(recipe.task, data, Path(name) if name else source)
+    found = data.locate(recipe.task, Path(name) if name else source)
     same = Path(found) == Path(recipe.task)
     return recipe if same else override(recipe, [f"task={to_toml(found)}"])
 
@@ -241,12 +219,12 @@ def _run(
         return []
     recipe, out, epochs = trainer.recipe, trainer.out, trainer.recipe.training.epochs
     names = ", ".join(str(each.seed) for each in trainers)
-    click.echo(f"recipe  {recipe.name}, seed {names}", err=True)
+    say(f"recipe  {recipe.name}, seed {names}")
     if trainer.origin != "trained":
-        click.echo(f"start   {on_one_line(trainer.origin)}", err=True)
-    click.echo(f"data    {trainer.dataset.source.description}", err=True)
+        say(f"start   {on_one_line(trainer.origin)}")
+    say(f"data    {trainer.dataset.source.description}")
     several = f", {trainer.world.size} processes" if trainer.world.size > 1 else ""
-    click.echo(f"device  {trainer.device.type}, kernel {trainer.kernel}{several}", err=True)
+    say(f"device  {trainer.device.type}, kernel {trainer.kernel}{several}")
     try:
         with (
             report.training_progress(trainer.epoch, epochs) as shown,
@@ -256,22 +234,20 @@ def _run(
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # what follows is short and must be whole
             signal.signal(number, signal.SIG_IGN)
-        click.echo(
+        say(
             f"Stopped after epoch {trainer.epoch} of {epochs}; state saved in {resume_path(out)}. "
-            f"Go on with: {again}",
-            err=True,
+            f"Go on with: {again}"
         )
         for each in trainers:
             if each.epoch:
                 each.finish()
-                click.echo(f"The best model so far is in {each.out}.", err=True)
+                say(f"The best model so far is in {each.out}.")
         raise
     for each in trainers:
         if each.epoch < epochs:
-            click.echo(
+            say(
                 f"Stopped early, after epoch {each.epoch}: no better validation loss since epoch "
-                f"{each.best_epoch} (training.patience = {recipe.training.patience}).",
-                err=True,
+                f"{each.best_epoch} (training.patience = {recipe.training.patience})."
             )
     with report.busy("measuring on the test data"):
         return [(each.out, each.finish()) for each in trainers]

@@ -98,22 +98,19 @@ class World:
 def shared(processes: int | None, device: str) -> Iterator[World]:
     """Work with the other processes of torchrun, or with some of this command line, started here.
 
-    Args:
-        processes: How many in all; None for those of torchrun, if it started this one.
-        device: "cuda" for a card each, else "cpu".
-
-    Raises:
-        BackendUnavailableError: If there are not as many cards.
-        JobError: If a process ended before all had begun.
+    processes: how many in all; None for those of torchrun, if it started this one. device: "cuda"
+    for a card each, else "cpu". Raises: BackendUnavailableError if there are not as many cards;
+    JobError if a process ended before all had begun.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else processes or 1
+    by_torchrun = "RANK" in os.environ
+    size = int(os.environ.get("WORLD_SIZE", "1")) if by_torchrun else processes or 1
     if size == 1:
         yield World()
         return
     import torch
     from torch import distributed
 
-    local = int(os.environ.get("LOCAL_RANK", "0"))
+    rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
     if device == "cuda":
         if (processes or local + 1) > torch.cuda.device_count():
             raise BackendUnavailableError(
@@ -123,8 +120,8 @@ def shared(processes: int | None, device: str) -> Iterator[World]:
         torch.cuda.set_device(local)
     backend = "nccl" if device == "cuda" else "gloo"
     limit = timedelta(seconds=min(step_limit(), LONGEST))
-    rank, meeting, children = int(os.environ.get("RANK", "0")), "env://", list[Child]()
-    if "RANK" not in os.environ:
+    meeting, children = "env://", list[Child]()
+    if not by_torchrun:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         meeting, children = f"tcp://127.0.0.1:{port}", _start(size, port)

@@ -24,7 +24,7 @@ from brf_lava.io.files import JSON, Kind, write_bytes
 from brf_lava.io.signals import signals_held
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.report import LINES_PER_RUN, step_progress
-from brf_lava.reproduce.plan import Job
+from brf_lava.reproduce.runs import Run
 from brf_lava.reproduce.steps import EXPORT, RESUME, RUN, TRAIN, Work
 from brf_lava.train.metrics import read_metrics
 
@@ -61,12 +61,10 @@ class Cluster:
                 f"executor {self.name}: {error} Run this where Slurm's commands are, or choose "
                 "--executor local."
             ) from error
-        executor.update_parameters(name="brf-lava", timeout_min=self.minutes, cpus_per_task=threads)
-        if self.partition is not None:
-            executor.update_parameters(slurm_partition=self.partition)
-        if device == "cuda":
-            executor.update_parameters(gpus_per_node=1)
-        executor.update_parameters(slurm_array_parallelism=at_once)
+        more: dict[str, Any] = {} if self.partition is None else {"slurm_partition": self.partition}
+        more |= {"gpus_per_node": 1} if device == "cuda" else {}
+        limits = {"timeout_min": self.minutes, "slurm_array_parallelism": at_once}
+        executor.update_parameters(name="brf-lava", cpus_per_task=threads, **limits, **more)
         return executor
 
 
@@ -85,24 +83,23 @@ def read_manifest(out: Path) -> dict[str, dict[str, Any]]:
         raise DataError(f"{path}: is not {KIND.name}, or damaged. {remedy}") from error
 
 
-def _write_manifest(jobs: Sequence[Job], numbers: dict[Job, str], out: Path) -> None:
+def _write_manifest(jobs: Sequence[Run], out: Path) -> None:
     rows = [
         {
             "run": job.folder.name,
             "folder": str(job.folder.path.relative_to(out)),
-            "state": "failed" if job.problem else "unfinished" if job.steps else "done",
+            "state": "failed" if job.problem else "unfinished" if job.step else "done",
             **({"problem": job.problem} if job.problem else {}),
-            **({"job": numbers[job]} if job in numbers else {}),
+            **({"job": job.number} if job.number else {}),
         }
         for job in jobs
     ]
-    lines = ",\n    ".join(map(json.dumps, rows))
-    text = f'{{\n  "format": "{FORMAT}",\n  "schema": 1,\n  "jobs": [\n    {lines}\n  ]\n}}\n'
-    write_bytes(out / MANIFEST, text.encode(), KIND)
+    text = json.dumps({"format": FORMAT, "schema": 1, "jobs": rows}, indent=2)
+    write_bytes(out / MANIFEST, f"{text}\n".encode(), KIND)
 
 
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Sequence[Run],
     at_once: int,
     threads: int,
     out: Path,
@@ -110,42 +107,33 @@ def run_jobs(
     data: Sequence[str] = (),
     cluster: Cluster | None = None,
 ) -> KeyboardInterrupt | None:
-    """Do what remains of each job, and take it out of its `steps`; write the manifest into `out`.
+    """Do what remains of each job, whose `step` is then None; write the manifest into `out`.
 
     A job that fails gets a `problem` and the others go on. Ctrl-C, or SIGTERM where it raises
     KeyboardInterrupt, is returned. It stops all jobs here, and a second one kills them; those of a
     cluster go on.
 
-    Args:
-        jobs: All of them, those that are done already included.
-        at_once: How many run side by side.
-        threads: Of each.
-        out: The folder of all runs.
-        device: For the trainings.
-        data: Options of all commands that read data.
-        cluster: Where they run; None for here.
+    jobs: all, those that are done included; `at_once` run side by side, with `threads` each.
+    device: for the trainings. data: options of all commands. cluster: None to run them here.
     """
-    works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.steps}
-    numbers: dict[Job, str] = {}
-    running: dict[Job, Any] = {}
+    works = {job: Work(job.folder, threads, device, tuple(data)) for job in jobs if job.step}
+    running: dict[Run, Any] = {}
     with ExitStack() as stack:
-        stack.callback(lambda: _write_manifest(jobs, numbers, out))
+        stack.callback(_write_manifest, jobs, out)
         if cluster is None:
             pool = stack.enter_context(ThreadPoolExecutor(at_once))
             for work in works.values():
                 stack.callback(work.end, kill=True)  # none is left unless something went wrong
             running = {job: pool.submit(_begin, job, work) for job, work in works.items()}
-            _write_manifest(jobs, numbers, out)
         else:
             with signals_held(signal.SIGINT, signal.SIGTERM):  # what is submitted is written down
                 running = _submit(works, at_once, threads, out, device, cluster)
-                numbers |= {job: str(each.job_id) for job, each in running.items()}
-                _write_manifest(jobs, numbers, out)
+        _write_manifest(jobs, out)
         try:
             with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
                 while running:
                     begun = [job for job in running if works[job].log(TRAIN).exists()]
-                    done = [job for job in jobs if not job.steps]
+                    done = [job for job in jobs if not job.step]
                     advance(sum(map(_look, begun + done)))
                     sleep(PAUSE)
                     for job in [job for job, handle in running.items() if handle.done()]:
@@ -156,10 +144,9 @@ def run_jobs(
                 LOGGER.info("%d jobs stay with the scheduler; scancel ends them.", len(running))
                 return stop
             with suppress(KeyboardInterrupt):
-                active = [each.process for each in works.values() if each.process is not None]
                 LOGGER.info(
                     "Stopping %d; finished epochs are kept. Ctrl-C once more kills them.",
-                    sum(process.poll() is None for process in active),
+                    sum(work.active for work in works.values()),
                 )
                 for work in works.values():
                     work.end()
@@ -168,7 +155,7 @@ def run_jobs(
             return stop
 
 
-def _begin(job: Job, work: Work) -> str | None:
+def _begin(job: Run, work: Work) -> str | None:
     """Do a job here, unless all were stopped before its turn."""
     if work.stopped:
         return None
@@ -176,21 +163,22 @@ def _begin(job: Job, work: Work) -> str | None:
     return work()
 
 
-def _prepare(job: Job) -> None:
+def _prepare(job: Run) -> None:
     """Make the folder of a job that is about to begin, with its recipe and nothing old."""
     job.folder.path.mkdir(parents=True, exist_ok=True)
-    job.folder.forget(job.steps)
+    if job.step is not None:
+        job.folder.forget(job.step)
     job.folder.recipe.write_text(job.recipe.text)
 
 
 def _submit(
-    works: dict[Job, Work], at_once: int, threads: int, out: Path, device: str, cluster: Cluster
-) -> dict[Job, Any]:
+    works: dict[Run, Work], at_once: int, threads: int, out: Path, device: str, cluster: Cluster
+) -> dict[Run, Any]:
     """Give jobs to a cluster as an array; those that it still has are not given again."""
     executor = cluster.executor(out / "scheduler", at_once, threads, device)
     import submitit
 
-    known, running = read_manifest(out), dict[Job, Any]()
+    known, running = read_manifest(out), dict[Run, Any]()
     for job in works if cluster.name == "slurm" else ():
         if number := known.get(job.folder.name, {}).get("job"):
             handle: Any = submitit.SlurmJob(out / "scheduler", str(number))
@@ -203,23 +191,25 @@ def _submit(
         with executor.batch():
             submitted = [executor.submit(works[job]) for job in new]
         running |= dict(zip(new, submitted, strict=True))
+    for job, handle in running.items():
+        job.number = str(handle.job_id)
     return running
 
 
-def _end(job: Job, handle: Any) -> None:
+def _end(job: Run, handle: Any) -> None:
     """Take down how a job ended; one that was interrupted is neither done nor failed."""
     try:
         job.problem = handle.result()
     except Exception as error:  # of submitit: the job was killed, or lost
         LOGGER.info("%s: ended early: %s", job.folder.name, " ".join(str(error).split())[:200])
-    if job.folder.complete:
-        job.steps.clear()
+    if job.folder.next_step is None:
+        job.step = None
         LOGGER.info("%s: done", job.folder.name)
     elif job.problem:
         LOGGER.info("%s: failed: %s", job.folder.name, job.problem)
 
 
-def _look(job: Job) -> int:
+def _look(job: Run) -> int:
     """Return the epochs that a job has done, and log what is new since the last look."""
     step = job.folder.next_step
     if step is None:
@@ -227,13 +217,12 @@ def _look(job: Job) -> int:
     accuracy: list[float] = []
     with suppress(DataError):  # not begun, or a line that is half written
         accuracy = read_metrics(job.folder.metrics, (ACCURACY,), "")[ACCURACY]
-    epoch = len(accuracy)
     if (step, job.said[0]) == (RESUME, TRAIN):  # which has only just begun
         step = TRAIN
-    before, job.said = job.said, (step, epoch * LINES_PER_RUN // job.epochs)
-    if before[0] != step:
-        LOGGER.info("%s: %s", job.folder.name, STEPS[step])
-    elif before != job.said:
-        state = f"epoch {epoch}/{job.epochs}  validation {accuracy[-1]:.2%}"
+    before, job.said = job.said, (step, len(accuracy) * LINES_PER_RUN // job.epochs)
+    if before != job.said:
+        state = STEPS[step]
+        if before[0] == step:
+            state = f"epoch {len(accuracy)}/{job.epochs}  validation {accuracy[-1]:.2%}"
         LOGGER.info("%s: %s", job.folder.name, state)
-    return epoch
+    return len(accuracy)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,23 +42,19 @@ class RunFolder:
         self.result = self.path / "run.json"
 
     @property
-    def complete(self) -> bool:
-        """Whether all its files exist, whatever they contain."""
-        return self.next_step is None
-
-    @property
     def next_step(self) -> str | None:
-        """What is to be done next, as its files have it."""
+        """What is to be done next, as its files have it, whatever they contain; None: nothing."""
         if self.state.exists():
             return RESUME
         made = {TRAIN: self.model, EXPORT: self.network, RUN: self.result}
         return next((step for step, path in made.items() if not path.exists()), None)
 
-    def forget(self, steps: Sequence[str]) -> None:
-        """Remove what these steps will make: nothing old may be taken for a part of it."""
-        made = {TRAIN: (self.state, self.model, self.metrics), EXPORT: (self.network,)}
-        made[RUN] = (self.result,)
-        for path in (path for step in steps for path in made.get(step, ())):
+    def forget(self, step: str) -> None:
+        """Remove what this step and those after it make: nothing old may be taken for it."""
+        old = [self.result]
+        old += [] if step == RUN else [self.network]
+        old += [self.model, self.state, self.metrics] if step == TRAIN else []
+        for path in old:
             path.unlink(missing_ok=True)
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,6 +77,11 @@ class Work:
     stopped: bool = False
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def active(self) -> bool:
+        """Whether a step is running here."""
+        return self.process is not None and self.process.poll() is None
+
     def command(self, step: str) -> list[str]:
         """The arguments of ``brf-lava`` for a step."""
         folder = self.folder
@@ -101,7 +101,9 @@ class Work:
             if code in INTERRUPTIONS:
                 return None
             if code or step == before:
-                return self._problem(step, code)
+                log = self.log(step)
+                how = ending(code, log.read_text(errors="replace"))
+                return f"'brf-lava {log.stem}' ended with {how} (All it said is in {log}.)"
             before = step
         return None
 
@@ -136,11 +138,6 @@ class Work:
         try:
             return self.process.wait()
         finally:  # submitit raises SystemExit at a time limit
-            if self.process.poll() is None:
+            if self.active:
                 self.process.terminate()
                 self.process.wait()
-
-    def _problem(self, step: str, code: int) -> str:
-        log = self.log(step)
-        how = ending(code, log.read_text(errors="replace"))
-        return f"'brf-lava {log.stem}' ended with {how} (All it said is in {log}.)"

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import published_recipe
+from brf_lava.errors import DataError
 from brf_lava.io.files import JSON, Kind, write_bytes
+from brf_lava.reproduce.jobs import read_manifest
 from brf_lava.reproduce.published import BASELINE, FRACTIONS, PUBLISHED
-from brf_lava.reproduce.records import RunRecord, differences
+from brf_lava.reproduce.runs import Run, check_alike, differences, read_record, run_folders
 from brf_lava.reproduce.steps import RunFolder
 from brf_lava.versions import versions
 
@@ -64,17 +66,17 @@ def epochs_to(fraction: float, accuracy: Sequence[float], kept: int) -> int:
     return next(epoch for epoch, value in enumerate(accuracy, 1) if value >= fraction * final)
 
 
-def table_lines(records: Sequence[RunRecord]) -> list[Line]:
+def table_lines(records: Sequence[Run]) -> list[Line]:
     """Return a line for each task, neuron and point of a grid, in the order of the published."""
     variants = dict.fromkeys(run.folder.variant for run in records)
-    rows: dict[tuple[str, str, str], list[RunRecord]] = {}
+    rows: dict[tuple[str, str, str], list[Run]] = {}
     for cell, variant in product(PUBLISHED, variants):
         runs = [run for run in records if (run.folder.cell, run.folder.variant) == (cell, variant)]
         rows[(*cell, variant)] = runs
     return [_line(runs, rows[task, BASELINE, at]) for (task, _, at), runs in rows.items() if runs]
 
 
-def _line(records: Sequence[RunRecord], baseline: Sequence[RunRecord]) -> Line:
+def _line(records: Sequence[Run], baseline: Sequence[Run]) -> Line:
     cell, runs = records[0].folder.cell, [record.values for record in records]
     published = vars(PUBLISHED[cell])
     sops = statistics.fmean(run["sops"] for run in runs)
@@ -109,7 +111,7 @@ def _spread(name: str, values: Iterable[float]) -> Line:
     return {f"{name}_mean": statistics.fmean(values), f"{name}_std": std}
 
 
-def _changes(run: RunRecord) -> str:
+def _changes(run: Run) -> str:
     return "; ".join(differences(run.recipe, published_recipe(*run.folder.cell)))
 
 
@@ -154,7 +156,7 @@ were counted is not known in this detail, and the share of their second column i
 
 
 def notes(
-    records: Sequence[RunRecord], unfinished: Sequence[RunFolder], problems: Mapping[str, str]
+    records: Sequence[Run], unfinished: Sequence[RunFolder], problems: Mapping[str, str]
 ) -> list[str]:
     """Return what a reader of the tables must know of these runs, a sentence each.
 
@@ -180,14 +182,21 @@ def notes(
     return notes
 
 
-def write_tables(
-    records: Sequence[RunRecord],
-    unfinished: Sequence[RunFolder],
-    remarks: Sequence[str],
-    out: Path,
-) -> list[Line]:
-    """Write the tables of these runs and the `notes` on them into `out`, and return their lines."""
-    lines = table_lines(records)
+def write_tables(out: Path) -> tuple[list[Line], list[str]]:
+    """Write the tables of all finished runs in `out`, and return their lines and the `notes`.
+
+    Raises: DataError if no run is finished, or for one that is damaged; BrfLavaError for runs of
+    different experiments.
+    """
+    folders = run_folders(out)
+    records = [read_record(folder) for folder in folders if folder.next_step is None]
+    unfinished = [folder for folder in folders if folder.next_step is not None]
+    if not records:
+        raise DataError(f"{out}: holds no finished run. Name the --out of a 'brf-lava reproduce'.")
+    check_alike(records)
+    jobs = read_manifest(out).values()
+    problems = {job["run"]: job["problem"] for job in jobs if "problem" in job}
+    remarks, lines = notes(records, unfinished, problems), table_lines(records)
     both = {"task", "neuron", "seeds", "variant", "recipe_changes"}
     table_1 = [{k: line[k] for k in line if "epochs_to" not in k} for line in lines]
     table_2 = [{k: line[k] for k in line if "epochs_to" in k or k in both} for line in lines]
@@ -206,7 +215,7 @@ def write_tables(
     texts = "".join(markdown), _csv(table_1), _csv(table_2), json.dumps(contents, indent=2) + "\n"
     for (name, kind), text in zip(FILES.items(), texts, strict=True):
         write_bytes(out / name, text.encode(), kind)
-    return lines
+    return lines, remarks
 
 
 def _csv(lines: Sequence[Line]) -> str:

@@ -19,7 +19,7 @@ from brf_lava.config.recipe import Recipe, load_recipe, override, parse_recipe
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.network.file import read_network
-from brf_lava.reproduce.records import differences
+from brf_lava.reproduce.runs import differences
 from brf_lava.run.check import assert_equal
 from brf_lava.run.execute import execute
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint

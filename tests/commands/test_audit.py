@@ -268,7 +268,6 @@ def folder(brf: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def its_data(monkeypatch: pytest.MonkeyPatch) -> None:
     give_commands(monkeypatch, DATASET)
-    monkeypatch.setattr("brf_lava.cli.audit.load_data", lambda *_: DATASET)
 
 
 @pytest.fixture

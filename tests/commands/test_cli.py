@@ -40,7 +40,8 @@ from brf_lava import __version__, report
 from brf_lava.analysis import bits
 from brf_lava.backends import engine
 from brf_lava.backends.sim import lava_net
-from brf_lava.cli import main, options
+from brf_lava.cli import main
+from brf_lava.cli.options import DataOptions
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import LavaRunError
@@ -548,13 +549,13 @@ def test_a_model_that_came_meanwhile_is_not_overwritten(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of another training that ended while this one loaded its data."""
-    model, out, load = shared / "model.pt", tmp_path / "m.pt", options.load_data
+    model, out, load = shared / "model.pt", tmp_path / "m.pt", DataOptions.load
 
     def slow(*arguments: Any) -> Any:
         shutil.copy(model, out)
         return load(*arguments)
 
-    monkeypatch.setattr(options, "load_data", slow)
+    monkeypatch.setattr(DataOptions, "load", slow)
     words = ("train", *SMALL, "--epochs", "1", "--data", shared / "data", "--out", out)
     assert_failed(brf_lava(*words), 2, f"{out}: a finished model", "--overwrite")
     assert files(tmp_path) == {"m.pt": model.read_bytes()}

@@ -62,10 +62,10 @@ def test_a_lack_of_memory_takes_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
         torch.cuda.OutOfMemoryError("CUDA out of memory."),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
     ):
-        monkeypatch.setattr("brf_lava.cli.map.board_profile", Mock(side_effect=error))
+        monkeypatch.setattr("brf_lava.cli.board.board_profile", Mock(side_effect=error))
         assert_failed(brf_lava("map", "net.h5"), 8, "out of memory: ", "--batch")
     for other in (RuntimeError("another"), ImportError("another")):
-        monkeypatch.setattr("brf_lava.cli.map.board_profile", Mock(side_effect=other))
+        monkeypatch.setattr("brf_lava.cli.board.board_profile", Mock(side_effect=other))
         assert brf_lava("map", "net.h5").exception is other
 
 

@@ -517,7 +517,7 @@ def files(
 @pytest.fixture(autouse=True)
 def short_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """The command finds the short data set, whatever this machine has."""
-    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: dataset)
+    monkeypatch.setattr("brf_lava.cli.options.DataOptions.load", lambda *_: dataset)
 
 
 brf_lava = partial(command_line.brf_lava, "plot")
@@ -719,7 +719,7 @@ def test_data_of_another_label_delay_are_noticed(
 ) -> None:
     late = replace(dataset, source=replace(dataset.source, kind="wfdb:threshold=0.3,delay=19"))
     notice = "Notice: the network learned labels that trail the signal by 0 steps; those of this"
-    monkeypatch.setattr("brf_lava.cli.options.load_data", lambda *_: late)
+    monkeypatch.setattr("brf_lava.cli.options.DataOptions.load", lambda *_: late)
     for kind in ("raster", "parameters"):
         result = brf_lava(*in_full(KINDS[kind], files), "-o", tmp_path / "x.png")
         assert result.stderr.count(notice) == 1

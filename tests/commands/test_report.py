@@ -199,7 +199,7 @@ def test_texts_of_a_file_are_no_markup(folder: Path) -> None:
 
 
 def parts_board() -> Any:
-    from brf_lava.cli.loihi2_options import DEFAULT_PROFILE, board_profile
+    from brf_lava.cli.target import DEFAULT_PROFILE, board_profile
 
     return board_profile(DEFAULT_PROFILE)
 

@@ -36,14 +36,14 @@ from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import BrfLavaError, DataError, RecipeError
 from brf_lava.io.files import only_writer
 from brf_lava.network.activity import FloatActivity
-from brf_lava.reproduce import jobs, plan, steps, tables
-from brf_lava.reproduce.plan import Job, remaining
+from brf_lava.reproduce import jobs, runs, steps, tables
 from brf_lava.reproduce.published import FRACTIONS, NEURONS, PUBLISHED, TASKS
-from brf_lava.reproduce.records import (
-    RunRecord,
+from brf_lava.reproduce.runs import (
+    Run,
     check_alike,
     differences,
     read_record,
+    remaining,
     run_folders,
 )
 from brf_lava.reproduce.steps import RunFolder, Work
@@ -106,7 +106,7 @@ def record(
     data: DataSource = SOURCE,
     recipe: Recipe | None = None,
     **changes: Any,
-) -> RunRecord:
+) -> Run:
     values = {
         "parameters": 1734,
         "epoch": 4,
@@ -118,7 +118,8 @@ def record(
         "integer": {"accuracy": 0.5, "sops": 100.0},
     }
     folder = RunFolder(Path("out"), task, neuron, seed)
-    return RunRecord(folder, recipe or recipe_for(task, neuron), data, {**values, **changes})
+    values |= changes
+    return Run(folder, recipe or recipe_for(task, neuron), data, values=values)
 
 
 def spread(line: tables.Line, name: str) -> tuple[float, float]:
@@ -290,7 +291,8 @@ def test_a_record_is_what_the_files_say(out: Path) -> None:
     assert [values[name] for name in ("accuracy", "sops", "loss")] == [0.7, 200.0, 1.5]
     assert [values[name] for name in ("epoch", "epochs", "seconds")] == [2, 3, 6.0]
     assert values["validation_accuracy"] == pytest.approx([0.1, 0.2, 0.3])
-    assert list(values["integer"].values()) == ["engine", 0.35, 50.0, 0.9, 3]
+    measured = {"backend": "engine", "accuracy": 0.35, "sops": 50.0}
+    assert values["integer"] == {**measured, "agreement": 0.9, "saturations": 3}
     change_result(brf(out, 1), agreement=None)  # not compared with the float network
     assert read_record(brf(out, 1)).values["integer"]["agreement"] is None
     write_run(brf(out, 1), small_recipe("BRF", "recurrent_density=0.5"))
@@ -391,18 +393,18 @@ def test_a_damaged_file_is_named(out: Path, what: str) -> None:
 
 def test_what_remains(tmp_path: Path) -> None:
     recipe, folder = small_recipe(), brf(tmp_path)
-    assert remaining(folder, recipe, SOURCE) == ["train", "export", "run"]
+    assert remaining(folder, recipe, SOURCE) == "train"
     write_state(folder, recipe)
-    assert remaining(folder, recipe, SOURCE) == ["resume", "export", "run"]
+    assert remaining(folder, recipe, SOURCE) == "resume"
     write_run(folder, recipe)  # the best so far, from before the training went on
-    assert remaining(folder, recipe, SOURCE) == ["resume", "export", "run"]
+    assert remaining(folder, recipe, SOURCE) == "resume"
     folder.state.unlink()
-    assert remaining(folder, recipe, SOURCE) == []
-    assert remaining(folder, replace(recipe, text="# said otherwise", name="x"), SOURCE) == []
+    assert remaining(folder, recipe, SOURCE) is None
+    assert remaining(folder, replace(recipe, text="# said otherwise", name="x"), SOURCE) is None
     folder.result.unlink()
-    assert remaining(folder, recipe, SOURCE) == ["run"]
+    assert remaining(folder, recipe, SOURCE) == "run"
     folder.network.unlink()
-    assert remaining(folder, recipe, SOURCE) == ["export", "run"]
+    assert remaining(folder, recipe, SOURCE) == "export"
     folder.metrics.unlink()  # without them, a run could not go into the tables
     with pytest.raises(DataError, match=r"model\.jsonl: cannot be read.*--restart"):
         remaining(folder, recipe, SOURCE)
@@ -433,27 +435,27 @@ def dataset() -> Dataset:
 @pytest.fixture
 def small_data(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """The command reads these."""
-    monkeypatch.setattr("brf_lava.cli.reproduce.load_data", lambda *_: dataset)
+    monkeypatch.setattr("brf_lava.cli.options.DataOptions.load", lambda *_: dataset)
 
 
 def planned(
     dataset: Dataset, out: Path, seeds: int, *neurons: str, epochs: int = 3, restart: bool = False
-) -> list[Job]:
+) -> list[Run]:
     cells = [("ecg", neuron) for neuron in neurons or ("BRF",)]
-    recipes = plan.recipes_for(cells, (*SMALL, f"epochs={epochs}"))
-    return plan.plan(recipes, seeds, out, lambda _: dataset, restart)
+    recipes = runs.recipes_for(cells, (*SMALL, f"epochs={epochs}"))
+    return runs.plan(recipes, seeds, out, lambda _: dataset, restart)
 
 
 def test_the_plan_skips_what_is_done_and_restarts_damage(out: Path, dataset: Dataset) -> None:
     every = planned(dataset, out, 3, "ALIF", "BRF")
-    assert [(job.folder.recipe_name, job.folder.seed, job.steps) for job in every] == [
-        *(("ecg-alif", 0, []), ("ecg-alif", 1, plan.FRESH), ("ecg-alif", 2, plan.FRESH)),
-        *(("ecg-brf", 0, []), ("ecg-brf", 1, []), ("ecg-brf", 2, plan.FRESH)),
+    assert [(job.folder.recipe_name, job.folder.seed, job.step) for job in every] == [
+        *(("ecg-alif", 0, None), ("ecg-alif", 1, "train"), ("ecg-alif", 2, "train")),
+        *(("ecg-brf", 0, None), ("ecg-brf", 1, None), ("ecg-brf", 2, "train")),
     ]
     cut(brf(out, 1).result)
     with pytest.raises(DataError, match=r"run\.json: .*--restart"):
         planned(dataset, out, 2)
-    assert [len(job.steps) for job in planned(dataset, out, 2, restart=True)] == [0, 3]
+    assert [job.step for job in planned(dataset, out, 2, restart=True)] == [None, "train"]
 
 
 def test_a_neighbor_of_another_experiment_is_refused_at_once(out: Path, dataset: Dataset) -> None:
@@ -466,7 +468,7 @@ def test_a_neighbor_of_another_experiment_is_refused_at_once(out: Path, dataset:
 
 def test_published_settings_are_taken_where_they_are_asked_for() -> None:
     cells = [("ecg", "ALIF"), ("shd", "BRF")]
-    plain, published = (plan.recipes_for(cells, (), published=each) for each in (False, True))
+    plain, published = (runs.recipes_for(cells, (), published=each) for each in (False, True))
     assert [recipe.name for recipe in plain.values()] == ["ecg-alif", "shd-brf"]
     assert [recipe.name for recipe in published.values()] == ["ecg-alif-published", "shd-brf"]
 
@@ -474,7 +476,7 @@ def test_published_settings_are_taken_where_they_are_asked_for() -> None:
 def test_changes_cannot_swap_task_or_neuron() -> None:
     for change in ("network.neuron=HRF", "task=shd"):
         with pytest.raises(RecipeError, match="Name tasks as arguments, neurons with --neurons"):
-            plan.recipes_for([("ecg", "RF")], [change])
+            runs.recipes_for([("ecg", "RF")], [change])
 
 
 # Jobs, with a program that only pretends
@@ -552,29 +554,29 @@ def behave(folder: RunFolder, behavior: str) -> None:
     (folder.path / "behavior.txt").write_text(behavior)
 
 
-def job(out: Path, seed: int, behavior: str = "", steps: list[str] = plan.FRESH) -> Job:
-    made = Job(brf(out, seed), small_recipe(), SOURCE, [*steps])
+def job(out: Path, seed: int, behavior: str = "", step: str | None = "train") -> Run:
+    made = Run(brf(out, seed), small_recipe(), SOURCE, step)
     behave(made.folder, behavior)
     folder = made.folder
     before = {"resume": [folder.state], "export": [folder.model], "train": []}
     every = [folder.model, folder.network, folder.result]
-    for path in before[steps[0]] if steps else every:
+    for path in before[step] if step else every:
         path.write_text("of an older call")
     return made
 
 
-def run(queue: list[Job]) -> tuple[list[int], list[int]]:
+def run(queue: list[Run]) -> tuple[list[int], list[int]]:
     """Run two at a time, with three threads each. Returns the seeds that are done and failed."""
     jobs.run_jobs(queue, 2, 3, queue[0].folder.path.parents[1])
-    done = [each.folder.seed for each in queue if not each.steps]
+    done = [each.folder.seed for each in queue if not each.step]
     return done, [each.folder.seed for each in queue if each.problem]
 
 
 def test_jobs_run_their_steps_in_order(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(jobs.LOGGER, "info", lambda text, *given: said.append(text % given))
-    left: list[list[str]] = [plan.FRESH, plan.STOPPED, plan.TRAINED, []]
-    queue = [job(pretended, seed, steps=steps) for seed, steps in enumerate(left)]
+    left = ("train", "resume", "export", None)
+    queue = [job(pretended, seed, step=step) for seed, step in enumerate(left)]
     old = queue[0].folder
     for path in (old.network, old.result, old.state, old.metrics):
         path.write_text("of an older training")
@@ -749,10 +751,10 @@ def calls(folder: RunFolder) -> list[str]:
     return [line.split()[0] for line in (folder.path / "calls.txt").read_text().splitlines()]
 
 
-def run_on(cluster: jobs.Cluster, queue: list[Job]) -> tuple[list[int], list[int]]:
+def run_on(cluster: jobs.Cluster, queue: list[Run]) -> tuple[list[int], list[int]]:
     """As `run`, on a cluster."""
     jobs.run_jobs(queue, 2, 3, queue[0].folder.path.parents[1], cluster=cluster)
-    done = [each.folder.seed for each in queue if not each.steps]
+    done = [each.folder.seed for each in queue if not each.step]
     return done, [each.folder.seed for each in queue if each.problem]
 
 
@@ -810,7 +812,7 @@ def test_a_killed_job_is_neither_done_nor_failed_and_ends_in_the_next_call(slurm
     killer.start()
     assert run_on(jobs.Cluster(), queue) == ([1], [])
     killer.join()
-    again = [Job(waiting, small_recipe(), SOURCE, [*plan.STOPPED])]
+    again = [Run(waiting, small_recipe(), SOURCE, "resume")]
     assert run_on(jobs.Cluster(), again) == ([0], [])
     assert calls(waiting) == ["train", "train", "export", "run"]
 
@@ -844,9 +846,8 @@ def test_two_hundred_jobs_of_which_a_tenth_is_killed(slurm: Path) -> None:
     done, failed = run_on(jobs.Cluster(), queue)
     assert (len(done), failed) == (180, [])
     assert not set(done) & set(kills)
-    steps_of = {"train": plan.FRESH, "export": plan.TRAINED, "run": ["run"]}
     for each in queue:
-        each.steps = [*steps_of[each.folder.next_step]] if each.folder.next_step else []
+        each.step = each.folder.next_step
     done, failed = run_on(jobs.Cluster(), queue)
     assert (len(done), failed) == (200, [])
     for each in queue:
@@ -861,7 +862,7 @@ def test_a_grid_is_every_value_of_every_key(tmp_path: Path, small_data: None) ->
         with pytest.raises(click.BadParameter, match="such as training"):
             grid_of(text)
     grid = [grid_of("weight_bits=0,4"), grid_of("epochs=3,5")]
-    recipes = plan.recipes_for([("ecg", "BRF")], SMALL, grid)
+    recipes = runs.recipes_for([("ecg", "BRF")], SMALL, grid)
     assert [name for _, _, name in recipes] == [
         f"weight_bits={bits},epochs={epochs}" for bits in (0, 4) for epochs in (3, 5)
     ]

@@ -17,7 +17,7 @@ from brf_lava.analysis.fidelity import ENOUGH_SAMPLES, fidelity_samples, measure
 from brf_lava.backends import engine
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
-from brf_lava.cli.loihi2_options import board_profile
+from brf_lava.cli.target import board_profile
 from brf_lava.data.dataset import Split
 from brf_lava.errors import DoesNotFitError, ParameterError
 from brf_lava.export import adaptive

@@ -1,17 +1,18 @@
-"""brf-lava classify"""
+"""The commands that use a network: classify and stream"""
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from brf_lava.backends.base import BACKENDS
+from brf_lava.backends.base import BACKENDS, STREAMING
 from brf_lava.cli.command import Command, Result
-from brf_lava.cli.loihi2_options import Loihi2Settings, loihi2_options
-from brf_lava.cli.options import PATH
-from brf_lava.cli.target_options import TargetOptions, target_options
+from brf_lava.cli.options import PATH, numbers
+from brf_lava.cli.target import BoardOptions, TargetOptions, board_options, target_options
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 )
 @target_options(BACKENDS)
 @click.option("--batch", type=click.IntRange(min=1), help="Windows in one run; else 64.")
-@loihi2_options
+@board_options
 def classify_command(
     network: Path,
     record: Path,
@@ -39,7 +40,7 @@ def classify_command(
     annotations_out: Path | None,
     target: TargetOptions,
     batch: int | None,
-    loihi2: Loihi2Settings,
+    board: BoardOptions,
 ) -> Result:
     """Name the wave at every sample of RECORD, an ECG in WFDB format, with NETWORK.
 
@@ -58,16 +59,15 @@ def classify_command(
     from brf_lava.run.execute import execute
 
     require_extra("records", "wfdb")
-    chosen = target.target(loihi2)
+    chosen = target.target(board)
     fixed, _ = read_network(network)
     check_provenance(fixed, network)
-    classify.check_network(fixed)
     signals = parse_leads(leads)
     path = record_path(record)
-    marks = annotations_out and classify.annotation_path(annotations_out, path.name)
-    for out, kind, other in ((csv, classify.TABLE, marks), (marks, classify.MARKS, csv)):
-        if out is not None:
-            check_writable(out, kind, other)
+    out = annotations_out and classify.annotation_path(annotations_out, path.name)
+    for file, kind, other in ((csv, classify.TABLE, out), (out, classify.MARKS, csv)):
+        if file is not None:
+            check_writable(file, kind, other)
     with report.step_progress(f"{path.name}, percent", 100) as show:
         labels = classify.classify_record(
             fixed,
@@ -77,11 +77,19 @@ def classify_command(
             batch=batch or classify.BATCH,
             on_window=lambda done, total: show(100 * done // total),
         )
+    marks = [{"step": mark.step, "symbol": mark.symbol} for mark in labels.marks()]
+    lines: list[Any] = [labels_table(labels)]
     if csv is not None:
         classify.write_csv(labels, csv)
-    count = 0
-    if marks is not None and labels.marks():
-        count = classify.write_annotation(labels, marks)
+        lines.append(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")
+    if out is not None and marks:
+        classify.write_annotation(labels, out)
+        lines.append(f"Wrote {on_one_line(out)}: {len(marks):,} marks.")
+    elif out is not None:
+        report.notice(
+            f"{on_one_line(out)} is not written: the classes of {labels.record} describe no wave, "
+            "so there are no marks. Look at them with --csv."
+        )
     if labels.signals > len(labels.leads):
         default = "" if signals else ", the first two; --leads names others"
         used = " and ".join(labels.leads)
@@ -89,24 +97,64 @@ def classify_command(
     if labels.skipped:
         which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
         report.notice(f"{which} invalid samples or a flat lead, and no class.")
-    lines: list[str | Table] = [labels_table(labels)]
-    if csv is not None:
-        lines.append(f"Wrote {on_one_line(csv)}: {labels.samples:,} samples.")
-    if marks is not None and count:
-        lines.append(f"Wrote {on_one_line(marks)}: {count:,} marks.")
-    elif marks is not None:
-        report.notice(
-            f"{on_one_line(marks)} is not written: the classes of {labels.record} describe no "
-            "wave, so there are no marks. Look at them with --csv."
-        )
     about = ("record", "fs", "samples", "leads", "windows", "skipped", "sops")
-    return Result(
-        {
-            **{name: getattr(labels, name) for name in about},
-            "marks": [{"step": mark.step, "symbol": mark.symbol} for mark in labels.marks()],
-        },
-        lines,
-    )
+    return Result({**{name: getattr(labels, name) for name in about}, "marks": marks}, lines)
+
+
+@click.command("stream", cls=Command, result=False)
+@click.argument("network", type=PATH)
+@click.argument("source", type=click.File("rb"), metavar="FILE|-")
+@target_options(STREAMING)
+@click.option(
+    "--decide",
+    type=float,
+    metavar="MARGIN",
+    help="For one class per sequence: say 'decided' once the best class leads by this margin.",
+)
+@click.option(
+    "--lead-scale",
+    type=numbers,
+    metavar="A,B",
+    help="For ecg: the standard deviation of each lead. Lines may then be "
+    '{"signal": [a, b]}, raw samples at 250 Hz.',
+)
+def stream_command(
+    network: Path,
+    source: BinaryIO,
+    target: TargetOptions,
+    decide: float | None,
+    lead_scale: tuple[float, ...] | None,
+) -> None:
+    """Answer the steps in FILE, - for standard input, one by one.
+
+    A JSON line per step: a list of all inputs, or {"events": [...]} with those that spike;
+    {"reset": true} between two sequences. A JSON line per answer: one step per layer late on sim,
+    at once on engine; a reset or the end of the input brings the rest. Blank lines are skipped.
+
+    \b
+    Examples:
+      brf-lava stream net.h5 steps.jsonl > answers.jsonl
+      my-sensor | brf-lava stream net.h5 - --backend engine
+    """
+    from brf_lava.ecg.live import LiveEcg
+    from brf_lava.network.file import read_network
+    from brf_lava.run.early import check_early
+    from brf_lava.run.stream import Stream
+    from brf_lava.run.stream_lines import LINE_MAX, LineReader, Session
+
+    chosen = target.target()
+    fixed, _ = read_network(network)
+    if decide is not None:
+        check_early(fixed, [decide], "--decide")
+    reader = LineReader(fixed, None if lead_scale is None else LiveEcg(fixed, lead_scale))
+    lines = iter(partial(source.readline, LINE_MAX + 1), b"")
+    stream = Stream(fixed, backend=chosen.backend.name, decide=decide, timeout=chosen.timeout)
+    with stream:
+        session = Session(fixed, stream, reader, sys.stdout.buffer)
+        try:
+            session.run(lines, getattr(source, "name", "<stdin>"))
+        finally:
+            click.echo(session.speed(), err=True)
 
 
 def labels_table(labels: RecordLabels) -> Table:
@@ -129,9 +177,11 @@ def labels_table(labels: RecordLabels) -> Table:
     peaks = [mark.step for mark in labels.marks() if mark.symbol == "N"]
     rows += [(), ("QRS complexes", "", f"{len(peaks):,}")]
     if len(peaks) > 1:
-        median_rr = np.median(np.diff(peaks)) * ECG.step_seconds
-        rows.append(("heart rate, median", "", f"{60 / median_rr:.0f} / min"))
-    rows.append(("windows run", "", f"{labels.windows:,}"))
-    rows.append(("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}"))
+        rate = 60 / (np.median(np.diff(peaks)) * ECG.step_seconds)
+        rows.append(("heart rate, median", "", f"{rate:.0f} / min"))
+    rows += [
+        ("windows run", "", f"{labels.windows:,}"),
+        ("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}"),
+    ]
     columns = ("class", ">of the record", ">runs", ">median length")
     return report.table(f"{labels.record}, {labels.samples / labels.fs:.1f} s", columns, rows)
