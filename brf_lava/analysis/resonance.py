@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brf_lava.analysis.draw import style
-from brf_lava.analysis.stability import EDGE, spectral_radius
+from brf_lava.analysis.resonators import EDGE, spectral_radius
 from brf_lava.errors import ParameterError
 from brf_lava.kernels import loop
 from brf_lava.neurons import boundary

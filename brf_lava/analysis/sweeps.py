@@ -16,21 +16,31 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brf_lava import report
-from brf_lava.analysis.activity import Samples, Score, score
+from brf_lava.analysis.activity import Samples, score
 from brf_lava.analysis.draw import style
 from brf_lava.errors import ParameterError
-from brf_lava.network.layers import RealLayer, RealNetwork
+from brf_lava.network.layers import RealNetwork
 
-NOISE_MAX = 0.1  # probability of an additional spike per input and step
-SIGMA_MAX = 0.5  # relative weight noise
-PANELS = (  # the sweeps of a panel, and its axis
+Disturb = Callable[[RealNetwork, Samples, float, np.random.Generator], tuple[Any, ...]]
+
+DISTURBANCES: dict[str, tuple[float, Disturb]] = {  # the largest level, and the arguments of score
+    "recurrent pruning": (1.0, lambda net, s, share, rng: (prune_recurrent(net, share, rng), s)),
+    "input noise": (0.1, lambda net, s, rate, rng: (net, replace(s, x=add_spikes(s.x, rate, rng)))),
+    "input deletion": (
+        1.0,
+        lambda net, s, rate, rng: (net, replace(s, x=s.x * kept(s.x.shape, rate, rng))),
+    ),
+    "hidden deletion": (
+        1.0,
+        lambda net, s, rate, rng: (net, s, lambda shape: kept(shape, rate, rng)),
+    ),
+    "weight noise": (0.5, lambda net, s, sigma, rng: (noisy_weights(net, sigma, rng), s)),
+}
+PANELS = (  # of robustness: the sweeps of each, and its axis
     (("input noise",), "additional input spikes (% of inputs and steps)"),
     (("input deletion", "hidden deletion"), "spikes deleted (%)"),
     (("weight noise",), r"relative weight noise $\sigma$ (%)"),
 )
-
-Measure = Callable[[float, np.random.Generator], Score]
-Disturbance = tuple[str, Measure, float]  # name, measure, largest level
 
 
 @dataclass(frozen=True)
@@ -51,51 +61,29 @@ def pruning(network: RealNetwork, samples: Samples, **sizes: int) -> Sweep:
     """
     if all(layer.recurrent is None for layer in network.layers):
         raise ParameterError("pruning: the network has no recurrent weights. Name one that has.")
-
-    def pruned(share: float, rng: np.random.Generator) -> Score:
-        return score(prune_recurrent(network, share, rng), samples)
-
-    return _sweeps("pruning", [("recurrent pruning", pruned, 1.0)], **sizes)[0]
+    return _sweeps("pruning", ["recurrent pruning"], network, samples, **sizes)[0]
 
 
 def robustness(network: RealNetwork, samples: Samples, **sizes: int) -> list[Sweep]:
-    """Input noise, deletion of input and of hidden spikes, weight noise.
-
-    sizes: points, repeats, seed.
-    """
-
-    def added(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, replace(samples, x=add_spikes(samples.x, rate, rng)))
-
-    def deleted(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, replace(samples, x=samples.x * kept(samples.x.shape, rate, rng)))
-
-    def losing(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, samples, lambda shape: kept(shape, rate, rng))
-
-    def noisy(sigma: float, rng: np.random.Generator) -> Score:
-        return score(noisy_weights(network, sigma, rng), samples)
-
-    disturbances: list[Disturbance] = [
-        ("input noise", added, NOISE_MAX),
-        ("input deletion", deleted, 1.0),
-        ("hidden deletion", losing, 1.0),
-        ("weight noise", noisy, SIGMA_MAX),
-    ]
-    return _sweeps("robustness", disturbances, **sizes)
+    """The sweeps of `PANELS`. sizes: points, repeats, seed."""
+    names = [name for names, _ in PANELS for name in names]
+    return _sweeps("robustness", names, network, samples, **sizes)
 
 
 def _sweeps(
-    title: str, disturbances: list[Disturbance], *, points: int, repeats: int, seed: int = 0
-) -> list[Sweep]:
+    title: str, names: Sequence[str], network: RealNetwork, samples: Samples, *,
+    points: int, repeats: int, seed: int = 0,
+) -> list[Sweep]:  # fmt: skip
     """Measure at so many levels, with a progress bar. Level 0 is the same for all repeats."""
     sweeps, done = [], 0
-    with report.step_progress(title, points * len(disturbances)) as advance:
-        for name, measure, largest in disturbances:
+    with report.step_progress(title, points * len(names)) as advance:
+        for name in names:
+            largest, disturb = DISTURBANCES[name]
             levels, scores = np.linspace(0.0, largest, points), []
             for level in levels.tolist():
                 seeds = [[seed, repeat] for repeat in range(repeats if level else 1)]
-                row = [measure(level, np.random.default_rng(each)) for each in seeds]
+                rngs = map(np.random.default_rng, seeds)
+                row = [score(*disturb(network, samples, level, rng)) for rng in rngs]
                 scores.append(row if level else row * repeats)
                 done += 1
                 advance(done)
@@ -124,28 +112,31 @@ def noisy_weights(network: RealNetwork, sigma: float, rng: np.random.Generator) 
     """
 
     def noisy(weights: Any) -> Any:
+        if weights is None:
+            return None
         return weights * (1 + sigma * rng.standard_normal(weights.shape))
 
-    layers = []
-    for layer in network.layers:
-        weights, recurrent = noisy(layer.weights), layer.recurrent
-        recurrent = None if recurrent is None else noisy(recurrent)
-        layers.append(replace(layer, weights=weights, recurrent=recurrent))
-    return RealNetwork(tuple(layers))
+    return RealNetwork(
+        tuple(
+            replace(layer, weights=noisy(layer.weights), recurrent=noisy(layer.recurrent))
+            for layer in network.layers
+        )
+    )
 
 
 def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator) -> RealNetwork:
     """That share of all recurrent weights of each layer set to zero, at random places."""
 
-    def pruned(layer: RealLayer) -> RealLayer:
-        if layer.recurrent is None:
-            return layer
-        order = rng.permutation(layer.recurrent.size)  # drawn whole, for every share alike
-        weights = layer.recurrent.copy()
+    def pruned(weights: Any) -> Any:
+        if weights is None:
+            return None
+        order = rng.permutation(weights.size)  # drawn whole, for every share alike
+        weights = weights.copy()
         weights.flat[order[: round(share * weights.size)]] = 0
-        return replace(layer, recurrent=weights)
+        return weights
 
-    return RealNetwork(tuple(pruned(layer) for layer in network.layers))
+    layers = (replace(layer, recurrent=pruned(layer.recurrent)) for layer in network.layers)
+    return RealNetwork(tuple(layers))
 
 
 def draw_pruning(figure: Figure, found: Mapping[str, Sweep], title: str) -> None:

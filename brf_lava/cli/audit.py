@@ -55,11 +55,10 @@ def audit(model: Path, network: Path, data: DataOptions, limit: int, out: Path |
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
     found = audits.audit(real, fixed, samples)
     if out is not None:
-        from brf_lava.analysis.draw.ranges import draw_audit
         from brf_lava.analysis.draw.style import picture
 
         with picture(out) as figure:
-            draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
+            audits.draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
         click.echo(f"Wrote {on_one_line(out)}.", err=True)
     lines = [*audits.verdict(found), *proof_lines(fixed)]
     about = {"model": given, "data": dataset.source, "summary": lines}

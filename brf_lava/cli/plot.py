@@ -112,22 +112,18 @@ def boundary(model: Path | None, look: LookOptions, dt: float | None) -> None:
     Example:
       brf-lava plot boundary model.pt
     """
-    from brf_lava.analysis.stability import PLANES, draw_boundary, stability_map
+    from brf_lava.analysis.resonators import draw_boundary, resonators
 
     title, layers = "Divergence boundary of one step", []
     with _picture(look) as figure:
-        if model is None:
-            maps = [stability_map(plane, dt or 0.01) for plane in PLANES]
-        else:
-            from brf_lava.analysis.parameters import maps_around, resonators
+        if model is not None:
             from brf_lava.train.checkpoint import load_checkpoint
 
             if dt is not None:
                 raise ParameterError(f"--dt {dt:g}: {model} has a step of its own. Leave it out.")
             layers = resonators(load_checkpoint(model).model(), str(model))
-            maps = maps_around(layers)
             title += f", and the {sum(len(each.omega) for each in layers)} neurons of {model.name}"
-        draw_boundary(figure, maps, layers, title)
+        draw_boundary(figure, layers, dt or 0.01, title)
 
 
 @plot.command("frequency-response", result=False)
@@ -207,7 +203,7 @@ def parameters(model: Path, look: LookOptions, data: DataOptions) -> None:
     Example:
       brf-lava plot parameters model.pt
     """
-    from brf_lava.analysis.parameters import draw_parameters, training
+    from brf_lava.analysis.resonators import draw_parameters, training
     from brf_lava.train.checkpoint import load_checkpoint
 
     with _picture(look) as figure:
@@ -244,11 +240,9 @@ def raster(
     with _picture(look) as figure:
         network, dataset, decision = _load(model, data)
         kind = "integers" if isinstance(network, FixedNetwork) else "real numbers"
-        if record is None:
-            found = rasters.raster(network, dataset, decision, sample)
-            what = f"{dataset.task} test sample {sample}"
-        else:
-            found = rasters.record_raster(network, dataset, decision, sample, record)
+        found = rasters.raster(network, dataset, decision, sample, record)
+        what = f"{dataset.task} test sample {sample}"
+        if record is not None:
             what = f"record {record.name} from {sample * found.seconds:g} s"
         rasters.draw_raster(figure, found, f"{model.name} in {kind}, {what}")
 

@@ -16,7 +16,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from brf_lava.analysis.draw.style import BLACK, BLUE, CYCLE, GRAY, ORANGE, RED
-from brf_lava.analysis.stability import PLANES, Resonators
+from brf_lava.analysis.resonators import PLANES, Resonators
 from brf_lava.board.crossover import Comparison
 
 Range: Any = Range1d  # whose types allow no plain numbers

@@ -17,10 +17,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from brf_lava.analysis.audit import value_ranges
-from brf_lava.analysis.parameters import training
 from brf_lava.analysis.raster import raster
+from brf_lava.analysis.resonators import Resonators, training
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
-from brf_lava.analysis.stability import Resonators
 from brf_lava.board import energy
 from brf_lava.board.crossover import compare_with_dense
 from brf_lava.board.describe import NetworkShape

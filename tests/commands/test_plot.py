@@ -26,16 +26,22 @@ from wfdb_files import write_record
 from brf_lava.analysis import learning, sweeps
 from brf_lava.analysis.activity import Samples, run, score
 from brf_lava.analysis.draw import style
-from brf_lava.analysis.parameters import training
-from brf_lava.analysis.raster import draw_raster, raster, record_raster
+from brf_lava.analysis.raster import draw_raster, raster
 from brf_lava.analysis.resonance import (
     frequency_response,
     frequency_responses,
     relative_frequencies,
     spike_trains,
 )
+from brf_lava.analysis.resonators import (
+    EDGE,
+    PLANES,
+    Resonators,
+    spectral_radius,
+    stability_map,
+    training,
+)
 from brf_lava.analysis.single_neuron import single_neuron
-from brf_lava.analysis.stability import EDGE, PLANES, spectral_radius, stability_map
 from brf_lava.cli.main import INTERRUPTED
 from brf_lava.cli.plot import plot
 from brf_lava.config.recipe import Recipe, load_recipe, override
@@ -147,7 +153,9 @@ def test_the_map_is_stable_on_one_side_and_has_room_for_neurons(plane: str) -> N
         np.testing.assert_allclose(other.boundary * dt, found.boundary * 0.01, atol=1e-6)
         share = (found.radius <= EDGE).mean()
         assert (other.radius <= EDGE).mean() == pytest.approx(share, abs=0.02)
-    around = stability_map(plane, 0.01, (np.array([2.0, 4.0]), np.array([-3.0, -0.1])))
+    omega, damping = np.array([2.0, 4.0]), np.array([-3.0, -0.1])
+    layer = Resonators(1, plane, plane, 0.01, omega, np.abs(damping), damping)
+    around = stability_map(plane, 0.01, [layer])
     assert 4 < around.omega[-1] < 6
     assert around.damping[0] < -3 < 0 < around.damping[-1]
 
@@ -252,17 +260,17 @@ def test_curves_reach_over_the_epochs_that_all_runs_reached(tmp_path: Path) -> N
         ("b", write_metrics(tmp_path / "1.jsonl", [7.0])),
         ("a", write_metrics(tmp_path / "2.jsonl", [5.0, 6.0])),
     ]
-    a, b = learning.learning_curves(files)
-    assert (a.label, b.label) == ("a", "b")
-    np.testing.assert_array_equal(a.values["train_loss"], [[3, 2], [5, 6]])
-    np.testing.assert_array_equal(a.values["validation_accuracy"], [[0.1, 0.2]] * 2)
-    np.testing.assert_array_equal(b.values["train_loss"], [[7]])
+    found = learning.learning_curves(files)
+    assert list(found) == ["a", "b"]
+    np.testing.assert_array_equal(found["a"]["train_loss"], [[3, 2], [5, 6]])
+    np.testing.assert_array_equal(found["a"]["validation_accuracy"], [[0.1, 0.2]] * 2)
+    np.testing.assert_array_equal(found["b"]["train_loss"], [[7]])
 
 
 def test_curves_read_what_training_writes(trainer: Trainer) -> None:
-    (found,) = learning.learning_curves([("run", trainer.out.with_suffix(".jsonl"))])
+    found = learning.learning_curves([("run", trainer.out.with_suffix(".jsonl"))])
     expected = [report.validation_accuracy for report in trainer.reports]
-    np.testing.assert_allclose(found.values["validation_accuracy"], [expected])
+    np.testing.assert_allclose(found["run"]["validation_accuracy"], [expected])
 
 
 def epoch_line(train_loss: str, epoch: str = "1") -> str:
@@ -643,14 +651,14 @@ def test_a_record_is_drawn_window_by_window(
     time = np.arange(2 * ECG.steps) / 250
     signal = np.stack([np.sin(2 * np.pi * time), np.cos(3 * np.pi * time)], axis=1)
     record = write_record(tmp_path, "r1", signal)
-    found = record_raster(network, dataset, Decision(), 1, record)
+    found = raster(network, dataset, Decision(), 1, record)
     expected = encode(normalize(signal[None, ECG.steps :]), Encoding().threshold)[0]
     assert np.mean(found.x != expected) < 0.02  # the file has 16 bits
     assert len(found.leads) == 2
     with pytest.raises(DataError, match="no whole window"):
-        record_raster(network, dataset, Decision(), 2, record)
+        raster(network, dataset, Decision(), 2, record)
     with pytest.raises(ParameterError, match="for the ecg task"):
-        record_raster(network, replace(dataset, task="x"), Decision(), 0, record)
+        raster(network, replace(dataset, task="x"), Decision(), 0, record)
 
 
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
