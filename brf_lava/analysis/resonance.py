@@ -8,7 +8,6 @@ whole steps: where omega's period is only tens of steps, that alone makes small 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,25 +23,6 @@ from brf_lava.neurons.families import NEURONS, Neuron
 
 DURATION = 20.0  # s
 CHUNK = 32  # drives at a time; keeps their states within memory
-
-
-@dataclass(frozen=True)
-class Response:
-    """The answer of one neuron.
-
-    neuron: its name. omega: rad/s. relative [F]: frequency of the drive over omega.
-    amplitude [F]: mean of |u|.
-    """
-
-    neuron: str
-    omega: float
-    relative: NDArray[np.float64]
-    amplitude: NDArray[np.float64]
-
-    @property
-    def peak(self) -> float:
-        """The relative frequency with the largest answer."""
-        return float(self.relative[np.argmax(self.amplitude)])
 
 
 def relative_frequencies(width: float, upto: float, start: float = 0.2) -> NDArray[np.float64]:
@@ -65,11 +45,11 @@ def spike_trains(frequencies: NDArray[np.float64], dt: float, steps: int) -> NDA
 
 
 def frequency_response(
-    neuron: Neuron, omega: float, dt: float, relative: NDArray[np.float64], b_offset: float = 0.1
-) -> Response:
+    neuron: Neuron, omega: float, dt: float, relative: NDArray[np.float64], b_offset: float
+) -> NDArray[np.float64]:
     """Drive one balanced neuron at ``relative * omega``, each for `DURATION`.
 
-    omega: rad/s. dt: s. relative: [F], above 0. b_offset: 1/s.
+    omega: rad/s. dt: s. relative: [F], above 0. b_offset: 1/s. Returns: mean of |u|, [F].
     Raises: ParameterError for ``dt * omega >= 1``, and for so large a b_offset that the neuron
     overshoots and grows.
     """
@@ -95,40 +75,34 @@ def frequency_response(
             keep_states=True,
         )
         amplitudes.append(np.abs(states[1:, 0, :, 0]).mean(axis=0))
-    return Response(neuron.name, omega, relative, np.concatenate(amplitudes))
+    return np.concatenate(amplitudes)
 
 
-def frequency_responses(
-    omegas: Sequence[float], dt: float, relative: NDArray[np.float64], b_offset: float
-) -> list[Response]:
-    """`frequency_response` of each balanced neuron for each omega."""
-    return [
-        frequency_response(neuron, omega, dt, relative, b_offset)
-        for neuron in NEURONS.values()
-        if neuron.bare is not None
-        for omega in omegas
-    ]
-
-
-def draw_responses(figure: Figure, found: Sequence[Response], dt: float, b_offset: float) -> None:
-    """Mean of |u| over the relative frequency of the drive, one panel per neuron model."""
-    names = list(dict.fromkeys(response.neuron for response in found))
-    figure.set_size_inches(5.0 * len(names), 4.0)
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
-    for panel, name in zip(panels, names, strict=True):
-        for index, response in enumerate(r for r in found if r.neuron == name):
-            label = rf"$\omega$ = {response.omega:g} rad/s, peak at {response.peak:.2f} $\omega$"
-            panel.plot(response.relative, response.amplitude, **style.look(index), label=label)
-            top = response.amplitude.max()
-            panel.plot(response.peak, top, **style.look(index, marked=True))
+def draw_responses(
+    figure: Figure, omegas: Sequence[float], dt: float, relative: NDArray[np.float64],
+    b_offset: float,
+) -> None:  # fmt: skip
+    """`frequency_response` for each omega over `relative`, one panel per balanced neuron."""
+    neurons = [neuron for neuron in NEURONS.values() if neuron.bare is not None]
+    figure.set_size_inches(5.0 * len(neurons), 4.0)
+    panels = figure.subplots(1, len(neurons), squeeze=False)[0]
+    for panel, neuron in zip(panels, neurons, strict=True):
+        tops = []
+        for index, omega in enumerate(omegas):
+            amplitude = frequency_response(neuron, omega, dt, relative, b_offset)
+            peak = relative[np.argmax(amplitude)]
+            label = rf"$\omega$ = {omega:g} rad/s, peak at {peak:.2f} $\omega$"
+            panel.plot(relative, amplitude, **style.look(index), label=label)
+            tops.append(amplitude.max())
+            panel.plot(peak, tops[-1], **style.look(index, marked=True))
         panel.axvline(1, color=style.GRAY, linewidth=0.8, zorder=0)
         panel.set(
             yscale="log",
             xlabel=r"frequency of the input spikes / $\omega$",
             ylabel="mean |u| over the drive (threshold = 1)",
-            title=rf"{name}, $\delta$ = {dt:g} s",
+            title=rf"{neuron.name}, $\delta$ = {dt:g} s",
         )
-        panel.set_ylim(top=4 * max(r.amplitude.max() for r in found if r.neuron == name))
+        panel.set_ylim(top=4 * max(tops))
         panel.legend(loc="upper right")
     drive = f"Unit spikes for {DURATION:g} s, no threshold"
     figure.suptitle(rf"{drive}, $b_\mathrm{{off}}$ = {b_offset:g} per s")

@@ -34,19 +34,6 @@ PLANES = {  # where resonators without reset lie, by the neuron that has nothing
 }
 
 
-class StabilityMap(NamedTuple):
-    """Damping b over omega for one kind of resonator.
-
-    omega [W] rad/s; boundary [W] 1/s, the damping of a balanced neuron without offset; damping [D]
-    1/s, the axis of radius; radius [D, W], by how much the step can stretch a state.
-    """
-
-    omega: NDArray[np.float64]
-    boundary: NDArray[np.float64]
-    damping: NDArray[np.float64]
-    radius: NDArray[np.float64]
-
-
 @dataclass(frozen=True)
 class Resonators:
     """One hidden layer of a network.
@@ -80,12 +67,8 @@ class Resonators:
         return self.dt / (2 * np.pi * step_seconds)
 
 
-@dataclass(frozen=True)
-class Training:
-    """The layers after and, where it can be known, before training.
-
-    note: where the initial values come from, for the picture.
-    """
+class Training(NamedTuple):
+    """The layers after and, where it can be known, before training, and how that is known."""
 
     after: list[Resonators]
     before: list[Resonators] | None
@@ -110,10 +93,14 @@ def spectral_radius(neuron: Neuron, damping: Any, omega: Any, dt: float) -> NDAr
     return radius
 
 
-def stability_map(plane: str, dt: float, layers: Sequence[Resonators] = ()) -> StabilityMap:
-    """The map up to ``1 / dt``, or just around the neurons of some layers.
+def stability_map(
+    plane: str, dt: float, layers: Sequence[Resonators] = ()
+) -> tuple[NDArray[np.float64], ...]:
+    """Damping over omega for one kind of resonator, up to ``1 / dt`` or just around some layers.
 
     plane: of `PLANES`. dt: s.
+    Returns: omega [W] rad/s; the damping of a balanced neuron without offset there [W] 1/s; damping
+    [D] 1/s; for both axes [D, W], by how much the step can stretch a state.
     """
     limit, edges = OMEGA_LIMIT / dt, np.array([PLANES[plane].top / dt])
     if layers:
@@ -126,7 +113,7 @@ def stability_map(plane: str, dt: float, layers: Sequence[Resonators] = ()) -> S
     margin = 0.12 * max(high - low, 1e-3)
     damping = np.linspace(low - margin, high + margin, GRID)
     radius = spectral_radius(NEURONS[plane], damping[:, None], omega[None, :], dt)
-    return StabilityMap(omega, boundary, damping, radius)
+    return omega, boundary, damping, radius
 
 
 def resonators(network: Network, where: str) -> list[Resonators]:

@@ -7,7 +7,7 @@ the step adds cancels: no equation is written a second time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,33 +31,23 @@ VARIANTS = {  # refractory period, smooth reset
 }
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """What one of the `VARIANTS` did, all [T]: u, the refractory variable q after the step, the
     threshold that u was compared with, and spikes."""
 
-    variant: str
     u: NDArray[np.float64]
     q: NDArray[np.float64]
     threshold: NDArray[np.float64]
     spikes: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class SingleNeuron:
-    """All variants under one input. time [T] s; x [T] input spikes."""
-
-    time: NDArray[np.float64]
-    x: NDArray[np.int8]
-    traces: list[Trace]
-
-
 def single_neuron(
     *, omega: float, b_offset: float, dt: float, gamma: float, weight: float
-) -> SingleNeuron:
+) -> tuple[NDArray[np.int8], dict[str, Trace]]:
     """Run all variants from rest; input spikes come at omega.
 
     omega: rad/s. b_offset: 1/s. dt: s. gamma: per step. weight: of the input spikes.
+    Returns: input spikes [T], and traces by variant.
     Raises: ParameterError for ``dt * omega >= 1``, and when a variant grows beyond `LARGEST`.
     """
     check_omega([omega], dt, "single-neuron, omega")
@@ -66,7 +56,7 @@ def single_neuron(
     x[round(DRIVEN / dt) :] = 0
     damping = divergence_boundary(omega, dt) - b_offset
     constants = real.BalancedConstants(dt, THETA, gamma)
-    traces = []
+    traces = {}
     for variant, (refractory, smooth_reset) in VARIANTS.items():
         state, rows = (0.0, 0.0, 0.0), []
         for current in (weight * x).tolist():
@@ -75,43 +65,41 @@ def single_neuron(
             coefficients = (damping if smooth_reset else damping + q, omega)
             state, spike = DEFAULT.real_step(state, current, coefficients, bare)
             rows.append((state[0], state[2], THETA + q * refractory, bool(spike)))
-        trace = Trace(variant, *(np.array(column) for column in zip(*rows, strict=True)))
+        trace = traces[variant] = Trace(*map(np.array, zip(*rows, strict=True)))
         if not float(np.abs([trace.u, trace.q]).max()) <= LARGEST:  # also catches NaN
             raise ParameterError(
                 f"single-neuron: b_offset {b_offset:g}/s, gamma {gamma:g}, weight {weight:g}: u or "
                 f"q of variant '{variant}' grows beyond {LARGEST:g}. Lower b_offset, gamma, the "
                 "weight or dt."
             )
-        traces.append(trace)
-    return SingleNeuron(dt * np.arange(1, steps + 1, dtype=np.float64), x, traces)
+    return x, traces
 
 
-def draw_single_neuron(figure: Figure, found: SingleNeuron, **drive: float) -> None:
-    """u with threshold and spikes above q, one column per variant."""
+def draw_single_neuron(figure: Figure, **drive: float) -> None:
+    """u with threshold and spikes above q, one column per variant of `single_neuron`."""
+    x, traces = single_neuron(**drive)
+    time = drive["dt"] * np.arange(1, len(x) + 1)
     figure.set_size_inches(12.0, 5.0)
-    panels = figure.subplots(
-        2, len(found.traces), sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False
-    )
-    bottom = min(float(trace.u.min()) for trace in found.traces)
-    top = max(float(max(trace.u.max(), trace.threshold.max())) for trace in found.traces)
+    panels = figure.subplots(2, len(traces), sharex=True, sharey="row", height_ratios=(3, 1))
+    bottom = min(float(trace.u.min()) for trace in traces.values())
+    top = max(float(max(trace.u.max(), trace.threshold.max())) for trace in traces.values())
     tick = 0.08 * (top - bottom)
-    for (upper, lower), trace in zip(panels.T, found.traces, strict=True):
-        upper.plot(found.time, trace.u, color=style.BLUE, linewidth=1.0, label="membrane u")
+    for (upper, lower), (variant, trace) in zip(panels.T, traces.items(), strict=True):
+        upper.plot(time, trace.u, color=style.BLUE, linewidth=1.0, label="membrane u")
         theta = {"linewidth": 0.9, "label": r"threshold, $\theta$ or $\theta$ + q"}
-        upper.plot(found.time, trace.threshold, color=style.RED, linestyle="--", **theta)
+        upper.plot(time, trace.threshold, color=style.RED, linestyle="--", **theta)
         for spikes, base, color, width, label in (
             (trace.spikes, top + tick, style.BLACK, 0.7, "output spikes (top)"),
-            (found.x > 0, bottom - 2 * tick, style.GREEN, 1.0, "input spikes (bottom)"),
+            (x > 0, bottom - 2 * tick, style.GREEN, 1.0, "input spikes (bottom)"),
         ):
-            times = found.time[spikes]
-            upper.vlines(times, base, base + tick, color=color, linewidth=width, label=label)
-        upper.set_title(f"{trace.variant}: {np.count_nonzero(trace.spikes)} spikes")
+            upper.vlines(time[spikes], base, base + tick, color=color, linewidth=width, label=label)
+        upper.set_title(f"{variant}: {np.count_nonzero(trace.spikes)} spikes")
         look = {"color": style.GRAY, "linestyle": ":", "label": "q, without effect here"}
-        if any(VARIANTS[trace.variant]):
+        if any(VARIANTS[variant]):
             look = {"color": style.PURPLE}
-        lower.plot(found.time, trace.q, linewidth=1.0, **look)
+        lower.plot(time, trace.q, linewidth=1.0, **look)
         lower.set_xlabel("time (s)")
-    largest = max(float(trace.q.max()) for trace in found.traces)
+    largest = max(float(trace.q.max()) for trace in traces.values())
     panels[0, 0].set(ylim=(bottom - 2.5 * tick, top + 2.5 * tick), ylabel="membrane u")
     panels[1, 0].set(ylim=(-0.08 * largest, 1.6 * max(largest, 1e-3)), ylabel="refractory q")
     panels[1, 0].legend(loc="upper right")

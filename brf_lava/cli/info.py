@@ -46,7 +46,7 @@ def compare(first: Path, second: Path, data: DataOptions, limit: int) -> Result:
       brf-lava compare model.pt net.h5
     """
     from brf_lava import report
-    from brf_lava.inspection.compare import compare as differences
+    from brf_lava.inspection.describe import compare as differences
     from brf_lava.inspection.subjects import find_subjects
 
     ways = (lambda about, source: network_data(about, data, source)), limit

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from brf_lava.analysis.activity import AnyNetwork
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.decision import Decision
-    from brf_lava.train.checkpoint import Checkpoint
 
 Decorator = Callable[[Any], Any]
 
@@ -149,8 +148,7 @@ def frequency_response(
 
     with _picture(look) as figure:
         relative = resonance.relative_frequencies(bin, upto)
-        responses = resonance.frequency_responses(omega, dt, relative, b_offset)
-        resonance.draw_responses(figure, responses, dt, b_offset)
+        resonance.draw_responses(figure, omega, dt, relative, b_offset)
 
 
 @plot.command("single-neuron", result=False)
@@ -170,7 +168,7 @@ def single_neuron(look: LookOptions, **drive: float) -> None:
     from brf_lava.analysis import single_neuron as variants
 
     with _picture(look) as figure:
-        variants.draw_single_neuron(figure, variants.single_neuron(**drive), **drive)
+        variants.draw_single_neuron(figure, **drive)
 
 
 @plot.command("learning-curves", result=False)
@@ -209,7 +207,7 @@ def parameters(model: Path, look: LookOptions, data: DataOptions) -> None:
     with _picture(look) as figure:
         checkpoint = load_checkpoint(model)
         trained = checkpoint.seed is not None
-        dataset = network_data(_data_of(checkpoint), data, model) if trained else None
+        dataset = network_data(checkpoint.provenance, data, model) if trained else None
         seconds = None if dataset is None else dataset.step_seconds
         draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name, seconds)
 
@@ -295,12 +293,6 @@ def _labeled(text: str) -> tuple[str, Path]:
     return label, Path(name)
 
 
-def _data_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a network file would say of the data, their steps in the order of the training."""
-    permutation, kind = checkpoint.permutation, checkpoint.data.kind
-    return {"task": checkpoint.recipe.task, "permutation": permutation, "data": {"kind": kind}}
-
-
 def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]:
     """A model in real numbers or a network file, its data, and how it answers."""
     import h5py
@@ -317,7 +309,7 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
     else:
         checkpoint = load_checkpoint(path)
         network = checkpoint.model().to_real()
-        known, decision = _data_of(checkpoint), checkpoint.recipe.decision
+        known, decision = checkpoint.provenance, checkpoint.recipe.decision
         sizes = checkpoint.inputs, len(checkpoint.classes)
     dataset = network_data(known, data, path)
     found = dataset.train.x.shape[2], len(dataset.classes)

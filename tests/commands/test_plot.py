@@ -27,12 +27,7 @@ from brf_lava.analysis import learning, sweeps
 from brf_lava.analysis.activity import Samples, run, score
 from brf_lava.analysis.draw import style
 from brf_lava.analysis.raster import draw_raster, raster
-from brf_lava.analysis.resonance import (
-    frequency_response,
-    frequency_responses,
-    relative_frequencies,
-    spike_trains,
-)
+from brf_lava.analysis.resonance import frequency_response, relative_frequencies, spike_trains
 from brf_lava.analysis.resonators import (
     EDGE,
     PLANES,
@@ -140,24 +135,24 @@ def test_a_harmonic_neuron_is_stable_from_no_damping_on(dt: float, angle: float)
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_the_map_is_stable_on_one_side_and_has_room_for_neurons(plane: str) -> None:
-    found = stability_map(plane, 0.01)
-    np.testing.assert_array_equal(found.boundary, PLANES[plane].damping(found.omega, 0.01))
+    omega, boundary, damping, radius = stability_map(plane, 0.01)
+    np.testing.assert_array_equal(boundary, PLANES[plane].damping(omega, 0.01))
     if plane == "RF":
-        below = found.damping[:, None] < found.boundary - 0.5
-        damped = found.damping[:, None] > -2 / 0.01 - found.boundary + 0.5  # not overshooting
-        assert (found.radius[below & damped] < 1).all()
-        assert (found.radius[found.damping[:, None] > found.boundary + 0.5] > 1).all()
+        below = damping[:, None] < boundary - 0.5
+        damped = damping[:, None] > -2 / 0.01 - boundary + 0.5  # not overshooting
+        assert (radius[below & damped] < 1).all()
+        assert (radius[damping[:, None] > boundary + 0.5] > 1).all()
     for dt in (1e-9, 1e3):  # all is that of another step, but for the units
         other = stability_map(plane, dt)
-        np.testing.assert_allclose(other.omega * dt, found.omega * 0.01)
-        np.testing.assert_allclose(other.boundary * dt, found.boundary * 0.01, atol=1e-6)
-        share = (found.radius <= EDGE).mean()
-        assert (other.radius <= EDGE).mean() == pytest.approx(share, abs=0.02)
+        np.testing.assert_allclose(other[0] * dt, omega * 0.01)
+        np.testing.assert_allclose(other[1] * dt, boundary * 0.01, atol=1e-6)
+        share = (radius <= EDGE).mean()
+        assert (other[3] <= EDGE).mean() == pytest.approx(share, abs=0.02)
     omega, damping = np.array([2.0, 4.0]), np.array([-3.0, -0.1])
     layer = Resonators(1, plane, plane, 0.01, omega, np.abs(damping), damping)
-    around = stability_map(plane, 0.01, [layer])
-    assert 4 < around.omega[-1] < 6
-    assert around.damping[0] < -3 < 0 < around.damping[-1]
+    omega, _, damping, _ = stability_map(plane, 0.01, [layer])
+    assert 4 < omega[-1] < 6
+    assert damping[0] < -3 < 0 < damping[-1]
 
 
 # Frequency response
@@ -180,9 +175,10 @@ def test_spike_trains_are_regular() -> None:
 def test_a_neuron_answers_most_to_its_own_frequency(neuron: families.Neuron) -> None:
     width = 0.02
     for omega in (5.0, 10.0, 20.0):
-        found = frequency_response(neuron, omega, 0.01, relative_frequencies(width, 2.0))
-        assert abs(found.peak - 1) <= width + ROUNDING
-        at = {round(float(r), 2): a for r, a in zip(found.relative, found.amplitude, strict=True)}
+        relative = relative_frequencies(width, 2.0)
+        found = frequency_response(neuron, omega, 0.01, relative, 0.1)
+        assert abs(relative[found.argmax()] - 1) <= width + ROUNDING
+        at = {round(float(r), 2): a for r, a in zip(relative, found, strict=True)}
         assert at[1.0] > 1.5 * max(at[0.74], at[1.4])
         assert at[0.5] > at[0.6]  # every other cycle is pushed
 
@@ -191,10 +187,12 @@ def test_the_peak_comes_to_omega_as_the_step_shrinks() -> None:
     """As the help says; the angle of 1 + dt (p + i omega) per step tells where BRF has it."""
     relative = relative_frequencies(0.01, 1.2, start=0.9)
     for dt, brf, bhrf in ((0.01, 1.03, 1.09), (0.005, 1.01, 1.02), (0.001, 1.0, 1.0)):
-        found, other = frequency_responses((40.0,), dt, relative, 0.1)
-        assert (found.neuron, found.omega, other.neuron) == ("BRF", 40.0, "BHRF")
-        assert (found.peak, other.peak) == (pytest.approx(brf), pytest.approx(bhrf))
-        assert abs(found.peak - np.arcsin(40.0 * dt) / (40.0 * dt)) <= 0.01 + ROUNDING
+        found, other = (
+            relative[frequency_response(neuron, 40.0, dt, relative, 0.1).argmax()]
+            for neuron in (families.BRF, families.BHRF)
+        )
+        assert (found, other) == (pytest.approx(brf), pytest.approx(bhrf))
+        assert abs(found - np.arcsin(40.0 * dt) / (40.0 * dt)) <= 0.01 + ROUNDING
 
 
 @BALANCED
@@ -205,7 +203,7 @@ def test_a_neuron_that_overshoots_has_no_response(neuron: families.Neuron) -> No
     if neuron is families.BHRF:
         limit = 1 / dt - 0.75 * dt * omega**2
     found = frequency_response(neuron, omega, dt, one, b_offset=0.999 * limit)
-    assert found.amplitude[0] < 1
+    assert found[0] < 1
     with pytest.raises(ParameterError, match="overshoots"):
         frequency_response(neuron, omega, dt, one, b_offset=1.001 * limit)
 
@@ -216,15 +214,15 @@ DRIVE = {"omega": 10.0, "b_offset": 1.0, "dt": 0.01, "gamma": 0.9, "weight": 100
 
 
 def test_variants_are_rf_and_brf_at_the_ends() -> None:
-    found = single_neuron(**DRIVE)
-    neither, refractory, reset, both = found.traces
+    x, traces = single_neuron(**DRIVE)
+    neither, refractory, reset, both = traces.values()
     coefficients = divergence_boundary(10.0, 0.01) - DRIVE["b_offset"], 10.0
     for trace, neuron in ((neither, families.RF), (both, families.BRF)):
         names = neuron.real_constants._fields  # type: ignore[attr-defined]
         constants = neuron.real_constants(*({**DRIVE, "theta": 1.0}[name] for name in names))
         state: tuple[float, ...] = (0.0,) * len(neuron.states)
         spikes, u = [], []
-        for current in (DRIVE["weight"] * found.x).tolist():
+        for current in (DRIVE["weight"] * x).tolist():
             state, spike = neuron.real_step(state, current, coefficients, constants)
             spikes.append(bool(spike))
             u.append(state[0])
@@ -232,12 +230,13 @@ def test_variants_are_rf_and_brf_at_the_ends() -> None:
         np.testing.assert_allclose(trace.u, u, atol=ROUNDING)
     np.testing.assert_allclose(neither.u, refractory.u, atol=ROUNDING)  # no damping by q in either
     assert reset.u.max() < neither.u.max()
-    counts = [trace.spikes.sum() for trace in found.traces]  # each mechanism saves spikes
+    counts = [trace.spikes.sum() for trace in traces.values()]  # each mechanism saves spikes
     assert 3 < counts[3] < min(counts[1:3]) <= max(counts[1:3]) < counts[0]
 
 
 def test_spikes_are_where_u_is_above_the_threshold() -> None:
-    for index, trace in enumerate(single_neuron(**{**DRIVE, "omega": 17.0, "gamma": 0.5}).traces):
+    _, traces = single_neuron(**{**DRIVE, "omega": 17.0, "gamma": 0.5})
+    for index, trace in enumerate(traces.values()):
         np.testing.assert_array_equal(trace.spikes, trace.u > trace.threshold)
         assert (trace.threshold > 1).any() == (index in (1, 3))
 
@@ -594,9 +593,9 @@ def test_options_that_all_pictures_have(tmp_path: Path) -> None:
     assert "input weight" in before
     assert "input weight" not in after
     rows = list(csv.DictReader(table.open()))
-    found = single_neuron(omega=10.0, b_offset=1.0, dt=0.01, gamma=0.9, weight=100.0)
+    neither, *_ = single_neuron(**DRIVE)[1].values()
     u = [float(row["y"]) for row in rows if row["label"] == "membrane u" and row["panel"] == "1"]
-    np.testing.assert_allclose(u, found.traces[0].u, rtol=1e-9)
+    np.testing.assert_allclose(u, neither.u, rtol=1e-9)
     unknown = command_line.brf_lava(*words, "--style", "nowhere")
     command_line.assert_failed(unknown, 2, "--style nowhere", "ggplot")
     same = command_line.brf_lava(*words, "--csv", out)
