@@ -70,9 +70,8 @@ def map_command(
         from brf_lava.analysis.draw.style import picture
 
         title = printable(f"{shape.name} on {board.board}: {_number(placement.cores, 'core')}")
-        shares, first = placement.utilization, placement.first_layers
         with picture(drawn) as figure:
-            draw_cores(figure, shares, TITLES, first, board.limits.cores_per_chip.value, title)
+            draw_cores(figure, placement, title)
     inputs, hidden, chips = shape.layers[0].inputs, len(shape.layers) - 1, board.chips
     available = chips * board.limits.cores_per_chip.value
     checks, broken = list(placement.checks()), placement.violations

@@ -262,7 +262,7 @@ def pruning(**chosen: Any) -> None:
     """
     from brf_lava.analysis import sweeps
 
-    _draw_swept(sweeps.pruning, sweeps.draw_pruning, **chosen)
+    _draw_swept(sweeps.PRUNING, sweeps.draw_pruning, **chosen)
 
 
 @plot.command(result=False)
@@ -280,7 +280,7 @@ def robustness(**chosen: Any) -> None:
     """
     from brf_lava.analysis import sweeps
 
-    _draw_swept(sweeps.robustness, sweeps.draw_robustness, **chosen)
+    _draw_swept(sweeps.ROBUSTNESS, sweeps.draw_robustness, **chosen)
 
 
 def _labeled(text: str) -> tuple[str, Path]:
@@ -322,11 +322,12 @@ def _load(path: Path, data: DataOptions) -> tuple[AnyNetwork, Dataset, Decision]
 
 
 def _draw_swept(
-    sweep: Callable[..., Any], draw: Callable[..., None], models: Sequence[Path],
+    names: Sequence[str], draw: Callable[..., None], models: Sequence[Path],
     look: LookOptions, data: DataOptions, limit: int, **how: int,
 ) -> None:  # fmt: skip
-    """Sweep each model in real numbers on the first test samples of its data, and draw it."""
+    """Disturb each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples
+    from brf_lava.analysis.sweeps import sweeps
     from brf_lava.network.layers import RealNetwork
 
     found: dict[str, Any] = {}
@@ -340,6 +341,8 @@ def _draw_swept(
                 )
             test, kind = dataset.test.first(limit), dataset.source.kind
             samples = Samples(test.time_major(), test.y, decision)
-            found[str(path) if len(models) > 1 else path.name] = sweep(network, samples, **how)
+            found[str(path) if len(models) > 1 else path.name] = sweeps(
+                names, network, samples, **how
+            )
         what = f"{', '.join(found)}, {dataset.task}"
         draw(figure, found, f"{what}: the first {len(test.y)} test samples of {kind}")

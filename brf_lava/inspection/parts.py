@@ -1,7 +1,8 @@
 """What a report says of each network, part by part.
 
-A part yields its items: "text", "table" (headings, rows of cells), "figure", "signals", "code", and
-"missing", which says what it needs to show more. An error, as for lack of data, ends it with that.
+A part yields its items: "text", "table" (headings, rows of cells; a cell is a text, or a text with
+the shade of its background, 0..1), "figure", "signals", "code", and "missing", which says what it
+needs to show more. An error, as for lack of data, ends it with that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -46,13 +47,6 @@ COLUMNS = (
     *("", "accuracy", "SOPs", "SOPs per step", "synaptic operations", "of dense MACs"),
     *("same as float", "saturations", "samples", "equal to the engine"),
 )
-
-
-class Cell(NamedTuple):
-    """A cell of a table. shade: of its background, 0..1."""
-
-    text: str
-    shade: float
 
 
 def parts(subject: Subject, board: Loihi2Profile, budget: int) -> list[tuple[str, list[Item]]]:
@@ -157,7 +151,7 @@ def classes(subject: Subject) -> Iterator[Item]:
         rows = [
             [
                 name,
-                *(Cell(f"{share:.1%}", share) for share in shares[k]),
+                *((f"{share:.1%}", share) for share in shares[k]),
                 *(f"{score[k]:.3f}" for score in scores.values()),
                 f"{labels[k]:,}",
             ]
@@ -337,7 +331,7 @@ def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     yield "table", (("layer", "neurons", "synapses", "cores", "why not fewer"), rows)
     placement.require_fit(subject.name)
     fullest = zip(TITLES, placement.utilization.max(axis=0).tolist(), strict=True)
-    shares = [(name, Cell(f"{share:.1%}", share)) for name, share in fullest]
+    shares = [(name, (f"{share:.1%}", share)) for name, share in fullest]
     yield "table", (("of a core", "fullest core"), shares)
     yield "text", f"Fits {board.board}: cores {placement.cores:,}, chips {placement.chips:,}."
 

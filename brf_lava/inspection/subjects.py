@@ -21,7 +21,7 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network import file as network_file
-from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import FloatActivity, Metrics
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealNetwork
 from brf_lava.run import result as results
@@ -33,17 +33,6 @@ if TYPE_CHECKING:  # a network file does not wait for torch
 SUFFIXES = (".pt", ".h5", ".json")
 WEIGHT_BITS = 8  # that weights of a float network count as
 Load = Callable[[dict[str, Any], Path], Dataset]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What the float network did on the test data; see `brf_lava.train.model.Metrics`."""
-
-    accuracy: float
-    sops_per_sample: float
-    samples: int
-    steps: int
-    device: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class About:
     rounding: str | None = None
     weight_bits: tuple[int, ...] = ()
     data: DataSource | None = None
-    metrics: Scores | None = None
+    metrics: Metrics | None = None
     decision: Decision = field(default_factory=Decision)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -74,7 +63,7 @@ class Subject:
         name: Its first file.
         load: Reads the data that such a provenance names, for the file at a path.
         limit: Most test samples to run.
-        provenance: As of a network file; `about` is the same, checked.
+        provenance, about: As of a network file, and the same, checked.
         stored: What the float network did on the test data when it was trained.
         runs: The results of its runs, see `brf_lava.run.result.RunResult`.
     """
@@ -83,15 +72,12 @@ class Subject:
     load: Load
     limit: int
     provenance: dict[str, Any] = field(default_factory=dict)
+    about: About = field(default_factory=About)
     files: list[Path] = field(default_factory=list)
     model: Checkpoint | None = None
     network: FixedNetwork | None = None
     stored: FloatActivity | None = None
     runs: list[Any] = field(default_factory=list)
-
-    @property
-    def about(self) -> About:
-        return convert(About, self.provenance, self.name, DataError, "Export it again.")
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -226,9 +212,9 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
             subjects.append(subject)
         subject.files.append(path)
         subject.provenance = {**provenance, **subject.provenance}
+        subject.about = convert(About, subject.provenance, str(path), DataError, "Export it again.")
         subject.runs += content.pop("runs", [])
         vars(subject).update({**content, "stored": subject.stored or content.get("stored")})
-        convert(About, provenance, str(path), DataError, "Export it again.")
     return subjects
 
 

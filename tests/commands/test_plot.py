@@ -453,30 +453,30 @@ def test_scores_count_the_labels_that_count(network: RealNetwork, samples: Sampl
 def test_pruning_from_the_whole_network_to_one_without_recurrence(
     network: RealNetwork, samples: Samples
 ) -> None:
-    found = sweeps.pruning(network, samples, points=3, repeats=2, seed=1)
+    how = {"points": 3, "repeats": 2, "seed": 1}
+    (found,) = sweeps.sweeps(sweeps.PRUNING, network, samples, **how).values()
     np.testing.assert_array_equal(found.levels, [0, 0.5, 1])
     assert found.accuracy.shape == found.sops.shape == (3, 2)
     whole = score(network, samples)
     assert (found.accuracy[0] == whole.accuracy).all()
     assert (found.sops[0] == whole.sops).all()
     assert (found.sops[2] == score(without_recurrence(network), samples).sops).all()
-    again = sweeps.pruning(network, samples, points=3, repeats=2, seed=1)
+    (again,) = sweeps.sweeps(sweeps.PRUNING, network, samples, **how).values()
     np.testing.assert_array_equal(found.sops, again.sops)
 
 
 def test_robustness(network: RealNetwork, samples: Samples) -> None:
     """It begins undisturbed."""
     whole = score(network, samples)
-    every = sweeps.robustness(network, samples, points=3, repeats=2)
-    names = [sweep.name for sweep in every]
-    assert names == ["input noise", "input deletion", "hidden deletion", "weight noise"]
-    for sweep in every:
+    every = sweeps.sweeps(sweeps.ROBUSTNESS, network, samples, points=3, repeats=2)
+    assert list(every) == ["input noise", "input deletion", "hidden deletion", "weight noise"]
+    for name, sweep in every.items():
         assert sweep.levels[0] == 0
-        assert (sweep.accuracy[0] == whole.accuracy).all(), sweep.name
-        assert (sweep.sops[0] == whole.sops).all(), sweep.name
-        assert not (sweep.sops[1:] == whole.sops).all(), sweep.name
+        assert (sweep.accuracy[0] == whole.accuracy).all(), name
+        assert (sweep.sops[0] == whole.sops).all(), name
+        assert not (sweep.sops[1:] == whole.sops).all(), name
     silent = replace(samples, x=np.zeros_like(samples.x))
-    assert (every[1].sops[-1] == score(network, silent).sops).all()
+    assert (every["input deletion"].sops[-1] == score(network, silent).sops).all()
 
 
 # Raster
