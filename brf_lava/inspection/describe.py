@@ -153,7 +153,14 @@ class Difference(NamedTuple):
 
 def compare(first: Subject, second: Subject) -> tuple[list[Difference], str | None]:
     """List what differs, and why the networks were not run, where they were not."""
-    ours, theirs = (_flat({**describe_network(e), **_origin(e)}) for e in (first, second))
+    tables = []
+    for subject in (first, second):
+        about = subject.about
+        recipe = read_table(about.recipe, f"{subject.name} (stored recipe)", DataError)
+        digest = about.data and about.data.fingerprint
+        more = {"recipe": recipe, "data, SHA-256": digest, "versions": about.versions}
+        tables.append(_flat({**describe_network(subject), **more}))
+    ours, theirs = tables
     found = [
         Difference(what, ours.get(what), theirs.get(what))
         for what in dict.fromkeys((*ours, *theirs))
@@ -169,14 +176,6 @@ def compare(first: Subject, second: Subject) -> tuple[list[Difference], str | No
         return found, str(error)
 
 
-def _origin(subject: Subject) -> dict[str, Any]:
-    """What `describe_network` does not say of the origin: recipe, digest of the data, versions."""
-    about = subject.about
-    recipe = read_table(about.recipe, f"{subject.name} (stored recipe)", DataError)
-    data = about.data and about.data.fingerprint
-    return {"recipe": recipe, "data, SHA-256": data, "versions": about.versions}
-
-
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Values by dotted keys."""
     flat: dict[str, Any] = {}
@@ -188,13 +187,13 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _integers(name: str, one: FixedLayer, other: FixedLayer) -> Iterator[Difference]:
     """How many integers of a layer differ, and by how much."""
-    pairs: dict[str, Any] = {
-        key: (one.integers[key], other.integers.get(key)) for key in one.integers
-    }
+    pairs: dict[str, Any] = {}
+    for key, value in one.integers.items():
+        pairs[key] = value, other.integers.get(key)
     for key in ("weights", "recurrent"):
         both = getattr(one, key), getattr(other, key)
-        if both[0] is not None and both[1] is not None:
-            pairs[f"{key}, in states"] = tuple(each.integers for each in both)
+        if None not in both:
+            pairs[f"{key}, in states"] = both[0].integers, both[1].integers
     for key, (ours, theirs) in pairs.items():
         if np.shape(ours) != np.shape(theirs):
             yield Difference(f"{name} {key}, shape", list(np.shape(ours)), list(np.shape(theirs)))
@@ -216,7 +215,7 @@ def _answers(first: Subject, second: Subject) -> Iterator[Difference]:
         matrix = confusion(subject.about.decision, split.y, predictions[-1], len(classes))
         recalls.append(class_scores(matrix)["recall"].round(4).tolist())
     for name, ours, theirs in zip(classes, *recalls, strict=True):
-        if ours != theirs:
+        if abs(ours - theirs) > 0:  # both are nan where the class has no label
             yield Difference(f"accuracy of class {name}", ours, theirs)
     if [layer.shape[0] for layer in first.layers] == [layer.shape[0] for layer in second.layers]:
         yield from _first_spike(first, second)

@@ -94,7 +94,7 @@ def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
         with suppress(BrfLavaError):
             x, layers = subject.split.x, _need(subject.float_spikes, MODEL)
             spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
-        cells = _costs(metrics, metrics.sops_per_sample, subject.shapes, spikes)
+        cells = _measures(metrics, metrics.sops_per_sample, subject.shapes, spikes)
         yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
     runs: dict[str, Any] = {}
     with suppress(BrfLavaError):
@@ -102,7 +102,7 @@ def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
     for run in subject.runs:
         runs.setdefault(BACKENDS.get(run.backend, "engine"), run)
     for name, run in runs.items():
-        cells = _costs(run, run.cost.sops, [layer.shape for layer in run.layers], _means(run))
+        cells = _measures(run, run.cost.sops, [layer.shape for layer in run.layers], _means(run))
         same = "" if run.agreement is None else f"{run.agreement:.2%}"
         counts = [f"{run.saturations:,}", f"{run.samples:,}", "yes" if run.checked else ""]
         yield f"integers, {name}", [*cells, same, *counts]
@@ -113,11 +113,8 @@ def _means(run: Any) -> list[float]:
     return [run.inputs.mean, *(layer.spikes.mean for layer in run.layers)]
 
 
-def _costs(found: Any, sops: float, shapes: Sequence[Any], spikes: Sequence[float]) -> list[str]:
-    """Accuracy, SOPs, and synaptic operations with their share of a dense network's.
-
-    spikes: `_means`; none where they are not known.
-    """
+def _measures(found: Any, sops: float, shapes: Sequence[Any], spikes: Sequence[float]) -> list[str]:
+    """Accuracy, SOPs, synaptic operations with their share of a dense network's; spikes: `_means`."""
     layers = zip(shapes, spikes, (*spikes[1:], 0.0), strict=False)
     synops = sum(each.neurons * (came + own * each.recurrent) for each, came, own in layers)
     share = synops / found.steps / max(1, sum(each.synapses for each in shapes))

@@ -26,10 +26,10 @@ from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
 from brf_lava.io.torch_file import load_torch_file
-from brf_lava.network.activity import FloatActivity, Metrics
+from brf_lava.network.activity import FloatActivity
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.own import load_neuron
-from brf_lava.train.model import Network, evaluate
+from brf_lava.train.model import Metrics, Network, evaluate
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"

@@ -23,7 +23,8 @@ from brf_lava.io.world import World
 from brf_lava.kernels import cuda
 from brf_lava.kernels.cpu import piece_length
 from brf_lava.kernels.cuda_check import obstacle
-from brf_lava.network.activity import FloatActivity, Metrics
+from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import Metrics as Metrics
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT

@@ -11,10 +11,9 @@ from brf_lava.config.recipe import override
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import CheckpointError
 from brf_lava.io.foreign import reading
-from brf_lava.network.activity import Metrics
 from brf_lava.network.file import read_network
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, stored_recipe
-from brf_lava.train.model import Network
+from brf_lava.train.model import Metrics, Network
 from brf_lava.versions import versions
 
 # What a network has or not, as its recipe says

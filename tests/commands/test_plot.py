@@ -716,11 +716,6 @@ def test_no_picture_there(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.png", "run.png"]
 
 
-def test_no_picture_and_table_in_a_folder(files: dict[str, Path]) -> None:
-    result = brf_lava("robustness", files["model.pt"], "-o", ".")
-    command_line.assert_failed(result, 2, ".: a picture of type unknown")
-
-
 def test_data_of_another_label_delay_are_noticed(
     files: dict[str, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

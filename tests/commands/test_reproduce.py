@@ -35,7 +35,7 @@ from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
 from brf_lava.errors import BrfLavaError, DataError, RecipeError
 from brf_lava.io.files import only_writer
-from brf_lava.network.activity import FloatActivity, Metrics
+from brf_lava.network.activity import FloatActivity
 from brf_lava.reproduce import jobs, plan, steps, tables
 from brf_lava.reproduce.plan import Job, remaining
 from brf_lava.reproduce.published import FRACTIONS, NEURONS, PUBLISHED, TASKS
@@ -50,7 +50,7 @@ from brf_lava.reproduce.steps import RunFolder, Work
 from brf_lava.run import result as run_result
 from brf_lava.tasks.registry import TASKS as ALL_TASKS
 from brf_lava.train.checkpoint import SCHEMA, Checkpoint, save_checkpoint, write_archive
-from brf_lava.train.model import Network
+from brf_lava.train.model import Metrics, Network
 from brf_lava.train.trainer import STATE_FORMAT, STATE_KIND, EpochReport
 
 ROOT = Path(__file__).resolve().parents[2]

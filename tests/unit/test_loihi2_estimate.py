@@ -30,14 +30,14 @@ from brf_lava.config.recipe import load_recipe, override
 from brf_lava.config.shipped import shipped
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import DataError
-from brf_lava.network.activity import FloatActivity, Metrics
+from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import write_network
 from brf_lava.run.result import measure, summarize, write_result
 from brf_lava.run.sop import SpikeCounts, Spikes
 from brf_lava.run.stored import RunFile, read_run
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from brf_lava.train.model import Network
+from brf_lava.train.model import Metrics, Network
 
 STEPS = 10
 NETWORK = random_network(np.random.default_rng(0), (4, 9, 6), exponent=9)
