@@ -114,7 +114,7 @@ def _means(run: Any) -> list[float]:
 
 
 def _measures(found: Any, sops: float, shapes: Sequence[Any], spikes: Sequence[float]) -> list[str]:
-    """Accuracy, SOPs, synaptic operations with their share of a dense network's; spikes: `_means`."""
+    """Accuracy, SOPs, synaptic operations and their share of all. spikes: `_means`, or empty."""
     layers = zip(shapes, spikes, (*spikes[1:], 0.0), strict=False)
     synops = sum(each.neurons * (came + own * each.recurrent) for each, came, own in layers)
     share = synops / found.steps / max(1, sum(each.synapses for each in shapes))
