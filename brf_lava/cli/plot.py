@@ -144,11 +144,11 @@ def frequency_response(
     Example:
       brf-lava plot frequency-response --omega 5 --omega 20
     """
-    from brf_lava.analysis import resonance
+    from brf_lava.analysis import single_neuron as neurons
 
     with _picture(look) as figure:
-        relative = resonance.relative_frequencies(bin, upto)
-        resonance.draw_responses(figure, omega, dt, relative, b_offset)
+        relative = neurons.relative_frequencies(bin, upto)
+        neurons.draw_responses(figure, omega, dt, relative, b_offset)
 
 
 @plot.command("single-neuron", result=False)
@@ -165,10 +165,10 @@ def single_neuron(look: LookOptions, **drive: float) -> None:
     Example:
       brf-lava plot single-neuron --omega 20 -o neuron.svg
     """
-    from brf_lava.analysis import single_neuron as variants
+    from brf_lava.analysis.single_neuron import draw_single_neuron
 
     with _picture(look) as figure:
-        variants.draw_single_neuron(figure, **drive)
+        draw_single_neuron(figure, **drive)
 
 
 @plot.command("learning-curves", result=False)

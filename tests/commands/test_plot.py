@@ -27,7 +27,6 @@ from brf_lava.analysis import learning, sweeps
 from brf_lava.analysis.activity import Samples, run, score
 from brf_lava.analysis.draw import style
 from brf_lava.analysis.raster import draw_raster, raster
-from brf_lava.analysis.resonance import frequency_response, relative_frequencies, spike_trains
 from brf_lava.analysis.resonators import (
     EDGE,
     PLANES,
@@ -36,7 +35,12 @@ from brf_lava.analysis.resonators import (
     stability_map,
     training,
 )
-from brf_lava.analysis.single_neuron import single_neuron
+from brf_lava.analysis.single_neuron import (
+    frequency_response,
+    relative_frequencies,
+    single_neuron,
+    spike_trains,
+)
 from brf_lava.cli.main import INTERRUPTED
 from brf_lava.cli.plot import plot
 from brf_lava.config.recipe import Recipe, load_recipe, override
