@@ -89,16 +89,17 @@ def _torch(path: Path) -> Lines:
 def _hdf5(path: Path) -> Lines:
     from brf_lava.ecg.records import FORMAT, load_prepared
 
-    arrays: Lines = {}
+    lines: Lines = {"kind": "arrays in HDF5"}
+
+    def add(name: str, item: Any) -> None:
+        if hasattr(item, "dtype"):
+            lines[name] = f"{item.dtype} {list(item.shape)}"
+
     with open_hdf5(path) as file:
         if file.attrs.get("format") == FORMAT.encode():
             return {"kind": "prepared ECG records", "data": load_prepared(path).source.description}
-        file.visititems(lambda name, item: arrays.update({name: _array(item)}))
-    return {"kind": "arrays in HDF5", **{name: text for name, text in arrays.items() if text}}
-
-
-def _array(values: Any) -> str:
-    return f"{values.dtype} {list(values.shape)}" if hasattr(values, "dtype") else ""
+        file.visititems(add)
+    return lines
 
 
 def _json(path: Path) -> Lines:
