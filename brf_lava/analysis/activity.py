@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,21 +79,10 @@ def score(network: AnyNetwork, samples: Samples, keep: Keep | None = None) -> Sc
 
 
 def _forward_losing(layer: RealLayer, x: Any, arrive: NDArray[np.bool_]) -> Any:
-    """Fired spikes [T, B, N] of a layer that hears only those of its own that arrive.
-
-    The loop is unrolled here: one call per step, with the spikes of the step before as inputs.
-    """
-    if layer.recurrent is None:
-        return forward(layer, x)[0]
-    steps, samples, inputs = x.shape
-    joined = np.concatenate([layer.weights, layer.recurrent], axis=1)
-    layer = replace(layer, weights=np.asfortranarray(joined), recurrent=None)
-    signal = np.zeros((1, samples, joined.shape[1]))
-    fired = np.empty(arrive.shape)
-    states = None
-    for t in range(steps):
-        signal[0, :, :inputs] = x[t]
-        output, history = forward(layer, signal, initial=states)
-        states, fired[t] = history[0], output[0]
-        signal[0, :, inputs:] = output[0] * arrive[t]
+    """Fired spikes [T, B, N] of a layer that hears only those of its own that arrive."""
+    fired, states, before = np.empty(arrive.shape), None, np.zeros(arrive.shape[1:])
+    for t, step in enumerate(x):
+        output, states = forward(layer, step[None], initial=states, before=before)
+        fired[t] = output[0]
+        before = output[0] * arrive[t]
     return fired

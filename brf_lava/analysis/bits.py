@@ -13,7 +13,7 @@ from rich.table import Table
 
 from brf_lava import report
 from brf_lava.analysis.activity import Samples, answers
-from brf_lava.analysis.fidelity import Fidelity, measure_fidelity
+from brf_lava.analysis.scores import Fidelity, measure_fidelity
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.config.profile import Loihi2Profile

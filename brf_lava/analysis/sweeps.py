@@ -8,100 +8,81 @@ choice of places.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brf_lava import report
-from brf_lava.analysis.activity import Samples, Score, score
+from brf_lava.analysis.activity import Samples, score
 from brf_lava.analysis.draw import style
 from brf_lava.errors import ParameterError
-from brf_lava.network.layers import RealLayer, RealNetwork
+from brf_lava.network.layers import RealNetwork
 
-NOISE_MAX = 0.1  # probability of an additional spike per input and step
-SIGMA_MAX = 0.5  # relative weight noise
-PANELS = (  # the sweeps of a panel, and its axis
+Disturb = Callable[[RealNetwork, Samples, float, np.random.Generator], tuple[Any, ...]]
+
+DISTURBANCES: dict[str, tuple[float, Disturb]] = {  # the largest level, and the arguments of score
+    "recurrent pruning": (1.0, lambda net, s, share, rng: (prune_recurrent(net, share, rng), s)),
+    "input noise": (0.1, lambda net, s, rate, rng: (net, replace(s, x=add_spikes(s.x, rate, rng)))),
+    "input deletion": (
+        1.0,
+        lambda net, s, rate, rng: (net, replace(s, x=s.x * kept(s.x.shape, rate, rng))),
+    ),
+    "hidden deletion": (
+        1.0,
+        lambda net, s, rate, rng: (net, s, lambda shape: kept(shape, rate, rng)),
+    ),
+    "weight noise": (0.5, lambda net, s, sigma, rng: (noisy_weights(net, sigma, rng), s)),
+}
+PRUNING = ("recurrent pruning",)
+PANELS = (  # of robustness: the disturbances of each, and its axis
     (("input noise",), "additional input spikes (% of inputs and steps)"),
     (("input deletion", "hidden deletion"), "spikes deleted (%)"),
     (("weight noise",), r"relative weight noise $\sigma$ (%)"),
 )
-
-Measure = Callable[[float, np.random.Generator], Score]
-Disturbance = tuple[str, Measure, float]  # name, measure, largest level
+ROBUSTNESS = tuple(name for names, _ in PANELS for name in names)
 
 
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(NamedTuple):
     """One disturbance. levels [L]; accuracy [L, R], 0..1, and sops [L, R] per sample, of R repeats
     with random numbers of their own."""
 
-    name: str
     levels: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     sops: NDArray[np.float64]
 
 
-def pruning(network: RealNetwork, samples: Samples, **sizes: int) -> Sweep:
-    """Recurrent weights pruned from none to all, at random places. sizes: points, repeats, seed.
+Sweeps = dict[str, Sweep]  # by disturbance
 
-    Raises: ParameterError for a network without recurrent weights.
+
+def sweeps(
+    names: Sequence[str], network: RealNetwork, samples: Samples, *,
+    points: int, repeats: int, seed: int = 0,
+) -> Sweeps:  # fmt: skip
+    """Measure under some of `DISTURBANCES` at so many levels, with a progress bar.
+
+    Level 0 is the same for all repeats.
+    Raises: ParameterError for pruning a network without recurrent weights.
     """
-    if all(layer.recurrent is None for layer in network.layers):
+    if names == PRUNING and all(layer.recurrent is None for layer in network.layers):
         raise ParameterError("pruning: the network has no recurrent weights. Name one that has.")
-
-    def pruned(share: float, rng: np.random.Generator) -> Score:
-        return score(prune_recurrent(network, share, rng), samples)
-
-    return _sweeps("pruning", [("recurrent pruning", pruned, 1.0)], **sizes)[0]
-
-
-def robustness(network: RealNetwork, samples: Samples, **sizes: int) -> list[Sweep]:
-    """Input noise, deletion of input and of hidden spikes, weight noise.
-
-    sizes: points, repeats, seed.
-    """
-
-    def added(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, replace(samples, x=add_spikes(samples.x, rate, rng)))
-
-    def deleted(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, replace(samples, x=samples.x * kept(samples.x.shape, rate, rng)))
-
-    def losing(rate: float, rng: np.random.Generator) -> Score:
-        return score(network, samples, lambda shape: kept(shape, rate, rng))
-
-    def noisy(sigma: float, rng: np.random.Generator) -> Score:
-        return score(noisy_weights(network, sigma, rng), samples)
-
-    disturbances: list[Disturbance] = [
-        ("input noise", added, NOISE_MAX),
-        ("input deletion", deleted, 1.0),
-        ("hidden deletion", losing, 1.0),
-        ("weight noise", noisy, SIGMA_MAX),
-    ]
-    return _sweeps("robustness", disturbances, **sizes)
-
-
-def _sweeps(
-    title: str, disturbances: list[Disturbance], *, points: int, repeats: int, seed: int = 0
-) -> list[Sweep]:
-    """Measure at so many levels, with a progress bar. Level 0 is the same for all repeats."""
-    sweeps, done = [], 0
-    with report.step_progress(title, points * len(disturbances)) as advance:
-        for name, measure, largest in disturbances:
+    found, done = {}, 0
+    with report.step_progress("disturbances", points * len(names)) as advance:
+        for name in names:
+            largest, disturb = DISTURBANCES[name]
             levels, scores = np.linspace(0.0, largest, points), []
             for level in levels.tolist():
                 seeds = [[seed, repeat] for repeat in range(repeats if level else 1)]
-                row = [measure(level, np.random.default_rng(each)) for each in seeds]
+                rngs = map(np.random.default_rng, seeds)
+                row = [score(*disturb(network, samples, level, rng)) for rng in rngs]
                 scores.append(row if level else row * repeats)
                 done += 1
                 advance(done)
-            accuracy, sops = np.moveaxis(np.array(scores), 2, 0)
-            sweeps.append(Sweep(name, levels, accuracy, sops))
-    return sweeps
+            found[name] = Sweep(levels, *np.moveaxis(np.array(scores), 2, 0))
+    return found
 
 
 def add_spikes(x: Any, rate: float, rng: np.random.Generator) -> Any:
@@ -126,35 +107,39 @@ def noisy_weights(network: RealNetwork, sigma: float, rng: np.random.Generator) 
     def noisy(weights: Any) -> Any:
         return weights * (1 + sigma * rng.standard_normal(weights.shape))
 
-    layers = []
-    for layer in network.layers:
-        weights, recurrent = noisy(layer.weights), layer.recurrent
-        recurrent = None if recurrent is None else noisy(recurrent)
-        layers.append(replace(layer, weights=weights, recurrent=recurrent))
-    return RealNetwork(tuple(layers))
+    return _changed(network, weights=noisy, recurrent=noisy)
 
 
 def prune_recurrent(network: RealNetwork, share: float, rng: np.random.Generator) -> RealNetwork:
     """That share of all recurrent weights of each layer set to zero, at random places."""
 
-    def pruned(layer: RealLayer) -> RealLayer:
-        if layer.recurrent is None:
-            return layer
-        order = rng.permutation(layer.recurrent.size)  # drawn whole, for every share alike
-        weights = layer.recurrent.copy()
+    def pruned(weights: Any) -> Any:
+        order = rng.permutation(weights.size)  # drawn whole, for every share alike
+        weights = weights.copy()
         weights.flat[order[: round(share * weights.size)]] = 0
-        return replace(layer, recurrent=weights)
+        return weights
 
-    return RealNetwork(tuple(pruned(layer) for layer in network.layers))
+    return _changed(network, recurrent=pruned)
 
 
-def draw_pruning(figure: Figure, found: Mapping[str, Sweep], title: str) -> None:
+def _changed(network: RealNetwork, **changes: Callable[[Any], Any]) -> RealNetwork:
+    """Another network, some of whose matrices are changed, where there are any."""
+    layers = []
+    for layer in network.layers:
+        matrices = {name: getattr(layer, name) for name in changes}
+        new = {name: changes[name](m) for name, m in matrices.items() if m is not None}
+        layers.append(replace(layer, **new))
+    return RealNetwork(tuple(layers))
+
+
+def draw_pruning(figure: Figure, found: Mapping[str, Sweeps], title: str) -> None:
     """Accuracy and SOPs over the share of recurrent weights that are pruned, by model."""
     figure.set_size_inches(8.6, 3.6)
     accuracy, sops = figure.subplots(1, 2, sharex=True)
-    for index, (model, sweep) in enumerate(found.items()):
-        _draw_sweep(accuracy, sweep.levels * 100, sweep.accuracy * 100, index, model)
-        _draw_sweep(sops, sweep.levels * 100, sweep.sops, index)
+    for index, (model, sweeps) in enumerate(found.items()):
+        sweep = sweeps["recurrent pruning"]
+        _draw_sweep(accuracy, sweep.levels, 100 * sweep.accuracy, index, model)
+        _draw_sweep(sops, sweep.levels, sweep.sops, index)
     pruned = "recurrent weights pruned (%), no retraining"
     accuracy.set(xlabel=pruned, ylabel="test accuracy (%)")
     sops.set(xlabel=pruned, ylabel="SOPs per sample (hidden spikes)")
@@ -164,18 +149,19 @@ def draw_pruning(figure: Figure, found: Mapping[str, Sweep], title: str) -> None
     style.write_title(figure, f"{title}\n{_repeats(sweep)}", style.SMALL)
 
 
-def draw_robustness(figure: Figure, found: Mapping[str, Sequence[Sweep]], title: str) -> None:
+def draw_robustness(figure: Figure, found: Mapping[str, Sweeps], title: str) -> None:
     """Accuracy of each model under each disturbance; the undisturbed network as a dashed line."""
     figure.set_size_inches(12.0, 3.8)
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for panel, (names, label) in zip(panels, PANELS, strict=True):
-        lines = [(m, sweep) for m, every in found.items() for sweep in every if sweep.name in names]
-        for index, (model, sweep) in enumerate(lines):
+        lines = list(product(found, names))
+        for index, (model, name) in enumerate(lines):
+            sweep = found[model][name]
             baseline = 100 * float(sweep.accuracy[0, 0])
             panel.axhline(baseline, color=style.GRAY, linestyle="--", linewidth=1.0)
-            parts = [model] * (len(found) > 1) + [sweep.name] * (len(names) > 1)
-            values = 100 * sweep.levels, 100 * sweep.accuracy
-            _draw_sweep(panel, *values, index, ", ".join(parts) or None)
+            parts = [model] * (len(found) > 1) + [name] * (len(names) > 1)
+            text = ", ".join(parts) or None
+            _draw_sweep(panel, sweep.levels, 100 * sweep.accuracy, index, text)
         panel.set_xlabel(label)
         if len(lines) > 1:
             panel.legend()
@@ -185,6 +171,7 @@ def draw_robustness(figure: Figure, found: Mapping[str, Sequence[Sweep]], title:
 
 def _draw_sweep(panel: Any, levels: Any, values: Any, index: int, label: str | None = None) -> None:
     """Mean over the repeats, and a band from the least to the largest."""
+    levels = 100 * levels
     panel.plot(levels, values.mean(axis=1), **style.look(index, marked=True), label=label)
     style.draw_band(panel, levels, values.min(axis=1), values.max(axis=1), index)
 

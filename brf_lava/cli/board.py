@@ -67,19 +67,18 @@ def map_command(
             raise DoesNotFitError(f"{source}: does not fit {board.board}: {error}") from error
     placement = place(shape, board)
     inputs, hidden, chips = shape.layers[0].inputs, len(shape.layers) - 1, board.chips
-    per_chip, utilization = board.limits.cores_per_chip.value, placement.utilization
-    available = chips * per_chip
+    available = chips * board.limits.cores_per_chip.value
     if out is not None and placement.cores:
         from brf_lava.analysis.draw.cores import draw_cores
 
         title = printable(f"{shape.name} on {board.board}: {_number(placement.cores, 'core')}")
         with options.picture(out) as figure:
-            draw_cores(figure, utilization, TITLES, placement.first_layers, per_chip, title)
+            draw_cores(figure, placement, title)
     checks, broken = list(placement.checks()), placement.violations
     of_core = checks[: len(TITLES)]
     used = sorted((each.most / each.limit.value, each.title) for each in of_core if each.most)
     most = ", ".join(f"{title} {share:.0%}" for share, title in used[:-4:-1])
-    fullest = TITLES[int(utilization.mean(axis=0).argmax())] if placement.cores else "-"
+    fullest = TITLES[int(placement.utilization.mean(axis=0).argmax())] if placement.cores else "-"
     fits = f"{placement.cores:,} of {available:,} cores; fullest, on average: {fullest}"
     lines = [
         f"Does not fit: {_number(len(broken), 'limit')} exceeded." if broken else f"Fits: {fits}.",

@@ -58,7 +58,7 @@ def export(
     """
     from brf_lava import report
     from brf_lava.analysis.activity import answers
-    from brf_lava.analysis.fidelity import AGREES, fidelity_samples, measure_fidelity
+    from brf_lava.analysis.scores import AGREES, fidelity_samples, measure_fidelity
     from brf_lava.export.adaptive import samples_used
     from brf_lava.io.files import check_writable
     from brf_lava.network.bounds import proof_lines

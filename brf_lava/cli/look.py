@@ -51,7 +51,7 @@ def compare(first: Path, second: Path, data: options.DataOptions, limit: int) ->
       brf-lava compare model.pt net.h5
     """
     from brf_lava import report
-    from brf_lava.inspection.compare import compare as differences
+    from brf_lava.inspection.describe import compare as differences
     from brf_lava.inspection.subjects import find_subjects
 
     pair = [find_subjects([path], data.load_for, limit)[0] for path in (first, second)]
@@ -146,10 +146,8 @@ def audit(
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
     found = audits.audit(real, fixed, samples)
     if out is not None:
-        from brf_lava.analysis.draw.ranges import draw_audit
-
         with options.picture(out) as figure:
-            draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
+            audits.draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
     lines = [*audits.verdict(found), *proof_lines(fixed)]
     about = {"model": given, "data": dataset.source, "summary": lines}
     return Result({**about, **vars(found)}, lines, audits.tables(found))

@@ -181,11 +181,10 @@ class DataOptions:
 
     def load_model(self, path: Path) -> tuple[Checkpoint, Dataset]:
         """Load a model, and its data as `load_for` does."""
-        from brf_lava.inspection.subjects import provenance_of
         from brf_lava.train.checkpoint import load_checkpoint
 
         model = load_checkpoint(path)
-        return model, self.load_for(provenance_of(model), path)
+        return model, self.load_for(model.provenance, path)
 
     def arguments(self) -> tuple[str, ...]:
         """Return the options that were given, as arguments of another command."""

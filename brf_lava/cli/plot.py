@@ -87,21 +87,17 @@ def boundary(figure: Figure, model: Path | None, dt: float | None) -> None:
     Example:
       brf-lava plot boundary model.pt
     """
-    from brf_lava.analysis.stability import PLANES, draw_boundary, stability_map
+    from brf_lava.analysis.resonators import draw_boundary, resonators
 
     title, layers = "Divergence boundary of one step", []
-    if model is None:
-        maps = [stability_map(plane, dt or 0.01) for plane in PLANES]
-    else:
-        from brf_lava.analysis.parameters import maps_around, resonators
+    if model is not None:
         from brf_lava.train.checkpoint import load_checkpoint
 
         if dt is not None:
             raise ParameterError(f"--dt {dt:g}: {model} has a step of its own. Leave it out.")
         layers = resonators(load_checkpoint(model).model(), str(model))
-        maps = maps_around(layers)
         title += f", and the {sum(len(each.omega) for each in layers)} neurons of {model.name}"
-    draw_boundary(figure, maps, layers, title)
+    draw_boundary(figure, layers, dt or 0.01, title)
 
 
 @figure
@@ -124,11 +120,10 @@ def frequency_response(
     Example:
       brf-lava plot frequency-response --omega 5 --omega 20
     """
-    from brf_lava.analysis import resonance
+    from brf_lava.analysis import single_neuron as neurons
 
-    relative = resonance.relative_frequencies(bin, upto)
-    responses = resonance.frequency_responses(omega, dt, relative, b_offset)
-    resonance.draw_responses(figure, responses, dt, b_offset)
+    relative = neurons.relative_frequencies(bin, upto)
+    neurons.draw_responses(figure, omega, dt, relative, b_offset)
 
 
 @figure
@@ -144,9 +139,9 @@ def single_neuron(figure: Figure, **drive: float) -> None:
     Example:
       brf-lava plot single-neuron --omega 20 -o neuron.svg
     """
-    from brf_lava.analysis import single_neuron as variants
+    from brf_lava.analysis.single_neuron import draw_single_neuron
 
-    variants.draw_single_neuron(figure, variants.single_neuron(**drive), **drive)
+    draw_single_neuron(figure, **drive)
 
 
 def labeled(text: str) -> tuple[str, Path]:
@@ -187,13 +182,12 @@ def parameters(figure: Figure, model: Path, data: options.DataOptions) -> None:
     Example:
       brf-lava plot parameters model.pt
     """
-    from brf_lava.analysis.parameters import draw_parameters, training
-    from brf_lava.inspection.subjects import provenance_of
+    from brf_lava.analysis.resonators import draw_parameters, training
     from brf_lava.train.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model)
     trained = checkpoint.seed is not None
-    dataset = data.load_for(provenance_of(checkpoint), model) if trained else None
+    dataset = data.load_for(checkpoint.provenance, model) if trained else None
     seconds = None if dataset is None else dataset.step_seconds
     draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name, seconds)
 
@@ -222,11 +216,9 @@ def raster(
 
     network, dataset, decision = _load(model, data)
     kind = "integers" if isinstance(network, FixedNetwork) else "real numbers"
-    if record is None:
-        found = rasters.raster(network, dataset, decision, sample)
-        what = f"{dataset.task} test sample {sample}"
-    else:
-        found = rasters.record_raster(network, dataset, decision, sample, record)
+    found = rasters.raster(network, dataset, decision, sample, record)
+    what = f"{dataset.task} test sample {sample}"
+    if record is not None:
         what = f"record {record.name} from {sample * found.seconds:g} s"
     rasters.draw_raster(figure, found, f"{model.name} in {kind}, {what}")
 
@@ -245,7 +237,7 @@ def pruning(figure: Figure, **chosen: Any) -> None:
     """
     from brf_lava.analysis import sweeps
 
-    _draw_swept(figure, sweeps.pruning, sweeps.draw_pruning, **chosen)
+    _draw_swept(figure, sweeps.PRUNING, sweeps.draw_pruning, **chosen)
 
 
 @figure
@@ -260,7 +252,7 @@ def robustness(figure: Figure, **chosen: Any) -> None:
     """
     from brf_lava.analysis import sweeps
 
-    _draw_swept(figure, sweeps.robustness, sweeps.draw_robustness, **chosen)
+    _draw_swept(figure, sweeps.ROBUSTNESS, sweeps.draw_robustness, **chosen)
 
 
 def _load(path: Path, data: options.DataOptions) -> tuple[AnyNetwork, Dataset, Decision]:
@@ -288,11 +280,12 @@ def _load(path: Path, data: options.DataOptions) -> tuple[AnyNetwork, Dataset, D
 
 
 def _draw_swept(
-    figure: Figure, sweep: Callable[..., Any], draw: Callable[..., None],
+    figure: Figure, names: Sequence[str], draw: Callable[..., None],
     models: Sequence[Path], data: options.DataOptions, limit: int, **how: int,
 ) -> None:  # fmt: skip
-    """Sweep each model in real numbers on the first test samples of its data, and draw it."""
+    """Disturb each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples
+    from brf_lava.analysis.sweeps import sweeps
     from brf_lava.network.layers import RealNetwork
 
     found: dict[str, Any] = {}
@@ -304,6 +297,6 @@ def _draw_swept(
             )
         test, kind = dataset.test.first(limit), dataset.source.kind
         samples = Samples(test.time_major(), test.y, decision)
-        found[str(path) if len(models) > 1 else path.name] = sweep(network, samples, **how)
+        found[str(path) if len(models) > 1 else path.name] = sweeps(names, network, samples, **how)
     what = f"{', '.join(found)}, {dataset.task}"
     draw(figure, found, f"{what}: the first {len(test.y)} test samples of {kind}")

@@ -1,20 +1,26 @@
-"""What a file is, in a few lines: any file that brf-lava writes or reads."""
+"""What a file is, in a few lines, and what differs between two networks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from brf_lava.analysis.activity import CHUNK, run
+from brf_lava.analysis.scores import class_scores, confusion
 from brf_lava.config.profile import KINDS, parse_profile
 from brf_lava.config.recipe import Recipe, parse_recipe
 from brf_lava.config.toml import read_table
 from brf_lava.data.dataset import Dataset
-from brf_lava.errors import DataError
+from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.inspection.subjects import Subject, find_subjects, known
 from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.printable import brief
 from brf_lava.io.text import parse_json, read_text
+from brf_lava.network.layers import FixedLayer
 from brf_lava.report import network_line
 
 Lines = dict[str, Any]
@@ -52,8 +58,8 @@ def describe_network(subject: Subject) -> Lines:
     lines["origin"] = f"{about.origin}, epoch {about.epoch}{epochs}"
     if metrics := about.metrics:
         lines["float"] = f"accuracy {metrics.accuracy:.2%}, SOPs {metrics.sops_per_sample:.1f}"
-    for stored, checked in subject.runs:
-        result, equal = stored.result, ", equal to the engine" if checked else ""
+    for result in subject.runs:
+        equal = ", equal to the engine" if result.checked else ""
         scores = f"accuracy {result.accuracy:.2%}, SOPs {result.cost.sops:.1f}{equal}"
         lines[f"run on {result.backend}"] = f"{result.samples} samples: {scores}"
     return {**lines, "model": about.model, "files": [path.name for path in subject.files]}
@@ -83,16 +89,17 @@ def _torch(path: Path) -> Lines:
 def _hdf5(path: Path) -> Lines:
     from brf_lava.ecg.records import FORMAT, load_prepared
 
-    arrays: Lines = {}
+    lines: Lines = {"kind": "arrays in HDF5"}
+
+    def add(name: str, item: Any) -> None:
+        if hasattr(item, "dtype"):
+            lines[name] = f"{item.dtype} {list(item.shape)}"
+
     with open_hdf5(path) as file:
         if file.attrs.get("format") == FORMAT.encode():
             return {"kind": "prepared ECG records", "data": load_prepared(path).source.description}
-        file.visititems(lambda name, item: arrays.update({name: _array(item)}))
-    return {"kind": "arrays in HDF5", **{name: text for name, text in arrays.items() if text}}
-
-
-def _array(values: Any) -> str:
-    return f"{values.dtype} {list(values.shape)}" if hasattr(values, "dtype") else ""
+        file.visititems(add)
+    return lines
 
 
 def _json(path: Path) -> Lines:
@@ -135,3 +142,102 @@ def _of_recipe(recipe: Recipe) -> Lines:
     used = recipe.training
     how = f"{used.optimizer}, learning rate {used.learning_rate:g}, {used.epochs} epochs"
     return {"task": recipe.task, "hidden layers": layers, "training": how}
+
+
+class Difference(NamedTuple):
+    """Something that is not the same in both networks."""
+
+    what: str
+    first: Any
+    second: Any
+
+
+def compare(first: Subject, second: Subject) -> tuple[list[Difference], str | None]:
+    """List what differs, and why the networks were not run, where they were not."""
+    tables = []
+    for subject in (first, second):
+        about = subject.about
+        recipe = read_table(about.recipe, f"{subject.name} (stored recipe)", DataError)
+        digest = about.data and about.data.fingerprint
+        more = {"recipe": recipe, "data, SHA-256": digest, "versions": about.versions}
+        tables.append(_flat({**describe_network(subject), **more}))
+    ours, theirs = tables
+    found = [
+        Difference(what, ours.get(what), theirs.get(what))
+        for what in dict.fromkeys((*ours, *theirs))
+        if ours.get(what) != theirs.get(what) and what != "files"
+    ]
+    pairs = zip(first.layers, second.layers, strict=False)
+    for number, (one, other) in enumerate(pairs, start=1):
+        if isinstance(one, FixedLayer) and isinstance(other, FixedLayer):
+            found += _integers(f"layer {number}", one, other)
+    try:
+        return [*found, *_answers(first, second)], None
+    except BrfLavaError as error:
+        return found, str(error)
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _integers(name: str, one: FixedLayer, other: FixedLayer) -> Iterator[Difference]:
+    """How many integers of a layer differ, and by how much."""
+    pairs: dict[str, Any] = {}
+    for key, value in one.integers.items():
+        pairs[key] = value, other.integers.get(key)
+    for key in ("weights", "recurrent"):
+        both = getattr(one, key), getattr(other, key)
+        if None not in both:
+            pairs[f"{key}, in states"] = both[0].integers, both[1].integers
+    for key, (ours, theirs) in pairs.items():
+        if np.shape(ours) != np.shape(theirs):
+            yield Difference(f"{name} {key}, shape", list(np.shape(ours)), list(np.shape(theirs)))
+        elif count := np.count_nonzero(ours != theirs):
+            what = f"{name} {key}: {count} of {np.size(ours)} differ; largest magnitude"
+            yield Difference(what, int(np.abs(ours).max()), int(np.abs(theirs).max()))
+
+
+def _answers(first: Subject, second: Subject) -> Iterator[Difference]:
+    """What they do on the same samples. Raises: BrfLavaError where they cannot be run."""
+    if first.dataset.source.fingerprint != second.dataset.source.fingerprint:
+        raise DataError("their data differ, so that they were not run on the same samples.")
+    split, classes = first.split, first.dataset.classes
+    recalls = []
+    for subject in (first, second):
+        predictions = list(subject.predictions.values())
+        if not predictions or subject.ready is None:
+            raise DataError(f"{subject.name}: name its model or network file, to run it.")
+        matrix = confusion(subject.about.decision, split.y, predictions[-1], len(classes))
+        recalls.append(class_scores(matrix)["recall"].round(4).tolist())
+    for name, ours, theirs in zip(classes, *recalls, strict=True):
+        if abs(ours - theirs) > 0:  # both are nan where the class has no label
+            yield Difference(f"accuracy of class {name}", ours, theirs)
+    if [layer.shape[0] for layer in first.layers] == [layer.shape[0] for layer in second.layers]:
+        yield from _first_spike(first, second)
+
+
+def _first_spike(first: Subject, second: Subject) -> Iterator[Difference]:
+    """The earliest step of any sample in which a hidden neuron of one alone spikes."""
+    found, samples, x = [], set(), first.split.x
+    for start in range(0, len(x), CHUNK):
+        part = x[start : start + CHUNK].transpose(1, 0, 2)
+        networks: list[Any] = [first.ready, second.ready]
+        spikes = zip(*(run(network, part)[1] for network in networks), strict=True)
+        for layer, (ours, theirs) in enumerate(spikes, start=1):
+            differ = np.argwhere((ours > 0) != (theirs > 0))  # step, sample, neuron; in order
+            samples |= set((differ[:, 1] + start).tolist())
+            for step, sample, neuron in differ[:1].tolist():
+                fired = bool(ours[step, sample, neuron] > 0)
+                found.append((step, start + sample, layer, neuron, fired))
+    if found:
+        step, sample, layer, neuron, fired = min(found)
+        where = f"sample {sample}, step {step}, layer {layer}, neuron {neuron}"
+        what = f"first differing spike ({len(samples)} samples have one): {where}"
+        words = ("spike", "none")
+        yield Difference(what, *(words if fired else words[::-1]))

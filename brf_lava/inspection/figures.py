@@ -16,13 +16,18 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from brf_lava.analysis.draw.style import BLACK, BLUE, CYCLE, GRAY, ORANGE, RED
-from brf_lava.analysis.stability import PLANES, Resonators
+from brf_lava.analysis.raster import Raster
+from brf_lava.analysis.resonators import Resonators
 from brf_lava.board.crossover import Comparison
 
 Range: Any = Range1d  # whose types allow no plain numbers
 TEXT, FAINT = "#767676", "rgba(128, 128, 128, 0.25)"
 COLORS = [GRAY if color == BLACK else color for color in CYCLE]
-MARKERS = (("square", GRAY), ("circle", RED), ("x", BLUE))  # before, after training, rounded
+MARKERS = {
+    "before training": ("square", GRAY),
+    "after training": ("circle", RED),
+    "after rounding": ("x", BLUE),
+}
 LEAD = 1.15  # from one lead to the next, in heights of a lead
 NAMED = 8  # channels up to which each has its name at the axis
 
@@ -40,19 +45,15 @@ def _plot(x: str, y: str, height: int = 240, drag: str = "pan", **more: Any) -> 
     made.toolbar.update(logo=None, autohide=True, active_scroll=None)
     made.xaxis.axis_label, made.yaxis.axis_label = x, y
     made.grid.grid_line_color = FAINT
-    for axis in made.axis:
-        _quiet(axis)
     return made
 
 
-def _quiet(axis: Any) -> None:
-    axis.update(axis_label_text_color=TEXT, major_label_text_color=TEXT, axis_line_color=TEXT)
-    axis.update(major_tick_line_color=TEXT, minor_tick_line_color=None)
-    axis.axis_label_text_font_style = "normal"
-
-
 def _finish(made: Any, *tips: tuple[str, str]) -> Any:
-    """With its legend above it, and with what is shown at the pointer."""
+    """With its axes in gray, its legend above it, and with what is shown at the pointer."""
+    for axis in made.axis:
+        axis.update(axis_label_text_color=TEXT, major_label_text_color=TEXT, axis_line_color=TEXT)
+        axis.update(major_tick_line_color=TEXT, minor_tick_line_color=None)
+        axis.axis_label_text_font_style = "normal"
     made.add_tools(HoverTool(tooltips=list(tips)))
     for legend in list(made.legend):
         legend.update(background_fill_alpha=0, border_line_color=None, label_text_color=TEXT)
@@ -61,63 +62,58 @@ def _finish(made: Any, *tips: tuple[str, str]) -> Any:
     return made
 
 
-def _empty(name: str, *columns: str) -> ColumnDataSource:
-    """A source that the page fills with the chosen sample."""
-    return ColumnDataSource({column: [] for column in columns}, name=name)
+def _named_rows(made: Any, places: Sequence[float], names: Sequence[str]) -> None:
+    made.yaxis.update(ticker=places, major_label_overrides=dict(zip(places, names, strict=True)))
 
 
-def time_panels(
-    channels: Sequence[str], layers: Sequence[int], classes: Sequence[str], seconds: float, *,
-    leads: Sequence[str], raster: bool, ends: Sequence[float], strips: bool,
-) -> Any:  # fmt: skip
+def time_panels(one: Raster, ends: tuple[float, float] | None) -> Any:
     """Panels over one time axis, which the page fills with the chosen sample.
 
-    channels: names of the inputs. layers: neurons of each hidden layer. seconds: of a sample.
-    leads: of a signal, if there is one. raster: whether inputs are drawn as spikes. ends: the
-    least and largest input. strips: whether there is a class for each step.
+    one: any of the samples. ends: the least and the largest input; None: inputs are spikes.
     """
+    inputs, leads, classes = one.x.shape[1], one.leads, one.classes
     panels: list[Any] = []
-    shared = Range(start=0.0, end=seconds)
+    shared = Range(start=0.0, end=one.seconds)
 
-    def panel(label: str, height: int, **more: Any) -> Any:
+    def panel(label: str, height: int, name: str, columns: str, **more: Any) -> Any:
+        """A panel, and the empty source of this name that the page fills."""
         panels.append(_plot("", label, height, "xpan", x_range=shared, min_border_left=62, **more))
-        return panels[-1]
+        return panels[-1], ColumnDataSource({each: [] for each in columns.split()}, name=name)
 
     def add_raster(name: str, label: str, rows: int, height: int) -> Any:
-        made = panel(label, height, y_range=(-0.7, rows - 0.3))
-        source = _empty(name, "x", "y0", "y1", "row")
+        made, source = panel(label, height, name, "x y0 y1 row", y_range=(-0.7, rows - 0.3))
         made.segment("x", "y0", "x", "y1", color=TEXT, line_width=1.2, source=source)
         return _finish(made, ("time", "@x{0.000} s"), ("number", "@row"))
 
-    def add_lines(name: str, label: str, names: Sequence[str], height: int, **more: Any) -> None:
-        made = panel(label, height, **more)
-        source = _empty(name, "x", *(f"c{index}" for index in range(len(names))))
-        for index, (each, color) in enumerate(zip(names, class_colors(len(names)), strict=True)):
-            made.line("x", f"c{index}", color=color, line_width=1.5, source=source, name=each)
+    def add_lines(
+        name: str, label: str, names: Sequence[str], height: int, ends: tuple[float, float]
+    ) -> None:
+        columns = [f"c{index}" for index in range(len(names))]
+        made, source = panel(label, height, name, " ".join(["x", *columns]), y_range=ends)
+        for each, line, color in zip(columns, names, class_colors(len(names)), strict=True):
+            made.line("x", each, color=color, line_width=1.5, source=source, name=line)
         _finish(made, ("", "$name"), ("time", "$x{0.000} s"), (label, "$y{0.000}"))
 
     if leads:
-        made = panel("", 170, y_range=(-0.15, LEAD * len(leads)))
-        made.yaxis.ticker = [LEAD * (len(leads) - 1 - lead) + 0.5 for lead in range(len(leads))]
-        labels = dict(zip(made.yaxis[0].ticker.ticks, leads, strict=True))
-        made.yaxis.major_label_overrides = labels
-        source = _empty("trace", "x0", "x1", "y0", "y1", "color", "name")
+        ends_of_leads = (-0.15, LEAD * len(leads))
+        made, source = panel("", 170, "trace", "x0 x1 y0 y1 color name", y_range=ends_of_leads)
+        _named_rows(made, [LEAD * row + 0.5 for row in range(len(leads))], leads[::-1])
         made.segment("x0", "y0", "x1", "y1", color="color", line_width=2, source=source)
         _finish(made, ("time", "@x0{0.000} s"), ("label", "@name"))
-    if raster:
-        made = add_raster("inputs", "input", len(channels), 110 if len(channels) < 20 else 200)
-        if len(channels) <= NAMED:
-            made.yaxis.ticker = list(range(len(channels)))
-            made.yaxis.major_label_overrides = dict(enumerate(channels))
+    channels = one.channels or [str(number) for number in range(inputs)]
+    if ends is not None:
+        add_lines("values", "input", channels, 140, ends)
     else:
-        add_lines("values", "input", channels, 140, y_range=tuple(ends))
-    for number, neurons in enumerate(layers, start=1):
-        label = "hidden neuron" if len(layers) == 1 else f"neuron, layer {number}"
-        add_raster(f"hidden{number}", label, neurons, 260)
-    add_lines("readout", "softmax of readout", classes, 160, y_range=(-0.03, 1.03))
-    if strips:
-        made = panel("", 90, y_range=["predicted", "label"])
-        source = _empty("strips", "left", "right", "row", "color", "name")
+        made = add_raster("inputs", "input", inputs, 110 if inputs < 20 else 200)
+        if inputs <= NAMED:
+            _named_rows(made, list(range(inputs)), channels)
+    for number, layer in enumerate(one.spikes, start=1):
+        label = "hidden neuron" if len(one.spikes) == 1 else f"neuron, layer {number}"
+        add_raster(f"hidden{number}", label, layer.shape[1], 260)
+    add_lines("readout", "softmax of readout", classes, 160, (-0.03, 1.03))
+    if one.has_strips:
+        rows = ["predicted", "label"]
+        made, source = panel("", 90, "strips", "left right row color name", y_range=rows)
         made.hbar("row", 0.9, right="right", left="left", color="color", source=source)
         _finish(made, ("class", "@name, @row"), ("from", "@left{0.000} to @right{0.000} s"))
     for made in panels[:-1]:
@@ -139,47 +135,44 @@ def spikes_per_neuron(floats: Any | None, integers: Any | None, layer: str) -> A
 
 
 def resonators(states: dict[str, Resonators], hertz: float) -> Any:
-    """b_offset over omega of one layer, by when, in the order of `MARKERS`.
+    """b_offset over omega of one layer; by when, of `MARKERS`.
 
     hertz: Hz in the data for 1 rad/s of the recipe.
     """
-    after, found = states["after training"], list(states.values())
-    top = max(float(each.omega.max()) for each in found)
+    top = max(float(each.omega.max()) for each in states.values())
     left, right = -0.05 * top, 1.05 * top
     shown = Range(start=left, end=right)
     other = Range(start=hertz * left, end=hertz * right)
     made = _plot("omega (rad/s, in the steps of the recipe)", "b_offset (1/s)", 320, x_range=shown)
-    for first, second in pairwise(found):
+    for first, second in pairwise(states.values()):
         made.segment(first.omega, first.b_offset, second.omega, second.b_offset, color=FAINT)
-    looks = MARKERS if "before training" in states else MARKERS[1:]
-    for (name, each), (marker, color) in zip(states.items(), looks, strict=False):
+    for name, each in states.items():
+        marker, color = MARKERS[name]
         data = {"omega": each.omega, "b_offset": each.b_offset, "hertz": each.omega * hertz}
         source = ColumnDataSource({**data, "neuron": np.arange(len(each.omega))})
         look = {"line_color": color, "line_width": 1.5, "fill_color": None, "size": 7}
         where = {"marker": marker, "source": source, "legend_label": name}
         made.scatter("omega", "b_offset", **where, **look)
-    omega = np.linspace(0, min(top, 0.999 / after.dt), 100)
-    edge = np.abs(PLANES[after.plane].damping(omega, after.dt))
-    made.line(omega, edge, color=TEXT, line_dash="dashed", legend_label="divergence boundary")
+    look = {"color": TEXT, "line_dash": "dashed", "legend_label": "divergence boundary"}
+    made.line(*states["after training"].edge(0, top), **look)
     made.extra_x_ranges = {"hertz": other}
     code = "other.setv({start: k * shown.start, end: k * shown.end})"
     follow = CustomJS(args={"shown": shown, "other": other, "k": hertz}, code=code)
     for end in ("start", "end"):
         shown.js_on_change(end, follow)
-    above = LinearAxis(axis_label="Hz in the data", x_range_name="hertz")
-    _quiet(above)
-    made.add_layout(above, "above")
+    made.add_layout(LinearAxis(axis_label="Hz in the data", x_range_name="hertz"), "above")
     tips = (("neuron", "@neuron"), ("omega", "@omega{0.00} rad/s, @hertz{0.00} Hz in the data"))
     return _finish(made, *tips, ("b_offset", "@b_offset{0.000} 1/s"))
 
 
-def learning_curves(values: dict[str, list[float]], label: str, names: Sequence[str]) -> Any:
-    """Training and validation of one quantity over the epochs; names: of these two."""
+def learning_curves(values: dict[str, list[float]], label: str) -> Any:
+    """Training and validation of one quantity over the epochs, by name."""
     made = _plot("epoch", label, 220)
-    for name, color, dash in zip(names, (ORANGE, BLUE), ("dashed", "solid"), strict=True):
-        look = {"color": color, "line_dash": dash, "line_width": 2}
-        epochs = np.arange(1, len(values[name]) + 1)
-        made.line(epochs, values[name], **look, legend_label=name.partition("_")[0])
+    for (name, each), color, dash in zip(
+        values.items(), (ORANGE, BLUE), ("dashed", "solid"), strict=True
+    ):
+        look = {"color": color, "line_dash": dash, "line_width": 2, "legend_label": name}
+        made.line(np.arange(1, len(each) + 1), each, **look)
     return _finish(made, ("epoch", "$x{0}"), (label, "$y{0.000}"))
 
 

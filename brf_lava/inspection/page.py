@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from brf_lava import __version__
 from brf_lava.config.profile import Loihi2Profile
@@ -39,16 +38,7 @@ def render(subjects: Sequence[Subject], board: Loihi2Profile) -> str:
     from jinja2 import Environment
 
     networks = [(each, parts(each, board, SIGNAL_BYTES // len(subjects))) for each in subjects]
-    figures: dict[str, Any] = {}
-    signals: dict[str, Any] = {}
-    for _, titled in networks:
-        for _, items in titled:
-            for index, (kind, item) in enumerate(items):
-                if kind == "signals":
-                    signals[f"figure{len(figures)}"] = item  # of the figure that follows
-                if kind == "figure":
-                    items[index] = (kind, f"figure{len(figures)}")
-                    figures[f"figure{len(figures)}"] = json_item(item)
+    items = [item for _, titled in networks for _, items in titled for item in items]
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {}  # Bokeh's order of keys counts
     text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
@@ -57,8 +47,8 @@ def render(subjects: Sequence[Subject], board: Loihi2Profile) -> str:
         version=__version__,
         overview=overview(subjects),
         networks=networks,
-        figures=figures,
-        signals=signals,
+        figures={item.id: json_item(item) for kind, item in items if kind == "figure"},
+        signals={item["figure"]: item for kind, item in items if kind == "signals"},
         scripts=Resources(mode="inline", components=["bokeh"], minified=True).js_raw,
     )
     if (size := len(text.encode())) > MOST_BYTES:

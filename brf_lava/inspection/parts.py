@@ -1,26 +1,26 @@
 """What a report says of each network, part by part.
 
-A part yields its items: "text", "table" (headings, rows of cells), "figure", "signals", "code", and
-"missing", which says what it needs to show more. An error, as for lack of data, ends it with that.
+A part yields its items: "text", "table" (headings, rows of cells; a cell is a text, or a text with
+the shade of its background, 0..1), "figure", "signals", "code", and "missing", which says what it
+needs to show more. An error, as for lack of data, ends it with that.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
-from math import pi
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from brf_lava.analysis.audit import value_ranges
-from brf_lava.analysis.parameters import training
 from brf_lava.analysis.raster import raster
+from brf_lava.analysis.resonators import Resonators, training
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
-from brf_lava.analysis.stability import Resonators
 from brf_lava.board import energy
 from brf_lava.board.crossover import compare_with_dense
 from brf_lava.board.describe import NetworkShape
@@ -47,13 +47,6 @@ COLUMNS = (
     *("", "accuracy", "SOPs", "SOPs per step", "synaptic operations", "of dense MACs"),
     *("same as float", "saturations", "samples", "equal to the engine"),
 )
-
-
-class Cell(NamedTuple):
-    """A cell of a table. shade: of its background, 0..1."""
-
-    text: str
-    shade: float
 
 
 def parts(subject: Subject, board: Loihi2Profile, budget: int) -> list[tuple[str, list[Item]]]:
@@ -86,13 +79,6 @@ def _need(value: T | None, remedy: str) -> T:
     return value
 
 
-def _optional(get: Callable[[], T]) -> T | None:
-    try:
-        return get()
-    except BrfLavaError:
-        return None
-
-
 def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]]]:
     """A table with a row for each network as it was trained, and as integers on each backend."""
     rows = []
@@ -104,41 +90,36 @@ def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]
 
 def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
     if metrics := subject.about.metrics:
-        operations = ["", ""]
-        if (layers := _optional(lambda: subject.float_spikes)) is not None:
-            x = subject.split.x
+        spikes: list[float] = []
+        with suppress(BrfLavaError):
+            x, layers = subject.split.x, _need(subject.float_spikes, MODEL)
             spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
-            operations = _operations(subject.shapes, spikes, metrics.steps)
-        cells = _scores(metrics.accuracy, metrics.sops_per_sample, metrics.steps)
-        yield f"float, {metrics.device}", [*cells, *operations, "", "", f"{metrics.samples:,}", ""]
-    runs: dict[str, tuple[Any, bool]] = {}
-    if (here := _optional(lambda: subject.engine)) is not None:
-        runs["engine"] = here[0], False
-    for stored, checked in subject.runs:
-        runs.setdefault(BACKENDS.get(stored.result.backend, "engine"), (stored.result, checked))
-    for name, (result, checked) in runs.items():
-        cells = _scores(result.accuracy, result.cost.sops, result.steps)
-        shapes = [layer.shape for layer in result.layers]
-        cells += _operations(shapes, _means(result), result.steps)
-        cells.append("" if result.agreement is None else f"{result.agreement:.2%}")
-        counts = [f"{result.saturations:,}", f"{result.samples:,}", "yes" if checked else ""]
-        yield f"integers, {name}", [*cells, *counts]
+        cells = _measures(metrics, metrics.sops_per_sample, subject.shapes, spikes)
+        yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
+    runs: dict[str, Any] = {}
+    with suppress(BrfLavaError):
+        runs["engine"] = _need(subject.engine, NETWORK)[0]
+    for run in subject.runs:
+        runs.setdefault(BACKENDS.get(run.backend, "engine"), run)
+    for name, run in runs.items():
+        cells = _measures(run, run.cost.sops, [layer.shape for layer in run.layers], _means(run))
+        same = "" if run.agreement is None else f"{run.agreement:.2%}"
+        counts = [f"{run.saturations:,}", f"{run.samples:,}", "yes" if run.checked else ""]
+        yield f"integers, {name}", [*cells, same, *counts]
 
 
-def _scores(accuracy: float, sops: float, steps: int) -> list[str]:
-    return [f"{accuracy:.2%}", f"{sops:,.1f}", f"{sops / steps:.3f}"]
+def _means(run: Any) -> list[float]:
+    """Spikes per sample, of the inputs and then of each layer."""
+    return [run.inputs.mean, *(layer.spikes.mean for layer in run.layers)]
 
 
-def _means(result: Any) -> list[float]:
-    """Spikes per sample, of the inputs and then of each layer. result: of a run."""
-    return [result.inputs.mean, *(layer.spikes.mean for layer in result.layers)]
-
-
-def _operations(shapes: Sequence[Any], spikes: Sequence[float], steps: int) -> list[str]:
-    """Synaptic operations per sample, and their share of a dense network's; spikes: `_means`."""
+def _measures(found: Any, sops: float, shapes: Sequence[Any], spikes: Sequence[float]) -> list[str]:
+    """Accuracy, SOPs, synaptic operations and their share of all. spikes: `_means`, or empty."""
     layers = zip(shapes, spikes, (*spikes[1:], 0.0), strict=False)
     synops = sum(each.neurons * (came + own * each.recurrent) for each, came, own in layers)
-    return [f"{synops:,.0f}", f"{synops / steps / sum(each.synapses for each in shapes):.1%}"]
+    share = synops / found.steps / max(1, sum(each.synapses for each in shapes))
+    operations = [f"{synops:,.0f}", f"{share:.1%}"] if spikes else ["", ""]
+    return [f"{found.accuracy:.2%}", f"{sops:,.1f}", f"{sops / found.steps:.3f}", *operations]
 
 
 def about(subject: Subject) -> Iterator[Item]:
@@ -146,7 +127,7 @@ def about(subject: Subject) -> Iterator[Item]:
     lines = describe_network(subject).items()
     yield "table", ((), [(name, shown(value)) for name, value in lines])
     for key, title in BACKENDS.items():
-        if not any(stored.result.backend == key for stored, _ in subject.runs):
+        if all(run.backend != key for run in subject.runs):
             how = f"name a run of 'brf-lava run --backend {key} --out RUN.json'"
             yield "missing", f"{title}: {how}."
     used = subject.dataset.source.description
@@ -161,13 +142,18 @@ def classes(subject: Subject) -> Iterator[Item]:
     yield "text", "Each row is a label; its cells say what share of it was predicted as what."
     for kind, predictions in subject.predictions.items():
         matrix = confusion(subject.about.decision, subject.split.y, predictions, len(names))
-        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        labels = matrix.sum(axis=1)
+        shares = (matrix / np.maximum(labels[:, None], 1)).tolist()
         scores = class_scores(matrix)
-        rows: list[list[Any]] = []
-        for k, name in enumerate(names):
-            cells = [Cell(f"{share:.1%}", share) for share in shares[k].tolist()]
-            numbers = [f"{score[k]:.3f}" for score in scores.values()]
-            rows.append([name, *cells, *numbers, f"{matrix[k].sum():,}"])
+        rows = [
+            [
+                name,
+                *((f"{share:.1%}", share) for share in shares[k]),
+                *(f"{score[k]:.3f}" for score in scores.values()),
+                f"{labels[k]:,}",
+            ]
+            for k, name in enumerate(names)
+        ]
         yield "table", ((f"{kind}: label", *names, *scores, "labels"), rows)
     if "integers" not in subject.predictions:
         yield "missing", f"Of the integers: {NETWORK}"
@@ -175,21 +161,20 @@ def classes(subject: Subject) -> Iterator[Item]:
 
 def signals(subject: Subject, budget: int) -> Iterator[Item]:
     """Samples over time, of which one is shown."""
-    dataset, split, found = subject.dataset, subject.split, subject.predictions
-    _need((subject.layers and found) or None, NETWORK)
-    kind, predictions = list(found.items())[-1]
-    errors = errors_per_sample(subject.about.decision, split.y, predictions)
-    (steps, inputs), ends = split.x.shape[1:], (int(split.x.min()), int(split.x.max()))
-    spikes = ends in ((0, 1), (0, 0)) or inputs > len(figures.COLORS)
+    dataset, split, decision = subject.dataset, subject.split, subject.about.decision
+    network: Any = _need(subject.ready, NETWORK)
+    kind, predictions = list(subject.predictions.items() or _need(None, NETWORK))[-1]
+    errors = errors_per_sample(decision, split.y, predictions)
+    low, high = int(split.x.min()), int(split.x.max())
+    spikes = (low, high) in ((0, 1), (0, 0)) or split.x.shape[2] > len(figures.COLORS)
     samples: list[dict[str, Any]] = []
     worst = np.argsort(-errors, kind="stable").tolist()  # and the first ones, in turn
     for number in dict.fromkeys(chain.from_iterable(zip(worst, range(len(worst)), strict=True))):
-        network: Any = subject.ready
-        one = raster(network, dataset, subject.about.decision, number)
+        one = raster(network, dataset, decision, number)
         sample = {
             "number": number,
             "error": round(float(errors[number]), 4),
-            "inputs": _text(np.packbits(one.x != 0) if spikes else split.x[number] - ends[0]),
+            "inputs": _text(np.packbits(one.x != 0) if spikes else split.x[number] - low),
             "spikes": [_text(np.packbits(layer)) for layer in one.spikes],
             "readout": _text(np.rint(255 * one.probabilities).T),
             "labels": _text(one.labels),
@@ -202,23 +187,21 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
         budget -= (size := len(str(sample)))
         if budget < size:
             break
-    hidden = [layer.shape[0] for layer in subject.layers[:-1]]
     yield "text", f"{len(samples)} of {len(errors)} samples, the worst included; answers: {kind}."
     if one.leads:
         late = f" Labels trail it by {one.delay} steps, which its colors allow for."
         yield "text", f"The signal is rebuilt from its level crossings and colored by label.{late}"
-    sizes = {"steps": steps, "seconds": dataset.step_seconds, "inputs": inputs, "hidden": hidden}
-    colors = figures.class_colors(len(dataset.classes))
-    sent = {"raster": spikes, "low": ends[0], "scale": dataset.input_scale, "delay": one.delay}
-    sent["lead"] = figures.LEAD
-    named = {"classes": dataset.classes, "colors": colors, "unlabeled": UNLABELED}
+    ends = None if spikes else (low * dataset.input_scale, high * dataset.input_scale)
+    panels = figures.time_panels(one, ends)
+    (steps, inputs), hidden = one.x.shape, [layer.shape[1] for layer in one.spikes]
+    sizes = {"steps": steps, "seconds": one.step_seconds, "inputs": inputs, "hidden": hidden}
+    how = {"raster": spikes, "low": low, "scale": dataset.input_scale, "delay": one.delay}
+    colors = figures.class_colors(len(one.classes))
+    named = {"classes": one.classes, "colors": colors, "unlabeled": UNLABELED}
     samples.sort(key=lambda each: int(each["number"]))
-    yield "signals", {"samples": samples, **sizes, **sent, **named}
-    channels = [f"{lead} {way}" for lead in one.leads for way in ("up", "down")]
-    look = {"raster": spikes, "strips": max(split.y.shape[1], predictions.shape[1]) > 1}
-    look |= {"leads": one.leads, "ends": [end * dataset.input_scale for end in ends]}
-    channels = channels or [str(number) for number in range(inputs)]
-    yield "figure", figures.time_panels(channels, hidden, dataset.classes, one.seconds, **look)
+    look = {"figure": panels.id, "lead": figures.LEAD}
+    yield "signals", {"samples": samples, **sizes, **how, **named, **look}
+    yield "figure", panels
 
 
 def _text(values: Any) -> str:
@@ -246,7 +229,7 @@ def parameters(subject: Subject) -> Iterator[Item]:
         states |= {"after training": after}
         if subject.network is not None:
             states["after rounding"] = _rounded(subject, after)
-        hertz = after.dt / (2 * pi * dataset.step_seconds)
+        hertz = after.hertz(dataset.step_seconds)
         middle = float(np.median(after.omega)) * hertz
         beats = f", {60 * middle:.0f} beats a minute" if dataset.task == ECG.name else ""
         yield "text", f"Hidden layer {after.layer}: the median neuron is at {middle:.2f} Hz{beats}."
@@ -278,10 +261,8 @@ def curves(subject: Subject) -> Iterator[Item]:
     values = read_metrics(metrics, tuple(LIMITS), "It is written next to a model.")
     yield "text", f"{len(values['seconds'])} epochs in {sum(values['seconds']):,.0f} s."
     for key, label in (("loss", "loss per sample"), ("accuracy",) * 2, ("sops", "SOPs per sample")):
-        yield (
-            "figure",
-            figures.learning_curves(values, label, (f"train_{key}", f"validation_{key}")),
-        )
+        pair = {half: values[f"{half}_{key}"] for half in ("train", "validation")}
+        yield "figure", figures.learning_curves(pair, label)
 
 
 def ranges(subject: Subject) -> Iterator[Item]:
@@ -294,9 +275,9 @@ def ranges(subject: Subject) -> Iterator[Item]:
 
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
-    result: Any = subject.runs[0][0].result if subject.runs else _need(subject.engine, NETWORK)[0]
-    shape = NetworkShape(str(subject.about.task), tuple(e.shape for e in result.layers))
-    found = compare_with_dense(shape, result.steps, _means(result))
+    run: Any = subject.runs[0] if subject.runs else _need(subject.engine, NETWORK)[0]
+    shape = NetworkShape(str(subject.about.task), tuple(layer.shape for layer in run.layers))
+    found = compare_with_dense(shape, run.steps, _means(run))
     rows = {
         "spike count proxy, no memory": found.proxy,
         "spiking, memory included": found.spiking,
@@ -304,55 +285,50 @@ def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     }
     cells = [(name, f"{value * PJ / UJ:,.4g}") for name, value in rows.items()]
     yield "table", (("45 nm, Horowitz 2014", "uJ per sample"), cells)
-    times = (
-        f"{found.spiking / found.dense:.2f} times the energy of a dense network of the same bits"
-    )
-    yield "text", f"This network does {found.share:.1%} of all synaptic operations: {times}."
+    times = f"{found.spiking / found.dense:.2f} times the energy of a dense network of the same"
+    yield "text", f"This network does {found.share:.1%} of all synaptic operations: {times} bits."
     less = f"Up to {found.crossover:.1%} it would need less than the dense one."
     yield "text", less if found.crossover > 0 else "Its neurons alone need more than that."
     yield "figure", figures.energy_over_spikes(found)
     placement = place(shape, board)
     placement.require_fit(subject.name)
-    peaks = [float(each.peak) for each in (result.inputs, *(e.spikes for e in result.layers))]
-    cost = energy.estimate(placement, result.steps, _means(result), peaks)
+    peaks = [float(each.peak) for each in (run.inputs, *(e.spikes for e in run.layers))]
+    cost = energy.estimate(placement, run.steps, _means(run), peaks)
     yield (
         "text",
         f"Estimate for {board.board}, not measured: {_range(cost.dynamic, UJ)} uJ dynamic, "
         f"{_range(cost.static, UJ)} uJ static, {_range(cost.seconds, MS)} ms per sample. No energy "
         "of Loihi 2 is public; two sets of constants of Loihi 1 stand in.",
     )
-    groups = cost.energies.values()
+    groups = {f"uJ, {group}": each for group, each in cost.energies.items()}
     table = [
-        (
-            name,
-            f"{count:,.0f}",
-            *(_range(each[name], UJ) if name in each else "" for each in groups),
-        )
+        (name, f"{count:,.0f}", *(_range(each.get(name), UJ) for each in groups.values()))
         for name, count in cost.counts.items()
     ]
-    together = ("together", "", *(_range(energy.total(each.values()), UJ) for each in groups))
-    headings = ("operations", "per sample", *(f"uJ, {group}" for group in cost.energies))
-    yield "table", (headings, [*table, together])
+    sums = (_range(energy.total(each.values()), UJ) for each in groups.values())
+    yield "table", (("operations", "per sample", *groups), [*table, ("together", "", *sums)])
 
 
-def _range(value: energy.Range, unit: float) -> str:
+def _range(value: energy.Range | None, unit: float) -> str:
+    if value is None:
+        return ""
     low, high = f"{value.low / unit:,.3g}", f"{value.high / unit:,.3g}"
     return low if low == high else f"{low} to {high}"
 
 
 def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """How the network is divided over cores."""
-    _need(subject.layers or None, NETWORK)
+    _need(subject.ready, NETWORK)
     placement = place(NetworkShape(str(subject.about.task), subject.shapes), board)
     rows = []
     for number, split in enumerate(placement.splits, start=1):
-        layer, name = split.layer, f"{number} {split.layer.neuron}"
+        layer, recurrent = split.layer, " recurrent" if split.layer.recurrent else ""
         sizes = (f"{size:,}" for size in (layer.neurons, layer.synapses, split.parts))
-        rows.append((f"{name} recurrent" if layer.recurrent else name, *sizes, split.reason))
+        rows.append((f"{number} {layer.neuron}{recurrent}", *sizes, split.reason))
     yield "table", (("layer", "neurons", "synapses", "cores", "why not fewer"), rows)
     placement.require_fit(subject.name)
     fullest = zip(TITLES, placement.utilization.max(axis=0).tolist(), strict=True)
-    shares = [(name, Cell(f"{share:.1%}", share)) for name, share in fullest]
+    shares = [(name, (f"{share:.1%}", share)) for name, share in fullest]
     yield "table", (("of a core", "fullest core"), shares)
     yield "text", f"Fits {board.board}: cores {placement.cores:,}, chips {placement.chips:,}."
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,11 @@ from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network import file as network_file
-from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import FloatActivity, Metrics
 from brf_lava.network.decision import Decision
 from brf_lava.network.layers import FixedNetwork, RealNetwork
 from brf_lava.run import result as results
-from brf_lava.run.execute import samples_per_part
-from brf_lava.run.stored import REMEDY, RunFile, read_run
+from brf_lava.run.stored import REMEDY, read_run
 
 if TYPE_CHECKING:  # a network file does not wait for torch
     from brf_lava.train.checkpoint import Checkpoint
@@ -34,17 +33,6 @@ if TYPE_CHECKING:  # a network file does not wait for torch
 SUFFIXES = (".pt", ".h5", ".json")
 WEIGHT_BITS = 8  # that weights of a float network count as
 Load = Callable[[dict[str, Any], Path], Dataset]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What the float network did on the test data; see `brf_lava.train.model.Metrics`."""
-
-    accuracy: float
-    sops_per_sample: float
-    samples: int
-    steps: int
-    device: str
 
 
 @dataclass(frozen=True)
@@ -59,11 +47,10 @@ class About:
     epoch: int | None = None
     epochs_done: int | None = None
     classes: tuple[str, ...] = ()
-    permutation: Any = None
     rounding: str | None = None
     weight_bits: tuple[int, ...] = ()
     data: DataSource | None = None
-    metrics: Scores | None = None
+    metrics: Metrics | None = None
     decision: Decision = field(default_factory=Decision)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -74,26 +61,23 @@ class Subject:
 
     Attributes:
         name: Its first file.
-        provenance: As of a network file; `about` is the same, checked.
         load: Reads the data that such a provenance names, for the file at a path.
         limit: Most test samples to run.
+        provenance, about: As of a network file, and the same, checked.
         stored: What the float network did on the test data when it was trained.
-        runs: Each with whether every integer was compared with the engine.
+        runs: The results of its runs, see `brf_lava.run.result.RunResult`.
     """
 
     name: str
-    provenance: dict[str, Any]
     load: Load
     limit: int
+    provenance: dict[str, Any] = field(default_factory=dict)
+    about: About = field(default_factory=About)
     files: list[Path] = field(default_factory=list)
     model: Checkpoint | None = None
     network: FixedNetwork | None = None
     stored: FloatActivity | None = None
-    runs: list[tuple[RunFile, bool]] = field(default_factory=list)
-
-    @property
-    def about(self) -> About:
-        return convert(About, self.provenance, self.name, DataError, "Export it again.")
+    runs: list[Any] = field(default_factory=list)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -150,42 +134,47 @@ class Subject:
     @cached_property
     def engine(self) -> tuple[results.RunResult, NDArray[Any], list[Any]] | None:
         """The integers on `split`: the result, predictions [B, P], spikes a sample by layer [N]."""
-        if self.network is None:
+        if (network := self.network) is None:
             return None
-        engine.check_input(self.network, self.split.x)
-        measured, spikes = [], []
-        for x in self._parts("engine", samples_per_part(self.network, self.split.x.shape[1])):
-            activity = engine.run(self.network, x)
-            measured.append(results.measure(self.network, x, activity, 0.0))
-            spikes.append([layer.sum((0, 1), dtype=np.int64) for layer in activity.spikes])
+        measured = []
+
+        def spikes() -> Iterator[Sequence[Any]]:
+            for x in self._parts("engine"):
+                activity = engine.run(network, x)
+                measured.append(results.measure(network, x, activity, 0.0))
+                yield activity.spikes
+
+        per_neuron = self._per_neuron(spikes())
         found = results.summarize(
-            self.network, measured, self.split.y, self.reference, backend="engine", checked=False
+            network, measured, self.split.y, self.reference, backend="engine", checked=False
         )
-        counts = [sum(layer) / found.samples for layer in zip(*spikes, strict=True)]
-        return found, np.concatenate([part.predictions for part in measured]), counts
+        return found, np.concatenate([part.predictions for part in measured]), per_neuron
 
     @cached_property
     def float_spikes(self) -> list[Any] | None:
         """Spikes a sample by layer [N], of the float network on `split`."""
-        if self.real is None:
+        if (network := self.real) is None:
             return None
-        runs = (run(self.real, x)[1] for x in self._parts("float network", CHUNK))
-        spikes = [[np.count_nonzero(layer, (0, 1)) for layer in layers] for layers in runs]
-        return [sum(layer) / len(self.split.x) for layer in zip(*spikes, strict=True)]
+        return self._per_neuron(run(network, x)[1] for x in self._parts("float network"))
+
+    def _per_neuron(self, parts: Iterable[Sequence[Any]]) -> list[Any]:
+        """Spikes a sample by layer [N], from those [T, B, N] of one part after the other."""
+        counts = [[np.count_nonzero(layer, (0, 1)) for layer in spikes] for spikes in parts]
+        return [sum(layer) / len(self.split.x) for layer in zip(*counts, strict=True)]
+
+    def _parts(self, label: str) -> Iterator[NDArray[Any]]:
+        """The inputs [T, B, I] of some samples after the other."""
+        x = self.split.x
+        with report.step_progress(label, len(x)) as advance:
+            for first in range(0, len(x), CHUNK):
+                yield np.ascontiguousarray(x[first : first + CHUNK].transpose(1, 0, 2))
+                advance(first + CHUNK)
 
     @property
     def predictions(self) -> dict[str, NDArray[Any]]:
         """Classes [B, P] on `split`, of the float network and of the integers."""
         found = {} if self.reference is None else {"float": self.reference.predictions}
         return found if self.engine is None else {**found, "integers": self.engine[1]}
-
-    def _parts(self, label: str, size: int) -> Iterator[NDArray[Any]]:
-        """The inputs [T, B, I] of so many samples after the other."""
-        x = self.split.x
-        with report.step_progress(label, len(x)) as advance:
-            for first in range(0, len(x), size):
-                yield np.ascontiguousarray(x[first : first + size].transpose(1, 0, 2))
-                advance(first + size)
 
     def accepts(self, suffix: str, provenance: dict[str, Any]) -> bool:
         """Whether a file of this provenance belongs here."""
@@ -219,13 +208,13 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
         provenance, content = _read(path)
         subject = next((each for each in subjects if each.accepts(path.suffix, provenance)), None)
         if subject is None:
-            subject = Subject(os.path.relpath(path.resolve(), common), {}, load, limit)
+            subject = Subject(os.path.relpath(path.resolve(), common), load, limit)
             subjects.append(subject)
         subject.files.append(path)
         subject.provenance = {**provenance, **subject.provenance}
+        subject.about = convert(About, subject.provenance, str(path), DataError, "Export it again.")
         subject.runs += content.pop("runs", [])
         vars(subject).update({**content, "stored": subject.stored or content.get("stored")})
-        convert(About, provenance, str(path), DataError, "Export it again.")
     return subjects
 
 
@@ -248,25 +237,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         from brf_lava.train.checkpoint import load_checkpoint
 
         model = load_checkpoint(path)
-        return provenance_of(model), {"model": model, "stored": model.activity}
+        more = {"epochs_done": model.epochs_done, "versions": {"trained": model.versions}}
+        return {**model.provenance, **more}, {"model": model, "stored": model.activity}
     if path.suffix == ".h5":
         network, stored = network_file.read_network(path)
         return network.provenance, {"network": network, "stored": stored}
     run, text = read_run(path), read_text(path, DataError, REMEDY)
     contents = parse_json(text, str(path), DataError, REMEDY)
-    return contents["network"], {"runs": [(run, contents["result"].get("checked") is True)]}
-
-
-def provenance_of(model: Checkpoint) -> dict[str, Any]:
-    """What a network file would say of a model."""
-    plain = ("seed", "origin", "epoch", "epochs_done", "classes", "permutation")
-    return {
-        **{name: getattr(model, name) for name in plain},
-        "task": model.recipe.task,
-        "model": model.fingerprint,
-        "recipe": model.recipe.text,
-        "decision": asdict(model.recipe.decision),
-        "versions": {"trained": model.versions},
-        "data": asdict(model.data),
-        "metrics": asdict(model.metrics),
-    }
+    return contents["network"], {"runs": [run.result]}

@@ -57,6 +57,18 @@ class TestVectors:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """What a network did on one split."""
+
+    loss: float  # summed over steps, averaged over samples
+    accuracy: float  # share of the predictions that count which are right, see `decision.Decision`
+    sops_per_sample: float  # spikes of all hidden neurons per sample, the paper's SOP
+    samples: int
+    steps: int
+    device: str  # where it was measured, by the device's own name
+
+
+@dataclass(frozen=True)
 class FloatActivity:
     """What the float network did on the test data, sample by sample.
 

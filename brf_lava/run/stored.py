@@ -49,6 +49,7 @@ class _Result:
     saturations: Whole
     inputs: Spikes
     layers: tuple[LayerSpikes, ...]
+    checked: bool = False
 
 
 @dataclass(frozen=True)

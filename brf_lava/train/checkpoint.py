@@ -82,6 +82,24 @@ class Checkpoint:
             digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a network file says of the model that it was exported from."""
+        return {
+            "task": self.recipe.task,
+            "classes": list(self.classes),
+            "recipe": self.recipe.text,
+            **own_neurons(self.recipe),
+            "seed": self.seed,
+            "origin": self.origin,
+            "epoch": self.epoch,
+            "decision": asdict(self.recipe.decision),
+            "permutation": None if self.permutation is None else self.permutation.tolist(),
+            "model": self.fingerprint,
+            "data": asdict(self.data),
+            "metrics": asdict(self.metrics),
+        }
+
     def summary(self) -> dict[str, Any]:
         """Return what a program may want to know of it."""
         recipe = {"recipe": self.recipe.name, "task": self.recipe.task, "seed": self.seed}

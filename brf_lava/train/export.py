@@ -18,7 +18,7 @@ from brf_lava.kernels.cpu import one_thread
 from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.train.checkpoint import Checkpoint, own_neurons
+from brf_lava.train.checkpoint import Checkpoint
 from brf_lava.train.distill import EPOCHS, distill
 from brf_lava.train.model import Network
 from brf_lava.versions import versions
@@ -124,9 +124,7 @@ def export_model(
         ParameterError: If a number of bits is out of range, or too small for the network, or their
             count is wrong.
     """
-    recipe, permutation = checkpoint.recipe, checkpoint.permutation
-    dataset = dataset.ordered_as(permutation)
-    model = checkpoint.model()
+    dataset, model = dataset.ordered_as(checkpoint.permutation), checkpoint.model()
     network, reports = to_integers(
         model,
         calibration_inputs(checkpoint, dataset),
@@ -137,18 +135,7 @@ def export_model(
         weight_bits=weight_bits,
     )
     provenance = {
-        "task": recipe.task,
-        "classes": list(checkpoint.classes),
-        "recipe": recipe.text,
-        **own_neurons(recipe),
-        "seed": checkpoint.seed,
-        "origin": checkpoint.origin,
-        "epoch": checkpoint.epoch,
-        "decision": asdict(recipe.decision),
-        "permutation": None if permutation is None else permutation.tolist(),
-        "model": checkpoint.fingerprint,
-        "data": asdict(checkpoint.data),
-        "metrics": asdict(checkpoint.metrics),
+        **checkpoint.provenance,
         "calibration": asdict(dataset.source),
         "rounding": possible_rounding(model, rounding),
         "weight_bits": [bits for each in reports for bits in each.format.weight_bits],

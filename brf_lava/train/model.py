@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from brf_lava.kernels import cuda
 from brf_lava.kernels.cpu import piece_length
 from brf_lava.kernels.cuda_check import obstacle
 from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import Metrics as Metrics
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import RealNetwork
 from brf_lava.neurons.families import READOUT
@@ -132,18 +133,6 @@ class Network(nn.Module):
     def to_real(self, *, rounded: bool = True) -> RealNetwork:
         """The network as plain arrays, see `Block.to_real`; its inputs are the data's integers."""
         return RealNetwork(tuple(block.to_real(rounded=rounded) for block in self.blocks))
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What a network did on one split."""
-
-    loss: float  # summed over steps, averaged over samples
-    accuracy: float  # share of the predictions that count which are right, see `decision.Decision`
-    sops_per_sample: float  # spikes of all hidden neurons per sample, the paper's SOP
-    samples: int
-    steps: int
-    device: str  # where it was measured, by the device's own name
 
 
 def choose_device(name: str) -> torch.device:

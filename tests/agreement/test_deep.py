@@ -13,7 +13,7 @@ import torch
 from command_line import printed
 from networks import give_commands, short_ecg
 
-from brf_lava.analysis.parameters import resonators, training
+from brf_lava.analysis.resonators import resonators, training
 from brf_lava.backends import engine
 from brf_lava.config.recipe import Recipe, load_recipe, override, parse_recipe
 from brf_lava.data.dataset import Dataset
@@ -212,14 +212,14 @@ def test_the_commands_from_training_to_pictures(
 def test_neurons_of_two_steps_and_planes_each_have_their_map(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from brf_lava.analysis import parameters
+    from brf_lava.analysis import resonators as maps
 
     give_commands(monkeypatch, dataset)
-    drawn, stability_map = [], parameters.stability_map
+    drawn, stability_map = [], maps.stability_map
     monkeypatch.setattr(
-        parameters,
+        maps,
         "stability_map",
-        lambda plane, dt, points: drawn.append((plane, dt)) or stability_map(plane, dt, points),
+        lambda plane, dt, layers: drawn.append((plane, dt)) or stability_map(plane, dt, layers),
     )
     changes = ['network.neuron=["BRF", "BHRF"]', "neuron.2.dt=0.005", "epochs=1"]
     trained(override(TWICE, changes), dataset, tmp_path / "m.pt")

@@ -24,13 +24,13 @@ from brf_lava.analysis.audit import (
     WEIGHTS,
     Audit,
     audit,
+    draw_audit,
     integer_parts,
     layer_of,
     real_parts,
     source_networks,
     verdict,
 )
-from brf_lava.analysis.draw.ranges import draw_audit
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.errors import NetworkFileError, ParameterError
 from brf_lava.export.quantize import quantize

@@ -16,6 +16,7 @@ from networks import give_commands, short_ecg
 
 from brf_lava.backends import engine
 from brf_lava.config.recipe import load_recipe, override
+from brf_lava.data.dataset import Split
 from brf_lava.network.file import read_network, write_network
 from brf_lava.train.checkpoint import measured, save_checkpoint
 from brf_lava.train.export import export_model
@@ -90,8 +91,12 @@ def differences(*arguments: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_network_does_not_differ_from_itself(folder: Path) -> None:
+def test_a_network_does_not_differ_from_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert differences(folder / "net.h5", folder / "net.h5")["differences"] == []
+    one_class = Split(DATASET.test.x, np.ones_like(DATASET.test.y))
+    give_commands(monkeypatch, replace(DATASET, test=one_class))
     assert printed("compare", folder / "net.h5", folder / "net.h5") == "No differences.\n"
 
 

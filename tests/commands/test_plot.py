@@ -26,16 +26,21 @@ from wfdb_files import write_record
 from brf_lava.analysis import learning, sweeps
 from brf_lava.analysis.activity import Samples, run, score
 from brf_lava.analysis.draw import style
-from brf_lava.analysis.parameters import training
-from brf_lava.analysis.raster import draw_raster, raster, record_raster
-from brf_lava.analysis.resonance import (
+from brf_lava.analysis.raster import draw_raster, raster
+from brf_lava.analysis.resonators import (
+    EDGE,
+    PLANES,
+    Resonators,
+    spectral_radius,
+    stability_map,
+    training,
+)
+from brf_lava.analysis.single_neuron import (
     frequency_response,
-    frequency_responses,
     relative_frequencies,
+    single_neuron,
     spike_trains,
 )
-from brf_lava.analysis.single_neuron import single_neuron
-from brf_lava.analysis.stability import EDGE, PLANES, spectral_radius, stability_map
 from brf_lava.cli.main import INTERRUPTED
 from brf_lava.cli.plot import plot
 from brf_lava.config.recipe import Recipe, load_recipe, override
@@ -134,22 +139,24 @@ def test_a_harmonic_neuron_is_stable_from_no_damping_on(dt: float, angle: float)
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_the_map_is_stable_on_one_side_and_has_room_for_neurons(plane: str) -> None:
-    found = stability_map(plane, 0.01)
-    np.testing.assert_array_equal(found.boundary, PLANES[plane].damping(found.omega, 0.01))
+    omega, boundary, damping, radius = stability_map(plane, 0.01)
+    np.testing.assert_array_equal(boundary, PLANES[plane].damping(omega, 0.01))
     if plane == "RF":
-        below = found.damping[:, None] < found.boundary - 0.5
-        damped = found.damping[:, None] > -2 / 0.01 - found.boundary + 0.5  # not overshooting
-        assert (found.radius[below & damped] < 1).all()
-        assert (found.radius[found.damping[:, None] > found.boundary + 0.5] > 1).all()
+        below = damping[:, None] < boundary - 0.5
+        damped = damping[:, None] > -2 / 0.01 - boundary + 0.5  # not overshooting
+        assert (radius[below & damped] < 1).all()
+        assert (radius[damping[:, None] > boundary + 0.5] > 1).all()
     for dt in (1e-9, 1e3):  # all is that of another step, but for the units
         other = stability_map(plane, dt)
-        np.testing.assert_allclose(other.omega * dt, found.omega * 0.01)
-        np.testing.assert_allclose(other.boundary * dt, found.boundary * 0.01, atol=1e-6)
-        share = (found.radius <= EDGE).mean()
-        assert (other.radius <= EDGE).mean() == pytest.approx(share, abs=0.02)
-    around = stability_map(plane, 0.01, (np.array([2.0, 4.0]), np.array([-3.0, -0.1])))
-    assert 4 < around.omega[-1] < 6
-    assert around.damping[0] < -3 < 0 < around.damping[-1]
+        np.testing.assert_allclose(other[0] * dt, omega * 0.01)
+        np.testing.assert_allclose(other[1] * dt, boundary * 0.01, atol=1e-6)
+        share = (radius <= EDGE).mean()
+        assert (other[3] <= EDGE).mean() == pytest.approx(share, abs=0.02)
+    omega, damping = np.array([2.0, 4.0]), np.array([-3.0, -0.1])
+    layer = Resonators(1, plane, plane, 0.01, omega, np.abs(damping), damping)
+    omega, _, damping, _ = stability_map(plane, 0.01, [layer])
+    assert 4 < omega[-1] < 6
+    assert damping[0] < -3 < 0 < damping[-1]
 
 
 # Frequency response
@@ -172,9 +179,10 @@ def test_spike_trains_are_regular() -> None:
 def test_a_neuron_answers_most_to_its_own_frequency(neuron: families.Neuron) -> None:
     width = 0.02
     for omega in (5.0, 10.0, 20.0):
-        found = frequency_response(neuron, omega, 0.01, relative_frequencies(width, 2.0))
-        assert abs(found.peak - 1) <= width + ROUNDING
-        at = {round(float(r), 2): a for r, a in zip(found.relative, found.amplitude, strict=True)}
+        relative = relative_frequencies(width, 2.0)
+        found = frequency_response(neuron, omega, 0.01, relative, 0.1)
+        assert abs(relative[found.argmax()] - 1) <= width + ROUNDING
+        at = {round(float(r), 2): a for r, a in zip(relative, found, strict=True)}
         assert at[1.0] > 1.5 * max(at[0.74], at[1.4])
         assert at[0.5] > at[0.6]  # every other cycle is pushed
 
@@ -183,10 +191,12 @@ def test_the_peak_comes_to_omega_as_the_step_shrinks() -> None:
     """As the help says; the angle of 1 + dt (p + i omega) per step tells where BRF has it."""
     relative = relative_frequencies(0.01, 1.2, start=0.9)
     for dt, brf, bhrf in ((0.01, 1.03, 1.09), (0.005, 1.01, 1.02), (0.001, 1.0, 1.0)):
-        found, other = frequency_responses((40.0,), dt, relative, 0.1)
-        assert (found.neuron, found.omega, other.neuron) == ("BRF", 40.0, "BHRF")
-        assert (found.peak, other.peak) == (pytest.approx(brf), pytest.approx(bhrf))
-        assert abs(found.peak - np.arcsin(40.0 * dt) / (40.0 * dt)) <= 0.01 + ROUNDING
+        found, other = (
+            relative[frequency_response(neuron, 40.0, dt, relative, 0.1).argmax()]
+            for neuron in (families.BRF, families.BHRF)
+        )
+        assert (found, other) == (pytest.approx(brf), pytest.approx(bhrf))
+        assert abs(found - np.arcsin(40.0 * dt) / (40.0 * dt)) <= 0.01 + ROUNDING
 
 
 @BALANCED
@@ -197,7 +207,7 @@ def test_a_neuron_that_overshoots_has_no_response(neuron: families.Neuron) -> No
     if neuron is families.BHRF:
         limit = 1 / dt - 0.75 * dt * omega**2
     found = frequency_response(neuron, omega, dt, one, b_offset=0.999 * limit)
-    assert found.amplitude[0] < 1
+    assert found[0] < 1
     with pytest.raises(ParameterError, match="overshoots"):
         frequency_response(neuron, omega, dt, one, b_offset=1.001 * limit)
 
@@ -208,15 +218,15 @@ DRIVE = {"omega": 10.0, "b_offset": 1.0, "dt": 0.01, "gamma": 0.9, "weight": 100
 
 
 def test_variants_are_rf_and_brf_at_the_ends() -> None:
-    found = single_neuron(**DRIVE)
-    neither, refractory, reset, both = found.traces
+    x, traces = single_neuron(**DRIVE)
+    neither, refractory, reset, both = traces.values()
     coefficients = divergence_boundary(10.0, 0.01) - DRIVE["b_offset"], 10.0
     for trace, neuron in ((neither, families.RF), (both, families.BRF)):
         names = neuron.real_constants._fields  # type: ignore[attr-defined]
         constants = neuron.real_constants(*({**DRIVE, "theta": 1.0}[name] for name in names))
         state: tuple[float, ...] = (0.0,) * len(neuron.states)
         spikes, u = [], []
-        for current in (DRIVE["weight"] * found.x).tolist():
+        for current in (DRIVE["weight"] * x).tolist():
             state, spike = neuron.real_step(state, current, coefficients, constants)
             spikes.append(bool(spike))
             u.append(state[0])
@@ -224,12 +234,13 @@ def test_variants_are_rf_and_brf_at_the_ends() -> None:
         np.testing.assert_allclose(trace.u, u, atol=ROUNDING)
     np.testing.assert_allclose(neither.u, refractory.u, atol=ROUNDING)  # no damping by q in either
     assert reset.u.max() < neither.u.max()
-    counts = [trace.spikes.sum() for trace in found.traces]  # each mechanism saves spikes
+    counts = [trace.spikes.sum() for trace in traces.values()]  # each mechanism saves spikes
     assert 3 < counts[3] < min(counts[1:3]) <= max(counts[1:3]) < counts[0]
 
 
 def test_spikes_are_where_u_is_above_the_threshold() -> None:
-    for index, trace in enumerate(single_neuron(**{**DRIVE, "omega": 17.0, "gamma": 0.5}).traces):
+    _, traces = single_neuron(**{**DRIVE, "omega": 17.0, "gamma": 0.5})
+    for index, trace in enumerate(traces.values()):
         np.testing.assert_array_equal(trace.spikes, trace.u > trace.threshold)
         assert (trace.threshold > 1).any() == (index in (1, 3))
 
@@ -252,17 +263,17 @@ def test_curves_reach_over_the_epochs_that_all_runs_reached(tmp_path: Path) -> N
         ("b", write_metrics(tmp_path / "1.jsonl", [7.0])),
         ("a", write_metrics(tmp_path / "2.jsonl", [5.0, 6.0])),
     ]
-    a, b = learning.learning_curves(files)
-    assert (a.label, b.label) == ("a", "b")
-    np.testing.assert_array_equal(a.values["train_loss"], [[3, 2], [5, 6]])
-    np.testing.assert_array_equal(a.values["validation_accuracy"], [[0.1, 0.2]] * 2)
-    np.testing.assert_array_equal(b.values["train_loss"], [[7]])
+    found = learning.learning_curves(files)
+    assert list(found) == ["a", "b"]
+    np.testing.assert_array_equal(found["a"]["train_loss"], [[3, 2], [5, 6]])
+    np.testing.assert_array_equal(found["a"]["validation_accuracy"], [[0.1, 0.2]] * 2)
+    np.testing.assert_array_equal(found["b"]["train_loss"], [[7]])
 
 
 def test_curves_read_what_training_writes(trainer: Trainer) -> None:
-    (found,) = learning.learning_curves([("run", trainer.out.with_suffix(".jsonl"))])
+    found = learning.learning_curves([("run", trainer.out.with_suffix(".jsonl"))])
     expected = [report.validation_accuracy for report in trainer.reports]
-    np.testing.assert_allclose(found.values["validation_accuracy"], [expected])
+    np.testing.assert_allclose(found["run"]["validation_accuracy"], [expected])
 
 
 def epoch_line(train_loss: str, epoch: str = "1") -> str:
@@ -446,30 +457,30 @@ def test_scores_count_the_labels_that_count(network: RealNetwork, samples: Sampl
 def test_pruning_from_the_whole_network_to_one_without_recurrence(
     network: RealNetwork, samples: Samples
 ) -> None:
-    found = sweeps.pruning(network, samples, points=3, repeats=2, seed=1)
+    how = {"points": 3, "repeats": 2, "seed": 1}
+    (found,) = sweeps.sweeps(sweeps.PRUNING, network, samples, **how).values()
     np.testing.assert_array_equal(found.levels, [0, 0.5, 1])
     assert found.accuracy.shape == found.sops.shape == (3, 2)
     whole = score(network, samples)
     assert (found.accuracy[0] == whole.accuracy).all()
     assert (found.sops[0] == whole.sops).all()
     assert (found.sops[2] == score(without_recurrence(network), samples).sops).all()
-    again = sweeps.pruning(network, samples, points=3, repeats=2, seed=1)
+    (again,) = sweeps.sweeps(sweeps.PRUNING, network, samples, **how).values()
     np.testing.assert_array_equal(found.sops, again.sops)
 
 
 def test_robustness(network: RealNetwork, samples: Samples) -> None:
     """It begins undisturbed."""
     whole = score(network, samples)
-    every = sweeps.robustness(network, samples, points=3, repeats=2)
-    names = [sweep.name for sweep in every]
-    assert names == ["input noise", "input deletion", "hidden deletion", "weight noise"]
-    for sweep in every:
+    every = sweeps.sweeps(sweeps.ROBUSTNESS, network, samples, points=3, repeats=2)
+    assert list(every) == ["input noise", "input deletion", "hidden deletion", "weight noise"]
+    for name, sweep in every.items():
         assert sweep.levels[0] == 0
-        assert (sweep.accuracy[0] == whole.accuracy).all(), sweep.name
-        assert (sweep.sops[0] == whole.sops).all(), sweep.name
-        assert not (sweep.sops[1:] == whole.sops).all(), sweep.name
+        assert (sweep.accuracy[0] == whole.accuracy).all(), name
+        assert (sweep.sops[0] == whole.sops).all(), name
+        assert not (sweep.sops[1:] == whole.sops).all(), name
     silent = replace(samples, x=np.zeros_like(samples.x))
-    assert (every[1].sops[-1] == score(network, silent).sops).all()
+    assert (every["input deletion"].sops[-1] == score(network, silent).sops).all()
 
 
 # Raster
@@ -586,9 +597,9 @@ def test_options_that_all_pictures_have(tmp_path: Path) -> None:
     assert "input weight" in before
     assert "input weight" not in after
     rows = list(csv.DictReader(table.open()))
-    found = single_neuron(omega=10.0, b_offset=1.0, dt=0.01, gamma=0.9, weight=100.0)
+    neither, *_ = single_neuron(**DRIVE)[1].values()
     u = [float(row["y"]) for row in rows if row["label"] == "membrane u" and row["panel"] == "1"]
-    np.testing.assert_allclose(u, found.traces[0].u, rtol=1e-9)
+    np.testing.assert_allclose(u, neither.u, rtol=1e-9)
     unknown = command_line.brf_lava(*words, "--style", "nowhere")
     command_line.assert_failed(unknown, 2, "--style nowhere", "ggplot")
     same = command_line.brf_lava(*words, "--csv", out)
@@ -643,14 +654,14 @@ def test_a_record_is_drawn_window_by_window(
     time = np.arange(2 * ECG.steps) / 250
     signal = np.stack([np.sin(2 * np.pi * time), np.cos(3 * np.pi * time)], axis=1)
     record = write_record(tmp_path, "r1", signal)
-    found = record_raster(network, dataset, Decision(), 1, record)
+    found = raster(network, dataset, Decision(), 1, record)
     expected = encode(normalize(signal[None, ECG.steps :]), Encoding().threshold)[0]
     assert np.mean(found.x != expected) < 0.02  # the file has 16 bits
     assert len(found.leads) == 2
     with pytest.raises(DataError, match="no whole window"):
-        record_raster(network, dataset, Decision(), 2, record)
+        raster(network, dataset, Decision(), 2, record)
     with pytest.raises(ParameterError, match="for the ecg task"):
-        record_raster(network, replace(dataset, task="x"), Decision(), 0, record)
+        raster(network, replace(dataset, task="x"), Decision(), 0, record)
 
 
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
@@ -707,11 +718,6 @@ def test_no_picture_there(tmp_path: Path) -> None:
         result = brf_lava("learning-curves", curves, "-o", tmp_path / name)
         command_line.assert_failed(result, 2, name, part)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.png", "run.png"]
-
-
-def test_no_picture_and_table_in_a_folder(files: dict[str, Path]) -> None:
-    result = brf_lava("robustness", files["model.pt"], "-o", ".")
-    command_line.assert_failed(result, 2, ".: a picture of type unknown")
 
 
 def test_data_of_another_label_delay_are_noticed(

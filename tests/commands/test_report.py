@@ -192,7 +192,7 @@ def test_without_its_data_a_network_still_has_a_page(
 
 def test_texts_of_a_file_are_no_markup(folder: Path) -> None:
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: DATASET, 2)
-    subject.provenance |= {"rounding": "</script><b>", "origin": "<img src=x>"}
+    subject.about = replace(subject.about, rounding="</script><b>", origin="<img src=x>")
     text = page.render([subject], parts_board())
     assert "<img src=x>" not in text
     assert "</script><b>" not in text

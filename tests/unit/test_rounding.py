@@ -13,7 +13,7 @@ import pytest
 
 from brf_lava.analysis.activity import Samples, answers
 from brf_lava.analysis.bits import GRID, ONE_AT_A_TIME, Trial, fewest_weight_bits, pareto, trials
-from brf_lava.analysis.fidelity import ENOUGH_SAMPLES, fidelity_samples, measure_fidelity
+from brf_lava.analysis.scores import ENOUGH_SAMPLES, fidelity_samples, measure_fidelity
 from brf_lava.backends import engine
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from brf_lava.analysis.draw import style
+from brf_lava.board.fits import TITLES, Placement
 
 COLUMNS_MAX = 1200  # cores side by side; of more, the fullest of each few is shown
 NUMBERED = 24  # cores up to which the shares are written into the picture
 
 
-def draw_cores(
-    figure: Figure,
-    shares: NDArray[np.float64],
-    resources: Sequence[str],
-    layers: NDArray[np.int64],
-    cores_per_chip: int,
-    title: str,
-) -> None:
-    """The share taken of each core's resources, and its first layer.
-
-    shares: [cores, resources], 0..1. layers: [cores], the number from 1 of the first layer there.
-    """
-    cores = len(shares)
+def draw_cores(figure: Figure, placement: Placement, title: str) -> None:
+    """The share taken of each core's resources, and its first layer."""
+    cores, layers = placement.cores, placement.first_layers
     bins = -(-cores // COLUMNS_MAX)
     starts = np.arange(0, cores, bins)
-    percent = np.maximum.reduceat(100 * shares, starts, axis=0)
+    percent = np.maximum.reduceat(100 * placement.utilization, starts, axis=0)
     figure.set_size_inches(min(12.0, 6.5 + 0.25 * cores), 4.2)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(resources), 1])
-    edges, rows = np.append(starts, cores) - 0.5, np.arange(len(resources) + 1) - 0.5
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(TITLES), 1])
+    edges, rows = np.append(starts, cores) - 0.5, np.arange(len(TITLES) + 1) - 0.5
     look = {"cmap": "YlOrRd", "vmin": 0.0, "vmax": 100.0, "rasterized": True}
     image = upper.pcolormesh(edges, rows, percent.T, **look)
-    upper.set_yticks(range(len(resources)), resources)
+    upper.set_yticks(range(len(TITLES)), TITLES)
     upper.invert_yaxis()
     if cores <= NUMBERED:
         for (core, resource), share in np.ndenumerate(percent):
@@ -53,11 +41,11 @@ def draw_cores(
     if len(changes) <= NUMBERED:
         for start, end in zip(changes, [*changes[1:], cores], strict=True):
             lower.text((start + end - 1) / 2, 0, str(layers[start]), ha="center", va="center")
+    per_chip = placement.profile.limits.cores_per_chip.value
     for panel in (upper, lower):
         panel.grid(visible=False)
-        for chip in range(cores_per_chip, cores, cores_per_chip):
-            if cores // cores_per_chip <= NUMBERED:
-                panel.axvline(chip - 0.5, color=style.GRAY, linewidth=0.8)
+        for chip in range(per_chip, cores, per_chip) if cores // per_chip <= NUMBERED else ():
+            panel.axvline(chip - 0.5, color=style.GRAY, linewidth=0.8)
     lower.set_xlabel("core" if bins == 1 else f"core; the fullest of each {bins} is shown")
     lower.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # of one core too
     upper.set_title(title)
