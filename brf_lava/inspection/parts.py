@@ -22,8 +22,8 @@ from brf_lava.analysis.raster import raster
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
 from brf_lava.analysis.stability import Resonators
 from brf_lava.board import energy
-from brf_lava.board.crossover import compare_with_dense
 from brf_lava.board.describe import NetworkShape
+from brf_lava.board.energy import compare_with_dense
 from brf_lava.board.fits import TITLES, place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.ecg.spec import ECG
@@ -137,7 +137,7 @@ def _means(result: Any) -> list[float]:
 def _operations(shapes: Sequence[Any], spikes: Sequence[float], steps: int) -> list[str]:
     """Synaptic operations per sample, and their share of a dense network's; spikes: `_means`."""
     layers = zip(shapes, spikes, (*spikes[1:], 0.0), strict=False)
-    synops = sum(each.neurons * (came + own * each.recurrent) for each, came, own in layers)
+    synops = sum(each.synops(came, own) for each, came, own in layers)
     return [f"{synops:,.0f}", f"{synops / steps / sum(each.synapses for each in shapes):.1%}"]
 
 

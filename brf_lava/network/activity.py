@@ -25,6 +25,11 @@ class Activity:
     saturations: int
 
     @property
+    def signals(self) -> tuple[NDArray[Any], ...]:
+        """The spikes of each hidden layer, and the outputs: all that is compared."""
+        return (*self.spikes, self.outputs)
+
+    @property
     def hidden_spikes(self) -> NDArray[np.int64]:
         """How many hidden neurons spike in each step of each sample, [T, B]."""
         counts: NDArray[np.int64] = sum(layer.sum(axis=2, dtype=np.int64) for layer in self.spikes)

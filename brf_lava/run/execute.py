@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
-from brf_lava.errors import ParameterError
+from brf_lava.errors import MismatchError, ParameterError
 from brf_lava.io.memory import require_memory
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.network.rest import check_rest
-from brf_lava.run.check import assert_equal
 
 RECORD_BYTES = 2**28  # that a part of a run may take for its spikes
+SHIFTS = 16  # steps by which the outputs of a chip may turn out to be late
 
 
 def work(network: FixedNetwork, steps: int, samples: int) -> int:
@@ -101,3 +102,48 @@ def execute(
         expected = engine.run(network, x)
         assert_equal(activity, expected, chosen.title, "the engine", chosen.advice)
     return activity, seconds
+
+
+def assert_equal(
+    found: Activity,
+    expected: Activity,
+    found_name: str,
+    expected_name: str,
+    advice: str | None = None,
+) -> None:
+    """Raise MismatchError at the first difference in time, with sample, step, neuron, both values.
+
+    It also says whether all would be equal some steps earlier.
+
+    advice: what to do about it; None: to report it as a defect.
+    """
+    advice = advice or "This is a defect: please report it with the network file."
+    names = [*(f"spike of hidden{k}" for k in range(1, len(expected.signals))), "output"]
+    differences: list[tuple[Any, ...]] = []
+    for what, ours, theirs in zip(names, found.signals, expected.signals, strict=True):
+        if ours.shape != theirs.shape:
+            raise MismatchError(f"{what}: shape {ours.shape} against {theirs.shape}.")
+        different = ours != theirs
+        if different.any():
+            where = np.unravel_index(int(np.argmax(different)), different.shape)
+            differences.append((tuple(map(int, where)), what, ours[where], theirs[where]))
+    if differences:
+        (step, sample, neuron), what, ours, theirs = min(differences, key=lambda each: each[0])
+        text = (
+            f"{what}: first difference in sample {sample}, step {step}, neuron {neuron}: "
+            f"{found_name} has {ours}, {expected_name} has {theirs}. {advice}"
+        )
+        for late in range(1, min(SHIFTS, len(expected.outputs) // 2) + 1):
+            signals = zip(found.signals, expected.signals, strict=True)
+            pairs = [(ours[late:], theirs[:-late]) for ours, theirs in signals]
+            if all(np.array_equal(*pair) for pair in pairs) and any(a.any() for a, _ in pairs):
+                raise MismatchError(
+                    f"{text} But {found_name} would be right if it were {late} steps earlier: with "
+                    f"--backend loihi2 try --io-delay, {late} more than now."
+                )
+        raise MismatchError(text)
+    if found.saturations != expected.saturations:
+        raise MismatchError(
+            f"saturations: {found_name} counted {found.saturations}, {expected_name} "
+            f"{expected.saturations}. {advice}"
+        )

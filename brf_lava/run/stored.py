@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from brf_lava.backends import engine
 from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
+from brf_lava.config.toml import choice, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.printable import brief
@@ -23,32 +23,13 @@ from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
 from brf_lava.neurons.own import LOADED, load_neuron
-from brf_lava.run.result import FORMAT, SCHEMA
-from brf_lava.run.sop import LayerSpikes, SpikeCounts, Spikes, layer_spikes
+from brf_lava.run.result import FORMAT, SCHEMA, RunResult, measure, summarize
 
 if TYPE_CHECKING:
     from brf_lava.train.model import Network
 
 SINGLES = 10  # samples that are run one by one, before all at once
 REMEDY = "Write it again with brf-lava run --out."
-
-
-@dataclass(frozen=True)
-class _Cost:
-    sops: NotNegative
-
-
-@dataclass(frozen=True)
-class _Result:
-    backend: Name
-    steps: Count
-    samples: Count
-    accuracy: Share
-    cost: _Cost
-    agreement: Share | None
-    saturations: Whole
-    inputs: Spikes
-    layers: tuple[LayerSpikes, ...]
 
 
 @dataclass(frozen=True)
@@ -74,9 +55,9 @@ class _Head:
 
 @dataclass(frozen=True)
 class RunFile:
-    """What is read of the file; see `result.RunResult`."""
+    """What is read of the file."""
 
-    result: _Result
+    result: RunResult
     data: DataSource
     network: _Network
 
@@ -132,9 +113,9 @@ def time_engine(
 ) -> Iterator[Measurement]:
     """Measure the integer engine. Raises: DataError for another export, with other spikes."""
     x = split.time_major()
-    counts = SpikeCounts.of(engine.run(network, x).spikes)
-    layers = layer_spikes(network, counts.spikes())
-    for ours, theirs in zip(layers, stored.result.layers, strict=True):
+    part = measure(network, x, engine.run(network, x), seconds=0.0)
+    found = summarize(network, [part], split.y, None, backend="engine", checked=False)
+    for ours, theirs in zip(found.layers, stored.result.layers, strict=True):
         same = (ours.shape, ours.spikes.peak) == (theirs.shape, theirs.spikes.peak)
         if not (same and isclose(ours.spikes.mean, theirs.spikes.mean, rel_tol=1e-9)):
             raise DataError(

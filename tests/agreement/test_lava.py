@@ -30,7 +30,7 @@ from brf_lava.proc.dense.process import BatchDense
 from brf_lava.proc.neurons.process import ALIF, BRF, LI
 from brf_lava.proc.sink.process import Sink
 from brf_lava.proc.source.process import Source
-from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import assert_equal
 
 pytestmark = pytest.mark.timeout(60)
 TIMEOUT = 30.0  # s, for one Lava run; they take well under one

@@ -20,13 +20,12 @@ from brf_lava.errors import (
     NotEnoughMemoryError,
     ParameterError,
 )
-from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons import fixed
-from brf_lava.run.check import assert_equal
 from brf_lava.run.evaluate import predict
-from brf_lava.run.execute import execute, work
+from brf_lava.run.execute import assert_equal, execute, work
 from brf_lava.run.result import (
     accuracy,
     decision_of,
@@ -35,7 +34,6 @@ from brf_lava.run.result import (
     summarize,
     write_result,
 )
-from brf_lava.run.sop import SpikeCounts, spike_cost
 
 
 @pytest.fixture
@@ -116,9 +114,11 @@ def test_synaptic_operations_by_hand() -> None:
     first, second = np.zeros((10, 2, 7), np.int8), np.zeros((10, 2, 5), np.int8)
     first[4, 1, 2:4] = first[6, 0, 0] = 1  # three of the first layer, two of the second
     second[5, 1, 1] = second[6, 0, 1] = 1
-    counts = SpikeCounts.of((x, first, second))
-    assert (counts.samples, counts.totals, counts.peaks) == (2, (3, 3, 2), (3, 2, 1))
-    cost = spike_cost(network, 10, counts)
+    activity = Activity(np.zeros((10, 2, 3), np.int64), (first, second), 0)
+    part = measure(network, x, activity, 0.1)
+    assert (part.totals.tolist(), part.peaks.tolist()) == ([3, 3, 2], [3, 2, 1])
+    labels = np.zeros((2, 10), np.uint8)
+    cost = summarize(network, [part], labels, None, backend="engine", checked=False).cost
     assert cost.sops == 5 / 2
     assert cost.input_synops == 3 * 7 / 2
     assert cost.recurrent_synops == 3 * 7 / 2
