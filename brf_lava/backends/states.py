@@ -182,6 +182,7 @@ def write_recording(
     }
     steps, samples, _ = next(iter(recording.values.values())).shape
     layer = network.layers[recording.index]
+    units = {SPIKE: 1, **dict(zip(layer.neuron.states, layer.units, strict=True))}
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
         file.attrs["about"] = np.bytes_(json.dumps(about, sort_keys=True))
@@ -200,6 +201,5 @@ def write_recording(
                 dimension.label = axis
                 dimension.attach_scale(scale)
             dataset.attrs["unit"] = np.bytes_("spikes" if state == SPIKE else "state")
-            units = {SPIKE: 1, **dict(zip(layer.neuron.states, layer.units, strict=True))}
             dataset.attrs["scale"] = 1 / units[state]
     write_bytes(path, buffer.getvalue(), KIND)

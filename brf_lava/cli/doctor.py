@@ -27,7 +27,7 @@ def doctor(profile: str, loihi2: Loihi2Settings) -> Result:
       brf-lava doctor
       brf-lava doctor --all --profile loihi2-kapohopoint
     """
-    from brf_lava.backends.loihi2.doctor import examine, missing
+    from brf_lava.backends.loihi2.hosts import examine, missing
 
     findings, _ = examine(loihi2_settings(board_profile(profile), loihi2))
     lacking = missing(findings)

@@ -26,7 +26,7 @@ def program(network: Path, layer: int | None) -> Result:
     Example:
       brf-lava loihi2 program net.h5 --layer 1
     """
-    from brf_lava.backends.loihi2.listing import listing, need_lines
+    from brf_lava.backends.loihi2.machine import listing, need_lines
     from brf_lava.backends.loihi2.program import network_programs
     from brf_lava.network.file import read_network
 

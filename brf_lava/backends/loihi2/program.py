@@ -120,15 +120,15 @@ def state_ranges(neuron: Neuron, constants: Any) -> dict[str, tuple[int, int]]:
         spiking = max(0, fixed.STATE_MAX - constants.theta - 1)
         steady = unit * one // (one - constants.gamma)
         kept = fixed.mul(min(spiking, steady), constants.gamma, constants.parameter_bits)
+        if kept + unit > fixed.STATE_MAX:
+            raise ParameterError(
+                f"{neuron.name}.q: can reach {kept + unit}; a {fixed.STATE_WIDTH}-bit state holds "
+                f"at most {fixed.STATE_MAX}. Use fewer state bits, a larger theta or a smaller "
+                "gamma."
+            )
         ranges["q"] = (0, kept + unit)
     if "a" in ranges:
         ranges |= {"a": (0, 1 << fixed.ADAPTATION_BITS), "z": (0, 1)}
-    for name, (_, high) in ranges.items():
-        if high > fixed.STATE_MAX:
-            raise ParameterError(
-                f"{neuron.name}.{name}: can reach {high}; a {fixed.STATE_WIDTH}-bit state holds at "
-                f"most {fixed.STATE_MAX}. Use fewer state bits, a larger theta or a smaller gamma."
-            )
     return ranges
 
 
