@@ -105,17 +105,9 @@ def new_recording(
 ) -> Recording:
     """Room for what is to be recorded of a run, all zeros.
 
-    Args:
-        network: What runs.
-        steps: Of each sample.
-        samples: How many.
-        states: Their names, and "z" for the spikes.
-        layer: "hidden1", "hidden2", ... or "readout".
-        neurons: Their numbers, counted from 0; None for all.
-
-    Raises:
-        ParameterError: For a layer, state or neuron that does not exist.
-        NotEnoughMemoryError: If they do not fit into memory.
+    states: their names, and "z" for the spikes. layer: "hidden1", "hidden2", ... or "readout".
+    neurons: their numbers, counted from 0; None for all. Raises: ParameterError for a layer, state
+    or neuron that does not exist, NotEnoughMemoryError if they do not fit into memory.
     """
     names = network.layer_names
     _check("layer", [layer], names, "this network has " + ", ".join(names))

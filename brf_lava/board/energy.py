@@ -119,8 +119,8 @@ CONSTANTS = (  # what a group lacks is part of another operation there
 
 def _costs(group: str, unit: str) -> dict[str, Range]:
     """By operation."""
-    found = [each for each in CONSTANTS if (each.group, each.unit) == (group, unit)]
-    return {each.operation: Range(each.low, each.high) for each in found if not each.up_to}
+    rows = [row for row in CONSTANTS if (row.group, row.unit, row.up_to) == (group, unit, 0)]
+    return {row.operation: Range(row.low, row.high) for row in rows}
 
 
 def _barriers(group: str) -> list[tuple[int, Range]]:

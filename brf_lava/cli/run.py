@@ -126,8 +126,9 @@ def run(
     if world.rank:  # the first process says and writes
         return None
     written = [] if recording is None else probe.write(recording, dataset, backend.name)
+    values = contents(result, dataset.source, fixed.provenance)
     if out is not None:
-        write_result(result, dataset.source, fixed.provenance, out)
+        write_result(values, out)
         written.append(f"Wrote {on_one_line(out)}.")
     verdict = f"Accuracy {result.accuracy:.2%} in integers"
     if floats is not None and result.agreement is not None:
@@ -146,7 +147,6 @@ def run(
         *([early_table(early_rows)] if early_rows else []),
         *written,
     ]
-    values = contents(result, dataset.source, fixed.provenance)
     return Result({**values, "early": early_rows}, lines)
 
 

@@ -124,19 +124,12 @@ def run_test_data(
 ) -> tuple[RunResult, list[EarlyRow]]:
     """Run a network on samples and judge what it answers.
 
-    Args:
-        network, backend, timeout, check, recording: As of `brf_lava.run.execute.execute`.
-        split: The samples and their labels.
-        batch: As of `predict`.
-        reference: The float network on the same samples.
-        margins: Of early decisions, see `brf_lava.run.early.check_early`.
-        on_samples: Called now and then with how many samples are done.
-        world: The processes that share the samples. The first samples of each are run by another
-            one, too, which must agree in every spike and output. All get the whole result.
-
-    Returns:
-        Accuracy and cost, and the early decisions: a row for each margin, then one for the end of
-        the sequences.
+    timeout, check, recording: as of `execute`. batch: as of `predict`. reference: the float network
+    on the same samples. margins: of early decisions, see `check_early`. on_samples: called now and
+    then with how many samples are done. world: the processes that share the samples; the first ones
+    of each are run by another one, too, which must agree in every spike and output; all get the
+    whole result. Returns accuracy and cost, and the early decisions: a row for each margin, then
+    one for the end of the sequences.
     """
     check = check and not backend.is_reference
     margins = (*margins, np.inf) if margins else ()

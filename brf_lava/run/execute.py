@@ -32,12 +32,11 @@ def samples_per_part(network: FixedNetwork, steps: int) -> int:
 
 
 def needed_bytes(network: FixedNetwork, steps: int, samples: int, lava: bool, own: bool) -> int:
-    """Memory of a run on Lava and one on the engine: of spikes and outputs, and the engine's states
-    or, where it runs the samples in parts, the parts."""
+    """Memory of a run on Lava and one on the engine: spikes, outputs, and the engine's states."""
     recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
     part = engine.state_bytes(network, steps, min(samples, engine.CHUNK))
     states = min(part, max(engine.CHUNK_BYTES, engine.state_bytes(network, steps, 1)))
-    return (lava + own) * recorded + own * max(states, (samples > engine.CHUNK) * recorded)
+    return (lava + own) * recorded + own * states
 
 
 def execute(

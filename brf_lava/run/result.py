@@ -280,11 +280,9 @@ def contents(result: RunResult, data: DataSource, provenance: dict[str, Any]) ->
     }
 
 
-def write_result(
-    result: RunResult, data: DataSource, provenance: dict[str, Any], path: Path
-) -> None:
-    """Write the `contents` of a run as JSON."""
-    values = contents(result, data, provenance)
-    per_sample = json.dumps(values.pop("per_sample"))  # on one line
-    text = json.dumps(values, indent=2).removesuffix("\n}")
+def write_result(values: dict[str, Any], path: Path) -> None:
+    """Write the `contents` of a run as JSON, those of the samples on one line."""
+    rest = dict(values)
+    per_sample = json.dumps(rest.pop("per_sample"))
+    text = json.dumps(rest, indent=2).removesuffix("\n}")
     write_bytes(path, f'{text},\n  "per_sample": {per_sample}\n}}\n'.encode(), KIND)

@@ -59,6 +59,8 @@ def test_missing_netx_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "lava.lib.dl.netx.hdf5", None)
     monkeypatch.delitem(vars(brf_lava), "Network", raising=False)
+    for name in ("brf_lava.backends.netx", "brf_lava.backends.netx.process"):
+        monkeypatch.delitem(sys.modules, name, raising=False)  # as before it was ever imported
     with pytest.raises(BackendUnavailableError, match=r"netx cannot be imported.*install-lava"):
         _ = brf_lava.Network
 

@@ -32,7 +32,7 @@ from brf_lava.data.dataset import DataSource
 from brf_lava.errors import DataError
 from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.file import write_network
-from brf_lava.run.result import Spikes, measure, summarize, write_result
+from brf_lava.run.result import Spikes, contents, measure, summarize, write_result
 from brf_lava.run.stored import RunFile, read_run
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -246,7 +246,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for part in (slice(0, 1), slice(1, 3))
     ]
     result = summarize(network, parts, dataset.test.y, None, backend="engine", checked=False)
-    write_result(result, dataset.source, network.provenance, tmp_path / "run.json")
+    values = contents(result, dataset.source, network.provenance)
+    write_result(values, tmp_path / "run.json")
     return tmp_path / "run.json"
 
 

@@ -52,17 +52,11 @@ def run_on_loihi2(
     """Run the network from zero state, sample by sample in one stream.
 
     States never leave the chip: the saturations are those of the integer engine for the same input.
-
-    Args:
-        network: What to run.
-        x: [T, B, I], int8 or uint8 in the network's range; at least one step and one sample.
-        options: Which board, and how.
-        on_placement: Called with where it runs, and where each process does, a line each.
-
-    Raises:
-        ParameterError, DoesNotFitError: For other input, and a network that no board can hold.
-        BackendUnavailableError: If something is missing, or a process would run on the host's CPU.
-        LavaRunError: If the run fails.
+    x: [T, B, I], int8 or uint8 in the network's range; at least one step and one sample.
+    on_placement: called with where it runs, and where each process does, a line each. Raises:
+    ParameterError and DoesNotFitError for other input, and a network that no board can hold;
+    BackendUnavailableError if something is missing, or a process would run on the host's CPU;
+    LavaRunError if the run fails.
     """
     engine.check_input(network, x)
     steps, samples, _ = x.shape
