@@ -104,8 +104,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.launch import run_graph, shared_array
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     source = Source(recording=x, name="input")
     record = shared_array((len(x) + len(net), *net.out.shape), np.int32)

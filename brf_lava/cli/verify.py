@@ -50,7 +50,7 @@ def verify(
     from brf_lava import report
     from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import read_network, read_vectors
-    from brf_lava.run.verify import compared_line, vectors, verify_backend
+    from brf_lava.run.execute import compared_line, vectors, verify_backend
 
     chosen = target.target(loihi2)
     backend, timeout = chosen.backend, chosen.timeout

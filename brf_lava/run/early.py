@@ -65,7 +65,8 @@ def totals_so_far(
     if decision.prediction != "mean":
         return outputs, np.ones(steps, np.int64)
     counts = np.maximum(np.arange(1, steps + 1) - decision.ignore_first, 0)
-    counted = np.where(counts.reshape(-1, *[1] * (outputs.ndim - 1)) > 0, outputs, 0)
+    counted = outputs.copy()
+    counted[: decision.ignore_first] = 0
     return counted.cumsum(axis=0), counts
 
 

@@ -1,4 +1,7 @@
-"""Run a network on a backend, and compare what it computed with the integer engine."""
+"""Run a network on a backend, and compare what it computed with the integer engine.
+
+Test vectors for that are drawn from a seed: no data set is needed, and two machines have the same.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from brf_lava.backends import engine
 from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
 from brf_lava.backends.states import Recording
+from brf_lava.backends.stepwise import plain_run
 from brf_lava.errors import MismatchError, ParameterError
 from brf_lava.io.memory import require_memory
 from brf_lava.network.activity import Activity
@@ -18,6 +22,8 @@ from brf_lava.network.layers import FixedNetwork
 from brf_lava.network.rest import check_rest
 
 RECORD_BYTES = 2**28  # that a part of a run may take for its spikes
+RATES = (0.02, 0.5)  # of inputs that are not 0, in the first sample and in the last
+VALUES_MAX = 2**27  # samples * steps * neurons of the widest layer: 1 GB as integers of 64 bits
 SHIFTS = 16  # steps by which the outputs of a chip may turn out to be late
 
 
@@ -146,3 +152,58 @@ def assert_equal(
             f"saturations: {found_name} counted {found.saturations}, {expected_name} "
             f"{expected.saturations}. {advice}"
         )
+
+
+def vectors(network: FixedNetwork, samples: int, steps: int, seed: int) -> NDArray[Any]:
+    """Inputs [T, B, I] over the network's range, from few that are not 0 to half of them.
+
+    int8, or uint8 where the range goes beyond. Raises: ParameterError for more values than memory
+    should be asked for.
+    """
+    widest = max(network.inputs, *(layer.shape[0] for layer in network.layers))
+    if samples * steps * widest > VALUES_MAX:
+        raise ParameterError(
+            f"samples: {samples} of {steps} steps in layers of up to {widest} are "
+            f"{samples * steps * widest:,} values; at most {VALUES_MAX:,} are compared at a time. "
+            "Lower --samples or --steps."
+        )
+    low, high = network.input_range
+    rng = np.random.default_rng(seed)
+    shape = (steps, samples, network.inputs)
+    active = rng.random(shape) < np.geomspace(*RATES, samples)[:, None]
+    drawn = rng.integers(low, high + 1, shape)
+    drawn[drawn == 0] = high  # one that is active is not 0
+    values = np.where(active, drawn, 0)
+    return values.astype(np.int8 if high <= np.iinfo(np.int8).max else np.uint8)
+
+
+def verify_backend(
+    network: FixedNetwork,
+    x: NDArray[Any],
+    backend: Backend,
+    *,
+    timeout: float | None = None,
+    stored: Activity | None = None,
+) -> Activity:
+    """Compare a backend with what is right: the engine, or for the engine its equations in NumPy.
+
+    x: [T, B, I]. timeout: s, for a Lava run. stored: what is right instead, from a network file.
+    Returns what it computed. Raises: MismatchError as `assert_equal`, and what the backend raises.
+    """
+    found, _ = execute(network, x, backend=backend, timeout=timeout, check=stored is None)
+    if stored is not None:
+        assert_equal(found, stored, backend.title, "the file", backend.advice)
+    elif backend.is_reference:
+        assert_equal(found, plain_run(network, x), backend.title, "NumPy", backend.advice)
+    return found
+
+
+def compared_line(found: Activity) -> str:
+    """What was compared and found equal."""
+    steps, samples, _ = found.outputs.shape
+    slots = sum(layer.size for layer in found.spikes)
+    return (
+        f"{samples} samples of {steps} steps: all {slots:,} spike slots with "
+        f"{int(found.hidden_spikes.sum()):,} spikes, all {found.outputs.size:,} outputs and "
+        f"the {found.saturations:,} saturations are equal"
+    )

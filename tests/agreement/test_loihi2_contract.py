@@ -42,8 +42,7 @@ from brf_lava.network.layers import Connection, FixedNetwork
 from brf_lava.neurons.families import LI
 from brf_lava.neurons.fixed import STATE_MAX
 from brf_lava.run.evaluate import run_test_data
-from brf_lava.run.execute import assert_equal, execute
-from brf_lava.run.verify import vectors
+from brf_lava.run.execute import assert_equal, execute, vectors
 
 pytestmark = pytest.mark.timeout(60)
 SITE = Path(__file__).parents[1] / "loihi2_standin" / "site"

@@ -176,8 +176,7 @@ def test_the_example_of_the_docstring_runs(
 
     from brf_lava import Network
     from brf_lava.backends.sim.launch import run_graph, shared_array
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     monkeypatch.chdir(path.parent)
     network = random_network(rng, (4, 9, 3), exponent=11)

@@ -20,8 +20,7 @@ from brf_lava.network.activity import Activity, TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import Neuron
-from brf_lava.run.execute import assert_equal
-from brf_lava.run.verify import vectors
+from brf_lava.run.execute import assert_equal, vectors
 
 
 @pytest.fixture

@@ -143,8 +143,7 @@ def _placed(processes: Sequence[Any]) -> tuple[list[str], list[str]]:
     from lava.magma.core.model.nc.model import AbstractNcProcessModel
     from lava.magma.core.model.py.model import AbstractPyProcessModel
 
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     kinds = {AbstractNcProcessModel: "neuro core", AbstractPyProcessModel: "host CPU"}
     lines, strays = [], []
@@ -163,8 +162,7 @@ def _build(
     """The readout's process, and what each layer sends, in shared memory [total, N]."""
     from lava.proc.embedded_io.spike import NxToPyAdapter, PyToNxAdapter
 
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     bits = 0 if network.input_range == (0, 1) else INPUT_MESSAGE_BITS
     source = Source(recording=stream, name="input")

@@ -201,11 +201,6 @@ class _Builder:
         """1 as a coefficient."""
         return self.constant("one", 1 << self.constants.parameter_bits)
 
-    @property
-    def unit(self) -> str:
-        """1 as a state integer."""
-        return self.constant("unit", self.constants.unit)
-
 
 def _rotate(p: _Builder, kept: str) -> None:
     """u and v of an RF or BRF; kept: the register of what multiplies both."""
@@ -228,7 +223,8 @@ def _swing(p: _Builder, friction: str) -> None:
 def _refractory(p: _Builder) -> str:
     """Spike of a balanced neuron, then its refractory variable."""
     z = p.run("LT", "z", p.add("threshold", "theta", "q_old"), "u")
-    p.add("q", p.scale("q_kept", "q_old", "gamma"), p.gated("q_gain", z, p.unit))
+    unit = p.constant("unit", p.constants.unit)
+    p.add("q", p.scale("q_kept", "q_old", "gamma"), p.gated("q_gain", z, unit))
     return z
 
 

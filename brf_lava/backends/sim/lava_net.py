@@ -71,7 +71,7 @@ def run_on_lava(
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.launch import run_graph
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Source
 
     steps, samples, _ = x.shape
     total = steps + len(network.layers)

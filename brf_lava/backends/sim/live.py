@@ -42,7 +42,7 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
 
     from brf_lava.backends.sim.launch import running
     from brf_lava.io.program import step_limit
-    from brf_lava.proc.source.process import LiveSource
+    from brf_lava.proc.io.process import LiveSource
 
     steps = _LavaSteps(network)
     try:

@@ -1,4 +1,4 @@
-"""Processes that feed a network, one step at a time, and their Python models."""
+"""Processes that feed a network and record what it sends, and their Python models."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyOutPort
-from lava.magma.core.process.ports.ports import OutPort
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
@@ -51,6 +51,23 @@ class Source(LiveSource):
         super().__init__(feed=feed, shape=recording.shape[1:], name=name)
 
 
+class Sink(AbstractProcess):
+    """Writes what arrives in step t to ``record[t]``; steps past its end are dropped.
+
+    record: [steps, B, N], or [steps, N], in shared memory (`io.shared_memory`), int8 for spikes,
+    int32 for readouts, float for real numbers. counter: [1] int64 in shared memory, set to the
+    steps done. name: what error messages call this process.
+
+    Port: a_in (B, N), int32 | float, without delay.
+    """
+
+    def __init__(
+        self, *, record: NDArray[Any], counter: NDArray[Any] | None = None, name: str = ""
+    ) -> None:
+        super().__init__(record=record, counter=counter, name=name)
+        self.a_in = InPort(shape=record.shape[1:])
+
+
 class _SourceModel(PyLoihiProcessModel):
     s_out: PyOutPort
 
@@ -58,5 +75,21 @@ class _SourceModel(PyLoihiProcessModel):
         self.s_out.send(self.proc_params["feed"](self.time_step))
 
 
+class _SinkModel(PyLoihiProcessModel):
+    a_in: PyInPort
+
+    def run_spk(self) -> None:
+        data = self.a_in.recv()
+        record, counter = self.proc_params["record"], self.proc_params["counter"]
+        t = self.time_step - 1  # Lava counts from 1
+        if t < len(record):
+            record[t] = data
+        if counter is not None:
+            counter[0] = self.time_step
+
+
 FixedSourceModel, FloatingSourceModel = python_models(Source, _SourceModel, s_out=S_OUT)
 FixedLiveSourceModel, FloatingLiveSourceModel = python_models(LiveSource, _SourceModel, s_out=S_OUT)
+FixedSinkModel, FloatingSinkModel = python_models(
+    Sink, _SinkModel, a_in=(PyInPort.VEC_DENSE, np.int32, float)
+)
