@@ -52,7 +52,7 @@ class LayerShape:
         return arriving + own * self.recurrent
 
     def synops(self, arriving: float, own: float) -> float:
-        """Synaptic operations of these spikes: one is one weight, or a zero, that one reaches."""
+        """Synaptic operations: each spike reaches one weight, be it 0, of each neuron."""
         return self.neurons * self.received(arriving, own)
 
 

@@ -180,8 +180,26 @@ def use_host(options: Loihi2Options) -> None:
 
 def examine(options: Loihi2Options) -> tuple[list[Finding], Loihi2Options]:
     """What a run needs, and what is here; and the options with a host and a board chosen."""
+    name = "Lava on Python 3.10 to 3.13"
+    try:
+        lava = Finding(name, True, f"lava-nc {version('lava-nc')}")
+    except PackageNotFoundError:
+        lava = Finding(name, False, "no package lava-nc", "brf-lava install-lava")
+    name, module = "Intel's Loihi extension", f"module {EXTENSION}"
+    advice = "lava-loihi is for members of Intel's Neuromorphic Research Community; install it on"
+    extension = Finding(name, False, f"no {module}", f"{advice} the board's host")
+    with suppress(Exception):  # not even Lava is here, or its first lines fail
+        if find_spec(EXTENSION) is not None:
+            extension = Finding(name, True, module)
     host, board, chosen = options.look()
-    return [_lava(), _extension(), _assembler(options), host, board, _generation(options)], chosen
+    # No public command says what a board has; LOIHI_GEN is what its users set.
+    wanted, inherited = options.generation, os.environ.get("LOIHI_GEN")
+    generation = Finding("chip generation", True, wanted or "none named")
+    if inherited not in (None, wanted) and not options.chip_generation:
+        what = f"{wanted} is wanted, LOIHI_GEN={inherited}"
+        advice = "name the board's with --chip-generation, or with another --profile"
+        generation = Finding("chip generation", False, what, advice)
+    return [lava, extension, _assembler(options), host, board, generation], chosen
 
 
 def missing(findings: Sequence[Finding]) -> str:
@@ -201,23 +219,6 @@ def require_loihi2(options: Loihi2Options | None = None) -> Loihi2Options:
     return chosen
 
 
-def _lava() -> Finding:
-    name = "Lava on Python 3.10 to 3.13"
-    try:
-        return Finding(name, True, f"lava-nc {version('lava-nc')}")
-    except PackageNotFoundError:
-        return Finding(name, False, "no package lava-nc", "brf-lava install-lava")
-
-
-def _extension() -> Finding:
-    name, module = "Intel's Loihi extension", f"module {EXTENSION}"
-    with suppress(Exception):  # not even Lava is here, or its first lines fail
-        if find_spec(EXTENSION) is not None:
-            return Finding(name, True, module)
-    advice = "lava-loihi is for members of Intel's Neuromorphic Research Community; install it on"
-    return Finding(name, False, f"no {module}", f"{advice} the board's host")
-
-
 def _assembler(options: Loihi2Options) -> Finding:
     """A plug-in that can be loaded, or any of the ready files that can be read."""
     try:
@@ -232,12 +233,3 @@ def _assembler(options: Loihi2Options) -> Finding:
     detail += f", without {', '.join(gone)}" if gone else ""
     found = len(gone) < len(code.files)
     return Finding(WHAT, found, detail, "" if found else f"list files that exist. {GUIDE}")
-
-
-def _generation(options: Loihi2Options) -> Finding:
-    """No public command says what a board has; LOIHI_GEN is what its users set."""
-    name, wanted, inherited = "chip generation", options.generation, os.environ.get("LOIHI_GEN")
-    if inherited in (None, wanted) or options.chip_generation:
-        return Finding(name, True, wanted or "none named")
-    advice = "name the board's with --chip-generation, or with another --profile"
-    return Finding(name, False, f"{wanted} is wanted, LOIHI_GEN={inherited}", advice)
