@@ -55,7 +55,7 @@ EXTENSION = (  # what the extension brings; and what is defined only where it is
     "loihi2_standin.chip",
     "brf_lava.proc.neurons.nc_models",
 )
-SINFO = "up oheogulch_2h\nup vpx\n"  # partitions that take work
+SINFO = "up down* kp\nup idle oheogulch_2h\nup alloc vpx\n"
 OPTIONS = Loihi2Options(partition="oheogulch_2h")
 
 
@@ -83,7 +83,7 @@ def chip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     programs.mkdir()
     script = programs / "sinfo"
     script.write_text(
-        f"#!/bin/sh\ncase $* in *--Node*) echo up og-1;; *) cat <<'END'\n{SINFO}END\nesac\n"
+        f"#!/bin/sh\ncase $* in *--Node*) echo up idle og-1;; *) cat <<'END'\n{SINFO}END\nesac\n"
     )
     script.chmod(0o755)
     forget_extension()

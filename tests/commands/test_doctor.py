@@ -27,10 +27,11 @@ from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.network.file import write_network
 from brf_lava.run import stored
 
-SINFO = """up oheogulch
-up vpx
-up vpx
-down old
+SINFO = """up down* kp
+up idle oheogulch
+up drain oheogulch
+up alloc vpx
+down idle old
 """
 LOADED = load_profile("loihi2-oheogulch")
 assert isinstance(LOADED, Loihi2Profile)
@@ -38,10 +39,11 @@ PROFILE = replace(LOADED, partitions=("kp", "oheogulch"))  # of generation N3B3
 
 
 def cluster(command: Sequence[str]) -> str | None:
-    """Partitions and nodes that take work; those that do not, sinfo does not list by itself."""
-    *asked, _, shown = command
-    assert asked[:3] == ["sinfo", "--noheader", "--responding"]
-    return {"--format=%a %R": SINFO, "--format=%a %N": "up og-1\n"}[shown]
+    *asked, shown = command
+    assert asked[:2] == ["sinfo", "--noheader"]
+    return {"--format=%a %t %R": SINFO, "--format=%a %t %N": "up idle og-1\nup drained og-3\n"}[
+        shown
+    ]
 
 
 def nothing(command: Sequence[str]) -> str | None:
@@ -110,10 +112,18 @@ def test_host_and_board(
     assert all(item.found != bool(item.advice) for item in found.values())
 
 
-def test_a_partition_that_is_down_is_not_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    for listed, expected in ((SINFO, ["oheogulch", "vpx"]), ("", []), (None, None)):
+def test_a_node_that_takes_no_work_is_not_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States as sinfo's manual lists them; with a * the node does not answer."""
+    for listed, expected in (
+        (SINFO, ["oheogulch", "vpx"]),
+        *((text, []) for text in ("", "\n", "up idle\n", "x\ny\n\n")),
+        *((f"up {state} kp\n", ["kp"]) for state in ("idle", "mix", "alloc", "resv")),
+        *((f"up {state} kp\n", []) for state in ("down", "drain", "drng", "fail", "failg")),
+        *((f"up {state} kp\n", []) for state in ("maint", "idle*", "alloc*", "down*")),
+        (None, None),
+    ):
         monkeypatch.setattr(hosts, "answer", lambda _, listed=listed: listed)
-        assert hosts.up_names() == expected
+        assert hosts.up_names() == expected, listed
 
 
 class Assembler:

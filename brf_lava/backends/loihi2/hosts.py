@@ -23,7 +23,9 @@ from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterErro
 EXTENSION = "lava.utils.loihi2_profiler"  # by this module Lava itself recognizes the extension
 SECONDS = 5.0  # that the scheduler or a host may take to answer
 DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
-UP = "idle,mixed,allocated,completing,reserved"  # states of nodes that are given new work
+# States of nodes in which the scheduler gives them no new work, as sinfo shortens them; a * after
+# any other says that the node does not answer
+NOT_UP = ("down", "drain", "drng", "fail", "maint", "inact", "inval", "unk")
 HOST, BOARD = "Loihi host", "board"
 
 
@@ -56,11 +58,12 @@ def answer(command: Sequence[str]) -> str | None:
 
 def up_names(*options: str) -> list[str] | None:
     """What is up and takes work. options: of sinfo, what to list. None: there is no scheduler."""
-    listed = answer(["sinfo", "--noheader", "--responding", f"--states={UP}", *options])
+    listed = answer(["sinfo", "--noheader", *options])
     if listed is None:
         return None
-    rows = [line.split() for line in listed.splitlines()]
-    return list(dict.fromkeys(row[-1] for row in rows if row[:1] == ["up"]))
+    rows = [line.split() for line in listed.splitlines()]  # availability, state, name
+    answering = (row for row in rows if len(row) == 3 and row[0] == "up" and row[1][-1] != "*")
+    return list(dict.fromkeys(row[2] for row in answering if not row[1].startswith(NOT_UP)))
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Loihi2Options:
             advice = "" if answers else "switch it on, correct the address, or install ping"
             host = Finding(HOST, True, f"ethernet, NXSDKHOST={address}")
             return host, Finding(BOARD, answers, what, advice), replace(self, address=address)
-        up = None if self.host == "ethernet" else up_names("--format=%a %R")
+        up = None if self.host == "ethernet" else up_names("--format=%a %t %R")
         if up is None:
             slurm = f", no scheduler (sinfo) that answers within {SECONDS:g} s"
             what = f"no --address, no NXSDKHOST{slurm if self.host != 'ethernet' else ''}"
@@ -137,7 +140,7 @@ class Loihi2Options:
         kind = "partition"
         wanted = [partition] if partition else self.profile.partitions if self.profile else ()
         if board and not partition:
-            kind, up, wanted = "board", up_names("--Node", "--format=%a %N") or [], [board]
+            kind, up, wanted = "board", up_names("--Node", "--format=%a %t %N") or [], [board]
         for name in wanted:
             if name in up:
                 chosen: dict[str, Any] = {"partition": None, "board": None, kind: name}
