@@ -61,11 +61,6 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
         out_port(self.neuron).connect(self.out)
         self._clean()
 
-    @property
-    def block(self) -> str:
-        """Its name among netx's blocks."""
-        return "Dense" if self.synapse_rec is None else "RecurrentDense"
-
 
 class Network(hdf5.Network):  # type: ignore[misc]
     """A network file as one Lava process, ours, lava-dl's, or with layers of both.
