@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from benchmarks import ecg
 from benchmarks.timing import Comparison, Row, alternate
 from brf_lava.backends import engine
-from brf_lava.backends.base import BACKENDS
-from brf_lava.backends.netx import require_netx
 from brf_lava.errors import MismatchError
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.run.execute import execute
@@ -33,8 +31,8 @@ PERIOD, DECAY, THRESHOLD = 50, 0.01, 1 << 10  # of its neurons: steps, per step,
 def measure() -> list[Comparison]:
     """Raises: BackendUnavailableError without Lava or lava-dl; MismatchError if netx computes
     anything else than the engine."""
-    BACKENDS["sim"].require()  # before anything else starts numba's threads
-    require_netx()
+    import brf_lava.backends.netx  # noqa: F401  # before anything else starts numba's threads
+
     experiment = ecg.load()
     x = experiment.dataset.test.time_major()  # [T, B, I]
     with tempfile.TemporaryDirectory() as folder:
@@ -106,8 +104,7 @@ def _run_network(net: Any, x: NDArray[Any]) -> NDArray[Any]:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.launch import run_graph, shared_array
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     source = Source(recording=x, name="input")
     record = shared_array((len(x) + len(net), *net.out.shape), np.int32)

@@ -199,7 +199,7 @@ def rest() -> bytes:
 
 def crossover() -> bytes:
     """Energy over spikes of the network of the README, and of a dense one."""
-    from brf_lava.board.crossover import compare_with_dense
+    from brf_lava.board.energy import compare_with_dense
     from brf_lava.board.describe import LayerShape, NetworkShape
 
     steps, sizes = 1300, [(36, 4, "BRF"), (6, 36, "LI")]

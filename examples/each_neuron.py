@@ -16,9 +16,8 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.neurons.families import NEURONS
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.io.process import Sink, Source
 from brf_lava.proc.neurons.models import process_of
-from brf_lava.proc.sink.process import Sink
-from brf_lava.proc.source.process import Source
 
 STATE_BITS, PARAMETER_BITS = 14, 16  # fraction bits
 RECORDING = np.zeros((60, 1), np.int8)  # [T, I]

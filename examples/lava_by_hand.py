@@ -12,9 +12,8 @@ from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.neurons.real import BalancedConstants
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.io.process import Sink, Source
 from brf_lava.proc.neurons.process import BRF
-from brf_lava.proc.sink.process import Sink
-from brf_lava.proc.source.process import Source
 
 DT, OMEGA, B_OFFSET = 0.01, 2.0, 0.1
 STEPS = 800

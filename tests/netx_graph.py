@@ -21,8 +21,7 @@ def run_networks(
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.launch import run_graph, shared_array
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     steps = len(x)
     total = steps + max(map(len, nets))

@@ -6,7 +6,7 @@ do the work are imported inside the methods, so that the table itself costs noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,6 +16,7 @@ from brf_lava.errors import ParameterError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from brf_lava.backends.loihi2.backend import OnPlacement
     from brf_lava.backends.loihi2.hosts import Loihi2Options
     from brf_lava.backends.states import Recording
     from brf_lava.backends.stepwise import Steps
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from brf_lava.network.layers import FixedNetwork
 
 OnProgress = Callable[[float], None]
-OnPlacement = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Loihi2(Backend):
     on_placement: OnPlacement | None = None
 
     def require(self) -> None:
-        from brf_lava.backends.loihi2.doctor import require_loihi2
+        from brf_lava.backends.loihi2.hosts import require_loihi2
 
         require_loihi2(self.options)
 

@@ -44,29 +44,28 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
     chosen neurons go, of T steps and B samples. Raises: ParameterError for anything else.
     """
     check_input(network, x)
-    size = max(1, min(CHUNK, CHUNK_BYTES // state_bytes(network, max(1, len(x)), 1)))
-    parts = []
-    for b in range(0, max(x.shape[1], 1), size):
-        recorded = recording and recording.samples(b, b + size)
-        parts.append(_run_chunk(network, x[:, b : b + size], recorded))
-    return Activity.of_batches(parts)
+    steps, samples, _ = x.shape
+    size = max(1, min(CHUNK, CHUNK_BYTES // state_bytes(network, max(1, steps), 1)))
+    kept: list[NDArray[Any]] = [
+        np.zeros((steps, samples, layer.shape[0]), np.int8 if layer.neuron.spiking else np.int64)
+        for layer in network.layers
+    ]
+    saturations = 0
+    for first in range(0, samples, size):
+        part = slice(first, first + size)
+        signal: Any = x[:, part]  # [T, B, ...] from layer to layer
+        for index, layer in enumerate(network.layers):
+            signal, states = forward(layer, signal, keep_states=True)
+            kept[index][:, part] = signal
+            saturations += at_limit(states[1:])
+            if recording is not None and recording.index == index:
+                recorded = recording.samples(first, first + size)
+                recorded.write(slice(None), signal, states[1:].swapaxes(0, 1))
+    *spikes, outputs = kept
+    return Activity(outputs, tuple(spikes), saturations)
 
 
 def state_bytes(network: FixedNetwork, steps: int, samples: int) -> int:
     """Memory of the states of the largest layer."""
     sizes = (len(layer.neuron.states) * layer.shape[0] for layer in network.layers)
     return 8 * steps * samples * max(sizes)
-
-
-def _run_chunk(network: FixedNetwork, x: NDArray[Any], recording: Recording | None) -> Activity:
-    signal: Any = x  # [T, B, ...] from layer to layer
-    spikes = []
-    saturations = 0
-    for index, layer in enumerate(network.layers):
-        signal, states = forward(layer, signal, keep_states=True)
-        saturations += at_limit(states[1:])
-        if recording is not None and recording.index == index:
-            recording.write(slice(None), signal, states[1:].swapaxes(0, 1))
-        if layer.neuron.spiking:
-            spikes.append(signal)
-    return Activity(outputs=signal, spikes=tuple(spikes), saturations=saturations)

@@ -105,17 +105,9 @@ def new_recording(
 ) -> Recording:
     """Room for what is to be recorded of a run, all zeros.
 
-    Args:
-        network: What runs.
-        steps: Of each sample.
-        samples: How many.
-        states: Their names, and "z" for the spikes.
-        layer: "hidden1", "hidden2", ... or "readout".
-        neurons: Their numbers, counted from 0; None for all.
-
-    Raises:
-        ParameterError: For a layer, state or neuron that does not exist.
-        NotEnoughMemoryError: If they do not fit into memory.
+    states: their names, and "z" for the spikes. layer: "hidden1", "hidden2", ... or "readout".
+    neurons: their numbers, counted from 0; None for all. Raises: ParameterError for a layer, state
+    or neuron that does not exist, NotEnoughMemoryError if they do not fit into memory.
     """
     names = network.layer_names
     _check("layer", [layer], names, "this network has " + ", ".join(names))
@@ -182,6 +174,7 @@ def write_recording(
     }
     steps, samples, _ = next(iter(recording.values.values())).shape
     layer = network.layers[recording.index]
+    units = {SPIKE: 1, **dict(zip(layer.neuron.states, layer.units, strict=True))}
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
         file.attrs["about"] = np.bytes_(json.dumps(about, sort_keys=True))
@@ -200,6 +193,5 @@ def write_recording(
                 dimension.label = axis
                 dimension.attach_scale(scale)
             dataset.attrs["unit"] = np.bytes_("spikes" if state == SPIKE else "state")
-            units = {SPIKE: 1, **dict(zip(layer.neuron.states, layer.units, strict=True))}
             dataset.attrs["scale"] = 1 / units[state]
     write_bytes(path, buffer.getvalue(), KIND)

@@ -47,6 +47,14 @@ class LayerShape:
         """Zeros included."""
         return self.neurons * self.sources
 
+    def received(self, arriving: float, own: float) -> float:
+        """Spikes that reach each neuron. arriving: from the layer before; own: of this layer."""
+        return arriving + own * self.recurrent
+
+    def synops(self, arriving: float, own: float) -> float:
+        """Synaptic operations: each spike reaches one weight, be it 0, of each neuron."""
+        return self.neurons * self.received(arriving, own)
+
 
 @dataclass(frozen=True)
 class NetworkShape:

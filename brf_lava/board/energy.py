@@ -1,7 +1,8 @@
-"""What a measured run would cost on a board: published energies and times, times counts.
+"""What a measured run would cost on a board, and when a dense network would cost less.
 
-No energy per operation of Loihi 2 is public. Those of Loihi 1 stand in, and say so in their names.
-The counts follow from the spikes of the run and from the placement; within a layer spikes are taken
+Published energies and times are multiplied by counts. No energy per operation of Loihi 2 is public:
+those of Loihi 1 stand in, and say so in their names; a dense network is compared relatively. The
+counts follow from the spikes of the run and from the placement; within a layer spikes are taken
 as even, and the readout sends every state to the host in every step, which is the most it can. What
 is left out, and what is assumed of several chips: deploy/README.md.
 """
@@ -15,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.board.describe import NetworkShape
 from brf_lava.board.fits import Integers, Placement
+from brf_lava.neurons.fixed import STATE_WIDTH
 
 Floats = NDArray[np.float64]
 Work = Mapping[str, Floats]  # by operation, [cores] each
@@ -116,8 +119,8 @@ CONSTANTS = (  # what a group lacks is part of another operation there
 
 def _costs(group: str, unit: str) -> dict[str, Range]:
     """By operation."""
-    found = [each for each in CONSTANTS if (each.group, each.unit) == (group, unit)]
-    return {each.operation: Range(each.low, each.high) for each in found if not each.up_to}
+    rows = [row for row in CONSTANTS if (row.group, row.unit, row.up_to) == (group, unit, 0)]
+    return {row.operation: Range(row.low, row.high) for row in rows}
 
 
 def _barriers(group: str) -> list[tuple[int, Range]]:
@@ -193,7 +196,7 @@ def count(placement: Placement, steps: int, means: Sequence[float]) -> dict[str,
     splits, per_chip = placement.splits, placement.profile.limits.cores_per_chip.value
     for index, (split, arriving, spikes) in enumerate(zip(splits, means, means[1:], strict=False)):
         layer = split.layer
-        synops += layer.neurons * (arriving + spikes * layer.recurrent)
+        synops += layer.synops(arriving, spikes)
         of_part = spikes * split.sizes / layer.neurons
         for target in ([split] if layer.recurrent else []) + list(splits[index + 1 : index + 2]):
             ways += traffic(of_part, split.cores, target.cores, per_chip)
@@ -244,7 +247,7 @@ def core_work(placement: Placement, spikes: Sequence[float]) -> Work:
     for split, arriving, of_layer in zip(placement.splits, spikes, spikes[1:], strict=False):
         layer, cores = split.layer, split.cores  # a layer has one part on a core
         share = of_layer * split.sizes / layer.neurons
-        received = arriving + of_layer * layer.recurrent
+        received = layer.received(arriving, of_layer)
         work[SYNOPS][cores] += split.sizes * received
         work[UPDATES][cores] += split.sizes
         work[SPIKES][cores] += share
@@ -278,3 +281,57 @@ def step_time(mean: Work, peak: Work, waiting: Range, group: str) -> StepTime:
     core = int(busy[0].argmax())
     bound = list(costs)[int(spent[0][:, core].argmax())]
     return StepTime(step, most, core, STEP if step.high == floor else bound)
+
+
+# A dense network of the same bits. Both are charged with the same published costs of one technology
+# (Horowitz 2014, "Computing's energy problem", ISSCC: 45 nm, 0.9 V), first without memory, as most
+# papers count, then with it. A spike reads a weight, and reads and writes the current that it is
+# added to; a neuron reads and writes its states and reads its coefficients, one product for each
+# state and coefficient. The dense network multiplies every weight in every step, has its sums in
+# registers, and reads and writes activations of 8 bits.
+
+ADD_32, MULTIPLY_8, MULTIPLY_32 = 0.1, 0.2, 3.1  # pJ, integers
+BIT = 20 / 64  # pJ, of an access to 32 KB of SRAM, 64 bits at a time
+CURRENT_BITS, ACTIVATION_BITS = 32, 8
+
+
+class Comparison(NamedTuple):
+    """Energies per sample, pJ, and shares of spikes, 0..1.
+
+    Attributes:
+        proxy: Synaptic operations times an addition, without memory.
+        spiking: Of the spiking network, with memory.
+        idle: The part of it that does not depend on spikes.
+        dense: Of a dense network of the same sizes and bits, with memory.
+        share: Of its synaptic operations to those if everything spiked in every step.
+        crossover: The share at which both need the same; not above 0: the dense one always wins.
+    """
+
+    proxy: float
+    spiking: float
+    idle: float
+    dense: float
+    share: float
+    crossover: float
+
+
+def compare_with_dense(network: NetworkShape, steps: int, means: Sequence[float]) -> Comparison:
+    """Compare a network with a dense one of the same sizes and bits.
+
+    means: Spikes per sample, of the inputs and then of each layer.
+    """
+    synops = full = proxy = spiking = dense = idle = 0.0
+    for layer, arriving, own in zip(network.layers, means, means[1:], strict=False):
+        operations = layer.synops(arriving, own)
+        synops, full = synops + operations, full + steps * layer.synapses
+        proxy += operations * ADD_32
+        spiking += operations * (ADD_32 + (layer.weight_bits + 2 * CURRENT_BITS) * BIT)
+        states, parameters = len(layer.record.states), len(layer.record.fixed_coefficients)
+        products = states * parameters * (MULTIPLY_32 + ADD_32)
+        each = products + (2 * states + parameters) * STATE_WIDTH * BIT
+        idle += steps * layer.neurons * each
+        multiply = MULTIPLY_8 + ADD_32 + layer.weight_bits * BIT
+        dense += steps * (layer.synapses * multiply + layer.neurons * 2 * ACTIVATION_BITS * BIT)
+    share = synops / full
+    crossover = (dense - idle) / (spiking / share) if spiking else float("inf")
+    return Comparison(proxy, spiking + idle, idle, dense, share, crossover)

@@ -27,7 +27,7 @@ def program(network: Path, layer: int | None) -> Result:
     Example:
       brf-lava loihi2 program net.h5 --layer 1
     """
-    from brf_lava.backends.loihi2.listing import listing, need_lines
+    from brf_lava.backends.loihi2.machine import listing, need_lines
     from brf_lava.backends.loihi2.program import network_programs
     from brf_lava.network.file import read_network
 
@@ -60,7 +60,7 @@ def doctor(profile: str, board: BoardOptions) -> Result:
       brf-lava doctor
       brf-lava doctor --all --profile loihi2-kapohopoint
     """
-    from brf_lava.backends.loihi2.doctor import examine, missing
+    from brf_lava.backends.loihi2.hosts import examine, missing
 
     findings, _ = examine(board.on(profile))
     lacking = missing(findings)

@@ -174,8 +174,9 @@ def run(
     if world.rank:  # the first process says and writes
         return None
     written = probe.write(recording, dataset, backend.name)
+    values = contents(result, dataset.source, fixed.provenance)
     if out is not None:
-        write_result(result, dataset.source, fixed.provenance, out)
+        write_result(values, out)
         written.append(f"Wrote {on_one_line(out)}.")
     verdict = f"Accuracy {result.accuracy:.2%} in integers"
     if floats is not None and result.agreement is not None:
@@ -191,7 +192,6 @@ def run(
         *([early_table(early_rows)] if early_rows else []),
         *written,
     ]
-    values = contents(result, dataset.source, fixed.provenance)
     return Result({**values, "early": early_rows}, lines)
 
 
@@ -231,7 +231,7 @@ def verify(
     from brf_lava import report
     from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import read_network, read_vectors
-    from brf_lava.run.verify import compared_line, vectors, verify_backend
+    from brf_lava.run.execute import compared_line, vectors, verify_backend
 
     chosen = target.target(board)
     backend, timeout = chosen.backend, chosen.timeout

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from brf_lava.analysis.draw.style import BLACK, BLUE, CYCLE, GRAY, ORANGE, RED
 from brf_lava.analysis.raster import Raster
 from brf_lava.analysis.resonators import Resonators
-from brf_lava.board.crossover import Comparison
+from brf_lava.board.energy import Comparison
 
 Range: Any = Range1d  # whose types allow no plain numbers
 TEXT, FAINT = "#767676", "rgba(128, 128, 128, 0.25)"

@@ -22,8 +22,8 @@ from brf_lava.analysis.raster import raster
 from brf_lava.analysis.resonators import Resonators, training
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
 from brf_lava.board import energy
-from brf_lava.board.crossover import compare_with_dense
 from brf_lava.board.describe import NetworkShape
+from brf_lava.board.energy import compare_with_dense
 from brf_lava.board.fits import TITLES, place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.ecg.spec import ECG
@@ -116,7 +116,7 @@ def _means(run: Any) -> list[float]:
 def _measures(found: Any, sops: float, shapes: Sequence[Any], spikes: Sequence[float]) -> list[str]:
     """Accuracy, SOPs, synaptic operations and their share of all. spikes: `_means`, or empty."""
     layers = zip(shapes, spikes, (*spikes[1:], 0.0), strict=False)
-    synops = sum(each.neurons * (came + own * each.recurrent) for each, came, own in layers)
+    synops = sum(each.synops(came, own) for each, came, own in layers)
     share = synops / found.steps / max(1, sum(each.synapses for each in shapes))
     operations = [f"{synops:,.0f}", f"{share:.1%}"] if spikes else ["", ""]
     return [f"{found.accuracy:.2%}", f"{sops:,.1f}", f"{sops / found.steps:.3f}", *operations]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,22 +24,15 @@ class Activity:
     saturations: int
 
     @property
+    def signals(self) -> tuple[NDArray[Any], ...]:
+        """The spikes of each hidden layer, and the outputs: all that is compared."""
+        return (*self.spikes, self.outputs)
+
+    @property
     def hidden_spikes(self) -> NDArray[np.int64]:
         """How many hidden neurons spike in each step of each sample, [T, B]."""
         counts: NDArray[np.int64] = sum(layer.sum(axis=2, dtype=np.int64) for layer in self.spikes)
         return counts
-
-    @classmethod
-    def of_batches(cls, batches: Sequence[Activity]) -> Activity:
-        """The activity of all samples, from that of one batch after the other."""
-        return cls(
-            outputs=np.concatenate([batch.outputs for batch in batches], axis=1),
-            spikes=tuple(
-                np.concatenate(layer, axis=1)
-                for layer in zip(*(batch.spikes for batch in batches), strict=True)
-            ),
-            saturations=sum(batch.saturations for batch in batches),
-        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +65,12 @@ def totals_so_far(
     if decision.prediction != "mean":
         return outputs, np.ones(steps, np.int64)
     counts = np.maximum(np.arange(1, steps + 1) - decision.ignore_first, 0)
-    counted = np.where(counts.reshape(-1, *[1] * (outputs.ndim - 1)) > 0, outputs, 0)
+    counted = outputs.copy()
+    counted[: decision.ignore_first] = 0
     return counted.cumsum(axis=0), counts
 
 
-@dataclass(frozen=True, eq=False)
-class EarlyDecisions:
+class EarlyDecisions(NamedTuple):
     """What some samples would have got at each of M margins, [M, B] each.
 
     decided: whether the lead reached the margin. latency: steps until then, else all. classes: the
@@ -124,8 +124,7 @@ def early_rows(
     parts: for one part of the samples after the other. labels: [B, 1], of all samples.
     """
     decided, latency, classes, sops = (
-        np.concatenate([getattr(part, name) for part in parts], axis=1)
-        for name in ("decided", "latency", "classes", "sops")
+        np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True)
     )
     decision = decision_of(network)
     return [

@@ -124,19 +124,12 @@ def run_test_data(
 ) -> tuple[RunResult, list[EarlyRow]]:
     """Run a network on samples and judge what it answers.
 
-    Args:
-        network, backend, timeout, check, recording: As of `brf_lava.run.execute.execute`.
-        split: The samples and their labels.
-        batch: As of `predict`.
-        reference: The float network on the same samples.
-        margins: Of early decisions, see `brf_lava.run.early.check_early`.
-        on_samples: Called now and then with how many samples are done.
-        world: The processes that share the samples. The first samples of each are run by another
-            one, too, which must agree in every spike and output. All get the whole result.
-
-    Returns:
-        Accuracy and cost, and the early decisions: a row for each margin, then one for the end of
-        the sequences.
+    timeout, check, recording: as of `execute`. batch: as of `predict`. reference: the float network
+    on the same samples. margins: of early decisions, see `check_early`. on_samples: called now and
+    then with how many samples are done. world: the processes that share the samples; the first ones
+    of each are run by another one, too, which must agree in every spike and output; all get the
+    whole result. Returns accuracy and cost, and the early decisions: a row for each margin, then
+    one for the end of the sequences.
     """
     check = check and not backend.is_reference
     margins = (*margins, np.inf) if margins else ()
@@ -147,7 +140,8 @@ def run_test_data(
             "backend of this computer, without --probe. Run this in one process."
         )
     own = world.share(np.arange(len(split.x)))
-    first: Activity | None = None
+    twice = min(TWICE, batch or TWICE, samples_per_part(network, split.x.shape[1]))
+    digest = ""
     for x, activity, seconds in _run_parts(
         network,
         split.x[own[0] : own[-1] + 1],
@@ -161,31 +155,28 @@ def run_test_data(
         measured.append(measure(network, x, activity, seconds))
         if margins:
             decisions.append(decide_early(network, activity, margins))
-        first = first or activity
+        digest = digest or _digest(activity, twice)
     if world.size > 1:
-        twice = min(TWICE, batch or TWICE, samples_per_part(network, split.x.shape[1]))
         after = np.array_split(np.arange(len(split.x)), world.size)[(world.rank + 1) % world.size]
         again = np.ascontiguousarray(split.x[after[:twice]].transpose(1, 0, 2))
         repeated, _ = execute(network, again, backend=backend, timeout=timeout)
-        pairs = world.gather((_digest(first, twice), _digest(repeated, twice)))
-        for rank, (theirs, _) in enumerate(pairs):
-            if pairs[rank - 1][1] != theirs:
+        shares = world.gather((digest, _digest(repeated, twice), measured, decisions))
+        for rank, (theirs, *_) in enumerate(shares):
+            if shares[rank - 1][1] != theirs:
                 raise MismatchError(
                     f"process {rank}: its first {twice} samples gave other spikes or outputs in "
                     "another process. Run each part alone; one of the machines computes wrongly."
                 )
-        shares = world.gather((measured, decisions))
-        measured = [part for parts, _ in shares for part in parts]
-        decisions = [part for _, parts in shares for part in parts]
+        measured = [part for *_, parts, _ in shares for part in parts]
+        decisions = [part for *_, parts in shares for part in parts]
     result = summarize(network, measured, split.y, reference, backend=backend.name, checked=check)
     return result, early_rows(network, margins, decisions, split.y) if margins else []
 
 
-def _digest(activity: Activity | None, samples: int) -> str:
+def _digest(activity: Activity, samples: int) -> str:
     """SHA-256 over all spikes and outputs of the first samples."""
     digest = hashlib.sha256()
-    signals: list[NDArray[Any]] = [] if activity is None else [*activity.spikes, activity.outputs]
-    for signal in signals:
+    for signal in activity.signals:
         digest.update(np.ascontiguousarray(signal[:, :samples]).data)
     return digest.hexdigest()
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from msgspec import Meta
 
 from brf_lava.backends import engine
 from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
-from brf_lava.config.toml import Count, Name, NotNegative, Share, Whole, choice, convert
+from brf_lava.config.toml import choice, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
 from brf_lava.io.printable import brief
@@ -23,33 +22,13 @@ from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import NEURONS
 from brf_lava.neurons.own import LOADED, load_neuron
-from brf_lava.run.result import FORMAT, SCHEMA
-from brf_lava.run.sop import LayerSpikes, SpikeCounts, Spikes, layer_spikes
+from brf_lava.run.result import FORMAT, SCHEMA, RunResult, measure, summarize
 
 if TYPE_CHECKING:
     from brf_lava.train.model import Network
 
 SINGLES = 10  # samples that are run one by one, before all at once
 REMEDY = "Write it again with brf-lava run --out."
-
-
-@dataclass(frozen=True)
-class _Cost:
-    sops: NotNegative
-
-
-@dataclass(frozen=True)
-class _Result:
-    backend: Name
-    steps: Count
-    samples: Count
-    accuracy: Share
-    cost: _Cost
-    agreement: Share | None
-    saturations: Whole
-    inputs: Spikes
-    layers: tuple[LayerSpikes, ...]
-    checked: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,16 +47,12 @@ class _Network:
 
 
 @dataclass(frozen=True)
-class _Head:
+class RunFile:
+    """What is read of the file."""
+
     format: Annotated[str, choice((FORMAT,))]
     schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description=f"{SCHEMA}")]
-
-
-@dataclass(frozen=True)
-class RunFile:
-    """What is read of the file; see `result.RunResult`."""
-
-    result: _Result
+    result: RunResult
     data: DataSource
     network: _Network
 
@@ -85,7 +60,6 @@ class RunFile:
 def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
-    convert(_Head, contents, str(path), DataError, remedy)
     return convert(RunFile, contents, str(path), DataError, remedy)
 
 
@@ -133,15 +107,13 @@ def time_engine(
 ) -> Iterator[Measurement]:
     """Measure the integer engine. Raises: DataError for another export, with other spikes."""
     x = split.time_major()
-    counts = SpikeCounts.of(engine.run(network, x).spikes)
-    layers = layer_spikes(network, counts.spikes())
-    for ours, theirs in zip(layers, stored.result.layers, strict=True):
-        same = (ours.shape, ours.spikes.peak) == (theirs.shape, theirs.spikes.peak)
-        if not (same and isclose(ours.spikes.mean, theirs.spikes.mean, rel_tol=1e-9)):
-            raise DataError(
-                f"{path}: is another export of the run's model: its integers give other spikes. "
-                "Name the file that was run, or run this one with --out."
-            )
+    part = measure(network, x, engine.run(network, x), seconds=0.0)
+    found = summarize(network, [part], split.y, None, backend="engine", checked=False)
+    if found.layers != stored.result.layers:
+        raise DataError(
+            f"{path}: is another export of the run's model: its integers give other spikes. "
+            "Name the file that was run, or run this one with --out."
+        )
     for size, parts in _batches(len(split.x)):
         runs = [partial(engine.run, network, np.ascontiguousarray(x[:, part])) for part in parts]
         yield measured("integer engine, CPU", runs, size, rapl_meter())

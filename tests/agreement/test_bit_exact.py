@@ -40,7 +40,7 @@ from brf_lava.network.layers import (
     integer_ranges,
 )
 from brf_lava.neurons import families
-from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import assert_equal
 
 GROUPS = 20
 QUICK = 6  # of them, on Lava

@@ -20,8 +20,7 @@ from brf_lava.data.dataset import Dataset
 from brf_lava.errors import CheckpointError, RecipeError
 from brf_lava.network.file import read_network
 from brf_lava.reproduce.runs import differences
-from brf_lava.run.check import assert_equal
-from brf_lava.run.execute import execute
+from brf_lava.run.execute import assert_equal, execute
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint
 from brf_lava.train.export import export_model
 from brf_lava.train.model import Network

@@ -27,10 +27,9 @@ from brf_lava.network.activity import Activity
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.io.process import Sink, Source
 from brf_lava.proc.neurons.process import ALIF, BRF, LI
-from brf_lava.proc.sink.process import Sink
-from brf_lava.proc.source.process import Source
-from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import assert_equal
 
 pytestmark = pytest.mark.timeout(60)
 TIMEOUT = 30.0  # s, for one Lava run; they take well under one

@@ -22,10 +22,9 @@ from brf_lava.errors import ParameterError
 from brf_lava.neurons import fixed
 from brf_lava.neurons.families import NEURONS, Neuron
 from brf_lava.proc.dense.process import BatchDense
+from brf_lava.proc.io.process import Sink, Source
 from brf_lava.proc.neurons.models import process_of
 from brf_lava.proc.neurons.process import NeuronLayer
-from brf_lava.proc.sink.process import Sink
-from brf_lava.proc.source.process import Source
 
 pytestmark = pytest.mark.timeout(60)
 EXAMPLES = Path(__file__).parents[2] / "examples"

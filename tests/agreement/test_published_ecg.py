@@ -16,7 +16,7 @@ from brf_lava.errors import CheckpointError
 from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network
 from brf_lava.network.layers import FixedNetwork
-from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import assert_equal
 from brf_lava.run.result import decision_of
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint

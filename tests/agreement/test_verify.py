@@ -20,8 +20,7 @@ from brf_lava.network.activity import Activity, TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.families import Neuron
-from brf_lava.run.check import assert_equal
-from brf_lava.run.verify import assert_on_time, vectors
+from brf_lava.run.execute import assert_equal, vectors
 
 
 @pytest.fixture
@@ -125,9 +124,9 @@ def test_a_difference_is_told_from_a_late_answer(network: FixedNetwork) -> None:
         *((late(right, steps), f"if it were {steps} steps earlier") for steps in (1, 5, 16)),
     ):
         with pytest.raises(MismatchError, match=where) as error:
-            assert_on_time(wrong, right, "it", "the engine")
+            assert_equal(wrong, right, "it", "the engine")
         assert ("earlier" in str(error.value)) == ("earlier" in where)
-    assert_on_time(right, right, "it", "the engine")
+    assert_equal(right, right, "it", "the engine")
 
 
 # The command

@@ -19,25 +19,19 @@ from command_line import assert_failed, brf_lava
 from networks import random_network
 
 from brf_lava.backends.base import BACKENDS
-from brf_lava.backends.loihi2 import assembler, doctor, hosts
-from brf_lava.backends.loihi2.doctor import examine
-from brf_lava.backends.loihi2.hosts import Finding, Loihi2Options, up_names
+from brf_lava.backends.loihi2 import assembler, hosts
+from brf_lava.backends.loihi2.hosts import Finding, Loihi2Options, examine
 from brf_lava.backends.loihi2.machine import Program
 from brf_lava.config.profile import Loihi2Profile, load_profile
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.network.file import write_network
 from brf_lava.run import stored
 
-SINFO = """PARTITION AVAIL TIMELIMIT NODES STATE NODELIST
-kp* up infinite 1 down* kp-1
-oheogulch up 2:00:00 2 idle og-[1-2]
-oheogulch up 2:00:00 1 drain og-3
-vpx up infinite 1 alloc vpx-1
-old down infinite 1 idle old-1
-"""
-SINFO_N = """NODELIST NODES PARTITION STATE
-og-1 1 oheogulch idle
-og-3 1 oheogulch drained
+SINFO = """up down* kp
+up idle oheogulch
+up drain oheogulch
+up alloc vpx
+down idle old
 """
 LOADED = load_profile("loihi2-oheogulch")
 assert isinstance(LOADED, Loihi2Profile)
@@ -45,7 +39,11 @@ PROFILE = replace(LOADED, partitions=("kp", "oheogulch"))  # of generation N3B3
 
 
 def cluster(command: Sequence[str]) -> str | None:
-    return {("sinfo",): SINFO, ("sinfo", "-N"): SINFO_N}.get(tuple(command))
+    *asked, shown = command
+    assert asked[:2] == ["sinfo", "--noheader"]
+    return {"--format=%a %t %R": SINFO, "--format=%a %t %N": "up idle og-1\nup drained og-3\n"}[
+        shown
+    ]
 
 
 def nothing(command: Sequence[str]) -> str | None:
@@ -82,9 +80,9 @@ def test_there_are_six_checks(look: Look, monkeypatch: pytest.MonkeyPatch) -> No
     assert "no NXSDKHOST, no scheduler (sinfo) that answers within 5 s" in found[host].detail
 
     def no_version(name: str) -> str:
-        raise doctor.PackageNotFoundError(name)
+        raise hosts.PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "version", no_version)
+    monkeypatch.setattr(hosts, "version", no_version)
     assert "brf-lava install-lava" in look({}, nothing)[0][lava].line()
 
 
@@ -96,8 +94,8 @@ def test_there_are_six_checks(look: Look, monkeypatch: pytest.MonkeyPatch) -> No
         ({"PARTITION": "vpx"}, cluster, True, True, "partition vpx is up", {}),
         ({"PARTITION": "kp"}, cluster, True, False, "none of kp among .*: oheogulch, .*vpx", {}),
         ({"PARTITION": "old"}, cluster, True, False, "none of old", {}),
-        ({"BOARD": "og-1"}, cluster, True, True, "og-1 is up", {}),
-        ({"BOARD": "og-3"}, cluster, True, False, "og-3 is not", {}),
+        ({"BOARD": "og-1"}, cluster, True, True, "board og-1 is up", {}),
+        ({"BOARD": "og-3"}, cluster, True, False, "none of og-3 among .*: og-1 ", {}),
         ({"NXSDKHOST": "10.0.0.7"}, here, True, True, "10.0.0.7 answers the program ping", {}),
         ({"NXSDKHOST": "10.0.0.7"}, nothing, True, False, "10.0.0.7 does not answer", {}),
         ({}, cluster, False, False, "find the host", {"host": "ethernet"}),
@@ -114,18 +112,18 @@ def test_host_and_board(
     assert all(item.found != bool(item.advice) for item in found.values())
 
 
-def test_a_node_that_takes_no_work_is_not_up() -> None:
+def test_a_node_that_takes_no_work_is_not_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """States as sinfo's manual lists them; with a * the node does not answer."""
-    assert set(up_names(SINFO, 4)) == {"oheogulch", "vpx"}
-    assert up_names(SINFO_N, 3) == ["og-1"]
-    for text in ("", "\n", "PARTITION AVAIL\n", "x\ny\n\n"):
-        assert up_names(text, 3) == []
-    for states, expected in (
-        (("idle", "mix", "alloc", "resv"), ["kp-1"]),
-        (("down", "drain", "drng", "fail", "failg", "maint", "idle*", "alloc*", "down*"), []),
+    for listed, expected in (
+        (SINFO, ["oheogulch", "vpx"]),
+        *((text, []) for text in ("", "\n", "up idle\n", "x\ny\n\n")),
+        *((f"up {state} kp\n", ["kp"]) for state in ("idle", "mix", "alloc", "resv")),
+        *((f"up {state} kp\n", []) for state in ("down", "drain", "drng", "fail", "failg")),
+        *((f"up {state} kp\n", []) for state in ("maint", "idle*", "alloc*", "down*")),
+        (None, None),
     ):
-        for state in states:
-            assert up_names(f"NODELIST NODES PARTITION STATE\nkp-1 1 kp* {state}\n", 3) == expected
+        monkeypatch.setattr(hosts, "answer", lambda _, listed=listed: listed)
+        assert hosts.up_names() == expected, listed
 
 
 class Assembler:
@@ -269,7 +267,7 @@ def test_the_error_says_what_doctor_says(options: tuple[str, ...]) -> None:
 
 def test_nothing_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("Lava", True, "x")], Loihi2Options()
-    monkeypatch.setattr(doctor, "examine", lambda _: found)
+    monkeypatch.setattr(hosts, "examine", lambda _: found)
     assert "Next: brf-lava verify" in brf_lava("doctor").output
 
 

@@ -107,7 +107,7 @@ def samples(count: int = 5, steps: int = 20) -> Split:
 def test_prediction_is_the_largest_output(
     network_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from brf_lava.run.verify import plain_run
+    from brf_lava.run.execute import plain_run
 
     split = samples()
     network, _ = brf_lava.read_network(str(network_file))
@@ -387,7 +387,7 @@ def test_the_examples_of_how_to_add_something_work(network_file: Path, tmp_path:
     from brf_lava.data.places import DataFiles
     from brf_lava.data.task import TaskSpec
     from brf_lava.neurons import fixed, real
-    from brf_lava.run.verify import plain_run
+    from brf_lava.run.execute import plain_run
 
     real_step, fixed_step, task, backend, command = snippets("CONTRIBUTING.md")
     scope: dict[str, Any] = {**vars(real), **vars(fixed), "spike": real.spike, **globals()}

@@ -19,8 +19,8 @@ from command_line import assert_failed, assert_worked, brf_lava, printed
 from networks import give_commands, short_ecg
 
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
-from brf_lava.board.crossover import Comparison, compare_with_dense
 from brf_lava.board.describe import LayerShape, NetworkShape
+from brf_lava.board.energy import Comparison, compare_with_dense
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg.level_cross import encode, rebuild

@@ -256,7 +256,8 @@ def write_run(folder: RunFolder, recipe: Recipe | None = None, accuracy: float =
     checkpoint = write_model(folder, recipe or small_recipe(folder.cell[1]), accuracy)
     folder.network.write_bytes(b"net")
     measured = {"backend": "engine", "samples": 2, "steps": STEPS, "accuracy": accuracy / 2}
-    measured |= {"cost": {"sops": 50.0}, "agreement": 0.9, "saturations": 3}
+    measured |= {"cost": vars(run_result.SpikeCost(50.0, 1.0, 2.0, 3.0, 400.0)), "agreement": 0.9}
+    measured |= {"saturations": 3, "seconds": 1.0, "checked": False, "reference": None}
     measured |= {"inputs": {"mean": 1.0, "peak": 1}, "layers": []}
     contents = {"format": run_result.FORMAT, "schema": run_result.SCHEMA, "result": measured}
     contents |= {"data": vars(SOURCE), "network": {"model": checkpoint.fingerprint}}

@@ -177,13 +177,13 @@ def test_two_processes_run_as_one(data: Path, network: Path, tmp_path: Path) -> 
 WRONG = """
 import os
 from brf_lava.backends import engine
-run = engine._run_chunk
-def wrong(network, x, recording):
-    activity = run(network, x, recording)
+run = engine.run
+def wrong(*arguments):
+    activity = run(*arguments)
     if os.environ.get("RANK") == "1":
         activity.outputs[-1, -1, 0] += 1
     return activity
-engine._run_chunk = wrong
+engine.run = wrong
 from brf_lava.io import world
 if "CHILD" in globals():
     world.PROGRAM = (*world.PROGRAM[:-1], CHILD)

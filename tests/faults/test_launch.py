@@ -28,8 +28,7 @@ from lava_faults.chain import STEPS, run_chain
 from brf_lava.backends.sim import launch, lava_net
 from brf_lava.backends.sim.launch import run_graph, shared_array
 from brf_lava.errors import LavaRunError, ParameterError
-from brf_lava.proc.sink.process import Sink
-from brf_lava.proc.source.process import Source
+from brf_lava.proc.io.process import Sink, Source
 
 pytestmark = pytest.mark.timeout(120)
 SOON = 60.0  # s, for what takes one on an idle machine

@@ -9,8 +9,7 @@ import numpy as np
 from lava.magma.core.run_configs import Loihi2SimCfg
 
 from brf_lava.backends.sim.launch import run_graph, shared_array
-from brf_lava.proc.sink.process import Sink
-from brf_lava.proc.source.process import Source
+from brf_lava.proc.io.process import Sink, Source
 from lava_faults.process import Faulty
 
 STEPS = 10

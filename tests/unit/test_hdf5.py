@@ -27,7 +27,7 @@ from brf_lava.network import file as hdf5
 from brf_lava.network.activity import FloatActivity, TestVectors
 from brf_lava.network.file import read_network, read_vectors, write_layer, write_network
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.run.check import assert_equal
+from brf_lava.run.execute import assert_equal
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "network_v4.h5"
 PROVENANCE = {"task": "ecg", "seed": 7, "classes": ["a", "ü"], "metrics": {"accuracy": 0.5}}

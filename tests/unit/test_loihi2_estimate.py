@@ -30,10 +30,9 @@ from brf_lava.config.recipe import load_recipe, override
 from brf_lava.config.shipped import shipped
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import DataError
-from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.file import write_network
-from brf_lava.run.result import measure, summarize, write_result
-from brf_lava.run.sop import SpikeCounts, Spikes
+from brf_lava.run.result import Spikes, contents, measure, summarize, write_result
 from brf_lava.run.stored import RunFile, read_run
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -247,7 +246,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for part in (slice(0, 1), slice(1, 3))
     ]
     result = summarize(network, parts, dataset.test.y, None, backend="engine", checked=False)
-    write_result(result, dataset.source, network.provenance, tmp_path / "run.json")
+    values = contents(result, dataset.source, network.provenance)
+    write_result(values, tmp_path / "run.json")
     return tmp_path / "run.json"
 
 
@@ -278,11 +278,14 @@ def test_what_a_run_stores_is_read_back(stored: Path) -> None:
 
 
 def test_graded_inputs_count_as_one_each() -> None:
-    signal = np.array([[[0, -3, 200]], [[0, 0, 1]]])
-    counts = SpikeCounts.of([signal])
-    assert counts.spikes() == (Spikes(mean=3.0, peak=2),)
-    both = SpikeCounts.of_parts([counts, SpikeCounts(1, (7,), (4,))])
-    assert both.spikes() == (Spikes(mean=5.0, peak=4),)
+    """In two samples, one part each: 3 and 7 inputs that are not 0, at most 2 and 4 in a step."""
+    network = random_network(np.random.default_rng(0), (4, 2, 2), input_range=(-3, 200))
+    x = np.array([[[0, -3, 200, 0], [1, 1, 1, 1]], [[0, 0, 1, 0], [0, 5, 5, 5]]])  # [T, B, I]
+    silent = Activity(np.zeros((2, 1, 2), np.int64), (np.zeros((2, 1, 2), np.int8),), 0)
+    parts = [measure(network, x[:, b : b + 1], silent, 0.0) for b in (0, 1)]
+    labels = np.zeros((2, 2), np.uint8)
+    result = summarize(network, parts, labels, None, backend="engine", checked=False)
+    assert result.inputs == Spikes(mean=5.0, peak=4)
 
 
 def put(value: Any, *path: str | int) -> Callable[[Any], Any]:

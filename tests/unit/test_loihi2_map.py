@@ -18,8 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_network
 
-from brf_lava.backends.loihi2.listing import words
-from brf_lava.backends.loihi2.machine import COEFFICIENT
+from brf_lava.backends.loihi2.machine import COEFFICIENT, words
 from brf_lava.backends.loihi2.program import network_programs
 from brf_lava.board import fits
 from brf_lava.board.describe import (

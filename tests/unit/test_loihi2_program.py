@@ -17,7 +17,6 @@ from networks import SPIKING, fixed_constants, random_inputs, random_network, ra
 
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2 import assembler
-from brf_lava.backends.loihi2.listing import live, need_lines, words
 from brf_lava.backends.loihi2.machine import (
     COEFFICIENT,
     CONSTANT,
@@ -27,7 +26,10 @@ from brf_lava.backends.loihi2.machine import (
     Operation,
     Program,
     Register,
+    live,
+    need_lines,
     run_program,
+    words,
 )
 from brf_lava.backends.loihi2.program import current_range, network_programs, program_for
 from brf_lava.board.describe import width

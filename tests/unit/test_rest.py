@@ -21,8 +21,7 @@ from brf_lava.network.rest import check_rest, restless
 from brf_lava.neurons import families, fixed, real
 from brf_lava.neurons.boundary import harmonic_growth_per_step
 from brf_lava.neurons.fixed import mul
-from brf_lava.run.execute import execute
-from brf_lava.run.verify import verify_backend
+from brf_lava.run.execute import execute, verify_backend
 
 RESONATORS = [families.RF, families.BRF, families.HRF, families.BHRF]
 COUNT = 400

@@ -20,22 +20,21 @@ from brf_lava.errors import (
     NotEnoughMemoryError,
     ParameterError,
 )
-from brf_lava.network.activity import FloatActivity
+from brf_lava.network.activity import Activity, FloatActivity
 from brf_lava.network.decision import UNLABELED, Decision
-from brf_lava.network.layers import FixedNetwork
+from brf_lava.network.layers import FixedLayer, FixedNetwork
 from brf_lava.neurons import fixed
-from brf_lava.run.check import assert_equal
 from brf_lava.run.evaluate import predict
-from brf_lava.run.execute import execute, work
+from brf_lava.run.execute import assert_equal, execute, work
 from brf_lava.run.result import (
     accuracy,
+    contents,
     decision_of,
     measure,
     reference_from,
     summarize,
     write_result,
 )
-from brf_lava.run.sop import SpikeCounts, spike_cost
 
 
 @pytest.fixture
@@ -69,14 +68,14 @@ def test_long_sequences_are_run_fewer_at_a_time(
     x = random_spikes(np.random.default_rng(2), 30, 5, 4)
     together = engine.run(network, x)
     sizes: list[int] = []
-    original = engine._run_chunk
+    original = engine.forward
 
-    def seen(network: FixedNetwork, x: Any, recording: None) -> Any:
+    def seen(layer: FixedLayer, x: Any, **options: Any) -> Any:
         sizes.append(x.shape[1])
-        return original(network, x, recording)
+        return original(layer, x, **options)
 
-    monkeypatch.setattr(engine, "_run_chunk", seen)
-    for allowed, expected in ((2 * 30 * 3 * 7 * 8, [2, 2, 1]), (1, [1] * 5)):
+    monkeypatch.setattr(engine, "forward", seen)
+    for allowed, expected in ((2 * 30 * 3 * 7 * 8, [2, 2, 2, 2, 1, 1]), (1, [1] * 10)):
         sizes.clear()
         monkeypatch.setattr(engine, "CHUNK_BYTES", allowed)
         assert_equal(engine.run(network, x), together, "chunks", "all at once")
@@ -116,9 +115,11 @@ def test_synaptic_operations_by_hand() -> None:
     first, second = np.zeros((10, 2, 7), np.int8), np.zeros((10, 2, 5), np.int8)
     first[4, 1, 2:4] = first[6, 0, 0] = 1  # three of the first layer, two of the second
     second[5, 1, 1] = second[6, 0, 1] = 1
-    counts = SpikeCounts.of((x, first, second))
-    assert (counts.samples, counts.totals, counts.peaks) == (2, (3, 3, 2), (3, 2, 1))
-    cost = spike_cost(network, 10, counts)
+    activity = Activity(np.zeros((10, 2, 3), np.int64), (first, second), 0)
+    part = measure(network, x, activity, 0.1)
+    assert (part.totals.tolist(), part.peaks.tolist()) == ([3, 3, 2], [3, 2, 1])
+    labels = np.zeros((2, 10), np.uint8)
+    cost = summarize(network, [part], labels, None, backend="engine", checked=False).cost
     assert cost.sops == 5 / 2
     assert cost.input_synops == 3 * 7 / 2
     assert cost.recurrent_synops == 3 * 7 / 2
@@ -181,7 +182,7 @@ def test_a_result_says_what_the_numbers_say(
     assert result.sops_per_step == pytest.approx(sops / 40)
     assert result.sop_ratio == pytest.approx(sops / 50)
     source = DataSource("qtdb", "some data", "abc")
-    write_result(result, source, {"task": "ecg"}, tmp_path / "run.json")
+    write_result(contents(result, source, {"task": "ecg"}), tmp_path / "run.json")
     stored = json.loads((tmp_path / "run.json").read_text())
     assert stored["format"] == "brf-lava-run"
     assert stored["schema"] == 3

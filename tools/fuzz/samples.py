@@ -279,7 +279,7 @@ def task(folder: Path) -> Reader:
 
 
 def run_json(folder: Path) -> Reader:
-    from brf_lava.run.result import FORMAT, SCHEMA
+    from brf_lava.run.result import FORMAT, SCHEMA, SpikeCost
     from brf_lava.run.stored import read_run
 
     spikes, shape = {"mean": 3.5, "peak": 7}, {"recurrent": False, "weight_bits": 8}
@@ -288,7 +288,8 @@ def run_json(folder: Path) -> Reader:
         for name, i, n in (("BRF", 4, 5), ("LI", 5, 2))
     ]
     result = {"backend": "engine", "steps": 9, "samples": 2, "accuracy": 0.5, "agreement": None}
-    result |= {"cost": {"sops": 3.5}, "saturations": 0, "inputs": spikes, "layers": layers}
+    result |= {"cost": vars(SpikeCost(3.5, 1.0, 2.0, 3.0, 400.0)), "saturations": 0, "seconds": 1.0}
+    result |= {"checked": False, "reference": None, "inputs": spikes, "layers": layers}
     content = {"format": FORMAT, "schema": SCHEMA, "result": result}
     content["data"] = {"kind": "own", "description": "d", "fingerprint": "f"}
     content["network"] = {"model": "m", "task": "ecg", "neurons": {}}

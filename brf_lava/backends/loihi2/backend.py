@@ -13,7 +13,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,9 @@ from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.backends.loihi2.assembler import find_assembler, machine_code
-from brf_lava.backends.loihi2.doctor import require_loihi2
-from brf_lava.backends.loihi2.hosts import Loihi2Options, use_host
+from brf_lava.backends.loihi2.hosts import Loihi2Options, require_loihi2, use_host
 from brf_lava.backends.loihi2.program import check_values, network_programs
-from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
+from brf_lava.backends.sim.lava_net import exact_dense, out_port, wire
 from brf_lava.board.describe import network_shape
 from brf_lava.board.fits import place
 from brf_lava.errors import BackendUnavailableError, LavaRunError, ParameterError, explained
@@ -34,9 +32,9 @@ from brf_lava.io.shared_memory import shared_array
 from brf_lava.network.activity import Activity
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.neurons.fixed import STATE_WIDTH
+from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS, Microcode
 
 OnPlacement = Callable[[Sequence[str]], None]
-Assembled = tuple[Path, dict[str, int]]  # the file of its machine code, and its constants by name
 
 
 def reset_interval(steps: int, delay: int = 0) -> int:
@@ -54,22 +52,17 @@ def run_on_loihi2(
     """Run the network from zero state, sample by sample in one stream.
 
     States never leave the chip: the saturations are those of the integer engine for the same input.
-
-    Args:
-        network: What to run.
-        x: [T, B, I], int8 or uint8 in the network's range; at least one step and one sample.
-        options: Which board, and how.
-        on_placement: Called with where it runs, and where each process does, a line each.
-
-    Raises:
-        ParameterError, DoesNotFitError: For other input, and a network that no board can hold.
-        BackendUnavailableError: If something is missing, or a process would run on the host's CPU.
-        LavaRunError: If the run fails.
+    x: [T, B, I], int8 or uint8 in the network's range; at least one step and one sample.
+    on_placement: called with where it runs, and where each process does, a line each. Raises:
+    ParameterError and DoesNotFitError for other input, and a network that no board can hold;
+    BackendUnavailableError if something is missing, or a process would run on the host's CPU;
+    LavaRunError if the run fails.
     """
     engine.check_input(network, x)
     steps, samples, _ = x.shape
     if not steps or not samples:
         raise ParameterError(f"input: shape {x.shape}; at least one step and sample are needed.")
+    interval = reset_interval(steps, options.io_delay)
     check_values(network)
     if options.profile is not None:
         place(network_shape(network, "the network"), options.profile).require_fit("the network")
@@ -80,7 +73,7 @@ def run_on_loihi2(
         for index, program in enumerate(network_programs(network)):
             path = Path(folder) / f"layer{index}-{program.fingerprint}.dasm"  # as in public models
             path.write_bytes(machine_code(assembler, program))
-            programs.append((path, program.constants))
+            programs.append(Microcode(path, program.constants, interval, reset_step=index))
         if on_placement is not None:
             on_placement([host.describe()])
         outputs, spikes = _run_stream(network, x, programs, options.io_delay, on_placement)
@@ -90,7 +83,7 @@ def run_on_loihi2(
 def _run_stream(
     network: FixedNetwork,
     x: NDArray[Any],
-    programs: Sequence[Assembled],
+    programs: Sequence[Microcode],
     delay: int,
     on_placement: OnPlacement | None,
 ) -> tuple[NDArray[np.int64], tuple[NDArray[np.int8], ...]]:
@@ -98,12 +91,12 @@ def _run_stream(
     from lava.magma.core.run_configs import Loihi2HwCfg
 
     steps, samples, _ = x.shape
-    interval = reset_interval(steps, delay)
+    interval = programs[0].reset_interval
     total = (samples - 1) * interval + delay + steps + len(network.layers)
     stream = np.zeros((samples, interval, network.inputs), x.dtype)  # silent between samples
     stream[:, :steps] = x.transpose(1, 0, 2)
     stream = stream.reshape(-1, network.inputs)
-    readout, records = _build(network, stream, programs, interval, total)
+    readout, records = _build(network, stream, programs, total)
     what = f"Loihi 2 run of {total} steps"
     with explained(LavaRunError, what, "Look at the board and at what it says."):
         executable = readout.compile(Loihi2HwCfg(select_tag="fixed_pt"))
@@ -150,8 +143,7 @@ def _placed(processes: Sequence[Any]) -> tuple[list[str], list[str]]:
     from lava.magma.core.model.nc.model import AbstractNcProcessModel
     from lava.magma.core.model.py.model import AbstractPyProcessModel
 
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     kinds = {AbstractNcProcessModel: "neuro core", AbstractPyProcessModel: "host CPU"}
     lines, strays = [], []
@@ -165,41 +157,25 @@ def _placed(processes: Sequence[Any]) -> tuple[list[str], list[str]]:
 
 
 def _build(
-    network: FixedNetwork,
-    stream: NDArray[Any],
-    programs: Sequence[Assembled],
-    interval: int,
-    total: int,
+    network: FixedNetwork, stream: NDArray[Any], programs: Sequence[Microcode], total: int
 ) -> tuple[Any, list[NDArray[Any]]]:
     """The readout's process, and what each layer sends, in shared memory [total, N]."""
     from lava.proc.embedded_io.spike import NxToPyAdapter, PyToNxAdapter
 
-    from brf_lava.proc.microcode import INPUT_MESSAGE_BITS, MESSAGE_BITS, Microcode
-    from brf_lava.proc.sink.process import Sink
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Sink, Source
 
     bits = 0 if network.input_range == (0, 1) else INPUT_MESSAGE_BITS
     source = Source(recording=stream, name="input")
     adapter = PyToNxAdapter(shape=(network.inputs,), num_message_bits=bits)
     source.s_out.connect(adapter.inp)
-    sender, records = adapter.out, []
-    named = zip(network.layer_names, network.layers, programs, strict=True)
-    for index, (name, layer, (path, constants)) in enumerate(named):
-        if layer.recurrent is not None and not layer.recurrent.mantissa.any():
-            layer = replace(layer, recurrent=None)
-        neurons, synapse, _, out = wire_layer(
-            layer,
-            name,
-            partial(exact_dense, message_bits=bits),
-            exact_dense,
-            microcode=Microcode(path, constants, interval, index),
-        )
-        sender.connect(synapse.s_in)
-        sender, bits = out, 0
-        size, spiking = layer.shape[0], layer.neuron.spiking
-        record = shared_array((total, size), np.int8 if spiking else np.int32)
-        back = NxToPyAdapter(shape=(size,), num_message_bits=0 if spiking else MESSAGE_BITS)
+    extras = [{"microcode": program} for program in programs]
+    first_dense = partial(exact_dense, message_bits=bits)
+    layers, records = wire(network, adapter.out, first_dense, exact_dense, extras), []
+    for name, neurons in zip(network.layer_names, layers, strict=True):
+        out, spiking = out_port(neurons), neurons.neuron.spiking
+        record = shared_array((total, *out.shape), np.int8 if spiking else np.int32)
+        back = NxToPyAdapter(shape=out.shape, num_message_bits=0 if spiking else MESSAGE_BITS)
         out.connect(back.inp)
         back.out.connect(Sink(record=record, name=f"output of {name}").a_in)
         records.append(record)
-    return neurons, records
+    return layers[-1], records

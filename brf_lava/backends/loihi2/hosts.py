@@ -1,17 +1,26 @@
-"""Which Loihi 2 to use, and whether it is there: a board of a job scheduler, or on the network."""
+"""Which Loihi 2 to use, and what of all that a run there needs is here: six checks.
+
+A board belongs to a job scheduler, or is on the network. Lava is looked for, not imported. An
+assembler plug-in is loaded, with whatever it imports.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from brf_lava.backends.loihi2.assembler import GUIDE, WHAT, ReadyCode, find_assembler
 from brf_lava.config.profile import GENERATIONS, Loihi2Profile
-from brf_lava.errors import BackendUnavailableError, ParameterError, explained
+from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError, explained
 
+EXTENSION = "lava.utils.loihi2_profiler"  # by this module Lava itself recognizes the extension
 SECONDS = 5.0  # that the scheduler or a host may take to answer
 DELAY_MAX = 1000  # steps; every sample is so much longer, and memory with it
 # States of nodes in which the scheduler gives them no new work, as sinfo shortens them; a * after
@@ -47,16 +56,14 @@ def answer(command: Sequence[str]) -> str | None:
         return None
 
 
-def up_names(listed: str, state: int) -> list[str]:
-    """What is up and takes work, of a list that ``sinfo`` prints with the state in this column."""
-    rows = [line.split() for line in listed.splitlines()[1:]]
-    names = [
-        row[0].rstrip("*")
-        for row in rows
-        if len(row) > state and not row[1].startswith(NOT_UP)  # a partition's availability
-        if not row[state].startswith(NOT_UP) and not row[state].endswith("*")
-    ]
-    return list(dict.fromkeys(names))
+def up_names(*options: str) -> list[str] | None:
+    """What is up and takes work. options: of sinfo, what to list. None: there is no scheduler."""
+    listed = answer(["sinfo", "--noheader", *options])
+    if listed is None:
+        return None
+    rows = [line.split() for line in listed.splitlines()]  # availability, state, name
+    answering = (row for row in rows if len(row) == 3 and row[0] == "up" and row[1][-1] != "*")
+    return list(dict.fromkeys(row[2] for row in answering if not row[1].startswith(NOT_UP)))
 
 
 @dataclass(frozen=True)
@@ -108,43 +115,39 @@ class Loihi2Options:
 
     def look(self) -> tuple[Finding, Finding, Loihi2Options]:
         """Whether the host is here, whether its board is, and these options with both chosen."""
-        if not (self.host == "slurm" or self.partition or self.board):
-            address = self.address or os.environ.get("NXSDKHOST")
-            if address:  # asked by a ping, as by Lava, which takes no host otherwise
-                host = Finding(HOST, True, f"ethernet, NXSDKHOST={address}")
-                answers = answer(["ping", "-c", "1", "--", address]) is not None
-                what = f"{address} {'answers' if answers else 'does not answer'} the program ping"
-                advice = "" if answers else "switch it on, correct the address, or install ping"
-                board = Finding(BOARD, answers, what, advice)
-                return host, board, replace(self, address=address)
-        listed = None if self.host == "ethernet" else answer(["sinfo"])
-        if listed is None:
+        address = self.address or os.environ.get("NXSDKHOST")
+        if address and not (self.host == "slurm" or self.partition or self.board):
+            # asked by a ping, as by Lava, which takes no host otherwise
+            answers = answer(["ping", "-c", "1", "--", address]) is not None
+            what = f"{address} {'answers' if answers else 'does not answer'} the program ping"
+            advice = "" if answers else "switch it on, correct the address, or install ping"
+            host = Finding(HOST, True, f"ethernet, NXSDKHOST={address}")
+            return host, Finding(BOARD, answers, what, advice), replace(self, address=address)
+        up = None if self.host == "ethernet" else up_names("--format=%a %t %R")
+        if up is None:
             slurm = f", no scheduler (sinfo) that answers within {SECONDS:g} s"
             what = f"no --address, no NXSDKHOST{slurm if self.host != 'ethernet' else ''}"
             advice = "name a board with --address, or log in to a host with boards"
             nobody = Finding(BOARD, False, "there is no host to ask", "find the host first")
             return Finding(HOST, False, what, advice), nobody, self
-        return Finding(HOST, True, "slurm, sinfo answers"), *self._look_for_board(listed)
+        return Finding(HOST, True, "slurm, sinfo answers"), *self._look_for_board(up)
 
-    def _look_for_board(self, listed: str) -> tuple[Finding, Loihi2Options]:
-        """Of a scheduler. listed: its partitions."""
+    def _look_for_board(self, up: list[str]) -> tuple[Finding, Loihi2Options]:
+        """Of a scheduler. up: its partitions."""
         partition, board = self.partition, self.board
         if not (partition or board):
             partition, board = os.environ.get("PARTITION"), os.environ.get("BOARD")
-        if board and not partition:
-            if board in up_names(answer(["sinfo", "-N"]) or "", state=3):
-                return Finding(BOARD, True, f"{board} is up"), replace(self, board=board)
-            what = f"{board} is not among those that are up"
-            return Finding(BOARD, False, what, "look at 'sinfo -N' and name another"), self
-        partitions = up_names(listed, state=4)
+        kind = "partition"
         wanted = [partition] if partition else self.profile.partitions if self.profile else ()
+        if board and not partition:
+            kind, up, wanted = "board", up_names("--Node", "--format=%a %t %N") or [], [board]
         for name in wanted:
-            if name in partitions:
-                chosen = replace(self, partition=name, board=None)
-                return Finding(BOARD, True, f"partition {name} is up"), chosen
-        what = f"none of {', '.join(wanted) or 'no partition'} among the partitions that are up"
-        advice = "name one with --partition, or another --profile"
-        return Finding(BOARD, False, f"{what}: {', '.join(partitions) or 'none'}", advice), self
+            if name in up:
+                chosen: dict[str, Any] = {"partition": None, "board": None, kind: name}
+                return Finding(BOARD, True, f"{kind} {name} is up"), replace(self, **chosen)
+        what = f"none of {', '.join(wanted) or f'no {kind}'} among the {kind}s that are up"
+        advice = f"name one with --{kind}, or another --profile"
+        return Finding(BOARD, False, f"{what}: {', '.join(up) or 'none'}", advice), self
 
     @property
     def generation(self) -> str | None:
@@ -176,3 +179,60 @@ def use_host(options: Loihi2Options) -> None:
     os.environ.pop("NXSDKHOST", None)  # names a board on the network, and Lava leaves it there
     places = {"PARTITION": options.partition, "BOARD": options.board}
     os.environ.update({name: place for name, place in places.items() if place})
+
+
+def examine(options: Loihi2Options) -> tuple[list[Finding], Loihi2Options]:
+    """What a run needs, and what is here; and the options with a host and a board chosen."""
+    name = "Lava on Python 3.10 to 3.13"
+    try:
+        lava = Finding(name, True, f"lava-nc {version('lava-nc')}")
+    except PackageNotFoundError:
+        lava = Finding(name, False, "no package lava-nc", "brf-lava install-lava")
+    name, module = "Intel's Loihi extension", f"module {EXTENSION}"
+    advice = "lava-loihi is for members of Intel's Neuromorphic Research Community; install it on"
+    extension = Finding(name, False, f"no {module}", f"{advice} the board's host")
+    with suppress(Exception):  # not even Lava is here, or its first lines fail
+        if find_spec(EXTENSION) is not None:
+            extension = Finding(name, True, module)
+    host, board, chosen = options.look()
+    # No public command says what a board has; LOIHI_GEN is what its users set.
+    wanted, inherited = options.generation, os.environ.get("LOIHI_GEN")
+    generation = Finding("chip generation", True, wanted or "none named")
+    if inherited not in (None, wanted) and not options.chip_generation:
+        what = f"{wanted} is wanted, LOIHI_GEN={inherited}"
+        advice = "name the board's with --chip-generation, or with another --profile"
+        generation = Finding("chip generation", False, what, advice)
+    return [lava, extension, _assembler(options), host, board, generation], chosen
+
+
+def missing(findings: Sequence[Finding]) -> str:
+    """The names of what is not here, with commas between."""
+    return ", ".join(finding.name for finding in findings if not finding.found)
+
+
+def require_loihi2(options: Loihi2Options | None = None) -> Loihi2Options:
+    """The options with a host and a board chosen. Raises: BackendUnavailableError with findings."""
+    findings, chosen = examine(options or Loihi2Options())
+    if missing(findings):
+        raise BackendUnavailableError(
+            "backend 'loihi2' cannot run here. Looked for: "
+            f"{'; '.join(finding.line() for finding in findings)}. See 'brf-lava doctor' and "
+            "deploy/README.md, or use --backend sim or engine."
+        )
+    return chosen
+
+
+def _assembler(options: Loihi2Options) -> Finding:
+    """A plug-in that can be loaded, or any of the ready files that can be read."""
+    try:
+        code = find_assembler(options.microcode, options.assembler)
+    except BrfLavaError as error:
+        problem, _, remedy = str(error).removeprefix(f"{WHAT}: ")[:-1].partition(". ")
+        return Finding(WHAT, False, problem, remedy or GUIDE)
+    if not isinstance(code, ReadyCode):
+        return Finding(WHAT, True, f"plug-in {options.assembler or code.name}")
+    gone = [str(path) for path in code.files.values() if not os.access(path, os.R_OK)]
+    detail = f"{code.name}, {len(code.files)} assembled programs"
+    detail += f", without {', '.join(gone)}" if gone else ""
+    found = len(gone) < len(code.files)
+    return Finding(WHAT, found, detail, "" if found else f"list files that exist. {GUIDE}")

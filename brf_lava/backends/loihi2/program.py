@@ -120,15 +120,15 @@ def state_ranges(neuron: Neuron, constants: Any) -> dict[str, tuple[int, int]]:
         spiking = max(0, fixed.STATE_MAX - constants.theta - 1)
         steady = unit * one // (one - constants.gamma)
         kept = fixed.mul(min(spiking, steady), constants.gamma, constants.parameter_bits)
+        if kept + unit > fixed.STATE_MAX:
+            raise ParameterError(
+                f"{neuron.name}.q: can reach {kept + unit}; a {fixed.STATE_WIDTH}-bit state holds "
+                f"at most {fixed.STATE_MAX}. Use fewer state bits, a larger theta or a smaller "
+                "gamma."
+            )
         ranges["q"] = (0, kept + unit)
     if "a" in ranges:
         ranges |= {"a": (0, 1 << fixed.ADAPTATION_BITS), "z": (0, 1)}
-    for name, (_, high) in ranges.items():
-        if high > fixed.STATE_MAX:
-            raise ParameterError(
-                f"{neuron.name}.{name}: can reach {high}; a {fixed.STATE_WIDTH}-bit state holds at "
-                f"most {fixed.STATE_MAX}. Use fewer state bits, a larger theta or a smaller gamma."
-            )
     return ranges
 
 
@@ -201,11 +201,6 @@ class _Builder:
         """1 as a coefficient."""
         return self.constant("one", 1 << self.constants.parameter_bits)
 
-    @property
-    def unit(self) -> str:
-        """1 as a state integer."""
-        return self.constant("unit", self.constants.unit)
-
 
 def _rotate(p: _Builder, kept: str) -> None:
     """u and v of an RF or BRF; kept: the register of what multiplies both."""
@@ -228,7 +223,8 @@ def _swing(p: _Builder, friction: str) -> None:
 def _refractory(p: _Builder) -> str:
     """Spike of a balanced neuron, then its refractory variable."""
     z = p.run("LT", "z", p.add("threshold", "theta", "q_old"), "u")
-    p.add("q", p.scale("q_kept", "q_old", "gamma"), p.gated("q_gain", z, p.unit))
+    unit = p.constant("unit", p.constants.unit)
+    p.add("q", p.scale("q_kept", "q_old", "gamma"), p.gated("q_gain", z, unit))
     return z
 
 

@@ -1,7 +1,4 @@
-"""netx's Network for files that hold our layers, alone or among those of lava-dl.
-
-Importable only with Lava and lava-dl: use ``brf_lava.Network``, which says so.
-"""
+"""netx's Network for files that hold our layers, alone or among those of lava-dl."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from lava.magma.core.decorator import implements
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from brf_lava.backends.sim.lava_net import exact_dense, wire_layer
+from brf_lava.backends.sim.lava_net import exact_dense, out_port, wire_layer
 from brf_lava.errors import NetworkFileError, ParameterError, explained
 from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
@@ -52,7 +49,7 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
         )
         self.output_message_bits = 0 if layer.neuron.spiking else MESSAGE_BITS
         dense = partial(exact_dense, sparse=sparse)
-        self.neuron, self.synapse, self.synapse_rec, out = wire_layer(
+        self.neuron, self.synapse, self.synapse_rec = wire_layer(
             layer,
             name,
             partial(dense, message_bits=input_message_bits),
@@ -61,13 +58,8 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
         self.inp = InPort(shape=self.synapse.s_in.shape)
         self.out = OutPort(shape=self.shape)
         self.inp.connect(self.synapse.s_in)
-        out.connect(self.out)
+        out_port(self.neuron).connect(self.out)
         self._clean()
-
-    @property
-    def block(self) -> str:
-        """Its name among netx's blocks."""
-        return "Dense" if self.synapse_rec is None else "RecurrentDense"
 
 
 class Network(hdf5.Network):  # type: ignore[misc]

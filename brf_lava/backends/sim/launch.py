@@ -10,6 +10,7 @@ which ends with its last user, instead of in segments that a process of Lava's m
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -80,27 +81,27 @@ def run_graph(
             cannot be compiled, and a lack of processes or handles.
         ParameterError: For less than one step, and as `step_limit`.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
     if steps < 1:
         raise ParameterError(f"Lava run: {steps} steps; it needs at least 1.")
-    runtime = _compiled(process, run_cfg)
-    with signals_held(*HELD_SIGNALS) as held:
-        try:
-            _start(runtime)
-            runtime.start(RunSteps(num_steps=steps, blocking=False))
-            _watch(runtime, steps, deadline, step_limit(), held, counter, on_progress)
-        finally:
-            _dispose(runtime)
+
+    def where() -> str:
+        return "" if counter is None else f", {int(counter[0])} of {steps} steps done"
+
+    with (
+        signals_held(*HELD_SIGNALS) as held,
+        running(process, run_cfg, where=where, steps=steps) as graph,
+    ):
+        _watch(graph, held, deadline, counter, on_progress)
     if held:  # and its handler has returned
-        raise LavaRunError(
-            f"Lava run{_at_step(counter, steps)}: stopped by {signal.Signals(held[0]).name}."
-        )
+        raise LavaRunError(f"Lava run{where()}: stopped by {signal.Signals(held[0]).name}.")
 
 
 class Running:
-    """The processes of a graph that is under way."""
+    """The processes of a graph that is under way. where: how far, such as ", 3 steps done"."""
 
-    def __init__(self, runtime: _Runtime) -> None:
+    def __init__(self, runtime: _Runtime, where: Callable[[], str]) -> None:
+        self.runtime, self.where = runtime, where
         self._actors = runtime._messaging_infrastructure.actors
 
     @property
@@ -108,7 +109,7 @@ class Running:
         """What becomes ready when a process has ended or raised, for `connection.wait` and poll."""
         return [each for actor in self._actors for each in (actor.sentinel, actor._pconn)]
 
-    def raise_late(self, where: str, seconds: float) -> NoReturn:
+    def raise_late(self, seconds: float) -> NoReturn:
         """Raise LavaRunError with the processes that a step waits for, not waiting themselves."""
         found = []
         for process in self._actors:
@@ -117,16 +118,14 @@ class Running:
                 if status[0] in STATES:
                     found.append(f"process {process.name} {STATES[status[0]]}")
         raise LavaRunError(
-            f"Lava run{where}: no step finished for {seconds:g} s, "
+            f"Lava run{self.where()}: no step finished for {seconds:g} s, "
             f"{', '.join(found) or 'all processes wait'}. Let it go on (kill -CONT), close what "
             f"needs the memory, or allow more time (--timeout and {STEP_VARIABLE})."
         )
 
-    def raise_fault(self, where: str) -> NoReturn:
-        """Raise LavaRunError: exceptions of process models first, then children that ended.
-
-        where: how far the run was, such as ", 3 steps done".
-        """
+    def raise_fault(self) -> NoReturn:
+        """Raise LavaRunError: exceptions of process models first, then children that ended."""
+        run = f"Lava run{self.where()}"
         for actor in self._actors:
             try:
                 report = actor._pconn.recv() if actor._pconn.poll() else None
@@ -135,43 +134,43 @@ class Running:
             if report is not None:
                 fault, trace = report
                 fault.__cause__ = ChildTracebackError(f"\n{trace}")
-                text = " ".join(str(fault).split())
-                raise LavaRunError(
-                    f"Lava run{where}: process {actor.name} raised {type(fault).__name__}: {text}"
-                ) from fault
-        processes = {process.sentinel: process for process in self._actors}
-        for sentinel in connection.wait(list(processes), 0):
-            process = processes[sentinel]
-            # its pipe closes a moment before it has an exit code
-            multiprocessing.Process.join(process, GRACE)
-            code = process.exitcode
-            if code is not None and code < 0:
-                name = signal.Signals(-code).name
-                how = f"was killed by {name}{SIGKILL_HINT if name == 'SIGKILL' else ''}"
-            else:
-                how = f"ended too early, exit code {code}; see its output"
-            raise LavaRunError(f"Lava run{where}: process {process.name} {how}.")
+                text = f"raised {type(fault).__name__}: {' '.join(str(fault).split())}"
+                raise LavaRunError(f"{run}: process {actor.name} {text}") from fault
+        for actor in self._actors:
+            if connection.wait([actor.sentinel], 0):
+                # its pipe closes a moment before it has an exit code
+                multiprocessing.Process.join(actor, GRACE)
+                how = f"ended too early, exit code {actor.exitcode}; see its output"
+                if (actor.exitcode or 0) < 0:
+                    name = signal.Signals(-actor.exitcode).name
+                    how = f"was killed by {name}{SIGKILL_HINT if name == 'SIGKILL' else ''}"
+                raise LavaRunError(f"{run}: process {actor.name} {how}.")
         raise LavaRunError(
-            f"Lava run{where}: a process asked to pause or stop, or did not explain its error. "
+            f"{run}: a process asked to pause or stop, or did not explain its error. "
             "Only runs over a fixed number of steps are supported."
         )
 
 
 @contextmanager
-def running(process: Any, run_cfg: Any) -> Iterator[Running]:
+def running(
+    process: Any, run_cfg: Any, *, where: Callable[[], str], steps: int = ENDLESS
+) -> Iterator[Running]:
     """Compile the graph that `process` belongs to and let it run until the ``with`` block ends.
 
-    Arguments and errors as of `run_graph`. There is no last step: a process of the graph must
-    wait for its input, and so must this process for its output and for the `handles`. However the
-    block is left, all processes are killed and joined. Inside it Ctrl-C raises KeyboardInterrupt as
-    usual, and on Linux the processes end with the thread that entered it.
+    Arguments and errors as of `run_graph`; where: as of `Running`. Where there is no last step, a
+    process of the graph must wait for its input, and so must this process for its output and for
+    the `handles`. However the block is left, all processes are killed and joined. Inside it Ctrl-C
+    raises KeyboardInterrupt as usual, and on Linux the processes end with the thread that entered.
     """
-    runtime = _compiled(process, run_cfg)
+    remedy = "Look at its connections and the tag of run_cfg; build a new one for every run."
+    with explained(LavaRunError, "Lava run: the graph cannot be compiled", remedy):
+        executable = process.compile(run_cfg, {"pypy_channel_size": CHANNEL_SIZE})
+    runtime = _Runtime(executable, ActorType.MultiProcessing)
     try:
         with signals_held(*HELD_SIGNALS):
             _start(runtime)
-            runtime.start(RunSteps(num_steps=ENDLESS, blocking=False))
-        yield Running(runtime)
+            runtime.start(RunSteps(num_steps=steps, blocking=False))
+        yield Running(runtime, where)
     finally:
         with signals_held(*HELD_SIGNALS):
             _dispose(runtime)
@@ -218,23 +217,12 @@ class _Runtime(Runtime):
         self._is_initialized = True
 
 
-def _compiled(process: Any, run_cfg: Any) -> _Runtime:
-    remedy = "Look at its connections and the tag of run_cfg; build a new one for every run."
-    with explained(LavaRunError, "Lava run: the graph cannot be compiled", remedy):
-        executable = process.compile(run_cfg, {"pypy_channel_size": CHANNEL_SIZE})
-    return _Runtime(executable, ActorType.MultiProcessing)
-
-
 def _tied(parent: int, target: Callable[..., None], **arguments: Any) -> None:
-    _tie_to_parent(parent)
-    target(**arguments)
-
-
-def _tie_to_parent(parent: int) -> None:
-    """In a child: leave Ctrl-C to the parent, and do not outlive it."""
+    """In a child: leave Ctrl-C to the parent, do not outlive it, and do what it is there for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent(parent, signal.SIGKILL)
+    target(**arguments)
 
 
 def _start(runtime: _Runtime) -> None:
@@ -247,48 +235,39 @@ def _start(runtime: _Runtime) -> None:
 
 
 def _watch(
-    runtime: _Runtime,
-    steps: int,
-    deadline: float | None,
-    limit: float,
+    graph: Running,
     held: list[int],
+    deadline: float,
     counter: NDArray[np.int64] | None,
     on_progress: Callable[[int], None] | None,
 ) -> None:
     """Return when all steps are done or a signal came; raise on a fault or past the deadline."""
-    graph = Running(runtime)
-    handles = graph.handles
-    waiting = list(runtime.service_to_runtime)
+    limit = math.inf if counter is None else step_limit()
+    handles, waiting = graph.handles, list(graph.runtime.service_to_runtime)
     reported = looks = 0  # since a step was done: a time in which this process was stopped is one
-    while True:
+    while not held:
         for port in [port for port in waiting if port.probe()]:
             if not enum_equal(port.recv(), MGMT_RESPONSE.DONE):
                 connection.wait(handles, GRACE)
-                graph.raise_fault(_at_step(counter, steps))
+                graph.raise_fault()
             waiting.remove(port)
         looks += 1
         if counter is not None and counter[0] != reported:
             reported, looks = int(counter[0]), 0
             if on_progress:
                 on_progress(reported)
-        if held:
-            return
         if not waiting:
-            _stop(runtime)
+            _stop(graph.runtime)
             return
         if connection.wait(handles, POLL):
-            graph.raise_fault(_at_step(counter, steps))
-        if counter is not None and looks * POLL > limit:
-            graph.raise_late(_at_step(counter, steps), limit)
-        if deadline is not None and time.monotonic() > deadline:
+            graph.raise_fault()
+        if looks * POLL > limit:
+            graph.raise_late(limit)
+        if time.monotonic() > deadline:
             raise LavaRunError(
-                f"Lava run{_at_step(counter, steps)}: not done within the time-out. Allow more "
-                "time, or look for an endless loop in a process model."
+                f"Lava run{graph.where()}: not done within the time-out. Allow more time, or look "
+                "for an endless loop in a process model."
             )
-
-
-def _at_step(counter: NDArray[np.int64] | None, steps: int) -> str:
-    return "" if counter is None else f", {int(counter[0])} of {steps} steps done"
 
 
 def _stop(runtime: _Runtime) -> None:
@@ -296,10 +275,8 @@ def _stop(runtime: _Runtime) -> None:
     for port in runtime.runtime_to_service:
         port.send(MGMT_COMMAND.STOP)
     deadline = time.monotonic() + GRACE
-    running = [actor.sentinel for actor in runtime._messaging_infrastructure.actors]
-    while running and time.monotonic() < deadline:
-        ended = connection.wait(running, max(0.0, deadline - time.monotonic()))
-        running = [sentinel for sentinel in running if sentinel not in ended]
+    for actor in runtime._messaging_infrastructure.actors:
+        multiprocessing.Process.join(actor, max(0.0, deadline - time.monotonic()))
 
 
 def _dispose(runtime: _Runtime) -> None:

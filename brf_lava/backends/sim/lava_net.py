@@ -23,30 +23,33 @@ from brf_lava.io.shared_memory import shared_array
 from brf_lava.lava_support import require_lava
 from brf_lava.network.activity import Activity, at_limit
 from brf_lava.network.layers import Connection, FixedLayer, FixedNetwork
-from brf_lava.proc.hooks import Blanks, Probe
+
+Dense = Callable[..., Any]  # of connections, see `wire_layer`
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """What a layer's process writes in every step of Lava, into shared memory.
+    """What a layer's process writes in the steps of the input, into shared memory.
 
-    outputs: [steps, B, N]. saturations: [steps], states at the 24-bit limit. counter: [1], steps
-    done. window: the Lava steps, counted from 0, in which the layer computes those of the input.
+    outputs: [T, B, N]. saturations: [1], states at the 24-bit limit. counter: [1], Lava's steps
+    done. delay: steps of Lava from an input to what the layer makes of it.
     """
 
     outputs: NDArray[Any]
     saturations: NDArray[np.int64]
     counter: NDArray[np.int64]
-    window: slice
+    delay: int
     recording: Recording | None
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """A `proc.hooks.Probe`."""
-        self.outputs[step - 1] = outputs
-        states = tuple(states)
-        self.saturations[step - 1] = sum(map(at_limit, states))
-        if self.recording is not None and self.window.start < step <= self.window.stop:
-            self.recording.write(step - 1 - self.window.start, outputs, states)
+        """A `proc.neurons.process.Probe`."""
+        own = step - 1 - self.delay
+        if 0 <= own < len(self.outputs):
+            states = tuple(states)
+            self.outputs[own] = outputs
+            self.saturations[0] += sum(map(at_limit, states))
+            if self.recording is not None:
+                self.recording.write(own, outputs, states)
         self.counter[0] = step
 
 
@@ -68,52 +71,41 @@ def run_on_lava(
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from brf_lava.backends.sim.launch import run_graph
-    from brf_lava.proc.source.process import Source
+    from brf_lava.proc.io.process import Source
 
     steps, samples, _ = x.shape
     total = steps + len(network.layers)
-    probes = []
-    for index, layer in enumerate(network.layers):
-        number = np.int8 if layer.neuron.spiking else np.int32
-        probe = _Probe(
-            outputs=shared_array((total, samples, layer.shape[0]), number),
-            saturations=shared_array((total,), np.int64),
+    probes = [
+        _Probe(
+            shared_array(
+                (steps, samples, layer.shape[0]), np.int8 if layer.neuron.spiking else np.int32
+            ),
+            saturations=shared_array((1,), np.int64),
             counter=shared_array((1,), np.int64),
-            # Every dense connection delays by one step: what the engine computes in step i comes
-            # out of layer l (counted from 0) in step i + l + 1.
-            window=slice(index + 1, index + 1 + steps),
+            delay=index + 1,  # every dense connection delays by one step
             recording=recording if recording is not None and recording.index == index else None,
         )
-        probes.append(probe)
+        for index, layer in enumerate(network.layers)
+    ]
     with root_logger_kept():
         source = Source(recording=x, name="input")
+        extras = [{"samples": samples, "probe": probe.write} for probe in probes]
+        *_, readout = wire(network, source.s_out, *batch_dense(network, samples), extras)
         run_graph(
-            wire(network, source.s_out, samples, [probe.write for probe in probes]),
+            readout,
             Loihi2SimCfg(select_tag="fixed_pt"),
             total,
             timeout=timeout,
             counter=probes[-1].counter,
             on_progress=on_progress and (lambda done: on_progress(done / total)),
         )
-    *spikes, outputs = [probe.outputs[probe.window] for probe in probes]
-    return Activity(
-        outputs=outputs.astype(np.int64),
-        spikes=tuple(spikes),
-        saturations=sum(int(probe.saturations[probe.window].sum()) for probe in probes),
-    )
+    *spikes, outputs = (probe.outputs for probe in probes)
+    saturations = sum(int(probe.saturations[0]) for probe in probes)
+    return Activity(outputs.astype(np.int64), tuple(spikes), saturations)
 
 
-def wire(
-    network: FixedNetwork,
-    sender: Any,
-    samples: int,
-    probes: Sequence[Probe | None],
-    blanks: Sequence[Blanks] | None = None,
-) -> Any:
-    """The processes of all layers behind the port `sender`, (B, I); the readout's is returned.
-
-    samples: B; probes, blanks: one per layer.
-    """
+def batch_dense(network: FixedNetwork, samples: int) -> tuple[Dense, Dense]:
+    """What makes the first layer's connections of so many samples, and those of all others."""
     from brf_lava.proc.dense.process import BatchDense
 
     def dense(connection: Connection, *, name: str, largest: int = 1) -> Any:
@@ -122,37 +114,45 @@ def wire(
             samples=samples, weights=mantissa, exponent=exponent, largest=largest, name=name
         )
 
-    largest = network.largest_input
-    for index, (layer, name) in enumerate(zip(network.layers, network.layer_names, strict=True)):
-        neurons, synapse, _, out = wire_layer(
-            layer,
-            name,
-            partial(dense, largest=largest),
-            dense,
-            samples=samples,
-            probe=probes[index],
-            blanks=blanks[index] if blanks else None,
-        )
+    return partial(dense, largest=network.largest_input), dense
+
+
+def wire(
+    network: FixedNetwork,
+    sender: Any,
+    first_dense: Dense,
+    dense: Dense,
+    extras: Sequence[dict[str, Any]],
+) -> list[Any]:
+    """Build the processes of all layers behind the port `sender`; the neurons of each are returned.
+
+    first_dense, dense: as of `wire_layer`, of weights from the input and of all others. extras: of
+    each layer, as of `wire_layer`.
+    """
+    layers = []
+    for layer, name, extra in zip(network.layers, network.layer_names, extras, strict=True):
+        neurons, synapse, _ = wire_layer(layer, name, first_dense, dense, **extra)
         sender.connect(synapse.s_in)
-        sender, largest = out, 1
-    return neurons
+        sender, first_dense = out_port(neurons), dense
+        layers.append(neurons)
+    return layers
 
 
 def wire_layer(
     layer: FixedLayer,
     name: str,
-    dense: Callable[..., Any],
-    recurrent_dense: Callable[..., Any],
+    dense: Dense,
+    recurrent_dense: Dense,
     *,
     samples: int | None = None,
     **extra: Any,
-) -> tuple[Any, Any, Any, Any]:
+) -> tuple[Any, Any, Any]:
     """Build the processes of one layer and connect them to each other.
 
     dense: makes a process with the ports s_in and a_out of a `Connection` and a name;
     recurrent_dense: the same for recurrent weights. samples, extra: as of `NeuronLayer`. Returns
-    the neurons, their weights, whose port s_in hears the layer before, their recurrent weights or
-    None, and their output port.
+    the neurons, their weights, whose port s_in hears the layer before, and their recurrent weights
+    or None, where there are none but zeros.
     """
     from brf_lava.proc.neurons.models import process_of
 
@@ -163,15 +163,19 @@ def wire_layer(
         **extra,
         **dict(zip(layer.neuron.fixed_coefficients, layer.coefficients, strict=True)),
     )
-    out = neurons.s_out if layer.neuron.spiking else neurons.o_out
     synapse = dense(layer.weights, name=f"weights of {name}")
     synapse.a_out.connect(neurons.a_in)
     recurrent = None
-    if layer.recurrent is not None:
+    if layer.recurrent is not None and layer.recurrent.mantissa.any():
         recurrent = recurrent_dense(layer.recurrent, name=f"recurrent weights of {name}")
-        out.connect(recurrent.s_in)
+        out_port(neurons).connect(recurrent.s_in)
         recurrent.a_out.connect(neurons.a_in)
-    return neurons, synapse, recurrent, out
+    return neurons, synapse, recurrent
+
+
+def out_port(neurons: Any) -> Any:
+    """The port of a `NeuronLayer` with its spikes, or else its states."""
+    return neurons.s_out if neurons.neuron.spiking else neurons.o_out
 
 
 def exact_dense(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brf_lava.backends.sim.lava_net import root_logger_kept, wire
+from brf_lava.backends.sim.lava_net import batch_dense, root_logger_kept, wire
 from brf_lava.backends.stepwise import Steps
 from brf_lava.io.shared_memory import shared_array
 from brf_lava.lava_support import require_lava
@@ -42,21 +42,17 @@ def lava_steps(network: FixedNetwork, timeout: float | None) -> Iterator[Steps]:
 
     from brf_lava.backends.sim.launch import running
     from brf_lava.io.program import step_limit
-    from brf_lava.proc.source.process import LiveSource
+    from brf_lava.proc.io.process import LiveSource
 
     steps = _LavaSteps(network)
     try:
         with root_logger_kept():
-            layers = len(network.layers)
             source = LiveSource(feed=steps.receive, shape=(1, network.inputs), name="input")
-            readout = wire(
-                network,
-                source.s_out,
-                1,
-                [*[None] * (layers - 1), steps.write],
-                [partial(steps.is_blank, layer) for layer in range(layers)],
-            )
-            with running(readout, Loihi2SimCfg(select_tag="fixed_pt")) as graph:
+            blanks = [partial(steps.is_blank, layer) for layer in range(len(network.layers))]
+            extras: list[Any] = [{"samples": 1, "blanks": blank} for blank in blanks]
+            extras[-1]["probe"] = steps.write
+            *_, readout = wire(network, source.s_out, *batch_dense(network, 1), extras)
+            with running(readout, Loihi2SimCfg(select_tag="fixed_pt"), where=steps.where) as graph:
                 poll = select.poll()
                 for handle in (steps.next_output, *graph.handles):
                     poll.register(handle, select.POLLIN)
@@ -97,29 +93,32 @@ class _LavaSteps:
         if self.next_output in ready:
             os.read(self.next_output, 1)
         elif ready:
-            graph.raise_fault(f", {self._done} steps done")
+            graph.raise_fault()
         else:
-            graph.raise_late(f", {self._done} steps done", limit)
+            graph.raise_late(limit)
         self._done += 1
         outputs: NDArray[np.int64] = self._outputs[slot, 0].astype(np.int64)
         return outputs
+
+    def where(self) -> str:
+        return f", {self._done} steps done"
 
     def close(self) -> None:
         for handle in self._pipes:
             os.close(handle)
 
     def receive(self, step: int) -> NDArray[np.int16]:
-        """A `proc.hooks.Feed`, in the source's process."""
+        """What the source sends, in its process."""
         os.read(self._next_input, 1)
         x: NDArray[np.int16] = self._inputs[step % self._slots]
         return x
 
     def write(self, step: int, outputs: NDArray[Any], states: Iterable[NDArray[Any]]) -> None:
-        """A `proc.hooks.Probe`, in the readout's process."""
+        """A `proc.neurons.process.Probe`, in the readout's process."""
         self._outputs[step % self._slots] = outputs
         os.write(self._output_there, TOKEN)
 
     def is_blank(self, layer: int, step: int) -> bool:
-        """A `proc.hooks.Blanks`, in the process of a layer: connections delay by a step each."""
+        """A `proc.neurons.process.Blanks` of a layer: connections delay by a step each."""
         sent = step - layer - 1
         return sent > 0 and bool(self._blanks[sent % self._slots])

@@ -52,7 +52,14 @@ class BatchDense(AbstractProcess):
     ) -> None:
         super().__init__(name=name)  # first: Lava's destructor fails on a process without it
         if np.issubdtype(weights.dtype, np.integer):
-            _check_currents(weights, exponent, largest)
+            sums = largest_sums(weights.astype(np.int64), largest)
+            allowed = min(EXACT_MAX, CURRENT_MAX >> exponent)
+            if sums.max(initial=0) > allowed:
+                raise ParameterError(
+                    f"weights: the magnitudes of row {int(sums.argmax())}, times the largest input "
+                    f"{largest}, add up to {int(sums.max())}; with exponent {exponent} at most "
+                    f"{allowed} fits an int32 current. Lower the exponent or use fewer inputs."
+                )
         neurons, inputs = weights.shape
         batch = () if samples is None else (samples,)
         self.s_in = InPort(shape=(*batch, inputs))
@@ -60,18 +67,6 @@ class BatchDense(AbstractProcess):
         self.weights = Var(shape=weights.shape, init=weights)
         self.exponent = Var(shape=(1,), init=np.array([exponent]))
         self.a_buff = Var(shape=(*batch, neurons), init=0)
-
-
-def _check_currents(weights: NDArray[Any], exponent: int, largest: int) -> None:
-    """Refuse weights whose sum, all inputs at their largest, leaves int32 or float32's integers."""
-    sums = largest_sums(weights.astype(np.int64), largest)
-    allowed = min(EXACT_MAX, CURRENT_MAX >> exponent)
-    if sums.size and sums.max() > allowed:
-        raise ParameterError(
-            f"weights: the magnitudes of row {int(sums.argmax())}, times the largest input "
-            f"{largest}, add up to {int(sums.max())}; with exponent {exponent} at most {allowed} "
-            "fits an int32 current. Lower the exponent or use fewer inputs."
-        )
 
 
 class _DenseModel(PyLoihiProcessModel):

@@ -10,8 +10,8 @@ from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 
 from brf_lava.errors import ParameterError
-from brf_lava.neurons.families import Neuron
-from brf_lava.proc.neurons.process import PROCESSES, NeuronLayer
+from brf_lava.neurons.families import NEURONS, Neuron
+from brf_lava.proc.neurons.process import NeuronLayer, process_class
 from brf_lava.proc.python_models import python_models
 
 
@@ -53,31 +53,23 @@ class NeuronModel(PyLoihiProcessModel):
             self.probe(self.time_step, output, states)
 
 
-def _name_models(process: type[NeuronLayer], mark: str = "") -> None:
-    """Put the models of a process among the names of this module, where Lava looks for them."""
-    neuron = process.neuron
-    out = ("s_out", np.int8) if neuron.spiking else ("o_out", np.int32)
+@cache
+def process_of(neuron: Neuron) -> type[NeuronLayer]:
+    """The Lava process of a neuron, be it the user's own; its models lie here, where Lava looks."""
+    process, mark = process_class(neuron), ""
+    if neuron not in NEURONS.values():
+        process.__module__, mark = __name__, f" {id(process)}"
+    out, integers = ("s_out", np.int8) if neuron.spiking else ("o_out", np.int32)
     types: dict[str, Any] = {
         "a_in": (PyInPort.VEC_DENSE, np.int64, float),
-        out[0]: (PyOutPort.VEC_DENSE, out[1], float),
+        out: (PyOutPort.VEC_DENSE, integers, float),
     }
     for name in (*neuron.states, *neuron.fixed_coefficients):
         types[name] = (np.ndarray, np.int64, float)
     for model in python_models(process, NeuronModel, **types):
         globals()[f"{model.__name__}{mark}"] = model
-
-
-for _process in PROCESSES.values():
-    _name_models(_process)
-
-
-@cache
-def process_of(neuron: Neuron) -> type[NeuronLayer]:
-    """The Lava process of a neuron; of the user's own, one made from its record with its models."""
-    if neuron in (process.neuron for process in PROCESSES.values()):
-        return PROCESSES[neuron.name]
-    text = f"{neuron.name}, a neuron of the user's own; arguments, ports: see `NeuronLayer`."
-    declared = {"__module__": __name__, "__doc__": text, "neuron": neuron}
-    process = type(neuron.name, (NeuronLayer,), declared)
-    _name_models(process, f" {id(process)}")
     return process
+
+
+for _neuron in NEURONS.values():
+    process_of(_neuron)

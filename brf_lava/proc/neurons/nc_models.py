@@ -16,10 +16,10 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.utils.loihi import is_installed
 
 from brf_lava.errors import ParameterError
-from brf_lava.neurons.families import Neuron
+from brf_lava.neurons.families import NEURONS, Neuron
 from brf_lava.neurons.fixed import STATE_WIDTH
 from brf_lava.proc.microcode import MESSAGE_BITS
-from brf_lava.proc.neurons.process import PROCESSES, NeuronLayer
+from brf_lava.proc.neurons.process import NeuronLayer, process_class
 
 if is_installed():  # Lava imports every module next to a process in search of models
     from lava.magma.core.model.nc.model import AbstractNcProcessModel
@@ -57,32 +57,18 @@ if is_installed():  # Lava imports every module next to a process in search of m
             neurons.connect(axons)
             axons.connect(self.s_out if neuron.spiking else self.o_out)
 
-    def nc_model_of(process: type[NeuronLayer]) -> type[NcNeuronModel]:
+    def nc_model_of(process: type[NeuronLayer]) -> Any:
         """The model of a process in the neuro cores, declared from its neuron's record."""
         neuron = process.neuron
+        out, message_bits = ("s_out", 1) if neuron.spiking else ("o_out", MESSAGE_BITS)
+        kinds = {"a_in": (NcInPort, STATE_WIDTH), out: (NcOutPort, message_bits)}
+        for name in (*neuron.states, *neuron.fixed_coefficients):
+            kinds[name] = NcVar, 1 if name == "z" else STATE_WIDTH  # z: a spike, kept
+        types = {name: LavaNcType(kind, np.int32, bits) for name, (kind, bits) in kinds.items()}
+        attributes = {"__module__": __name__, "neuron": neuron, **types}
+        model = type(f"Nc{neuron.name}Model", (NcNeuronModel,), attributes)
+        return implements(process, LoihiProtocol)(requires(Loihi2NeuroCore)(tag("fixed_pt")(model)))
 
-        def declared(kind: type, bits: int) -> LavaNcType:
-            return LavaNcType(kind, np.int32, precision=bits)
-
-        ports = {
-            "a_in": declared(NcInPort, STATE_WIDTH),
-            "s_out" if neuron.spiking else "o_out": declared(
-                NcOutPort, 1 if neuron.spiking else MESSAGE_BITS
-            ),
-        }
-        variables = {
-            name: declared(NcVar, 1 if name == "z" else STATE_WIDTH)  # z: a spike, kept
-            for name in (*neuron.states, *neuron.fixed_coefficients)
-        }
-        model = type(
-            f"Nc{neuron.name}Model",
-            (NcNeuronModel,),
-            {"__module__": __name__, "neuron": neuron, **ports, **variables},
-        )
-        marked = requires(Loihi2NeuroCore)(tag("fixed_pt")(model))
-        decorated: type[NcNeuronModel] = implements(process, LoihiProtocol)(marked)
-        return decorated
-
-    for _process in PROCESSES.values():
-        _model = nc_model_of(_process)
+    for _neuron in NEURONS.values():
+        _model = nc_model_of(process_class(_neuron))
         globals()[_model.__name__] = _model

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from brf_lava.errors import ParameterError
 from brf_lava.neurons import families
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.fixed import STATE_MAX
-from brf_lava.proc.hooks import Blanks, Probe
 from brf_lava.proc.microcode import Microcode
+
+# Called in every step, in the child process of a layer, past all ports; steps count from 1, as in
+# Lava. What the parent should read of it lies in shared memory (`io.shared_memory.shared_array`).
+
+# Takes a step, the outputs of a layer [B, N], and its states after the step, [B, N] each. A process
+# behind a port could record outputs too, but every process and connection costs time in each step,
+# and states never leave through a port.
+Probe = Callable[[int, NDArray[Any], Iterable[NDArray[Any]]], None]
+
+# Whether a step of a layer is a blank one, between two sequences of one stream: it drops what
+# arrives, zeroes its states and sends zeros. Each layer has it one step after the layer before.
+# Zeroing the states alone is not exact: the recurrent connection still delivers old spikes.
+Blanks = Callable[[int], bool]
 
 
 class NeuronLayer(AbstractProcess):
     """N neurons for B samples at once. A subclass names its neuron; the equations are that one's
     `fixed_step` (model fixed_pt) and `real_step` (model floating_pt). Its docstring describes
-    coefficients as integers with `parameter_bits` fraction bits | as real numbers.
+    coefficients as integers with `parameter_bits` fraction bits | as real numbers: omega in rad/s,
+    a damping in 1/s, a decay per step.
 
     samples:      B, or None for one sample without an axis of its own, (N,), as on Loihi 2
     constants:    what the layer shares, the neuron's `fixed_constants` | `real_constants`
@@ -70,10 +85,7 @@ class NeuronLayer(AbstractProcess):
         shape = (neurons,) if samples is None else (samples, neurons)
         integers = isinstance(constants, self.neuron.fixed_constants)  # type: ignore[arg-type]
         self.a_in = InPort(shape=shape)
-        if self.neuron.spiking:
-            self.s_out = OutPort(shape=shape)
-        else:
-            self.o_out = OutPort(shape=shape)
+        setattr(self, "s_out" if self.neuron.spiking else "o_out", OutPort(shape=shape))
         for state, value in initial.items():
             start = np.broadcast_to(value, shape).copy()
             if integers and (start.dtype.kind not in "iu" or abs(start).max() > STATE_MAX):
@@ -87,65 +99,18 @@ class NeuronLayer(AbstractProcess):
             setattr(self, coefficient, Var(shape=(neurons,), init=variables[coefficient]))
 
 
-class RF(NeuronLayer):
-    """Resonate-and-fire neurons without reset, `neurons.fixed.rf_step`; variables u, v.
+@cache
+def process_class(neuron: Neuron) -> type[NeuronLayer]:
+    """The process of a neuron; its docstring is what the record says of the coefficients.
 
-    damping:  [N], dt * damping | 1/s
-    rotation: [N], dt * omega | rad/s
+    `models.process_of` makes its models, too, which those of your own neurons need.
     """
-
-    neuron = families.RF
-
-
-class BRF(NeuronLayer):
-    """Balanced resonate-and-fire neurons, `neurons.fixed.brf_step`; variables u, v, q.
-
-    damping:  [N], dt * (p(omega) - b_offset) | 1/s
-    rotation: [N], dt * omega | rad/s
-    """
-
-    neuron = families.BRF
+    step = f"{neuron.fixed_step.__module__}.{getattr(neuron.fixed_step, '__name__', 'fixed_step')}"
+    states = ", ".join(neuron.states)
+    lines = [f"{neuron.name} neurons, `{step}`; variables {states}. See `NeuronLayer`.", ""]
+    lines += [f"    {c.integer}: [N], {c.unit} | {c.name}" for c in neuron.per_neuron]
+    declared = {"__module__": __name__, "__doc__": "\n".join(lines), "neuron": neuron}
+    return type(neuron.name, (NeuronLayer,), declared)
 
 
-class HRF(NeuronLayer):
-    """Harmonic resonate-and-fire neurons without reset, `neurons.fixed.hrf_step`; variables u, w.
-
-    friction: [N], 2 * dt * damping | damping, 1/s
-    rotation: [N], dt * omega | rad/s
-    """
-
-    neuron = families.HRF
-
-
-class BHRF(NeuronLayer):
-    """Balanced harmonic resonate-and-fire neurons, `neurons.fixed.bhrf_step`; variables u, w, q.
-
-    friction: [N], 2 * dt * damping | damping, 1/s
-    rotation: [N], dt * omega | rad/s
-    """
-
-    neuron = families.BHRF
-
-
-class ALIF(NeuronLayer):
-    """Adaptive leaky integrate-and-fire neurons, `neurons.fixed.alif_step`; variables u, a, z.
-
-    decay:      [N], of the membrane per step
-    adaptation: [N], decay of the adaptation per step
-    """
-
-    neuron = families.ALIF
-
-
-class LI(NeuronLayer):
-    """A readout of leaky integrators, `neurons.fixed.li_step`; variable o.
-
-    decay: [N], per step.
-    """
-
-    neuron = families.LI
-
-
-PROCESSES: dict[str, type[NeuronLayer]] = {
-    process.neuron.name: process for process in (RF, BRF, HRF, BHRF, ALIF, LI)
-}
+RF, BRF, HRF, BHRF, ALIF, LI = map(process_class, families.NEURONS.values())
