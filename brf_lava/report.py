@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.run.result import RunResult
     from brf_lava.train.checkpoint import Checkpoint
-    from brf_lava.train.trainer import EpochReport
-    from brf_lava.train.trainer import Progress as TrainingProgress
+    from brf_lava.train.metrics import EpochReport
+    from brf_lava.train.metrics import Progress as TrainingProgress
 
 Rows = tuple[str, Sequence[str], Iterable[Sequence[str]]]  # title, columns, cells of a table
 LINES_PER_RUN = 20  # epochs that are printed without a terminal
@@ -93,7 +93,7 @@ def _bar(*columns: ProgressColumn, transient: bool = False) -> Progress:
 @contextmanager
 def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     """Show a bar over all epochs with metrics and the time left; without a terminal, lines."""
-    from brf_lava.train.trainer import Progress as TrainingProgress
+    from brf_lava.train.metrics import Progress as TrainingProgress
 
     every = max(1, epochs // LINES_PER_RUN)
     metrics = TextColumn("{task.fields[metrics]}")

@@ -82,10 +82,10 @@ def classify_command(
     count = 0
     if marks is not None and labels.marks():
         count = classify.write_annotation(labels, marks)
-    if labels.signals > len(labels.leads):
+    if len(labels.signals) > len(labels.leads):
         default = "" if signals else ", the first two; --leads names others"
         used = " and ".join(labels.leads)
-        click.echo(f"Leads: {used} of {labels.signals} signals{default}.", err=True)
+        click.echo(f"Leads: {used} of {len(labels.signals)} signals{default}.", err=True)
     if labels.skipped:
         which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
         report.notice(f"{which} invalid samples or a flat lead, and no class.")
@@ -96,12 +96,13 @@ def classify_command(
         lines.append(f"Wrote {on_one_line(marks)}: {count:,} marks.")
     elif marks is not None:
         report.notice(
-            f"{on_one_line(marks)} is not written: the classes of {labels.record} describe no "
+            f"{on_one_line(marks)} is not written: the classes of {labels.name} describe no "
             "wave, so there are no marks. Look at them with --csv."
         )
-    about = ("record", "fs", "samples", "leads", "windows", "skipped", "sops")
+    about = ("fs", "samples", "leads", "windows", "skipped", "sops")
     return Result(
         {
+            "record": labels.name,
             **{name: getattr(labels, name) for name in about},
             "marks": [{"step": mark.step, "symbol": mark.symbol} for mark in labels.marks()],
         },
@@ -134,4 +135,4 @@ def labels_table(labels: RecordLabels) -> Table:
     rows.append(("windows run", "", f"{labels.windows:,}"))
     rows.append(("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}"))
     columns = ("class", ">of the record", ">runs", ">median length")
-    return report.table(f"{labels.record}, {labels.samples / labels.fs:.1f} s", columns, rows)
+    return report.table(f"{labels.name}, {labels.samples / labels.fs:.1f} s", columns, rows)

@@ -52,7 +52,7 @@ def stream_command(
       brf-lava stream net.h5 steps.jsonl > answers.jsonl
       my-sensor | brf-lava stream net.h5 - --backend engine
     """
-    from brf_lava.ecg.live import LiveEcg
+    from brf_lava.ecg.classify import LiveEcg
     from brf_lava.network.file import read_network
     from brf_lava.run.early import check_early
     from brf_lava.run.stream import Stream

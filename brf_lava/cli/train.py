@@ -120,16 +120,10 @@ def train(
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.world import shared
     from brf_lava.train.checkpoint import KIND
-    from brf_lava.train.metrics import metrics_path, resume_path
+    from brf_lava.train.metrics import events_path, metrics_path, resume_path
     from brf_lava.train.model import choose_device
     from brf_lava.train.start import read_start
-    from brf_lava.train.trainer import (
-        Trainer,
-        check_outputs,
-        events_path,
-        stored_task,
-        together,
-    )
+    from brf_lava.train.trainer import Trainer, check_outputs, stored_task, together
 
     if tensorboard:
         require_extra("tensorboard", "tensorboard")
@@ -231,8 +225,7 @@ def _run(
 ) -> list[tuple[Path, Checkpoint]]:
     """Run a group of `together`, and return its models. again: the command that goes on."""
     from brf_lava import report
-    from brf_lava.train.metrics import resume_path
-    from brf_lava.train.tensorboard import events
+    from brf_lava.train.metrics import events, resume_path
     from brf_lava.train.trainer import run_together
 
     trainer = trainers[0]

@@ -23,15 +23,10 @@ ALIKE = 0.9
 
 
 def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
-    """Read the patient of each record from a CSV file.
+    """Read the patient of each record from a CSV of ``record,patient``, with or without header.
 
-    Args:
-        path: File of ``record,patient`` lines, with or without that header.
-        records: The names of the records; lines about others are ignored.
-
-    Raises:
-        DataError: The file cannot be read, a line has another form, a record has two patients, or
-            no line is about one of the records.
+    records: their names; lines about others are ignored. Raises: DataError if the file cannot be
+    read, a line has another form, a record has two patients, or no line is about a record.
     """
     patients: dict[str, str] = {}
     with (
@@ -58,11 +53,7 @@ def patient(record: Record, patients: Mapping[str, str]) -> str | None:
 
     The European ST-T database, a source of the QT database, has 90 records of 79 subjects, and its
     headers do not say which belong together: those with the same age, sex and diagnoses are taken
-    for one.
-
-    Args:
-        record: The record, with the comments in its header.
-        patients: As returned by `read_patients`; comes before the header.
+    for one. patients: of `read_patients`, which comes before the header.
     """
     if record.name in patients:
         return patients[record.name]

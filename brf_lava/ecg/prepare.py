@@ -141,16 +141,9 @@ def prepare(
 ) -> Prepared:
     """Read, encode, label and split all records of a folder.
 
-    A record that cannot be used is left out and listed.
-
-    Args:
-        folder: The folder with the records.
-        settings: How to make the data set.
-        on_record: Called with the number of records that are done.
-        patients: As returned by `patients.read_patients`; by default what the headers say.
-
-    Raises:
-        DataError: Fewer than two patients remain; one is needed for each half.
+    A record that cannot be used is left out and listed. on_record: called with the number of
+    records that are done. patients: of `read_patients`; by default what the headers say.
+    Raises: DataError if fewer than two patients remain; one is needed for each half.
     """
     names = find_records(folder)
     kept: list[Segments] = []
@@ -175,7 +168,7 @@ def prepare(
 def read_segments(
     path: Path, settings: Settings, patients: Mapping[str, str] | None = None
 ) -> Segments:
-    """The segments of one record; arguments as of `prepare`. Raises: DataError if there is none."""
+    """The segments of one record. Raises: DataError if there is none."""
     record = read_record(path, settings.leads)
     waves = read_waves(path, settings.annotator, record.fs, FS)
     labels = label_steps(waves, len(record.signal))

@@ -75,15 +75,11 @@ def load_synthetic(seed: int = 0) -> Dataset:
 
 
 def load_qtdb(train_file: Path, test_file: Path, unlabeled: str = "first-class") -> Dataset:
-    """The preprocessed QT database from its two files.
-
-    unlabeled: as in `Dataset.with_unlabeled`. Raises: DataError as `read_split` does.
-    """
+    """The preprocessed QT database from its two files. unlabeled: of `Dataset.with_unlabeled`."""
     train, test = read_split(train_file), read_split(test_file)
-    description = (
-        f"QT database, preprocessed by Yin et al. 2021 ({train_file.name}, {test_file.name}): "
-        f"{len(train.x)} training and {len(test.x)} test segments"
-    )
+    files = f"{train_file.name}, {test_file.name}"
+    segments = f"{len(train.x)} training and {len(test.x)} test segments"
+    description = f"QT database, preprocessed by Yin et al. 2021 ({files}): {segments}"
     if unlabeled == "first-class":  # the published convention needs no mention
         return ECG.dataset(train.filled(), test.filled(), "qtdb", description)
     return ECG.dataset(train, test, "qtdb", f"{description}, unlabeled steps masked")

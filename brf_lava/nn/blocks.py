@@ -128,8 +128,7 @@ class Block(NeuronBlock):
     ) -> None:
         super().__init__(delay_shift, count_log)
         where = f"{getattr(neuron, 'name', neuron)} block"
-        sizes: dict[str, Any] = {"in_neurons": in_neurons, "out_neurons": out_neurons}
-        for name, value in sizes.items():
+        for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
             if not isinstance(value, Integral) or value < 1:
                 raise ParameterError(f"{where}: {name}={value!r}; a whole number from 1 is needed.")
         if delay:
@@ -143,10 +142,8 @@ class Block(NeuronBlock):
         try:
             initial = bound * (2 * torch.rand(out_neurons, columns, generator=generator) - 1)
         except RuntimeError as error:  # torch's out of memory
-            raise ParameterError(
-                f"network: {out_neurons} x {columns} weights do not fit into memory. Use fewer "
-                "hidden neurons."
-            ) from error
+            what = f"{out_neurons} x {columns} weights do not fit into memory"
+            raise ParameterError(f"network: {what}. Use fewer hidden neurons.") from error
         self.in_neurons, self.out_neurons = in_neurons, out_neurons
         self.weight = nn.Parameter(initial[:, :in_neurons].clone())
         self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
@@ -184,10 +181,7 @@ class Block(NeuronBlock):
     input_synapse = synapse  # its name in a recurrent block
 
     def effective_weights(self) -> tuple[Tensor, Tensor | None]:
-        """Input and recurrent weights as the neurons feel them.
-
-        They are hooked, pruned, and times the neurons' input gain.
-        """
+        """Input and recurrent weights as neurons feel them: hooked, pruned, times the gain."""
         gain = self.neuron.input_gain()
 
         def felt(weight: Tensor, mask: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.own import load_neuron
-from brf_lava.train.model import Metrics, Network, evaluate
+from brf_lava.train.model import Metrics, Network, evaluate, training_bytes
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"
@@ -125,9 +125,7 @@ def measured(
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path`. Raises: BrfLavaError when that fails; the old file stays."""
-    state_dict = {
-        name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
-    }
+    tensors = checkpoint.state_dict.items()
     contents = {
         **header(FORMAT, checkpoint.recipe, checkpoint.data, checkpoint.permutation),
         **{name: getattr(checkpoint, name) for name in PLAIN},
@@ -136,7 +134,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "predictions": torch.from_numpy(checkpoint.activity.predictions),
         "sops": torch.from_numpy(checkpoint.activity.sops),
         "input_scale": checkpoint.input_scale,
-        "state_dict": state_dict,
+        "state_dict": {name: value.detach().cpu().clone() for name, value in tensors},
     }
     write_archive(contents, path, KIND)
 
@@ -166,12 +164,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
-        width, weights = checkpoint.inputs, 0
-        for layer in checkpoint.recipe.layers:
-            weights += layer.neurons * (width + layer.recurrent * layer.neurons)
-            width = layer.neurons
         predictions, sops = checkpoint.activity.predictions, checkpoint.activity.sops
-        needed = 4 * (weights + width * len(checkpoint.classes)) + predictions.nbytes + sops.nbytes
+        sizes = checkpoint.inputs, len(checkpoint.classes)
+        *_, weights = training_bytes(checkpoint.recipe, 1, 1, *sizes)
+        needed = 4 * weights + predictions.nbytes + sops.nbytes
         if needed > path.stat().st_size:  # before so much is made
             raise ValueError(f"it declares {needed:,} bytes, more than it has")
         kinds = f"predictions {predictions.dtype}, sops {sops.dtype}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from brf_lava.config.recipe import override
 from brf_lava.data.dataset import DataSource
 from brf_lava.errors import CheckpointError
+from brf_lava.io.files import HDF5, begins
 from brf_lava.io.foreign import reading
 from brf_lava.network.file import read_network
 from brf_lava.train.checkpoint import Checkpoint, load_checkpoint, stored_recipe
@@ -21,18 +21,14 @@ OPTIONAL = ("recurrent_mask", "state_bits", "unit_share")
 
 
 def read_start(path: str | Path) -> Checkpoint:
-    """Read a trained network to start from.
+    """Read a trained network to start from: a model file, or a network file of an export.
 
-    Args:
-        path: A model file, or a network file of ``brf-lava export``, of which the real numbers are
-            taken that its integers stand for.
-
-    Raises:
-        CheckpointError: If the file is neither, or does not say how the network was trained.
-        NetworkFileError: If a network file is damaged.
+    Of the latter, the real numbers are taken that its integers stand for.
+    Raises: CheckpointError if the file is neither, or does not say how the network was trained;
+    NetworkFileError if a network file is damaged.
     """
     path = Path(path)
-    if not (path.is_file() and h5py.is_hdf5(path)):
+    if not begins(path, HDF5):
         return load_checkpoint(path)
     fixed, reference = read_network(path)
     about = fixed.provenance

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +34,13 @@ from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.metrics import metrics_path, resume_path
+from brf_lava.train.metrics import (
+    EpochReport,
+    Progress,
+    events_path,
+    metrics_path,
+    resume_path,
+)
 from brf_lava.train.model import (
     Network,
     as_batch,
@@ -69,36 +75,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 # Yields a batch's input [B, I, T], is sent what the network makes of it, and yields its loss.
 Turns = Generator[Tensor, Any, None]
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """One line of the metrics file. Losses per sample, accuracies 0..1, SOPs per sample."""
-
-    epoch: int
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    train_sops: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_sops: float
-    best: bool
-    seconds: float
-    skipped: int = 0  # training samples of batches without a finite gradient
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress display hears of."""
-
-    on_batch: Callable[[int, int, int], object] = lambda epoch, batch, batches: None
-    on_epoch: Callable[[EpochReport], object] = lambda report: None
-
-
-def events_path(out: Path) -> Path:
-    """The folder of TensorBoard events next to the model."""
-    return out.with_name(f"{out.stem}.tensorboard")
 
 
 def check_outputs(out: Path, tensorboard: bool, overwrite: bool, resume: bool) -> None:
