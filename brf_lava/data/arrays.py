@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any
         raise DataError(f"{path}: arrays are read from .npz, {allowed}. Save them as one of these.")
     with reading(path, f"a file with the arrays {', '.join(names)}"):
         if suffix == ".npz":
-            return guarded(partial(_read_npz, path, names))
+            return guarded(_read_npz, path, names)
         import h5py
 
         from brf_lava.io.hdf5 import open_hdf5

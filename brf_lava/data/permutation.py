@@ -5,7 +5,6 @@ One permutation belongs to a trained network as much as its weights: another one
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def check_permutation(values: npt.NDArray[Any], steps: int, where: str) -> None:
 
 def _read(path: Path, suffix: str) -> Any:
     if suffix == ".npy":
-        return guarded(partial(np.load, path, allow_pickle=False))
+        return guarded(np.load, path, allow_pickle=False)
     if suffix == ".txt":
         return np.array(list(map(int, path.read_text("utf-8").replace(",", " ").split())))
     import torch

@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[W
 
     path = record.parent / f"{record.name}.{annotator}"
     with reading(path, "a complete WFDB annotation file"):
-        annotation = guarded(partial(wfdb.rdann, str(record), annotator))
+        annotation = guarded(wfdb.rdann, str(record), annotator)
         samples = np.asarray(annotation.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in annotation.symbol]
         if not path.read_bytes().endswith(END_MARK):  # wfdb does not look

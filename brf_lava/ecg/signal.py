@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +118,7 @@ def read_record(path: Path, leads: Leads | None = None) -> Record:
     header = path.parent / f"{path.name}.hea"  # for a path without a name, too
     require_extra("records", "wfdb")
     with reading(header, "a WFDB header", remedy="Name a complete WFDB record, without .hea."):
-        return guarded(partial(_read_record, path, header, leads))
+        return guarded(_read_record, path, header, leads)
 
 
 def _read_record(path: Path, header: Path, leads: Leads | None) -> Record:

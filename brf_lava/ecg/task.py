@@ -8,7 +8,6 @@ Which of these is recorded in `DataSource`.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +101,8 @@ def read_split(path: Path) -> Split:
 
     shape = f"[B, {STORED_STEPS}, {ECG.inputs}], y [B, {STORED_STEPS}, {len(ECG.classes)}]"
     with reading(path, f"a MATLAB file of version 5 with x {shape}, 0 and 1, as published"):
-        load = partial(scipy.io.loadmat, path, appendmat=False, variable_names=["x", "y"])
-        content = guarded(load)
+        options = {"appendmat": False, "variable_names": ["x", "y"]}
+        content = guarded(scipy.io.loadmat, path, **options)
         x, y = _array(content, "x", ECG.inputs), _array(content, "y", len(ECG.classes))
         if len(x) != len(y):
             raise ValueError(f"{len(x)} segments in x and {len(y)} in y")

@@ -128,7 +128,8 @@ class Block(NeuronBlock):
     ) -> None:
         super().__init__(delay_shift, count_log)
         where = f"{getattr(neuron, 'name', neuron)} block"
-        for name, value in (("in_neurons", in_neurons), ("out_neurons", out_neurons)):
+        sizes: dict[str, Any] = {"in_neurons": in_neurons, "out_neurons": out_neurons}
+        for name, value in sizes.items():
             if not isinstance(value, Integral) or value < 1:
                 raise ParameterError(f"{where}: {name}={value!r}; a whole number from 1 is needed.")
         if delay:

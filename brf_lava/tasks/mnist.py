@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     with reading(path, "an IDX file of unsigned bytes"):
         content = path.read_bytes()
         if path.suffix == ".gz":
-            content = guarded(partial(gzip.decompress, content))
+            content = guarded(gzip.decompress, content)
         if content[:3] != IDX_MAGIC:
             raise ValueError(f"it begins with {content[:4].hex() or 'nothing'}")
         axes = content[3]
