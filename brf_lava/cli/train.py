@@ -119,10 +119,9 @@ def train(
     from brf_lava.io.extras import require_extra
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.world import shared
-    from brf_lava.train.checkpoint import KIND
+    from brf_lava.train.checkpoint import KIND, read_start
     from brf_lava.train.metrics import events_path, metrics_path, resume_path
     from brf_lava.train.model import choose_device
-    from brf_lava.train.start import read_start
     from brf_lava.train.trainer import Trainer, check_outputs, stored_task, together
 
     if tensorboard:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from math import floor, inf, log2
 from typing import Any
 
@@ -228,11 +228,9 @@ def choose_state_bits(
         bits: _largest_current(layer, LayerFormat(bits, weight_bits=weight_bits), largest_input)
         for bits in range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
     }
-    for limit in (STATE_MAX, CURRENT_MAX):
-        for bits, current in currents.items():
-            if current <= limit:
-                return bits
-    return STATE_BITS_MIN
+    limits = product((STATE_MAX, CURRENT_MAX), currents.items())
+    fitting = (bits for limit, (bits, current) in limits if current <= limit)
+    return next(fitting, STATE_BITS_MIN)
 
 
 def _largest_current(layer: RealLayer, layer_format: LayerFormat, largest_input: int) -> float:

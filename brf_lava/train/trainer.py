@@ -33,7 +33,7 @@ from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
-from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.checkpoint import Checkpoint, take_over
 from brf_lava.train.metrics import (
     EpochReport,
     Progress,
@@ -50,7 +50,6 @@ from brf_lava.train.model import (
     forward_together,
     keeps_states,
 )
-from brf_lava.train.start import take_over
 
 LOGGER = logging.getLogger(__name__)
 OTHER = {  # than those that the state was saved with
@@ -126,8 +125,8 @@ class Trainer:
             a permuted task.
         device: Where to train; None for a CUDA device if there is one, else the CPU.
         out: The model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
-        start: The trained network to start from, see `start.read_start`. It is kept if no epoch is
-            better on the validation samples.
+        start: The trained network to start from, of `checkpoint.read_start`. It is kept if no epoch
+            is better on the validation samples.
         memory: Bytes that the process may take on the CPU; None for all that is free. With little,
             states are computed again instead of kept, which changes no result.
         world: The processes that share the training: each has a part of every batch, gradients and

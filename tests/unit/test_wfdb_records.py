@@ -40,8 +40,7 @@ from brf_lava.ecg.marks import (
     read_waves,
     waves_from_labels,
 )
-from brf_lava.ecg.patients import patient, read_patients
-from brf_lava.ecg.prepare import SUDDEN_DEATH, Settings
+from brf_lava.ecg.prepare import SUDDEN_DEATH, Settings, patient, read_patients
 from brf_lava.ecg.signal import (
     PUBLISHED_DELAY,
     Encoding,
