@@ -178,8 +178,10 @@ def nearest(name: str, known: Collection[str], every: bool = False) -> str:
     close = [by_bare[bare]] if bare in by_bare else []
     close += difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     close += [by_bare[match] for match in difflib.get_close_matches(bare, by_bare, n=1)]
-    guess = f"Did you mean {close[0]}? " if close else ""
-    return (guess if close and not every else f"{guess}There are {', '.join(known)}.").rstrip()
+    sentences = [f"Did you mean {close[0]}?"] if close else []
+    if every or not close:
+        sentences.append(f"There are {', '.join(known)}.")
+    return " ".join(sentences)
 
 
 def parse_value(source: str) -> Any:

@@ -179,10 +179,11 @@ class TaskSpec:
     permuted: bool = False
 
     def dataset(
-        self, train: Split, test: Split, kind: str, description: str, **more: Any
+        self, train: Split, test: Split, kind: str, origin: str, samples: str, **more: Any
     ) -> Dataset:
-        """Make the data set of these halves. kind, description: of `DataSource`; more: fields."""
-        source = DataSource(kind, description, fingerprint(train, test))
+        """Make the data set of these halves. samples: what they are called. more: its fields."""
+        sizes = f"{len(train.x)} training and {len(test.x)} test {samples}"
+        source = DataSource(kind, f"{origin}: {sizes}", fingerprint(train, test))
         return Dataset(self.name, self.classes, self.step_seconds, train, test, source, **more)
 
 

@@ -76,7 +76,7 @@ class Segments:
     y: Labels  # classes [B, 1300]
     starts: npt.NDArray[np.int64]  # first step of each segment [B], at 250 Hz
     invalid: int  # segments that were left out because of an invalid sample or a flat lead
-    outline: npt.NDArray[np.float32]  # of the first segment, see `outline`
+    outline: npt.NDArray[np.float32]  # of the first segment; copies are known by it
 
     @property
     def group(self) -> str:

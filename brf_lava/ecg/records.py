@@ -84,13 +84,12 @@ def load_prepared(path: Path) -> Dataset:
         encoding = Encoding(float(file.attrs["threshold"]), int(file.attrs["delay"]))
         counts = [len(file[half]["records"]) for half in ("train", "test")]
         seed = int(file.attrs["seed"])
-    description = (
+    trail = f", labels trail by {encoding.delay} steps" if encoding.delay else ""
+    origin = (
         f"ECG from WFDB records ({path.name}: {counts[0]} records for training, {counts[1]} for "
-        f"test, seed {seed}, threshold {encoding.threshold:g}"
-        + (f", labels trail by {encoding.delay} steps" if encoding.delay else "")
-        + f"): {len(train.x)} training and {len(test.x)} test segments"
+        f"test, seed {seed}, threshold {encoding.threshold:g}{trail})"
     )
-    return ECG.dataset(train, test, encoding.kind, description)
+    return ECG.dataset(train, test, encoding.kind, origin, "segments")
 
 
 def _write_half(group: Any, split: Split, half: tuple[Segments, ...]) -> None:

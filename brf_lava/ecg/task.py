@@ -64,11 +64,8 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
 def load_synthetic(seed: int = 0) -> Dataset:
     """The synthetic ECG, as many segments as the QT database has."""
     train, test = synthetic_ecg.generate(seed=seed)
-    description = (
-        f"synthetic ECG (dynamical model of McSharry et al. 2003, seed {seed}): "
-        f"{len(train.x)} training and {len(test.x)} test segments"
-    )
-    dataset = ECG.dataset(train, test, "synthetic-ecg", description)
+    origin = f"synthetic ECG (dynamical model of McSharry et al. 2003, seed {seed})"
+    dataset = ECG.dataset(train, test, "synthetic-ecg", origin, "segments")
     notice = "Using a synthetic ECG: its scores say nothing about the published ones."
     return replace(dataset, notices=(f"{notice} For real data: {FILES.get}",))
 
@@ -76,12 +73,11 @@ def load_synthetic(seed: int = 0) -> Dataset:
 def load_qtdb(train_file: Path, test_file: Path, unlabeled: str = "first-class") -> Dataset:
     """The preprocessed QT database from its two files. unlabeled: of `Dataset.with_unlabeled`."""
     train, test = read_split(train_file), read_split(test_file)
-    files = f"{train_file.name}, {test_file.name}"
-    segments = f"{len(train.x)} training and {len(test.x)} test segments"
-    description = f"QT database, preprocessed by Yin et al. 2021 ({files}): {segments}"
+    files, note = f"{train_file.name}, {test_file.name}", ", unlabeled steps masked"
     if unlabeled == "first-class":  # the published convention needs no mention
-        return ECG.dataset(train.filled(), test.filled(), "qtdb", description)
-    return ECG.dataset(train, test, "qtdb", f"{description}, unlabeled steps masked")
+        train, test, note = train.filled(), test.filled(), ""
+    origin = f"QT database, preprocessed by Yin et al. 2021 ({files})"
+    return ECG.dataset(train, test, "qtdb", origin, f"segments{note}")
 
 
 def read_split(path: Path) -> Split:

@@ -133,11 +133,10 @@ def quantize(
     if rounding not in ROUNDINGS:
         raise ParameterError(f"rounding {rounding!r}; choose one of {', '.join(ROUNDINGS)}.")
     widths = _layer_bits(network, weight_bits)
+    peaks = measure_peaks(network, x)
     inputs = input_range(x)
     results = []  # of each layer, with each unit
-    for index, (layer, reached) in enumerate(
-        zip(network.layers, measure_peaks(network, x), strict=True)
-    ):
+    for index, (layer, reached) in enumerate(zip(network.layers, peaks, strict=True)):
         bits = state_bits[index] if isinstance(state_bits, Sequence) else state_bits
         if bits is None:
             largest_input = 1 if index else max(map(abs, inputs))

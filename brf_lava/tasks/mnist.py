@@ -58,9 +58,8 @@ def load(task: TaskSpec, data: Path | None = None, *, unlabeled: str | None = No
     else:
         name, arrays = "IDX files", [read_idx(file) for file in files]
     train, test = _split(files[0], *arrays[:2]), _split(files[-1], *arrays[2:])
-    images = f"{len(train.x)} training and {len(test.x)} test images"
-    description = f"MNIST, pixel by pixel ({name}): {images}"
-    dataset = task.dataset(train, test, "mnist", description, input_scale=1 / BRIGHTEST)
+    origin = f"MNIST, pixel by pixel ({name})"
+    dataset = task.dataset(train, test, "mnist", origin, "images", input_scale=1 / BRIGHTEST)
     return dataset.with_unlabeled(unlabeled)
 
 

@@ -120,11 +120,8 @@ def _load(
         )
     train_x, test_x, scale, note = _eight_bits(own, train_x, test_x)
     train, test = Split(train_x, train_y), Split(test_x, test_y)
-    description = (
-        f"{own.name} ({Path(own.train).name}, {Path(own.test).name}): "
-        f"{len(train.x)} training and {len(test.x)} test samples{note}"
-    )
-    dataset = spec.dataset(train, test, "own", description, input_scale=scale)
+    origin = f"{own.name} ({Path(own.train).name}, {Path(own.test).name})"
+    dataset = spec.dataset(train, test, "own", origin, f"samples{note}", input_scale=scale)
     dataset = dataset.with_unlabeled(unlabeled)
     # A network depends on these, too; training goes on only with data of the same fingerprint.
     extra = f",step_seconds={own.step_seconds!r}"

@@ -55,9 +55,8 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
                 f"{file.name}: {len(empty)} of {len(split.x)} recordings have no spike in any "
                 f"step, sample {empty[0]} first."
             )
-    recordings = f"{len(train.x)} training and {len(test.x)} test recordings"
-    description = f"Spiking Heidelberg Digits ({', '.join(NAMES)}): {recordings}"
-    dataset = SHD.dataset(train, test, "shd", description, notices=tuple(notices))
+    origin = f"Spiking Heidelberg Digits ({', '.join(NAMES)})"
+    dataset = SHD.dataset(train, test, "shd", origin, "recordings", notices=tuple(notices))
     return dataset.with_unlabeled(unlabeled)
 
 
