@@ -11,8 +11,9 @@ from benchmarks import ecg
 from benchmarks.timing import Comparison, Row
 from brf_lava.config.recipe import load_recipe
 from brf_lava.tasks.registry import find_task
+from brf_lava.train.metrics import EpochReport, Progress
 from brf_lava.train.model import choose_device
-from brf_lava.train.trainer import EpochReport, Progress, Trainer
+from brf_lava.train.trainer import Trainer
 
 TITLE = "training epoch"
 WARM_UP = 1

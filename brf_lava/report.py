@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # a run does not wait for torch
     from brf_lava.network.layers import FixedNetwork, RealNetwork
     from brf_lava.run.result import RunResult
     from brf_lava.train.checkpoint import Checkpoint
-    from brf_lava.train.trainer import EpochReport
-    from brf_lava.train.trainer import Progress as TrainingProgress
+    from brf_lava.train.metrics import EpochReport
+    from brf_lava.train.metrics import Progress as TrainingProgress
 
 LINES_PER_RUN = 20  # epochs that are printed without a terminal
 
@@ -77,7 +77,7 @@ def _bar(left: str, *right: progress.ProgressColumn | str, transient: bool) -> p
 @contextmanager
 def training_progress(done: int, epochs: int) -> Iterator[TrainingProgress]:
     """Show a bar over all epochs with metrics and the time left; without a terminal, lines."""
-    from brf_lava.train.trainer import Progress as TrainingProgress
+    from brf_lava.train.metrics import Progress as TrainingProgress
 
     every = max(1, epochs // LINES_PER_RUN)
     epoch, metrics = "epoch {task.fields[epoch]}", "{task.fields[metrics]}"

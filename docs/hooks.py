@@ -199,8 +199,8 @@ def rest() -> bytes:
 
 def crossover() -> bytes:
     """Energy over spikes of the network of the README, and of a dense one."""
-    from brf_lava.board.energy import compare_with_dense
     from brf_lava.board.describe import LayerShape, NetworkShape
+    from brf_lava.board.energy import compare_with_dense
 
     steps, sizes = 1300, [(36, 4, "BRF"), (6, 36, "LI")]
     layers = (LayerShape(kind, n, inputs, kind == "BRF", 8) for n, inputs, kind in sizes)

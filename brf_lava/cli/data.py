@@ -175,7 +175,7 @@ def prepare(
     from brf_lava import report
     from brf_lava.data.dataset import summary
     from brf_lava.ecg import prepare as wfdb_prepare
-    from brf_lava.ecg.patients import read_patients
+    from brf_lava.ecg.prepare import read_patients
     from brf_lava.ecg.records import KIND, load_prepared, write_prepared
     from brf_lava.ecg.signal import Encoding, parse_leads
     from brf_lava.io.extras import require_extra

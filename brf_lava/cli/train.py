@@ -103,10 +103,9 @@ def train(
     from brf_lava.io.files import check_writable, only_writer
     from brf_lava.io.world import shared
     from brf_lava.train import trainer as training
-    from brf_lava.train.checkpoint import KIND
-    from brf_lava.train.metrics import metrics_path, resume_path
+    from brf_lava.train.checkpoint import KIND, read_start
+    from brf_lava.train.metrics import events_path, metrics_path, resume_path
     from brf_lava.train.model import choose_device
-    from brf_lava.train.start import read_start
     from brf_lava.train.trainer import Trainer, check_outputs
 
     if tensorboard:
@@ -122,7 +121,7 @@ def train(
     world = click.get_current_context().with_resource(shared(nproc, target.type))
     if world.size > 1 and (seeds or tensorboard):
         raise RecipeError("--nproc does not go with --seeds and --tensorboard. Leave them out.")
-    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(training.events_path(out))))}"
+    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
     if tensorboard:
         say(f"events  {watch}")
     if epochs is not None:
@@ -209,8 +208,7 @@ def _run(
 ) -> list[tuple[Path, Checkpoint]]:
     """Run a group of `together`, and return its models. again: the command that goes on."""
     from brf_lava import report
-    from brf_lava.train.metrics import resume_path
-    from brf_lava.train.tensorboard import events
+    from brf_lava.train.metrics import events, resume_path
     from brf_lava.train.trainer import run_together
 
     trainer = trainers[0]

@@ -87,18 +87,19 @@ def classify_command(
         lines.append(f"Wrote {on_one_line(out)}: {len(marks):,} marks.")
     elif out is not None:
         report.notice(
-            f"{on_one_line(out)} is not written: the classes of {labels.record} describe no wave, "
+            f"{on_one_line(out)} is not written: the classes of {labels.name} describe no wave, "
             "so there are no marks. Look at them with --csv."
         )
-    if labels.signals > len(labels.leads):
+    if len(labels.signals) > len(labels.leads):
         default = "" if signals else ", the first two; --leads names others"
         used = " and ".join(labels.leads)
-        click.echo(f"Leads: {used} of {labels.signals} signals{default}.", err=True)
+        click.echo(f"Leads: {used} of {len(labels.signals)} signals{default}.", err=True)
     if labels.skipped:
         which = "1 window has" if labels.skipped == 1 else f"{labels.skipped:,} windows have"
         report.notice(f"{which} invalid samples or a flat lead, and no class.")
-    about = ("record", "fs", "samples", "leads", "windows", "skipped", "sops")
-    return Result({**{name: getattr(labels, name) for name in about}, "marks": marks}, lines)
+    about = ("fs", "samples", "leads", "windows", "skipped", "sops")
+    values = {name: getattr(labels, name) for name in about}
+    return Result({"record": labels.name, **values, "marks": marks}, lines)
 
 
 @click.command("stream", cls=Command, result=False)
@@ -136,7 +137,7 @@ def stream_command(
       brf-lava stream net.h5 steps.jsonl > answers.jsonl
       my-sensor | brf-lava stream net.h5 - --backend engine
     """
-    from brf_lava.ecg.live import LiveEcg
+    from brf_lava.ecg.classify import LiveEcg
     from brf_lava.network.file import read_network
     from brf_lava.run.early import check_early
     from brf_lava.run.stream import Stream
@@ -184,4 +185,4 @@ def labels_table(labels: RecordLabels) -> Table:
         ("SOPs per window (hidden spikes)", "", f"{labels.sops:.1f}"),
     ]
     columns = ("class", ">of the record", ">runs", ">median length")
-    return report.table(f"{labels.record}, {labels.samples / labels.fs:.1f} s", columns, rows)
+    return report.table(f"{labels.name}, {labels.samples / labels.fs:.1f} s", columns, rows)

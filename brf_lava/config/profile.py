@@ -117,10 +117,8 @@ def parse_profile(source: str, where: str) -> Profile:
     table = toml.read_table(source, where, RecipeError)
     kind = table.get("kind", "")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise RecipeError(
-            f"{where}: kind: {toml.to_toml(kind)[: toml.SHOWN]}; allowed is one of "
-            f"{', '.join(KINDS)}."
-        )
+        shown = toml.to_toml(kind)[: toml.SHOWN]
+        raise RecipeError(f"{where}: kind: {shown}; allowed is one of {', '.join(KINDS)}.")
     return toml.build(KINDS[kind], table, where, RecipeError)
 
 

@@ -276,7 +276,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 def recipe_for(task: str, neuron: str = DEFAULT.name) -> Recipe:
     """The shipped recipe for a task and a neuron. Raises: RecipeError listing those there are."""
     if task not in TASKS:
-        hint = toml.nearest(task, list(TASKS))
+        hint = toml.nearest(task, TASKS)
         raise RecipeError(f"task {task}: no such task. {hint} Name your own as a .toml file.")
     return load_recipe(f"{task}-{neuron}".lower())
 

@@ -6,11 +6,11 @@ install, they are next to the package.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from brf_lava.config.toml import nearest
 from brf_lava.errors import BrfLavaError
 from brf_lava.io.text import read_text
 
@@ -43,10 +43,9 @@ def read_named(kind: Kind, name_or_path: str | Path, fault: Callable[[str], BrfL
     elif name_or_path in known:
         path, remedy = shipped(kind) / f"{path}.toml", "Install brf-lava again."
     else:
-        close = difflib.get_close_matches(name_or_path, known, n=1, cutoff=0.7)
-        hint = f" Did you mean {close[0]}?" if close else ""
         raise fault(
-            f"{name_or_path}: no shipped {CALLED[kind]} has this name.{hint} There are "
-            f"{', '.join(known)}. Name a file of your own by a path that ends in .toml."
+            f"{name_or_path}: no shipped {CALLED[kind]} has this name. "
+            f"{nearest(name_or_path, known, every=True)} Name a file of your own by a path that "
+            "ends in .toml."
         )
     return read_text(path, fault, remedy)

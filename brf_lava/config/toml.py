@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -70,14 +70,10 @@ def build(
     known: Iterable[str] = (),
     chosen: str = "",
 ) -> T:
-    """Check a table in which every key must be declared.
+    """Make a dataclass of a table, or a section of it, in which every key must be declared.
 
     Args:
-        kind: The dataclass that declares them.
-        table: What `read_table` returned, or a section of it.
-        where: What to call the file in messages.
-        fault: Makes the error that is raised for a key that is unknown or missing and for a value
-            that is not allowed.
+        where, fault: As of `read_table`, also for a missing key and a value that is not allowed.
         prefix: Where a section is in its file, such as ``neuron.2.``.
         known: Dotted keys that the file could have elsewhere or with another choice; by default
             those of `kind`.
@@ -166,28 +162,26 @@ def _unknown(kind: Any, value: Any, prefix: str) -> Iterator[tuple[str, list[str
                 yield prefix + (str(key) if str(key).isprintable() else to_toml(key)), list(types)
 
 
-def leaves(kind: type[Any]) -> list[str]:
+def leaves(kind: Any, key: str = "") -> list[str]:
     """All keys of a dataclass that hold a value, dotted: ``training.epochs``."""
-
-    def names(kind: Any, key: str) -> Iterator[str]:
-        if not hasattr(kind, "fields"):
-            yield key
-            return
-        for field in kind.fields:
-            yield from names(field.type, f"{key}.{field.name}".removeprefix("."))
-
-    return [*names(_type_info(kind), "")]
+    kind = _type_info(kind) if isinstance(kind, type) else kind
+    if not hasattr(kind, "fields"):
+        return [key]
+    parts = ((field.type, f"{key}.{field.name}".removeprefix(".")) for field in kind.fields)
+    return [leaf for part in parts for leaf in leaves(*part)]
 
 
-def nearest(key: str, known: list[str]) -> str:
-    """A sentence that names the known key most like `key`, or all of them."""
-    bare = key.rpartition(".")[2]
-    by_bare = {name.rpartition(".")[2]: name for name in known}
-    if bare in by_bare:
-        return f"Did you mean {by_bare[bare]}?"
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+def nearest(name: str, known: Collection[str], every: bool = False) -> str:
+    """What to say of an unknown name or dotted key: the known one most like it, if any, or all."""
+    bare = name.rpartition(".")[2].lower()
+    by_bare = {each.rpartition(".")[2]: each for each in known}
+    close = [by_bare[bare]] if bare in by_bare else []
+    close += difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     close += [by_bare[match] for match in difflib.get_close_matches(bare, by_bare, n=1)]
-    return f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
+    sentences = [f"Did you mean {close[0]}?"] if close else []
+    if every or not close:
+        sentences.append(f"There are {', '.join(known)}.")
+    return " ".join(sentences)
 
 
 def parse_value(source: str) -> Any:

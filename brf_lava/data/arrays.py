@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,15 @@ from brf_lava.io.foreign import guarded, reading
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
     """Read the named arrays of a .npz or an HDF5 file; in HDF5 a name may be a path.
 
-    Raises:
-        DataError: The file has another suffix, cannot be read or lacks an array.
+    Raises: DataError if the file has another suffix, cannot be read or lacks an array.
     """
     suffix = path.suffix.lower()
     if suffix not in (".npz", *HDF5_SUFFIXES):
-        raise DataError(
-            f"{path}: arrays are read from .npz, {' and '.join(HDF5_SUFFIXES)}. Save them as one "
-            "of these."
-        )
+        allowed = " and ".join(HDF5_SUFFIXES)
+        raise DataError(f"{path}: arrays are read from .npz, {allowed}. Save them as one of these.")
     with reading(path, f"a file with the arrays {', '.join(names)}"):
         if suffix == ".npz":
-            return guarded(partial(_read_npz, path, names))
+            return guarded(_read_npz, path, names)
         import h5py
 
         from brf_lava.io.hdf5 import open_hdf5

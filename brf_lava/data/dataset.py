@@ -1,10 +1,11 @@
-"""A data set: what every task hands to training, quantization and deployment."""
+"""Tasks and their data sets: what is handed to training, quantization and deployment."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -137,9 +138,9 @@ class Dataset:
         Raises: DataError for another choice.
         """
         if choice not in (None, *UNLABELED_CHOICES):
+            allowed = " or ".join(UNLABELED_CHOICES)
             raise DataError(
-                f"Dataset {self.task}: unlabeled steps as {choice!r}; must be one of "
-                f"{', '.join(UNLABELED_CHOICES)}. Choose one."
+                f"Dataset {self.task}: unlabeled steps as {choice!r}; choose {allowed}."
             )
         unlabeled = any((split.y == UNLABELED).any() for split in (self.train, self.test))
         if choice != "first-class" or not unlabeled:
@@ -154,6 +155,48 @@ class Dataset:
             self.source.kind, f"{self.source.description}, {note}", fingerprint(train, test)
         )
         return replace(self, train=train, test=test, source=source, permutation=permutation)
+
+
+class Loader(Protocol):
+    """Reads a data set: see `Task.load`."""
+
+    def __call__(self, data: Path | None = None, *, unlabeled: str | None = None) -> Dataset: ...
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task by name, with the sizes a network for it needs before any data are read.
+
+    permuted: its steps come in one random order, which is not part of the data: whoever trains
+        draws it, keeps it, and calls `Dataset.permuted`.
+    """
+
+    name: str
+    inputs: int
+    classes: tuple[str, ...]
+    steps: int  # T
+    step_seconds: float
+    permuted: bool = False
+
+    def dataset(
+        self, train: Split, test: Split, kind: str, origin: str, samples: str, **more: Any
+    ) -> Dataset:
+        """Make the data set of these halves. samples: what they are called. more: its fields."""
+        sizes = f"{len(train.x)} training and {len(test.x)} test {samples}"
+        source = DataSource(kind, f"{origin}: {sizes}", fingerprint(train, test))
+        return Dataset(self.name, self.classes, self.step_seconds, train, test, source, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(TaskSpec):
+    """A task with its data.
+
+    load: takes a folder or file, or None to look in BRF_LAVA_DATA and in the cache folder; and
+        what unlabeled steps count as (`Dataset.with_unlabeled`), None for the task's own custom.
+        Raises: DataError when there are no data or they are damaged.
+    """
+
+    load: Loader
 
 
 def fingerprint(train: Split, test: Split) -> str:

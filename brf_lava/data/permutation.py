@@ -5,7 +5,6 @@ One permutation belongs to a trained network as much as its weights: another one
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,9 @@ def permutation_from_seed(seed: int, steps: int = 28 * 28) -> npt.NDArray[np.int
 def read_permutation(path: Path, steps: int = 28 * 28) -> npt.NDArray[np.int64]:
     """Read a permutation, int64 [steps]: step t shows pixel permutation[t].
 
-    Args:
-        path: One of `KINDS`: the published reference code stores a .pt next to its checkpoints. Or
-            `IDENTITY`, which is no file, for the order of the pixels themselves.
-        steps: How many steps there are.
-
-    Raises:
-        DataError: The file cannot be read or holds anything else.
+    path: One of `KINDS`: the published reference code stores a .pt next to its checkpoints. Or
+    `IDENTITY`, which is no file, for the order of the pixels themselves.
+    Raises: DataError if the file cannot be read or holds anything else.
     """
     if str(path) == IDENTITY:
         return np.arange(steps, dtype=np.int64)
@@ -63,15 +58,13 @@ def check_permutation(values: npt.NDArray[Any], steps: int, where: str) -> None:
         if not len(missing):
             return
         found = f"no {missing[0]} in it"
-    raise DataError(
-        f"{where}: {found}; must be a permutation of 0 to {steps - 1}, {steps} integers, each "
-        "once. Name another."
-    )
+    allowed = f"a permutation of 0 to {steps - 1}, each once"
+    raise DataError(f"{where}: {found}; must be {allowed}. Name another.")
 
 
 def _read(path: Path, suffix: str) -> Any:
     if suffix == ".npy":
-        return guarded(partial(np.load, path, allow_pickle=False))
+        return guarded(np.load, path, allow_pickle=False)
     if suffix == ".txt":
         return np.array(list(map(int, path.read_text("utf-8").replace(",", " ").split())))
     import torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from brf_lava.errors import DataError
@@ -13,47 +14,30 @@ DATA_VARIABLE = "BRF_LAVA_DATA"
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files that hold the data of a task.
+    """The files that hold the data of a task."""
 
-    Attributes:
-        needs: What they are, for messages.
-        choices: Names of files that are read together; the first choice that is complete is taken.
-        folders: Sub-folders that may hold them; "" is the folder itself.
-        get: How to get them, for messages.
-        suffixes: Of a single file that holds all of the data, whatever its name.
-    """
-
-    needs: str
-    choices: tuple[tuple[str, ...], ...]
-    folders: tuple[str, ...]
-    get: str
-    suffixes: tuple[str, ...] = ()
+    needs: str  # what they are, for messages
+    choices: tuple[tuple[str, ...], ...]  # names read together; the first complete one is taken
+    folders: tuple[str, ...]  # sub-folders that may hold them; "" is the folder itself
+    get: str  # how to get them, for messages
+    suffixes: tuple[str, ...] = ()  # of a single file that holds all of the data, whatever its name
 
     def find(self, data: Path | None) -> list[Path]:
         """Find the files at `data` alone or, without it, in BRF_LAVA_DATA or the cache folder.
 
-        Args:
-            data: A folder, or one of the files.
-
-        Returns:
-            The files of a choice; none if they are nowhere and the user named no place.
-
-        Raises:
-            DataError: The place that the user named does not exist, or does not have them.
+        data: A folder, or one of the files. Returns none if the user named no place.
+        Raises: DataError if a place that the user named does not exist, or does not have them.
         """
         where = DATA_VARIABLE if data is None else "--data"
         named = os.environ.get(DATA_VARIABLE) if data is None else data
         if named and not os.path.exists(named):
             raise DataError(f"{where}: {named} does not exist. {self.get}")
         places = [Path(named)] if named else []
-        if data is None:
-            places.append(cache_folder())
-        for place in places:
-            if files := self._complete(place):
-                return files
-        if named:
+        places += [cache_folder()] if data is None else []
+        files = next(filter(None, map(self._complete, places)), [])
+        if named and not files:
             raise DataError(f"{where}: {named} does not have {self.needs}. {self.get}")
-        return []
+        return files
 
     def require(self, data: Path | None) -> list[Path]:
         """Find the files as `find` does, and raise a DataError where they are nowhere."""
@@ -66,13 +50,11 @@ class DataFiles:
         if is_file and place.suffix in self.suffixes:
             return [place]
         folders = [place.parent] if is_file else [place / folder for folder in self.folders]
-        for names in self.choices:
-            if is_file and place.name not in names:
-                continue
-            for folder in folders:
-                files = [folder / name for name in names]
-                if all(map(os.path.isfile, files)):
-                    return files
+        choices = [names for names in self.choices if not is_file or place.name in names]
+        for names, folder in product(choices, folders):
+            files = [folder / name for name in names]
+            if all(map(os.path.isfile, files)):
+                return files
         return []
 
 

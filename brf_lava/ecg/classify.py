@@ -9,7 +9,7 @@ A window with an invalid sample or a flat lead is not classified.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,18 +17,21 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from brf_lava.ecg.level_cross import Encoder
 from brf_lava.ecg.marks import OFFSET, ONSET, WAVE_NUMBERS, Mark, marks, waves_from_labels
 from brf_lava.ecg.signal import (
     FS,
     Encoding,
     Leads,
+    Record,
     encode_windows,
     read_record,
     record_path,
     usable,
 )
 from brf_lava.ecg.spec import ECG
-from brf_lava.errors import DataError, NetworkFileError
+from brf_lava.ecg.synthetic import LEADS
+from brf_lava.errors import DataError, NetworkFileError, ParameterError
 from brf_lava.io.files import Kind, replacing, write_bytes
 from brf_lava.network.activity import Activity
 from brf_lava.network.decision import UNLABELED, Decision
@@ -43,19 +46,13 @@ Run = Callable[[NDArray[np.int8]], Activity]
 
 
 @dataclass(frozen=True, eq=False)
-class RecordLabels:
-    """The classes of one record."""
+class RecordLabels(Record):
+    """A record and its classes."""
 
-    record: str  # its name
-    fs: float  # its sampling frequency, Hz
-    samples: int
     steps: NDArray[np.uint8]  # classes [T] at 250 Hz, `UNLABELED` where it was not classified
-    signal: NDArray[np.float64]  # the first lead [T] at 250 Hz
     windows: int  # that were run
     skipped: int  # windows with an invalid sample or a flat lead
     sops: float  # hidden spikes per window that was run
-    leads: tuple[str, ...]  # names of the two signals that were used
-    signals: int  # of the record
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -65,7 +62,7 @@ class RecordLabels:
 
     def marks(self) -> tuple[Mark, ...]:
         """The wave marks that the classes describe, at steps of 250 Hz."""
-        return tuple(marks(waves_from_labels(self.steps, self.signal)))
+        return tuple(marks(waves_from_labels(self.steps, self.signal[:, 0])))
 
     def samples_of(self, marks: tuple[Mark, ...]) -> NDArray[np.int64]:
         """The samples of the record nearest to marks."""
@@ -79,7 +76,6 @@ def classify_record(
     record: Path,
     run: Run,
     *,
-    encoding: Encoding | None = None,
     leads: Leads | None = None,
     batch: int = BATCH,
     on_window: Callable[[int, int], object] = lambda done, total: None,
@@ -87,11 +83,7 @@ def classify_record(
     """Classify every step of a record.
 
     Args:
-        network: A network for the ecg task.
-        record: WFDB record, with or without the suffix of its header.
         run: Returns the activity of `network` on spikes int8 [1300, B, 4], on any backend.
-        encoding: That of the training data; by default `encoding_of` the network.
-        leads: As returned by `signal.parse_leads`; by default the first two signals.
         batch: Most windows in one call of `run`.
         on_window: Called with the number of windows that are done, and of all windows.
 
@@ -100,7 +92,7 @@ def classify_record(
         DataError: As `read_record`; also if no window can be classified.
     """
     check_network(network)
-    encoding = encoding_of(network) if encoding is None else encoding
+    encoding = encoding_of(network)
     source = read_record(record_path(record), leads)
     starts, padded = place_windows(source.signal, encoding.delay)
     steps = np.full(len(source.signal), UNLABELED, dtype=np.uint8)
@@ -126,18 +118,8 @@ def classify_record(
             f"{record}: every window of {ECG.steps} steps has invalid samples or a flat lead, so "
             "that nothing can be classified. Check the record's signals."
         )
-    return RecordLabels(
-        record=source.name,
-        fs=source.fs,
-        samples=source.samples,
-        steps=steps,
-        signal=source.signal[:, 0],
-        windows=windows,
-        skipped=len(starts) - windows,
-        sops=spikes / windows,
-        leads=source.leads,
-        signals=len(source.signals),
-    )
+    skipped, sops = len(starts) - windows, spikes / windows
+    return RecordLabels(**vars(source), steps=steps, windows=windows, skipped=skipped, sops=sops)
 
 
 def check_network(network: FixedNetwork) -> None:
@@ -171,10 +153,7 @@ def place_windows(
 
 
 def write_csv(labels: RecordLabels, path: Path) -> None:
-    """Write one row per sample: its number, its time in s, its class or nothing.
-
-    Raises: BrfLavaError when the file cannot be written.
-    """
+    """Write one row per sample: its number, its time in s, its class or nothing."""
     names = np.full(UNLABELED + 1, "", dtype=object)
     names[: len(ECG.classes)] = ECG.classes
     with replacing(path, TABLE) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -193,14 +172,8 @@ def annotation_path(prefix: Path, record: str) -> Path:
 def write_annotation(labels: RecordLabels, path: Path) -> int:
     """Write the waves, one or more, as a WFDB annotation file, and return how many marks it has.
 
-    "(" and ")" have the number of their wave, as in the QT database.
-
-    Args:
-        labels: The classes of the record.
-        path: As returned by `annotation_path`.
-
-    Raises:
-        BrfLavaError: The file cannot be written.
+    "(" and ")" have the number of their wave, as in the QT database. path: of `annotation_path`.
+    Raises: BrfLavaError if the file cannot be written.
     """
     import wfdb
 
@@ -218,3 +191,44 @@ def write_annotation(labels: RecordLabels, path: Path) -> int:
         )
         write_bytes(path, (Path(folder) / f"labels.{EXTENSION}").read_bytes(), MARKS)
     return len(waves)
+
+
+class LiveEcg:
+    """A live ECG as spikes, sample by sample, as the training data of the ecg task were encoded.
+
+    There each window of 5.2 s was divided by its own standard deviation, which nobody knows before
+    the window is over. So a live signal is divided by a given scale. The mean need not be known:
+    only changes count.
+
+    Args:
+        network: One for the ecg task; the threshold is that of its training data.
+        scale: Standard deviation of each lead in some seconds before, in the unit of the signal.
+
+    Raises:
+        ParameterError: The network is another one, or the scale not `LEADS` positive numbers.
+    """
+
+    def __init__(self, network: FixedNetwork, scale: Sequence[float]) -> None:
+        task = network.provenance.get("task")
+        if task != ECG.name or network.inputs != ECG.inputs:
+            raise ParameterError(
+                f"--lead-scale: the network is for task {task!r}, {network.inputs} inputs; a "
+                f"signal is encoded for {ECG.name}, {ECG.inputs} inputs. Give inputs or events."
+            )
+        if len(scale) != LEADS or not all(0 < value < np.inf for value in scale):
+            raise ParameterError(
+                f"--lead-scale {','.join(f'{value:g}' for value in scale)}: {LEADS} positive "
+                "numbers are needed, the standard deviation of each lead."
+            )
+        self._scale = np.array(scale, dtype=np.float64)
+        self._threshold = encoding_of(network).threshold
+        self.reset()
+
+    def reset(self) -> None:
+        """The next sample is the first one of another signal."""
+        self._encoder = Encoder(self._threshold)
+
+    def push(self, sample: Sequence[float]) -> list[int]:
+        """The inputs of the step, from the next sample, one finite number per lead, at 250 Hz."""
+        spikes: list[int] = self._encoder.push(np.array(sample, np.float64) / self._scale).tolist()
+        return spikes

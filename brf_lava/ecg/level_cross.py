@@ -24,18 +24,11 @@ SLOW = 250  # steps: 1 s at the rate of the ECG task
 
 
 def encode(signal: npt.NDArray[np.floating[Any]], threshold: float) -> npt.NDArray[np.int8]:
-    """Encode a whole signal.
+    """Encode a whole signal of finite values [..., T, leads]; the first step has no spike.
 
-    The first step has no spike, and the signal never leaves the band of +-threshold around its
-    reference without one.
-
-    Args:
-        signal: Finite values [..., T, leads], one step or more.
-        threshold: Smallest change that is not yet a spike, in the unit of the signal; positive.
-
-    Returns:
-        Spikes int8 [..., T, 2 * leads]: channel 2k holds the up spikes of lead k, channel 2k + 1
-        its down spikes.
+    threshold: largest change that is not yet a spike, in the unit of the signal; positive.
+    Returns spikes int8 [..., T, 2 * leads]: channel 2k holds the up spikes of lead k, channel
+    2k + 1 its down spikes.
     """
     encoder = Encoder(threshold)
     return np.stack([encoder.push(values) for values in np.moveaxis(signal, -2, 0)], axis=-2)
@@ -46,14 +39,8 @@ def rebuild(spikes: npt.NDArray[Any], threshold: float) -> npt.NDArray[np.float6
 
     A spike moves the reference by at least the threshold; how much further is not known. So that
     the signal does not drift, the rarer direction gets the larger steps, and what is slower than
-    `SLOW` steps is taken out.
-
-    Args:
-        spikes: As `encode` returns them, [T, 2 * leads].
-        threshold: As of `encode`.
-
-    Returns:
-        The signal [T, leads], about 0, in the unit of the threshold.
+    `SLOW` steps is taken out. spikes, threshold: of `encode`. Returns the signal [T, leads], about
+    0, in the unit of the threshold.
     """
     moves = spikes.astype(np.float64).reshape(len(spikes), -1, 2)
     counts = np.maximum(moves.sum(axis=0), 1)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,20 +65,15 @@ class Mark:
 def read_waves(record: Path, annotator: str, fs: float, to_fs: float) -> tuple[Wave, ...]:
     """Read the waves of the annotation file ``record.annotator``.
 
-    Args:
-        record: Path of the record, without a suffix.
-        annotator: Suffix of the annotation file.
-        fs: Sampling frequency of the record, Hz, for an annotation file that does not have one.
-        to_fs: Steps per second of the waves.
-
-    Raises:
-        DataError: There is no such file, it is damaged, or marks no QRS complex.
+    fs: of the record, Hz, for an annotation file that does not have one. to_fs: steps per second
+    of the waves. Raises: DataError if there is no such file, it is damaged, or marks no QRS
+    complex.
     """
     import wfdb
 
     path = record.parent / f"{record.name}.{annotator}"
     with reading(path, "a complete WFDB annotation file"):
-        annotation = guarded(partial(wfdb.rdann, str(record), annotator))
+        annotation = guarded(wfdb.rdann, str(record), annotator)
         samples = np.asarray(annotation.sample, dtype=np.int64)
         symbols = [str(symbol) for symbol in annotation.symbol]
         if not path.read_bytes().endswith(END_MARK):  # wfdb does not look
@@ -150,7 +144,9 @@ def waves_from_labels(labels: Labels, signal: npt.NDArray[np.float64]) -> tuple[
         if run["qr"]:
             waves.append(Wave("N", start, run.end("qr"), stop))
         else:
-            peak = _farthest_from_chord(signal, start, stop)
+            part = signal[start:stop]
+            distance = np.abs(part - np.linspace(part[0], part[-1], len(part)))
+            peak = start + int(np.argmax(np.nan_to_num(distance, nan=-1.0)))
             kind, onset = ("p", start) if run["p"] else ("t", None)
             waves.append(Wave(kind, onset, peak, stop))
     return tuple(waves)
@@ -159,14 +155,5 @@ def waves_from_labels(labels: Labels, signal: npt.NDArray[np.float64]) -> tuple[
 def marks(waves: tuple[Wave, ...]) -> Iterator[Mark]:
     """The marks of waves, in order of time."""
     for wave in waves:
-        if wave.onset is not None:
-            yield Mark(wave.onset, ONSET, wave.kind)
-        yield Mark(wave.peak, wave.kind, wave.kind)
-        if wave.offset is not None:
-            yield Mark(wave.offset, OFFSET, wave.kind)
-
-
-def _farthest_from_chord(signal: npt.NDArray[np.float64], start: int, stop: int) -> int:
-    run = signal[start:stop]
-    distance = np.abs(run - np.linspace(run[0], run[-1], len(run)))
-    return start + int(np.argmax(np.nan_to_num(distance, nan=-1.0)))
+        named = ((wave.onset, ONSET), (wave.peak, wave.kind), (wave.offset, OFFSET))
+        yield from (Mark(step, text, wave.kind) for step, text in named if step is not None)

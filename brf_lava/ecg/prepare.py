@@ -6,12 +6,14 @@ A segment of which less than `LEAST_LABELED` is labeled, that is not valid throu
 flat lead, is left out.
 
 **Splitting.** A record is in the training or in the test half as a whole, and so are records that
-may be of one patient (`ecg.patients`). The seed decides which.
+may be of one patient (see `patient`). The seed decides which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import csv
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +22,20 @@ import numpy.typing as npt
 
 from brf_lava.data.dataset import Split
 from brf_lava.ecg.marks import Labels, label_steps, read_waves
-from brf_lava.ecg.patients import ALIKE, outline, patient
-from brf_lava.ecg.signal import FS, Encoding, Leads, encode_windows, read_record, usable
+from brf_lava.ecg.signal import (
+    FS,
+    Encoding,
+    Leads,
+    Record,
+    Signal,
+    encode_windows,
+    read_record,
+    usable,
+)
 from brf_lava.ecg.spec import ECG
+from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError
+from brf_lava.io.foreign import reading
 from brf_lava.network.decision import UNLABELED
 
 LEAST_LABELED = 0.5  # share of a segment's steps
@@ -31,6 +43,11 @@ LEFT_OUT = "sudden-death record, left out by default; --all-records keeps it"
 # The records of the QT database that are excerpts of its "sudden death" source, 24 of 105
 SUDDEN_DEATH = frozenset({"sel17152", *(f"sel{number}" for number in range(30, 53))})
 NAMED = 3  # records, or pairs of them, that a notice names
+NOT_OF_THE_PATIENT = re.compile(r"\s*(produced by|recorder type|the signal|-+$)", re.IGNORECASE)
+OUTLINE_STEPS = 5  # steps to a value of an outline; a copy at another rate is off by one at most
+# Correlation of outlines. No two of the QT database's 81 records reach 0.7; every eighth of them
+# and its copies at 128, 257.3, 360 and 1000 Hz all pass 0.95.
+ALIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ class Segments:
     y: Labels  # classes [B, 1300]
     starts: npt.NDArray[np.int64]  # first step of each segment [B], at 250 Hz
     invalid: int  # segments that were left out because of an invalid sample or a flat lead
-    outline: npt.NDArray[np.float32]  # of the first segment, see `patients.outline`
+    outline: npt.NDArray[np.float32]  # of the first segment; copies are known by it
 
     @property
     def group(self) -> str:
@@ -141,16 +158,9 @@ def prepare(
 ) -> Prepared:
     """Read, encode, label and split all records of a folder.
 
-    A record that cannot be used is left out and listed.
-
-    Args:
-        folder: The folder with the records.
-        settings: How to make the data set.
-        on_record: Called with the number of records that are done.
-        patients: As returned by `patients.read_patients`; by default what the headers say.
-
-    Raises:
-        DataError: Fewer than two patients remain; one is needed for each half.
+    A record that cannot be used is left out and listed. on_record: called with the number of
+    records that are done. patients: of `read_patients`; by default what the headers say.
+    Raises: DataError if fewer than two patients remain; one is needed for each half.
     """
     names = find_records(folder)
     kept: list[Segments] = []
@@ -175,7 +185,7 @@ def prepare(
 def read_segments(
     path: Path, settings: Settings, patients: Mapping[str, str] | None = None
 ) -> Segments:
-    """The segments of one record; arguments as of `prepare`. Raises: DataError if there is none."""
+    """The segments of one record. Raises: DataError if there is none."""
     record = read_record(path, settings.leads)
     waves = read_waves(path, settings.annotator, record.fs, FS)
     labels = label_steps(waves, len(record.signal))
@@ -204,6 +214,54 @@ def read_segments(
         invalid=int((~good).sum()),
         outline=outline(windows[good][0]),
     )
+
+
+def read_patients(path: Path, records: Collection[str]) -> dict[str, str]:
+    """Read the patient of each record from a CSV of ``record,patient``, with or without header.
+
+    records: their names; lines about others are ignored. Raises: DataError if the file cannot be
+    read, a line has another form, a record has two patients, or no line is about a record.
+    """
+    patients: dict[str, str] = {}
+    with (
+        reading(path, "a CSV file in UTF-8, with lines of record,patient"),
+        path.open(newline="", encoding="utf-8-sig") as file,
+    ):
+        for row in csv.reader(file):
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or [cell.lower() for cell in cells] == ["record", "patient"]:
+                continue
+            if len(cells) != 2 or not all(cells) or patients.setdefault(*cells) != cells[1]:
+                raise ValueError(f"{','.join(row)!r} is no record and its one patient")
+    known = {record: patients[record] for record in records if record in patients}
+    if not known:
+        raise DataError(
+            f"{path}: none of its {len(patients)} lines is about a record that is there, such as "
+            f"{next(iter(records))}. Write record,patient, the record without .hea."
+        )
+    return known
+
+
+def patient(record: Record, patients: Mapping[str, str]) -> str | None:
+    """What stands for the patient of a record, None if that is unknown.
+
+    The European ST-T database, a source of the QT database, has 90 records of 79 subjects, and its
+    headers do not say which belong together: those with the same age, sex and diagnoses are taken
+    for one. patients: of `read_patients`, which comes before the header.
+    """
+    if record.name in patients:
+        return patients[record.name]
+    about = [line for line in record.comments if not NOT_OF_THE_PATIENT.match(line)]
+    text = " ".join(" ".join(about).lower().split())
+    return text if re.search(r"age: *\d+ +sex: *\w", text) else None
+
+
+def outline(window: Signal) -> npt.NDArray[np.float32]:
+    """A window [T, leads] in few values, of norm 1, by which copies of it are known."""
+    leads = normalize(window[None])[0]
+    means = leads.reshape(-1, OUTLINE_STEPS, leads.shape[1]).mean(axis=1).ravel()
+    means -= means.mean()
+    return np.asarray(means / np.linalg.norm(means), dtype=np.float32)
 
 
 def cut(labels: Labels, stride: int) -> Iterator[int]:

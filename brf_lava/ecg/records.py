@@ -40,10 +40,7 @@ SCHEMA = 1
 
 
 def write_prepared(prepared: Prepared, path: Path) -> None:
-    """Write a prepared data set, replacing `path` only when all of it is written.
-
-    Raises: BrfLavaError if the file cannot be written.
-    """
+    """Write a prepared data set, replacing `path` only when all of it is written."""
     import h5py
 
     train, test = joined(prepared.train), joined(prepared.test)
@@ -54,13 +51,9 @@ def write_prepared(prepared: Prepared, path: Path) -> None:
     }
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w") as file:
-        file.attrs["format"] = np.bytes_(FORMAT)
-        file.attrs["schema"] = SCHEMA
-        file.attrs["fs"] = FS
-        file.attrs["threshold"] = prepared.settings.encoding.threshold
-        file.attrs["delay"] = prepared.settings.encoding.delay
-        file.attrs["seed"] = prepared.settings.seed
-        file.attrs["fingerprint"] = np.bytes_(fingerprint(train, test))
+        about = {"format": np.bytes_(FORMAT), "schema": SCHEMA, "fs": FS}
+        about |= vars(prepared.settings.encoding) | {"seed": prepared.settings.seed}
+        file.attrs.update({**about, "fingerprint": np.bytes_(fingerprint(train, test))})
         text = json.dumps(source, sort_keys=True)
         file.create_dataset("source", data=np.bytes_(text))  # an attribute holds 64 KiB at most
         _write_half(file.create_group("train"), train, prepared.train)
@@ -69,11 +62,7 @@ def write_prepared(prepared: Prepared, path: Path) -> None:
 
 
 def load_prepared(path: Path) -> Dataset:
-    """Read a file that `write_prepared` wrote, its unlabeled steps as they are stored.
-
-    Raises:
-        DataError: The file cannot be read, is of another schema or was changed.
-    """
+    """Read a file of `write_prepared`, unlabeled steps as they are stored. Raises: DataError."""
     from brf_lava.io.hdf5 import open_hdf5
 
     with (
@@ -95,13 +84,12 @@ def load_prepared(path: Path) -> Dataset:
         encoding = Encoding(float(file.attrs["threshold"]), int(file.attrs["delay"]))
         counts = [len(file[half]["records"]) for half in ("train", "test")]
         seed = int(file.attrs["seed"])
-    description = (
+    trail = f", labels trail by {encoding.delay} steps" if encoding.delay else ""
+    origin = (
         f"ECG from WFDB records ({path.name}: {counts[0]} records for training, {counts[1]} for "
-        f"test, seed {seed}, threshold {encoding.threshold:g}"
-        + (f", labels trail by {encoding.delay} steps" if encoding.delay else "")
-        + f"): {len(train.x)} training and {len(test.x)} test segments"
+        f"test, seed {seed}, threshold {encoding.threshold:g}{trail})"
     )
-    return ECG.dataset(train, test, encoding.kind, description)
+    return ECG.dataset(train, test, encoding.kind, origin, "segments")
 
 
 def _write_half(group: Any, split: Split, half: tuple[Segments, ...]) -> None:

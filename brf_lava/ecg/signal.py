@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +37,7 @@ Leads = tuple[str, str]
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a signal became the spikes and labels of a data set.
-
-    Raises:
-        ParameterError: A value is out of range.
-    """
+    """How a signal became the spikes and labels of a data set. Raises: ParameterError."""
 
     threshold: float = THRESHOLD  # of level-cross encoding, in standard deviations of a lead
     delay: int = 0  # steps by which a label trails the signal that it describes
@@ -71,9 +66,7 @@ class Encoding:
 def delay_notice(trained_kind: str, data_kind: str) -> str | None:
     """A line about labels that trail by another delay than those a network learned, or None.
 
-    Args:
-        trained_kind: `DataSource.kind` of the network's training data.
-        data_kind: `DataSource.kind` of the data that the network runs on.
+    Both are a `DataSource.kind`: of its training data, and of the data that it runs on.
     """
     learned, here = (Encoding.of(kind).delay for kind in (trained_kind, data_kind))
     if learned == here:
@@ -95,7 +88,7 @@ class Record:
     samples: int  # of the file, per lead
     leads: tuple[str, ...]  # names of the two leads in the header, or their numbers
     signals: tuple[str, ...]  # the same of all signals of the record
-    comments: tuple[str, ...] = ()  # lines of the header
+    comments: tuple[str, ...]  # lines of the header
 
 
 def record_path(path: Path) -> Path:
@@ -117,20 +110,15 @@ def parse_leads(text: str | None) -> Leads | None:
 
 
 def read_record(path: Path, leads: Leads | None = None) -> Record:
-    """Read a record.
+    """Read a record. path: of `record_path`. leads: of `parse_leads`; None for the first two.
 
-    Args:
-        path: As returned by `record_path`, without a suffix.
-        leads: As returned by `parse_leads`; None for the first two signals.
-
-    Raises:
-        DataError: A file is missing, damaged or too short; or the record does not have two leads,
-            or not these, or its sampling frequency does not fit.
+    Raises: DataError if a file is missing, damaged or too short; or the record does not have two
+    leads, or not these, or its sampling frequency does not fit.
     """
     header = path.parent / f"{path.name}.hea"  # for a path without a name, too
     require_extra("records", "wfdb")
     with reading(header, "a WFDB header", remedy="Name a complete WFDB record, without .hea."):
-        return guarded(partial(_read_record, path, header, leads))
+        return guarded(_read_record, path, header, leads)
 
 
 def _read_record(path: Path, header: Path, leads: Leads | None) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brf_lava.data.task import TaskSpec
+from brf_lava.data.dataset import TaskSpec
 
 ECG = TaskSpec(
     name="ecg",

@@ -8,7 +8,6 @@ Which of these is recorded in `DataSource`.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,28 +64,20 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
 def load_synthetic(seed: int = 0) -> Dataset:
     """The synthetic ECG, as many segments as the QT database has."""
     train, test = synthetic_ecg.generate(seed=seed)
-    description = (
-        f"synthetic ECG (dynamical model of McSharry et al. 2003, seed {seed}): "
-        f"{len(train.x)} training and {len(test.x)} test segments"
-    )
-    dataset = ECG.dataset(train, test, "synthetic-ecg", description)
+    origin = f"synthetic ECG (dynamical model of McSharry et al. 2003, seed {seed})"
+    dataset = ECG.dataset(train, test, "synthetic-ecg", origin, "segments")
     notice = "Using a synthetic ECG: its scores say nothing about the published ones."
     return replace(dataset, notices=(f"{notice} For real data: {FILES.get}",))
 
 
 def load_qtdb(train_file: Path, test_file: Path, unlabeled: str = "first-class") -> Dataset:
-    """The preprocessed QT database from its two files.
-
-    unlabeled: as in `Dataset.with_unlabeled`. Raises: DataError as `read_split` does.
-    """
+    """The preprocessed QT database from its two files. unlabeled: of `Dataset.with_unlabeled`."""
     train, test = read_split(train_file), read_split(test_file)
-    description = (
-        f"QT database, preprocessed by Yin et al. 2021 ({train_file.name}, {test_file.name}): "
-        f"{len(train.x)} training and {len(test.x)} test segments"
-    )
+    files, note = f"{train_file.name}, {test_file.name}", ", unlabeled steps masked"
     if unlabeled == "first-class":  # the published convention needs no mention
-        return ECG.dataset(train.filled(), test.filled(), "qtdb", description)
-    return ECG.dataset(train, test, "qtdb", f"{description}, unlabeled steps masked")
+        train, test, note = train.filled(), test.filled(), ""
+    origin = f"QT database, preprocessed by Yin et al. 2021 ({files})"
+    return ECG.dataset(train, test, "qtdb", origin, f"segments{note}")
 
 
 def read_split(path: Path) -> Split:
@@ -106,8 +97,8 @@ def read_split(path: Path) -> Split:
 
     shape = f"[B, {STORED_STEPS}, {ECG.inputs}], y [B, {STORED_STEPS}, {len(ECG.classes)}]"
     with reading(path, f"a MATLAB file of version 5 with x {shape}, 0 and 1, as published"):
-        load = partial(scipy.io.loadmat, path, appendmat=False, variable_names=["x", "y"])
-        content = guarded(load)
+        options = {"appendmat": False, "variable_names": ["x", "y"]}
+        content = guarded(scipy.io.loadmat, path, **options)
         x, y = _array(content, "x", ECG.inputs), _array(content, "y", len(ECG.classes))
         if len(x) != len(y):
             raise ValueError(f"{len(x)} segments in x and {len(y)} in y")

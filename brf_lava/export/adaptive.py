@@ -49,14 +49,11 @@ def round_network(
     Args:
         network: In real numbers.
         nearest: Its layers in integers, weights rounded to the nearest, with each unit to be tried.
-        x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
+        x: [T, B, I] calibration inputs, int8 or uint8.
         weight_bits: Width of the mantissas of each layer's matrices, the sign included.
         decision: How classes are read from the outputs.
         progress: Called with the number of neurons that are done.
         grams: Those of the hidden layers, which no bits change: kept here for the next call.
-
-    Returns:
-        The layers in integers, of one of `nearest` each, but for the weights.
 
     Raises:
         NotEnoughMemoryError: For a layer too wide.
@@ -118,12 +115,8 @@ def _gram_samples(layer: RealLayer, steps: int) -> int:
     """How many samples the Gram matrices of a layer are of, at most, for work and memory."""
     neurons, columns = layer.weights.shape
     columns += 0 if layer.recurrent is None else neurons
-    most = min(
-        WORK / (neurons * columns**2),
-        STATES / columns,
-        STATES / (len(layer.neuron.states) * neurons),
-    )
-    return max(1, int(most) // steps)
+    widest = max(columns, len(layer.neuron.states) * neurons)
+    return max(1, int(min(WORK / (neurons * columns**2), STATES / widest)) // steps)
 
 
 def _gram(
@@ -131,12 +124,8 @@ def _gram(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """``H = sum_t phi phi'`` [N, J, J] and ``sum_t phi o`` [N, J] of every neuron.
 
-    Args:
-        layer: In real numbers.
-        x: [T, B, I], its inputs.
-        outputs: [T, B, N], its outputs o, which recurrent weights are applied to.
-        states: [T, S, B, N] before each step; None for a step that does not depend on them.
-        progress, done: As of `round_network`, and the neurons of layers before.
+    x: [T, B, I]. outputs: [T, B, N], the o that recurrent weights are applied to. states: [T, S, B,
+    N] before each step; None for a step that does not depend on them. done: neurons before.
     """
     joined = x.astype(np.float32)
     if layer.recurrent is not None:
@@ -184,5 +173,5 @@ def _refit(
 
 
 def _with_weights(layer: FixedLayer, rounding: Rounding) -> FixedLayer:
-    connections = map(Connection, rounding.mantissas, rounding.exponents)
-    return replace(layer, weights=next(connections), recurrent=next(connections, None))
+    weights, *recurrent = map(Connection, rounding.mantissas, rounding.exponents)
+    return replace(layer, weights=weights, recurrent=recurrent[0] if recurrent else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from math import floor, inf, log2
 from typing import Any
 
@@ -121,9 +121,7 @@ def quantize(
         parameter_bits: Fraction bits of coefficients and constants.
         weight_bits: Width of a signed weight mantissa, or those of all matrices in order.
         rounding: "nearest", or "adaptive", see `adaptive.round_network`.
-        decision: How classes are read from the outputs, for adaptive rounding.
-        progress: Called with the number of neurons whose weights are rounded adaptively.
-        grams: As of `adaptive.round_network`, for other bits of the same network and `x`.
+        decision, progress, grams: As of that, for adaptive rounding.
 
     Returns:
         The network in integers, and what that did to each layer.
@@ -148,8 +146,7 @@ def quantize(
         units = [round(2.0 ** (bits - less)) for less in (UNITS if free else (0,))]
         formats = [LayerFormat(bits, parameter_bits, widths[index], unit) for unit in units]
         results.append([quantize_layer(layer, each, reached) for each in formats])
-    layers = tuple(found[0][0] for found in results)
-    reports = tuple(found[0][1] for found in results)
+    layers, reports = zip(*(found[0] for found in results), strict=True)
     if rounding == "adaptive":
         nearest = [[layer for layer, _ in found] for found in results]
         decision = decision or Decision()
@@ -170,10 +167,8 @@ def _layer_bits(network: RealNetwork, bits: int | Sequence[int]) -> list[tuple[i
     for number, (layer, count) in enumerate(zip(network.layers, counts, strict=True), start=1):
         names += [f"{number} {layer.neuron.name} {name}" for name in WEIGHTS[:count]]
     if len(given) not in (1, len(names)):
-        raise ParameterError(
-            f"weight_bits: {','.join(map(str, given))}; give one number, or one for each of "
-            f"{len(names)} matrices: {', '.join(names)}."
-        )
+        allowed = f"one number, or one for each of {len(names)} matrices: {', '.join(names)}"
+        raise ParameterError(f"weight_bits: {','.join(map(str, given))}; give {allowed}.")
     each = iter(given * len(names))
     return [tuple(islice(each, count)) for count in counts]
 
@@ -192,10 +187,9 @@ def measure_peaks(network: RealNetwork, x: NDArray[Any]) -> tuple[dict[str, floa
     That of a neuron that grows is taken to be at most `GROWN` thresholds: saturation beyond costs
     nothing, while the room for it would cost the others their fraction bits.
     """
-    caps = []
-    for layer in network.layers:
-        caps.append(np.full(len(layer.weights), np.inf))
-        caps[-1][[*growing(layer)]] = GROWN * getattr(layer.constants, "theta", 1.0)
+    caps = [np.full(len(layer.weights), np.inf) for layer in network.layers]
+    for layer, cap in zip(network.layers, caps, strict=True):
+        cap[[*growing(layer)]] = GROWN * getattr(layer.constants, "theta", 1.0)
     peaks = [dict.fromkeys(layer.neuron.states, 0.0) for layer in network.layers]
     for first in range(0, x.shape[1], CHUNK):
         signal: Any = x[:, first : first + CHUNK]
@@ -233,11 +227,9 @@ def choose_state_bits(
         bits: _largest_current(layer, LayerFormat(bits, weight_bits=weight_bits), largest_input)
         for bits in range(min(bits, STATE_BITS_MAX), STATE_BITS_MIN - 1, -1)
     }
-    for limit in (STATE_MAX, CURRENT_MAX):
-        for bits, current in currents.items():
-            if current <= limit:
-                return bits
-    return STATE_BITS_MIN
+    limits = product((STATE_MAX, CURRENT_MAX), currents.items())
+    fitting = (bits for limit, (bits, current) in limits if current <= limit)
+    return next(fitting, STATE_BITS_MIN)
 
 
 def _largest_current(layer: RealLayer, layer_format: LayerFormat, largest_input: int) -> float:
@@ -256,8 +248,13 @@ def quantize_layer(
     """Quantize one layer; see `quantize`. peaks: for the report only."""
     weights, recurrent = _quantize_synapses(layer, layer_format)
     coefficients, corrections = _quantize_coefficients(layer, layer_format)
-    constants = _quantize_constants(layer, layer_format)
     growth, neuron = growing(layer), layer.neuron
+    kind: Any = neuron.fixed_constants
+    real, integers = layer.constants._asdict(), dict(vars(layer_format))
+    formats = layer_format.state_bits, layer_format.parameter_bits, layer_format.unit
+    for spec in neuron.constants:
+        integers[spec.name] = int(nearest(real[spec.name] * spec.scale(*formats)))
+    constants = kind(*(integers[name] for name in kind._fields))
     fixed = FixedLayer(neuron, weights, recurrent, coefficients, constants, tuple(growth))
     report = LayerReport(
         neuron=neuron.name,
@@ -274,37 +271,30 @@ def _quantize_synapses(
     layer: RealLayer, layer_format: LayerFormat
 ) -> tuple[Connection, Connection | None]:
     """Input and recurrent weights in integers, without what the integer step applies itself."""
-    unit, named = _weight_unit(layer, layer_format), zip(WEIGHTS, bare_weights(layer), strict=False)
-    bits = np.broadcast_to(layer_format.weight_bits, 1 if layer.recurrent is None else 2).tolist()
+    unit = layer.neuron.weight_gain(layer.constants) * layer_format.unit
+    matrices = bare_weights(layer)
+    bits = np.broadcast_to(layer_format.weight_bits, len(matrices)).tolist()
     connections = (
         quantize_weights(name, matrix, unit, width, layer_format.state_bits)
-        for (name, matrix), width in zip(named, bits, strict=True)
+        for name, matrix, width in zip(WEIGHTS, matrices, bits, strict=False)
     )
     return next(connections), next(connections, None)
-
-
-def _weight_unit(layer: RealLayer, layer_format: LayerFormat) -> float:
-    """State integers per unit of weight."""
-    return layer.neuron.weight_gain(layer.constants) * layer_format.unit
 
 
 def quantize_weights(
     name: str, weights: NDArray[np.float64], unit: float, weight_bits: int, state_bits: int
 ) -> Connection:
-    """Signed mantissas with one exponent for the whole matrix, the smallest that fits.
-
-    unit: state integers per unit of weight.
-    """
+    """Signed mantissas with the smallest exponent that fits. unit: state integers per weight."""
     scaled = weights * unit
     largest = float(np.abs(scaled).max(initial=0.0))
     if not np.isfinite(largest):
         raise ParameterError(f"{name}: holds values that are not finite numbers.")
     exponent = smallest_exponent(largest, weight_bits)
     if exponent is None:
+        most = mantissa_limit(weight_bits) * 2**EXPONENT_MAX
         raise ParameterError(
             f"{name}: the largest is {largest / unit:g}, {largest:g} in state integers; at most "
-            f"{mantissa_limit(weight_bits) * 2**EXPONENT_MAX} fit. Use fewer state "
-            f"bits (--state-bits, now {state_bits})."
+            f"{most} fit. Use fewer state bits (--state-bits, now {state_bits})."
         )
     return Connection(nearest(scaled / 2**exponent).astype(np.int8), exponent)
 
@@ -312,13 +302,7 @@ def quantize_weights(
 def _quantize_coefficients(
     layer: RealLayer, layer_format: LayerFormat
 ) -> tuple[NDArray[np.int64], tuple[Correction, ...]]:
-    """The coefficients [P, N] of a layer's neurons in integers, as their record says.
-
-    Rounding must not make a neuron diverge that does not. One that was trained to diverge, as its
-    record may allow, is kept as it is.
-    Raises: ParameterError for coefficients out of range, and for unstable integers that the record
-    cannot stabilize.
-    """
+    """The coefficients [P, N] in integers; rounding lets no neuron diverge that did not."""
     neuron, one = layer.neuron, 2**layer_format.parameter_bits
     scaled = scaled_coefficients(layer)
     causes = [*(each.name for each in neuron.trained), *(each.times for each in neuron.per_neuron)]
@@ -333,17 +317,14 @@ def _quantize_coefficients(
     ranges = integer_ranges(neuron, layer_format.state_bits, layer_format.parameter_bits)
     limits = np.array([ranges[name] for name in neuron.fixed_coefficients])  # [P, 2]
     coefficients = np.clip(rounded, limits[:, :1], limits[:, 1:])
-    growth = growing(layer)
+    growth, corrections = growing(layer), []
     for k, integers in enumerate(coefficients.T.tolist()):
         if k not in growth:
             coefficients[:, k] = _stable(neuron, integers, one, k)
-    columns = zip(rounded.T.tolist(), coefficients.T.tolist(), strict=True)
-    corrections = tuple(
-        Correction(k, neuron.fixed_coefficients, tuple(before), tuple(after))
-        for k, (before, after) in enumerate(columns)
-        if before != after
-    )
-    return coefficients, corrections
+        before, after = tuple(rounded[:, k].tolist()), tuple(coefficients[:, k].tolist())
+        if before != after:
+            corrections.append(Correction(k, neuron.fixed_coefficients, before, after))
+    return coefficients, tuple(corrections)
 
 
 def scaled_coefficients(layer: RealLayer) -> NDArray[np.float64]:
@@ -371,13 +352,3 @@ def _stable(neuron: Neuron, integers: list[int], one: int, k: int) -> Sequence[i
         f"of {one}, would let it grow. Lower {neuron.trained[0].name}, or use more "
         "--parameter-bits."
     )
-
-
-def _quantize_constants(layer: RealLayer, layer_format: LayerFormat) -> Any:
-    """The integer constants of a layer."""
-    kind: Any = layer.neuron.fixed_constants
-    real, integers = layer.constants._asdict(), dict(vars(layer_format))
-    formats = layer_format.state_bits, layer_format.parameter_bits, layer_format.unit
-    for spec in layer.neuron.constants:
-        integers[spec.name] = int(nearest(real[spec.name] * spec.scale(*formats)))
-    return kind(*(integers[name] for name in kind._fields))

@@ -99,18 +99,11 @@ def linear_states(layer: RealLayer) -> list[int]:
 def linear_step(
     layer: RealLayer, k: int, states: NDArray[Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The linear part of neuron k's step, along a run of the float network.
+    """The linear part of neuron k's step, along a run of the float network; weights are bare.
 
-    Its weights are those of `bare_weights`.
-
-    Args:
-        layer: The layer, in real numbers.
-        k: Which of its neurons.
-        states: [T, S, B], the neuron's states before each step.
-
-    Returns:
-        For the L states that a current reaches: the matrix [T, B, L, L] of each step, and what a
-        weight of 1 adds to them for an input of 1, [L].
+    states: [T, S, B], the neuron's before each step. Returns, for the L states that a current
+    reaches, the matrix [T, B, L, L] of each step, and what a weight of 1 adds to them for an input
+    of 1, [L].
     """
     neuron, linear = layer.neuron, linear_states(layer)
     base = [np.zeros_like(s) if i in linear else s for i, s in enumerate(np.moveaxis(states, 1, 0))]
@@ -227,15 +220,10 @@ def _compiled(loop: Any) -> Any:
 def round_rows(
     gram: NDArray[np.float64], matrices: list[NDArray[np.float64]], weight_bits: Sequence[int]
 ) -> list[Rounding]:
-    """Round the matrices of a layer together, with each choice of their exponents.
+    """Round the matrices of a layer together, with each choice of their exponents, best first.
 
-    Args:
-        gram: [N, J, J], H of each neuron; J counts the columns of all matrices in order.
-        matrices: [N, n] each, in state integers.
-        weight_bits: Width of each matrix's mantissas, the sign included.
-
-    Returns:
-        One rounding for each choice of exponents, the one that costs least first.
+    gram: [N, J, J], H of each neuron; J counts the columns of all matrices in order. matrices:
+    [N, n] each, in state integers. weight_bits: width of each one's mantissas, sign included.
     """
     widths = [matrix.shape[1] for matrix in matrices]
     limit = np.repeat([float(mantissa_limit(bits)) for bits in weight_bits], widths)

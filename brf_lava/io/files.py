@@ -59,10 +59,8 @@ class Kind:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             known = re.match(pattern, content, re.DOTALL) is not None
         if not known:
-            raise BrfLavaError(
-                f"{path}: is not {self.name}, and would be replaced. Name another file, or move "
-                "that one."
-            )
+            remedy = "Name another file, or move that one."
+            raise BrfLavaError(f"{path}: is not {self.name}, and would be replaced. {remedy}")
 
 
 def write_bytes(path: Path, content: bytes, kind: Kind) -> None:

@@ -11,13 +11,15 @@ import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from brf_lava.errors import BrfLavaError, DataError, ParameterError
 from brf_lava.io.printable import shortened
 from brf_lava.io.signals import end_with_parent
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 SECONDS = 300  # for reading a file once
@@ -75,10 +77,10 @@ def check_regular(path: Path) -> None:
         raise ValueError("it is a device or a pipe, not a regular file")
 
 
-def guarded(read: Callable[[], T]) -> T:
+def guarded(read: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
     """What `read` returns or raises, after a rehearsal. Raises: ValueError as `rehearse`."""
-    rehearse(read)
-    return read()
+    rehearse(partial(read, *args, **options))
+    return read(*args, **options)
 
 
 def rehearse(read: Callable[[], object]) -> None:

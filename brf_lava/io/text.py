@@ -13,10 +13,7 @@ from brf_lava.io.printable import shortened
 
 
 def read_text(path: Path, fault: Callable[[str], BrfLavaError], remedy: str) -> str:
-    """Read a UTF-8 text.
-
-    fault: makes the error for a file that is none. remedy: the last sentence of the message.
-    """
+    """Read a UTF-8 text. fault, remedy: of the error for a file that is none, see `reading`."""
     with reading(path, "a text in UTF-8", fault, remedy):
         return path.read_bytes().decode()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def load_torch_file(path: Path) -> Any:
     Raises: OSError if the file cannot be read; ValueError as `foreign.guarded`; UnpicklingError,
     and whatever else torch raises, if it is damaged or holds more than tensors and plain values.
     """
-    return guarded(partial(_load, path))
+    return guarded(_load, path)
 
 
 def _load(path: Path) -> Any:

@@ -67,6 +67,7 @@ from brf_lava.neurons.own import load_neuron
 FORMAT = "brf-lava-network"
 KIND = Kind("a network of brf-lava", HDF5, FORMAT)
 SCHEMA = 4
+REMEDY = "Name a file that 'brf-lava export' wrote."
 SPIKES = (0, 1)
 SIZES = (1, 2**31)
 COUNTS = (0, 2**31 - 1)  # of spikes or saturations
@@ -92,14 +93,8 @@ def write_network(
 ) -> None:
     """Write `network` to `path`, replacing it only when all of it is written.
 
-    Args:
-        network: In integers.
-        path: The file.
-        reference: What the float network did on the test data, to compare runs with.
-        vectors: What backends and later versions must repeat.
-
-    Raises:
-        BrfLavaError: If the file cannot be written; an old one at `path` then stays.
+    reference: what the float network did on the test data, to compare runs with. vectors: what
+    backends and later versions must repeat. Raises: BrfLavaError if the file cannot be written.
     """
     buffer = io.BytesIO()  # on a full disk the HDF5 library would crash
     with h5py.File(buffer, "w", libver=LIBRARY_VERSION) as file:
@@ -180,17 +175,12 @@ def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
 
 
 def read_vectors(path: Path) -> TestVectors | None:
-    """The test vectors in a file that `read_network` reads, if it has some.
-
-    Raises:
-        NetworkFileError: As `read_network`.
-    """
+    """The test vectors in a file that `read_network` reads, if it has some. Raises: as that."""
     return _read(path)[2]
 
 
 def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors | None]:
-    remedy = "Name a file that 'brf-lava export' wrote."
-    with reading(path, "a complete HDF5 network", NetworkFileError, remedy):
+    with reading(path, "a complete HDF5 network", NetworkFileError, REMEDY):
         if begins(path, TORCH):
             raise NetworkFileError(
                 f"{path}: this is a model, not an exported network. Export it first: brf-lava "
@@ -207,10 +197,7 @@ def _read_network(root: _Group, intact: bool) -> FixedNetwork:
     path, attributes = root.path, root.handle.attrs
     found, schema = _text(attributes.get("format")), attributes.get("schema")
     if found != FORMAT:
-        raise NetworkFileError(
-            f"{path}: format {found!r}, expected {FORMAT!r}. Name a file written by "
-            "'brf-lava export'."
-        )
+        raise NetworkFileError(f"{path}: format {found!r}, expected {FORMAT!r}. {REMEDY}")
     if not isinstance(schema, np.integer) or schema != SCHEMA:
         writer = _text(attributes.get("brf_lava", "unknown"))
         raise NetworkFileError(
@@ -244,12 +231,8 @@ def _read_network(root: _Group, intact: bool) -> FixedNetwork:
 def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     """Read one layer that `write_layer` wrote.
 
-    Args:
-        handle: The layer's group.
-        path: Of the file, for messages, and to look for the user's own neurons.
-
-    Raises:
-        NetworkFileError: For an entry that is missing, unknown or not allowed.
+    path: of the file, for messages, and to look for the user's own neurons.
+    Raises: NetworkFileError for an entry that is missing, unknown or not allowed.
     """
     layer = _Group(handle, path)
     recurrent = layer.text("type", "dense", "dense_rec") == "dense_rec"
@@ -266,18 +249,13 @@ def read_layer(handle: h5py.Group, path: Path) -> FixedLayer:
     coefficients = [
         group.integers(name, (neurons,), ranges[name]) for name in neuron.fixed_coefficients
     ]
-    constants = {name: int(group.integers(name, (), ranges[name])) for name in kind._fields}
+    constants = kind(*(int(group.integers(name, (), ranges[name])) for name in kind._fields))
     growing = ()
     if "growing" in group.handle:
         growing = tuple(group.integers("growing", (None,), (0, neurons - 1)).tolist())
-    return FixedLayer(
-        growing=growing,
-        neuron=neuron,
-        weights=layer.connection("weight", (neurons, None)),
-        recurrent=layer.connection("weight_rec", (neurons, neurons)) if recurrent else None,
-        coefficients=np.stack(coefficients),
-        constants=kind(**{**dict.fromkeys(kind._fields, 0), **constants}),
-    )
+    weights = layer.connection("weight", (neurons, None))
+    loop = layer.connection("weight_rec", (neurons, neurons)) if recurrent else None
+    return FixedLayer(neuron, weights, loop, np.stack(coefficients), constants, growing)
 
 
 def _read_neuron(group: _Group) -> Neuron:
@@ -309,12 +287,9 @@ def _read_vectors(root: _Group, network: FixedNetwork) -> TestVectors | None:
     inputs = group.integers("inputs", (None, None, network.inputs), network.input_range)
     batch = inputs.shape[:2]
     layers = group.group("spikes")
-    names = [str(index) for index in range(1, len(network.layers))]
-    layers.allow(*names)
-    spikes = tuple(
-        layers.integers(name, (*batch, layer.shape[0]), SPIKES).astype(np.int8)
-        for name, layer in zip(names, network.hidden, strict=True)
-    )
+    shapes = {str(n): (*batch, layer.shape[0]) for n, layer in enumerate(network.hidden, start=1)}
+    layers.allow(*shapes)
+    spikes = tuple(layers.integers(*each, SPIKES).astype(np.int8) for each in shapes.items())
     states = (fixed.STATE_MIN, fixed.STATE_MAX)
     outputs = group.integers("outputs", (*batch, network.classes), states)
     saturations = int(group.integers("saturations", (), COUNTS))

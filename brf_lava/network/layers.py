@@ -50,12 +50,10 @@ def integer_ranges(
 
 def check_range(name: str, values: Any, allowed: tuple[int, int]) -> None:
     """Raises: ParameterError when an integer, or one in an array of them, is not allowed."""
-    low, high = int(np.min(values)), int(np.max(values))
-    if low < allowed[0] or high > allowed[1]:
-        raise ParameterError(
-            f"{name}: {low if low < allowed[0] else high} is out of range; allowed are "
-            f"{allowed[0]} to {allowed[1]}."
-        )
+    low, high = allowed
+    for value in (int(np.min(values)), int(np.max(values))):
+        if not low <= value <= high:
+            raise ParameterError(f"{name}: {value} is out of range; allowed are {low} to {high}.")
 
 
 @dataclass(frozen=True)
@@ -103,10 +101,8 @@ class Connection:
 
     def __post_init__(self) -> None:
         if self.mantissa.ndim != 2 or self.mantissa.dtype != np.int8:
-            raise ParameterError(
-                f"weights: {self.mantissa.dtype} with shape {self.mantissa.shape}; "
-                "an int8 matrix [n_out, n_in] is needed."
-            )
+            given = f"{self.mantissa.dtype} with shape {self.mantissa.shape}"
+            raise ParameterError(f"weights: {given}; an int8 matrix [n_out, n_in] is needed.")
         check_range("weight exponent", self.exponent, (0, EXPONENT_MAX))
         self.check_currents(1)
 
@@ -164,17 +160,14 @@ class FixedLayer:
 
     def __post_init__(self) -> None:
         neurons = self.weights.mantissa.shape[0]
-        expected = (len(self.neuron.fixed_coefficients), neurons)
+        expected, square = (len(self.neuron.fixed_coefficients), neurons), (neurons, neurons)
         if self.coefficients.shape != expected:
             raise ParameterError(
                 f"{self.neuron.name} coefficients: shape {self.coefficients.shape}; {expected} "
                 f"({', '.join(self.neuron.fixed_coefficients)} of {neurons} neurons) is needed."
             )
-        if self.recurrent is not None and self.recurrent.mantissa.shape != (neurons, neurons):
-            raise ParameterError(
-                f"recurrent weights: shape {self.recurrent.mantissa.shape}; "
-                f"{(neurons, neurons)} is needed."
-            )
+        if self.recurrent is not None and (own := self.recurrent.mantissa.shape) != square:
+            raise ParameterError(f"recurrent weights: shape {own}; {square} is needed.")
         bits = self.constants.state_bits, self.constants.parameter_bits
         ranges = integer_ranges(self.neuron, *bits)
         for name, values in self.integers.items():
@@ -225,28 +218,26 @@ class FixedNetwork:
     def __post_init__(self) -> None:
         low, high = self.input_range
         if not INPUT_MIN <= low <= 0 < high <= INPUT_MAX:
-            raise ParameterError(
-                f"input range: {low} to {high}; it must include 0 and 1 and lie within "
-                f"{INPUT_MIN} to {INPUT_MAX}."
-            )
+            allowed = f"include 0 and 1 and lie within {INPUT_MIN} to {INPUT_MAX}"
+            raise ParameterError(f"input range: {low} to {high}; it must {allowed}.")
         if len(self.layers) < 2:
             raise ParameterError(
                 f"network: {len(self.layers)} layers; a hidden layer and a readout are needed."
             )
-        for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1
-            if layer.neuron.spiking == last:
+        self.layers[0].weights.check_currents(self.largest_input)
+        before = self.inputs
+        for number, layer in enumerate(self.layers, start=1):
+            neurons, inputs = layer.shape
+            if layer.neuron.spiking == (number == len(self.layers)):
                 raise ParameterError(
-                    f"layer {index + 1}: neuron {layer.neuron.name}; hidden layers spike, and the "
+                    f"layer {number}: neuron {layer.neuron.name}; hidden layers spike, and the "
                     "last layer is a readout that does not."
                 )
-            if not index:
-                layer.weights.check_currents(self.largest_input)
-            elif layer.shape[1] != self.layers[index - 1].shape[0]:
+            if inputs != before:
                 raise ParameterError(
-                    f"layer {index + 1}: {layer.shape[1]} inputs, but the layer before has "
-                    f"{self.layers[index - 1].shape[0]} neurons."
+                    f"layer {number}: {inputs} inputs, but the layer before has {before} neurons."
                 )
+            before = neurons
 
     @property
     def inputs(self) -> int:

@@ -143,10 +143,8 @@ class Block(NeuronBlock):
         try:
             initial = bound * (2 * torch.rand(out_neurons, columns, generator=generator) - 1)
         except RuntimeError as error:  # torch's out of memory
-            raise ParameterError(
-                f"network: {out_neurons} x {columns} weights do not fit into memory. Use fewer "
-                "hidden neurons."
-            ) from error
+            what = f"{out_neurons} x {columns} weights do not fit into memory"
+            raise ParameterError(f"network: {what}. Use fewer hidden neurons.") from error
         self.in_neurons, self.out_neurons = in_neurons, out_neurons
         self.weight = nn.Parameter(initial[:, :in_neurons].clone())
         self.recurrent_weight = nn.Parameter(initial[:, in_neurons:].clone()) if recurrent else None
@@ -184,10 +182,7 @@ class Block(NeuronBlock):
     input_synapse = synapse  # its name in a recurrent block
 
     def effective_weights(self) -> tuple[Tensor, Tensor | None]:
-        """Input and recurrent weights as the neurons feel them.
-
-        They are hooked, pruned, and times the neurons' input gain.
-        """
+        """Input and recurrent weights as neurons feel them: hooked, pruned, times the gain."""
         gain = self.neuron.input_gain()
 
         def felt(weight: Tensor, mask: Tensor | None) -> Tensor:

@@ -251,10 +251,7 @@ def make_neuron(
     neurons: int | None,
     generator: torch.Generator | None,
 ) -> Neuron:
-    """So many neurons of this name or record. params: see `describe_params`.
-
-    Raises: ParameterError for an unknown name, and for parameters that are not allowed.
-    """
+    """So many neurons of this name or record, see `describe_params`. Raises: ParameterError."""
     family = families.find_neuron(neuron) if isinstance(neuron, str) else neuron
     read_params(family, params)  # which may hold keys that are no keywords
     return neuron_class(family)(neurons, generator, **params)

@@ -10,7 +10,7 @@ from typing import IO, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from brf_lava.ecg.live import LiveEcg
+from brf_lava.ecg.classify import LiveEcg
 from brf_lava.ecg.synthetic import LEADS
 from brf_lava.errors import DataError
 from brf_lava.io.printable import shortened

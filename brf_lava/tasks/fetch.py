@@ -29,32 +29,22 @@ SHA256_LINE = re.compile(r"^([0-9a-f]{64}) +\*?([\w.]+)$", re.M)  # a name witho
 class Source:
     """What can be fetched for a task.
 
-    Attributes:
-        files: What the task reads.
-        origin: Whose data they are.
-        url: The folder of the published files.
-        license: Of the data.
-        size: Of the download in bytes; None where the publisher does not say.
-        folder: In the cache folder.
-        hashes: Algorithm and digest of each published file, such as ``"md5:9fb6..."``.
-        listing: Where `hashes` is empty, the published list of SHA-256 checksums and file names.
-        wanted: Patterns of the names in the list to fetch.
-        listing_hash: SHA-256 of the list's lines ``digest name`` that are wanted, sorted by name.
-            The server's list is believed only if it has them.
-        use: What to do with FOLDER, which has these files, before the task can read them.
+    listing_hash: SHA-256 of the wanted lines ``digest name`` of the listing, sorted by name. The
+    server's list is believed only if it has them.
     """
 
-    files: DataFiles
-    origin: str
-    url: str
-    license: str
-    size: int | None
-    folder: str
+    files: DataFiles  # what the task reads
+    origin: str  # whose data they are
+    url: str  # the folder of the published files
+    license: str  # of the data
+    size: int | None  # of the download in bytes; None where the publisher does not say
+    folder: str  # in the cache folder
+    # algorithm and digest of each published file, such as "md5:9fb6..."
     hashes: Mapping[str, str] = field(default_factory=dict)
-    listing: str = ""
-    wanted: tuple[str, ...] = ()
+    listing: str = ""  # without `hashes`: the published list of SHA-256 checksums and file names
+    wanted: tuple[str, ...] = ()  # patterns of the names in the list to fetch
     listing_hash: str = ""
-    use: str = ""
+    use: str = ""  # what to do with FOLDER, which has these files, before the task can read them
 
 
 IDX_SHA256 = (
@@ -102,19 +92,13 @@ SOURCES = {"ecg": QTDB, "smnist": MNIST, "psmnist": MNIST, "shd": SHD}
 
 
 def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any]) -> None:
-    """Fetch the files of a source, except those that are complete already.
+    """Fetch the files of a source into a folder, except those that are complete already.
 
-    Args:
-        source: What to fetch.
-        folder: Where the files go; it is made.
-        on_file: Called before each file with its name, its number from 1 and how many there are;
-            returns a progress bar as `pooch.HTTPDownloader` takes it, or None.
-
-    Raises:
-        DataError: The server cannot be reached or refuses, the connection ends early, or a hash
-            differs. Nothing of a broken file is kept.
-        BrfLavaError: A file cannot be written, another process is writing it, or another file than
-            the published one has its name.
+    on_file: Called before each file with its name, its number from 1 and how many there are;
+    returns a progress bar as `pooch.HTTPDownloader` takes it, or None.
+    Raises: DataError if the server cannot be reached or refuses, the connection ends early, or a
+    hash differs: nothing of a broken file is kept. BrfLavaError if a file cannot be written,
+    another process is writing it, or another file than the published one has its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hashes = _listed(source, folder) if source.listing else source.hashes
@@ -150,8 +134,7 @@ def download(
                 raise
             raise DataError(
                 f"{url}: not received ({_cause(error)}). Check the network (and HTTPS_PROXY) and "
-                "fetch it again, name another server with --mirror, or get the files by other "
-                "means."
+                "fetch it again, name another server with --mirror, or get the files otherwise."
             ) from None
         if known_hash and (actual := pooch.file_hash(str(temporary), algorithm)) != digest:
             raise DataError(
@@ -171,10 +154,7 @@ def _unzip(archive: Path) -> None:
 
 
 def _listed(source: Source, folder: Path) -> dict[str, str]:
-    """The hashes of the wanted files in the server's list of checksums, which is kept.
-
-    Raises: DataError if they are not those of `Source.listing_hash`.
-    """
+    """The hashes of the wanted files in the server's list of checksums, which is kept."""
     path = folder / source.listing
     download(source.url + source.listing, path, kind=LISTING)
     wanted = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from brf_lava.data.arrays import read_arrays
-from brf_lava.data.dataset import Dataset, Split
+from brf_lava.data.dataset import Dataset, Split, TaskSpec
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
-from brf_lava.data.task import TaskSpec
 from brf_lava.io.foreign import guarded, reading
 
 SIDE = 28  # pixels
@@ -53,35 +51,24 @@ PSMNIST = replace(SMNIST, name="psmnist", permuted=True)
 
 
 def load(task: TaskSpec, data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
-    """Load MNIST as the data of `task`, smnist or psmnist; labels uint8 [B, 1].
-
-    Raises:
-        DataError: It is nowhere, as `DataFiles.require` says, or damaged.
-    """
+    """Load MNIST as the data of `task`, smnist or psmnist; labels uint8 [B, 1]."""
     files = FILES.require(data)
     if len(files) == 1:
-        arrays = list(read_arrays(files[0], ARRAYS).values())
+        name, arrays = files[0].name, list(read_arrays(files[0], ARRAYS).values())
     else:
-        arrays = [read_idx(file) for file in files]
+        name, arrays = "IDX files", [read_idx(file) for file in files]
     train, test = _split(files[0], *arrays[:2]), _split(files[-1], *arrays[2:])
-    description = (
-        f"MNIST, pixel by pixel ({files[0].name if len(files) == 1 else 'IDX files'}): "
-        f"{len(train.x)} training and {len(test.x)} test images"
-    )
-    dataset = task.dataset(train, test, "mnist", description, input_scale=1 / BRIGHTEST)
+    origin = f"MNIST, pixel by pixel ({name})"
+    dataset = task.dataset(train, test, "mnist", origin, "images", input_scale=1 / BRIGHTEST)
     return dataset.with_unlabeled(unlabeled)
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """Read the array of an IDX file of unsigned bytes; gzip'ed where its name ends in .gz.
-
-    Raises:
-        DataError: The file cannot be read, or its size is not that of its header.
-    """
+    """Read an IDX file of unsigned bytes, gzip'ed if its name ends in .gz. Raises: DataError."""
     with reading(path, "an IDX file of unsigned bytes"):
         content = path.read_bytes()
         if path.suffix == ".gz":
-            content = guarded(partial(gzip.decompress, content))
+            content = guarded(gzip.decompress, content)
         if content[:3] != IDX_MAGIC:
             raise ValueError(f"it begins with {content[:4].hex() or 'nothing'}")
         axes = content[3]

@@ -37,8 +37,7 @@ from msgspec import Meta
 from brf_lava.config import toml as strict_toml
 from brf_lava.config.toml import Count, Name, Positive
 from brf_lava.data.arrays import read_arrays
-from brf_lava.data.dataset import Dataset, Split
-from brf_lava.data.task import Task, TaskSpec
+from brf_lava.data.dataset import Dataset, Split, Task, TaskSpec
 from brf_lava.errors import DataError
 from brf_lava.io.text import read_text
 from brf_lava.network.decision import UNLABELED
@@ -63,12 +62,10 @@ class OwnTask:
     scale: Positive | Literal["auto"] = AUTO
 
     def __post_init__(self) -> None:
-        names = len(self.classes), len(set(self.classes))
-        if names[0] > UNLABELED or names[1] < names[0]:
-            raise ValueError(
-                f"classes: {names[0]} names, {names[1]} different; must be at most {UNLABELED}, "
-                "all different. Correct the list."
-            )
+        count, different = len(self.classes), len(set(self.classes))
+        if count > UNLABELED or different < count:
+            allowed = f"at most {UNLABELED}, all different. Correct the list."
+            raise ValueError(f"classes: {count} names, {different} different; must be {allowed}")
 
 
 def find_file(path: Path, places: Iterable[Path]) -> Path:
@@ -93,9 +90,7 @@ def read_task(path: Path) -> Task:
 
     Its `load` takes another folder for the arrays, or None for that of the TOML file. That is also
     taken where it is below the other one and the arrays are not there.
-
-    Raises:
-        DataError: The file cannot be read, or a key is missing, unknown or refused.
+    Raises: DataError if the file cannot be read, or a key is missing, unknown or refused.
     """
     source = read_text(path, DataError, "Name the .toml of a task of your own.")
     table = strict_toml.read_table(source, str(path), DataError)
@@ -125,11 +120,8 @@ def _load(
         )
     train_x, test_x, scale, note = _eight_bits(own, train_x, test_x)
     train, test = Split(train_x, train_y), Split(test_x, test_y)
-    description = (
-        f"{own.name} ({Path(own.train).name}, {Path(own.test).name}): "
-        f"{len(train.x)} training and {len(test.x)} test samples{note}"
-    )
-    dataset = spec.dataset(train, test, "own", description, input_scale=scale)
+    origin = f"{own.name} ({Path(own.train).name}, {Path(own.test).name})"
+    dataset = spec.dataset(train, test, "own", origin, f"samples{note}", input_scale=scale)
     dataset = dataset.with_unlabeled(unlabeled)
     # A network depends on these, too; training goes on only with data of the same fingerprint.
     extra = f",step_seconds={own.step_seconds!r}"
@@ -145,8 +137,7 @@ def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
     if x.dtype.kind not in "biuf" or not x.size or x.shape[1:] != (own.steps, own.inputs):
         raise DataError(
             f"{path}: {own.input}: {x.dtype} {list(x.shape)}; must be bool, integers or real "
-            f"numbers [B, {own.steps}, {own.inputs}], as steps and inputs of the task say. Convert "
-            "or reshape it, or correct these."
+            f"numbers [B, {own.steps} steps, {own.inputs} inputs]. Convert, reshape or correct it."
         )
     if not np.isfinite(x).all():
         raise DataError(f"{path}: {own.input}: values that are not finite. Remove gaps (NaN).")

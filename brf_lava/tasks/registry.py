@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import partial
 from pathlib import Path
 
-from brf_lava.data.task import Task
+from brf_lava.config.toml import nearest
+from brf_lava.data.dataset import Task
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import DataError
@@ -47,9 +47,5 @@ def find_task(name: str) -> Task:
         return own.read_task(Path(name))
     if name in TASKS:
         return TASKS[name]
-    close = difflib.get_close_matches(name.lower(), TASKS, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise DataError(
-        f"task {name!r} is not known; choose one of {', '.join(TASKS)}, or give the path of a "
-        f".toml that describes a task of your own.{hint}"
-    )
+    known = nearest(name, TASKS, every=True)
+    raise DataError(f"task {name!r}: no such task. {known} Name your own as a .toml file.")

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brf_lava.data.dataset import Dataset, Split
+from brf_lava.data.dataset import Dataset, Split, TaskSpec
 from brf_lava.data.places import DATA_VARIABLE, DataFiles
-from brf_lava.data.task import TaskSpec
 from brf_lava.io.foreign import reading
 
 SHD = TaskSpec(
@@ -45,13 +44,7 @@ EXPECTED = (
 
 
 def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
-    """Load SHD; labels uint8 [B, 1].
-
-    Takes 1 byte per step and channel: 1.8 GB for the published files.
-
-    Raises:
-        DataError: It is nowhere, as `DataFiles.require` says, or damaged.
-    """
+    """Load SHD; labels uint8 [B, 1]. Takes 1.8 GB: 1 byte per step and channel."""
     files = FILES.require(data)
     train, test = (read_split(file) for file in files)
     notices = []
@@ -62,20 +55,16 @@ def load(data: Path | None = None, *, unlabeled: str | None = None) -> Dataset:
                 f"{file.name}: {len(empty)} of {len(split.x)} recordings have no spike in any "
                 f"step, sample {empty[0]} first."
             )
-    description = (
-        f"Spiking Heidelberg Digits ({NAMES[0]}, {NAMES[1]}): {len(train.x)} training and "
-        f"{len(test.x)} test recordings"
-    )
-    dataset = SHD.dataset(train, test, "shd", description, notices=tuple(notices))
+    origin = f"Spiking Heidelberg Digits ({', '.join(NAMES)})"
+    dataset = SHD.dataset(train, test, "shd", origin, "recordings", notices=tuple(notices))
     return dataset.with_unlabeled(unlabeled)
 
 
 def read_split(path: Path) -> Split:
     """Read one file: ``spikes/times`` (s) and ``spikes/units``, a list each per sample; ``labels``.
 
-    Raises:
-        DataError: The file cannot be read or does not hold these, or its spikes mostly come after
-            the last step: its times are of another unit or origin.
+    Raises: DataError if the file cannot be read or does not hold these, or its spikes mostly come
+    after the last step: its times are of another unit or origin.
     """
     from brf_lava.io.hdf5 import open_hdf5
 
@@ -105,10 +94,8 @@ def read_split(path: Path) -> Split:
                 latest = max(latest, float(when.max(initial=0)))
         spikes, late, placed = counts.tolist()
         if late > LATE * spikes or not placed:
-            raise ValueError(
-                f"{placed} of {spikes} spikes, the last at {latest:g}, fall into a step; the last "
-                f"step ends at {LAST:g} s"
-            )
+            found = f"{placed} of {spikes} spikes, the last at {latest:g}, fall into a step"
+            raise ValueError(f"{found}; the last step ends at {LAST:g} s")
     return Split(x, labels.astype(np.uint8)[:, None])
 
 

@@ -1,4 +1,4 @@
-"""model.pt: a trained network with everything needed to repeat, export or judge it.
+"""model.pt: a trained network with everything needed to repeat, export, judge or train it on.
 
 The file is a torch archive of plain values and tensors and loads with ``weights_only=True``.
 """
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from brf_lava.config.recipe import Recipe, parse_recipe
+from brf_lava.config.recipe import Recipe, override, parse_recipe
 from brf_lava.config.toml import Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
@@ -27,9 +27,10 @@ from brf_lava.io.printable import brief
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
+from brf_lava.network.file import read_network
 from brf_lava.neurons.families import Neuron
 from brf_lava.neurons.own import load_neuron
-from brf_lava.train.model import Metrics, Network, evaluate
+from brf_lava.train.model import Metrics, Network, evaluate, training_bytes
 from brf_lava.versions import versions
 
 FORMAT = "brf-lava-model"
@@ -53,6 +54,8 @@ TYPES = {  # of what a model file or a training state may have
     "reports": list[dict[str, float | bool]],
 }
 _Types: Any = msgspec.defstruct("Types", [(name, kind, None) for name, kind in TYPES.items()])
+# What a network has or not, as its recipe says
+OPTIONAL = ("recurrent_mask", "state_bits", "unit_share")
 
 
 @dataclass(frozen=True)
@@ -143,9 +146,7 @@ def measured(
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path`. Raises: BrfLavaError when that fails; the old file stays."""
-    state_dict = {
-        name: value.detach().cpu().clone() for name, value in checkpoint.state_dict.items()
-    }
+    tensors = checkpoint.state_dict.items()
     contents = {
         **header(FORMAT, checkpoint.recipe, checkpoint.data, checkpoint.permutation),
         **{name: getattr(checkpoint, name) for name in PLAIN},
@@ -154,7 +155,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "predictions": torch.from_numpy(checkpoint.activity.predictions),
         "sops": torch.from_numpy(checkpoint.activity.sops),
         "input_scale": checkpoint.input_scale,
-        "state_dict": state_dict,
+        "state_dict": {name: value.detach().cpu().clone() for name, value in tensors},
     }
     write_archive(contents, path, KIND)
 
@@ -184,12 +185,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             input_scale=contents["input_scale"],
             permutation=permutation_of(contents),
         )
-        width, weights = checkpoint.inputs, 0
-        for layer in checkpoint.recipe.layers:
-            weights += layer.neurons * (width + layer.recurrent * layer.neurons)
-            width = layer.neurons
         predictions, sops = checkpoint.activity.predictions, checkpoint.activity.sops
-        needed = 4 * (weights + width * len(checkpoint.classes)) + predictions.nbytes + sops.nbytes
+        sizes = checkpoint.inputs, len(checkpoint.classes)
+        *_, weights = training_bytes(checkpoint.recipe, 1, 1, *sizes)
+        needed = 4 * weights + predictions.nbytes + sops.nbytes
         if needed > path.stat().st_size:  # before so much is made
             raise ValueError(f"it declares {needed:,} bytes, more than it has")
         kinds = f"predictions {predictions.dtype}, sops {sops.dtype}"
@@ -198,6 +197,77 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             raise ValueError(f"{kinds}, of shapes {predictions.shape} and {sops.shape}")
         checkpoint.model()
     return checkpoint
+
+
+def read_start(path: str | Path) -> Checkpoint:
+    """Read a trained network to start from: a model file, or a network file of an export.
+
+    Of the latter, the real numbers are taken that its integers stand for.
+    Raises: CheckpointError if the file is neither, or does not say how the network was trained;
+    NetworkFileError if a network file is damaged.
+    """
+    path = Path(path)
+    if not begins(path, HDF5):
+        return load_checkpoint(path)
+    fixed, reference = read_network(path)
+    about = fixed.provenance
+    remedy = "Name a file that 'brf-lava export' or 'brf-lava train' wrote."
+    with reading(path, "a file that says how it was trained", CheckpointError, remedy):
+        if reference is None:
+            raise ValueError("no reference")
+        recipe, order = stored_recipe(about, path), about["permutation"]
+        sizes = [layer.shape[0] for layer in fixed.layers]
+        if [*(layer.neurons for layer in recipe.layers), fixed.classes] != sizes:
+            raise ValueError("its recipe is another network's")  # before that is made
+        on_integers = override(recipe, ["training.weight_bits=8"])  # so that it keeps the formats
+        network = Network(on_integers, fixed.inputs, fixed.classes)  # whose inputs are integers
+        for block, layer in zip(network.blocks, fixed.layers, strict=True):
+            block.load_fixed(layer)
+        return Checkpoint(
+            recipe=recipe,
+            inputs=fixed.inputs,
+            classes=tuple(about["classes"]),
+            epochs_done=0,
+            data=DataSource(**about["data"]),
+            metrics=Metrics(**about["metrics"]),
+            activity=reference,
+            state_dict=network.state_dict(),
+            versions=versions(),
+            permutation=None if order is None else np.array(order),
+            **{name: about[name] for name in ("seed", "origin", "epoch")},
+        )
+
+
+def take_over(network: Network, start: Checkpoint) -> str:
+    """Set the parameters of `network` to the trained ones; a readout of another size stays.
+
+    Returns where they come from, in words. Raises: CheckpointError if the hidden layers do not fit.
+    """
+    values, wanted = dict(start.state_dict), network.state_dict()
+    has, needs = (
+        {name: "x".join(map(str, value.shape)) for name, value in each.items()}
+        for each in (values, wanted)
+    )
+    for name in {**has, **needs}:
+        given, needed = has.get(name, "not there"), needs.get(name, "not there")
+        if given != needed and name.startswith("hidden") and not name.endswith(OPTIONAL):
+            raise CheckpointError(
+                f"--from: {name} is {given}, and {needed} in the network to be trained. Keep the "
+                "hidden layers and a task with as many inputs, or leave out --from."
+            )
+        if name.endswith("recurrent_mask") and name in values:
+            weight = name.replace("mask", "weight")
+            values[weight] = values[weight] * values[name]
+    first = "hidden.0.weight"
+    values[first] = values[first] * (start.input_scale / network.input_scale)
+    kept = has["readout.weight"] == needs["readout.weight"]
+    taken = (name for name in wanted if name in values and (kept or name.startswith("hidden")))
+    network.load_state_dict({name: values[name] for name in taken}, strict=False)
+    return (
+        f"trained from a network for task {start.recipe.task}, seed {start.seed}, accuracy "
+        f"{start.metrics.accuracy:.2%}, fingerprint {start.fingerprint}"
+        f"{'' if kept else ', with a new readout'}"
+    )
 
 
 def check_new(out: Path, overwrite: bool, *others: Path) -> None:

@@ -59,14 +59,13 @@ def distill(
     Args:
         model: The float network.
         fixed, reports: What `quantize` made of it.
-        x: [T, B, I] calibration inputs, int8 or uint8; labels are not needed.
+        x: [T, B, I] calibration inputs, int8 or uint8.
         progress: Called with the number of epochs that are done.
 
     Returns:
         The integers of the epoch whose answers to samples that are not trained on were the most
-        like those of the float network, or the given ones, and what all that did to each layer. An
-        epoch does not count if a neuron would not come to rest, or if there are many more or fewer
-        spikes than in the float network.
+        like the float network's, or the given ones. An epoch does not count if a neuron would not
+        come to rest, or if there are many more or fewer spikes than in the float network.
 
     Raises:
         NotEnoughMemoryError: If a batch does not fit.

@@ -29,13 +29,13 @@ CALIBRATION_SAMPLES = 2000  # of the training half; enough for the largest state
 
 def calibration_inputs(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[Any]:
     """Those [T, B, I] that `export_model` takes. Raises: DataError if they do not fit the model."""
-    calibration = dataset.ordered_as(checkpoint.permutation).train.first(CALIBRATION_SAMPLES)
-    if calibration.x.shape[2] != checkpoint.inputs:
+    x = dataset.ordered_as(checkpoint.permutation).train.first(CALIBRATION_SAMPLES).time_major()
+    if x.shape[2] != checkpoint.inputs:
         raise DataError(
-            f"calibration data: {calibration.x.shape[2]} inputs, the model has "
-            f"{checkpoint.inputs}. Name the data it was trained on with --data."
+            f"calibration data: {x.shape[2]} inputs, the model has {checkpoint.inputs}. Name the "
+            "data it was trained on with --data."
         )
-    return calibration.time_major()
+    return x
 
 
 def possible_rounding(model: Network, rounding: str) -> str:

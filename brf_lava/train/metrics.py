@@ -1,8 +1,10 @@
-"""The metrics file that training writes next to a model: one JSON object per line and epoch."""
+"""What a training reports by epoch: progress, the metrics file, events for TensorBoard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +30,31 @@ LIMITS: dict[str, Any] = {  # losses and SOPs are per sample, seconds per epoch
 }
 
 
+@dataclass(frozen=True)
+class EpochReport:
+    """One line of the metrics file. Losses per sample, accuracies 0..1, SOPs per sample."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    train_sops: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_sops: float
+    best: bool
+    seconds: float
+    skipped: int = 0  # training samples of batches without a finite gradient
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress display hears of."""
+
+    on_batch: Callable[[int, int, int], object] = lambda epoch, batch, batches: None
+    on_epoch: Callable[[EpochReport], object] = lambda report: None
+
+
 def resume_path(out: Path) -> Path:
     """The training state next to the model."""
     return out.with_name(f"{out.stem}.resume.pt")
@@ -36,6 +63,11 @@ def resume_path(out: Path) -> Path:
 def metrics_path(out: Path) -> Path:
     """The metrics file next to the model: one JSON object per line and epoch."""
     return out.with_name(f"{out.stem}.jsonl")
+
+
+def events_path(out: Path) -> Path:
+    """The folder of TensorBoard events next to the model."""
+    return out.with_name(f"{out.stem}.tensorboard")
 
 
 def read_metrics(path: Path, names: Sequence[str], remedy: str) -> dict[str, list[float]]:
@@ -57,3 +89,23 @@ def read_metrics(path: Path, names: Sequence[str], remedy: str) -> dict[str, lis
             )
         epochs.append(row)
     return {name: [getattr(epoch, name) for epoch in epochs] for name in names}
+
+
+@contextmanager
+def events(progress: Progress, out: Path, epoch: int) -> Iterator[Progress]:
+    """`progress`, extended to write every epoch; a training from epoch 0 deletes those before."""
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    create: Any = SummaryWriter  # typed in some versions of torch only
+    folder = events_path(out)
+    for old in folder.glob("events.out.tfevents.*") if epoch == 0 else ():
+        old.unlink()
+    with create(str(folder)) as writer:
+
+        def on_epoch(report: EpochReport) -> None:
+            for name, value in asdict(report).items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, report.epoch)
+            progress.on_epoch(report)
+
+        yield replace(progress, on_epoch=on_epoch)

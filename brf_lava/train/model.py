@@ -36,7 +36,7 @@ LOGGER = logging.getLogger(__name__)
 EVALUATION_BATCH = 64  # samples at a time; bounds memory, changes no result
 IDLE_GPU = "Notice: the GPU is not used: "
 SLOW_GPU = "Notice: the GPU runs the reference loop, often slower than the CPU's kernel: "
-CALIBRATION_SAMPLES = 200  # whose states, with headroom, say how many bits they get
+STATE_SAMPLES = 200  # whose states, with headroom, say how many bits they get in training
 
 
 class Network(nn.Module):
@@ -68,11 +68,9 @@ class Network(nn.Module):
         width, scale = inputs, input_scale  # of the exported weights, see `to_real`
         for layer in recipe.layers:
             params = {**asdict(layer.parameters), "surrogate": training.surrogate}
-            record, loop = recipe.record(layer.neuron), layer.recurrent
-            sizes = (width, layer.neurons)
-            self.hidden.append(
-                Block(record, params, *sizes, recurrent=loop, input_scale=scale, **shared)
-            )
+            own = {"recurrent": layer.recurrent, "input_scale": scale, **shared}
+            record = recipe.record(layer.neuron)
+            self.hidden.append(Block(record, params, width, layer.neurons, **own))
             width, scale = layer.neurons, 1.0
         readout = {"tau_mean": recipe.readout.tau_mean, "tau_std": recipe.readout.tau_std}
         self.readout = Block(READOUT, readout, width, classes, **shared)
@@ -108,7 +106,7 @@ class Network(nn.Module):
         Raises: ParameterError if the states are too large for any.
         """
         if self.readout.weight_bits:
-            x, real = split.first(CALIBRATION_SAMPLES).time_major(), self.to_real(rounded=False)
+            x, real = split.first(STATE_SAMPLES).time_major(), self.to_real(rounded=False)
             widths, inputs = self.readout.weight_bits, [max(map(abs, input_range(x)))]
             inputs += [1] * len(self.hidden)
             layers = zip(real.layers, measure_peaks(real, x), inputs, strict=True)
@@ -236,15 +234,10 @@ def training_bytes(
 def keeps_states(
     recipe: Recipe, samples: int, steps: int, inputs: int, classes: int, memory: int | None = None
 ) -> bool:
-    """Whether a training on the CPU keeps all states for the backward pass.
+    """Whether a training on the CPU keeps all states for the backward pass, or else repeats them.
 
-    Else it computes them again.
-
-    Args:
-        memory: Bytes that this process may take in all; None for all that is free.
-
-    Raises:
-        NotEnoughMemoryError: For batches that do not fit even so.
+    memory: bytes that this process may take in all; None for all that is free.
+    Raises: NotEnoughMemoryError for batches that do not fit even so.
     """
     kept, piece, weights = training_bytes(recipe, samples, steps, inputs, classes)
     free = free_memory() if memory is None else max(0, memory - used_memory())
@@ -266,15 +259,11 @@ def check_labels(decision: Decision, split: Split) -> None:
     each_step = decision.prediction == "each-step"
     if steps > 1 and each_step != (labels == steps):
         per, choice = ("sample", "last or mean") if each_step else ("step", "each-step")
-        raise RecipeError(
-            f"readout.prediction: {decision.prediction}, but the data have one label per "
-            f"{per}. Choose {choice}."
-        )
+        given = f"{decision.prediction}, but the data have one label per {per}"
+        raise RecipeError(f"readout.prediction: {given}. Choose {choice}.")
     if decision.ignore_first >= steps:
-        raise RecipeError(
-            f"training.ignore_first: {decision.ignore_first} of {steps} steps; at most "
-            f"{steps - 1} can be ignored."
-        )
+        given = f"{decision.ignore_first} of {steps} steps; at most {steps - 1} can be ignored"
+        raise RecipeError(f"training.ignore_first: {given}.")
 
 
 def as_batch(

@@ -118,21 +118,17 @@ def _most_accurate(
 ) -> tuple[Recipe, str]:
     """The recipe whose neuron does best on the first test samples, and how all did, in words."""
     trial = replace(dataset, test=dataset.test.first(TRIAL_SAMPLES))
-    tries = (measured(recipe, trial, state_dict, CPU, **IMPORTED, origin="") for recipe in recipes)
-    accuracies = [tried.metrics.accuracy for tried in tries]
-    best = max(range(len(recipes)), key=accuracies.__getitem__)
-    tried = ", ".join(
-        f"{recipe.neuron_names} {accuracy:.1%}"
-        for recipe, accuracy in zip(recipes, accuracies, strict=True)
-    )
-    weak = accuracies[best] < CHANCES / len(dataset.classes)
+    tries = [measured(recipe, trial, state_dict, CPU, **IMPORTED, origin="") for recipe in recipes]
+    best = max(tries, key=lambda tried: tried.metrics.accuracy)
+    all_tries = ", ".join(f"{t.recipe.neuron_names} {t.metrics.accuracy:.1%}" for t in tries)
+    weak = best.metrics.accuracy < CHANCES / len(dataset.classes)
     doubt = "; none is far from chance, so name the neuron if you know it" if weak else ""
-    return recipes[best], f", the most accurate on {len(trial.test.x)} samples: {tried}{doubt}"
+    return best.recipe, f", the most accurate on {len(trial.test.x)} samples: {all_tries}{doubt}"
 
 
 def _state_dict(tensors: dict[str, Tensor], inputs: int) -> dict[str, Tensor]:
     """The file's tensors under our names; pruned weights are 0."""
-    weight = tensors[WEIGHT] * tensors[MASK] if MASK in tensors else tensors[WEIGHT]
+    weight = tensors[WEIGHT] * tensors.get(MASK, 1)
     renamed = {**_parameters_in(tensors), **READOUT}
     neurons = tensors[next(iter(renamed))].numel()
     if weight.numel() < neurons**2:  # before a network of that size is made

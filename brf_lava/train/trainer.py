@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,8 +33,14 @@ from brf_lava.kernels.layer import choose_kernel
 from brf_lava.neurons.families import READOUT
 from brf_lava.tasks.registry import is_permuted
 from brf_lava.train import checkpoint as stored
-from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.metrics import metrics_path, resume_path
+from brf_lava.train.checkpoint import Checkpoint, take_over
+from brf_lava.train.metrics import (
+    EpochReport,
+    Progress,
+    events_path,
+    metrics_path,
+    resume_path,
+)
 from brf_lava.train.model import (
     Network,
     as_batch,
@@ -44,7 +50,6 @@ from brf_lava.train.model import (
     forward_together,
     keeps_states,
 )
-from brf_lava.train.start import take_over
 
 LOGGER = logging.getLogger(__name__)
 OTHER = {  # than those that the state was saved with
@@ -69,36 +74,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 # Yields a batch's input [B, I, T], is sent what the network makes of it, and yields its loss.
 Turns = Generator[Tensor, Any, None]
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """One line of the metrics file. Losses per sample, accuracies 0..1, SOPs per sample."""
-
-    epoch: int
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    train_sops: float
-    validation_loss: float
-    validation_accuracy: float
-    validation_sops: float
-    best: bool
-    seconds: float
-    skipped: int = 0  # training samples of batches without a finite gradient
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress display hears of."""
-
-    on_batch: Callable[[int, int, int], object] = lambda epoch, batch, batches: None
-    on_epoch: Callable[[EpochReport], object] = lambda report: None
-
-
-def events_path(out: Path) -> Path:
-    """The folder of TensorBoard events next to the model."""
-    return out.with_name(f"{out.stem}.tensorboard")
 
 
 def check_outputs(out: Path, tensorboard: bool, overwrite: bool, resume: bool) -> None:
@@ -150,8 +125,8 @@ class Trainer:
             a permuted task.
         device: Where to train; None for a CUDA device if there is one, else the CPU.
         out: The model file to write. ``model.resume.pt`` and ``model.jsonl`` go next to it.
-        start: The trained network to start from, see `start.read_start`. It is kept if no epoch is
-            better on the validation samples.
+        start: The trained network to start from, of `checkpoint.read_start`. It is kept if no epoch
+            is better on the validation samples.
         memory: Bytes that the process may take on the CPU; None for all that is free. With little,
             states are computed again instead of kept, which changes no result.
         world: The processes that share the training: each has a part of every batch, gradients and

@@ -303,7 +303,7 @@ def test_shared_neurons_learn_their_number_from_the_first_input() -> None:
 
 
 REFUSED: tuple[tuple[str, Any, str], ...] = (
-    ("BRF", {"threshold": 1}, "threshold: no such key. Known are dt, theta, "),
+    ("BRF", {"threshold": 1}, "threshold: no such key. There are dt, theta, "),
     ("BRF", {"omga": 1}, "omga: no such key. Did you mean omega?"),
     ("RF", {"gamma": 0.9}, "gamma: no such key"),
     ("ALIF", {"theta": "high"}, 'theta: "high"; allowed is a number above 0.'),

@@ -25,7 +25,7 @@ from networks import random_network
 
 import brf_lava
 from brf_lava.cli import main
-from brf_lava.data.dataset import Dataset, DataSource, Split
+from brf_lava.data.dataset import Dataset, DataSource, Split, TaskSpec
 from brf_lava.errors import BackendUnavailableError, ParameterError
 from brf_lava.io.extras import require_extra
 from brf_lava.network.activity import FloatActivity
@@ -257,8 +257,7 @@ def test_extras_are_those_of_the_project() -> None:
 
 def test_tensorboard_events(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    from brf_lava.train.tensorboard import events
-    from brf_lava.train.trainer import EpochReport, Progress
+    from brf_lava.train.metrics import EpochReport, Progress, events
 
     report = EpochReport(1, 0.1, 2.0, 0.5, 3.0, 2.5, 0.4, 3.5, True, 0.1)
     for epoch, count in ((0, 1), (1, 2), (0, 1)):  # at 0, those of another training go
@@ -385,7 +384,6 @@ def test_the_documents_have_the_layers() -> None:
 def test_the_examples_of_how_to_add_something_work(network_file: Path, tmp_path: Path) -> None:
     from brf_lava.backends import engine
     from brf_lava.data.places import DataFiles
-    from brf_lava.data.task import TaskSpec
     from brf_lava.neurons import fixed, real
     from brf_lava.run.execute import plain_run
 

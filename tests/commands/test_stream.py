@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.backends.sim.launch import STEP_VARIABLE
+from brf_lava.ecg.classify import LiveEcg
 from brf_lava.ecg.level_cross import encode
-from brf_lava.ecg.live import LiveEcg
 from brf_lava.ecg.signal import encode_windows
 from brf_lava.errors import DataError, LavaRunError, ParameterError
 from brf_lava.network.decision import Decision

@@ -95,7 +95,7 @@ def test_dataset_describes_itself(tmp_path: Path) -> None:
     assert plain.train.x.shape[1:] == (SMNIST.steps, SMNIST.inputs)
     for choice in ("mask", "first-class"):  # every image has a label
         assert SMNIST.load(tmp_path, unlabeled=choice).source == plain.source
-    with pytest.raises(DataError, match="'zero'; must be one of first-class, mask"):
+    with pytest.raises(DataError, match="'zero'; choose first-class or mask"):
         SMNIST.load(tmp_path, unlabeled="zero")
 
 

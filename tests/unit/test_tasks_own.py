@@ -27,7 +27,8 @@ from brf_lava.network.decision import UNLABELED
 from brf_lava.tasks.own import round_inputs
 from brf_lava.tasks.registry import find_task
 from brf_lava.train.checkpoint import load_checkpoint
-from brf_lava.train.trainer import Progress, Trainer
+from brf_lava.train.metrics import Progress
+from brf_lava.train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "own_task"

@@ -30,10 +30,16 @@ from brf_lava.neurons import families, real
 from brf_lava.neurons.boundary import divergence_boundary
 from brf_lava.neurons.families import SPIKING
 from brf_lava.nn.blocks import Block
-from brf_lava.train.checkpoint import KIND, load_checkpoint, save_checkpoint, write_archive
+from brf_lava.train.checkpoint import (
+    KIND,
+    OPTIONAL,
+    load_checkpoint,
+    read_start,
+    save_checkpoint,
+    write_archive,
+)
 from brf_lava.train.export import export_model
 from brf_lava.train.model import Network, as_batch, evaluate, loss_per_sample
-from brf_lava.train.start import OPTIONAL, read_start
 from brf_lava.train.trainer import (
     STATE_KIND,
     Progress,

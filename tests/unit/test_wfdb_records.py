@@ -40,11 +40,11 @@ from brf_lava.ecg.marks import (
     read_waves,
     waves_from_labels,
 )
-from brf_lava.ecg.patients import patient, read_patients
-from brf_lava.ecg.prepare import SUDDEN_DEATH, Settings
+from brf_lava.ecg.prepare import SUDDEN_DEATH, Settings, patient, read_patients
 from brf_lava.ecg.signal import (
     PUBLISHED_DELAY,
     Encoding,
+    Record,
     delay_notice,
     parse_leads,
     read_record,
@@ -624,8 +624,8 @@ def test_every_step_gets_its_prediction(tmp_path: Path) -> None:
         assert starts[-1] + STEPS == len(padded)
         late = np.concatenate([np.zeros(delay, np.uint8), truth])  # what a delayed network answers
         run = fake_run([late[start : start + STEPS] for start in starts])
-        options: Any = {"encoding": Encoding(delay=delay), "batch": batch}
-        found = classify.classify_record(ecg_network(), path, run, **options)
+        network = ecg_network(Encoding(delay=delay).kind)
+        found = classify.classify_record(network, path, run, batch=batch)
         assert np.array_equal(found.steps, truth[:length])
         assert np.array_equal(found.labels, truth[:length])
         assert (found.windows, found.skipped, found.sops) == (len(starts), 0, 2 * STEPS)
@@ -670,7 +670,7 @@ def test_written_labels_read_back(tmp_path: Path, fs: float) -> None:
     found = classify.classify_record(network, path, fake_run(answers))
     assert len(found.labels) == samples
 
-    out = classify.annotation_path(tmp_path, found.record)
+    out = classify.annotation_path(tmp_path, found.name)
     assert out == tmp_path / "r.brf"
     count = classify.write_annotation(found, out)
     annotation = wfdb.rdann(str(path), "brf")
@@ -701,7 +701,8 @@ def test_no_mark_lies_behind_the_record(tmp_path: Path) -> None:
         length = int(np.ceil(samples * 250 / fs))
         steps = np.full(length, 5, np.uint8)
         steps[-60:-30], steps[-30:] = 3, 4  # a T wave to the very end
-        found = classify.RecordLabels("r", fs, samples, steps, np.zeros(length), 1, 0, 0.0, (), 2)
+        record = Record("r", np.zeros((length, 2)), fs, samples, (), (), ())
+        found = classify.RecordLabels(**vars(record), steps=steps, windows=1, skipped=0, sops=0.0)
         ends = found.samples_of((*found.marks(), Mark(length, ")", "t")))
         assert ends[-1] == samples - 1
         assert (np.diff(ends) >= 0).all()
@@ -709,11 +710,11 @@ def test_no_mark_lies_behind_the_record(tmp_path: Path) -> None:
         assert wfdb.rdann(str(tmp_path / "r"), "brf").sample.max() < samples
 
 
-def test_network_for_another_task(tmp_path: Path) -> None:
+def test_network_for_another_task() -> None:
     other = random_network(np.random.default_rng(0), (1, 8, 10))
     network = FixedNetwork(other.layers, {"task": "smnist"})
     with refused("'smnist'", "4 inputs", "6 classes", error=NetworkFileError):
-        classify.classify_record(network, tmp_path / "r", fake_run([]))
+        classify.check_network(network)
     with pytest.raises(NetworkFileError):
         classify.check_network(FixedNetwork(other.layers, {"task": "ecg"}))
 
@@ -877,12 +878,9 @@ def test_published_network_names_the_waves_of_a_record(qtdb: Path, tmp_path: Pat
     hits: dict[int, list[bool]] = {0: [], 19: []}
     for name in ("sel100", "sel811", "sele0133", "sele0411"):
         for delay, right in hits.items():
-            found = classify.classify_record(
-                network,
-                qtdb / name,
-                lambda x: engine.run(network, x),
-                encoding=Encoding(delay=delay),
-            )
+            kind = Encoding(delay=delay).kind
+            read = replace(network, provenance={**network.provenance, "data": {"kind": kind}})
+            found = classify.classify_record(read, qtdb / name, partial(engine.run, read))
             labels = label_steps(read_waves(qtdb / name, "q1c", 250, 250), len(found.steps))
             known = labels != UNLABELED
             right += (found.steps[known] == labels[known]).tolist()

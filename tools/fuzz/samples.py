@@ -332,7 +332,7 @@ def order(folder: Path, suffix: str, mutation: Mutation) -> Reader:
 
 
 def patients(folder: Path) -> Reader:
-    from brf_lava.ecg.patients import read_patients
+    from brf_lava.ecg.prepare import read_patients
 
     read = partial(read_patients, records=["sel1", "sel2"])
     return Reader("p.csv", [b"record,patient\nsel1,a\nsel2,b\n"], read)
