@@ -223,8 +223,8 @@ def _swing(p: _Builder, friction: str) -> None:
 def _refractory(p: _Builder) -> str:
     """Spike of a balanced neuron, then its refractory variable."""
     z = p.run("LT", "z", p.add("threshold", "theta", "q_old"), "u")
-    unit = p.constant("unit", p.constants.unit)
-    p.add("q", p.scale("q_kept", "q_old", "gamma"), p.gated("q_gain", z, unit))
+    kept = p.scale("q_kept", "q_old", "gamma")
+    p.add("q", kept, p.gated("q_gain", z, p.constant("unit", p.constants.unit)))
     return z
 
 
