@@ -1,4 +1,4 @@
-"""Accuracy and SOPs of a trained network over the strength of a disturbance, without retraining.
+"""Accuracy and SOPs of a trained network over the strength of a disturbance.
 
 Disturbances are pure functions: new array or network out. One stream of random numbers at rising
 strength disturbs the same places and more, so that a curve over the strength is not blurred by the
@@ -10,17 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brf_lava import report
 from brf_lava.analysis.activity import Samples, score
 from brf_lava.analysis.draw import style
+from brf_lava.config.recipe import override
+from brf_lava.data.dataset import Dataset
 from brf_lava.errors import ParameterError
 from brf_lava.network.layers import RealNetwork
+from brf_lava.train.checkpoint import Checkpoint
+from brf_lava.train.trainer import Trainer
 
 Disturb = Callable[[RealNetwork, Samples, float, np.random.Generator], tuple[Any, ...]]
 
@@ -60,11 +67,11 @@ Sweeps = dict[str, Sweep]  # by disturbance
 
 def sweeps(
     names: Sequence[str], network: RealNetwork, samples: Samples, *,
-    points: int, repeats: int, seed: int = 0,
+    points: int, repeats: int, seed: int = 0, pruned: Disturb | None = None,
 ) -> Sweeps:  # fmt: skip
     """Measure under some of `DISTURBANCES` at so many levels, with a progress bar.
 
-    Level 0 is the same for all repeats.
+    Level 0 is the same for all repeats. pruned: prunes instead, see `pruned_and_retrained`.
     Raises: ParameterError for pruning a network without recurrent weights.
     """
     if names == PRUNING and all(layer.recurrent is None for layer in network.layers):
@@ -73,6 +80,7 @@ def sweeps(
     with report.step_progress("disturbances", points * len(names)) as advance:
         for name in names:
             largest, disturb = DISTURBANCES[name]
+            disturb = pruned or disturb
             levels, scores = np.linspace(0.0, largest, points), []
             for level in levels.tolist():
                 seeds = [[seed, repeat] for repeat in range(repeats if level else 1)]
@@ -132,15 +140,38 @@ def _changed(network: RealNetwork, **changes: Callable[[Any], Any]) -> RealNetwo
     return RealNetwork(tuple(layers))
 
 
-def draw_pruning(figure: Figure, found: Mapping[str, Sweeps], title: str) -> None:
-    """Accuracy and SOPs over the share of recurrent weights that are pruned, by model."""
+def pruned_and_retrained(model: Checkpoint, dataset: Dataset, epochs: int) -> Disturb:
+    """Prune recurrent weights of a model, and train what is left as its recipe says.
+
+    It counts as it was before where no epoch is better on the validation samples.
+    """
+
+    def disturb(
+        network: RealNetwork, samples: Samples, share: float, rng: np.random.Generator
+    ) -> tuple[RealNetwork, Samples]:
+        recipe = override(model.recipe, [f"recurrent_density={1 - share}", f"epochs={epochs}"])
+        seed, device = int(rng.integers(2**31)), torch.device("cpu")
+        with TemporaryDirectory() as folder:
+            trainer = Trainer(recipe, dataset, seed, device, Path(folder, "model.pt"), model)
+            trainer.run()
+            return trainer.checkpoint().model().to_real(), samples
+
+    return disturb
+
+
+def draw_pruning(figure: Figure, found: Mapping[str, Sweeps], title: str, epochs: int = 0) -> None:
+    """Accuracy and SOPs over the share of recurrent weights that are pruned, by model.
+
+    epochs: for which they were trained after that.
+    """
     figure.set_size_inches(8.6, 3.6)
     accuracy, sops = figure.subplots(1, 2, sharex=True)
     for index, (model, sweeps) in enumerate(found.items()):
         sweep = sweeps["recurrent pruning"]
         _draw_sweep(accuracy, sweep.levels, 100 * sweep.accuracy, index, model)
         _draw_sweep(sops, sweep.levels, sweep.sops, index)
-    pruned = "recurrent weights pruned (%), no retraining"
+    trained = f"then {epochs} epochs of training" if epochs else "no retraining"
+    pruned = f"recurrent weights pruned (%), {trained}"
     accuracy.set(xlabel=pruned, ylabel="test accuracy (%)")
     sops.set(xlabel=pruned, ylabel="SOPs per sample (hidden spikes)")
     sops.set_ylim(bottom=0)

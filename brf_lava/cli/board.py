@@ -30,9 +30,9 @@ UJ, MS, NS_PER_US, NS_PER_MS = 1e-6, 1e-3, 1e3, 1e6
 @click.argument("network", type=PATH, required=False)
 @click.option("--describe", type=PATH, help="A .toml file of layer sizes, instead of NETWORK.")
 @profile_option
-@options.picture_option
+@options.picture_options()
 def map_command(
-    network: Path | None, describe: Path | None, profile: str, out: Path | None
+    network: Path | None, describe: Path | None, profile: str, look: options.PictureOptions
 ) -> Result:
     """Does NETWORK fit a Loihi 2 board? Exit code 0 if it does, 6 if not.
 
@@ -68,11 +68,11 @@ def map_command(
     placement = place(shape, board)
     inputs, hidden, chips = shape.layers[0].inputs, len(shape.layers) - 1, board.chips
     available = chips * board.limits.cores_per_chip.value
-    if out is not None and placement.cores:
+    if look.out is not None and placement.cores:
         from brf_lava.analysis.draw.cores import draw_cores
 
         title = printable(f"{shape.name} on {board.board}: {_number(placement.cores, 'core')}")
-        with options.picture(out) as figure:
+        with look.picture() as figure:
             draw_cores(figure, placement, title)
     checks, broken = list(placement.checks()), placement.violations
     of_core = checks[: len(TITLES)]

@@ -113,9 +113,9 @@ def report_command(
 @click.argument("network", type=PATH)
 @options.data_option
 @options.limit_option
-@options.picture_option
+@options.picture_options()
 def audit(
-    model: Path, network: Path, data: options.DataOptions, limit: int, out: Path | None
+    model: Path, network: Path, data: options.DataOptions, limit: int, look: options.PictureOptions
 ) -> Result:
     """Where do the integers of NETWORK differ from MODEL, which they were exported from?
 
@@ -145,8 +145,8 @@ def audit(
     test = dataset.test.first(limit)
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
     found = audits.audit(real, fixed, samples)
-    if out is not None:
-        with options.picture(out) as figure:
+    if look.out is not None:
+        with look.picture() as figure:
             audits.draw_audit(figure, found, f"{network.name} against {model.name}, {dataset.task}")
     lines = [*audits.verdict(found), *proof_lines(fixed)]
     about = {"model": given, "data": dataset.source, "summary": lines}
@@ -157,10 +157,10 @@ def audit(
 @click.argument("model", type=PATH)
 @options.data_option
 @options.rounding_option
-@options.picture_option
+@options.picture_options()
 @click.option("--full", is_flag=True, help="All 84 combinations, not 12 that change one number.")
 def sweep_bits(
-    model: Path, data: options.DataOptions, rounding: str, out: Path | None, full: bool
+    model: Path, data: options.DataOptions, rounding: str, look: options.PictureOptions, full: bool
 ) -> Result:
     """How few bits for weights, states and parameters of MODEL keep its accuracy?
 
@@ -194,8 +194,8 @@ def sweep_bits(
                 tried.append(trial(weights, state_bits=states, parameter_bits=parameters))
             except ParameterError as error:  # noqa: PERF203  # the other points go on
                 report.notice(f"left out: {error}")
-        if out is not None:
-            with options.picture(out) as figure:
+        if look.out is not None:
+            with look.picture() as figure:
                 bits.draw_trials(figure, tried, title)
     except BaseException as error:  # Ctrl-C, too, shows what is done
         stop = error

@@ -9,14 +9,14 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from brf_lava.cli.command import Option
-from brf_lava.errors import DataError, NetworkFileError
+from brf_lava.errors import DataError, NetworkFileError, ParameterError
 from brf_lava.io.extras import require_extra
 from brf_lava.io.printable import on_one_line
 
@@ -222,17 +222,35 @@ def drawable(ctx: click.Context, parameter: click.Parameter, out: Path | None) -
     return out
 
 
-picture_option = click.option(
-    "-o", "--out", type=PATH, callback=drawable, help="Also draw it: .png, .svg or .pdf."
-)
+@dataclass(frozen=True)
+class PictureOptions:
+    """As of `brf_lava.analysis.draw.style.picture`; nothing is drawn without `out`."""
+
+    out: Path | None = option(
+        *("-o", "--out"),
+        type=PATH,
+        callback=drawable,
+        help="Also draw it: .png, .svg or .pdf.",
+    )
+    width: float | None = option(type=Number(0.5, 100), help="Inches. Default: by what is shown.")
+    height: float | None = option(type=Number(0.5, 100), help="Inches. Default: by what is shown.")
+    title: bool = option("--title/--no-title", default=True, help="Above the picture.")
+    style: str | None = option(help="Style of Matplotlib, by name or as a .mplstyle file.")
+    csv: Path | None = option(type=PATH, help="Also write the data behind the picture here.")
+
+    def __post_init__(self) -> None:
+        if self.out is None and self.csv is not None:
+            raise ParameterError(f"--csv {self.csv}: goes with a picture. Name that with -o.")
+
+    @contextmanager
+    def picture(self) -> Iterator[Figure]:
+        """A figure that is written in the end, and said to be."""
+        from brf_lava.analysis.draw import style
+
+        with style.picture(**vars(self)) as figure:
+            yield figure
+        for path in filter(None, (self.out, self.csv)):
+            click.echo(f"Wrote {on_one_line(path)}.", err=True)
 
 
-@contextmanager
-def picture(out: Path, **look: Any) -> Iterator[Figure]:
-    """A figure that is written in the end, and said to be; see `analysis.draw.style.picture`."""
-    from brf_lava.analysis.draw import style
-
-    with style.picture(out, **look) as figure:
-        yield figure
-    for path in filter(None, (out, look.get("csv"))):
-        click.echo(f"Wrote {on_one_line(path)}.", err=True)
+picture_options = partial(grouped, "look", PictureOptions, "The picture")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import click
 
 from brf_lava.cli import options
 from brf_lava.cli.command import Group
-from brf_lava.cli.options import PATH, Number, option
+from brf_lava.cli.options import PATH, Number
 from brf_lava.errors import CheckpointError, DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -21,23 +20,6 @@ if TYPE_CHECKING:
     from brf_lava.analysis.activity import AnyNetwork
     from brf_lava.data.dataset import Dataset
     from brf_lava.network.decision import Decision
-
-INCHES, SIZE = Number(0.5, 100), "Inches. Default: by what is shown."
-
-
-@dataclass(frozen=True)
-class LookOptions:
-    """As of `brf_lava.analysis.draw.style.picture`."""
-
-    out: Path = option(
-        *("-o", "--out"), type=PATH, callback=options.drawable,
-        help="Picture to write: .png, .svg or .pdf."
-    )  # fmt: skip
-    width: float | None = option(type=INCHES, help=SIZE)
-    height: float | None = option(type=INCHES, help=SIZE)
-    title: bool = option("--title/--no-title", default=True, help="Above the picture.")
-    style: str | None = option(help="Style of Matplotlib, by name or as a .mplstyle file.")
-    csv: Path | None = option(type=PATH, help="Also write the data behind the picture here.")
 
 
 @click.group(cls=Group)
@@ -50,13 +32,12 @@ def figure(draw: Callable[..., None]) -> click.Command:
     name = draw.__name__.replace("_", "-")
 
     @wraps(draw)
-    def command(look: LookOptions, **arguments: Any) -> None:
-        with options.picture(**vars(look)) as figure:
+    def command(look: options.PictureOptions, **arguments: Any) -> None:
+        with look.picture() as figure:
             draw(figure, **arguments)
 
-    out = {"default": Path(f"{name}.png")}
-    with_look = options.grouped("look", LookOptions, "The picture", out=out)(command)
-    return plot.command(name, result=False)(with_look)
+    out = {"default": Path(f"{name}.png"), "help": "Picture to write: .png, .svg or .pdf."}
+    return plot.command(name, result=False)(options.picture_options(out=out)(command))
 
 
 def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
@@ -225,19 +206,20 @@ def raster(
 
 @figure
 @sweep_options(points=11, repeats=5)
-def pruning(figure: Figure, **chosen: Any) -> None:
+@click.option("--retrain", type=click.IntRange(0), default=0, help="Epochs after the cut.")
+def pruning(figure: Figure, retrain: int, **chosen: Any) -> None:
     """Accuracy and SOPs of MODELs over the share of their recurrent weights that are cut.
-
-    Nothing is trained again after the cut.
 
     \b
     Examples:
       brf-lava plot pruning model.pt
+      brf-lava plot pruning model.pt --retrain 10 --points 6 --repeats 1
       brf-lava plot pruning brf.pt bhrf.pt -o both.svg
     """
     from brf_lava.analysis import sweeps
 
-    _draw_swept(figure, sweeps.PRUNING, sweeps.draw_pruning, **chosen)
+    draw = partial(sweeps.draw_pruning, epochs=retrain)
+    _draw_swept(figure, sweeps.PRUNING, draw, retrain=retrain, **chosen)
 
 
 @figure
@@ -281,12 +263,13 @@ def _load(path: Path, data: options.DataOptions) -> tuple[AnyNetwork, Dataset, D
 
 def _draw_swept(
     figure: Figure, names: Sequence[str], draw: Callable[..., None],
-    models: Sequence[Path], data: options.DataOptions, limit: int, **how: int,
+    models: Sequence[Path], data: options.DataOptions, limit: int, retrain: int = 0, **how: int,
 ) -> None:  # fmt: skip
     """Disturb each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples
-    from brf_lava.analysis.sweeps import sweeps
+    from brf_lava.analysis.sweeps import pruned_and_retrained, sweeps
     from brf_lava.network.layers import RealNetwork
+    from brf_lava.train.checkpoint import load_checkpoint
 
     found: dict[str, Any] = {}
     for path in models:
@@ -297,6 +280,9 @@ def _draw_swept(
             )
         test, kind = dataset.test.first(limit), dataset.source.kind
         samples = Samples(test.time_major(), test.y, decision)
-        found[str(path) if len(models) > 1 else path.name] = sweeps(names, network, samples, **how)
+        pruned = retrain and pruned_and_retrained(load_checkpoint(path), dataset, retrain)
+        found[str(path) if len(models) > 1 else path.name] = sweeps(
+            names, network, samples, pruned=pruned or None, **how
+        )
     what = f"{', '.join(found)}, {dataset.task}"
     draw(figure, found, f"{what}: the first {len(test.y)} test samples of {kind}")

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from brf_lava.cli.command import Command, Result
-from brf_lava.cli.options import DataOptions, data_option, device_option, picture
+from brf_lava.cli.options import DataOptions, PictureOptions, data_option, device_option
 from brf_lava.errors import JobError, RecipeError
 from brf_lava.io.printable import on_one_line
 from brf_lava.reproduce.published import NEURONS, TASKS
@@ -171,7 +171,7 @@ def _tables(out: Path, error: BaseException | None = None) -> Result:
     if any("variant" in line for line in lines):
         from brf_lava.analysis.sweeps import draw_grid
 
-        with picture(out / PICTURE) as figure:
+        with PictureOptions(out / PICTURE).picture() as figure:
             draw_grid(figure, lines)
     shown += [*remarks, f"Wrote {', '.join(FILES)} in {on_one_line(out)}."]
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)

@@ -307,8 +307,11 @@ def test_the_picture_has_a_grey_box_for_every_range(
     folder: Path, found: Audit, tmp_path: Path
 ) -> None:
     out = tmp_path / "audit.png"
-    assert_worked(brf_lava("audit", folder / "model.pt", folder / "net.h5", "-o", out))
+    words, table = ("audit", folder / "model.pt", folder / "net.h5"), tmp_path / "audit.csv"
+    assert_worked(brf_lava(*words, "-o", out, "--csv", table))
     assert out.read_bytes().startswith(b"\x89PNG")
+    assert '\n2,line,"hidden1",' in table.read_text()
+    assert_failed(brf_lava(*words, "--csv", table), 2, "Name that with -o")
     figure = Figure()
     draw_audit(figure, found, "a title")
     upper, lower = figure.axes

@@ -469,6 +469,18 @@ def test_pruning_from_the_whole_network_to_one_without_recurrence(
     np.testing.assert_array_equal(found.sops, again.sops)
 
 
+def test_what_is_pruned_stays_so_while_the_rest_is_trained(
+    checkpoint: Checkpoint, network: RealNetwork, dataset: Dataset, samples: Samples
+) -> None:
+    retrain = sweeps.pruned_and_retrained(checkpoint, dataset, epochs=3)
+    for share in (0.5, 1.0):
+        found, same = retrain(network, samples, share, np.random.default_rng(1))
+        hidden, before = found.layers[0], network.layers[0]
+        assert same is samples
+        assert np.count_nonzero(hidden.recurrent) == round((1 - share) * before.recurrent.size)
+        assert (hidden.weights != before.weights).any()
+
+
 def test_robustness(network: RealNetwork, samples: Samples) -> None:
     """It begins undisturbed."""
     whole = score(network, samples)
@@ -554,6 +566,7 @@ CASES: dict[tuple[str, ...], tuple[str, ...]] = {
         *("additional input spikes", "deleted (%)", "accuracy (%)", "the first 2 test samples"),
     ),
     ("pruning", "model.pt", "alif.pt", *FEW): ("pruned (%)", "model.pt", "alif.pt"),
+    ("pruning", "model.pt", *FEW, "--retrain", "2"): ("pruned (%), then 2 epochs of training",),
     ("robustness", "model.pt", "alif.pt", *FEW): ("alif.pt, hidden deletion", "deleted (%)"),
     ("boundary", "model.pt"): ("trained BRF neurons",),
     ("raster", "net.h5"): ("net.h5 in integers",),
