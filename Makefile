@@ -12,6 +12,7 @@ DEMO_EPOCHS := 60
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -25,10 +26,10 @@ demo: $(VENV)/ready ## Train, export and run an ECG network on Lava, and compare
 	$(VENV)/bin/brf-lava run demo/net.h5 --backend sim --out demo/run.json
 
 test: lint ## Lint, types and the quick tests
-	@$(RUN) -m pytest -m "not slow"
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 test-all: lint ## The same with the slow tests
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/ready ## ruff and mypy
 	@$(RUN) -m ruff check .

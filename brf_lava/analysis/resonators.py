@@ -126,9 +126,10 @@ def resonators(network: Network, where: str) -> list[Resonators]:
         neuron: Any = block.neuron  # the parameters differ from neuron to neuron
         bare = neuron.family.bare or neuron.family
         if neuron.family.plane is not None and bare.name in PLANES:
-            omega, b_offset, (damping, _) = (
+            damping = neuron.coefficients()[0]
+            omega, b_offset, damping = (
                 values.detach().double().cpu().numpy()
-                for values in (neuron.omega.abs(), neuron.b_offset.abs(), neuron.coefficients())
+                for values in (neuron.omega.abs(), neuron.b_offset.abs(), damping)
             )
             name, dt = neuron.family.name, neuron.constants.dt
             layers.append(Resonators(number, name, bare.name, dt, omega, b_offset, damping))

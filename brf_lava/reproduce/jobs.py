@@ -180,11 +180,14 @@ def _submit(
 
     known, running = read_manifest(out), dict[Run, Any]()
     for job in works if cluster.name == "slurm" else ():
-        if number := known.get(job.folder.name, {}).get("job"):
+        row = known.get(job.folder.name, {})
+        if number := row.get("job"):
             handle: Any = submitit.SlurmJob(out / "scheduler", str(number))
             if not handle.done(force_check=True) and handle.state != "UNKNOWN":  # long gone
                 running[job] = handle
-    new = [job for job in works if job not in running]
+            elif row.get("state") == "unfinished" and job.folder.next_step is None:
+                job.step = None  # it ended after it was looked at
+    new = [job for job in works if job.step and job not in running]
     for job in new:
         _prepare(job)
     if new:
