@@ -62,9 +62,12 @@ class Raster:
 
 
 def raster(
-    network: AnyNetwork, dataset: Dataset, decision: Decision, sample: int,
+    network: AnyNetwork,
+    dataset: Dataset,
+    decision: Decision,
+    sample: int,
     record: Path | None = None,
-) -> Raster:  # fmt: skip
+) -> Raster:
     """Run one test sample, in real numbers or in integers as the network is.
 
     record: a WFDB record, of whose first two leads a window takes the place of the test sample: the

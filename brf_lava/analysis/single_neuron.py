@@ -93,9 +93,12 @@ def frequency_response(
 
 
 def draw_responses(
-    figure: Figure, omegas: Sequence[float], dt: float, relative: NDArray[np.float64],
+    figure: Figure,
+    omegas: Sequence[float],
+    dt: float,
+    relative: NDArray[np.float64],
     b_offset: float,
-) -> None:  # fmt: skip
+) -> None:
     """`frequency_response` for each omega over `relative`, one panel per balanced neuron."""
     neurons = [neuron for neuron in NEURONS.values() if neuron.bare is not None]
     figure.set_size_inches(5.0 * len(neurons), 4.0)

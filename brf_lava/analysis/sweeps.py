@@ -66,9 +66,15 @@ Sweeps = dict[str, Sweep]  # by disturbance
 
 
 def sweeps(
-    names: Sequence[str], network: RealNetwork, samples: Samples, *,
-    points: int, repeats: int, seed: int = 0, pruned: Disturb | None = None,
-) -> Sweeps:  # fmt: skip
+    names: Sequence[str],
+    network: RealNetwork,
+    samples: Samples,
+    *,
+    points: int,
+    repeats: int,
+    seed: int = 0,
+    pruned: Disturb | None = None,
+) -> Sweeps:
     """Measure under some of `DISTURBANCES` at so many levels, with a progress bar.
 
     Level 0 is the same for all repeats. pruned: prunes instead, see `pruned_and_retrained`.

@@ -262,9 +262,15 @@ def _load(path: Path, data: options.DataOptions) -> tuple[AnyNetwork, Dataset, D
 
 
 def _draw_swept(
-    figure: Figure, names: Sequence[str], draw: Callable[..., None],
-    models: Sequence[Path], data: options.DataOptions, limit: int, retrain: int = 0, **how: int,
-) -> None:  # fmt: skip
+    figure: Figure,
+    names: Sequence[str],
+    draw: Callable[..., None],
+    models: Sequence[Path],
+    data: options.DataOptions,
+    limit: int,
+    retrain: int = 0,
+    **how: int,
+) -> None:
     """Disturb each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples
     from brf_lava.analysis.sweeps import pruned_and_retrained, sweeps

@@ -151,9 +151,14 @@ def table_of(figure: Figure) -> str:
 
 @contextmanager
 def picture(
-    out: Path, *, width: float | None = None, height: float | None = None, title: bool = True,
-    style: str | None = None, csv: Path | None = None,
-) -> Iterator[Figure]:  # fmt: skip
+    out: Path,
+    *,
+    width: float | None = None,
+    height: float | None = None,
+    title: bool = True,
+    style: str | None = None,
+    csv: Path | None = None,
+) -> Iterator[Figure]:
     """An empty figure in this style; what is drawn into it is written to `out` at the end.
 
     width, height: inches; None: as drawn. title: whether it has one. style: a name or a file of
