@@ -70,12 +70,12 @@ def load_prepared(path: Path) -> Dataset:
         open_hdf5(path) as file,
     ):
         if (kind := file.attrs["format"]) != FORMAT.encode():
-            raise ValueError(f"format {kind!r}")
+            raise ValueError(f"format {kind!r:.80}")
         if (schema := file.attrs["schema"]) != SCHEMA:
             writer = json.loads(file["source"][()])["versions"]["brf_lava"]
             raise DataError(
-                f"{path}: schema {schema}, this version reads {SCHEMA}. It was written by brf-lava "
-                f"{writer}: use that version, or prepare the records again."
+                f"{path}: schema {schema!s:.80}, this version reads {SCHEMA}. It was written by "
+                f"brf-lava {writer!s:.80}: use that version, or prepare the records again."
             )
         halves = (file["train"], file["test"])
         train, test = (Split(half["x"][()], half["y"][()]) for half in halves)

@@ -197,12 +197,12 @@ def _read_network(root: _Group, intact: bool) -> FixedNetwork:
     path, attributes = root.path, root.handle.attrs
     found, schema = _text(attributes.get("format")), attributes.get("schema")
     if found != FORMAT:
-        raise NetworkFileError(f"{path}: format {found!r}, expected {FORMAT!r}. {REMEDY}")
+        raise NetworkFileError(f"{path}: format {found!r:.80}, expected {FORMAT!r}. {REMEDY}")
     if not isinstance(schema, np.integer) or schema != SCHEMA:
         writer = _text(attributes.get("brf_lava", "unknown"))
         raise NetworkFileError(
-            f"{path}: schema {schema}, this version reads {SCHEMA}. It was written by brf-lava "
-            f"{writer}: use that version, or export again."
+            f"{path}: schema {schema!s:.80}, this version reads {SCHEMA}. It was written by "
+            f"brf-lava {writer!s:.80}: use that version, or export again."
         )
     if not intact:
         raise ValueError(DAMAGED)
