@@ -63,6 +63,8 @@ repair_imports()
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "Network":  # says what is missing
+        import_module("brf_lava.backends.netx").require_netx()
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 

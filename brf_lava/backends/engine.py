@@ -61,6 +61,7 @@ def run(network: FixedNetwork, x: NDArray[Any], recording: Recording | None = No
             if recording is not None and recording.index == index:
                 recorded = recording.samples(first, first + size)
                 recorded.write(slice(None), signal, states[1:].swapaxes(0, 1))
+            del states  # before the next layer asks for its own
     *spikes, outputs = kept
     return Activity(outputs, tuple(spikes), saturations)
 

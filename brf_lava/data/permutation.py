@@ -58,7 +58,7 @@ def check_permutation(values: npt.NDArray[Any], steps: int, where: str) -> None:
         if not len(missing):
             return
         found = f"no {missing[0]} in it"
-    allowed = f"a permutation of 0 to {steps - 1}, each once"
+    allowed = f"a permutation of 0 to {steps - 1}, {steps} integers, each once"
     raise DataError(f"{where}: {found}; must be {allowed}. Name another.")
 
 

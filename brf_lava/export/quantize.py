@@ -121,7 +121,7 @@ def quantize(
         parameter_bits: Fraction bits of coefficients and constants.
         weight_bits: Width of a signed weight mantissa, or those of all matrices in order.
         rounding: "nearest", or "adaptive", see `adaptive.round_network`.
-        decision, progress, grams: As of that, for adaptive rounding.
+        decision, progress, grams: As of `adaptive.round_network`.
 
     Returns:
         The network in integers, and what that did to each layer.

@@ -175,7 +175,7 @@ def read_network(path: str | Path) -> tuple[FixedNetwork, FloatActivity | None]:
 
 
 def read_vectors(path: Path) -> TestVectors | None:
-    """The test vectors in a file that `read_network` reads, if it has some. Raises: as that."""
+    """The test vectors in a file that `read_network` reads, if it has some."""
     return _read(path)[2]
 
 

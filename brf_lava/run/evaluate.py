@@ -155,7 +155,8 @@ def run_test_data(
         measured.append(measure(network, x, activity, seconds))
         if margins:
             decisions.append(decide_early(network, activity, margins))
-        digest = digest or _digest(activity, twice)
+        if world.size > 1:
+            digest = digest or _digest(activity, twice)
     if world.size > 1:
         after = np.array_split(np.arange(len(split.x)), world.size)[(world.rank + 1) % world.size]
         again = np.ascontiguousarray(split.x[after[:twice]].transpose(1, 0, 2))

@@ -42,7 +42,7 @@ def needed_bytes(network: FixedNetwork, steps: int, samples: int, lava: bool, ow
     recorded = work(network, steps, samples) + 7 * steps * samples * network.classes  # int64
     part = engine.state_bytes(network, steps, min(samples, engine.CHUNK))
     states = min(part, max(engine.CHUNK_BYTES, engine.state_bytes(network, steps, 1)))
-    return (lava + own) * recorded + own * states
+    return (lava + own) * recorded + own * states * 5 // 4  # a quarter to count saturations
 
 
 def execute(

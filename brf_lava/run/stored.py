@@ -47,11 +47,15 @@ class _Network:
 
 
 @dataclass(frozen=True)
-class RunFile:
-    """What is read of the file."""
-
+class _Head:
     format: Annotated[str, choice((FORMAT,))]
     schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description=f"{SCHEMA}")]
+
+
+@dataclass(frozen=True)
+class RunFile(_Head):
+    """What is read of the file."""
+
     result: RunResult
     data: DataSource
     network: _Network
@@ -60,6 +64,7 @@ class RunFile:
 def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
+    convert(_Head, contents, str(path), DataError, remedy)  # first: the rest depends on it
     return convert(RunFile, contents, str(path), DataError, remedy)
 
 

@@ -137,7 +137,8 @@ def _read(own: OwnTask, path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
     if x.dtype.kind not in "biuf" or not x.size or x.shape[1:] != (own.steps, own.inputs):
         raise DataError(
             f"{path}: {own.input}: {x.dtype} {list(x.shape)}; must be bool, integers or real "
-            f"numbers [B, {own.steps} steps, {own.inputs} inputs]. Convert, reshape or correct it."
+            f"numbers [B, {own.steps}, {own.inputs}], as steps and inputs of the task say. Convert "
+            "or reshape it, or correct these."
         )
     if not np.isfinite(x).all():
         raise DataError(f"{path}: {own.input}: values that are not finite. Remove gaps (NaN).")

@@ -73,10 +73,11 @@ from networks import random_network
 from brf_lava.backends import engine
 from brf_lava.run.execute import needed_bytes
 
-network = random_network(np.random.default_rng(0), (4, 36, 6))
-x = np.ones((1000, 700, 4), np.int8)
+steps, samples, *sizes = map(int, sys.argv[1:])
+network = random_network(np.random.default_rng(0), sizes)
+x = np.ones((steps, samples, sizes[0]), np.int8)
 engine.run(network, x[:9, :1])  # compiles
-print_share(lambda: engine.run(network, x), lambda: needed_bytes(network, 1000, 700, 0, True))
+print_share(lambda: engine.run(network, x), lambda: needed_bytes(network, steps, samples, 0, True))
 """
 
 
@@ -88,7 +89,8 @@ print_share(lambda: engine.run(network, x), lambda: needed_bytes(network, 1000, 
         (TRAINING, (64, 784, 1, 256, False)),
         (TRAINING, (128, 784, 1, 256, True)),
         (TRAINING, (4, 50, 4, 3000, False)),
-        (ENGINE, ()),
+        (ENGINE, (1000, 700, 4, 36, 6)),
+        (ENGINE, (784, 400, 1, 256, 256, 10)),
     ],
 )
 def test_what_is_asked_for_is_taken(program: str, sizes: tuple[int, ...]) -> None:

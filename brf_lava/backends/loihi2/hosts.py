@@ -146,7 +146,7 @@ class Loihi2Options:
                 chosen: dict[str, Any] = {"partition": None, "board": None, kind: name}
                 return Finding(BOARD, True, f"{kind} {name} is up"), replace(self, **chosen)
         what = f"none of {', '.join(wanted) or f'no {kind}'} among the {kind}s that are up"
-        advice = f"name one with --{kind}, or another --profile"
+        advice = f"name one with --{kind}{', or another --profile' * (not board)}"
         return Finding(BOARD, False, f"{what}: {', '.join(up) or 'none'}", advice), self
 
     @property

@@ -34,7 +34,7 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
     input_message_bits: of graded inputs; 0 for spikes. sparse: keep the weights in Lava's Sparse.
 
     Ports: inp (I,), out (N,), int8 spikes or int32 states of a readout, one step later. The
-    processes behind them are `synapse`, `synapse_rec` (None in a layer that is not recurrent) and
+    processes behind them are `synapse`, `synapse_rec` (None without recurrent weights) and
     `neuron`, whose variables are those of `proc.neurons.process.NeuronLayer` with shape (N,).
     """
 
@@ -60,6 +60,11 @@ class Dense(AbstractBlock):  # type: ignore[misc]  # lava-dl has no types
         self.inp.connect(self.synapse.s_in)
         out_port(self.neuron).connect(self.out)
         self._clean()
+
+    @property
+    def block(self) -> str:
+        """Its name among netx's blocks."""
+        return "Dense" if self.synapse_rec is None else "RecurrentDense"
 
 
 class Network(hdf5.Network):  # type: ignore[misc]

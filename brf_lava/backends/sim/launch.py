@@ -153,7 +153,7 @@ class Running:
 
 @contextmanager
 def running(
-    process: Any, run_cfg: Any, *, where: Callable[[], str], steps: int = ENDLESS
+    process: Any, run_cfg: Any, *, where: Callable[[], str] = lambda: "", steps: int = ENDLESS
 ) -> Iterator[Running]:
     """Compile the graph that `process` belongs to and let it run until the ``with`` block ends.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from inspect import getdoc
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,10 @@ class NeuronLayer(AbstractProcess):
         shape = (neurons,) if samples is None else (samples, neurons)
         integers = isinstance(constants, self.neuron.fixed_constants)  # type: ignore[arg-type]
         self.a_in = InPort(shape=shape)
-        setattr(self, "s_out" if self.neuron.spiking else "o_out", OutPort(shape=shape))
+        if self.neuron.spiking:
+            self.s_out = OutPort(shape=shape)
+        else:
+            self.o_out = OutPort(shape=shape)
         for state, value in initial.items():
             start = np.broadcast_to(value, shape).copy()
             if integers and (start.dtype.kind not in "iu" or abs(start).max() > STATE_MAX):
@@ -101,16 +105,18 @@ class NeuronLayer(AbstractProcess):
 
 @cache
 def process_class(neuron: Neuron) -> type[NeuronLayer]:
-    """The process of a neuron; its docstring is what the record says of the coefficients.
+    """The process of a neuron; its docstring is that of the step in integers.
 
     `models.process_of` makes its models, too, which those of your own neurons need.
     """
-    step = f"{neuron.fixed_step.__module__}.{getattr(neuron.fixed_step, '__name__', 'fixed_step')}"
-    states = ", ".join(neuron.states)
-    lines = [f"{neuron.name} neurons, `{step}`; variables {states}. See `NeuronLayer`.", ""]
-    lines += [f"    {c.integer}: [N], {c.unit} | {c.name}" for c in neuron.per_neuron]
-    declared = {"__module__": __name__, "__doc__": "\n".join(lines), "neuron": neuron}
+    doc = f"{neuron.name} neurons, see `NeuronLayer`. {getdoc(neuron.fixed_step) or ''}"
+    declared = {"__module__": __name__, "__doc__": doc, "neuron": neuron}
     return type(neuron.name, (NeuronLayer,), declared)
 
 
-RF, BRF, HRF, BHRF, ALIF, LI = map(process_class, families.NEURONS.values())
+RF = process_class(families.RF)
+BRF = process_class(families.BRF)
+HRF = process_class(families.HRF)
+BHRF = process_class(families.BHRF)
+ALIF = process_class(families.ALIF)
+LI = process_class(families.LI)
