@@ -151,7 +151,8 @@ def format_table(reports: tuple[LayerReport, ...]) -> Table:
 
 def stability_lines(reports: tuple[LayerReport, ...]) -> list[str]:
     """Say what rounding made unstable, and which neurons were trained to diverge, as RF allows."""
-    corrected, growing = list[str](), list[str]()
+    corrected: list[str] = []
+    growing: list[str] = []
     for index, report in enumerate(reports, start=1):
         corrected += [
             f"layer {index}, neuron {change.neuron}: {', '.join(change.parameters)} rounded to "

@@ -38,13 +38,13 @@ def learning_curves(files: Sequence[tuple[str, Path]]) -> dict[str, Curves]:
         if not values["train_loss"]:
             raise DataError(f"{path}: holds no epoch yet. {HOW_TO_GET}")
         grouped.setdefault(label, []).append(values)
-    return {
-        label: {
-            name: np.array([*zip(*(run[name] for run in runs), strict=False)]).T
-            for name in QUANTITIES
+    curves = {}
+    for label, runs in grouped.items():
+        common = min(len(run["train_loss"]) for run in runs)
+        curves[label] = {
+            name: np.array([run[name][:common] for run in runs]) for name in QUANTITIES
         }
-        for label, runs in grouped.items()
-    }
+    return curves
 
 
 def draw_learning_curves(figure: Figure, curves: Mapping[str, Curves]) -> None:

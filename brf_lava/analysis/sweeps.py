@@ -80,10 +80,12 @@ def sweeps(
     Level 0 is the same for all repeats. pruned: prunes instead, see `pruned_and_retrained`.
     Raises: ParameterError for pruning a network without recurrent weights.
     """
-    if names == PRUNING and all(layer.recurrent is None for layer in network.layers):
+    pruning = names == PRUNING
+    if pruning and all(layer.recurrent is None for layer in network.layers):
         raise ParameterError("pruning: the network has no recurrent weights. Name one that has.")
     found, done = {}, 0
-    with report.step_progress("disturbances", points * len(names)) as advance:
+    title = "pruning" if pruning else "robustness"
+    with report.step_progress(title, points * len(names)) as advance:
         for name in names:
             largest, disturb = DISTURBANCES[name]
             disturb = pruned or disturb

@@ -64,10 +64,12 @@ def export(
     from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import KIND
     from brf_lava.train import export as exports
+    from brf_lava.train.checkpoint import load_checkpoint
     from brf_lava.train.distill import samples_taught
 
     check_writable(network, KIND)
-    checkpoint, dataset = data.load_model(model)
+    checkpoint = load_checkpoint(model)
+    dataset = data.load_for({**checkpoint.provenance, "data": {}}, model)  # labels do not matter
     if dataset.source.fingerprint != checkpoint.data.fingerprint:
         measured, taken = checkpoint.data.description, dataset.source.description
         report.notice(f"the model was measured on {measured}; the ranges are taken from {taken}.")

@@ -132,8 +132,9 @@ def audit(
     from brf_lava.analysis.activity import Samples
     from brf_lava.network.bounds import proof_lines
     from brf_lava.network.file import read_network
+    from brf_lava.train.checkpoint import load_checkpoint
 
-    checkpoint, dataset = data.load_model(model)
+    checkpoint = load_checkpoint(model)
     fixed, _ = read_network(network)
     real = checkpoint.model().to_real()
     exported, given = str(fixed.provenance.get("model")), checkpoint.fingerprint
@@ -142,6 +143,7 @@ def audit(
             f"{network}: exported from model {exported[:8]}; {model} is {given[:8]}. Name the "
             "model that it was exported from."
         )
+    dataset = data.load_for(checkpoint.provenance, model)
     test = dataset.test.first(limit)
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
     found = audits.audit(real, fixed, samples)

@@ -212,25 +212,12 @@ limit_option = click.option(
 )
 
 
-def drawable(ctx: click.Context, parameter: click.Parameter, out: Path | None) -> Path | None:
-    """Find out before long work that no picture could be written."""
-    if out is not None:
-        require_extra("plot", "matplotlib")
-        from brf_lava.analysis.draw.style import check_picture
-
-        check_picture(out)
-    return out
-
-
 @dataclass(frozen=True)
 class PictureOptions:
     """As of `brf_lava.analysis.draw.style.picture`; nothing is drawn without `out`."""
 
     out: Path | None = option(
-        *("-o", "--out"),
-        type=PATH,
-        callback=drawable,
-        help="Also draw it: .png, .svg or .pdf.",
+        "-o", "--out", type=PATH, help="Also draw a picture: .png, .svg or .pdf."
     )
     width: float | None = option(type=Number(0.5, 100), help="Inches. Default: by what is shown.")
     height: float | None = option(type=Number(0.5, 100), help="Inches. Default: by what is shown.")
@@ -239,8 +226,16 @@ class PictureOptions:
     csv: Path | None = option(type=PATH, help="Also write the data behind the picture here.")
 
     def __post_init__(self) -> None:
-        if self.out is None and self.csv is not None:
-            raise ParameterError(f"--csv {self.csv}: goes with a picture. Name that with -o.")
+        """Find out before long work that no picture could be written."""
+        if self.out is None:
+            more = [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+            if more:
+                raise ParameterError(f"--{more[0]}: goes with a picture. Name that with -o.")
+            return
+        require_extra("plot", "matplotlib")
+        from brf_lava.analysis.draw.style import check_picture
+
+        check_picture(self.out, self.style, self.csv)
 
     @contextmanager
     def picture(self) -> Iterator[Figure]:

@@ -27,7 +27,7 @@ def plot() -> None:
     """Draw a picture: .png, .svg or .pdf, by the name given with -o."""
 
 
-def figure(draw: Callable[..., None]) -> click.Command:
+def draws(draw: Callable[..., None]) -> click.Command:
     """Make a command of what draws into a figure, with the options that all pictures have."""
     name = draw.__name__.replace("_", "-")
 
@@ -58,7 +58,7 @@ def sweep_options(points: int, repeats: int) -> Callable[[Any], Any]:
     return decorate
 
 
-@figure
+@draws
 @click.argument("model", type=PATH, required=False)
 @click.option("--dt", type=Number(1e-9, 1e3), help="Step, s. Default: the model's, else 0.01.")
 def boundary(figure: Figure, model: Path | None, dt: float | None) -> None:
@@ -81,7 +81,7 @@ def boundary(figure: Figure, model: Path | None, dt: float | None) -> None:
     draw_boundary(figure, layers, dt or 0.01, title)
 
 
-@figure
+@draws
 @click.option("--dt", type=Number(1e-4, 1.0), default=0.01, help="Step, s.")
 @click.option(
     "--omega", type=Number(1e-6, 1e4), multiple=True, default=(5, 10, 20, 40), help="rad/s."
@@ -107,7 +107,7 @@ def frequency_response(
     neurons.draw_responses(figure, omega, dt, relative, b_offset)
 
 
-@figure
+@draws
 @click.option("--omega", type=Number(1e-6, 1e5), default=10.0, help="rad/s.")
 @click.option("--b-offset", type=Number(0, 1e6), default=1.0, help="1/s.")
 @click.option("--dt", type=Number(3e-5, 4.0), default=0.01, help="Step, s.")
@@ -135,7 +135,7 @@ def labeled(text: str) -> tuple[str, Path]:
     return label, Path(name)
 
 
-@figure
+@draws
 @click.argument(
     "metrics", nargs=-1, required=True, metavar="[LABEL=]METRICS.jsonl...", type=labeled
 )
@@ -151,7 +151,7 @@ def learning_curves(figure: Figure, metrics: Sequence[tuple[str, Path]]) -> None
     learning.draw_learning_curves(figure, learning.learning_curves(metrics))
 
 
-@figure
+@draws
 @click.argument("model", type=PATH)
 @options.data_option
 def parameters(figure: Figure, model: Path, data: options.DataOptions) -> None:
@@ -173,7 +173,7 @@ def parameters(figure: Figure, model: Path, data: options.DataOptions) -> None:
     draw_parameters(figure, training(checkpoint, dataset, str(model)), model.name, seconds)
 
 
-@figure
+@draws
 @click.argument("model", type=PATH, metavar="MODEL.pt|NET.h5")
 @options.data_option
 @click.option("--sample", type=click.IntRange(0), default=0, help="Its number, from 0.")
@@ -204,7 +204,7 @@ def raster(
     rasters.draw_raster(figure, found, f"{model.name} in {kind}, {what}")
 
 
-@figure
+@draws
 @sweep_options(points=11, repeats=5)
 @click.option("--retrain", type=click.IntRange(0), default=0, help="Epochs after the cut.")
 def pruning(figure: Figure, retrain: int, **chosen: Any) -> None:
@@ -222,7 +222,7 @@ def pruning(figure: Figure, retrain: int, **chosen: Any) -> None:
     _draw_swept(figure, sweeps.PRUNING, draw, retrain=retrain, **chosen)
 
 
-@figure
+@draws
 @sweep_options(points=6, repeats=3)
 def robustness(figure: Figure, **chosen: Any) -> None:
     """Accuracy of MODELs under noise, lost spikes and inexact weights.
@@ -269,7 +269,7 @@ def _draw_swept(
     data: options.DataOptions,
     limit: int,
     retrain: int = 0,
-    **how: int,
+    **how: Any,
 ) -> None:
     """Disturb each model in real numbers on the first test samples of its data, and draw it."""
     from brf_lava.analysis.activity import Samples
@@ -286,9 +286,8 @@ def _draw_swept(
             )
         test, kind = dataset.test.first(limit), dataset.source.kind
         samples = Samples(test.time_major(), test.y, decision)
-        pruned = retrain and pruned_and_retrained(load_checkpoint(path), dataset, retrain)
-        found[str(path) if len(models) > 1 else path.name] = sweeps(
-            names, network, samples, pruned=pruned or None, **how
-        )
+        if retrain:
+            how["pruned"] = pruned_and_retrained(load_checkpoint(path), dataset, retrain)
+        found[str(path) if len(models) > 1 else path.name] = sweeps(names, network, samples, **how)
     what = f"{', '.join(found)}, {dataset.task}"
     draw(figure, found, f"{what}: the first {len(test.y)} test samples of {kind}")

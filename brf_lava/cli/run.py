@@ -90,7 +90,10 @@ class ProbeOptions:
 @click.option("--nproc", type=click.IntRange(1), help="Processes that share the samples here.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test samples.")
 @click.option(
-    "--check/--no-check", default=None, help="Compare with the engine; else as the profile says."
+    "--check/--no-check",
+    default=None,
+    help="Compare every spike and output with the integer engine; by default up to the size in the "
+    "profile.",
 )
 @click.option("--reference", type=PATH, help="Also measure this float model again.")
 @options.device_option
@@ -100,7 +103,7 @@ class ProbeOptions:
     type=options.numbers,
     metavar="0.5,1,...",
     help="For one class per sample: how early the best class leads by each margin, in units of the "
-    "readout, and what it costs to decide then.",
+    "readout, and the accuracy it costs to decide then.",
 )
 @options.grouped("probe", ProbeOptions, "Options to record states")
 @board_options
@@ -203,7 +206,7 @@ def run(
 @click.option(
     "--stored/--no-stored",
     default=None,
-    help="Then those in the file, too. Default: without --samples and --steps.",
+    help="Then also those in the file; by default if neither --samples nor --steps is given.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0)
 @board_options

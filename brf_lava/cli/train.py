@@ -41,7 +41,7 @@ def seed_numbers(text: str) -> list[int]:
 
 
 @click.command(cls=Command)
-@click.option("--task", help="What to learn: a shipped task, such as ecg, or a .toml of your own.")
+@click.option("--task", help="What to learn: a task, such as ecg, or a .toml with --recipe.")
 @click.option("--recipe", help="A recipe file, or the name of a shipped one, e.g. ecg-brf.")
 @click.option(
     "--from",
@@ -56,21 +56,25 @@ def seed_numbers(text: str) -> list[int]:
     "--seeds",
     type=seed_numbers,
     metavar="LIST",
-    help="Several runs, such as 0-7 or 0,2, to model-seed-0.pt and so on; on a GPU at once.",
+    help="Several runs, such as 0-7 or 0,2, to model-seed-0.pt and so on, each as with that --seed "
+    "alone; on a GPU at once.",
 )
 @click.option("-o", "--out", type=options.PATH, default=Path("model.pt"))
 @options.data_option
 @options.device_option
 @click.option(
-    "--memory", type=options.size, metavar="SIZE", help="On the CPU, e.g. 1.5GB; else what is free."
+    "--memory",
+    type=options.size,
+    metavar="SIZE",
+    help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
 )
 @click.option(
     "--nproc", type=click.IntRange(1), help="Processes that share each batch. Or use torchrun."
 )
 @click.option("--resume", is_flag=True, help="Continue the interrupted run in --out.")
-@click.option("--restart", is_flag=True, help="Discard the interrupted run in --out.")
+@click.option("--restart", is_flag=True, help="Discard the interrupted run in --out; start over.")
 @click.option("--overwrite", is_flag=True, help="Replace the finished model in --out.")
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events, next to --out.")
 def train(
     task: str | None,
     recipe: str | None,

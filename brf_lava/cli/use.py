@@ -117,7 +117,7 @@ def classify_command(
     type=numbers,
     metavar="A,B",
     help="For ecg: the standard deviation of each lead. Lines may then be "
-    '{"signal": [a, b]}, raw samples at 250 Hz.',
+    '{"signal": [a, b]}, raw samples at 250 Hz, encoded as the training data were.',
 )
 def stream_command(
     network: Path,

@@ -192,9 +192,9 @@ def _integers(name: str, one: FixedLayer, other: FixedLayer) -> Iterator[Differe
     for key, value in one.integers.items():
         pairs[key] = value, other.integers.get(key)
     for key in ("weights", "recurrent"):
-        both = getattr(one, key), getattr(other, key)
-        if None not in both:
-            pairs[f"{key}, in states"] = both[0].integers, both[1].integers
+        ours, theirs = getattr(one, key), getattr(other, key)
+        if ours is not None and theirs is not None:
+            pairs[f"{key}, in states"] = ours.integers, theirs.integers
     for key, (ours, theirs) in pairs.items():
         if np.shape(ours) != np.shape(theirs):
             yield Difference(f"{name} {key}, shape", list(np.shape(ours)), list(np.shape(theirs)))

@@ -163,7 +163,8 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
     """Samples over time, of which one is shown."""
     dataset, split, decision = subject.dataset, subject.split, subject.about.decision
     network: Any = _need(subject.ready, NETWORK)
-    kind, predictions = list(subject.predictions.items() or _need(None, NETWORK))[-1]
+    kind = "integers" if "integers" in subject.predictions else "float"
+    predictions: Any = _need(subject.predictions.get(kind), NETWORK)
     errors = errors_per_sample(decision, split.y, predictions)
     low, high = int(split.x.min()), int(split.x.max())
     spikes = (low, high) in ((0, 1), (0, 0)) or split.x.shape[2] > len(figures.COLORS)

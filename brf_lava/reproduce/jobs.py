@@ -125,10 +125,11 @@ def run_jobs(
             for work in works.values():
                 stack.callback(work.end, kill=True)  # none is left unless something went wrong
             running = {job: pool.submit(_begin, job, work) for job, work in works.items()}
+            _write_manifest(jobs, out)
         else:
             with signals_held(signal.SIGINT, signal.SIGTERM):  # what is submitted is written down
                 running = _submit(works, at_once, threads, out, device, cluster)
-        _write_manifest(jobs, out)
+                _write_manifest(jobs, out)
         try:
             with step_progress("epochs", sum(job.epochs for job in jobs)) as advance:
                 while running:

@@ -135,12 +135,12 @@ class RunResult:
     accuracy: Share
     cost: SpikeCost
     saturations: Whole
-    seconds: NotNegative
-    checked: bool
-    reference: Reference | None
-    agreement: Share | None
     inputs: Spikes
     layers: tuple[LayerSpikes, ...]
+    seconds: NotNegative = 0.0
+    checked: bool = False
+    reference: Reference | None = None
+    agreement: Share | None = None
     per_sample: dict[str, list[Any]] = field(default_factory=dict)
 
     @property

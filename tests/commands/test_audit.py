@@ -310,7 +310,8 @@ def test_the_picture_has_a_grey_box_for_every_range(
     words, table = ("audit", folder / "model.pt", folder / "net.h5"), tmp_path / "audit.csv"
     assert_worked(brf_lava(*words, "-o", out, "--csv", table))
     assert out.read_bytes().startswith(b"\x89PNG")
-    assert '\n2,line,"hidden1",' in table.read_text()
+    for part in ('\n2,line,"hidden1",', '\n1,bar,"hidden1 u",', '\n1,segments,"readout o",'):
+        assert part in table.read_text()
     assert_failed(brf_lava(*words, "--csv", table), 2, "Name that with -o")
     figure = Figure()
     draw_audit(figure, found, "a title")

@@ -416,7 +416,9 @@ def test_map_says_no_after_the_whole_map(tmp_path: Path) -> None:
 def test_map_draws(tmp_path: Path) -> None:
     path, out = tmp_path / "net.toml", tmp_path / "map.svg"
     path.write_text(DESCRIPTION.replace("SHD", r"a\\b"))
-    map_text("--describe", path, "-o", out)
+    table = tmp_path / "map.csv"
+    map_text("--describe", path, "-o", out, "--csv", table)
+    assert '\n1,image,"neurons",0,0,' in table.read_text()
     fullest = place(read_description(path), board()).utilization.max()
     share = f">{100 * fullest:.0f}<".encode()
     for part in (rb"a\b on oheogulch", b"synapse words", b"% of the limit", share):

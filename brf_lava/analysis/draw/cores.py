@@ -48,4 +48,4 @@ def draw_cores(figure: Figure, placement: Placement, title: str) -> None:
             panel.axvline(chip - 0.5, color=style.GRAY, linewidth=0.8)
     lower.set_xlabel("core" if bins == 1 else f"core; the fullest of each {bins} is shown")
     lower.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # of one core too
-    upper.set_title(title)
+    style.write_title(figure, title)

@@ -16,11 +16,12 @@ from typing import Any
 import matplotlib
 import matplotlib.style
 import numpy as np
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FixedLocator
 
 from brf_lava.errors import ParameterError
 from brf_lava.io.files import Kind, check_writable, write_bytes
@@ -64,10 +65,10 @@ KINDS = {
 TABLE = Kind("a table of the data behind a picture", b"", "panel,kind,label,x,y,value\n")
 
 
-def check_picture(path: Path) -> None:
-    """Find out before long work that no picture could be written to `path`; see `check_writable`.
+def check_picture(path: Path, style: str | None = None, csv: Path | None = None) -> None:
+    """Find out before long work that a `picture` could not be written; see `check_writable`.
 
-    Raises: ParameterError for a suffix other than `SUFFIXES`.
+    Raises: ParameterError for a suffix other than `SUFFIXES`, and for an unknown style.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ParameterError(
@@ -75,6 +76,17 @@ def check_picture(path: Path) -> None:
             f"{', '.join(SUFFIXES)} as the end of its name."
         )
     check_writable(path, KINDS[path.suffix.lower()])
+    if csv is not None:
+        check_writable(csv, TABLE, path)
+    if style is not None:
+        try:
+            with matplotlib.style.context(style):
+                pass
+        except OSError as error:
+            raise ParameterError(
+                f"--style {style}: no style of Matplotlib. Name a .mplstyle file, or one "
+                f"of {', '.join(matplotlib.style.available)}."
+            ) from error
 
 
 def write_title(figure: Figure, text: str, size: float = STYLE["figure.titlesize"]) -> None:
@@ -119,23 +131,41 @@ def outliers_aside(panel: Any, values: Any, axis: str) -> None:
 
 
 def table_of(figure: Figure) -> str:
-    """The data behind a figure: of each panel the points of lines, bands and images."""
+    """The data behind a figure: of each panel the points of lines, bands, bars and images.
+
+    A bar is the row of its left end, and its right end is the value. It is named as its place on
+    the axis is, and so are the two ends of a level segment.
+    """
     rows = ["panel,kind,label,x,y,value"]
     panel: Any  # the artists' types are too wide
 
     def add(number: int, kind: str, artist: Any, points: Any) -> None:
-        label = str(artist.get_label()).replace('"', "'")
-        label = "" if label.startswith("_") else f'"{label}"'
+        named = str(artist.get_label()).replace('"', "'")
         for x, y, *value in np.asarray(points, dtype=float).tolist():
+            name = places.get(y, "") if named.startswith("_") else named
             numbers = ",".join(f"{number:.10g}" for number in (x, y, *value))
+            label = f'"{name}"' if name else ""
             rows.append(f"{number},{kind},{label},{numbers}{'' if value else ','}")
 
     for number, panel in enumerate(figure.axes, start=1):
+        fixed = isinstance(panel.yaxis.get_major_locator(), FixedLocator)  # places with names
+        names = (text.get_text() for text in panel.get_yticklabels()) if fixed else ()
+        places = dict(zip(panel.get_yticks().tolist(), names, strict=False))
+        for bar in panel.patches:
+            (left, low), (right, high) = bar.get_bbox().get_points()
+            add(number, "bar", bar, [(left, (low + high) / 2, right)])
         for line in panel.lines:
             add(number, "line", line, line.get_xydata())
         for made in panel.collections:
             if isinstance(made, LineCollection):
-                add(number, "segments", made, [part.mean(axis=0) for part in made.get_segments()])
+                for part in made.get_segments():
+                    level = np.ptp(part[:, 1]) == 0 and part[0, 1] in places
+                    add(number, "segments", made, part if level else [part.mean(axis=0)])
+            elif isinstance(made, QuadMesh):
+                corners: Any = made.get_coordinates()
+                middle = (corners[:-1, :-1] + corners[1:, 1:]) / 2
+                values = np.asarray(made.get_array()).reshape(middle.shape[:2])
+                add(number, "image", made, np.dstack([middle, values]).reshape(-1, 3))
             elif isinstance(made, PolyCollection):
                 paths: list[Any] = [path.vertices for path in made.get_paths()]
                 add(number, "band", made, np.concatenate(paths))
@@ -163,21 +193,12 @@ def picture(
 
     width, height: inches; None: as drawn. title: whether it has one. style: a name or a file of
     Matplotlib's, over the usual look. csv: where the data behind it go.
-    Raises: as `check_picture`, which comes first; ParameterError for an unknown style. After any
-    error an old file stays.
+    Raises: as `check_picture`, which comes first. After any error an old file stays.
     """
-    check_picture(out)
-    if csv is not None:
-        check_writable(csv, TABLE, out)
+    check_picture(out, style, csv)
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
         if style is not None:
-            try:
-                matplotlib.style.use(style)
-            except OSError as error:
-                raise ParameterError(
-                    f"--style {style}: no style of Matplotlib. Name a .mplstyle file, or one "
-                    f"of {', '.join(matplotlib.style.available)}."
-                ) from error
+            matplotlib.style.use(style)
         figure = Figure(layout="constrained")
         yield figure
         drawn = figure.get_size_inches()
