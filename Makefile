@@ -37,6 +37,7 @@ lint: $(VENV)/ready ## ruff and mypy
 	@$(RUN) -m mypy
 
 docs: $(VENV)/ready ## Build the site in build/site; a warning is an error
+	@echo "Building the site and executing its notebooks: some minutes."
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
 

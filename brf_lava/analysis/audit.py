@@ -212,7 +212,7 @@ def verdict(found: Audit) -> list[str]:
         "equal{}, SOPs {:.1f} -> {:.1f}.".format(accuracy, *integers.sops),
         f"Saturated: {', '.join(full)}." if full else "No state saturated.",
         f"Of {integers.samples} samples, {len(spikes)} differ in a hidden spike{middle}, and "
-        f"{len(predictions)} in a prediction.",
+        f"{len(predictions)} in some prediction.",
     ]
 
 

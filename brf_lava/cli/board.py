@@ -223,7 +223,7 @@ def estimate(
         f"{result.steps:,} steps on backend {result.backend}",
         f"board    {board.board}: cores {placement.cores:,}, chips {placement.chips:,}",
         *(
-            f"here     {each.what}, batch {each.batch:,}: {each.seconds / MS:,.3g} ms, "
+            f"here     {each.what}, {each.seconds / MS:,.3g} ms for a batch of {each.batch:,}, "
             f"{_joules(each)} uJ per sample"
             for each in measurements
         ),

@@ -286,10 +286,10 @@ def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     }
     cells = [(name, f"{value * PJ / UJ:,.4g}") for name, value in rows.items()]
     yield "table", (("45 nm, Horowitz 2014", "uJ per sample"), cells)
-    times = f"{found.spiking / found.dense:.2f} times the energy of a dense network of the same"
-    yield "text", f"This network does {found.share:.1%} of all synaptic operations: {times} bits."
-    less = f"Up to {found.crossover:.1%} it would need less than the dense one."
-    yield "text", less if found.crossover > 0 else "Its neurons alone need more than that."
+    times = f"{found.spiking / found.dense:.2f} times the energy of a dense network of its bits"
+    yield "text", f"It does {found.share:.1%} of all synaptic operations, and needs {times}."
+    less = f"With at most {found.crossover:.1%} of them it would need less than the dense one."
+    yield "text", less if found.crossover > 0 else "Updating its neurons alone takes more."
     yield "figure", figures.energy_over_spikes(found)
     placement = place(shape, board)
     placement.require_fit(subject.name)

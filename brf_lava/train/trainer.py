@@ -165,7 +165,7 @@ class Trainer:
                 )
         samples, held_out = len(train.x), training.validation
         if held_out >= samples:
-            allowed = f"1 to {samples - 1} can be" if samples > 1 else "add samples: one must be"
+            allowed = f"set 1 to {samples - 1} to be" if samples > 1 else "add samples: one must be"
             raise RecipeError(
                 f"training.validation: {held_out} samples of {samples}; {allowed} held out."
             )

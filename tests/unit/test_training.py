@@ -275,7 +275,7 @@ BLANK = Split(ECG.test.x, np.full_like(ECG.test.y, UNLABELED))
     ("dataset", "changes", "message"),
     [
         (replace(ECG, train=ECG.train.first(1)), [], "3 samples of 1; add samples"),
-        (ECG, ["validation=12"], "12 samples of 12; 1 to 11"),
+        (ECG, ["validation=12"], "12 samples of 12; set 1 to 11"),
         (replace(ECG, train=BLANK), [], "training half: none of its"),
         (replace(ECG, test=BLANK), [], "test half: none of its"),
         (ECG, ["prediction=mean"], "mean, but the data have one label per step"),
