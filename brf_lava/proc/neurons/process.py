@@ -109,7 +109,8 @@ def process_class(neuron: Neuron) -> type[NeuronLayer]:
 
     `models.process_of` makes its models, too, which those of your own neurons need.
     """
-    doc = f"{neuron.name} neurons, see `NeuronLayer`. {getdoc(neuron.fixed_step) or ''}"
+    step = f"{neuron.fixed_step.__module__}.{getattr(neuron.fixed_step, '__name__', 'fixed_step')}"
+    doc = f"{neuron.name} neurons by `{step}`, see `NeuronLayer`. {getdoc(neuron.fixed_step) or ''}"
     declared = {"__module__": __name__, "__doc__": doc, "neuron": neuron}
     return type(neuron.name, (NeuronLayer,), declared)
 
