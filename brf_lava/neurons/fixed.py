@@ -141,7 +141,7 @@ def hrf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any
 def bhrf_step(state: Any, current: Any, coefficients: Any, constants: Any) -> Any:
     """Balanced harmonic resonate-and-fire in integers; `real.bhrf_step` times `unit`.
 
-    state: (u, w, q). coefficients: as in `hrf_step`. Returns ((u, w, q), z).
+    state: (u, w, q). coefficients: (friction, rotation) of `hrf_step`. Returns ((u, w, q), z).
     """
     u, w, q = state
     friction, rotation = coefficients
