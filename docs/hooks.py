@@ -178,18 +178,25 @@ def svg(draw_on: Callable[[Any], None]) -> bytes:
 
 def rest() -> bytes:
     """A small state that decays in integers, its damping cut alone and cut with the state."""
-    from brf_lava.neurons.fixed import mul
+    from brf_lava.neurons.fixed import ResonatorConstants, mul, rf_step
+
+    bits, damping, rotation = 16, -650, 6554
+    constants = ResonatorConstants(theta=1 << 22, unit=1, state_bits=0, parameter_bits=bits)
+
+    def apart(u: int, v: int) -> tuple[int, int]:
+        u_next = u + mul(u, damping, bits) - mul(v, rotation, bits)
+        return u_next, v + mul(v, damping, bits) + mul(u, rotation, bits)
+
+    def together(u: int, v: int) -> Any:
+        return rf_step((u, v), 0, (damping, rotation), constants)[0]
 
     def draw_on(panel: Any) -> None:
-        bits, damping, rotation = 16, -650, 6554
-        for label, kept in (
-            ("state + cut(damping · state)", lambda u: u + mul(u, damping, bits)),
-            ("cut((1 + damping) · state)", lambda u: mul(u, (1 << bits) + damping, bits)),
-        ):
+        labels = "state + cut(damping · state)", "cut((1 + damping) · state)"
+        for label, step in zip(labels, (apart, together), strict=True):
             u, v, states = 60, 0, []
             for _ in range(1500):
                 states.append(u)
-                u, v = kept(u) - mul(v, rotation, bits), kept(v) + mul(u, rotation, bits)
+                u, v = step(u, v)
             panel.plot(states, label=label, linewidth=0.9)
         panel.set(xlabel="step without input", ylabel="membrane, units of the last bit")
         panel.legend(loc="upper right")

@@ -40,10 +40,8 @@ def learning_curves(files: Sequence[tuple[str, Path]]) -> dict[str, Curves]:
         grouped.setdefault(label, []).append(values)
     curves = {}
     for label, runs in grouped.items():
-        common = min(len(run["train_loss"]) for run in runs)
-        curves[label] = {
-            name: np.array([run[name][:common] for run in runs]) for name in QUANTITIES
-        }
+        end = min(len(run["train_loss"]) for run in runs)
+        curves[label] = {name: np.array([run[name][:end] for run in runs]) for name in QUANTITIES}
     return curves
 
 

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations
 
 from brf_lava.errors import ParameterError
 from brf_lava.export.dequantize import dequantize_layer, run_integers, without_outliers
-from brf_lava.export.quantize import LayerFormat, LayerReport, quantize_layer
+from brf_lava.export.quantize import UNITS, LayerFormat, LayerReport, quantize_layer
 from brf_lava.export.rounding import bare_weights
 from brf_lava.kernels.reference import straight_through
 from brf_lava.network.layers import FixedLayer, RealLayer
@@ -221,8 +221,9 @@ class Block(NeuronBlock):
 
     def quantized(self) -> tuple[FixedLayer, LayerReport]:
         """Those integers, and what quantization did."""
-        bits = int(self.state_bits)
-        unit = round(2**bits * float(self.unit_share))
+        bits, share = int(self.state_bits), float(self.unit_share)
+        less = min(UNITS, key=lambda less: abs(2.0**-less - share))
+        unit = round(2.0 ** (bits - less))  # as the export rounds it, whatever bits it came from
         layer_format = LayerFormat(bits, self.parameter_bits, self.weight_bits, unit)
         clipped = without_outliers(self.to_real(rounded=False), layer_format)
         return quantize_layer(clipped, layer_format)

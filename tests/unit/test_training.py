@@ -540,6 +540,17 @@ INTEGERS = [
 ]
 
 
+@pytest.mark.parametrize("less", [0.0, 0.25, 0.5, 0.75])
+def test_a_unit_that_other_state_bits_had_is_rounded_as_the_export_does(less: float) -> None:
+    recipe = override(load_recipe("ecg-brf"), ["network.hidden=[7]", "weight_bits=5"])
+    block = Network(recipe, 4, 6).blocks[0]
+    for before in range(8, 19):
+        for now in range(8, 15):
+            block.unit_share.fill_(round(2 ** (before - less)) / 2**before)
+            block.state_bits.fill_(now)
+            assert block.to_fixed().unit == round(2 ** (now - less))
+
+
 @pytest.mark.parametrize(("name", "dataset", "bits"), INTEGERS)
 def test_a_network_trained_on_integers_is_what_is_exported_and_run(
     out: Path, name: str, dataset: Dataset, bits: int
