@@ -24,6 +24,8 @@ demo: $(VENV)/ready ## Train, export and run an ECG network on Lava, and compare
 	$(VENV)/bin/brf-lava train --task ecg --epochs $(DEMO_EPOCHS) --out demo/model.pt --restart --overwrite
 	$(VENV)/bin/brf-lava export demo/model.pt demo/net.h5
 	$(VENV)/bin/brf-lava run demo/net.h5 --backend sim --out demo/run.json
+	$(VENV)/bin/brf-lava report demo --out demo/report.html
+	@echo "Open demo/report.html in a browser. Next: your own data, docs/tutorials/own-data.md"
 
 test: lint ## Lint, types and the quick tests
 	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow"

@@ -27,6 +27,8 @@ WEIGHT_BITS = range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)
 # Of weights, states and parameters; None: what each layer's range leaves
 GRID = list(product(WEIGHT_BITS, (None, 12, 10, 8), (16, 12, 10)))
 ONE_AT_A_TIME = [point for point in GRID if sum(map(ne, point, GRID[0])) < 2]
+NAMES = "weight bits", "state bits", "parameter bits"
+LOSE = 0.5  # points, of the verdict
 
 Bits = tuple[int, ...]
 
@@ -125,9 +127,20 @@ def pareto(tried: Sequence[Trial]) -> list[Trial]:
     return best
 
 
+def verdict(tried: Sequence[Trial], best: Sequence[Trial], lose: float) -> str:
+    """The least memory that loses no more than `lose` points."""
+    found = next((each for each in best if each.lost <= lose), None)
+    if found is None:
+        return f"None loses at most {lose:g} points; least: {min(each.lost for each in tried):.2f}."
+    values = (_listed(found.weight_bits), _listed(found.state_bits), str(found.parameter_bits))
+    bits = ", ".join(map(" ".join, zip(NAMES, values, strict=True)))
+    part = found.memory_bits / max(each.memory_bits for each in tried)
+    least = f"Least memory that loses at most {lose:g} points, {part:.0%} of the largest"
+    return f"{least}: {bits}; it keeps {found.kept:.2%}."
+
+
 def trial_table(title: str, tried: Sequence[Trial], marked: Sequence[Trial], mark: str) -> Table:
     """A row for each trial; `mark` is the heading of the column that says which are marked."""
-    names = ("weight bits", "state bits", "parameter bits", "kept (%)", "points lost")
     rows = [
         (
             *(_listed(each.weight_bits), _listed(each.state_bits), str(each.parameter_bits)),
@@ -137,7 +150,8 @@ def trial_table(title: str, tried: Sequence[Trial], marked: Sequence[Trial], mar
         )
         for each in tried
     ]
-    columns = [f">{name}" for name in (*names, "SOPs", "memory (bits)", "cores", mark)]
+    kept = "kept (%)", "points lost"
+    columns = [f">{name}" for name in (*NAMES, *kept, "SOPs", "memory (bits)", "cores", mark)]
     return report.table(title, columns, rows)
 
 

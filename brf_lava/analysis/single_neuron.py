@@ -28,6 +28,7 @@ from brf_lava.neurons.families import DEFAULT, NEURONS, Neuron
 
 RESPONDING = 20.0  # s
 CHUNK = 32  # drives at a time; keeps their states within memory
+RELATIVE = np.arange(20, 201) / 100  # frequencies of the drives, of omega
 THETA = 1.0
 DURATION, DRIVEN = 6.0, 4.0  # s; input spikes come in the first four
 LARGEST = 1e100  # of a state; far beyond it there are no numbers, and no axis
@@ -37,12 +38,6 @@ VARIANTS = {  # refractory period, smooth reset
     "smooth reset": (False, True),
     f"both ({DEFAULT.name})": (True, True),
 }
-
-
-def relative_frequencies(width: float, upto: float, start: float = 0.2) -> NDArray[np.float64]:
-    """Bins at the multiples of `width` from about `start` to about `upto`; 1 is among them."""
-    below, above = int((1 - start) / width + 1e-9), int((upto - 1) / width + 1e-9)
-    return 1 + width * np.arange(-below, above + 1, dtype=np.float64)
 
 
 def spike_trains(frequencies: NDArray[np.float64], dt: float, steps: int) -> NDArray[np.int8]:

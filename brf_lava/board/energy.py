@@ -41,6 +41,10 @@ class Range(NamedTuple):
     def times(self, factor: float) -> Range:
         return Range(self.low * factor, self.high * factor)
 
+    def shown(self, unit: float = 1.0, form: str = ",.3g") -> str:
+        low, high = f"{self.low / unit:{form}}", f"{self.high / unit:{form}}"
+        return low if low == high else f"{low} to {high}"
+
 
 def total(values: Iterable[Range]) -> Range:
     """Their sum."""
@@ -76,7 +80,6 @@ INTEL = ("quoted", "Intel 2021")
 SPRINGS = ("quoted", "Davies et al. 2021, Pohoiki Springs (Loihi 1)")
 NOTEBOOKS = ("published", "lava-dl notebooks, PilotNet on Oheo Gulch")
 NESBIT = ("quoted", "Nesbit 2026, arXiv 2609.32317")
-SHOESMITH = ("derived, weak", "Shoesmith et al. 2025, arXiv 2503.04341")
 CONSTANTS = (  # what a group lacks is part of another operation there
     Constant(LOIHI1, SYNOPS, "synaptic operation, at least", 23.6, 23.6, "pJ", *DAVIES),
     Constant(LOIHI1, UPDATES, "neuron update, inactive to active", 52.0, 81.0, "pJ", *DAVIES),
@@ -112,8 +115,6 @@ CONSTANTS = (  # what a group lacks is part of another operation there
     Constant(OTHERS, "", "static power of Oheo Gulch, with x86", 1.78, 1.78, "W", *NESBIT),
     Constant(OTHERS, "", "inference on 12 cores of Oheo Gulch", 23.23, 23.23, "uJ", *NESBIT),
     Constant(OTHERS, "", "inference on 12 cores of Oheo Gulch", 12.86, 12.86, "us", *NESBIT),
-    Constant(OTHERS, "", "step of SHD-1024, from 'up to 10 x'", 2.7, 2.7, "us", *SHOESMITH),
-    Constant(OTHERS, "", "sample of SHD-1024, from 'up to 200 x'", 0.46, 0.46, "mJ", *SHOESMITH),
 )
 
 
@@ -188,6 +189,16 @@ def estimate(
         seconds=seconds,
         static=Range(static.low * seconds.low, static.high * seconds.high),
     )
+
+
+def rows(cost: Estimate, steps: int) -> list[tuple[str, ...]]:
+    """A table of the operations: per sample, per step, and their dynamic energies in uJ."""
+    groups = cost.energies.values()
+    found: list[tuple[str, ...]] = []
+    for name, value in cost.counts.items():
+        energies = (parts[name].shown(1e-6) if name in parts else "" for parts in groups)
+        found.append((name, f"{value:,.1f}", f"{value / steps:,.2f}", *energies))
+    return [*found, ("together", "", "", *(total(each.values()).shown(1e-6) for each in groups))]
 
 
 def count(placement: Placement, steps: int, means: Sequence[float]) -> dict[str, float]:
@@ -299,7 +310,8 @@ class Comparison(NamedTuple):
     """Energies per sample, pJ, and shares of spikes, 0..1.
 
     Attributes:
-        proxy: Synaptic operations times an addition, without memory.
+        synops: Synaptic operations.
+        proxy: Their additions, without memory.
         spiking: Of the spiking network, with memory.
         idle: The part of it that does not depend on spikes.
         dense: Of a dense network of the same sizes and bits, with memory.
@@ -307,6 +319,7 @@ class Comparison(NamedTuple):
         crossover: The share at which both need the same; not above 0: the dense one always wins.
     """
 
+    synops: float
     proxy: float
     spiking: float
     idle: float
@@ -334,4 +347,4 @@ def compare_with_dense(network: NetworkShape, steps: int, means: Sequence[float]
         dense += steps * (layer.synapses * multiply + layer.neurons * 2 * ACTIVATION_BITS * BIT)
     share = synops / full
     crossover = (dense - idle) / (spiking / share) if spiking else float("inf")
-    return Comparison(proxy, spiking + idle, idle, dense, share, crossover)
+    return Comparison(synops, proxy, spiking + idle, idle, dense, share, crossover)

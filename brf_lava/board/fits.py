@@ -36,6 +36,7 @@ RESOURCES = {  # of a core, words of 64 bits: the key in a profile, and what to 
     "memory words": ("memory_words", SMALLER),
 }
 TITLES = tuple(RESOURCES)
+LAYER_COLUMNS = ["layer", "neurons", "axons in", "synapses", "cores", "per core", "why not fewer"]
 NEURONS, GROUPS, INPUTS, OUTPUTS, SYNAPSES, MEMORY = range(len(RESOURCES))
 
 
@@ -156,6 +157,18 @@ class Placement:
         """Raises: DoesNotFitError with the violated limits unless there are none."""
         if (error := self.misfit(where)) is not None:
             raise error
+
+
+def layer_rows(placement: Placement) -> list[tuple[str, ...]]:
+    """A table of the layers, with `LAYER_COLUMNS`."""
+    rows = []
+    for number, split in enumerate(placement.splits, start=1):
+        layer = split.layer
+        sizes = (f"{size:,}" for size in (layer.neurons, layer.sources, layer.synapses))
+        parts = (f"{split.parts:,}", f"{split.sizes[0]:,}") if split.parts else ("none", "-")
+        name = f"{number} {layer.neuron}{' rec.' if layer.recurrent else ''}"
+        rows.append((name, *sizes, *parts, split.reason))
+    return rows
 
 
 def capacity(profile: Loihi2Profile) -> Integers:

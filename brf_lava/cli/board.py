@@ -19,7 +19,7 @@ from brf_lava.io.printable import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from brf_lava.board.energy import Constant, Estimate, Range
+    from brf_lava.board.energy import Estimate
     from brf_lava.board.fits import Placement
     from brf_lava.board.meter import Measurement
 
@@ -120,30 +120,19 @@ def _number(count: int, noun: str) -> str:
 
 
 def _placement_tables(placement: Placement, lengths: Sequence[str]) -> Iterator[Table]:
-    """The layers, all cores together, and the limits."""
+    """The layers, and the limits."""
     from brf_lava import report
+    from brf_lava.board.fits import LAYER_COLUMNS, layer_rows
 
-    columns = ("layer", ">neurons", ">axons in", ">synapses", ">program", ">cores", ">per core")
+    columns = (
+        "layer",
+        *(f">{each}" for each in LAYER_COLUMNS[1:-1]),
+        ">program",
+        LAYER_COLUMNS[-1],
+    )
+    layers = zip(layer_rows(placement), lengths, strict=True)
+    yield report.table("Layers", columns, ((*row[:-1], length, row[-1]) for row, length in layers))
     rows: list[tuple[str, ...]] = []
-    for number, (split, length) in enumerate(zip(placement.splits, lengths, strict=True), start=1):
-        layer = split.layer
-        name = f"{number} {layer.neuron}{' rec.' if layer.recurrent else ''}"
-        sizes = (f"{size:,}" for size in (layer.neurons, layer.sources, layer.synapses))
-        parts = (f"{split.parts:,}", f"{split.sizes[0]:,}") if split.parts else ("none", "-")
-        rows.append((name, *sizes, length, *parts, split.reason))
-    yield report.table("Layers", (*columns, "why not fewer cores"), rows)
-    *_, synapses, memory = placement.loads.sum(axis=0).tolist()
-    totals = {
-        "synapses, zeros included": placement.network.synapses,
-        "synapse memory, words of 64 bits": synapses,
-        "memory in all, words of 64 bits": memory,
-        "cores": placement.cores,
-        "fewest cores that any division needs": max(placement.bound),
-        "chips": placement.chips,
-    }
-    cells = [(name, f"{value:,}") for name, value in totals.items()]
-    yield report.table("All cores", ("", ">value"), cells)
-    rows = []
     for check in placement.checks():
         limit, most, share = check.limit, "-", "-"
         if check.most is not None:
@@ -216,15 +205,15 @@ def estimate(
         with report.busy("measuring the float network"):
             measurements += time_float(trained.model(), split, device)
     lines = [
-        f"About {_shown(cost.dynamic, UJ)} uJ dynamic, {_shown(cost.static, UJ)} uJ static and "
-        f"{_shown(cost.seconds, MS)} ms per sample.",
+        f"About {cost.dynamic.shown(UJ)} uJ dynamic, {cost.static.shown(UJ)} uJ static and "
+        f"{cost.seconds.shown(MS)} ms per sample.",
         "An estimate, not a measurement; nothing here was verified on hardware.",
         f"run      {run}: {placement.network.name}, {result.samples:,} samples of "
         f"{result.steps:,} steps on backend {result.backend}",
         f"board    {board.board}: cores {placement.cores:,}, chips {placement.chips:,}",
         *(
-            f"here     {each.what}, {each.seconds / MS:,.3g} ms for a batch of {each.batch:,}, "
-            f"{_joules(each)} uJ per sample"
+            f"here     {each.what}, {each.seconds / MS:,.3g} ms for a batch of {each.batch:,}"
+            + ("" if each.joules is None else f", {each.joules / UJ:,.3g} uJ per sample")
             for each in measurements
         ),
         *dict.fromkeys(
@@ -252,55 +241,31 @@ def estimate(
         "measurements": measurements,
         "constants": [each._asdict() for each in energy.CONSTANTS],
     }
-    return Result(values, lines, list(_estimate_tables(cost, result.steps, measurements)))
+    return Result(values, lines, list(_estimate_tables(cost, result.steps)))
 
 
-def _joules(each: Measurement) -> str:
-    return "not measured" if each.joules is None else f"{each.joules / UJ:,.3g}"
-
-
-def _shown(value: Range | Constant, unit: float = 1.0, form: str = ",.3g") -> str:
-    low, high = f"{value.low / unit:{form}}", f"{value.high / unit:{form}}"
-    return low if low == high else f"{low} - {high}"
-
-
-def _estimate_tables(
-    cost: Estimate, steps: int, measurements: Sequence[Measurement]
-) -> Iterator[Table]:
-    """Operations with their energies, times of a step, what was measured here, and constants."""
+def _estimate_tables(cost: Estimate, steps: int) -> Iterator[Table]:
+    """Operations with their energies, times of a step, and constants."""
     from brf_lava import report
-    from brf_lava.board.energy import CONSTANTS, total
+    from brf_lava.board import energy
 
-    groups = cost.energies.values()
-    rows: list[tuple[str, ...]] = []
-    for name, value in cost.counts.items():
-        energies = (_shown(parts[name], UJ) if name in parts else "" for parts in groups)
-        rows.append((name, f"{value:,.1f}", f"{value / steps:,.2f}", *energies))
-    rows += [(), ("together", "", "", *(_shown(total(parts.values()), UJ) for parts in groups))]
     columns = ("", ">per sample", ">per step", *(f">uJ, {name}" for name in cost.energies))
-    yield report.table("Operations, and dynamic energy per sample", columns, rows)
-    rows = []
+    *operations, together = energy.rows(cost, steps)
+    title = "Operations, and dynamic energy per sample"
+    yield report.table(title, columns, (*operations, (), together))
+    rows: list[tuple[str, ...]] = []
     for name, time in cost.times.items():
-        per_step = (_shown(time.mean, NS_PER_US), _shown(time.peak, NS_PER_US))
-        per_sample = _shown(time.mean.times(steps), NS_PER_MS)
+        per_step = (time.mean.shown(NS_PER_US), time.peak.shown(NS_PER_US))
+        per_sample = time.mean.times(steps).shown(NS_PER_MS)
         rows.append((name, *per_step, per_sample, str(time.core), time.bound))
     columns = ("", ">mean", ">all peaks at once", ">ms per sample", ">core", ">bound by")
     yield report.table("Time per step, us, of the busiest core", columns, rows)
-    low, high = cost.seconds
-    times = (_shown(cost.seconds, MS), f"{1 / high:,.0f} - {1 / low:,.0f}")
-    rows = [
-        ("estimate (Loihi 1's constants): dynamic", "1", *times, _shown(cost.dynamic, UJ)),
-        ("  static, chips in use", "", "", "", _shown(cost.static, UJ)),
-    ]
-    for each in measurements:
-        times = (f"{each.seconds / MS:,.3g}", f"{each.batch / each.seconds:,.0f}")
-        rows.append((each.what, f"{each.batch:,}", *times, _joules(each)))
-    columns = ("", ">batch", ">latency, ms", ">samples/s", ">energy, uJ")
-    yield report.table("Per sample; --measure and --float add this computer", columns, rows)
     rows = []
-    for name, group in groupby(CONSTANTS, lambda each: each.group):
+    for name, group in groupby(energy.CONSTANTS, lambda each: each.group):
         rows += [(), (f"{name}:",)]
         for constant in group:
-            costs = f"{_shown(constant, form='g')} {constant.unit}"
-            rows.append((constant.name, costs, constant.certainty, constant.source))
+            value = energy.Range(constant.low, constant.high).shown(form="g")
+            rows.append(
+                (constant.name, f"{value} {constant.unit}", constant.certainty, constant.source)
+            )
     yield report.table("Constants", ("", ">value", "certainty", "source"), rows)

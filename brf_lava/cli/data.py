@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,8 +117,7 @@ def fetch(task: str, out: Path | None, mirror: str | None) -> Result:
     folder = cache_folder() / source.folder if out is None else out
     click.echo(f"{source.origin} ({source.license}) from {source.url}", err=True)
     try:
-        with _bar() as on_file:
-            sources.fetch(source, folder, on_file)
+        sources.fetch(source, folder, lambda name, k, of: click.echo(f"{k}/{of}  {name}", err=True))
     except KeyboardInterrupt:
         click.echo("Stopped; complete files are kept. Continue with the same command.", err=True)
         raise
@@ -211,26 +207,3 @@ def _found(files: DataFiles) -> str:
         return "\n".join(map(on_one_line, files.find(None))) or "no"
     except DataError as error:
         return f"no: {error}"
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], SimpleNamespace]]:
-    """A bar per file; a line per file where there is no terminal."""
-    from rich.progress import DownloadColumn, Progress
-
-    from brf_lava import report
-
-    console = report.make_console(stderr=True)
-    columns = (*Progress.get_default_columns(), DownloadColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("")
-
-        def show(name: str, index: int, count: int) -> SimpleNamespace:
-            if not console.is_terminal:
-                click.echo(f"{index}/{count}  {name}", err=True)
-            progress.reset(task, description=f"{index}/{count} {name}", total=None)
-            bar = SimpleNamespace(total=0, reset=lambda: progress.reset(task), close=lambda: None)
-            bar.update = lambda size: progress.update(task, total=bar.total or None, advance=size)
-            return bar
-
-        yield show

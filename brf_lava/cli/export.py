@@ -96,11 +96,12 @@ def export(
         proof = proof_lines(exported)
     name = on_one_line(network)
     lines = [
-        f"Wrote {name}: {report.network_line(exported)}. Next: brf-lava run {name}",
+        f"Wrote {name}: {report.network_line(exported)}.",
         fidelity.table(what),
         *([bits.trial_table(what, tried, [best], "chosen")] if lose is not None else []),
         *report.stability_lines(reports),
         *proof,
+        f"Next: {data.next_command('run', network)}",
     ]
     if fidelity.agreement < AGREES:
         lines.insert(

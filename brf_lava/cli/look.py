@@ -102,10 +102,12 @@ def report_command(
         find_browser()
     board = board_profile(profile)
     subjects = find_subjects(paths, data.load_for, limit)
-    write_page(render(subjects, board), out, kind)
+    text, missing = render(subjects, board)
+    write_page(text, out, kind)
     size = out.stat().st_size
-    text = f"Wrote {on_one_line(out)}, {size / 1e6:.1f} MB."
-    return Result({"report": out, "bytes": size}, [text])
+    lines = [f"Wrote {on_one_line(out)}, {size / 1e6:.1f} MB."]
+    lines += map(on_one_line, missing)
+    return Result({"report": out, "bytes": size, "left_out": missing}, lines)
 
 
 @click.command(cls=Command, more=True)
@@ -188,7 +190,7 @@ def sweep_bits(
     steps = rounding_steps(trained, rounding)
     trial = bits.trials(trained.to_real(), rounded, samples, board, steps)
     points = bits.GRID if full else bits.ONE_AT_A_TIME
-    title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
+    title = f"{model.name}: the first {len(test.x)} test samples of {dataset.task}"
     tried, stop = [trial(points[0][0])], None
     try:
         for weights, states, parameters in points[1:]:
@@ -203,4 +205,5 @@ def sweep_bits(
         stop = error
     best = bits.pareto(tried)
     values = {"samples": title, "trials": tried, "pareto": best}
-    return Result(values, [bits.trial_table(title, tried, best, "pareto")], error=stop)
+    lines = [bits.verdict(tried, best, bits.LOSE), bits.trial_table(title, tried, best, "pareto")]
+    return Result({**values, "verdict": lines[0]}, lines, error=stop)

@@ -12,7 +12,7 @@ import click
 from brf_lava.cli import options
 from brf_lava.cli.command import Group
 from brf_lava.cli.options import PATH, Number
-from brf_lava.errors import CheckpointError, DataError, ParameterError
+from brf_lava.errors import CheckpointError, ParameterError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,10 +87,8 @@ def boundary(figure: Figure, model: Path | None, dt: float | None) -> None:
     "--omega", type=Number(1e-6, 1e4), multiple=True, default=(5, 10, 20, 40), help="rad/s."
 )
 @click.option("--b-offset", type=Number(0, 1e6), default=0.1, help="1/s.")
-@click.option("--bin", type=Number(0.002, 0.5), default=0.01, help="Frequency step, of omega.")
-@click.option("--upto", type=Number(1, 20), default=2.0, help="The largest frequency, of omega.")
 def frequency_response(
-    figure: Figure, dt: float, omega: tuple[float, ...], b_offset: float, bin: float, upto: float
+    figure: Figure, dt: float, omega: tuple[float, ...], b_offset: float
 ) -> None:
     """How strongly BRF and BHRF neurons answer to spike trains near their omega.
 
@@ -103,8 +101,7 @@ def frequency_response(
     """
     from brf_lava.analysis import single_neuron as neurons
 
-    relative = neurons.relative_frequencies(bin, upto)
-    neurons.draw_responses(figure, omega, dt, relative, b_offset)
+    neurons.draw_responses(figure, omega, dt, neurons.RELATIVE, b_offset)
 
 
 @draws
@@ -251,13 +248,7 @@ def _load(path: Path, data: options.DataOptions) -> tuple[AnyNetwork, Dataset, D
     else:
         model, dataset = data.load_model(path)
         network, decision = model.model().to_real(), model.recipe.decision
-    sizes = network.layers[0].shape[1], network.layers[-1].shape[0]
-    found = dataset.train.x.shape[2], len(dataset.classes)
-    if found != sizes:
-        raise DataError(
-            f"task {dataset.task}: {found[0]} inputs and {found[1]} classes, the network in {path} "
-            f"has {sizes[0]} and {sizes[1]}. Name its own data with --data."
-        )
+    dataset.require_sizes(network.layers, str(path))
     return network, dataset, decision
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.backends.base import BACKENDS, Backend, Loihi2
+from brf_lava.backends.base import BACKENDS, UNENDING, Backend, Loihi2
 from brf_lava.cli.options import PATH, Number, given, grouped, option
 from brf_lava.errors import ParameterError
 
@@ -98,10 +98,7 @@ class TargetOptions:
         backend = BACKENDS[self.backend]
         if backend.on_board:
             if self.timeout is not None:
-                raise ParameterError(
-                    f"--timeout: a run on {backend.title} cannot be ended from here. Name a "
-                    "--partition with a time limit instead."
-                )
+                raise ParameterError(f"--timeout: {UNENDING}")
             echo = cache(click.echo)  # each line once: the parts of a run are placed alike
 
             def show(lines: Sequence[str]) -> None:

@@ -117,6 +117,11 @@ def train(
     check_writable(out, KIND)  # first: a folder has no name to make the others' of
     if seeds and (tensorboard or seed is not None):
         raise RecipeError("--seeds does not go with --seed and --tensorboard. Leave them out.")
+    start = read_start(source) if source and not resume else None
+    if not resume:
+        changes += () if epochs is None else (f"training.epochs={epochs}",)
+        stored = start.recipe if start else None
+        chosen = recipe_for_task(recipe, task, changes, data, source, stored)
     outs = {each: out.with_name(f"{out.stem}-seed-{each}{out.suffix}") for each in seeds or ()}
     paths = list(outs.values()) or [out]
     for path in paths:
@@ -125,13 +130,20 @@ def train(
     world = click.get_current_context().with_resource(shared(nproc, target.type))
     if world.size > 1 and (seeds or tensorboard):
         raise RecipeError("--nproc does not go with --seeds and --tensorboard. Leave them out.")
-    watch = f"tensorboard --logdir {on_one_line(shlex.quote(str(events_path(out))))}"
     if tensorboard:
-        say(f"events  {watch}")
-    if epochs is not None:
-        changes = (*changes, f"training.epochs={epochs}")
+        events = on_one_line(shlex.quote(str(events_path(out))))
+        say(f"events  look at them with: tensorboard --logdir {events}")
     if resume:
-        if task or recipe or source or changes or restart or overwrite or seed is not None:
+        if (
+            task
+            or recipe
+            or source
+            or changes
+            or epochs
+            or restart
+            or overwrite
+            or seed is not None
+        ):
             raise RecipeError(
                 "--resume continues with the stored recipe and seed. Leave out --task, --recipe, "
                 "--from, --set, --epochs, --seed, --restart and --overwrite."
@@ -146,9 +158,6 @@ def train(
                     f"{resume_path(path)}: an interrupted run. Continue it (--resume), discard it "
                     "(--restart), or name another --out."
                 )
-        start = read_start(source) if source else None
-        stored = start.recipe if start else None
-        chosen = recipe_for_task(recipe, task, changes, data, source, stored)
         seed = start.seed if start and seed is None else seed
         loaded = data.load(chosen.task)
         pairs = outs.items() if seeds else [(seed or 0, out)]
@@ -171,8 +180,11 @@ def train(
         written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
         following = data.next_command("export", path, "net.h5")
         lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
-    if tensorboard:
-        lines.append(f"Look at the events with: {watch}")
+        if not model.metrics.sops_per_sample:
+            lines.append(
+                "Warning: no hidden neuron spikes: all samples get the same answer. Try a range of "
+                "omega that holds the frequencies of the data, or a higher learning_rate."
+            )
     return Result({"models": [{"model": p, **each.summary()} for p, each in models]}, lines)
 
 

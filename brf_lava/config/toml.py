@@ -205,6 +205,17 @@ def to_toml(value: Any) -> str:
     return repr(value) if isinstance(value, float) else text  # JSON spells nan and inf otherwise
 
 
+def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a table by their dotted keys; the tables in a list are numbered from 1."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, tuple | list) and value and isinstance(value[0], dict):
+            value = {str(number): part for number, part in enumerate(value, start=1)}
+        name = f"{prefix}{key}"
+        values |= dotted(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return values
+
+
 def write_table(table: Mapping[str, Any]) -> str:
     """A table as TOML: its values first, then one section after another."""
     values, sections = [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,6 +130,16 @@ class Dataset:
         if permutation is None or self.permutation is not None:
             return self
         return self.permuted(permutation)
+
+    def require_sizes(self, layers: Sequence[Any], where: str) -> None:
+        """Raises: DataError unless the layers of a network, in `where`, are for such data."""
+        sizes = layers[0].shape[1], layers[-1].shape[0]
+        found = self.train.x.shape[2], len(self.classes)
+        if found != sizes:
+            raise DataError(
+                f"{where}: the network has {sizes[0]} inputs and {sizes[1]} classes, the data "
+                f"({self.source.description}) {found[0]} and {found[1]}. Name its own with --data."
+            )
 
     def with_unlabeled(self, choice: str | None) -> Dataset:
         """What steps without a label count as.

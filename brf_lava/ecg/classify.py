@@ -91,7 +91,7 @@ def classify_record(
         NetworkFileError: The network is not for the ecg task.
         DataError: As `read_record`; also if no window can be classified.
     """
-    check_network(network)
+    check_network(network, "classify")
     encoding = encoding_of(network)
     source = read_record(record_path(record), leads)
     starts, padded = place_windows(source.signal, encoding.delay)
@@ -122,14 +122,14 @@ def classify_record(
     return RecordLabels(**vars(source), steps=steps, windows=windows, skipped=skipped, sops=sops)
 
 
-def check_network(network: FixedNetwork) -> None:
-    """Raises: NetworkFileError unless the network is for the ecg task."""
+def check_network(network: FixedNetwork, what: str) -> None:
+    """Raises: NetworkFileError unless the network is for the ecg task, which `what` needs."""
     found = (network.provenance.get("task"), network.inputs, network.classes)
     if found != (ECG.name, ECG.inputs, len(ECG.classes)):
         raise NetworkFileError(
-            f"classify: the network is for task {found[0]!r} with {found[1]} inputs and {found[2]} "
-            f"classes; a record is classified by one for {ECG.name}, {ECG.inputs} inputs and "
-            f"{len(ECG.classes)} classes. Name another network."
+            f"{what}: the network is for task {found[0]!r} with {found[1]} inputs and {found[2]} "
+            f"classes; one for {ECG.name}, {ECG.inputs} inputs and {len(ECG.classes)} classes is "
+            "needed. Name such a network."
         )
 
 
@@ -205,16 +205,12 @@ class LiveEcg:
         scale: Standard deviation of each lead in some seconds before, in the unit of the signal.
 
     Raises:
-        ParameterError: The network is another one, or the scale not `LEADS` positive numbers.
+        NetworkFileError: The network is another one.
+        ParameterError: The scale is not `LEADS` positive numbers.
     """
 
     def __init__(self, network: FixedNetwork, scale: Sequence[float]) -> None:
-        task = network.provenance.get("task")
-        if task != ECG.name or network.inputs != ECG.inputs:
-            raise ParameterError(
-                f"--lead-scale: the network is for task {task!r}, {network.inputs} inputs; a "
-                f"signal is encoded for {ECG.name}, {ECG.inputs} inputs. Give inputs or events."
-            )
+        check_network(network, "--lead-scale")
         if len(scale) != LEADS or not all(0 < value < np.inf for value in scale):
             raise ParameterError(
                 f"--lead-scale {','.join(f'{value:g}' for value in scale)}: {LEADS} positive "

@@ -27,13 +27,11 @@ from brf_lava.ecg.signal import (
     Encoding,
     Leads,
     Record,
-    Signal,
     encode_windows,
     read_record,
     usable,
 )
 from brf_lava.ecg.spec import ECG
-from brf_lava.ecg.synthetic import normalize
 from brf_lava.errors import DataError
 from brf_lava.io.foreign import reading
 from brf_lava.network.decision import UNLABELED
@@ -42,12 +40,8 @@ LEAST_LABELED = 0.5  # share of a segment's steps
 LEFT_OUT = "sudden-death record, left out by default; --all-records keeps it"
 # The records of the QT database that are excerpts of its "sudden death" source, 24 of 105
 SUDDEN_DEATH = frozenset({"sel17152", *(f"sel{number}" for number in range(30, 53))})
-NAMED = 3  # records, or pairs of them, that a notice names
+NAMED = 3  # records that a notice names
 NOT_OF_THE_PATIENT = re.compile(r"\s*(produced by|recorder type|the signal|-+$)", re.IGNORECASE)
-OUTLINE_STEPS = 5  # steps to a value of an outline; a copy at another rate is off by one at most
-# Correlation of outlines. No two of the QT database's 81 records reach 0.7; every eighth of them
-# and its copies at 128, 257.3, 360 and 1000 Hz all pass 0.95.
-ALIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,6 @@ class Segments:
     y: Labels  # classes [B, 1300]
     starts: npt.NDArray[np.int64]  # first step of each segment [B], at 250 Hz
     invalid: int  # segments that were left out because of an invalid sample or a flat lead
-    outline: npt.NDArray[np.float32]  # of the first segment; copies are known by it
 
     @property
     def group(self) -> str:
@@ -118,17 +111,6 @@ class Prepared:
                 f"{len(unknown)} of {len(records)} records do not say whose they are "
                 f"({_some(unknown)}); each is taken for a patient of its own. Where that is wrong, "
                 "name their patients with --patients FILE."
-            )
-        train, test = (np.stack([s.outline for s in half]) for half in (self.train, self.test))
-        pairs = [
-            f"{self.train[a].name} and {self.test[b].name}"
-            for a, b in np.argwhere(train @ test.T > ALIKE)
-        ]
-        if pairs:
-            yield (
-                f"{_some(pairs)} have the same signal, one in the training half, the other in the "
-                "test half, whose score says too much then. Remove one, or name their patient "
-                "with --patients FILE."
             )
         several = [segments for segments in records if segments.signals > len(segments.leads)]
         if several and self.settings.leads is None:
@@ -212,7 +194,6 @@ def read_segments(
         y=y[good],
         starts=starts[good],
         invalid=int((~good).sum()),
-        outline=outline(windows[good][0]),
     )
 
 
@@ -254,14 +235,6 @@ def patient(record: Record, patients: Mapping[str, str]) -> str | None:
     about = [line for line in record.comments if not NOT_OF_THE_PATIENT.match(line)]
     text = " ".join(" ".join(about).lower().split())
     return text if re.search(r"age: *\d+ +sex: *\w", text) else None
-
-
-def outline(window: Signal) -> npt.NDArray[np.float32]:
-    """A window [T, leads] in few values, of norm 1, by which copies of it are known."""
-    leads = normalize(window[None])[0]
-    means = leads.reshape(-1, OUTLINE_STEPS, leads.shape[1]).mean(axis=1).ravel()
-    means -= means.mean()
-    return np.asarray(means / np.linalg.norm(means), dtype=np.float32)
 
 
 def cut(labels: Labels, stride: int) -> Iterator[int]:

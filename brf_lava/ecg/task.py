@@ -66,8 +66,10 @@ def load_synthetic(seed: int = 0) -> Dataset:
     train, test = synthetic_ecg.generate(seed=seed)
     origin = f"synthetic ECG (dynamical model of McSharry et al. 2003, seed {seed})"
     dataset = ECG.dataset(train, test, "synthetic-ecg", origin, "segments")
-    notice = "Using a synthetic ECG: its scores say nothing about the published ones."
-    return replace(dataset, notices=(f"{notice} For real data: {FILES.get}",))
+    notice = (
+        "synthetic ECG: its scores say nothing of the published ones; see 'brf-lava data list'."
+    )
+    return replace(dataset, notices=(notice,))
 
 
 def load_qtdb(train_file: Path, test_file: Path, unlabeled: str = "first-class") -> Dataset:

@@ -12,7 +12,7 @@ from brf_lava.analysis.activity import CHUNK, run
 from brf_lava.analysis.scores import class_scores, confusion
 from brf_lava.config.profile import KINDS, parse_profile
 from brf_lava.config.recipe import Recipe, parse_recipe
-from brf_lava.config.toml import read_table
+from brf_lava.config.toml import dotted, read_table
 from brf_lava.data.dataset import Dataset
 from brf_lava.errors import BrfLavaError, DataError
 from brf_lava.inspection.subjects import Subject, find_subjects, known
@@ -51,7 +51,7 @@ def describe_network(subject: Subject) -> Lines:
     if subject.ready is not None:
         lines["network"] = network_line(subject.ready)
     if bits := list(about.weight_bits):
-        lines["integers"] = f"{about.rounding} rounding, weights of {bits} bits"
+        lines["integers"] = f"{about.rounding} rounding, weights of {shown(bits)} bits"
     lines |= {"task": about.task, "classes": list(about.classes)}
     lines |= {"data": about.data and about.data.description, "seed": about.seed}
     epochs = "" if about.epochs_done is None else f" of {about.epochs_done}"
@@ -83,23 +83,16 @@ def _torch(path: Path) -> Lines:
         return {"kind": "interrupted training", "done": done, **_of_recipe(recipe), "data": data}
     if "model_state_dict" in names:
         return {"kind": "checkpoint of the reference code, for 'brf-lava import'", "entries": names}
-    return {"kind": "torch file of others", "entries": names or type(contents).__name__}
+    raise ValueError(f"a torch file of others, with {brief(names)}")
 
 
 def _hdf5(path: Path) -> Lines:
     from brf_lava.ecg.records import FORMAT, load_prepared
 
-    lines: Lines = {"kind": "arrays in HDF5"}
-
-    def add(name: str, item: Any) -> None:
-        if hasattr(item, "dtype"):
-            lines[name] = f"{item.dtype} {list(item.shape)}"
-
     with open_hdf5(path) as file:
-        if file.attrs.get("format") == FORMAT.encode():
-            return {"kind": "prepared ECG records", "data": load_prepared(path).source.description}
-        file.visititems(add)
-    return lines
+        if file.attrs.get("format") != FORMAT.encode():
+            raise ValueError(f"an HDF5 file of others, with {brief(list(file))}")
+    return {"kind": "prepared ECG records", "data": load_prepared(path).source.description}
 
 
 def _json(path: Path) -> Lines:
@@ -160,7 +153,7 @@ def compare(first: Subject, second: Subject) -> tuple[list[Difference], str | No
         recipe = read_table(about.recipe, f"{subject.name} (stored recipe)", DataError)
         digest = about.data and about.data.fingerprint
         more = {"recipe": recipe, "data, SHA-256": digest, "versions": about.versions}
-        tables.append(_flat({**describe_network(subject), **more}))
+        tables.append(dotted({**describe_network(subject), **more}))
     ours, theirs = tables
     found = [
         Difference(what, ours.get(what), theirs.get(what))
@@ -175,15 +168,6 @@ def compare(first: Subject, second: Subject) -> tuple[list[Difference], str | No
         return [*found, *_answers(first, second)], None
     except BrfLavaError as error:
         return found, str(error)
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _integers(name: str, one: FixedLayer, other: FixedLayer) -> Iterator[Difference]:

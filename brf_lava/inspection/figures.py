@@ -28,6 +28,7 @@ MARKERS = {
     "after training": ("circle", RED),
     "after rounding": ("x", BLUE),
 }
+EDGES = {"RF": "divergence boundary: below it, RF grows", "HRF": "damping of omega alone, in BHRF"}
 LEAD = 1.15  # from one lead to the next, in heights of a lead
 NAMED = 8  # channels up to which each has its name at the axis
 
@@ -139,7 +140,7 @@ def resonators(states: dict[str, Resonators], hertz: float) -> Any:
 
     hertz: Hz in the data for 1 rad/s of the recipe.
     """
-    top = max(float(each.omega.max()) for each in states.values())
+    after, top = states["after training"], max(float(e.omega.max()) for e in states.values())
     left, right = -0.05 * top, 1.05 * top
     shown = Range(start=left, end=right)
     other = Range(start=hertz * left, end=hertz * right)
@@ -153,8 +154,8 @@ def resonators(states: dict[str, Resonators], hertz: float) -> Any:
         look = {"line_color": color, "line_width": 1.5, "fill_color": None, "size": 7}
         where = {"marker": marker, "source": source, "legend_label": name}
         made.scatter("omega", "b_offset", **where, **look)
-    look = {"color": TEXT, "line_dash": "dashed", "legend_label": "divergence boundary"}
-    made.line(*states["after training"].edge(0, top), **look)
+    look = {"color": TEXT, "line_dash": "dashed", "legend_label": EDGES[after.plane]}
+    made.line(*after.edge(0, top), **look)
     made.extra_x_ranges = {"hertz": other}
     code = "other.setv({start: k * shown.start, end: k * shown.end})"
     follow = CustomJS(args={"shown": shown, "other": other, "k": hertz}, code=code)

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from brf_lava import __version__
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
-from brf_lava.inspection.parts import overview, parts
+from brf_lava.inspection.parts import heading, overview, parts, verdict
 from brf_lava.inspection.subjects import Subject
 from brf_lava.io.files import Kind, write_bytes
 
 MOST_BYTES = 5_000_000
-SIGNAL_BYTES = 1_200_000  # of the samples that can be chosen, as text
+SIGNAL_BYTES = 2_000_000  # of the samples that can be chosen, as text
 TEMPLATE = Path(__file__).parent / "page.html.jinja"
 MARK = '<!doctype html>\n<meta name="generator" content="brf-lava report">'
 KINDS = {
@@ -28,9 +28,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 PDF_SECONDS = 120
 
 
-def render(subjects: Sequence[Subject], board: Loihi2Profile) -> str:
+def render(subjects: Sequence[Subject], board: Loihi2Profile) -> tuple[str, list[str]]:
     """Write the page about some networks.
 
+    Returns: its text, and what it lacks: for each reason a line, which names the parts.
     Raises: ParameterError if it would be larger than `MOST_BYTES`.
     """
     from bokeh.embed import json_item
@@ -39,11 +40,17 @@ def render(subjects: Sequence[Subject], board: Loihi2Profile) -> str:
 
     networks = [(each, parts(each, board, SIGNAL_BYTES // len(subjects))) for each in subjects]
     items = [item for _, titled in networks for _, items in titled for item in items]
+    missing: dict[str, list[str]] = {}
+    for _, titled in networks:
+        for title, kind, item in ((title, *each) for title, items in titled for each in items):
+            if kind in {"missing", "hint"}:
+                missing.setdefault(item[0].lower() + item[1:], []).append(title)
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {}  # Bokeh's order of keys counts
     text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
         mark=MARK,
-        title=", ".join(subject.name for subject in subjects[:3]),
+        title=heading(subjects),
+        verdicts=[(each.name, " ".join(verdict(each, board))) for each in subjects],
         version=__version__,
         overview=overview(subjects),
         networks=networks,
@@ -56,7 +63,7 @@ def render(subjects: Sequence[Subject], board: Loihi2Profile) -> str:
             f"report: {len(subjects)} networks make {size:,} bytes; at most {MOST_BYTES:,} are "
             "allowed. Name fewer networks."
         )
-    return text
+    return text, [f"{', '.join(dict.fromkeys(of))}: {what}" for what, of in missing.items()]
 
 
 def find_browser() -> str:

@@ -1,13 +1,15 @@
 """What a report says of each network, part by part.
 
 A part yields its items: "text", "table" (headings, rows of cells; a cell is a text, or a text with
-the shade of its background, 0..1), "figure", "signals", "code", and "missing", which says what it
-needs to show more. An error, as for lack of data, ends it with that.
+the shade of its background, 0..1), "figure", "signals", "code", "missing", which says what it needs
+to show more, and "hint", the same for the author of the page alone. An error, as for lack of data,
+ends it with that.
 """
 
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,8 +25,7 @@ from brf_lava.analysis.resonators import Resonators, training
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
 from brf_lava.board import energy
 from brf_lava.board.describe import NetworkShape
-from brf_lava.board.energy import compare_with_dense
-from brf_lava.board.fits import TITLES, place
+from brf_lava.board.fits import LAYER_COLUMNS, TITLES, layer_rows, place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.ecg.spec import ECG
 from brf_lava.errors import BrfLavaError, DataError
@@ -34,6 +35,7 @@ from brf_lava.inspection.describe import describe_network, shown
 from brf_lava.inspection.subjects import Subject
 from brf_lava.network.bounds import proof_lines
 from brf_lava.network.decision import UNLABELED
+from brf_lava.report import network_line
 from brf_lava.train.metrics import LIMITS, metrics_path, read_metrics
 
 Item = tuple[str, Any]
@@ -44,7 +46,7 @@ BACKENDS = {"sim": "Lava", "loihi2": "Loihi 2"}
 RANGE_SAMPLES = 32
 UJ, MS, PJ = 1e-6, 1e-3, 1e-12  # in J and s
 COLUMNS = (
-    *("", "accuracy", "SOPs", "SOPs per step", "synaptic operations", "of dense MACs"),
+    *("", "accuracy", "SOPs", "SOPs per step", "synaptic operations", "of dense"),
     *("same as float", "saturations", "samples", "equal to the engine"),
 )
 
@@ -79,6 +81,45 @@ def _need(value: T | None, remedy: str) -> T:
     return value
 
 
+def heading(subjects: Sequence[Subject]) -> str:
+    """What the page is about: the task, and the network or how many there are."""
+    tasks = ", ".join(dict.fromkeys(str(each.about.task) for each in subjects))
+    one, *more = subjects
+    alone = one.name if one.ready is None else network_line(one.ready)
+    return f"{tasks}: {f'{len(subjects)} networks' if more else alone}"
+
+
+def verdict(subject: Subject, board: Loihi2Profile) -> Iterator[str]:
+    """One network in a few sentences, for who reads no further."""
+    about, runs = subject.about, _results(subject)
+    of = "steps" if about.decision.prediction == "each-step" else "samples"
+    best: Any = next(iter(runs.values()), None)
+    if floats := (best and best.reference) or about.metrics:
+        yield f"As trained, the network is right in {floats.accuracy:.2%} of the test {of}."
+    if best is None:
+        return
+    bits = " and ".join(map(str, sorted(set(about.weight_bits)))) or "few"
+    same = (
+        ""
+        if best.agreement is None
+        else f", and answers like the trained one in {best.agreement:.2%}"
+    )
+    yield f"In integers, weights of {bits} bits, it is right in {best.accuracy:.2%}{same}."
+    for name, run in runs.items():
+        if run.checked:
+            equal = "the same as the engine, in every spike and every output"
+            yield f"{name} computed {equal} of {run.samples:,} samples."
+    shape, found = _comparison(subject, best)
+    share = f"does {found.share:.1%} of the operations of a dense network of its size and bits"
+    yield f"It sends {best.cost.sops:,.1f} spikes a sample and {share}."
+    times = f"{found.spiking / found.dense:.2f} times the energy of that one, memory included"
+    placement = place(shape, board)
+    cores = f"does not fit {board.board}"
+    if not placement.violations:
+        cores = f"fits {board.board} (cores: {placement.cores:,}, chips: {placement.chips:,})"
+    yield f"By estimate, not by measurement, it needs {times}, and {cores}."
+
+
 def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]]]:
     """A table with a row for each network as it was trained, and as integers on each backend."""
     rows = []
@@ -96,16 +137,27 @@ def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
             spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
         cells = _measures(metrics, metrics.sops_per_sample, subject.shapes, spikes)
         yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
-    runs: dict[str, Any] = {}
-    with suppress(BrfLavaError):
-        runs["engine"] = _need(subject.engine, NETWORK)[0]
-    for run in subject.runs:
-        runs.setdefault(BACKENDS.get(run.backend, "engine"), run)
-    for name, run in runs.items():
+    for name, run in _results(subject).items():
         cells = _measures(run, run.cost.sops, [layer.shape for layer in run.layers], _means(run))
         same = "" if run.agreement is None else f"{run.agreement:.2%}"
         counts = [f"{run.saturations:,}", f"{run.samples:,}", "yes" if run.checked else ""]
         yield f"integers, {name}", [*cells, same, *counts]
+
+
+def _results(subject: Subject) -> dict[str, Any]:
+    """What the integers did, by backend: computed here, where that can be, and as named."""
+    found: dict[str, Any] = {}
+    with suppress(BrfLavaError):
+        found["engine"] = _need(subject.engine, NETWORK)[0]
+    for run in subject.runs:
+        found.setdefault(BACKENDS.get(run.backend, "engine"), run)
+    return found
+
+
+def _comparison(subject: Subject, run: Any) -> tuple[NetworkShape, energy.Comparison]:
+    """The network's sizes, and its energy next to that of a dense one."""
+    shape = NetworkShape(str(subject.about.task), tuple(layer.shape for layer in run.layers))
+    return shape, energy.compare_with_dense(shape, run.steps, _means(run))
 
 
 def _means(run: Any) -> list[float]:
@@ -115,10 +167,10 @@ def _means(run: Any) -> list[float]:
 
 def _measures(found: Any, sops: float, shapes: Sequence[Any], spikes: Sequence[float]) -> list[str]:
     """Accuracy, SOPs, synaptic operations and their share of all. spikes: `_means`, or empty."""
-    layers = zip(shapes, spikes, (*spikes[1:], 0.0), strict=False)
-    synops = sum(each.synops(came, own) for each, came, own in layers)
-    share = synops / found.steps / max(1, sum(each.synapses for each in shapes))
-    operations = [f"{synops:,.0f}", f"{share:.1%}"] if spikes else ["", ""]
+    operations = ["", ""]
+    if spikes:
+        work = energy.compare_with_dense(NetworkShape("", tuple(shapes)), found.steps, spikes)
+        operations = [f"{work.synops:,.0f}", f"{work.share:.1%}"]
     return [f"{found.accuracy:.2%}", f"{sops:,.1f}", f"{sops / found.steps:.3f}", *operations]
 
 
@@ -128,12 +180,12 @@ def about(subject: Subject) -> Iterator[Item]:
     yield "table", ((), [(name, shown(value)) for name, value in lines])
     for key, title in BACKENDS.items():
         if all(run.backend != key for run in subject.runs):
-            how = f"name a run of 'brf-lava run --backend {key} --out RUN.json'"
-            yield "missing", f"{title}: {how}."
-    used = subject.dataset.source.description
-    yield "text", f"Run for this page: {len(subject.split.x):,} test samples of {used}."
+            how = f"name a run of 'brf-lava run --backend {key} --out RUN.json', too"
+            yield "hint", f"Without {title}; {how}."
+    samples, source = len(subject.split.x), subject.dataset.source
+    yield "text", f"Run for this page: {samples:,} test samples of {source.description}."
     if not subject.has_own_data:
-        yield "missing", "These are not the data of the training; name those with --data."
+        yield "text", "These are not the data of the training; name those with --data."
 
 
 def classes(subject: Subject) -> Iterator[Item]:
@@ -156,7 +208,7 @@ def classes(subject: Subject) -> Iterator[Item]:
         ]
         yield "table", ((f"{kind}: label", *names, *scores, "labels"), rows)
     if "integers" not in subject.predictions:
-        yield "missing", f"Of the integers: {NETWORK}"
+        yield "missing", f"Without the integers; {NETWORK}"
 
 
 def signals(subject: Subject, budget: int) -> Iterator[Item]:
@@ -172,6 +224,10 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
     worst = np.argsort(-errors, kind="stable").tolist()  # and the first ones, in turn
     for number in dict.fromkeys(chain.from_iterable(zip(worst, range(len(worst)), strict=True))):
         one = raster(network, dataset, decision, number)
+        trace: Any = one.signal
+        if trace is not None:
+            heights = np.maximum(np.ptp(trace, axis=0), 1e-9)
+            trace = np.rint(255 * (trace - trace.min(0)) / heights).T
         sample = {
             "number": number,
             "error": round(float(errors[number]), 4),
@@ -180,10 +236,8 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
             "readout": _text(np.rint(255 * one.probabilities).T),
             "labels": _text(one.labels),
             "predicted": _text(one.predictions),
+            "trace": _text([] if trace is None else trace),
         }
-        if one.signal is not None:
-            heights = np.maximum(np.ptp(one.signal, axis=0), 1e-9)
-            sample["trace"] = _text(np.rint(255 * (one.signal - one.signal.min(0)) / heights).T)
         samples.append(sample)
         budget -= (size := len(str(sample)))
         if budget < size:
@@ -206,7 +260,9 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
 
 
 def _text(values: Any) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).astype(np.uint8).tobytes()).decode()
+    """Bytes as a text that is also compressed."""
+    content = np.ascontiguousarray(values).astype(np.uint8).tobytes()
+    return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
 def neurons(subject: Subject) -> Iterator[Item]:
@@ -218,7 +274,7 @@ def neurons(subject: Subject) -> Iterator[Item]:
         floats, integers = (each and each[index] for each in both)
         yield "figure", figures.spikes_per_neuron(floats, integers, name)
     if subject.model is None:
-        yield "missing", f"Of the float network: {MODEL}"
+        yield "missing", f"Without the float network; {MODEL}"
 
 
 def parameters(subject: Subject) -> Iterator[Item]:
@@ -239,7 +295,7 @@ def parameters(subject: Subject) -> Iterator[Item]:
         yield "figure", figures.resonators(states, hertz)
     yield "text", f"{found.note[0].upper()}{found.note[1:]}."
     if subject.network is None:
-        yield "missing", f"After rounding: {NETWORK}"
+        yield "missing", f"Without the values after rounding; {NETWORK}"
 
 
 def _rounded(subject: Subject, after: Resonators) -> Resonators:
@@ -277,8 +333,7 @@ def ranges(subject: Subject) -> Iterator[Item]:
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
     run: Any = subject.runs[0] if subject.runs else _need(subject.engine, NETWORK)[0]
-    shape = NetworkShape(str(subject.about.task), tuple(layer.shape for layer in run.layers))
-    found = compare_with_dense(shape, run.steps, _means(run))
+    shape, found = _comparison(subject, run)
     rows = {
         "spike count proxy, no memory": found.proxy,
         "spiking, memory included": found.spiking,
@@ -286,10 +341,9 @@ def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     }
     cells = [(name, f"{value * PJ / UJ:,.4g}") for name, value in rows.items()]
     yield "table", (("45 nm, Horowitz 2014", "uJ per sample"), cells)
-    times = f"{found.spiking / found.dense:.2f} times the energy of a dense network of its bits"
-    yield "text", f"It does {found.share:.1%} of all synaptic operations, and needs {times}."
     less = f"With at most {found.crossover:.1%} of them it would need less than the dense one."
-    yield "text", less if found.crossover > 0 else "Updating its neurons alone takes more."
+    less = less if found.crossover > 0 else "Updating its neurons alone takes more."
+    yield "text", f"It does {found.share:.1%} of all synaptic operations. {less}"
     yield "figure", figures.energy_over_spikes(found)
     placement = place(shape, board)
     placement.require_fit(subject.name)
@@ -297,36 +351,19 @@ def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     cost = energy.estimate(placement, run.steps, _means(run), peaks)
     yield (
         "text",
-        f"Estimate for {board.board}, not measured: {_range(cost.dynamic, UJ)} uJ dynamic, "
-        f"{_range(cost.static, UJ)} uJ static, {_range(cost.seconds, MS)} ms per sample. No energy "
+        f"Estimate for {board.board}, not measured: {cost.dynamic.shown(UJ)} uJ dynamic, "
+        f"{cost.static.shown(UJ)} uJ static, {cost.seconds.shown(MS)} ms per sample. No energy "
         "of Loihi 2 is public; two sets of constants of Loihi 1 stand in.",
     )
-    groups = {f"uJ, {group}": each for group, each in cost.energies.items()}
-    table = [
-        (name, f"{count:,.0f}", *(_range(each.get(name), UJ) for each in groups.values()))
-        for name, count in cost.counts.items()
-    ]
-    sums = (_range(energy.total(each.values()), UJ) for each in groups.values())
-    yield "table", (("operations", "per sample", *groups), [*table, ("together", "", *sums)])
-
-
-def _range(value: energy.Range | None, unit: float) -> str:
-    if value is None:
-        return ""
-    low, high = f"{value.low / unit:,.3g}", f"{value.high / unit:,.3g}"
-    return low if low == high else f"{low} to {high}"
+    groups = (f"uJ, {group}" for group in cost.energies)
+    yield "table", (("operations", "per sample", "per step", *groups), energy.rows(cost, run.steps))
 
 
 def cores(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """How the network is divided over cores."""
     _need(subject.ready, NETWORK)
     placement = place(NetworkShape(str(subject.about.task), subject.shapes), board)
-    rows = []
-    for number, split in enumerate(placement.splits, start=1):
-        layer, recurrent = split.layer, " recurrent" if split.layer.recurrent else ""
-        sizes = (f"{size:,}" for size in (layer.neurons, layer.synapses, split.parts))
-        rows.append((f"{number} {layer.neuron}{recurrent}", *sizes, split.reason))
-    yield "table", (("layer", "neurons", "synapses", "cores", "why not fewer"), rows)
+    yield "table", (LAYER_COLUMNS, layer_rows(placement))
     placement.require_fit(subject.name)
     fullest = zip(TITLES, placement.utilization.max(axis=0).tolist(), strict=True)
     shares = [(name, (f"{share:.1%}", share)) for name, share in fullest]

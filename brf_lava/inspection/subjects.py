@@ -82,10 +82,9 @@ class Subject:
     @cached_property
     def dataset(self) -> Dataset:
         """Raises: BrfLavaError where there are no data, or others than the network takes."""
-        dataset, layers = self.load(self.provenance, self.files[0]), self.layers
-        sizes = dataset.train.x.shape[2], len(dataset.classes)
-        if layers and sizes != (layers[0].shape[1], layers[-1].shape[0]):
-            raise DataError(f"{self.name}: is for other data than {dataset.source.description}.")
+        dataset = self.load(self.provenance, self.files[0])
+        if self.layers:
+            dataset.require_sizes(self.layers, self.name)
         return dataset
 
     @property
@@ -198,9 +197,10 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
         files |= dict.fromkeys(filter(known, sorted(path.rglob("*"))) if path.is_dir() else [path])
     for path in files or paths:
         if not known(path):
+            what = "no file of brf-lava that says something of a network"
             raise DataError(
-                f"{path}: no model (.pt), network (.h5) or run (.json) of brf-lava. Name one of "
-                "these, or a folder with such files."
+                f"{path}: {what if path.exists() else 'does not exist'}. Name a model (.pt), a "
+                "network (.h5), a run (.json), or a folder with such files."
             )
     common = os.path.commonpath([path.resolve().parent for path in files])
     subjects: list[Subject] = []

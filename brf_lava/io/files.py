@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -22,6 +22,12 @@ HDF5 = rb"\x89HDF\r\n\x1a\n.*"
 TORCH = rb"PK\x03\x04.{26}[^/]+/data\.pkl.{,200}"  # the archive's first entry, not compressed
 JSON = rb'\{\s*"format": "'
 
+MISTAKEN = {  # for each other: what such a file begins with, and what to do with it
+    "a model": (TORCH, "Export it first: brf-lava export {} net.h5."),
+    "an exported network": (HDF5, "Run it: brf-lava run {} --out run.json. Or name its model."),
+    "a run": (JSON + b"brf-lava-run", "Name the network that was run, or its model."),
+}
+
 
 def begins(path: Path, pattern: bytes) -> bool:
     """Whether a regular file begins so, such as with `HDF5` or `TORCH`."""
@@ -29,6 +35,13 @@ def begins(path: Path, pattern: bytes) -> bool:
         return False
     with path.open("rb") as file:
         return re.match(pattern, file.read(1000), re.DOTALL) is not None
+
+
+def refuse_others(path: Path, kind: str, fault: Callable[[str], BrfLavaError]) -> None:
+    """Raises: the error of `fault` where one of the `MISTAKEN` lies that is no `kind` of them."""
+    for other, (pattern, remedy) in MISTAKEN.items():
+        if other != kind and begins(path, pattern):
+            raise fault(f"{path}: this is {other}, not {kind}. {remedy.format(path)}")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 
 import brf_lava
 from brf_lava.errors import NetworkFileError
-from brf_lava.io.files import HDF5, TORCH, Kind, begins, write_bytes
+from brf_lava.io.files import HDF5, Kind, refuse_others, write_bytes
 from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
@@ -181,11 +181,7 @@ def read_vectors(path: Path) -> TestVectors | None:
 
 def _read(path: Path) -> tuple[FixedNetwork, FloatActivity | None, TestVectors | None]:
     with reading(path, "a complete HDF5 network", NetworkFileError, REMEDY):
-        if begins(path, TORCH):
-            raise NetworkFileError(
-                f"{path}: this is a model, not an exported network. Export it first: brf-lava "
-                f"export {path} net.h5."
-            )
+        refuse_others(path, "an exported network", NetworkFileError)
         intact = has_seal(path)
         with open_hdf5(path) as file:
             root = _Group(file, path)

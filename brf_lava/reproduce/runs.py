@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brf_lava.config.recipe import Recipe, override, published_recipe, recipe_for
-from brf_lava.config.toml import to_toml
+from brf_lava.config.toml import dotted, to_toml
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, DataError, RecipeError
 from brf_lava.reproduce.published import PUBLISHED
@@ -209,23 +209,16 @@ def read_training(folder: RunFolder) -> tuple[Checkpoint, dict[str, list[float]]
 
 def differences(recipe: Recipe, other: Recipe) -> list[str]:
     """The values in which a recipe differs from another, as ``training.epochs = 2, not 400``."""
-    left, right = dict(_values(recipe.table)), dict(_values(other.table))
+    left, right = dotted(recipe.table), dotted(other.table)
     return [
-        f"{key} = {left.get(key, 'nothing')}, not {right.get(key, 'nothing')}"
+        f"{key} = {_toml(left, key)}, not {_toml(right, key)}"
         for key in dict.fromkeys((*left, *right))
         if left.get(key) != right.get(key)
     ]
 
 
-def _values(table: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """The dotted keys of a recipe, and their values as TOML."""
-    for key, value in table.items():
-        if isinstance(value, tuple) and isinstance(value[0], dict):  # of each layer
-            value = {str(number): part for number, part in enumerate(value, start=1)}
-        if isinstance(value, dict):
-            yield from _values(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", to_toml(value)
+def _toml(values: dict[str, Any], key: str) -> str:
+    return to_toml(values[key]) if key in values else "nothing"
 
 
 def check_alike(runs: Iterable[Run]) -> None:

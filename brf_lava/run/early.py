@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,23 +70,14 @@ def totals_so_far(
     return counted.cumsum(axis=0), counts
 
 
-class EarlyDecisions(NamedTuple):
-    """What some samples would have got at each of M margins, [M, B] each.
-
-    decided: whether the lead reached the margin. latency: steps until then, else all. classes: the
-    class at that step. sops: hidden spikes until then.
-    """
-
-    decided: NDArray[np.bool_]
-    latency: NDArray[np.int64]
-    classes: NDArray[np.int64]
-    sops: NDArray[np.int64]
-
-
 def decide_early(
     network: FixedNetwork, activity: Activity, margins: Sequence[float]
-) -> EarlyDecisions:
-    """Decide at each margin; a margin of infinity waits for the end. Raises: as `decision_of`."""
+) -> NDArray[np.int64]:
+    """Decide at each of M margins; one of infinity waits for the end. Raises: as `decision_of`.
+
+    Returns: [4, M, B]: whether the lead reached the margin; steps until then, else all; the class
+    at that step; hidden spikes until then.
+    """
     totals, counts = totals_so_far(decision_of(network), activity.outputs)
     classes, leads = leaders(totals, (counts << network.output_bits)[:, None])  # [T, B]
     sops = np.cumsum(activity.hidden_spikes, axis=0)  # [T, B]
@@ -94,7 +85,7 @@ def decide_early(
     decided = np.asarray(reached.any(axis=1))
     last = np.where(decided, reached.argmax(axis=1), len(leads) - 1)  # [M, B]
     samples = np.arange(leads.shape[1])
-    return EarlyDecisions(decided, last + 1, classes[last, samples], sops[last, samples])
+    return np.stack([decided, last + 1, classes[last, samples], sops[last, samples]])
 
 
 @dataclass(frozen=True)
@@ -116,16 +107,14 @@ class EarlyRow:
 def early_rows(
     network: FixedNetwork,
     margins: Sequence[float],
-    parts: Sequence[EarlyDecisions],
+    parts: Sequence[NDArray[np.int64]],
     labels: NDArray[np.uint8],
 ) -> list[EarlyRow]:
     """Judge early decisions, margin by margin.
 
-    parts: for one part of the samples after the other. labels: [B, 1], of all samples.
+    parts: of `decide_early`, one part of the samples after the other. labels: [B, 1], of all.
     """
-    decided, latency, classes, sops = (
-        np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True)
-    )
+    decided, latency, classes, sops = np.concatenate(parts, axis=2)
     decision = decision_of(network)
     return [
         EarlyRow(

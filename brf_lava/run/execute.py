@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brf_lava.backends import engine
-from brf_lava.backends.base import STREAMING, Backend, OnProgress, RunOptions, find_backend
+from brf_lava.backends.base import (
+    STREAMING,
+    UNENDING,
+    Backend,
+    OnProgress,
+    RunOptions,
+    find_backend,
+)
 from brf_lava.backends.states import Recording
 from brf_lava.backends.stepwise import plain_run
 from brf_lava.errors import MismatchError, ParameterError
@@ -82,10 +89,7 @@ def execute(
     engine.check_input(network, x)
     check_rest(network)
     if chosen.on_board and timeout is not None:
-        raise ParameterError(
-            f"timeout: a run on {chosen.title} cannot be ended from here. Name a --partition with "
-            "a time limit instead."
-        )
+        raise ParameterError(f"timeout: {UNENDING}")
     if chosen.on_board and recording is not None:
         raise ParameterError(
             f"probe: states are not recorded on {chosen.title}. Use backend "

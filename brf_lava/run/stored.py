@@ -17,6 +17,8 @@ from brf_lava.board.meter import Measurement, measured, nvml_meter, rapl_meter
 from brf_lava.config.toml import choice, convert
 from brf_lava.data.dataset import Dataset, DataSource, Split
 from brf_lava.errors import DataError, ParameterError
+from brf_lava.io.files import refuse_others
+from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
 from brf_lava.io.text import parse_json, read_text
 from brf_lava.network.layers import FixedNetwork
@@ -63,6 +65,8 @@ class RunFile(_Head):
 
 def read_file(path: Path, remedy: str = REMEDY) -> RunFile:
     """Read a run. Raises: DataError, ending in `remedy`, for anything else than such a file."""
+    with reading(path, "a run", DataError, remedy):
+        refuse_others(path, "a run", DataError)
     contents = parse_json(read_text(path, DataError, remedy), str(path), DataError, remedy)
     convert(_Head, contents, str(path), DataError, remedy)  # first: the rest depends on it
     return convert(RunFile, contents, str(path), DataError, remedy)

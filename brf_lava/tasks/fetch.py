@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any
 from zipfile import ZipFile
 
 from brf_lava.data.places import DataFiles
@@ -91,11 +91,10 @@ QTDB = Source(
 SOURCES = {"ecg": QTDB, "smnist": MNIST, "psmnist": MNIST, "shd": SHD}
 
 
-def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any]) -> None:
+def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], None]) -> None:
     """Fetch the files of a source into a folder, except those that are complete already.
 
-    on_file: Called before each file with its name, its number from 1 and how many there are;
-    returns a progress bar as `pooch.HTTPDownloader` takes it, or None.
+    on_file: Called before each file with its name, its number from 1 and how many there are.
     Raises: DataError if the server cannot be reached or refuses, the connection ends early, or a
     hash differs: nothing of a broken file is kept. BrfLavaError if a file cannot be written,
     another process is writing it, or another file than the published one has its name.
@@ -103,19 +102,21 @@ def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], Any])
     folder.mkdir(parents=True, exist_ok=True)
     hashes = _listed(source, folder) if source.listing else source.hashes
     for index, (name, known_hash) in enumerate(hashes.items(), 1):
-        bar, path = on_file(name, index, len(hashes)), folder / name
+        on_file(name, index, len(hashes))
+        path = folder / name
         with only_writer(path):
             if path.suffix != ".zip":
-                download(source.url + name, path, known_hash, bar)
+                download(source.url + name, path, known_hash)
             elif not path.with_suffix("").exists():
-                download(source.url + name, path, known_hash, bar)
+                download(source.url + name, path, known_hash)
                 _unzip(path)
 
 
-def download(
-    url: str, path: Path, known_hash: str = "", bar: Any = None, kind: Kind = PUBLISHED
-) -> None:
-    """Download a file, unless it is there with a hash as in `Source.hashes`; errors as `fetch`."""
+def download(url: str, path: Path, known_hash: str = "", kind: Kind = PUBLISHED) -> None:
+    """Download a file, unless it is there with a hash as in `Source.hashes`; errors as `fetch`.
+
+    On a terminal a bar shows how far it is.
+    """
     import pooch
 
     algorithm, _, digest = known_hash.partition(":")
@@ -124,7 +125,7 @@ def download(
     check_writable(path, kind)
     # Some servers refuse Python's own name; a file that is packed on the way has another length.
     headers = {"User-Agent": "brf-lava", "Accept-Encoding": "identity"}
-    get = pooch.HTTPDownloader(bar or False, BLOCK, headers=headers, timeout=TIMEOUT)
+    get = pooch.HTTPDownloader(sys.stderr.isatty(), BLOCK, headers=headers, timeout=TIMEOUT)
     with replacing(path, kind) as temporary:
         try:
             with temporary.open("wb") as file:

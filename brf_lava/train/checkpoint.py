@@ -21,7 +21,7 @@ from brf_lava.config.recipe import Recipe, override, parse_recipe
 from brf_lava.config.toml import Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
-from brf_lava.io.files import HDF5, TORCH, Kind, begins, check_writable, write_bytes
+from brf_lava.io.files import HDF5, TORCH, Kind, begins, check_writable, refuse_others, write_bytes
 from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
 from brf_lava.io.seal import DAMAGED, has_seal, sealed
@@ -352,11 +352,7 @@ def read_torch_file(path: Path) -> Any:
 def read_archive(path: Path, expected_format: str) -> dict[str, Any]:
     """A torch file of ours of the expected kind and of `SCHEMA`, as it was written."""
     with reading(path, "a torch file of plain tensors, or damaged", CheckpointError, REMEDY):
-        if begins(path, HDF5):
-            raise CheckpointError(
-                f"{path}: this is an exported network, not a model. Name the model that it was "
-                f"exported from, or run it: brf-lava run {path}."
-            )
+        refuse_others(path, "a model", CheckpointError)
         intact, archive = has_seal(path), load_torch_file(path)
         contents: dict[str, Any] = archive if isinstance(archive, dict) else {}
         found, schema = contents.get("format"), contents.get("schema")

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
 
 import click
 import command_line
@@ -98,8 +97,8 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def get(server: Server, path: Path, bar: Any = None) -> None:
-    sources.download(f"{server.url}a.bin", path, md5(CONTENT), bar)
+def get(server: Server, path: Path) -> None:
+    sources.download(f"{server.url}a.bin", path, md5(CONTENT))
 
 
 def assert_refused(server: Server, path: Path, *parts: str) -> None:
@@ -119,30 +118,20 @@ def names(folder: Path) -> set[str]:
 # One file
 
 
-class Bar:
-    total = done = 0
-    seen: ClassVar[list[tuple[int, int]]] = []
-
-    def update(self, amount: int) -> None:
-        self.done += amount
-        self.seen.append((self.done, self.total))
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        pass
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-def test_whole_file(server: Server, tmp_path: Path) -> None:
+def test_whole_file(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, umask = tmp_path / "a.bin", os.umask(0o022)
-    get(server, path, Bar())
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    get(server, path)
     os.umask(umask)
     assert path.read_bytes() == CONTENT
     assert names(tmp_path) == {"a.bin"}
     assert path.stat().st_mode & 0o777 == 0o644
-    assert len(Bar.seen) > 2
-    assert Bar.seen[-1] == (len(CONTENT), len(CONTENT))
+    assert "100%" in terminal.getvalue()  # of a bar
     get(server, path)  # it is complete
     assert len(server.requests) == 1
     path.write_bytes(b"something of the user's")

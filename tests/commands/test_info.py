@@ -73,9 +73,6 @@ def test_all_other_files_of_ours(tmp_path: Path) -> None:
     assert described(ROOT / "deploy" / "loihi2-oheogulch.toml")["board"] == "oheogulch"
     assert described(ROOT / "deploy" / "sim.toml")["kind"] == "profile of sim"
     assert described(ROOT / "examples" / "own_task" / "rhythms.toml")["name"] == "rhythms"
-    with h5py.File(tmp_path / "own.h5", "w") as file:
-        file["deep/x"] = np.zeros((2, 3), np.uint8)
-    assert described(tmp_path / "own.h5") == {"kind": "arrays in HDF5", "deep/x": "uint8 [2, 3]"}
 
 
 def test_what_is_none_of_ours_is_one_line(tmp_path: Path) -> None:
@@ -83,6 +80,11 @@ def test_what_is_none_of_ours_is_one_line(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         failed = brf_lava("info", tmp_path / name)
         assert_failed(failed, 2, name)
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["deep/x"] = np.zeros((2, 3), np.uint8)
+    assert_failed(brf_lava("info", tmp_path / "own.h5"), 2, "HDF5 file of others, with ['deep']")
+    torch.save({"weight": torch.ones(2)}, tmp_path / "own.pt")
+    assert_failed(brf_lava("info", tmp_path / "own.pt"), 2, "torch file of others, with ['weight']")
     assert_failed(brf_lava("info", tmp_path / "no.pt"), 2, "No such file")
 
 

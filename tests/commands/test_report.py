@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -162,17 +163,21 @@ def test_the_page_is_one_file_that_asks_for_nothing(written: Path) -> None:
         assert f"<h3>{title}</h3>" in text
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"'](?!data:)", text)
     assert "@import" not in text
-    assert "Loihi 2: name a run of" in text
+    assert "name a run of" not in text
     assert text.count("Left out") == 0
+    result = json.loads((written.parent / "run.json").read_text())["result"]
+    assert f"it is right in {result['accuracy']:.2%}, and answers like" in text
+    assert f"<h1>{DATASET.task}: 4 - " in text
     assert_worked(brf_lava("report", written.parent / "net.h5", "-o", written))  # replaces its own
 
 
 def test_what_is_missing_is_said_where_it_is_missing(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "model.pt", tmp_path)
     out = tmp_path / "page.html"
-    printed("report", tmp_path / "model.pt", "-o", out)
+    said = printed("report", tmp_path / "model.pt", "-o", out)
     text = out.read_text()
     assert "Left out: name the network in integers" in text
+    assert "Ranges and integer formats, Energy: left out: name the network in integers" in said
     assert "model.jsonl" in text
     printed("report", folder / "net.h5", "-o", out)
     assert "Left out: name the model, a .pt file, too." in out.read_text()
@@ -193,7 +198,7 @@ def test_without_its_data_a_network_still_has_a_page(
 def test_texts_of_a_file_are_no_markup(folder: Path) -> None:
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: DATASET, 2)
     subject.about = replace(subject.about, rounding="</script><b>", origin="<img src=x>")
-    text = page.render([subject], parts_board())
+    text, _ = page.render([subject], parts_board())
     assert "<img src=x>" not in text
     assert "</script><b>" not in text
 
@@ -205,8 +210,14 @@ def parts_board() -> Any:
 
 
 def test_wrong_paths_are_one_line(folder: Path, tmp_path: Path) -> None:
-    assert_failed(brf_lava("report", folder / "model.jsonl"), 2, "no model (.pt)", "Name one")
-    assert_failed(brf_lava("report", tmp_path), 2, "no model (.pt)")
+    assert_failed(
+        brf_lava("report", folder / "model.jsonl"),
+        2,
+        "says something of a network",
+        "Name a model (.pt)",
+    )
+    assert_failed(brf_lava("report", tmp_path), 2, "Name a model (.pt)")
+    assert_failed(brf_lava("report", tmp_path / "no.pt"), 2, "no.pt: does not exist")
     note = tmp_path / "note.html"
     note.write_text("mine")
     assert_failed(brf_lava("report", folder / "net.h5", "-o", note), 2, "would be replaced")
@@ -263,21 +274,21 @@ def test_graded_inputs_below_zero_reach_the_page(tmp_path: Path) -> None:
     )
     (subject,) = find_subjects([tmp_path], lambda *_: dataset, 9)
     ((_, found),) = [item for item in parts.signals(subject, 10**6) if item[0] == "signals"]
-    sent = np.frombuffer(base64.b64decode(found["samples"][2]["inputs"]), np.uint8)
+    sent = np.frombuffer(zlib.decompress(base64.b64decode(found["samples"][2]["inputs"])), np.uint8)
     np.testing.assert_array_equal(sent.reshape(40, 3).astype(int) + found["low"], split.x[2])
     assert (found["raster"], found["hidden"], found["delay"]) == (False, [5, 4], 0)
-    assert "<h3>Over time</h3>" in page.render([subject], parts_board())
+    assert "<h3>Over time</h3>" in page.render([subject], parts_board())[0]
 
 
 def test_other_data_than_those_of_the_training_are_named(folder: Path) -> None:
     other = replace(DATASET, source=replace(DATASET.source, fingerprint="0" * 64))
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: other, 2)
     items = [item for _, part in parts.parts(subject, parts_board(), 1) for item in part]
-    assert ("missing", "These are not the data of the training; name those with --data.") in items
+    assert ("text", "These are not the data of the training; name those with --data.") in items
     assert list(subject.predictions) == ["integers"]
     wide = replace(DATASET, classes=(*DATASET.classes, "more"))
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: wide, 2)
-    with pytest.raises(DataError, match="other data"):
+    with pytest.raises(DataError, match=r"6 classes, the data .* and 7"):
         _ = subject.dataset
 
 

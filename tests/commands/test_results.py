@@ -159,12 +159,34 @@ def test_a_file_of_another_step_says_what_to_do(folder: Path) -> None:
     ):
         failed = brf_lava(*arguments)
         assert_failed(failed, 2, "a.h5: this is an exported network", "brf-lava run a.h5")
+    printed("run", "a.h5", "--backend", "engine", "-o", "a.json")
+    failed = brf_lava("estimate", "a.h5")
+    assert_failed(failed, 2, "a.h5: this is an exported network, not a run", "--out run.json")
+    assert_failed(brf_lava("estimate", "a.pt"), 2, "a.pt: this is a model, not a run")
+    for command in ("plot raster a.json", "export a.json b.h5", "map a.json"):
+        failed = brf_lava(*command.split())
+        assert_failed(failed, 2, "a.json: this is a run, not ", "Name the network")
+
+
+def test_a_wrong_name_comes_before_a_model_that_is_there(folder: Path) -> None:
+    printed("train", *TRAIN, "-o", "there.pt")
+    assert_failed(brf_lava("train", "--task", "ecgg", "-o", "there.pt"), 2, "ecg")
+    failed = brf_lava("train", "--recipe", "ecg-brff", "-o", "there.pt")
+    assert_failed(failed, 2, "no shipped recipe", "ecg-brf")
+    assert_failed(brf_lava("train", "--task", "ecg", "-o", "there.pt"), 2, "would be replaced")
+
+
+def test_a_silent_network_is_warned_about(folder: Path) -> None:
+    assert "no hidden neuron spikes" not in printed("train", *TRAIN, "-o", "loud.pt")
+    silent = ("--set", "training.learning_rate=1e-9", "--set", "neuron.omega=[1e-9, 1e-8]")
+    output = printed("train", *TRAIN, *silent, "--set", "neuron.theta=1e6", "-o", "silent.pt")
+    assert "Warning: no hidden neuron spikes" in output
 
 
 def test_tensorboard_says_how_to_look(folder: Path) -> None:
     pytest.importorskip("tensorboard")
     output = printed("train", *TRAIN, "-o", "t.pt", "--tensorboard")
-    assert output.count("tensorboard --logdir t.tensorboard") == 2  # before and after
+    assert output.count("tensorboard --logdir t.tensorboard") == 1
     assert output.index("tensorboard --logdir") < output.index("data    ")
 
 

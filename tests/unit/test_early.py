@@ -68,23 +68,24 @@ def test_what_is_there_at_the_last_step_names_the_class(decision: Decision) -> N
 def test_a_decision_by_hand(network: FixedNetwork) -> None:
     """One sample, best leads 0, 1, 3, 2, of classes 0, 1, 2, 2."""
     outputs = [[[0, 0, 0]], [[0, 1, 0]], [[0, 0, 3]], [[0, 0, 2]]]
-    found = decide_early(
+    decided, latency, classes, sops = decide_early(
         with_decision(network, LAST),
         activity_of(outputs, [[1], [0], [1], [1]]),
         [0, 0.5, 1, 1.5, 3, 3.5, np.inf],
     )
-    assert found.decided[:, 0].tolist() == [True, True, True, True, True, False, False]
-    assert found.latency[:, 0].tolist() == [1, 2, 2, 3, 3, 4, 4]
-    assert found.classes[:, 0].tolist() == [0, 1, 1, 2, 2, 2, 2]
-    assert found.sops[:, 0].tolist() == [1, 1, 1, 2, 2, 3, 3]
+    assert decided[:, 0].tolist() == [True, True, True, True, True, False, False]
+    assert latency[:, 0].tolist() == [1, 2, 2, 3, 3, 4, 4]
+    assert classes[:, 0].tolist() == [0, 1, 1, 2, 2, 2, 2]
+    assert sops[:, 0].tolist() == [1, 1, 1, 2, 2, 3, 3]
 
 
 def test_a_mean_decides_after_its_ignored_steps_only(network: FixedNetwork) -> None:
     outputs = [[[9, 0, 0]], [[9, 0, 0]], [[0, 1, 0]], [[0, 3, 0]]]
-    found = decide_early(with_decision(network, MEAN), activity_of(outputs), [0, 1.5, 2, 2.5])
-    assert found.latency[:, 0].tolist() == [3, 4, 4, 4]
-    assert found.decided[:, 0].tolist() == [True, True, True, False]
-    assert found.classes[:, 0].tolist() == [1, 1, 1, 1]
+    margins, own = [0, 1.5, 2, 2.5], with_decision(network, MEAN)
+    decided, latency, classes, _ = decide_early(own, activity_of(outputs), margins)
+    assert latency[:, 0].tolist() == [3, 4, 4, 4]
+    assert decided[:, 0].tolist() == [True, True, True, False]
+    assert classes[:, 0].tolist() == [1, 1, 1, 1]
 
 
 def test_the_table_counts_labels_and_undecided_samples(network: FixedNetwork) -> None:
@@ -120,12 +121,13 @@ def test_larger_margins_wait_longer(seed: int, ignored: int, prediction: str) ->
     outputs = rng.integers(-(2**20), 2**20, (8, 6, 4))
     activity = Activity(outputs, (np.ones((8, 6, 3), np.int8),), 0)
     margins = [0, 1, 10, 50, np.inf]
-    found = decide_early(with_decision(network, decision), activity, margins)
-    assert (np.diff(found.latency, axis=0) >= 0).all()
-    assert (np.diff(found.decided.astype(int), axis=0) <= 0).all()
-    assert (found.sops == 3 * found.latency).all()
-    assert not found.decided[-1].any()
-    assert (found.classes[-1] == decision.predict(outputs)[:, 0]).all()
+    own = with_decision(network, decision)
+    decided, latency, classes, sops = decide_early(own, activity, margins)
+    assert (np.diff(latency, axis=0) >= 0).all()
+    assert (np.diff(decided, axis=0) <= 0).all()
+    assert (sops == 3 * latency).all()
+    assert not decided[-1].any()
+    assert (classes[-1] == decision.predict(outputs)[:, 0]).all()
 
 
 def test_what_cannot_be_decided_early(network: FixedNetwork) -> None:

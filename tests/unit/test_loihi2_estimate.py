@@ -448,7 +448,7 @@ def words(result: Result) -> str:
 def test_estimate_is_labeled_and_sourced(stored: Path, tmp_path: Path) -> None:
     verdict, *lines = command(stored).output.splitlines()
     low, high = (1e6 * each for each in stored_cost(read_run(stored)).dynamic)
-    assert verdict.startswith(f"About {low:,.3g} - {high:,.3g} uJ dynamic")
+    assert verdict.startswith(f"About {low:,.3g} to {high:,.3g} uJ dynamic")
     assert len(lines) < 10
     result = command(stored, "--all")
     assert_worked(result)
@@ -456,8 +456,7 @@ def test_estimate_is_labeled_and_sourced(stored: Path, tmp_path: Path) -> None:
     for part in (
         "An estimate, not a measurement; nothing here was verified on hardware.",
         "23.6 pJ quoted Davies et al. 2018",
-        "33.6 - 35.5 pJ published SANA-FE",
-        "static, chips in use",
+        "33.6 to 35.5 pJ published SANA-FE",
         "Left out: the host, the ways between it and the chip",
         f"synaptic operations {stored_cost(read_run(stored)).counts[e.SYNOPS]:,.1f}",
         f"neuron updates {15 * 40:,.1f}",
