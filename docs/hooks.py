@@ -73,8 +73,8 @@ def on_files(files: Files, config: Any) -> Files:
         for name, figure in PICTURES.items():
             drawn = Path(folder, name)
             files.append(File.generated(config, f"pictures/{name}", content=draw(figure, drawn)))
-        for name, drawing in (("rest.svg", rest), ("crossover.svg", crossover)):
-            files.append(File.generated(config, f"pictures/{name}", content=drawing()))
+        for name, drawing in {"rest": rest, "crossover": crossover, "chaos": chaos}.items():
+            files.append(File.generated(config, f"pictures/{name}.svg", content=drawing()))
     for notebook in sorted(ROOT.glob("docs/tutorials/*.ipynb")):
         page = f"tutorials/{notebook.stem}"
         text, pictures = executed(notebook)
@@ -228,5 +228,41 @@ def crossover() -> bytes:
         panel.set(xlabel="inputs and neurons that spike in a step (%)", ylabel="µJ per sample")
         panel.set_ylim(0)
         panel.legend(loc="upper left")
+
+    return svg(draw_on)
+
+
+def chaos() -> bytes:
+    """How many hidden neurons do something else after one input has changed in one step."""
+    from dataclasses import replace
+
+    import torch
+
+    from brf_lava.analysis.activity import run
+    from brf_lava.config.recipe import load_recipe
+    from brf_lava.ecg.task import load_synthetic
+    from brf_lava.train.model import Network
+
+    changed, scales = 100, (200.0, 60.0)  # the step; of weights, so that untrained neurons spike
+    drawn = Network(load_recipe("ecg-brf"), 4, 6, torch.Generator().manual_seed(0)).to_real()
+    hidden, readout = drawn.layers
+    weights, recurrent = scales[0] * hidden.weights, scales[1] * hidden.recurrent
+    network = replace(
+        drawn, layers=(replace(hidden, weights=weights, recurrent=recurrent), readout)
+    )
+    x = load_synthetic().test.first(100).time_major()
+    other = x.copy()
+    other[changed, :, 0] = 1 - other[changed, :, 0]
+    (spikes,), (others,) = run(network, x)[1], run(network, other)[1]
+
+    def draw_on(panel: Any) -> None:
+        steps = range(changed - 50, changed + 400)
+        for label, values in (
+            ("spikes", spikes[steps]),
+            ("neurons that spike in one of the two runs alone", spikes[steps] != others[steps]),
+        ):
+            panel.plot(steps, values.sum(axis=2).mean(axis=1), label=label, linewidth=1.0)
+        panel.set(xlabel=f"step; one input changes in step {changed}", ylabel="of 36 neurons")
+        panel.legend(loc="lower right")
 
     return svg(draw_on)

@@ -28,7 +28,6 @@ WEIGHT_BITS = range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)
 GRID = list(product(WEIGHT_BITS, (None, 12, 10, 8), (16, 12, 10)))
 ONE_AT_A_TIME = [point for point in GRID if sum(map(ne, point, GRID[0])) < 2]
 NAMES = "weight bits", "state bits", "parameter bits"
-LOSE = 0.5  # points, of the verdict
 
 Bits = tuple[int, ...]
 
@@ -127,7 +126,7 @@ def pareto(tried: Sequence[Trial]) -> list[Trial]:
     return best
 
 
-def verdict(tried: Sequence[Trial], best: Sequence[Trial], lose: float) -> str:
+def verdict(tried: Sequence[Trial], best: Sequence[Trial], lose: float = 0.5) -> str:
     """The least memory that loses no more than `lose` points."""
     found = next((each for each in best if each.lost <= lose), None)
     if found is None:

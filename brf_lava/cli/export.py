@@ -94,9 +94,11 @@ def export(
     with report.busy("comparing with the float network"):
         fidelity = measure_fidelity(answers(real, samples), exported, samples)
         proof = proof_lines(exported)
-    name = on_one_line(network)
+    both = fidelity.accuracies
+    scores = "accuracy {:.2%} in float, {:.2%} in integers; ".format(*both) if both else ""
     lines = [
-        f"Wrote {name}: {report.network_line(exported)}.",
+        f"Wrote {on_one_line(network)}: {report.network_line(exported)}; {scores}"
+        f"{fidelity.agreement:.2%} of predictions equal.",
         fidelity.table(what),
         *([bits.trial_table(what, tried, [best], "chosen")] if lose is not None else []),
         *report.stability_lines(reports),
@@ -104,15 +106,14 @@ def export(
         f"Next: {data.next_command('run', network)}",
     ]
     if fidelity.agreement < AGREES:
-        lines.insert(
-            1,
+        lines.append(
             f"Warning: only {fidelity.agreement:.1%} of the integers' predictions are the float "
             "network's. Try --rounding distilled if it was not, more --weight-bits or "
-            f"--state-bits, or train with --set weight_bits={min(weight_bits)}.",
+            f"--state-bits, or train with --set weight_bits={min(weight_bits)}."
         )
-    trials = {"trials": tried} if lose is not None else {}
     values = {"network": network, "model": model, "compared": fidelity, "on": what, "proof": proof}
-    return Result({**values, "layers": reports, **trials}, lines, [report.format_table(reports)])
+    values |= {"layers": reports} | ({} if lose is None else {"trials": tried})
+    return Result(values, lines, [report.format_table(reports)])
 
 
 @click.command("import", cls=Command)

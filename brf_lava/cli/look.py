@@ -205,5 +205,5 @@ def sweep_bits(
         stop = error
     best = bits.pareto(tried)
     values = {"samples": title, "trials": tried, "pareto": best}
-    lines = [bits.verdict(tried, best, bits.LOSE), bits.trial_table(title, tried, best, "pareto")]
+    lines = [bits.verdict(tried, best), bits.trial_table(title, tried, best, "pareto")]
     return Result({**values, "verdict": lines[0]}, lines, error=stop)
