@@ -73,8 +73,8 @@ def on_files(files: Files, config: Any) -> Files:
         for name, figure in PICTURES.items():
             drawn = Path(folder, name)
             files.append(File.generated(config, f"pictures/{name}", content=draw(figure, drawn)))
-        for name, drawing in {"rest": rest, "crossover": crossover, "chaos": chaos}.items():
-            files.append(File.generated(config, f"pictures/{name}.svg", content=drawing()))
+        for name, drawing in DRAWN.items():
+            files.append(File.generated(config, f"pictures/{name}", content=drawing()))
     for notebook in sorted(ROOT.glob("docs/tutorials/*.ipynb")):
         page = f"tutorials/{notebook.stem}"
         text, pictures = executed(notebook)
@@ -266,3 +266,6 @@ def chaos() -> bytes:
         panel.legend(loc="lower right")
 
     return svg(draw_on)
+
+
+DRAWN = {"rest.svg": rest, "crossover.svg": crossover, "chaos.svg": chaos}

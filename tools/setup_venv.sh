@@ -45,7 +45,10 @@ if [ "$torch" = cpu ]; then # uv knows where torch keeps its builds for the CPU
     "$here" -m pip install -qq --disable-pip-version-check --constraint constraints.txt uv
     # shellcheck disable=SC2086  # one word each
     "$here" -m uv pip install --quiet --python "$here" --constraint constraints.txt \
-        --torch-backend cpu --no-deps $builds
+        --torch-backend cpu --no-deps $builds || {
+        echo "error: torch's builds for the CPU could not be had. 'make setup' takes pip's choice." >&2
+        exit 1
+    }
 fi
 "$here" -m pip install -qq --disable-pip-version-check \
     --constraint constraints.txt --no-build-isolation --editable '.[dev]'

@@ -27,7 +27,7 @@ WEIGHT_BITS = range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)
 # Of weights, states and parameters; None: what each layer's range leaves
 GRID = list(product(WEIGHT_BITS, (None, 12, 10, 8), (16, 12, 10)))
 ONE_AT_A_TIME = [point for point in GRID if sum(map(ne, point, GRID[0])) < 2]
-NAMES = "weight bits", "state bits", "parameter bits"
+NAMES = "weight bits", "fraction bits of states", "parameter bits"
 
 Bits = tuple[int, ...]
 
@@ -135,7 +135,7 @@ def verdict(tried: Sequence[Trial], best: Sequence[Trial], lose: float = 0.5) ->
     bits = ", ".join(map(" ".join, zip(NAMES, values, strict=True)))
     part = found.memory_bits / max(each.memory_bits for each in tried)
     least = f"Least memory that loses at most {lose:g} points, {part:.0%} of the largest"
-    return f"{least}: {bits}; it keeps {found.kept:.2%}."
+    return f"{least}: {bits}; it keeps {found.kept:.2%}, ± {found.error:.2f} points."
 
 
 def trial_table(title: str, tried: Sequence[Trial], marked: Sequence[Trial], mark: str) -> Table:

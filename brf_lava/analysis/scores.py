@@ -89,7 +89,7 @@ class Fidelity:
 
 def fidelity_samples(train: Split, used: int, decision: Decision) -> tuple[Samples, str]:
     """Training samples after the first `used`, if there are enough, else all; and what they are."""
-    first, what = used, "training samples that the rounding was not fitted to"
+    first, what = used, "training samples that the rounding did not use"
     if len(train.x) - used < ENOUGH_SAMPLES:
         first, what = 0, "training samples, which the rounding used, too: the loss may look small"
     chosen = Split(train.x[first:], train.y[first:]).first(MOST_SAMPLES)

@@ -334,7 +334,7 @@ def compare_with_dense(network: NetworkShape, steps: int, means: Sequence[float]
     means: Spikes per sample, of the inputs and then of each layer.
     """
     synops = full = proxy = spiking = dense = idle = 0.0
-    for layer, arriving, own in zip(network.layers, means, means[1:], strict=False):
+    for layer, arriving, own in zip(network.layers, means[:-1], means[1:], strict=True):
         operations = layer.synops(arriving, own)
         synops, full = synops + operations, full + steps * layer.synapses
         proxy += operations * ADD_32

@@ -82,8 +82,8 @@ def report_command(
 ) -> Result:
     """Write one HTML page about networks: scores, signals, parameters, energy, provenance.
 
-    PATH: a model (.pt), a network (.h5), a run (.json), or a folder of them, as 'brf-lava
-    reproduce' makes. Files of one network are put together. The page needs no network, and can be
+    PATH: a model (.pt), a network (.h5), a run (.json), or a folder with such files at any depth.
+    Files of one network are put together. The page needs no network, and can be
     sent as it is.
 
     \b
@@ -106,6 +106,9 @@ def report_command(
     write_page(text, out, kind)
     size = out.stat().st_size
     lines = [f"Wrote {on_one_line(out)}, {size / 1e6:.1f} MB."]
+    if len(subjects) > 1:
+        groups = (" and ".join(path.name for path in each.files) for each in subjects)
+        lines.append(f"{len(subjects)} networks, by what the files say: {'; '.join(groups)}.")
     lines += map(on_one_line, missing)
     return Result({"report": out, "bytes": size, "left_out": missing}, lines)
 

@@ -275,10 +275,10 @@ def _draw_swept(
             raise CheckpointError(
                 f"{path}: a network in integers. Name the model it was exported from, a .pt file."
             )
-        test, kind = dataset.test.first(limit), dataset.source.kind
+        test = dataset.test.first(limit)
         samples = Samples(test.time_major(), test.y, decision)
         if retrain:
             how["pruned"] = pruned_and_retrained(load_checkpoint(path), dataset, retrain)
         found[str(path) if len(models) > 1 else path.name] = sweeps(names, network, samples, **how)
     what = f"{', '.join(found)}, {dataset.task}"
-    draw(figure, found, f"{what}: the first {len(test.y)} test samples of {kind}")
+    draw(figure, found, f"{what}: the first {len(test.y)} test samples")

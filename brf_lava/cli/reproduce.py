@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from brf_lava.reproduce.runs import Run
 
 
-PICTURE = "grid.png"
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -171,7 +170,7 @@ def _tables(out: Path, error: BaseException | None = None) -> Result:
     if any("variant" in line for line in lines):
         from brf_lava.analysis.sweeps import draw_grid
 
-        with PictureOptions(out / PICTURE).picture() as figure:
+        with PictureOptions(out / "grid.png").picture() as figure:
             draw_grid(figure, lines)
     shown += [*remarks, f"Wrote {', '.join(FILES)} in {on_one_line(out)}."]
     return Result({"folder": out, "lines": lines, "notes": remarks}, shown, error=error)

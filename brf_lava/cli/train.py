@@ -178,13 +178,10 @@ def train(
     lines: list[Any] = []
     for path, model in models:
         written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
-        following = data.next_command("export", path, "net.h5")
-        lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
+        following = f"Next: {data.next_command('export', path, 'net.h5')}"
         if not model.metrics.sops_per_sample:
-            lines.append(
-                "Warning: no hidden neuron spikes: all samples get the same answer. Try a range of "
-                "omega that holds the frequencies of the data, or a higher learning_rate."
-            )
+            following = "Warning: no hidden neuron spikes. Raise learning_rate, or change omega."
+        lines += [report.checkpoint_table(model), f"{written} {following}"]
     return Result({"models": [{"model": p, **each.summary()} for p, each in models]}, lines)
 
 
@@ -205,9 +202,10 @@ def recipe_for_task(
 
     own = task is not None and task.endswith(".toml")
     if name is None and stored is None and (own or task is None):
+        what = f"--task {data.locate(str(task))}" if own else "train"
         raise RecipeError(
-            f"{f'--task {task}' if own else 'train'}: name a shipped --task, such as ecg, or a "
-            "--recipe: ecg-brf if every step has a label, smnist-brf if every sample has one."
+            f"{what}: name a shipped --task, such as ecg, or a --recipe that suits your data; "
+            "docs/tutorials/own-data.md has one to begin with."
         )
     base = load_recipe(name) if name else stored or recipe_for(task or "")
     renamed = task is not None and (own or base is stored)

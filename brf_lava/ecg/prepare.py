@@ -64,8 +64,6 @@ class Segments:
 
     name: str  # of the record
     patient: str | None  # None if unknown
-    leads: tuple[str, ...]  # names of the two signals
-    signals: int  # of the record
     x: npt.NDArray[np.int8]  # spikes [B, 1300, 4]
     y: Labels  # classes [B, 1300]
     starts: npt.NDArray[np.int64]  # first step of each segment [B], at 250 Hz
@@ -111,13 +109,6 @@ class Prepared:
                 f"{len(unknown)} of {len(records)} records do not say whose they are "
                 f"({_some(unknown)}); each is taken for a patient of its own. Where that is wrong, "
                 "name their patients with --patients FILE."
-            )
-        several = [segments for segments in records if segments.signals > len(segments.leads)]
-        if several and self.settings.leads is None:
-            named = _some([f"{' and '.join(s.leads)} of {s.name}" for s in several])
-            yield (
-                f"{len(several)} of {len(records)} records with more than two signals: the first "
-                f"two are taken, {named}. Others are named with --leads."
             )
 
 
@@ -188,8 +179,6 @@ def read_segments(
     return Segments(
         name=record.name,
         patient=patient(record, patients or {}),
-        leads=record.leads,
-        signals=len(record.signals),
         x=encode_windows(windows[good], settings.encoding.threshold),
         y=y[good],
         starts=starts[good],

@@ -41,10 +41,11 @@ def render(subjects: Sequence[Subject], board: Loihi2Profile) -> tuple[str, list
     networks = [(each, parts(each, board, SIGNAL_BYTES // len(subjects))) for each in subjects]
     items = [item for _, titled in networks for _, items in titled for item in items]
     missing: dict[str, list[str]] = {}
-    for _, titled in networks:
+    for subject, titled in networks:
+        of = f"{subject.name}, " if len(subjects) > 1 else ""
         for title, kind, item in ((title, *each) for title, items in titled for each in items):
-            if kind in {"missing", "hint"}:
-                missing.setdefault(item[0].lower() + item[1:], []).append(title)
+            if kind == "missing":
+                missing.setdefault(item[0].lower() + item[1:], []).append(f"{of}{title}")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {}  # Bokeh's order of keys counts
     text = environment.from_string(TEMPLATE.read_text("utf-8")).render(

@@ -1,9 +1,8 @@
 """What a report says of each network, part by part.
 
 A part yields its items: "text", "table" (headings, rows of cells; a cell is a text, or a text with
-the shade of its background, 0..1), "figure", "signals", "code", "missing", which says what it needs
-to show more, and "hint", the same for the author of the page alone. An error, as for lack of data,
-ends it with that.
+the shade of its background, 0..1), "figure", "signals", "code", and "missing", which says what it
+needs to show more. An error, as for lack of data, ends it with that.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,10 +25,10 @@ from brf_lava.analysis.resonators import Resonators, training
 from brf_lava.analysis.scores import class_scores, confusion, errors_per_sample
 from brf_lava.board import energy
 from brf_lava.board.describe import NetworkShape
-from brf_lava.board.fits import LAYER_COLUMNS, TITLES, layer_rows, place
+from brf_lava.board.fits import LAYER_COLUMNS, TITLES, Placement, layer_rows, place
 from brf_lava.config.profile import Loihi2Profile
 from brf_lava.ecg.spec import ECG
-from brf_lava.errors import BrfLavaError, DataError
+from brf_lava.errors import BrfLavaError, DataError, DoesNotFitError
 from brf_lava.export.dequantize import dequantize_layer
 from brf_lava.inspection import figures
 from brf_lava.inspection.describe import describe_network, shown
@@ -42,7 +42,6 @@ Item = tuple[str, Any]
 T = TypeVar("T")
 MODEL = "name the model, a .pt file, too."
 NETWORK = "name the network in integers, a .h5 file, too."
-BACKENDS = {"sim": "Lava", "loihi2": "Loihi 2"}
 RANGE_SAMPLES = 32
 UJ, MS, PJ = 1e-6, 1e-3, 1e-12  # in J and s
 COLUMNS = (
@@ -83,7 +82,7 @@ def _need(value: T | None, remedy: str) -> T:
 
 def heading(subjects: Sequence[Subject]) -> str:
     """What the page is about: the task, and the network or how many there are."""
-    tasks = ", ".join(dict.fromkeys(str(each.about.task) for each in subjects))
+    tasks = ", ".join(dict.fromkeys(Path(str(each.about.task)).stem for each in subjects))
     one, *more = subjects
     alone = one.name if one.ready is None else network_line(one.ready)
     return f"{tasks}: {f'{len(subjects)} networks' if more else alone}"
@@ -95,7 +94,8 @@ def verdict(subject: Subject, board: Loihi2Profile) -> Iterator[str]:
     of = "steps" if about.decision.prediction == "each-step" else "samples"
     best: Any = next(iter(runs.values()), None)
     if floats := (best and best.reference) or about.metrics:
-        yield f"As trained, the network is right in {floats.accuracy:.2%} of the test {of}."
+        data = f" of {about.data.description.partition(': ')[0]}" if about.data else ""
+        yield f"As trained, the network is right in {floats.accuracy:.2%} of the test {of}{data}."
     if best is None:
         return
     bits = " and ".join(map(str, sorted(set(about.weight_bits)))) or "few"
@@ -109,15 +109,14 @@ def verdict(subject: Subject, board: Loihi2Profile) -> Iterator[str]:
         if run.checked:
             equal = "the same as the engine, in every spike and every output"
             yield f"{name} computed {equal} of {run.samples:,} samples."
-    shape, found = _comparison(subject, best)
-    share = f"does {found.share:.1%} of the operations of a dense network of its size and bits"
+    _, found = _comparison(subject, best)
+    share = f"does {found.share:.1%} of the operations of a dense network of its size"
     yield f"It sends {best.cost.sops:,.1f} spikes a sample and {share}."
-    times = f"{found.spiking / found.dense:.2f} times the energy of that one, memory included"
-    placement = place(shape, board)
-    cores = f"does not fit {board.board}"
-    if not placement.violations:
-        cores = f"fits {board.board} (cores: {placement.cores:,}, chips: {placement.chips:,})"
-    yield f"By estimate, not by measurement, it needs {times}, and {cores}."
+    with suppress(DoesNotFitError):
+        placement, cost = _estimate(subject, best, board)
+        where = f"On the Loihi 2 board {board.board} (cores: {placement.cores:,})"
+        needs = f"{cost.dynamic.shown(UJ)} uJ dynamic and {cost.seconds.shown(MS)} ms"
+        yield f"{where} a sample would take {needs}: an estimate, with constants of Loihi 1."
 
 
 def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]]]:
@@ -134,7 +133,7 @@ def _systems(subject: Subject) -> Iterator[tuple[str, list[str]]]:
         spikes: list[float] = []
         with suppress(BrfLavaError):
             x, layers = subject.split.x, _need(subject.float_spikes, MODEL)
-            spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers)]
+            spikes = [np.count_nonzero(x) / len(x), *(float(layer.sum()) for layer in layers), 0.0]
         cells = _measures(metrics, metrics.sops_per_sample, subject.shapes, spikes)
         yield f"float, {metrics.device}", [*cells, "", "", f"{metrics.samples:,}", ""]
     for name, run in _results(subject).items():
@@ -150,7 +149,7 @@ def _results(subject: Subject) -> dict[str, Any]:
     with suppress(BrfLavaError):
         found["engine"] = _need(subject.engine, NETWORK)[0]
     for run in subject.runs:
-        found.setdefault(BACKENDS.get(run.backend, "engine"), run)
+        found.setdefault({"sim": "Lava", "loihi2": "Loihi 2"}.get(run.backend, "engine"), run)
     return found
 
 
@@ -158,6 +157,16 @@ def _comparison(subject: Subject, run: Any) -> tuple[NetworkShape, energy.Compar
     """The network's sizes, and its energy next to that of a dense one."""
     shape = NetworkShape(str(subject.about.task), tuple(layer.shape for layer in run.layers))
     return shape, energy.compare_with_dense(shape, run.steps, _means(run))
+
+
+def _estimate(
+    subject: Subject, run: Any, board: Loihi2Profile
+) -> tuple[Placement, energy.Estimate]:
+    """Where the network would be on a board, and its cost there. Raises: DoesNotFitError."""
+    placement = place(_comparison(subject, run)[0], board)
+    placement.require_fit(subject.name)
+    peaks = [float(each.peak) for each in (run.inputs, *(e.spikes for e in run.layers))]
+    return placement, energy.estimate(placement, run.steps, _means(run), peaks)
 
 
 def _means(run: Any) -> list[float]:
@@ -178,10 +187,6 @@ def about(subject: Subject) -> Iterator[Item]:
     """What it is, in a few lines."""
     lines = describe_network(subject).items()
     yield "table", ((), [(name, shown(value)) for name, value in lines])
-    for key, title in BACKENDS.items():
-        if all(run.backend != key for run in subject.runs):
-            how = f"name a run of 'brf-lava run --backend {key} --out RUN.json', too"
-            yield "hint", f"Without {title}; {how}."
     samples, source = len(subject.split.x), subject.dataset.source
     yield "text", f"Run for this page: {samples:,} test samples of {source.description}."
     if not subject.has_own_data:
@@ -244,7 +249,9 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
             break
     yield "text", f"{len(samples)} of {len(errors)} samples, the worst included; answers: {kind}."
     if one.leads:
-        late = f" Labels trail it by {one.delay} steps, which its colors allow for."
+        late = f" Labels trail it by {one.delay} steps, which its colors allow for." * (
+            one.delay > 0
+        )
         yield "text", f"The signal is rebuilt from its level crossings and colored by label.{late}"
     ends = None if spikes else (low * dataset.input_scale, high * dataset.input_scale)
     panels = figures.time_panels(one, ends)
@@ -333,7 +340,7 @@ def ranges(subject: Subject) -> Iterator[Item]:
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
     run: Any = subject.runs[0] if subject.runs else _need(subject.engine, NETWORK)[0]
-    shape, found = _comparison(subject, run)
+    _, found = _comparison(subject, run)
     rows = {
         "spike count proxy, no memory": found.proxy,
         "spiking, memory included": found.spiking,
@@ -342,13 +349,12 @@ def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     cells = [(name, f"{value * PJ / UJ:,.4g}") for name, value in rows.items()]
     yield "table", (("45 nm, Horowitz 2014", "uJ per sample"), cells)
     less = f"With at most {found.crossover:.1%} of them it would need less than the dense one."
-    less = less if found.crossover > 0 else "Updating its neurons alone takes more."
+    less = (
+        less if found.crossover > 0 else "Updating its neurons alone takes more than the dense one."
+    )
     yield "text", f"It does {found.share:.1%} of all synaptic operations. {less}"
     yield "figure", figures.energy_over_spikes(found)
-    placement = place(shape, board)
-    placement.require_fit(subject.name)
-    peaks = [float(each.peak) for each in (run.inputs, *(e.spikes for e in run.layers))]
-    cost = energy.estimate(placement, run.steps, _means(run), peaks)
+    _, cost = _estimate(subject, run, board)
     yield (
         "text",
         f"Estimate for {board.board}, not measured: {cost.dynamic.shown(UJ)} uJ dynamic, "

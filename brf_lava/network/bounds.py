@@ -165,5 +165,7 @@ def proof_lines(network: FixedNetwork) -> list[str]:
     bits = ", ".join(f"{kind}s {used[kind]} of {width}" for kind, width in WIDTHS.items())
     return found or [
         f"Cannot overflow, whatever the inputs: {bits} bits.",
-        f"May saturate: {', '.join(limited)}." if limited else "No state can saturate.",
+        f"Can saturate if the input is at its worst: {', '.join(limited)}."
+        if limited
+        else "No state can saturate.",
     ]

@@ -5,7 +5,7 @@ Tensors [batch, channels, time] are views of time-major memory: blocks in a row 
 
 from __future__ import annotations
 
-import warnings
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -32,6 +32,7 @@ Hook = Callable[[Tensor], Tensor]
 
 # A block warns after this many training calls without a spike. The ECG recipes spike before
 # call 40, at learning rates that let their weights grow that fast.
+LOGGER = logging.getLogger(__name__)
 SILENT_CALLS = 100
 
 
@@ -82,11 +83,11 @@ class NeuronBlock(nn.Module, ABC):
         if self.training and family.spiking and self._silent_calls < SILENT_CALLS:
             self._silent_calls = SILENT_CALLS + 1 if bool(x.any()) else self._silent_calls + 1
             if self._silent_calls == SILENT_CALLS:
-                warnings.warn(
-                    f"{family.name} block of {x.shape[1]} neurons: no spike in its first "
-                    f"{SILENT_CALLS} calls, and without spikes it hardly learns. Raise "
-                    "weight_scale (100 suits resonators with dt = 0.01) or the learning rate.",
-                    stacklevel=5,
+                LOGGER.warning(
+                    "Notice: %s block of %d neurons: no spike in its first %d calls, and without "
+                    "spikes it hardly learns. Raise the learning rate, or the weight_scale of a "
+                    "SLAYER block (100 suits resonators with dt = 0.01).",
+                    *(family.name, x.shape[1], SILENT_CALLS),
                 )
         if not self.count_log:
             return x

@@ -113,10 +113,7 @@ def fetch(source: Source, folder: Path, on_file: Callable[[str, int, int], None]
 
 
 def download(url: str, path: Path, known_hash: str = "", kind: Kind = PUBLISHED) -> None:
-    """Download a file, unless it is there with a hash as in `Source.hashes`; errors as `fetch`.
-
-    On a terminal a bar shows how far it is.
-    """
+    """Download a file, unless it is there with a hash as in `Source.hashes`; errors as `fetch`."""
     import pooch
 
     algorithm, _, digest = known_hash.partition(":")

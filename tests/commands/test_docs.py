@@ -113,10 +113,13 @@ def test_the_blocks_of_a_page_run(page: Path, folder: Path, exported: Path) -> N
     assert ran
 
 
-def test_the_example_that_is_included_is_complete() -> None:
+def test_the_examples_on_the_pages_are_those_of_the_folder() -> None:
     """Everything that a page includes is there; MkDocs would stop otherwise."""
+    examples = {path.name: path.read_text() for path in (ROOT / "examples").rglob("*.toml")}
     for page in DOCS.rglob("*.md"):
         text = page.read_text()
+        for _, title, block in BLOCK.findall(text):
+            assert block == examples.get(title, block), f"{page.name}: {title}"
         included = re.findall(r'^--8<-- "(.*)"$', text, re.MULTILINE)
         assert len(included) == text.count("--8"), page.name  # a formatter may damage one
         for path in included:

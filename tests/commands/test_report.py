@@ -168,6 +168,17 @@ def test_the_page_is_one_file_that_asks_for_nothing(written: Path) -> None:
     result = json.loads((written.parent / "run.json").read_text())["result"]
     assert f"it is right in {result['accuracy']:.2%}, and answers like" in text
     assert f"<h1>{DATASET.task}: 4 - " in text
+    (subject,) = find_subjects([written.parent], lambda *_: DATASET, 1000)
+    columns, rows = parts.overview([subject])
+    (floats, integers) = (dict(zip(columns, row, strict=True)) for row in rows)
+    ours, theirs = (
+        float(each["synaptic operations"].replace(",", "")) for each in (floats, integers)
+    )
+    assert subject.float_spikes is not None
+    sent = sum(float(layer.sum()) for layer in subject.float_spikes)
+    came = np.count_nonzero(DATASET.test.x) / len(DATASET.test.x)
+    assert ours == pytest.approx(7 * (came + sent) + 6 * sent, abs=1)  # 4-7-6, recurrent
+    assert theirs == pytest.approx(ours, rel=0.2)
     assert_worked(brf_lava("report", written.parent / "net.h5", "-o", written))  # replaces its own
 
 

@@ -302,7 +302,9 @@ def test_the_proof_says_what_saturates_and_how_many_bits_are_used(tmp_path: Path
         f"Cannot overflow, whatever the inputs: currents {used['current']} of 32, states 24 of 24, "
         f"products {used['product']} of 64, sums {used['sum']} of 64 bits."
     )
-    assert "May saturate: hidden1.u (12 neurons), hidden1.v (" in second
+    assert (
+        "Can saturate if the input is at its worst: hidden1.u (12 neurons), hidden1.v (" in second
+    )
     assert "readout" not in second
     write_network(network, tmp_path / "net.h5")
     assert f"\n{first}\n{second}\n" in printed("verify", tmp_path / "net.h5", "--steps", 5)
