@@ -28,6 +28,7 @@ WEIGHT_BITS = range(WEIGHT_BITS_MAX, WEIGHT_BITS_MIN - 1, -1)
 GRID = list(product(WEIGHT_BITS, (None, 12, 10, 8), (16, 12, 10)))
 ONE_AT_A_TIME = [point for point in GRID if sum(map(ne, point, GRID[0])) < 2]
 NAMES = "weight bits", "fraction bits of states", "parameter bits"
+LOSE = 0.5  # points, in the verdict of a sweep
 
 Bits = tuple[int, ...]
 
@@ -126,16 +127,16 @@ def pareto(tried: Sequence[Trial]) -> list[Trial]:
     return best
 
 
-def verdict(tried: Sequence[Trial], best: Sequence[Trial], lose: float = 0.5) -> str:
-    """The least memory that loses no more than `lose` points."""
-    found = next((each for each in best if each.lost <= lose), None)
+def verdict(tried: Sequence[Trial], best: Sequence[Trial]) -> str:
+    """The least memory that loses no more than `LOSE` points."""
+    found = next((each for each in best if each.lost <= LOSE), None)
     if found is None:
-        return f"None loses at most {lose:g} points; least: {min(each.lost for each in tried):.2f}."
+        return f"None loses at most {LOSE:g} points; least: {min(each.lost for each in tried):.2f}."
     values = (_listed(found.weight_bits), _listed(found.state_bits), str(found.parameter_bits))
     bits = ", ".join(map(" ".join, zip(NAMES, values, strict=True)))
     part = found.memory_bits / max(each.memory_bits for each in tried)
-    least = f"Least memory that loses at most {lose:g} points, {part:.0%} of the largest"
-    return f"{least}: {bits}; it keeps {found.kept:.2%}, ± {found.error:.2f} points."
+    lost = f"{found.kept:.2%} kept, {found.lost:.2f} ± {found.error:.2f} points lost"
+    return f"Least memory, {part:.0%}, that loses at most {LOSE:g} points: {bits}; {lost}."
 
 
 def trial_table(title: str, tried: Sequence[Trial], marked: Sequence[Trial], mark: str) -> Table:

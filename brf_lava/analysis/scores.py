@@ -16,7 +16,7 @@ from brf_lava.network.decision import Decision
 
 AGREES = 0.9  # share of equal predictions from which on integers keep to the float network
 MOST_SAMPLES = 1000
-ENOUGH_SAMPLES = 50  # that rounding was not fitted to; where there are fewer, all are taken
+ENOUGH_SAMPLES = 50  # that the rounding did not use; where there are fewer, all are taken
 
 
 def confusion(

@@ -124,12 +124,8 @@ def _placement_tables(placement: Placement, lengths: Sequence[str]) -> Iterator[
     from brf_lava import report
     from brf_lava.board.fits import LAYER_COLUMNS, layer_rows
 
-    columns = (
-        "layer",
-        *(f">{each}" for each in LAYER_COLUMNS[1:-1]),
-        ">program",
-        LAYER_COLUMNS[-1],
-    )
+    sizes = (f">{each}" for each in LAYER_COLUMNS[1:-1])
+    columns = ("layer", *sizes, ">program", LAYER_COLUMNS[-1])
     layers = zip(layer_rows(placement), lengths, strict=True)
     yield report.table("Layers", columns, ((*row[:-1], length, row[-1]) for row, length in layers))
     rows: list[tuple[str, ...]] = []

@@ -107,8 +107,8 @@ def report_command(
     size = out.stat().st_size
     lines = [f"Wrote {on_one_line(out)}, {size / 1e6:.1f} MB."]
     if len(subjects) > 1:
-        groups = (" and ".join(path.name for path in each.files) for each in subjects)
-        lines.append(f"{len(subjects)} networks, by what the files say: {'; '.join(groups)}.")
+        names = ", ".join(on_one_line(each.name) for each in subjects)
+        lines.append(f"{len(subjects)} networks, by what the files say: {names}.")
     lines += map(on_one_line, missing)
     return Result({"report": out, "bytes": size, "left_out": missing}, lines)
 
@@ -193,7 +193,7 @@ def sweep_bits(
     steps = rounding_steps(trained, rounding)
     trial = bits.trials(trained.to_real(), rounded, samples, board, steps)
     points = bits.GRID if full else bits.ONE_AT_A_TIME
-    title = f"{model.name}: the first {len(test.x)} test samples of {dataset.task}"
+    title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"
     tried, stop = [trial(points[0][0])], None
     try:
         for weights, states, parameters in points[1:]:

@@ -281,4 +281,4 @@ def _draw_swept(
             how["pruned"] = pruned_and_retrained(load_checkpoint(path), dataset, retrain)
         found[str(path) if len(models) > 1 else path.name] = sweeps(names, network, samples, **how)
     what = f"{', '.join(found)}, {dataset.task}"
-    draw(figure, found, f"{what}: the first {len(test.y)} test samples")
+    draw(figure, found, f"{what}: the first {len(test.y)} test samples of {dataset.source.kind}")

@@ -178,10 +178,10 @@ def train(
     lines: list[Any] = []
     for path, model in models:
         written = f"Wrote {on_one_line(path)} and {on_one_line(metrics_path(path))}."
-        following = f"Next: {data.next_command('export', path, 'net.h5')}"
+        following = data.next_command("export", path, "net.h5")
+        lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
         if not model.metrics.sops_per_sample:
-            following = "Warning: no hidden neuron spikes. Raise learning_rate, or change omega."
-        lines += [report.checkpoint_table(model), f"{written} {following}"]
+            lines.append("Warning: no hidden neuron spikes. Train longer, or raise learning_rate.")
     return Result({"models": [{"model": p, **each.summary()} for p, each in models]}, lines)
 
 

@@ -122,13 +122,13 @@ def classify_record(
     return RecordLabels(**vars(source), steps=steps, windows=windows, skipped=skipped, sops=sops)
 
 
-def check_network(network: FixedNetwork, what: str) -> None:
+def check_network(network: FixedNetwork, what: str, classes: int = len(ECG.classes)) -> None:
     """Raises: NetworkFileError unless the network is for the ecg task, which `what` needs."""
     found = (network.provenance.get("task"), network.inputs, network.classes)
-    if found != (ECG.name, ECG.inputs, len(ECG.classes)):
+    if found != (ECG.name, ECG.inputs, classes):
         raise NetworkFileError(
             f"{what}: the network is for task {found[0]!r} with {found[1]} inputs and {found[2]} "
-            f"classes; one for {ECG.name}, {ECG.inputs} inputs and {len(ECG.classes)} classes is "
+            f"classes; one for {ECG.name}, {ECG.inputs} inputs and {classes} classes is "
             "needed. Name such a network."
         )
 
@@ -210,7 +210,7 @@ class LiveEcg:
     """
 
     def __init__(self, network: FixedNetwork, scale: Sequence[float]) -> None:
-        check_network(network, "--lead-scale")
+        check_network(network, "--lead-scale", network.classes)
         if len(scale) != LEADS or not all(0 < value < np.inf for value in scale):
             raise ParameterError(
                 f"--lead-scale {','.join(f'{value:g}' for value in scale)}: {LEADS} positive "

@@ -36,7 +36,7 @@ def describe(path: Path) -> Lines:
     if known(path):
         return describe_network(find_subjects([path], _no_data, 1)[0])
     readers = {".pt": _torch, ".json": _json, ".jsonl": _metrics, ".toml": _toml, ".h5": _hdf5}
-    with reading(path, f"one of {READ}", DataError, REMEDY):
+    with reading(path, "a file of brf-lava", DataError, REMEDY):
         return readers[path.suffix](path)
 
 

@@ -45,7 +45,7 @@ def render(subjects: Sequence[Subject], board: Loihi2Profile) -> tuple[str, list
         of = f"{subject.name}, " if len(subjects) > 1 else ""
         for title, kind, item in ((title, *each) for title, items in titled for each in items):
             if kind == "missing":
-                missing.setdefault(item[0].lower() + item[1:], []).append(f"{of}{title}")
+                missing.setdefault(item.removeprefix("Left out: "), []).append(f"{of}{title}")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {}  # Bokeh's order of keys counts
     text = environment.from_string(TEMPLATE.read_text("utf-8")).render(

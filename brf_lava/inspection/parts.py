@@ -82,41 +82,40 @@ def _need(value: T | None, remedy: str) -> T:
 
 def heading(subjects: Sequence[Subject]) -> str:
     """What the page is about: the task, and the network or how many there are."""
-    tasks = ", ".join(dict.fromkeys(Path(str(each.about.task)).stem for each in subjects))
+    tasks = dict.fromkeys(Path(each.about.task or "no task").stem for each in subjects)
     one, *more = subjects
     alone = one.name if one.ready is None else network_line(one.ready)
-    return f"{tasks}: {f'{len(subjects)} networks' if more else alone}"
+    return f"{', '.join(tasks)}: {f'{len(subjects)} networks' if more else alone}"
 
 
 def verdict(subject: Subject, board: Loihi2Profile) -> Iterator[str]:
     """One network in a few sentences, for who reads no further."""
-    about, runs = subject.about, _results(subject)
+    about, runs, best = subject.about, _results(subject), _largest(subject)
     of = "steps" if about.decision.prediction == "each-step" else "samples"
-    best: Any = next(iter(runs.values()), None)
-    if floats := (best and best.reference) or about.metrics:
-        data = f" of {about.data.description.partition(': ')[0]}" if about.data else ""
-        yield f"As trained, the network is right in {floats.accuracy:.2%} of the test {of}{data}."
+    floats = best.reference if best else about.metrics
+    if floats and about.data:
+        data = about.data.description.partition(": ")[0]
+        yield f"As trained, it is right in {floats.accuracy:.2%} of the test {of} of {data}."
     if best is None:
         return
-    bits = " and ".join(map(str, sorted(set(about.weight_bits)))) or "few"
-    same = (
-        ""
-        if best.agreement is None
-        else f", and answers like the trained one in {best.agreement:.2%}"
-    )
-    yield f"In integers, weights of {bits} bits, it is right in {best.accuracy:.2%}{same}."
+    if any(best.per_sample.get("counted", [1])):
+        bits = " and ".join(map(str, sorted(set(about.weight_bits)))) or "few"
+        same = "" if subject.stored is None else ", other than the trained one was measured on"
+        if floats and best.agreement is not None:
+            same = f", and answers like the trained one in {best.agreement:.2%}"
+        right = f"right in {best.accuracy:.2%} of {best.samples:,} samples{same}"
+        yield f"In integers, weights of {bits} bits, it is {right}."
     for name, run in runs.items():
         if run.checked:
             equal = "the same as the engine, in every spike and every output"
             yield f"{name} computed {equal} of {run.samples:,} samples."
-    _, found = _comparison(subject, best)
-    share = f"does {found.share:.1%} of the operations of a dense network of its size"
-    yield f"It sends {best.cost.sops:,.1f} spikes a sample and {share}."
+    sent = f"It sends {best.cost.sops:,.1f} hidden spikes a sample"
     with suppress(DoesNotFitError):
         placement, cost = _estimate(subject, best, board)
-        where = f"On the Loihi 2 board {board.board} (cores: {placement.cores:,})"
         needs = f"{cost.dynamic.shown(UJ)} uJ dynamic and {cost.seconds.shown(MS)} ms"
-        yield f"{where} a sample would take {needs}: an estimate, with constants of Loihi 1."
+        where = f"the Loihi 2 board {board.board} (cores: {placement.cores:,})"
+        sent += f", and would take {needs} on {where}: an estimate, with constants of Loihi 1"
+    yield f"{sent}."
 
 
 def overview(subjects: Sequence[Subject]) -> tuple[Sequence[str], list[list[str]]]:
@@ -148,9 +147,13 @@ def _results(subject: Subject) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with suppress(BrfLavaError):
         found["engine"] = _need(subject.engine, NETWORK)[0]
-    for run in subject.runs:
-        found.setdefault({"sim": "Lava", "loihi2": "Loihi 2"}.get(run.backend, "engine"), run)
-    return found
+    names = {"sim": "Lava", "loihi2": "Loihi 2"}
+    return found | {names.get(run.backend, "engine"): run for run in subject.runs}
+
+
+def _largest(subject: Subject) -> Any:
+    """The result over the most samples; None where there is none."""
+    return max(_results(subject).values(), key=lambda run: run.samples, default=None)
 
 
 def _comparison(subject: Subject, run: Any) -> tuple[NetworkShape, energy.Comparison]:
@@ -190,7 +193,7 @@ def about(subject: Subject) -> Iterator[Item]:
     samples, source = len(subject.split.x), subject.dataset.source
     yield "text", f"Run for this page: {samples:,} test samples of {source.description}."
     if not subject.has_own_data:
-        yield "text", "These are not the data of the training; name those with --data."
+        yield "missing", "These are not the data of the training; name those with --data."
 
 
 def classes(subject: Subject) -> Iterator[Item]:
@@ -339,7 +342,7 @@ def ranges(subject: Subject) -> Iterator[Item]:
 
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
-    run: Any = subject.runs[0] if subject.runs else _need(subject.engine, NETWORK)[0]
+    run: Any = _need(_largest(subject), NETWORK)
     _, found = _comparison(subject, run)
     rows = {
         "spike count proxy, no memory": found.proxy,
@@ -348,10 +351,9 @@ def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     }
     cells = [(name, f"{value * PJ / UJ:,.4g}") for name, value in rows.items()]
     yield "table", (("45 nm, Horowitz 2014", "uJ per sample"), cells)
-    less = f"With at most {found.crossover:.1%} of them it would need less than the dense one."
-    less = (
-        less if found.crossover > 0 else "Updating its neurons alone takes more than the dense one."
-    )
+    less = "Updating its neurons alone takes more than the dense one."
+    if found.crossover > 0:
+        less = f"With at most {found.crossover:.1%} of them it would need less than the dense one."
     yield "text", f"It does {found.share:.1%} of all synaptic operations. {less}"
     yield "figure", figures.energy_over_spikes(found)
     _, cost = _estimate(subject, run, board)

@@ -197,7 +197,7 @@ def find_subjects(paths: Sequence[Path], load: Load, limit: int) -> list[Subject
         files |= dict.fromkeys(filter(known, sorted(path.rglob("*"))) if path.is_dir() else [path])
     for path in files or paths:
         if not known(path):
-            what = "no file of brf-lava that says something of a network"
+            what = "no model, network or run of brf-lava is there"
             raise DataError(
                 f"{path}: {what if path.exists() else 'does not exist'}. Name a model (.pt), a "
                 "network (.h5), a run (.json), or a folder with such files."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ def refuse_others(path: Path, kind: str, fault: Callable[[str], BrfLavaError]) -
     """Raises: the error of `fault` where one of the `MISTAKEN` lies that is no `kind` of them."""
     for other, (pattern, remedy) in MISTAKEN.items():
         if other != kind and begins(path, pattern):
-            raise fault(f"{path}: this is {other}, not {kind}. {remedy.format(path)}")
+            words = remedy.format(shlex.quote(str(path)))
+            raise fault(f"{path}: looks like {other}, not {kind}. {words}")
 
 
 @dataclass(frozen=True)

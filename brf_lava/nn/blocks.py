@@ -32,8 +32,8 @@ Hook = Callable[[Tensor], Tensor]
 
 # A block warns after this many training calls without a spike. The ECG recipes spike before
 # call 40, at learning rates that let their weights grow that fast.
-LOGGER = logging.getLogger(__name__)
 SILENT_CALLS = 100
+LOGGER = logging.getLogger(__name__)
 
 
 class NeuronBlock(nn.Module, ABC):

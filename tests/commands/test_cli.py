@@ -224,14 +224,14 @@ def test_sweep_bits_shows_every_point(
     assert second[:4] == ["3,3,3", "9,9", "12", f"{100 * right:.2f}"]
     assert "yes" in (first[-1], second[-1])
     chosen = {"8,8,8": first, "3,3,3": second}
-    verdict = re.search(r"Least memory.*: weight bits (\d,\d,\d), .* it keeps ([\d.]+)%\.", table)
+    verdict = re.search(r"Least memory.*: weight bits (\d,\d,\d), .*; ([\d.]+)% kept, ", table)
     lost = {each: float(row[4].split(" ")[0]) for each, row in chosen.items()}
-    if min(lost.values()) <= 0.5:
-        assert verdict is not None
-        assert chosen[verdict[1]][3] == verdict[2]
-        assert verdict[1] == ("3,3,3" if lost["3,3,3"] <= 0.5 else "8,8,8")
-    else:
-        assert "None loses at most 0.5 points" in table
+    assert lost["8,8,8"] <= bits.LOSE
+    assert verdict is not None
+    assert chosen[verdict[1]][3] == verdict[2]
+    assert verdict[1] == ("3,3,3" if lost["3,3,3"] <= bits.LOSE else "8,8,8")
+    monkeypatch.setattr(bits, "LOSE", -100)
+    assert "None loses at most -100 points; least: " in printed(*words)
 
 
 def test_a_stopped_sweep_shows_what_is_done(

@@ -166,7 +166,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(written: Path) -> None:
     assert "name a run of" not in text
     assert text.count("Left out") == 0
     result = json.loads((written.parent / "run.json").read_text())["result"]
-    assert f"it is right in {result['accuracy']:.2%}, and answers like" in text
+    assert f"right in {result['accuracy']:.2%} of {len(DATASET.test.x)} samples, and an" in text
     assert f"<h1>{DATASET.task}: 4 - " in text
     (subject,) = find_subjects([written.parent], lambda *_: DATASET, 1000)
     columns, rows = parts.overview([subject])
@@ -188,7 +188,7 @@ def test_what_is_missing_is_said_where_it_is_missing(folder: Path, tmp_path: Pat
     said = printed("report", tmp_path / "model.pt", "-o", out)
     text = out.read_text()
     assert "Left out: name the network in integers" in text
-    assert "Ranges and integer formats, Energy: left out: name the network in integers" in said
+    assert "Ranges and integer formats, Energy: name the network in integers" in said
     assert "model.jsonl" in text
     printed("report", folder / "net.h5", "-o", out)
     assert "Left out: name the model, a .pt file, too." in out.read_text()
@@ -224,7 +224,7 @@ def test_wrong_paths_are_one_line(folder: Path, tmp_path: Path) -> None:
     assert_failed(
         brf_lava("report", folder / "model.jsonl"),
         2,
-        "says something of a network",
+        "is there. Name",
         "Name a model (.pt)",
     )
     assert_failed(brf_lava("report", tmp_path), 2, "Name a model (.pt)")
@@ -291,11 +291,54 @@ def test_graded_inputs_below_zero_reach_the_page(tmp_path: Path) -> None:
     assert "<h3>Over time</h3>" in page.render([subject], parts_board())[0]
 
 
+def test_a_verdict_compares_on_the_same_samples(written: Path) -> None:
+    files = [written.parent / name for name in ("model.pt", "net.h5", "run.json")]
+    (subject,) = find_subjects(files, lambda *_: DATASET, 2)
+    result, found = subject.runs[0], " ".join(parts.verdict(subject, parts_board()))
+    assert result.reference is not None
+    assert result.samples > 2
+    assert f"As trained, it is right in {result.reference.accuracy:.2%}" in found
+    assert f"right in {result.accuracy:.2%} of {result.samples} samples, and answers" in found
+    assert f"sends {result.cost.sops:,.1f} hidden spikes" in found
+    (energy,) = (
+        part for title, part in parts.parts(subject, parts_board(), 1) if title == "Energy"
+    )
+    dynamic = re.search("would take (.*?) uJ dynamic", found)
+    assert dynamic is not None
+    assert any(f": {dynamic[1]} uJ dynamic" in item for kind, item in energy if kind == "text")
+
+
+def test_a_verdict_says_nothing_where_no_label_counts(folder: Path) -> None:
+    test = replace(DATASET.test, y=np.full_like(DATASET.test.y, UNLABELED))
+    (subject,) = find_subjects([folder / "net.h5"], lambda *_: replace(DATASET, test=test), 2)
+    found = " ".join(parts.verdict(subject, parts_board()))
+    assert "In integers" not in found
+    assert "hidden spikes" in found
+
+
+def test_several_networks_are_named(written: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    shutil.copy(written.parent / "model.pt", tmp_path / "a")
+    network, _ = read_network(written.parent / "net.h5")
+    write_network(replace(network, provenance={}), tmp_path / "b" / "net.h5")
+    out = tmp_path / "page.html"
+    said = printed("report", tmp_path, "-o", out)
+    assert "2 networks, by what the files say: a/model.pt, b/net.h5." in said
+    assert re.search("a/model.pt, .*: name the network in integers", said)
+    text = out.read_text()
+    assert f"<h1>{DATASET.task}, no task: 2 networks</h1>" in text
+    assert text.count('class="verdict"') == 1  # nothing is known of the other
+
+
 def test_other_data_than_those_of_the_training_are_named(folder: Path) -> None:
     other = replace(DATASET, source=replace(DATASET.source, fingerprint="0" * 64))
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: other, 2)
+    found = " ".join(parts.verdict(subject, parts_board()))
+    assert "As trained" not in found
+    assert "of 2 samples, other than the trained one was measured on." in found
     items = [item for _, part in parts.parts(subject, parts_board(), 1) for item in part]
-    assert ("text", "These are not the data of the training; name those with --data.") in items
+    assert ("missing", "These are not the data of the training; name those with --data.") in items
     assert list(subject.predictions) == ["integers"]
     wide = replace(DATASET, classes=(*DATASET.classes, "more"))
     (subject,) = find_subjects([folder / "net.h5"], lambda *_: wide, 2)

@@ -151,21 +151,21 @@ def test_a_file_of_another_step_says_what_to_do(folder: Path) -> None:
         ("stream", "a.pt", "-"),
     ):
         failed = brf_lava(*arguments)
-        assert_failed(failed, 2, "a.pt: this is a model", "brf-lava export a.pt net.h5")
+        assert_failed(failed, 2, "a.pt: looks like a model", "brf-lava export a.pt net.h5")
     for arguments in (
         ("export", "a.h5", "b.h5"),
         ("sweep-bits", "a.h5"),
         ("audit", "a.h5", "a.h5"),
     ):
         failed = brf_lava(*arguments)
-        assert_failed(failed, 2, "a.h5: this is an exported network", "brf-lava run a.h5")
+        assert_failed(failed, 2, "a.h5: looks like an exported network", "brf-lava run a.h5")
     printed("run", "a.h5", "--backend", "engine", "-o", "a.json")
     failed = brf_lava("estimate", "a.h5")
-    assert_failed(failed, 2, "a.h5: this is an exported network, not a run", "--out run.json")
-    assert_failed(brf_lava("estimate", "a.pt"), 2, "a.pt: this is a model, not a run")
+    assert_failed(failed, 2, "a.h5: looks like an exported network, not a run", "--out run.json")
+    assert_failed(brf_lava("estimate", "a.pt"), 2, "a.pt: looks like a model, not a run")
     for command in ("plot raster a.json", "export a.json b.h5", "map a.json"):
         failed = brf_lava(*command.split())
-        assert_failed(failed, 2, "a.json: this is a run, not ", "Name the network")
+        assert_failed(failed, 2, "a.json: looks like a run, not ", "Name the network")
 
 
 def test_a_wrong_name_comes_before_a_model_that_is_there(folder: Path) -> None:

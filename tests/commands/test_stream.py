@@ -36,7 +36,7 @@ from brf_lava.backends.sim.launch import STEP_VARIABLE
 from brf_lava.ecg.classify import LiveEcg
 from brf_lava.ecg.level_cross import encode
 from brf_lava.ecg.signal import encode_windows
-from brf_lava.errors import DataError, LavaRunError, ParameterError
+from brf_lava.errors import DataError, LavaRunError, NetworkFileError, ParameterError
 from brf_lava.network.decision import Decision
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
@@ -331,7 +331,7 @@ def test_scales_that_are_none_are_refused() -> None:
     for scale in ([1.0], [1.0, 0.0], [1.0, float("nan")], [1.0, float("inf")], [1.0, 1.0, 1.0]):
         with pytest.raises(ParameterError, match=r"--lead-scale 1.*: 2 positive numbers"):
             LiveEcg(ecg_network(), scale)
-    with pytest.raises(ParameterError, match="the network is for task 'shd', 4 inputs"):
+    with pytest.raises(NetworkFileError, match="the network is for task 'shd' with 4 inputs"):
         LiveEcg(small_network(task="shd"), [1.0, 1.0])
 
 
@@ -433,7 +433,7 @@ def test_wrong_arguments(net: Path) -> None:
         (["missing.jsonl"], "missing.jsonl"),
         (["-", "--decide", "1"], "--decide: this network names a class at every step"),
         (["-", "--lead-scale", "1;1"], "'--lead-scale': '1;1'; numbers with commas between"),
-        (["-", "--lead-scale", "1,1"], "the network is for task None, 4 inputs"),
+        (["-", "--lead-scale", "1,1"], "the network is for task None with 4 inputs"),
         (["-", "--backend", "loihi2"], "'loihi2' is not one of 'sim', 'engine'"),
         (["-", "--profile", "loihi2-oheogulch"], "describes a Loihi 2 board"),
         (["-", "--decid", "1"], "Did you mean '--decide'? See 'brf-lava stream --help'."),
