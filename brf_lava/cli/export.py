@@ -48,7 +48,7 @@ def export(
 ) -> Result:
     """Quantize MODEL to integers and write them to NETWORK, a netx HDF5 file.
 
-    --all shows the number format of every state and the error of every parameter.
+    --all shows the number format of every state.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def export(
     x, decision = exports.calibration_inputs(checkpoint, dataset), checkpoint.recipe.decision
     used = max(samples_used(real, x), samples_taught(x))
     samples, what = fidelity_samples(dataset.train, used, decision)
-    steps = exports.rounding_steps(trained, how["rounding"])
+    steps = exports.rounding_steps(trained, how["rounding"], x)
     if lose is not None:
         from brf_lava.analysis import bits
 
@@ -95,10 +95,11 @@ def export(
         fidelity = measure_fidelity(answers(real, samples), exported, samples)
         proof = proof_lines(exported)
     both = fidelity.accuracies
-    scores = "accuracy {:.2%} in float, {:.2%} in integers; ".format(*both) if both else ""
+    scores = "accuracy {:.2%} in float, {:.2%} in integers, ".format(*both) if both else ""
+    how_rounded = exported.provenance["rounding"]
     lines = [
-        f"Wrote {on_one_line(network)}: {report.network_line(exported)}; {scores}"
-        f"{fidelity.agreement:.2%} of predictions equal.",
+        f"Wrote {on_one_line(network)}: {report.network_line(exported)}, {how_rounded} rounding; "
+        f"{scores}{fidelity.agreement:.2%} of predictions equal.",
         fidelity.table(what),
         *([bits.trial_table(what, tried, [best], "chosen")] if lose is not None else []),
         *report.stability_lines(reports),

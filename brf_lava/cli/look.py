@@ -190,7 +190,7 @@ def sweep_bits(
     samples = Samples(test.time_major(), test.y, checkpoint.recipe.decision)
     trained, board = checkpoint.model(), board_profile(DEFAULT_PROFILE)
     rounded = partial(to_integers, trained, x, rounding=rounding, grams={})
-    steps = rounding_steps(trained, rounding)
+    steps = rounding_steps(trained, rounding, x)
     trial = bits.trials(trained.to_real(), rounded, samples, board, steps)
     points = bits.GRID if full else bits.ONE_AT_A_TIME
     title = f"{model.name}: the first {len(test.x)} test samples of {dataset.source.kind}"

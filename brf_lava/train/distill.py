@@ -30,6 +30,7 @@ from brf_lava.train.model import Network
 SAMPLE_STEPS = 1_000_000  # of calibration, all samples together
 TAUGHT = 0.75  # share of the samples that is trained on; the others tell which epoch is best
 EPOCHS = 20
+ANSWERS = 15  # that are taught for each parameter; networks with fewer are not distilled
 BATCH = 16
 AVERAGING = 0.98  # per batch: integers that flip back and forth make single epochs noisy
 RATES = 0.02  # by what share of the float network's the number of hidden spikes may differ

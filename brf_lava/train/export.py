@@ -19,7 +19,7 @@ from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.distill import EPOCHS, distill
+from brf_lava.train.distill import ANSWERS, EPOCHS, distill, samples_taught
 from brf_lava.train.model import Network
 from brf_lava.versions import versions
 
@@ -38,20 +38,23 @@ def calibration_inputs(checkpoint: Checkpoint, dataset: Dataset) -> NDArray[Any]
     return x
 
 
-def possible_rounding(model: Network, rounding: str) -> str:
+def possible_rounding(model: Network, rounding: str, x: NDArray[Any]) -> str:
     """The rounding that is asked for, or "adaptive" for a model that is not distilled.
 
-    That is one trained on integers, and one with neurons of the user's own without an adjoint,
-    which would train for many minutes on the reference kernel.
+    That is one trained on integers; one with neurons of the user's own without an adjoint, which
+    would train for many minutes on the reference kernel; and one with many parameters for the
+    answers to x [T, B, I], which it would learn by heart.
     """
     own = any(block.neuron.family.adjoint_step is None for block in model.blocks)
     trained = any(block.weight_bits for block in model.blocks)
-    return "adaptive" if rounding == "distilled" and (own or trained) else rounding
+    answers = samples_taught(x) * (1 if model.loss_steps == "last" else len(x))
+    few = answers < ANSWERS * sum(each.numel() for each in model.parameters())
+    return "adaptive" if rounding == "distilled" and (own or trained or few) else rounding
 
 
-def rounding_steps(model: Network, rounding: str) -> int:
+def rounding_steps(model: Network, rounding: str, x: NDArray[Any]) -> int:
     """How often `to_integers` tells its progress."""
-    distilled = possible_rounding(model, rounding) == "distilled"
+    distilled = possible_rounding(model, rounding, x) == "distilled"
     return sum(block.out_neurons for block in model.blocks) + EPOCHS * distilled
 
 
@@ -67,7 +70,7 @@ def to_integers(
 
     model: on the CPU. x: [T, B, I] calibration inputs. options: those of `quantize`.
     """
-    rounding, real = possible_rounding(model, rounding), model.to_real()
+    rounding, real = possible_rounding(model, rounding, x), model.to_real()
     distilled = rounding == "distilled"
     trained_bits = [int(block.state_bits) for block in model.blocks if block.weight_bits]
     with one_thread():  # the same integers on any number of cores
@@ -112,7 +115,8 @@ def export_model(
             each matrix, which is input and recurrent weights of every layer in order.
         rounding: "adaptive" keeps the neurons' membranes close to the float ones, see
             `export.rounding`; "distilled" trains these integers further to answer as the float
-            network, see `train.distill`; "nearest" rounds each weight alone.
+            network, see `train.distill`, where there are enough data for that; "nearest" rounds
+            each weight alone.
         progress: Called with the number of neurons whose weights are rounded adaptively, and of
             epochs of distillation after that.
 
@@ -125,19 +129,14 @@ def export_model(
             count is wrong.
     """
     dataset, model = dataset.ordered_as(checkpoint.permutation), checkpoint.model()
-    network, reports = to_integers(
-        model,
-        calibration_inputs(checkpoint, dataset),
-        rounding=rounding,
-        progress=progress,
-        state_bits=state_bits,
-        parameter_bits=parameter_bits,
-        weight_bits=weight_bits,
-    )
+    x = calibration_inputs(checkpoint, dataset)
+    bits: Any = {"state_bits": state_bits, "parameter_bits": parameter_bits}
+    bits |= {"weight_bits": weight_bits}
+    network, reports = to_integers(model, x, rounding=rounding, progress=progress, **bits)
     provenance = {
         **checkpoint.provenance,
         "calibration": asdict(dataset.source),
-        "rounding": possible_rounding(model, rounding),
+        "rounding": possible_rounding(model, rounding, x),
         "weight_bits": [bits for each in reports for bits in each.format.weight_bits],
         "versions": {"trained": checkpoint.versions, "exported": versions()},
     }

@@ -22,7 +22,7 @@ from brf_lava.network.forward import forward
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train import distill as distillation
 from brf_lava.train.distill import distill, samples_taught
-from brf_lava.train.export import rounding_steps, to_integers
+from brf_lava.train.export import possible_rounding, rounding_steps, to_integers
 from brf_lava.train.model import Network
 
 X = random_spikes(np.random.default_rng(0), 100, 64, 4)  # [T, B, I]
@@ -136,14 +136,28 @@ def test_progress_counts_neurons_and_epochs() -> None:
     for rounding in ("distilled", "adaptive"):
         done: list[int] = []
         to_integers(model, X, rounding=rounding, progress=done.append)
-        assert done[-1] == rounding_steps(model, rounding) == 18 + 20 * (rounding == "distilled")
+        assert done[-1] == rounding_steps(model, rounding, X) == 18 + 20 * (rounding == "distilled")
 
 
 def test_a_neuron_without_an_adjoint_is_rounded_adaptively() -> None:
     model = float_network()
     block = model.hidden_blocks[0]
     block.neuron.family = replace(block.neuron.family, adjoint_step=None)
-    assert rounding_steps(model, "distilled") == 18
+    assert rounding_steps(model, "distilled", X) == 18
+    network, _ = to_integers(model, X)
+    adaptive, _ = to_integers(model, X, rounding="adaptive")
+    np.testing.assert_array_equal(*(each.layers[0].coefficients for each in (network, adaptive)))
+
+
+def test_a_network_that_would_learn_the_answers_by_heart_is_rounded_adaptively() -> None:
+    model = float_network()
+    parameters = sum(each.numel() for each in model.parameters())
+    enough = -(-distillation.ANSWERS * parameters // len(X))  # samples to be taught
+    samples = next(b for b in range(1, X.shape[1]) if samples_taught(X[:, :b]) >= enough)
+    assert possible_rounding(model, "distilled", X[:, :samples]) == "distilled"
+    assert possible_rounding(model, "distilled", X[:, : samples - 1]) == "adaptive"
+    model.loss_steps = "last"  # one answer a sample
+    assert possible_rounding(model, "distilled", X) == "adaptive"
     network, _ = to_integers(model, X)
     adaptive, _ = to_integers(model, X, rounding="adaptive")
     np.testing.assert_array_equal(*(each.layers[0].coefficients for each in (network, adaptive)))
