@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from brf_lava.analysis.draw.style import BLACK, BLUE, CYCLE, GRAY, ORANGE, RED
 from brf_lava.analysis.raster import Raster
-from brf_lava.analysis.resonators import Resonators
+from brf_lava.analysis.resonators import PLANES, Resonators
 from brf_lava.board.energy import Comparison
 
 Range: Any = Range1d  # whose types allow no plain numbers
@@ -28,7 +28,6 @@ MARKERS = {
     "after training": ("circle", RED),
     "after rounding": ("x", BLUE),
 }
-EDGES = {"RF": "divergence boundary: below it, RF grows", "HRF": "damping of omega alone, in BHRF"}
 LEAD = 1.15  # from one lead to the next, in heights of a lead
 NAMED = 8  # channels up to which each has its name at the axis
 
@@ -154,7 +153,8 @@ def resonators(states: dict[str, Resonators], hertz: float) -> Any:
         look = {"line_color": color, "line_width": 1.5, "fill_color": None, "size": 7}
         where = {"marker": marker, "source": source, "legend_label": name}
         made.scatter("omega", "b_offset", **where, **look)
-    look = {"color": TEXT, "line_dash": "dashed", "legend_label": EDGES[after.plane]}
+    edge = PLANES[after.plane].edge.rpartition("$")[2].lstrip(": ") or "damping of omega alone"
+    look = {"color": TEXT, "line_dash": "dashed", "legend_label": edge}
     made.line(*after.edge(0, top), **look)
     made.extra_x_ranges = {"hertz": other}
     code = "other.setv({start: k * shown.start, end: k * shown.end})"

@@ -46,7 +46,7 @@ def reading(
     path: Path,
     expected: str,
     fault: Callable[[str], BrfLavaError] = DataError,
-    remedy: str = "Get it again, or name another file.",
+    remedy: str = "It may be damaged: get it again, or name another file.",
 ) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into one line.
 

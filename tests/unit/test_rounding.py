@@ -379,7 +379,7 @@ def test_fidelity_is_measured_on_other_samples_than_rounding_used(spare: int) ->
     first = used if spare == ENOUGH_SAMPLES else 0
     assert samples.labels.ravel().tolist() == list(range(first, used + spare))
     assert samples.x[1, :, 0].tolist() == list(range(first, used + spare))
-    assert ("not fitted" in what) == (first > 0)
+    assert ("did not use" in what) == (first > 0)
 
 
 def test_weights_of_a_neuron_that_leaks_nothing_are_refused() -> None:

@@ -216,8 +216,8 @@ def prepared(folder: Path) -> Reader:
     from brf_lava.ecg.records import load_prepared, write_prepared
 
     x, y = np.zeros((2, 1300, 4), np.int8), np.zeros((2, 1300), np.uint8)
-    starts, levels = np.array([0, 1300]), np.ones(4, np.float32)
-    segments = Segments("sel1", "p", ("a", "b"), 2, x, y, starts, 0, levels)
+    starts = np.array([0, 1300])
+    segments = Segments("sel1", "p", x, y, starts, 0)
     content = Prepared(Settings(), (segments,), (segments,), (("sel2", "flat"),))
     write_prepared(content, folder / "ecg.h5")
     return Reader("ecg.h5", [(folder / "ecg.h5").read_bytes()], load_prepared, [mutate.as_hdf5])
