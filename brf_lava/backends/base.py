@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from brf_lava.network.layers import FixedNetwork
 
 OnProgress = Callable[[float], None]
-UNENDING = "a run on a board cannot be ended from here. Name a --partition with a time limit."
+CANNOT_END = "a run on a board cannot be ended from here. Name a --partition with a time limit."
 
 
 @dataclass(frozen=True)

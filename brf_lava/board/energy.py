@@ -311,7 +311,6 @@ class Comparison(NamedTuple):
 
     Attributes:
         synops: Synaptic operations.
-        proxy: Their additions, without memory.
         spiking: Of the spiking network, with memory.
         idle: The part of it that does not depend on spikes.
         dense: Of a dense network of the same sizes and bits, with memory.
@@ -320,12 +319,16 @@ class Comparison(NamedTuple):
     """
 
     synops: float
-    proxy: float
     spiking: float
     idle: float
     dense: float
     share: float
     crossover: float
+
+    @property
+    def proxy(self) -> float:
+        """The additions of its synaptic operations, without memory."""
+        return self.synops * ADD_32
 
 
 def compare_with_dense(network: NetworkShape, steps: int, means: Sequence[float]) -> Comparison:
@@ -333,11 +336,10 @@ def compare_with_dense(network: NetworkShape, steps: int, means: Sequence[float]
 
     means: Spikes per sample, of the inputs and then of each layer.
     """
-    synops = full = proxy = spiking = dense = idle = 0.0
+    synops = full = spiking = dense = idle = 0.0
     for layer, arriving, own in zip(network.layers, means[:-1], means[1:], strict=True):
         operations = layer.synops(arriving, own)
         synops, full = synops + operations, full + steps * layer.synapses
-        proxy += operations * ADD_32
         spiking += operations * (ADD_32 + (layer.weight_bits + 2 * CURRENT_BITS) * BIT)
         states, parameters = len(layer.record.states), len(layer.record.fixed_coefficients)
         products = states * parameters * (MULTIPLY_32 + ADD_32)
@@ -347,4 +349,4 @@ def compare_with_dense(network: NetworkShape, steps: int, means: Sequence[float]
         dense += steps * (layer.synapses * multiply + layer.neurons * 2 * ACTIVATION_BITS * BIT)
     share = synops / full
     crossover = (dense - idle) / (spiking / share) if spiking else float("inf")
-    return Comparison(synops, proxy, spiking + idle, idle, dense, share, crossover)
+    return Comparison(synops, spiking + idle, idle, dense, share, crossover)

@@ -83,8 +83,7 @@ def report_command(
     """Write one HTML page about networks: scores, signals, parameters, energy, provenance.
 
     PATH: a model (.pt), a network (.h5), a run (.json), or a folder with such files at any depth.
-    Files of one network are put together. The page needs no network, and can be
-    sent as it is.
+    Files of one network are put together. The page needs no network, and can be sent as it is.
 
     \b
     Example:

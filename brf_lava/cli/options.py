@@ -204,7 +204,8 @@ rounding_option = click.option(
     type=click.Choice(["distilled", "adaptive", "nearest"]),
     default="distilled",
     help="How weights become integers. nearest: each alone; adaptive: so that membranes stay close "
-    "to the float ones; distilled: these, then trained, without labels, to answer as float.",
+    "to the float ones; distilled: these, then trained, without labels, to answer as float, where "
+    "there are enough data.",
 )
 
 limit_option = click.option(

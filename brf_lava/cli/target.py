@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brf_lava.backends.base import BACKENDS, UNENDING, Backend, Loihi2
+from brf_lava.backends.base import BACKENDS, CANNOT_END, Backend, Loihi2
 from brf_lava.cli.options import PATH, Number, given, grouped, option
 from brf_lava.errors import ParameterError
 
@@ -98,7 +98,7 @@ class TargetOptions:
         backend = BACKENDS[self.backend]
         if backend.on_board:
             if self.timeout is not None:
-                raise ParameterError(f"--timeout: {UNENDING}")
+                raise ParameterError(f"--timeout: {CANNOT_END}")
             echo = cache(click.echo)  # each line once: the parts of a run are placed alike
 
             def show(lines: Sequence[str]) -> None:

@@ -134,16 +134,7 @@ def train(
         events = on_one_line(shlex.quote(str(events_path(out))))
         say(f"events  look at them with: tensorboard --logdir {events}")
     if resume:
-        if (
-            task
-            or recipe
-            or source
-            or changes
-            or epochs
-            or restart
-            or overwrite
-            or seed is not None
-        ):
+        if any((task, recipe, source, changes, epochs, restart, overwrite)) or seed is not None:
             raise RecipeError(
                 "--resume continues with the stored recipe and seed. Leave out --task, --recipe, "
                 "--from, --set, --epochs, --seed, --restart and --overwrite."

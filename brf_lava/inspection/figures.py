@@ -153,7 +153,7 @@ def resonators(states: dict[str, Resonators], hertz: float) -> Any:
         look = {"line_color": color, "line_width": 1.5, "fill_color": None, "size": 7}
         where = {"marker": marker, "source": source, "legend_label": name}
         made.scatter("omega", "b_offset", **where, **look)
-    edge = PLANES[after.plane].edge.rpartition("$")[2].lstrip(": ") or "damping of omega alone"
+    edge = PLANES[after.plane].edge.partition(": ")[2]  # without the formula
     look = {"color": TEXT, "line_dash": "dashed", "legend_label": edge}
     made.line(*after.edge(0, top), **look)
     made.extra_x_ranges = {"hertz": other}

@@ -99,7 +99,7 @@ def verdict(subject: Subject, board: Loihi2Profile) -> Iterator[str]:
     if best is None:
         return
     if any(best.per_sample.get("counted", [1])):
-        bits = " and ".join(map(str, sorted(set(about.weight_bits)))) or "few"
+        bits = " and ".join(map(str, sorted(set(about.weight_bits)))) or "unknown"
         same = "" if subject.stored is None else ", other than the trained one was measured on"
         if floats and best.agreement is not None:
             same = f", and answers like the trained one in {best.agreement:.2%}"
@@ -156,17 +156,16 @@ def _largest(subject: Subject) -> Any:
     return max(_results(subject).values(), key=lambda run: run.samples, default=None)
 
 
-def _comparison(subject: Subject, run: Any) -> tuple[NetworkShape, energy.Comparison]:
-    """The network's sizes, and its energy next to that of a dense one."""
-    shape = NetworkShape(str(subject.about.task), tuple(layer.shape for layer in run.layers))
-    return shape, energy.compare_with_dense(shape, run.steps, _means(run))
+def _shape(subject: Subject, run: Any) -> NetworkShape:
+    """The network's sizes, of a result."""
+    return NetworkShape(str(subject.about.task), tuple(layer.shape for layer in run.layers))
 
 
 def _estimate(
     subject: Subject, run: Any, board: Loihi2Profile
 ) -> tuple[Placement, energy.Estimate]:
     """Where the network would be on a board, and its cost there. Raises: DoesNotFitError."""
-    placement = place(_comparison(subject, run)[0], board)
+    placement = place(_shape(subject, run), board)
     placement.require_fit(subject.name)
     peaks = [float(each.peak) for each in (run.inputs, *(e.spikes for e in run.layers))]
     return placement, energy.estimate(placement, run.steps, _means(run), peaks)
@@ -252,10 +251,9 @@ def signals(subject: Subject, budget: int) -> Iterator[Item]:
             break
     yield "text", f"{len(samples)} of {len(errors)} samples, the worst included; answers: {kind}."
     if one.leads:
-        late = f" Labels trail it by {one.delay} steps, which its colors allow for." * (
-            one.delay > 0
-        )
-        yield "text", f"The signal is rebuilt from its level crossings and colored by label.{late}"
+        yield "text", "The signal is rebuilt from its level crossings and colored by label."
+        if one.delay:
+            yield "text", f"Labels trail it by {one.delay} steps, which its colors allow for."
     ends = None if spikes else (low * dataset.input_scale, high * dataset.input_scale)
     panels = figures.time_panels(one, ends)
     (steps, inputs), hidden = one.x.shape, [layer.shape[1] for layer in one.spikes]
@@ -343,7 +341,7 @@ def ranges(subject: Subject) -> Iterator[Item]:
 def costs(subject: Subject, board: Loihi2Profile) -> Iterator[Item]:
     """Energy: without and with memory, next to a dense network, and estimated for a board."""
     run: Any = _need(_largest(subject), NETWORK)
-    _, found = _comparison(subject, run)
+    found = energy.compare_with_dense(_shape(subject, run), run.steps, _means(run))
     rows = {
         "spike count proxy, no memory": found.proxy,
         "spiking, memory included": found.spiking,

@@ -64,7 +64,7 @@ HARMONIC_PLANE = Plane(
     damping=boundary.harmonic_boundary,
     formula=r"$\delta\omega^2/2$",
     bare=r"$b_\mathrm{off}$",
-    edge=r"$\delta\omega^2/2$",
+    edge=r"$\delta\omega^2/2$: damping of omega alone",
     top=1.0,  # where friction alone would overshoot
 )
 

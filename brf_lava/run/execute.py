@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from brf_lava.backends import engine
 from brf_lava.backends.base import (
+    CANNOT_END,
     STREAMING,
-    UNENDING,
     Backend,
     OnProgress,
     RunOptions,
@@ -89,7 +89,7 @@ def execute(
     engine.check_input(network, x)
     check_rest(network)
     if chosen.on_board and timeout is not None:
-        raise ParameterError(f"timeout: {UNENDING}")
+        raise ParameterError(f"timeout: {CANNOT_END}")
     if chosen.on_board and recording is not None:
         raise ParameterError(
             f"probe: states are not recorded on {chosen.title}. Use backend "

@@ -39,6 +39,11 @@ RATE = 0.002  # Adam's at the start, of the root mean square of each parameter; 
 Quantized = tuple[FixedNetwork, tuple[LayerReport, ...]]
 
 
+def steps_taught(model: Network) -> slice:
+    """The steps whose answers count, as in the training."""
+    return slice(-1 if model.loss_steps == "last" else model.decision.ignore_first, None)
+
+
 def samples_taught(x: NDArray[Any]) -> int:
     """How many samples of `x` [T, B, I], from the first, `distill` trains on."""
     return max(1, int(TAUGHT * _samples(x)))
@@ -79,14 +84,15 @@ def distill(
     )
     inputs = torch.from_numpy(x[:, : _samples(x)]).permute(1, 2, 0)  # [B, I, T]
     inputs = inputs.float() * model.input_scale
-    first = -1 if model.loss_steps == "last" else model.decision.ignore_first
     taught, generator = samples_taught(x), np.random.default_rng(0)
     held_out = np.arange(taught, len(inputs))
 
     def answers(network: Network, samples: NDArray[Any]) -> tuple[Tensor, float]:
         """Outputs [B, C, T] at the steps that count, and the number of hidden spikes."""
         outputs, spikes = network(inputs[samples])
-        return outputs[..., first:], sum(float(layer.detach().sum()) for layer in spikes)
+        return outputs[..., steps_taught(model)], sum(
+            float(layer.detach().sum()) for layer in spikes
+        )
 
     with torch.no_grad():
         everything = [answers(model, batch)[0] for batch in _batches(np.arange(len(inputs)))]

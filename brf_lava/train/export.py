@@ -19,7 +19,7 @@ from brf_lava.network.activity import TestVectors
 from brf_lava.network.file import write_network
 from brf_lava.network.layers import FixedNetwork
 from brf_lava.train.checkpoint import Checkpoint
-from brf_lava.train.distill import ANSWERS, EPOCHS, distill, samples_taught
+from brf_lava.train.distill import ANSWERS, EPOCHS, distill, samples_taught, steps_taught
 from brf_lava.train.model import Network
 from brf_lava.versions import versions
 
@@ -47,7 +47,7 @@ def possible_rounding(model: Network, rounding: str, x: NDArray[Any]) -> str:
     """
     own = any(block.neuron.family.adjoint_step is None for block in model.blocks)
     trained = any(block.weight_bits for block in model.blocks)
-    answers = samples_taught(x) * (1 if model.loss_steps == "last" else len(x))
+    answers = samples_taught(x) * len(x[steps_taught(model)])
     few = answers < ANSWERS * sum(each.numel() for each in model.parameters())
     return "adaptive" if rounding == "distilled" and (own or trained or few) else rounding
 
@@ -130,9 +130,9 @@ def export_model(
     """
     dataset, model = dataset.ordered_as(checkpoint.permutation), checkpoint.model()
     x = calibration_inputs(checkpoint, dataset)
-    bits: Any = {"state_bits": state_bits, "parameter_bits": parameter_bits}
-    bits |= {"weight_bits": weight_bits}
-    network, reports = to_integers(model, x, rounding=rounding, progress=progress, **bits)
+    format: Any = {"state_bits": state_bits, "parameter_bits": parameter_bits}
+    format |= {"weight_bits": weight_bits}
+    network, reports = to_integers(model, x, rounding=rounding, progress=progress, **format)
     provenance = {
         **checkpoint.provenance,
         "calibration": asdict(dataset.source),

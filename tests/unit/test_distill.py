@@ -156,6 +156,8 @@ def test_a_network_that_would_learn_the_answers_by_heart_is_rounded_adaptively()
     samples = next(b for b in range(1, X.shape[1]) if samples_taught(X[:, :b]) >= enough)
     assert possible_rounding(model, "distilled", X[:, :samples]) == "distilled"
     assert possible_rounding(model, "distilled", X[:, : samples - 1]) == "adaptive"
+    model.decision = replace(model.decision, ignore_first=len(X) // 2)
+    assert possible_rounding(model, "distilled", X[:, :samples]) == "adaptive"
     model.loss_steps = "last"  # one answer a sample
     assert possible_rounding(model, "distilled", X) == "adaptive"
     network, _ = to_integers(model, X)
