@@ -20,7 +20,7 @@ import numpy as np
 
 from brf_lava.errors import BackendUnavailableError
 from brf_lava.io.extras import require_extra
-from brf_lava.kernels.loop import ADD, GET, PUT
+from brf_lava.kernels.loop import GET, PUT, SUM
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
@@ -32,7 +32,7 @@ WORD, WORDS = 32, 32  # neurons whose spikes are the bits of one word, and words
 # What the kernels find bound when `kernel_function` has filled them in
 unbound: Any = None
 cuda = float32 = int32 = uint32 = STATES = COEFFICIENTS = SLOTS = RECURRENT = ALIGNED = unbound
-_step = _adjoint = _get_states = _put_states = _get_own = _put_own = _add_own = unbound
+_step = _adjoint = _get_states = _put_states = _get_own = _put_own = _sum = unbound
 
 
 def forward(
@@ -208,7 +208,7 @@ def backward(
                 )
                 _put_states(grad_states, slot, into_states)
                 _put_states(later, slot, _get_states(now, slot))
-                _add_own(sums, slot, into_own)
+                _put_own(sums, slot, _sum(_get_own(sums, slot), into_own))
                 grad_current[t, b * neurons + k] = into_current[slot]
     for slot in range(SLOTS):
         k = lane + slot * lanes
@@ -271,7 +271,7 @@ def kernel_function(
         "_put_states": PUT[states],
         "_get_own": GET[own],
         "_put_own": PUT[own],
-        "_add_own": ADD[own],
+        "_sum": SUM[own],
     }
     return bound(
         function,

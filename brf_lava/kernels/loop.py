@@ -27,7 +27,7 @@ from brf_lava.kernels.compile import compiled, specialized
 from brf_lava.neurons.binding import bound
 from brf_lava.neurons.families import Neuron
 
-GROUP = 16  # most samples that one core takes through a step together
+GROUP = 32  # most samples that one core takes through a step together
 WIDE = 64  # neurons from which on it pays to skip the zeros in the gradient of weights
 SPARSE = 0.3  # share of values that are not zero, up to which it does
 PANEL = 64  # columns of a product whose sums stay there
@@ -53,28 +53,17 @@ def _put3(rows: Any, k: int, values: Any) -> None:
     rows[2, k] = values[2]
 
 
-def _add1(rows: Any, k: int, values: Any) -> None:
-    rows[0, k] += values[0]
-
-
-def _add2(rows: Any, k: int, values: Any) -> None:
-    rows[0, k] += values[0]
-    rows[1, k] += values[1]
-
-
-def _add3(rows: Any, k: int, values: Any) -> None:
-    rows[0, k] += values[0]
-    rows[1, k] += values[1]
-    rows[2, k] += values[2]
-
-
 GET: dict[int, Callable[..., Any]] = {
     1: lambda rows, k: (rows[0, k],),
     2: lambda rows, k: (rows[0, k], rows[1, k]),
     3: lambda rows, k: (rows[0, k], rows[1, k], rows[2, k]),
 }
 PUT = {1: _put1, 2: _put2, 3: _put3}
-ADD = {1: _add1, 2: _add2, 3: _add3}
+SUM: dict[int, Callable[..., Any]] = {
+    1: lambda a, b: (a[0] + b[0],),
+    2: lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    3: lambda a, b: (a[0] + b[0], a[1] + b[1], a[2] + b[2]),
+}
 
 
 EXP_CUT = -20.0
@@ -98,41 +87,55 @@ def _exp(x: Any) -> Any:
 # What the functions below find bound when `specialized` has filled them in
 unbound: Any = None
 _step = _adjoint = _density = unbound
-_get_states = _put_states = _get_coefficients = _add_coefficients = unbound
+_get_states = _put_states = _get_coefficients = _put_coefficients = _sum = unbound
 
 # Offsets (`start`, `size`) are unsigned: that spares numba's test for negative indices, which
 # would keep the loops over neurons from being vectorized.
 
 
-def _collect(signal: Any, active: Any, values: Any) -> Any:
-    """List what is not zero, without a branch; returns how many there are."""
-    count = 0
-    for i in range(signal.shape[0]):
-        active[count] = i
-        values[count] = signal[i]
-        count += signal[i] != 0
-    return count
+def _list(signal: Any, active: Any, ends: Any) -> None:
+    """List what is not zero, row by row, without a branch, and where the list of each row ends.
+
+    All rows are listed before one is used: the processor looks ahead from use to use then.
+    """
+    end = np.uintp(0)
+    for b in range(np.uintp(signal.shape[0])):
+        for i in range(np.uintp(signal.shape[1])):
+            active[end] = i
+            end += np.uintp(signal[b, i] != 0)
+        ends[b] = end
 
 
-def _add_rows(current: Any, base: Any, weights: Any, active: Any, values: Any, count: Any) -> None:
-    """current[base:] += values @ weights[active], four rows at a time."""
-    neurons = np.uintp(weights.shape[1])
-    quads = count // 4
-    for quad in range(quads):
-        n = 4 * quad
+def _add_rows(
+    total: Any, base: Any, signal: Any, b: Any, weights: Any, active: Any, begin: Any, end: Any
+) -> None:
+    """total[base:] += signal[b, active[begin:end]] @ weights[active[begin:end]], four at a time."""
+    neurons, one, four = np.uintp(weights.shape[1]), np.uintp(1), np.uintp(4)
+    whole = end - (end - begin) % four
+    for n in range(begin, whole, four):
         i0, i1, i2, i3 = active[n], active[n + 1], active[n + 2], active[n + 3]
-        v0, v1, v2, v3 = values[n], values[n + 1], values[n + 2], values[n + 3]
+        v0, v1, v2, v3 = signal[b, i0], signal[b, i1], signal[b, i2], signal[b, i3]
         for k in range(neurons):
-            current[base + k] += (
+            total[base + k] += (
                 v0 * weights[i0, k]
                 + v1 * weights[i1, k]
                 + v2 * weights[i2, k]
                 + v3 * weights[i3, k]
             )
-    for n in range(4 * quads, count):
-        i0, v0 = active[n], values[n]
+    for n in range(whole, end, one):
+        i0 = active[n]
+        v0 = signal[b, i0]
         for k in range(neurons):
-            current[base + k] += v0 * weights[i0, k]
+            total[base + k] += v0 * weights[i0, k]
+
+
+def _add_product(current: Any, signal: Any, weights: Any, active: Any, ends: Any) -> None:
+    """current += signal [samples, I] @ weights [I, N], but flat."""
+    neurons, begin = np.uintp(weights.shape[1]), np.uintp(0)
+    _list(signal, active, ends)
+    for b in range(np.uintp(signal.shape[0])):
+        _add_rows(current, b * neurons, signal, b, weights, active, begin, ends[b])
+        begin = ends[b]
 
 
 def _forward(
@@ -155,22 +158,18 @@ def _forward(
         first = index * group
         last = min(first + group, samples)
         current = np.empty(group * neurons, w_in.dtype)
-        active = np.empty(max(inputs, recurrent), np.uintp)
-        values = np.empty(max(inputs, recurrent), w_in.dtype)
+        ends = np.empty(group, np.uintp)
+        active = np.empty(group * max(inputs, recurrent) + 1, np.uintp)
+        start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
         for t in range(steps):
-            current[:] = 0
-            for b in range(first, last):
-                base = np.uintp((b - first) * neurons)
-                if weighted:
-                    count = _collect(x[t, b], active, values)
-                    _add_rows(current, base, w_in, active, values, count)
-                else:
-                    current[base : base + np.uintp(neurons)] = x[t, b]
-                if recurrent > 0:
-                    last_output = output[t - 1] if t > 0 else before
-                    count = _collect(last_output[b * neurons : (b + 1) * neurons], active, values)
-                    _add_rows(current, base, w_rec, active, values, count)
-            start, size = np.uintp(first * neurons), np.uintp((last - first) * neurons)
+            if weighted:
+                current[:] = 0
+                _add_product(current, x[t, first:last], w_in, active, ends)
+            else:
+                current[:size] = x[t, first:last].reshape(-1)
+            if recurrent > 0:
+                spikes = (output[t - 1] if t > 0 else before).reshape(samples, neurons)
+                _add_product(current, spikes[first:last], w_rec, active, ends)
             old, new, out = history[t % slots], history[(t + 1) % slots], output[t]
             for here in range(size):
                 k = start + here
@@ -189,8 +188,7 @@ def _forward_loop(neuron: Neuron, integers: bool) -> Any:
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
-        _collect=compiled(_collect),
-        _add_rows=compiled(_add_rows),
+        _add_product=compiled(_add_product),
     )
 
 
@@ -271,7 +269,8 @@ def _backward(
                     from_output[k] + carried[here],
                 )
                 _put_states(grad_states, here, into_states)
-                _add_coefficients(grad_coefficients, here, into_coefficients)
+                total = _sum(_get_coefficients(grad_coefficients, here), into_coefficients)
+                _put_coefficients(grad_coefficients, here, total)
             grad_current[t, first * neurons : last * neurons] = passed[:size]
 
 
@@ -297,7 +296,8 @@ def _backward_loop(neuron: Neuron, surrogate: Callable[..., Any]) -> Any:
         _get_states=compiled(GET[len(neuron.states)]),
         _put_states=compiled(PUT[len(neuron.states)]),
         _get_coefficients=compiled(GET[len(neuron.coefficients)]),
-        _add_coefficients=compiled(ADD[len(neuron.coefficients)]),
+        _put_coefficients=compiled(PUT[len(neuron.coefficients)]),
+        _sum=compiled(SUM[len(neuron.coefficients)]),
     )
 
 
@@ -307,24 +307,19 @@ def _sum_products(signal: Any, gradient: Any, totals: Any) -> None:
     neurons = np.uintp(gradient.shape[1])
     share = (rows + totals.shape[0] - 1) // totals.shape[0]
     for index in numba.prange(totals.shape[0]):
-        own, active, values = totals[index], np.empty(inputs, np.uintp), np.empty_like(signal[0])
-        for r in range(index * share, min((index + 1) * share, rows)):
-            row = gradient[r]
-            for n in range(_collect(signal[r], active, values)):
-                base, value = active[n] * neurons, values[n]
-                for k in range(neurons):
-                    own[base + k] += value * row[k]
-
-
-@cache
-def _sum_loop() -> Any:
-    return specialized(
-        _sum_products,
-        "sum_products",
-        parallel=True,
-        contract=True,
-        _collect=compiled(_collect),
-    )
+        own, last = totals[index], min((index + 1) * share, rows)
+        active, ends = np.empty(GROUP * inputs + 1, np.uintp), np.empty(GROUP, np.uintp)
+        for first in range(index * share, last, GROUP):
+            some = signal[first : min(first + GROUP, last)]
+            begin = np.uintp(0)
+            _list(some, active, ends)
+            for b in range(np.uintp(some.shape[0])):
+                row = gradient[first + b]
+                for n in range(begin, ends[b]):
+                    base, value = active[n] * neurons, some[b, active[n]]
+                    for k in range(neurons):
+                        own[base + k] += value * row[k]
+                begin = ends[b]
 
 
 def weight_gradient(signal: Any, grad_current: Any) -> Any:
@@ -336,7 +331,8 @@ def weight_gradient(signal: Any, grad_current: Any) -> Any:
     neurons, inputs = grad_current.shape[1], signal.shape[1]
     totals = _aligned((numba.get_num_threads(), inputs * neurons), grad_current.dtype)
     totals[:] = 0
-    _sum_loop()(signal, grad_current, totals)
+    options: dict[str, Any] = {"parallel": True, "contract": True, "_list": compiled(_list)}
+    specialized(_sum_products, "sum_products", **options)(signal, grad_current, totals)
     return np.ascontiguousarray(totals.sum(axis=0).reshape(inputs, neurons).T)
 
 
