@@ -273,9 +273,9 @@ def as_batch(
 
     The values lie in memory as the first block wants them, [T, B, I].
     """
-    x = torch.from_numpy(split.x[index]).to(device).transpose(0, 1).contiguous().to(torch.float32)
-    y = torch.from_numpy(split.y[index]).to(device, torch.int64)
-    return x.mul_(input_scale).permute(1, 2, 0), y
+    steps_first, scale = split.x[index].swapaxes(0, 1), np.float32(input_scale)
+    x = torch.from_numpy(np.multiply(steps_first, scale, dtype=np.float32, order="C")).to(device)
+    return x.permute(1, 2, 0), torch.from_numpy(split.y[index]).to(device, torch.int64)
 
 
 def evaluate(

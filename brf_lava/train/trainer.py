@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -320,9 +321,12 @@ class Trainer:
         batches = np.split(order, range(settings.batch_size, samples, settings.batch_size))
         totals = np.zeros(4)  # loss, hits, what counted, spikes
         self.skipped = 0  # samples of batches that were left out
-        for batch, index in enumerate(batches, start=1):
-            totals += yield from self._train_batch(index, batch)
-            progress.on_batch(self.epoch, batch, len(batches))
+        with ThreadPoolExecutor(1) as loader:  # of the batch after the one in the kernel
+            loads = [loader.submit(self._load, batches[0])]
+            for batch, index in enumerate(batches, start=1):
+                loads += [loader.submit(self._load, each) for each in batches[batch : batch + 1]]
+                totals += yield from self._train_batch(index, batch, *loads.pop(0).result())
+                progress.on_batch(self.epoch, batch, len(batches))
         counts = torch.from_numpy(totals[1:]).to(self.device)
         totals[1:] = self.world.add(counts).cpu()
         validation, _ = evaluate(self.validated, self.validation, self.device, self.world)
@@ -348,8 +352,14 @@ class Trainer:
         self._save_state()
         progress.on_epoch(report)
 
+    def _load(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Of a batch what this process takes: without a sample, one that does not count."""
+        own = self.world.share(index)
+        taken = own if len(own) else index[:1]
+        return as_batch(self.dataset.train, taken, self.device, self.model.input_scale)
+
     def _train_batch(
-        self, index: NDArray[np.int64], batch: int
+        self, index: NDArray[np.int64], batch: int, x: Tensor, y: Tensor
     ) -> Generator[Tensor, Any, tuple[float, float, float, float]]:
         """One optimizer step. Returns summed loss, hits, what could have been hits, and spikes.
 
@@ -358,11 +368,7 @@ class Trainer:
         settings, model = self.recipe.training, self.model
         where = f"training: seed {self.seed}, epoch {self.epoch + 1}, batch {batch}"
         remedy = f"Lower training.learning_rate (now {settings.learning_rate:g})"
-        own = self.world.share(index)
-        part = len(own) / len(index)
-        # A process without a sample of a small batch takes one that does not count.
-        index_here = own if part else index[:1]
-        x, y = as_batch(self.dataset.train, index_here, self.device, model.input_scale)
+        part = len(self.world.share(index)) / len(index)
         try:
             if batch == 1:
                 model.choose_states(self.dataset.train)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +246,30 @@ def test_another_number_of_threads_is_said(
     resumed.run()
     losses = [report.train_loss for report in resumed.reports]
     assert losses == pytest.approx([report.train_loss for report in whole.reports], rel=1e-3)
+
+
+def test_the_next_batch_is_loaded_while_the_one_before_trains(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(out, "epochs=1")  # nine samples, four a batch
+    load, turns, loads = trainer._load, trainer._train_batch, threading.Semaphore(0)
+    trained = []
+
+    def counted(index: Any) -> Any:
+        batch = load(index)
+        loads.release()
+        return batch
+
+    def once_the_next_is_there(index: Any, batch: int, *tensors: Any) -> Any:
+        for _ in {1: "12", 2: "3", 3: ""}[batch]:
+            assert loads.acquire(timeout=60)
+        trained.append(len(index))
+        return (yield from turns(index, batch, *tensors))
+
+    monkeypatch.setattr(trainer, "_load", counted)
+    monkeypatch.setattr(trainer, "_train_batch", once_the_next_is_there)
+    trainer.run()
+    assert trained == [4, 4, 1]
 
 
 def test_the_best_epoch_by_validation_loss_is_kept(whole: Trainer) -> None:
