@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brf_lava.data.dataset import Dataset, DataSource, Split, fingerprint
 from brf_lava.ecg import synthetic
-from brf_lava.io.seal import LENGTH, MARK, sealed
+from brf_lava.io.seal import LENGTH, MARK, seal
 from brf_lava.network.layers import WEIGHT_MAX, WEIGHT_MIN, Connection, FixedLayer, FixedNetwork
 from brf_lava.neurons import families
 from brf_lava.neurons.boundary import divergence_boundary, harmonic_boundary
@@ -141,7 +141,8 @@ def edited(path: Path) -> Iterator[h5py.File]:
     with h5py.File(path, "r+") as file:
         yield file
     content = path.read_bytes()
-    path.write_bytes(sealed(content[:-LENGTH] if has_mark(content) else content))
+    content = content[:-LENGTH] if has_mark(content) else content
+    path.write_bytes(content + seal(content))
 
 
 def has_mark(content: bytes) -> bool:

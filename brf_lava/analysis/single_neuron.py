@@ -75,11 +75,11 @@ def frequency_response(
     for first in range(0, len(relative), CHUNK):
         _, states = loop.forward(
             neuron,
-            spike_trains(relative[first : first + CHUNK] * omega, dt, round(RESPONDING / dt)),
             np.ones((1, 1)),
             None,
             np.array([[damping], [omega]]),
             constants,
+            spike_trains(relative[first : first + CHUNK] * omega, dt, round(RESPONDING / dt)),
             integers=False,
             keep_states=True,
         )

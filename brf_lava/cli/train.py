@@ -16,7 +16,7 @@ import click
 
 from brf_lava.cli import options
 from brf_lava.cli.command import Command, Result
-from brf_lava.errors import CheckpointError, RecipeError
+from brf_lava.errors import BrfLavaError, CheckpointError, RecipeError
 from brf_lava.io.printable import on_one_line
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from brf_lava.train.trainer import Trainer
 
 
-MOST_SEEDS = 100  # of a range
+MOST_SEEDS = 100
 say = partial(click.echo, err=True)
 
 
@@ -33,10 +33,9 @@ def seed_numbers(text: str) -> list[int]:
     """Read numbers and ranges with commas between, such as 0-7, as the type of an option."""
     parts = [re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part) for part in text.split(",")]
     ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
-    if len(ranges) < len(parts) or not all(0 < len(each) <= MOST_SEEDS for each in ranges):
-        raise click.BadParameter(
-            f"{text!r}; numbers and ranges of at most {MOST_SEEDS}, such as 0-7,9, are needed."
-        )
+    if len(ranges) < len(parts) or not all(ranges) or sum(map(len, ranges)) > MOST_SEEDS:
+        needed = f"numbers and ranges, such as 0-7,9, of at most {MOST_SEEDS} seeds, are needed."
+        raise click.BadParameter(f"{text!r}; {needed}")
     return list(dict.fromkeys(chain(*ranges)))
 
 
@@ -57,7 +56,7 @@ def seed_numbers(text: str) -> list[int]:
     type=seed_numbers,
     metavar="LIST",
     help="Several runs, such as 0-7 or 0,2, to model-seed-0.pt and so on, each as with that --seed "
-    "alone; on a GPU at once.",
+    "alone; on a GPU at once (not run on a card yet).",
 )
 @click.option("-o", "--out", type=options.PATH, default=Path("model.pt"))
 @options.data_option
@@ -162,8 +161,24 @@ def train(
         for trainer in () if world.rank else trainers:
             stack.enter_context(only_writer(trainer.out))
             check_outputs(trainer.out, tensorboard, overwrite, resume)  # others may have ended
-        groups = training.together(trainers)
-        models = [model for group in groups for model in _run(group, again, tensorboard)]
+        errors: list[BrfLavaError] = []
+
+        def models_of(group: Sequence[Trainer]) -> list[tuple[Path, Checkpoint]]:
+            """A seed that fails leaves the others be."""
+            try:
+                return _run(group, again, tensorboard)
+            except BrfLavaError as error:
+                if len(trainers) == 1:
+                    raise
+                if len(group) == 1:
+                    errors.append(error)
+                    say(f"Failed: {error}")
+                    return []
+            say("A seed failed; from the last epoch on, each trains alone.")
+            alone = (Trainer.resumed(loaded, target, each.out, memory) for each in group)
+            return [model for each in alone for model in models_of([each])]
+
+        models = [model for group in training.together(trainers) for model in models_of(group)]
     if world.rank:
         return None
     lines: list[Any] = []
@@ -173,7 +188,8 @@ def train(
         lines += [report.checkpoint_table(model), f"{written} Next: {following}"]
         if not model.metrics.sops_per_sample:
             lines.append("Warning: no hidden neuron spikes. Train longer, or raise learning_rate.")
-    return Result({"models": [{"model": p, **each.summary()} for p, each in models]}, lines)
+    summaries = [{"model": path, **model.summary()} for path, model in models]
+    return Result({"models": summaries}, lines, error=next(iter(errors), None))
 
 
 def recipe_for_task(

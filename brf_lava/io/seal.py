@@ -6,16 +6,27 @@ HDF5 ignores what follows a file's end, and so do readers of zip archives, such 
 from __future__ import annotations
 
 import hashlib
+from io import SEEK_END, BytesIO
 from pathlib import Path
+
+from brf_lava.io.files import Kind, write_bytes
 
 DAMAGED = "damaged or edited: it is not what its SHA-256 was taken of"
 MARK = b"\nbrf-lava sha256 "
 LENGTH = len(MARK) + 64
 
 
-def sealed(content: bytes) -> bytes:
-    """`content`, an HDF5 file or zip archive, with its digest."""
-    return content + MARK + hashlib.sha256(content).hexdigest().encode()
+def seal(content: bytes | memoryview) -> bytes:
+    """What follows `content`, an HDF5 file or zip archive, in its file."""
+    return MARK + hashlib.sha256(content).hexdigest().encode()
+
+
+def write_sealed(path: Path, buffer: BytesIO, kind: Kind) -> None:
+    """`write_bytes` of a content and its seal, without a copy: it may be large."""
+    buffer.seek(0, SEEK_END)
+    buffer.write(seal(buffer.getbuffer()))
+    with buffer.getbuffer() as content:
+        write_bytes(path, content, kind)
 
 
 def has_seal(path: Path) -> bool:
@@ -26,6 +37,6 @@ def has_seal(path: Path) -> bool:
     content = path.read_bytes()
     if content[-LENGTH:-64] != MARK:
         return False
-    if content != sealed(content[:-LENGTH]):
+    if content[-LENGTH:] != seal(memoryview(content)[:-LENGTH]):
         raise ValueError(DAMAGED)
     return True

@@ -28,7 +28,8 @@ PIECE = 1 << 20  # neurons, times steps and samples, at least
 
 def threads() -> tuple[int, int]:
     """Of torch and of the compiled loop. They decide how sums are split, and so their last bits."""
-    return torch.get_num_threads(), int(numba.get_num_threads())
+    of_loop = int(numba.get_num_threads())  # first: its start can change those of torch
+    return torch.get_num_threads(), of_loop
 
 
 @contextmanager
@@ -65,19 +66,11 @@ class _Layer(torch.autograd.Function):
         differentiable, steps = recorded and any(ctx.needs_input_grad), len(x)
         states: Any = None if start is None else start.states.numpy()
         before = None if start is None else start.output.numpy()
-        run = integers or partial(
-            _run_real,
-            neuron,
-            *(None if each is None else each.numpy() for each in (weights, recurrent)),
-            coefficients.numpy(),
-            constants,
-        )
-        kept = differentiable and not recompute
-        length = (
-            piece_length(steps, x.shape[1] * coefficients.shape[1])
-            if differentiable and recompute
-            else steps
-        )
+        matrices = (None if each is None else each.numpy() for each in (weights, recurrent))
+        layer = (neuron, *matrices, coefficients.numpy(), constants)
+        run = integers or partial(loop.forward, *layer, integers=False)
+        kept, again = differentiable and not recompute, differentiable and recompute
+        length = piece_length(steps, x.shape[1] * coefficients.shape[1]) if again else steps
         begins, whole = {}, length == steps
         result = x.new_empty(0 if whole else steps, x.shape[1], coefficients.shape[1])
         for first in range(0, steps, length):
@@ -147,23 +140,6 @@ def piece_length(steps: int, neurons: int) -> int:
     A piece pays for its calls, and its states are a small part of those of all steps.
     """
     return min(steps, max(-(-steps // PIECES), -(-PIECE // max(neurons, 1))))
-
-
-def _run_real(*layer: Any, keep_states: bool) -> tuple[Any, Any]:
-    """`loop.forward` of real numbers, called as `Integers` are."""
-    neuron, weights, recurrent, coefficients, constants, x, states, before = layer
-    return loop.forward(
-        neuron,
-        x,
-        weights,
-        recurrent,
-        coefficients,
-        constants,
-        integers=False,
-        keep_states=keep_states,
-        initial=states,
-        before=before,
-    )
 
 
 def _weight_gradient(signal: Tensor, grad_current: Tensor) -> Tensor:

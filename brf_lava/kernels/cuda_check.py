@@ -72,7 +72,7 @@ def obstacle(device: torch.device) -> str | None:
     """
     try:
         cuda_loop.numba_cuda()
-    except BackendUnavailableError as error:
+    except (BackendUnavailableError, ImportError) as error:
         return str(error)
     return _obstacle(torch.cuda.current_device() if device.index is None else device.index)
 
@@ -86,17 +86,19 @@ def _obstacle(index: int) -> str | None:
     digest = hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16]
     folder = compile._cache_folder()
     path = None if folder is None else Path(folder, f"cuda-{digest}.json")
-    with suppress(OSError, ValueError):
-        if path is not None:
-            return _verdict(card, float(json.loads(path.read_text())["deviation"]))
+    with suppress(Exception):  # whatever stands there
+        kept = json.loads(path.read_text())["deviation"] if path else None
+        if isinstance(kept, float) and kept >= 0:
+            return _verdict(card, kept)
     logger.info("Comparing the GPU kernel with the reference on %s, once.", card)
     try:
         worst = max(deviation(device, neurons) for neurons in WIDTHS)
     except Exception as error:  # of numba, of the driver, of the compilers: there are many
         text = " ".join(str(error).split())[:200]
         return f"the kernel does not run on {card} ({type(error).__name__}: {text})."
-    with suppress(BrfLavaError):
+    with suppress(BrfLavaError, OSError):
         if path is not None:
+            path.unlink(missing_ok=True)  # what could not be read
             write_bytes(path, json.dumps({**used, "deviation": worst}).encode(), KIND)
     return _verdict(card, worst)
 

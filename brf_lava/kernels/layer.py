@@ -84,6 +84,8 @@ def run_layer(
                     f"layer: an input of {x.dtype} on {x.device} for parameters of {tensor.dtype} "
                     f"on {tensor.device}; they must be alike. Convert the input with .to(...)."
                 )
+    if backend == "cuda" and not x.shape[1]:
+        backend = "reference"  # no sample, no block to launch
     if backend not in KERNELS:
         raise ParameterError(f"kernel {backend!r}; choose one of auto, {', '.join(KERNELS)}.")
     shape = (len(neuron.states), x.shape[1], x.shape[2] if weights is None else len(weights))

@@ -333,7 +333,9 @@ def weight_gradient(signal: Any, grad_current: Any) -> Any:
     totals[:] = 0
     options: dict[str, Any] = {"parallel": True, "contract": True, "_list": compiled(_list)}
     specialized(_sum_products, "sum_products", **options)(signal, grad_current, totals)
-    return np.ascontiguousarray(totals.sum(axis=0).reshape(inputs, neurons).T)
+    for more in totals[1:]:  # `sum` would take memory for another
+        totals[0] += more
+    return totals[0].reshape(inputs, neurons).T
 
 
 @contextmanager
@@ -403,30 +405,30 @@ def _panels(weights: Any) -> Any:
 
 def forward(
     neuron: Neuron,
-    x: Any,
     weights: Any | None,
     recurrent: Any | None,
     coefficients: Any,
     constants: Any,
+    x: Any,
+    initial: Any | None = None,
+    before: Any | None = None,
     *,
     integers: bool,
     keep_states: bool,
-    initial: Any | None = None,
-    before: Any | None = None,
 ) -> tuple[Any, Any]:
     """Run one layer over a whole batch.
 
     Args:
-        x: [T, B, I]; zeros are skipped.
         weights: [N, I], or None: x [T, B, N] is the current itself.
         recurrent: [N, N], one row per postsynaptic neuron, or None.
         coefficients: [P, N], in the order of ``neuron.coefficients``.
         constants: The neuron's constants, of the same number system.
+        x: [T, B, I]; zeros are skipped.
+        initial: [S, B, N] states before the first step, else zero.
+        before: [B, N] outputs of the step before the first, for recurrent weights, else zero.
         integers: Run the fixed-point step, in int64, else the real one in the dtype of `weights`
             (of x, if there are none).
         keep_states: Keep the states of all steps, else only of the last.
-        initial: [S, B, N] states before the first step, else zero.
-        before: [B, N] outputs of the step before the first, for recurrent weights, else zero.
 
     Returns:
         The output [T, B, N], int8 where integers spike, and the states [T + 1, S, B, N], or

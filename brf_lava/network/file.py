@@ -43,10 +43,10 @@ from numpy.typing import NDArray
 
 import brf_lava
 from brf_lava.errors import NetworkFileError
-from brf_lava.io.files import HDF5, Kind, refuse_others, write_bytes
+from brf_lava.io.files import HDF5, Kind, refuse_others
 from brf_lava.io.foreign import reading
 from brf_lava.io.hdf5 import open_hdf5
-from brf_lava.io.seal import DAMAGED, has_seal, sealed
+from brf_lava.io.seal import DAMAGED, has_seal, write_sealed
 from brf_lava.network.activity import Activity, FloatActivity, TestVectors
 from brf_lava.network.layers import (
     EXPONENT_MAX,
@@ -119,7 +119,7 @@ def write_network(
             _write(file.create_group("vectors"), entries)
             spikes = {str(index): layer for index, layer in enumerate(activity.spikes, start=1)}
             _write(file.create_group("vectors/spikes"), spikes)
-    write_bytes(path, sealed(buffer.getvalue()), KIND)
+    write_sealed(path, buffer, KIND)
 
 
 def write_layer(handle: h5py.Group, layer: FixedLayer) -> None:

@@ -20,11 +20,11 @@ def forward(
         recurrent = None if recurrent is None else recurrent.integers
     return loop.forward(
         layer.neuron,
-        x,
         weights,
         recurrent,
         layer.coefficients,
         layer.constants,
+        x,
         integers=integers,
         keep_states=keep_states,
         **start,

@@ -21,10 +21,10 @@ from brf_lava.config.recipe import Recipe, override, parse_recipe
 from brf_lava.config.toml import Whole
 from brf_lava.data.dataset import Dataset, DataSource
 from brf_lava.errors import BrfLavaError, CheckpointError, ParameterError
-from brf_lava.io.files import HDF5, TORCH, Kind, begins, check_writable, refuse_others, write_bytes
+from brf_lava.io.files import HDF5, TORCH, Kind, begins, check_writable, refuse_others
 from brf_lava.io.foreign import reading
 from brf_lava.io.printable import brief
-from brf_lava.io.seal import DAMAGED, has_seal, sealed
+from brf_lava.io.seal import DAMAGED, has_seal, write_sealed
 from brf_lava.io.torch_file import load_torch_file
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.file import read_network
@@ -340,7 +340,7 @@ def write_archive(contents: dict[str, Any], path: Path, kind: Kind) -> None:
     """torch.save in memory, as its errors on a full disk say nothing clear, then write."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
-    write_bytes(path, sealed(buffer.getvalue()), kind)
+    write_sealed(path, buffer, kind)
 
 
 def read_torch_file(path: Path) -> Any:

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from brf_lava.config.recipe import Recipe
 from brf_lava.data.dataset import Split
-from brf_lava.errors import BackendUnavailableError, ParameterError, RecipeError
+from brf_lava.errors import BackendUnavailableError, RecipeError
 from brf_lava.export.quantize import choose_state_bits, growing, input_range, measure_peaks
 from brf_lava.io.memory import free_memory, require_memory, used_memory
 from brf_lava.io.world import World
 from brf_lava.kernels import cuda
-from brf_lava.kernels.cpu import piece_length
+from brf_lava.kernels.cpu import piece_length, threads
 from brf_lava.kernels.cuda_check import obstacle
 from brf_lava.network.activity import FloatActivity
 from brf_lava.network.activity import Metrics as Metrics
@@ -112,13 +112,6 @@ class Network(nn.Module):
             layers = zip(real.layers, measure_peaks(real, x), inputs, strict=True)
             for block, (layer, peaks, largest) in zip(self.blocks, layers, strict=True):
                 block.state_bits.fill_(choose_state_bits(layer, peaks, widths, largest))
-
-    def in_range(self) -> bool:
-        """Whether training left all parameters of the neurons in their ranges."""
-        try:
-            return all(len(block.neuron.coefficients()) for block in self.blocks)
-        except ParameterError:
-            return False
 
     def growing_neurons(self) -> int:
         """How many hidden neurons grow without input as trained, as vanilla RF allows."""
@@ -213,8 +206,11 @@ def training_bytes(
 ) -> tuple[int, int, int]:
     """Bytes of a training step that keeps the states of all steps, of one that does not; weights.
 
-    These are inputs, outputs and states of each layer, the gradients of two neighbors, and the
-    weights with four copies. A piece has its states, its outputs, and two gradients.
+    These are inputs, outputs and states of each layer, the gradients of two neighbors, and weights:
+    themselves, the best, the averaged ones, two of the optimizer and the gradient, with either all
+    but that again in the state that is written, or two copies for the kernel, a sum of each of its
+    threads and one of all. A piece has its states, its outputs, and two gradients, twice: what is
+    not in use is kept for the next.
     """
     before, weights, outputs, kept, piece, gradients = inputs, 0, 2 * inputs, 0, 0, 0
     for layer in recipe.layers:
@@ -222,12 +218,13 @@ def training_bytes(
         weights += neurons * (before + layer.recurrent * neurons)
         outputs += neurons
         kept += steps * neurons * count
-        piece = max(piece, piece_length(steps, samples * neurons) * neurons * (count + 3))
+        piece = max(piece, 2 * piece_length(steps, samples * neurons) * neurons * (count + 3))
         gradients = max(gradients, neurons + before * (before != inputs))
         before = neurons
     weights += before * classes
     always = samples * steps * (outputs + 2 * classes + max(gradients, before + classes))
-    always += 5 * weights
+    copies = 4 + bool(recipe.training.averaging)
+    always += (copies + 1 + max(copies, 3 + threads()[1])) * weights
     return 4 * (always + samples * kept), 4 * (always + samples * piece), weights
 
 
@@ -240,14 +237,15 @@ def keeps_states(
     Raises: NotEnoughMemoryError for batches that do not fit even so.
     """
     kept, piece, weights = training_bytes(recipe, samples, steps, inputs, classes)
-    free = free_memory() if memory is None else max(0, memory - used_memory())
-    raised = " or more --memory" if memory else ""
+    taken = used_memory()
+    free = free_memory() if memory is None else max(0, memory - taken)
     if free is None or kept <= free:
         return True
+    least = "" if memory is None else f" or --memory {-(-(taken + piece) // 10**6)}MB"
     require_memory(
         piece,
         f"training: batches of {samples} samples, {steps:,} steps, {weights:,} weights",
-        f"Lower training.batch_size, or use fewer hidden neurons{raised}",
+        f"Lower training.batch_size, or use fewer hidden neurons{least}",
         free,
     )
     return False

@@ -455,26 +455,26 @@ def together(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
 def run_together(trainers: Sequence[Trainer], progress: Progress | None = None) -> None:
     """`Trainer.run` of a group from `together`, batch by batch; each ends as if it ran alone.
 
-    progress: Of the first that is not finished.
+    progress: Of the first that is not finished. Raises: as that, the first error of any; what was
+    saved before can be resumed alone.
     """
     trainers[0].world.gather(None)  # all have read what is written now
     for trainer in trainers:
         trainer._save_state()
     while running := [trainer for trainer in trainers if not trainer.finished]:
-        shown = [progress or Progress(), *(Progress() for _ in running[1:])]
-        pairs = zip(running, shown, strict=True)
-        epochs = [trainer._epoch(each) for trainer, each in pairs]
+        epochs = [running[0]._epoch(progress or Progress())]
+        epochs += [trainer._epoch(Progress()) for trainer in running[1:]]
         models = [trainer.model for trainer in running]
         while inputs := [x for epoch in epochs if (x := next(epoch, None)) is not None]:
             try:
                 results = forward_together(models, inputs)
             except ParameterError as error:
-                for epoch, model in zip(epochs, models, strict=True):
-                    if len(models) == 1 or not model.in_range():
-                        epoch.throw(error)  # which says where
+                if len(epochs) == 1:
+                    epochs[0].throw(error)  # which says where
                 raise
             losses = [epoch.send(each) for epoch, each in zip(epochs, results, strict=True)]
             torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+            del results, losses  # or this batch's states would stay until the next one has its own
 
 
 def stored_task(out: Path) -> str:

@@ -256,7 +256,7 @@ def test_integer_loop_equals_the_step_in_python_integers(keep_states: bool) -> N
     w_rec = rng.integers(-3000, 3000, (neurons, neurons))
     coefficients = np.stack([rng.integers(-900, -10, neurons), rng.integers(1000, 9000, neurons)])
     output, states = loop.forward(
-        BRF, x, w_in, w_rec, coefficients, FIXED, integers=True, keep_states=keep_states
+        BRF, w_in, w_rec, coefficients, FIXED, x, integers=True, keep_states=keep_states
     )
     assert output.dtype == np.int8
     assert 0 < output.mean() < 1
@@ -475,7 +475,7 @@ def test_integers_come_in_pieces_and_as_currents_too() -> None:
 
     def forward(x: Any, w_in: Any, **start: Any) -> tuple[Any, Any]:
         return loop.forward(
-            BRF, x, w_in, w_rec, coefficients, FIXED, integers=True, keep_states=False, **start
+            BRF, w_in, w_rec, coefficients, FIXED, x, integers=True, keep_states=False, **start
         )
 
     whole, end = forward(x, np.eye(5, dtype=np.int64))

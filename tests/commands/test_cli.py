@@ -44,7 +44,7 @@ from brf_lava.cli import main
 from brf_lava.cli.options import DataOptions
 from brf_lava.ecg import task as ecg
 from brf_lava.ecg.synthetic import generate
-from brf_lava.errors import LavaRunError
+from brf_lava.errors import BrfLavaError, LavaRunError
 from brf_lava.export.quantize import quantize
 from brf_lava.network.activity import Activity
 from brf_lava.network.file import read_network, write_network
@@ -451,6 +451,7 @@ WRONG: dict[str, tuple[Sequence[str], int, Sequence[str]]] = {
     "seed": ((*TRAINING, "--seed", "-1"), 2, ("--seed",)),
     "seeds": ((*TRAINING, "--seeds", "3-x"), 2, ("3-x", "0-7")),
     "seeds, none": ((*TRAINING, "--seeds", "7-0"), 2, ("7-0", "at most 100")),
+    "seeds, parts": ((*TRAINING, "--seeds", "0-99,200"), 2, ("0-99,200", "at most 100")),
     "seeds, many": ((*TRAINING, "--seeds", "0-999999999"), 2, ("0-999999999", "at most 100")),
     "seeds, seed": ((*TRAINING, "--seeds", "0-1", "--seed", "2"), 2, ("--seeds", "--seed")),
     "device": ((*TRAINING, "--device", "tpu"), 2, ("tpu", "cuda")),
@@ -764,6 +765,35 @@ def test_several_seeds_go_on_where_they_were_stopped(
     assert_worked(brf_lava("train", "--resume", *given))
     assert load_checkpoint(tmp_path / "m-seed-1.pt").epochs_done == 1
     assert not list(tmp_path.glob("*.resume.pt"))
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_seed_that_fails_leaves_the_others_be(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    given = ("--data", shared / "data", "--out", tmp_path / "m.pt", "--seeds", "0-2")
+    train_batch = Trainer._train_batch
+
+    def fails(trainer: Trainer, *batch: Any) -> Any:
+        if trainer.seed == 1 and trainer.epoch == 1:
+            raise BrfLavaError("training: seed 1 grows. Lower it.")
+        return (yield from train_batch(trainer, *batch))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_train_batch", fails)
+        if together:
+            patch.setattr("brf_lava.train.trainer.together", lambda trainers: [trainers])
+        result = brf_lava("train", *SMALL, "--epochs", "2", *given)
+    assert_failed(result, BrfLavaError.exit_code, "training: seed 1 grows. Lower it.")
+    assert "Failed: training: seed 1 grows" in result.stderr
+    assert ("each trains alone" in result.stderr) == together
+    assert result.stdout.count("Wrote ") == 2
+    assert [path.name for path in sorted(tmp_path.glob("*.pt"))] == [
+        *("m-seed-0.pt", "m-seed-1.resume.pt", "m-seed-2.pt")
+    ]
+    assert load_checkpoint(tmp_path / "m-seed-2.pt").epochs_done == 2
+    assert_worked(brf_lava("train", "--resume", *given))
+    assert load_checkpoint(tmp_path / "m-seed-1.pt").epochs_done == 2
 
 
 def without_seconds(model: Path) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from brf_lava.config.recipe import load_recipe, override
 from brf_lava.data.dataset import Dataset, DataSource, Split
-from brf_lava.errors import BackendUnavailableError, BrfLavaError
+from brf_lava.errors import BackendUnavailableError, BrfLavaError, ParameterError
 from brf_lava.export.dequantize import dequantize_layer, run_integers
 from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import cuda, cuda_check
@@ -261,7 +261,7 @@ def test_seeds_train_at_once_and_each_as_alone(
     assert not torch.equal(group[0].model.readout.weight, group[1].model.readout.weight)
 
 
-def test_the_seed_that_leaves_its_range_is_named(
+def test_the_seed_that_leaves_its_range_is_named_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = override(load_recipe("ecg-brf"), ["epochs=1", "validation=1", "network.hidden=[2]"])
@@ -272,8 +272,11 @@ def test_the_seed_that_leaves_its_range_is_named(
     cpu = torch.device("cpu")
     trainers = [Trainer(recipe, data, seed, cpu, tmp_path / f"{seed}.pt") for seed in (4, 5)]
     trainers[1].model.hidden_blocks[0].neuron.omega.data.fill_(150)
-    with pytest.raises(BrfLavaError, match=r"training: seed 5, epoch 1, batch 1: BRF\.omega: 150"):
+    with pytest.raises(ParameterError, match=r"BRF\.omega: 150"):
         run_together(trainers)
+    alone = Trainer.resumed(data, cpu, trainers[1].out)
+    with pytest.raises(BrfLavaError, match=r"training: seed 5, epoch 1, batch 1: BRF\.omega: 150"):
+        alone.run()
 
 
 def test_all_that_the_benchmark_compares_agrees(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,11 +248,11 @@ def integer_run(layer: FixedLayer, signal: Any, initial: Any = None) -> tuple[An
     """The output and all states of an integer layer."""
     return loop.forward(
         layer.neuron,
-        signal,
         layer.weights.integers,
         None if layer.recurrent is None else layer.recurrent.integers,
         layer.coefficients,
         layer.constants,
+        signal,
         integers=True,
         keep_states=True,
         initial=initial,

@@ -57,11 +57,11 @@ def run(layer: RealLayer, x: Any, weights: Any = None) -> tuple[Any, Any]:
     """Outputs, and the states before each step."""
     outputs, states = loop.forward(
         layer.neuron,
-        x,
         layer.weights if weights is None else weights,
         None,
         layer.coefficients,
         layer.constants,
+        x,
         integers=False,
         keep_states=True,
     )

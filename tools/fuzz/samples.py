@@ -53,7 +53,7 @@ class Reader:
             with suppress(Exception):  # what its library refuses to write
                 data = random.choice(self.own)(random, data)
         data = mutate.damaged(random, data) if chance > 0.6 else data
-        return seal.sealed(data) if has_digest and random.random() < 0.9 else data
+        return data + seal.seal(data) if has_digest and random.random() < 0.9 else data
 
 
 def _saved(save: Callable[..., Any], *values: Any, **named: Any) -> bytes:
