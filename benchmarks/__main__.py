@@ -32,7 +32,14 @@ WIDTH = 110  # of tables where there is no terminal
 @click.option("--picture", type=click.Path(path_type=Path), help="growth: also draw it.")
 @click.option("--full", is_flag=True, help="lava_run: time every sample alone; takes minutes.")
 def main(names: tuple[str, ...], out: Path | None, picture: Path | None, full: bool) -> None:
-    """Measure NAME (start_up, lava_run, netx_run, stream, ...), or all, on this machine."""
+    """Measure NAME, or all but peers, on this machine.
+
+    \b
+    start_up, lava_run, netx_run, stream   commands and Lava
+    kernel, floor, growth, epoch           training on the CPU
+    gpu                                    training on a card
+    peers                                  other libraries, see make bench-peers
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, see there
     try:
         _run(names, out, {"lava_run": {"full": full}, "growth": {"picture": picture}})

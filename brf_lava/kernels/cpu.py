@@ -64,8 +64,7 @@ class _Layer(torch.autograd.Function):
         recorded: bool,  # by autograd, which does not tell
     ) -> tuple[Tensor, Tensor]:
         differentiable, steps = recorded and any(ctx.needs_input_grad), len(x)
-        states: Any = None if start is None else start.states.numpy()
-        before = None if start is None else start.output.numpy()
+        states, before = (None, None) if start is None else [each.numpy() for each in start]
         matrices = (None if each is None else each.numpy() for each in (weights, recurrent))
         layer = (neuron, *matrices, coefficients.numpy(), constants)
         run = integers or partial(loop.forward, *layer, integers=False)

@@ -1,4 +1,4 @@
-"""Whether the GPU kernel may run on a card: it does once it agreed with the reference there."""
+"""Whether the GPU kernel, not run on a card yet, agrees with the reference on this one."""
 
 from __future__ import annotations
 

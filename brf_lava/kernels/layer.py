@@ -54,7 +54,7 @@ def run_layer(
         constants: ``neuron.real_constants`` with Python numbers.
         start: What the piece before returned; None: zero state.
         surrogate: "double-gaussian" or "multi-gaussian".
-        backend: "reference", "cpu", "cuda", or "auto".
+        backend: "reference", "cpu", "cuda" (not run on a card yet), or "auto".
         truncate: Gradients stay within windows of so many steps, through states and recurrence
             alike (truncated back-propagation through time); 0: one window.
         integers: Where values come from, see `reference.Integers`; None: from the real step. The

@@ -455,8 +455,7 @@ def together(trainers: Sequence[Trainer]) -> list[list[Trainer]]:
 def run_together(trainers: Sequence[Trainer], progress: Progress | None = None) -> None:
     """`Trainer.run` of a group from `together`, batch by batch; each ends as if it ran alone.
 
-    progress: Of the first that is not finished. Raises: as that, the first error of any; what was
-    saved before can be resumed alone.
+    progress: Of the first that is not finished. Raises: the first error; all can be resumed alone.
     """
     trainers[0].world.gather(None)  # all have read what is written now
     for trainer in trainers:
@@ -464,10 +463,9 @@ def run_together(trainers: Sequence[Trainer], progress: Progress | None = None) 
     while running := [trainer for trainer in trainers if not trainer.finished]:
         epochs = [running[0]._epoch(progress or Progress())]
         epochs += [trainer._epoch(Progress()) for trainer in running[1:]]
-        models = [trainer.model for trainer in running]
         while inputs := [x for epoch in epochs if (x := next(epoch, None)) is not None]:
             try:
-                results = forward_together(models, inputs)
+                results = forward_together([each.model for each in running], inputs)
             except ParameterError as error:
                 if len(epochs) == 1:
                     epochs[0].throw(error)  # which says where

@@ -43,6 +43,7 @@ from brf_lava.export.quantize import LayerFormat, quantize_layer
 from brf_lava.kernels import cuda, cuda_check
 from brf_lava.network.layers import RealLayer
 from brf_lava.neurons.families import ALIF, BRF, HRF, LI, RF, Neuron
+from brf_lava.train.model import Network
 from brf_lava.train.trainer import Trainer, run_together, together
 
 torch.use_deterministic_algorithms(True)  # which fills memory that nobody wrote with NaN
@@ -224,6 +225,38 @@ def test_networks_in_one_launch_are_each_as_alone() -> None:
         assert torch.equal(output, expected)
         for name, gradient in gradients.items():
             assert torch.equal(own[name].grad, gradient), name
+
+
+@pytest.mark.parametrize("recipe", ["ecg-brf", "ecg-bhrf", "ecg-alif", "ecg-rf"])
+def test_two_masked_layers_of_a_network_agree(recipe: str) -> None:
+    """Losses and the gradients of all parameters, with gradients cut after five steps."""
+    changes = ["network.hidden=[9, 6]", "recurrent_density=0.5", "truncate=5", "clip_norm=0"]
+    network = Network(
+        override(load_recipe(recipe), changes), 3, 4, torch.Generator().manual_seed(0)
+    )
+    draws = torch.Generator().manual_seed(1)
+    x = (torch.rand(5, 3, 14, generator=draws) < 0.3).float()
+    y = torch.randint(4, (5, 14), generator=draws)
+    found: dict[str, list[Tensor]] = {}
+    for block in network.hidden_blocks:
+        block.weight.data.mul_(300)
+    for backend in ("reference", "cuda"):
+        network.zero_grad()
+        for block in network.blocks:
+            block.backend = backend
+        outputs, spikes = network(x)
+        loss = network.loss(outputs, y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [each.grad for each in network.parameters() if each.grad is not None]
+        found[backend] = [loss.detach(), *(each.detach() for each in spikes), *gradients]
+    assert len(found["cuda"]) > 8
+    assert all(bool(each.any()) for each in found["cuda"])
+    for value, expected in zip(found["cuda"], found["reference"], strict=True):
+        assert_close(value, expected, GRADIENT_TOLERANCE, "of a network")
+    for block in network.hidden_blocks:
+        weight, mask = block.recurrent_weight, block.recurrent_mask
+        if weight is not None and mask is not None and weight.grad is not None:
+            assert not bool(weight.grad[mask == 0].any())
 
 
 def test_seeds_train_at_once_and_each_as_alone(

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
@@ -59,25 +60,36 @@ def assembler() -> str | None:
     return str(found[0]) if found else shutil.which("ptxas")
 
 
+def launched(function: FunctionType, neuron: Neuron) -> tuple[Any, ...]:
+    """What the kernel of `function` is launched with, for a small layer and its gradients."""
+    found: dict[Any, tuple[Any, ...]] = {}
+
+    def recorder(which: FunctionType, *key: Any) -> Any:
+        return defaultdict(lambda: lambda *arguments: found.update({which: arguments}))
+
+    size = (5, 3, 2, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda_loop, "simulated", lambda: True)  # takes tensors that are on no card
+        patch.setattr(cuda_loop, "kernel", recorder)
+        run(neuron, make_input("sparse", size), make_layer(neuron, size, neuron.spiking), "cuda")
+    return found[function]
+
+
 def ptx(
     function: FunctionType, neuron: Neuron, card: tuple[int, int], slots: int, surrogate: Any
 ) -> str:
-    from numba import types
+    from numba import typeof, types
     from numba.cuda import compile_ptx
 
-    matrix, cube = (types.Array(types.float32, axes, "C") for axes in (2, 3))
-    kind: Any = neuron.real_constants
-    shared = types.NamedTuple([types.float32] * len(kind._fields), kind)
-    if kind._fields:
-        shared = types.NamedUniTuple(types.float32, len(kind._fields), kind)
-    arguments = (matrix, cube, cube, shared)
-    if function is cuda_loop.forward:
-        before = types.Array(types.float32, 1, "C")
-        arguments += (before, cube, matrix, types.int64)
-    else:
-        arguments += (cube, matrix, matrix, types.int64, types.int64)
-    bound = cuda_loop.kernel_function(function, neuron, surrogate, slots, neuron.spiking)
-    text, _ = compile_ptx(bound, types.void(*arguments), cc=card, launch_bounds=cuda_loop.THREADS)
+    arguments = [typeof(each) for each in launched(function, neuron)]
+    key = (function, neuron, surrogate, slots, neuron.spiking)
+    with pytest.MonkeyPatch.context() as patch:
+        declared = SimpleNamespace(jit=lambda **bounds: lambda function: bounds)
+        patch.setattr(cuda_loop, "numba_cuda", lambda: declared)
+        patch.setattr(cuda_loop, "kernel_function", lambda *key: None)
+        bounds = cuda_loop.kernel.__wrapped__(*key)
+    bound = cuda_loop.kernel_function(*key)
+    text, _ = compile_ptx(bound, types.void(*arguments), cc=card, **bounds)
     return str(text)
 
 
@@ -127,6 +139,7 @@ def test_it_is_compiled_for_every_card(
     text = ptx(function, neuron, card, 1, double_gaussian)
     assert ".f32" in text
     assert ".f64" not in text
+    assert f".maxntid {cuda_loop.THREADS}" in text
     needs = assembled(text, card, tmp_path)
     assert needs["registers"] <= REGISTERS
     assert needs["stack"] == needs["spilled"] == 0
@@ -211,6 +224,24 @@ def test_a_card_is_compared_once(card: Any, caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.parametrize(
+    "kept",
+    ['{"a": 1}', "[1]", "3", '{"deviation": null}', '{"deviation": -5.0}', "[" * 9999, "\0\xff"],
+)
+def test_a_kept_comparison_that_says_nothing_is_made_again(
+    card: Any, tmp_path: Path, kept: str
+) -> None:
+    assert cuda_check.obstacle(torch.device("cuda", 0)) is None
+    (file,) = tmp_path.iterdir()
+    before = file.read_text()
+    file.write_text(kept)
+    for _ in range(2):
+        cuda_check._obstacle.cache_clear()
+        assert cuda_check.obstacle(torch.device("cuda", 0)) is None
+    assert file.read_text() == before
+    assert card.calls == 2 * len(cuda_check.WIDTHS)
+
+
+@pytest.mark.parametrize(
     ("deviation", "says"),
     [
         (2e-3, "differs from the reference on Made Up 1, by 0.002 of an output"),
@@ -227,7 +258,7 @@ def test_a_card_that_differs_is_left_alone(
         assert chosen("cuda") == ("cuda", "reference")
     first, second = caplog.messages
     assert re.search(f"Notice: the GPU is not used: .*{says}", first)
-    assert re.search(f"Notice: the GPU runs the reference loop, .*{says}", second)
+    assert re.search(f"Notice: the GPU runs a loop, .* 55 s .*: .*{says}", second)
 
 
 def test_without_numba_cuda_it_says_what_to_install(
