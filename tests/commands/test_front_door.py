@@ -343,9 +343,13 @@ def test_a_block_that_stays_silent_says_so_once(
     call(silent.train(), 2)
     for block in others:
         call(block, 4)
-    assert not caplog.messages
+
+    def said_here() -> list[str]:  # kernels may be compiled meanwhile, which is said, too
+        return [each.message for each in caplog.records if each.name == "brf_lava.nn.blocks"]
+
+    assert not said_here()
     call(silent, 4)
-    (said,) = caplog.messages
+    (said,) = said_here()
     assert re.match("Notice: BRF block of 12 neurons: no spike.*weight_scale", said)
 
 
