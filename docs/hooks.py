@@ -66,7 +66,7 @@ def on_files(files: Files, config: Any) -> Files:
     for document, page in PAGES.items():
         text = (ROOT / document).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=linked(text, document, page)))
-    for picture in ROOT.glob("training/*.svg"):
+    for picture in [*ROOT.glob("training/*.svg"), *ROOT.glob("benchmarks/*.svg")]:
         name = f"reference/{picture.name}"
         files.append(File.generated(config, name, content=picture.read_bytes()))
     with tempfile.TemporaryDirectory() as folder:
@@ -121,7 +121,7 @@ def linked(text: str, document: str, page: str) -> str:
     def lead(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(document), match[2]))
         there = PAGES.get(target) or re.sub("^docs/", "", target).replace(".ipynb", ".md")
-        if target.startswith("training/") and target.endswith(".svg"):
+        if target.startswith(("training/", "benchmarks/")) and target.endswith(".svg"):
             there = f"reference/{posixpath.basename(target)}"
         elif there == target:
             return match[1]
