@@ -78,7 +78,7 @@ class Kind:
             raise BrfLavaError(f"{path}: is not {self.name}, and would be replaced. {remedy}")
 
 
-def write_bytes(path: Path, content: bytes | memoryview, kind: Kind) -> None:
+def write_bytes(path: Path, content: bytes, kind: Kind) -> None:
     """Write a whole file at once. Raises: BrfLavaError; an old file at `path` then stays."""
     with replacing(path, kind) as temporary:
         temporary.write_bytes(content)

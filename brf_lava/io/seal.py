@@ -22,11 +22,10 @@ def seal(content: bytes | memoryview) -> bytes:
 
 
 def write_sealed(path: Path, buffer: BytesIO, kind: Kind) -> None:
-    """`write_bytes` of a content and its seal, without a copy: it may be large."""
+    """`write_bytes` of a content and its seal. It may be large; `getvalue` shares the memory."""
     buffer.seek(0, SEEK_END)
-    buffer.write(seal(buffer.getbuffer()))
-    with buffer.getbuffer() as content:
-        write_bytes(path, content, kind)
+    buffer.write(seal(buffer.getvalue()))
+    write_bytes(path, buffer.getvalue(), kind)
 
 
 def has_seal(path: Path) -> bool:
