@@ -90,9 +90,8 @@ def distill(
     def answers(network: Network, samples: NDArray[Any]) -> tuple[Tensor, float]:
         """Outputs [B, C, T] at the steps that count, and the number of hidden spikes."""
         outputs, spikes = network(inputs[samples])
-        return outputs[..., steps_taught(model)], sum(
-            float(layer.detach().sum()) for layer in spikes
-        )
+        count = sum(float(layer.detach().sum()) for layer in spikes)
+        return outputs[..., steps_taught(model)], count
 
     with torch.no_grad():
         everything = [answers(model, batch)[0] for batch in _batches(np.arange(len(inputs)))]

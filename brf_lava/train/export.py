@@ -130,9 +130,9 @@ def export_model(
     """
     dataset, model = dataset.ordered_as(checkpoint.permutation), checkpoint.model()
     x = calibration_inputs(checkpoint, dataset)
-    format: Any = {"state_bits": state_bits, "parameter_bits": parameter_bits}
-    format |= {"weight_bits": weight_bits}
-    network, reports = to_integers(model, x, rounding=rounding, progress=progress, **format)
+    widths: Any = {"state_bits": state_bits, "parameter_bits": parameter_bits}
+    widths |= {"weight_bits": weight_bits}
+    network, reports = to_integers(model, x, rounding=rounding, progress=progress, **widths)
     provenance = {
         **checkpoint.provenance,
         "calibration": asdict(dataset.source),

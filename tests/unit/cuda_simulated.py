@@ -227,6 +227,13 @@ def test_networks_in_one_launch_are_each_as_alone() -> None:
             assert torch.equal(own[name].grad, gradient), name
 
 
+def test_a_batch_without_a_sample_is_empty() -> None:
+    size = (0, 5, 3, 4)
+    found, gradients = run(BRF, make_input("sparse", size), make_layer(BRF, size, True), "cuda")
+    assert found.shape == (5, 0, 4)
+    assert not any(bool(each.any()) for each in gradients.values())
+
+
 @pytest.mark.parametrize("recipe", ["ecg-brf", "ecg-bhrf", "ecg-alif", "ecg-rf"])
 def test_two_masked_layers_of_a_network_agree(recipe: str) -> None:
     """Losses and the gradients of all parameters, with gradients cut after five steps."""

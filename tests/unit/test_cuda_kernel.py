@@ -261,11 +261,15 @@ def test_a_card_that_differs_is_left_alone(
     assert re.search(f"Notice: the GPU runs a loop, .* 55 s .*: .*{says}", second)
 
 
+@pytest.mark.parametrize("error", [BackendUnavailableError, ImportError])  # also of a part of it
 def test_without_numba_cuda_it_says_what_to_install(
-    card: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    card: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[Exception],
 ) -> None:
     def missing() -> None:
-        raise BackendUnavailableError("numba_cuda: install the extra brf-lava[cuda]")
+        raise error("numba_cuda: install the extra brf-lava[cuda]")
 
     monkeypatch.setattr(cuda_loop, "numba_cuda", missing)
     assert chosen("auto") == ("cpu", "cpu")
