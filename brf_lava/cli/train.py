@@ -65,7 +65,7 @@ def seed_numbers(text: str) -> list[int]:
     "--memory",
     type=options.size,
     metavar="SIZE",
-    help="Take no more on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
+    help="Take about so much on the CPU, e.g. 1.5GB; slower. Default: all that is free.",
 )
 @click.option(
     "--nproc", type=click.IntRange(1), help="Processes that share each batch. Or use torchrun."

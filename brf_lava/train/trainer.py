@@ -179,6 +179,7 @@ class Trainer:
         inputs, classes = train.x.shape[2], len(dataset.classes)
         self.recompute = False
         if device.type == "cpu":  # a card says so by itself
+            OPTIMIZERS[training.optimizer]([torch.zeros(1)], lr=1)  # imports much, which counts
             batch = -(-min(training.batch_size, samples - held_out) // self.world.size)
             sizes = batch, train.x.shape[1], inputs, classes
             self.recompute = not keeps_states(recipe, *sizes, memory)
